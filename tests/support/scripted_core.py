@@ -71,7 +71,7 @@ class ScriptedCore:
             raise events
         return events
 
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:  # noqa: ARG002
+    def tokenize(self, text: str, **_flags: bool) -> list[int]:
         return list(text.encode())
 
     def detokenize(self, tokens: list[int]) -> str:
