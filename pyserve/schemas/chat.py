@@ -1,0 +1,167 @@
+"""The request body of chat completions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+
+from pyserve.schemas.common import (
+    UNSUPPORTED,
+    MaxTokens,
+    RequestModel,
+    StreamFields,
+    Unsupported,
+    check_text_size,
+    invalid,
+)
+
+MAX_MESSAGES = 2048
+MAX_PARTS = 256
+MAX_TOOL_CALLS = 128
+
+
+class TextPart(RequestModel):
+    """A part of a message: text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(RequestModel):
+    """A part of an earlier answer that was a refusal."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        return self.refusal
+
+
+def _part_tag(part: object) -> str | None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    return f"<{kind}>" if kind in ("text", "refusal") else None
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
+    Discriminator(
+        _part_tag,
+        custom_error_type="unsupported_content",
+        custom_error_message='is not supported: only parts of type "text" are',
+    ),
+]
+
+
+Parts = Annotated[list[Part], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True)]
+
+
+def _content_tag(content: object) -> str | None:
+    if isinstance(content, str):
+        return "<string>"
+    return "<parts>" if isinstance(content, list) else None
+
+
+Content = Annotated[
+    Annotated[str, Tag("<string>")]
+    | Annotated[
+        list[Part], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag("<parts>")
+    ],
+    Discriminator(
+        _content_tag,
+        custom_error_type="invalid_type",
+        custom_error_message="must be a string or a list of text parts",
+    ),
+]
+
+
+class CalledFunction(RequestModel):
+    """The function of an earlier tool call; arguments is JSON as the model wrote it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    arguments: str
+
+
+class ToolCall(RequestModel):
+    """An earlier tool call, sent back as part of the conversation."""
+
+    id: Annotated[str, Field(max_length=256)] | None = None
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class Message(RequestModel):
+    """One turn. Only an assistant's turn with tool calls or a refusal may lack content."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+    name: Annotated[str, Field(max_length=256)] | None = None
+    tool_call_id: Annotated[str, Field(max_length=256)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOL_CALLS)] | None = None
+    function_call: CalledFunction | None = None
+    refusal: str | None = None
+    content: Content | None = Field(default=None, validate_default=True)
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _content_is_there(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            return value
+        said = ("tool_calls", "function_call", "refusal")
+        if info.data.get("role") == "assistant" and any(info.data.get(name) for name in said):
+            return None
+        raise invalid("missing_required_parameter", "must be a string or a list of text parts")
+
+    @property
+    def text(self) -> str:
+        """The content as one text; parts follow each other without a separator."""
+        if self.content is None:
+            return self.refusal or ""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+
+class ChatRequest(StreamFields):
+    """A conversation to continue. max_completion_tokens wins over max_tokens."""
+
+    unsupported: ClassVar[Unsupported] = {
+        **UNSUPPORTED,
+        "tool_choice": ("none",),
+        "function_call": ("none",),
+        "modalities": (["text"],),
+        "audio": (),
+        "reasoning_effort": ("none",),
+        "verbosity": ("medium",),
+        "web_search_options": (),
+        "continue_final_message": (False,),
+        "add_generation_prompt": (True,),
+        "suffix": ("",),
+    }
+
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+    max_completion_tokens: MaxTokens | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _alternatives_need_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and not info.data.get("logprobs"):
+            raise invalid("invalid_value", "is only allowed together with logprobs: true")
+        return value
+
+    @model_validator(mode="after")
+    def _text_is_bounded(self) -> ChatRequest:
+        check_text_size(sum(_n_bytes(message) for message in self.messages), "messages")
+        return self
+
+
+def _n_bytes(message: Message) -> int:
+    """UTF-8 bytes of everything in a message that becomes a part of the prompt."""
+    texts = [message.text, message.name or ""]
+    for call in message.tool_calls or []:
+        texts += [call.function.name, call.function.arguments]
+    if message.function_call is not None:
+        texts.append(message.function_call.arguments)
+    return sum(len(text.encode()) for text in texts)

@@ -1,0 +1,43 @@
+"""The request body of edits."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, model_validator
+
+from pyserve.schemas.common import (
+    UNSUPPORTED,
+    SamplingFields,
+    TextOrTexts,
+    Unsupported,
+    as_list,
+    check_n_choices,
+    check_text_size,
+)
+
+
+class EditRequest(SamplingFields):
+    """Texts to change as an instruction says. Edits are not streamed."""
+
+    unsupported: ClassVar[Unsupported] = {
+        **UNSUPPORTED,
+        "stream": (False,),
+        "echo": (False,),
+        "suffix": ("",),
+    }
+
+    instruction: Annotated[str, Field(min_length=1)]
+    input: TextOrTexts | None = None
+
+    @model_validator(mode="after")
+    def _text_is_bounded(self) -> EditRequest:
+        check_n_choices(len(self.inputs), self.n)
+        n_bytes = len(self.instruction.encode()) * len(self.inputs)
+        check_text_size(n_bytes + sum(len(text.encode()) for text in self.inputs), "input")
+        return self
+
+    @property
+    def inputs(self) -> list[str]:
+        """The texts to edit; an absent input is one empty text."""
+        return [""] if self.input is None else as_list(self.input)
