@@ -1,0 +1,128 @@
+"""Main of an engine process: `python -m pyserve.engine.runner CONFIG`, a RunnerConfig as JSON.
+
+Tells its supervisor over an inherited socket when it is ready or why it is not, then sends a
+heartbeat every second. Ends on SIGTERM and when the supervisor is gone; ignores SIGINT, because the
+supervisor decides. Exit codes: 0 stopped, 1 the model cannot be loaded or the engine failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.parent import die_with_parent, exit_on_eof
+from pyserve.engine.protocol import EngineCore
+from pyserve.engine.server import EngineServer
+from pyserve.engine.sockets import listen
+from pyserve.engine.wire import Heartbeat, LoadFailed, Ready, ReportMessage, encode
+from pyserve.errors import ModelLoadError, PyserveError
+
+NICENESS = 5
+OOM_SCORE_ADJ = 500
+HEARTBEAT_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """engine: "native" or "fake". report_fd: the inherited socket to the supervisor."""
+
+    engine: str
+    config: EngineConfig
+    socket_path: str
+    report_fd: int
+    log_level: str = "info"
+
+
+class Reporter:
+    """Tells the supervisor. Never blocks: what the supervisor does not take is left out."""
+
+    def __init__(self, report_fd: int) -> None:
+        self.connection = socket.socket(fileno=report_fd)
+        self._beaten_at = time.monotonic()
+
+    def send(self, message: ReportMessage) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.send(encode(message), socket.MSG_DONTWAIT)
+
+    def beat(self) -> None:
+        """Send a heartbeat unless the last one is recent."""
+        now = time.monotonic()
+        if now - self._beaten_at >= HEARTBEAT_S:
+            self._beaten_at = now
+            self.send(Heartbeat())
+
+
+def load_core(engine: str, config: EngineConfig) -> EngineCore:
+    """Build the core, which loads the model. Raises ModelLoadError, or what the core raises."""
+    if engine == "native":
+        from pyserve.engine.local import NativeCore  # noqa: PLC0415  # only here is it needed
+
+        return NativeCore(config)
+    if engine == "fake":
+        from pyserve.engine.fake import FakeCore  # noqa: PLC0415
+
+        return FakeCore(config)
+    raise ModelLoadError(f"there is no engine {engine!r}: choose native or fake")
+
+
+def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
+    """The server of a loaded model, listening. SIGTERM stops it. Raises when the load fails."""
+    core = load_core(config.engine, config.config)
+    try:
+        listener = listen(Path(config.socket_path))
+    except BaseException:
+        core.close()
+        raise
+    server = EngineServer(core, listener, on_tick=reporter.beat)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: server.stop())
+    reporter.send(Ready(info=core.info()))
+    return server
+
+
+def be_a_child(reporter: Reporter) -> None:
+    """Give way to the front, be the first to go when memory is short, never outlive the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(signal.SIGKILL)
+    exit_on_eof(reporter.connection)
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ), encoding="ascii")
+
+
+def main(argv: list[str]) -> int:
+    config = msgspec.json.decode(argv[1], type=RunnerConfig)
+    logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s engine: %(message)s")
+    reporter = Reporter(config.report_fd)
+    be_a_child(reporter)
+    try:
+        server = load(config, reporter)
+    except PyserveError as error:
+        reporter.send(LoadFailed(error=error.to_info()))
+        return 1
+    except Exception as error:
+        log.exception("the model cannot be loaded")
+        reporter.send(LoadFailed(error=ModelLoadError(str(error)).to_info()))
+        return 1
+    try:
+        server.run()
+    except Exception:
+        log.exception("the engine failed")
+        return 1
+    finally:
+        Path(config.socket_path).unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
