@@ -1,0 +1,147 @@
+"""What all answers have in common: the head, the collected output, token counts.
+
+Pure: knows neither HTTP nor threads. The web room runs the `requests` of an `Answer` and hands it
+what they produce, all at once (`response`) or as it comes (`StreamAnswer`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from pyserve.engine.protocol import Delta, Finish, GenerateRequest, ModelInfo, TokenLogprob
+from pyserve.openai.ids import fingerprint, new_id
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What the response and all its chunks repeat. created: Unix seconds."""
+
+    id: str
+    created: int
+    model: str
+    system_fingerprint: str
+
+
+def new_head(prefix: str, model: str, info: ModelInfo) -> Head:
+    return Head(new_id(prefix), int(time.time()), model, fingerprint(info))
+
+
+class Answer(Protocol):
+    """One HTTP request to be answered by `requests`, whose order is the order of the choices.
+
+    prompt_param: the field that holds the prompt, for errors about it.
+    """
+
+    prompt_param: str
+    requests: list[GenerateRequest]
+
+    def response(self, outputs: Sequence[Output]) -> msgspec.Struct:
+        """The whole answer; one output per request, all finished."""
+        ...
+
+
+class StreamAnswer(Answer, Protocol):
+    """An answer that can also be given in chunks."""
+
+    def open(self) -> list[msgspec.Struct]:
+        """The chunks that precede all output."""
+        ...
+
+    def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
+        """The chunks that say what `delta` added to request `index`; maybe none."""
+        ...
+
+    def close(self) -> list[msgspec.Struct]:
+        """The chunks that follow all output, once every request is finished."""
+        ...
+
+
+class Output:
+    """All that one request has produced so far."""
+
+    def __init__(self) -> None:
+        self.logprobs: list[TokenLogprob] = []
+        self._texts: list[str] = []
+        self._finish: Finish | None = None
+
+    def push(self, delta: Delta) -> None:
+        self._texts.append(delta.text)
+        self.logprobs += delta.logprobs or []
+        self._finish = delta.finish or self._finish
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    @property
+    def finish(self) -> Finish:
+        """How it ended. REQUIRES: the last delta was pushed."""
+        assert self._finish is not None
+        return self._finish
+
+
+class PromptTokensDetails(msgspec.Struct, frozen=True):
+    """Of the prompt tokens."""
+
+    cached_tokens: int
+    audio_tokens: int = 0
+
+
+class CompletionTokensDetails(msgspec.Struct, frozen=True):
+    """Of the completion tokens."""
+
+    reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class TokenUsage(msgspec.Struct, frozen=True):
+    """Token counts of a whole answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails = CompletionTokensDetails()
+
+
+def token_usage(finishes: Sequence[Finish], n: int) -> TokenUsage:
+    """Sum up; of each run of `n` finishes (choices of one prompt) the prompt counts once."""
+    prompts = [finish.usage for finish in finishes[::n]]
+    n_prompt = sum(usage.n_prompt_tokens for usage in prompts)
+    n_completion = sum(finish.usage.n_completion_tokens for finish in finishes)
+    return TokenUsage(
+        prompt_tokens=n_prompt,
+        completion_tokens=n_completion,
+        total_tokens=n_prompt + n_completion,
+        prompt_tokens_details=PromptTokensDetails(
+            cached_tokens=sum(usage.n_cached_tokens for usage in prompts)
+        ),
+    )
+
+
+class StreamUsage:
+    """The usage field of streamed chunks: absent, or null until the last chunk has the counts."""
+
+    def __init__(self, include: bool, n_requests: int, n: int) -> None:
+        self._include = include
+        self._n = n
+        self._finishes: list[Finish | None] = [None] * n_requests
+
+    def push(self, index: int, delta: Delta) -> None:
+        if delta.finish is not None:
+            self._finishes[index] = delta.finish
+
+    @property
+    def before_end(self) -> msgspec.UnsetType | None:
+        return None if self._include else msgspec.UNSET
+
+    def at_end(self) -> TokenUsage | None:
+        """The counts for a last chunk, or None when there shall be no such chunk."""
+        if not self._include:
+            return None
+        return token_usage([finish for finish in self._finishes if finish is not None], self._n)

@@ -1,0 +1,99 @@
+"""Edits: instruction and input to engine requests, outputs to a response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from pyserve.engine.protocol import FinishReason, GenerateRequest, ModelInfo
+from pyserve.openai.answer import Output, TokenUsage, new_head, token_usage
+from pyserve.openai.sampling import base_request, expand
+from pyserve.schemas.edits import EditRequest
+
+SYSTEM_MESSAGE = (
+    "You edit text. Change the given text as the instruction says."
+    " Answer with the edited text alone: no explanation, no quotation marks."
+)
+# For models without a chat template: headings that instruction-tuned models know.
+PLAIN_TEMPLATE = (
+    "The following is an instruction for editing a text, then the text, then the edited text.\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+)
+PLAIN_STOP = "\n###"
+SPARE_TOKENS = 512
+
+
+class EditChoice(msgspec.Struct, frozen=True):
+    """One edited text."""
+
+    text: str
+    index: int
+    finish_reason: FinishReason
+    logprobs: None = None
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True):
+    """The response; id, model and finish_reason go beyond the specification."""
+
+    object: Literal["edit"] = "edit"
+    id: str
+    created: int
+    model: str
+    choices: list[EditChoice]
+    usage: TokenUsage
+
+
+class EditAnswer:
+    """Implements `Answer` for an edit request. Choice i*n+j is the j-th of input i."""
+
+    prompt_param = "input"
+
+    def __init__(self, body: EditRequest, model: str, info: ModelInfo) -> None:
+        self._n = body.n or 1
+        self._head = new_head("edit", model, info)
+        self.requests = edit_requests(body, info)
+
+    def response(self, outputs: Sequence[Output]) -> Edit:
+        choices = [
+            EditChoice(output.text.strip(), index, output.finish.reason)
+            for index, output in enumerate(outputs)
+        ]
+        return Edit(
+            id=self._head.id,
+            created=self._head.created,
+            model=self._head.model,
+            choices=choices,
+            usage=token_usage([output.finish for output in outputs], self._n),
+        )
+
+
+def edit_requests(body: EditRequest, info: ModelInfo) -> list[GenerateRequest]:
+    """The n engine requests of each input, input by input."""
+    requests: list[GenerateRequest] = []
+    base = base_request(body, info)
+    for text in body.inputs:
+        # A token is at least a byte: enough for an answer as long as the input, and then some.
+        max_tokens = body.max_tokens or len(text.encode()) + SPARE_TOKENS
+        request = msgspec.structs.replace(base, max_tokens=max_tokens)
+        if info.has_chat_template:
+            messages = edit_messages(body.instruction, text)
+            request = msgspec.structs.replace(request, messages=messages)
+        else:
+            prompt = PLAIN_TEMPLATE.format(instruction=body.instruction, input=text)
+            stop = [*base.stop, PLAIN_STOP]
+            request = msgspec.structs.replace(request, prompt=prompt, stop=stop)
+        requests += expand(request, body.n or 1)
+    return requests
+
+
+def edit_messages(instruction: str, text: str) -> list[dict[str, str]]:
+    """The conversation that asks a chat model for the edited text."""
+    task = f"Instruction: {instruction}"
+    if text:
+        task += f"\n\nText:\n{text}"
+    return [
+        {"role": "system", "content": SYSTEM_MESSAGE},
+        {"role": "user", "content": task},
+    ]

@@ -1,0 +1,23 @@
+"""Names that answers carry: ids and the fingerprint of what computed them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+import msgspec
+
+from pyserve import __version__
+from pyserve.engine.protocol import ModelInfo
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id such as `chatcmpl-5f0c...`: the prefix and 96 random bits."""
+    return f"{prefix}-{secrets.token_hex(12)}"
+
+
+def fingerprint(info: ModelInfo) -> str:
+    """Equal for equal version, model and thread count: what seeds are comparable under."""
+    facts = msgspec.structs.replace(info, load_ms=0.0)
+    digest = hashlib.sha256(msgspec.json.encode((__version__, facts)))
+    return f"fp_{digest.hexdigest()[:12]}"

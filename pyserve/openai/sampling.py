@@ -1,0 +1,69 @@
+"""From request fields to sampling parameters and engine requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from pyserve.engine.protocol import GenerateRequest, ModelInfo, SamplingParams
+from pyserve.errors import InvalidRequestError
+from pyserve.schemas.common import INT64_MAX, SamplingFields, as_list
+
+RANDOM_SEED = -1  # as in llama.cpp and LocalAI
+_SAME_NAME = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "repeat_penalty",
+    "repeat_last_n",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "ignore_eos",
+)
+
+
+def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
+    """Absent fields take the engine's defaults; top_k -1 means 0 (off); seed -1 means random.
+
+    Raises InvalidRequestError for a logit_bias on a token that the model does not have.
+    """
+    given = {name: getattr(fields, name) for name in _SAME_NAME}
+    given = {name: value for name, value in given.items() if value is not None}
+    check_tokens(list(fields.logit_bias or {}), info, "logit_bias")
+    if given.get("top_k") == -1:
+        given["top_k"] = 0
+    if fields.seed is not None and fields.seed != RANDOM_SEED:
+        given["seed"] = fields.seed & INT64_MAX
+    return SamplingParams(**given)
+
+
+def base_request(fields: SamplingFields, info: ModelInfo, **rest: Any) -> GenerateRequest:
+    """The request that the choices of `fields` share; `rest` sets what fields do not say."""
+    return GenerateRequest(
+        sampling=sampling_params(fields, info),
+        stop=list(as_list(fields.stop)) if fields.stop is not None else [],
+        **rest,
+    )
+
+
+def expand(request: GenerateRequest, n: int) -> list[GenerateRequest]:
+    """`n` requests that differ in nothing but the seed: s, s+1, ... when there is one."""
+    seed = request.sampling.seed
+    if seed is None:
+        return [request] * n
+    seeds = [(seed + i) & INT64_MAX for i in range(n)]
+    samplings = [msgspec.structs.replace(request.sampling, seed=s) for s in seeds]
+    return [msgspec.structs.replace(request, sampling=sampling) for sampling in samplings]
+
+
+def check_tokens(tokens: Sequence[int], info: ModelInfo, param: str) -> None:
+    """Raise InvalidRequestError when a token id is not in the vocabulary."""
+    largest = max(tokens, default=0)
+    if largest >= info.n_vocab:
+        message = f"{param}: token id {largest} is not in the vocabulary of {info.n_vocab} tokens"
+        raise InvalidRequestError(message, param=param)
