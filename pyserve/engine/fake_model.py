@@ -1,0 +1,55 @@
+"""The fake engine's model: words as tokens, and made-up log-probabilities."""
+
+from __future__ import annotations
+
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.protocol import ModelInfo, TokenLogprob, TopLogprob
+
+DEFAULT_N_CTX = 4096
+N_VOCAB = 32_000
+BOS = 0
+
+
+class FakeVocab:
+    """Gives words token ids as they come, from 1 on; id 0 is BOS and has no text. One thread."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+        self._words: dict[int, str] = {BOS: ""}
+
+    def token(self, word: str) -> int:
+        token = self._ids.setdefault(word, 1 + len(self._ids) % (N_VOCAB - 1))
+        self._words.setdefault(token, word)
+        return token
+
+    def text(self, tokens: list[int]) -> str:
+        return "".join(self._words.get(token, f" <{token}>") for token in tokens)
+
+    def logprob(self, word: str, position: int, n_top: int) -> TokenLogprob:
+        """Consistent: the sampled token is the best of `n_top` descending alternatives."""
+        best = -0.125 * (1 + position % 4)
+        token = self.token(word)
+        top = [TopLogprob(token, word.encode(), best)]
+        for rank in range(1, n_top):
+            other = f" other{rank}"
+            top.append(TopLogprob(self.token(other), other.encode(), best - rank))
+        return TokenLogprob(token, word.encode(), best, top[:n_top])
+
+
+def fake_info(config: EngineConfig, has_chat_template: bool) -> ModelInfo:
+    n_ctx = config.n_ctx or DEFAULT_N_CTX
+    return ModelInfo(
+        architecture="fake",
+        description="scripted answers, no model",
+        quantization="none",
+        n_params=0,
+        size_bytes=0,
+        n_vocab=N_VOCAB,
+        n_embd=0,
+        n_layer=0,
+        n_ctx_train=n_ctx,
+        n_ctx=n_ctx,
+        n_seq_max=config.n_seq_max,
+        n_threads=config.n_threads,
+        has_chat_template=has_chat_template,
+    )

@@ -1,0 +1,132 @@
+"""What the fake engine answers: a plan made from a script, the request, and words in the prompt.
+
+With `FakeScript.commands` a prompt can steer its own answer, which reaches through processes:
+  #refuse     fails before it is accepted (code internal_error)
+  #fail=3     fails after 3 tokens            #die=3      the process is killed after 3 tokens
+  #hold=3     waits after 3 tokens for cancel or release
+  #slow=50    takes 50 ms per token           #words=100  the answer is repeated up to 100 words
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from pyserve.engine.protocol import FinishReason, GenerateRequest
+from pyserve.errors import ErrorInfo
+
+WORD = re.compile(r"\s*\S+|\s+\Z")
+COMMAND = re.compile(r"#(refuse|fail|die|hold|slow|words)(?:=(\d{1,6}))?")
+FAILURE = ErrorInfo(code="internal_error", message="the script says so")
+
+
+class FakeScript(msgspec.Struct, frozen=True, kw_only=True):
+    """How the fake engine behaves.
+
+    texts: the answers, taken in turn by successive requests; empty: the prompt itself is echoed.
+    refusal: the error of every request before it is accepted.
+    fail_after, hold_after: number of tokens after which a request fails with `failure`, or waits
+      for cancel or `FakeCore.release`. token_s: seconds that a token takes.
+    """
+
+    texts: tuple[str, ...] = ()
+    refusal: ErrorInfo | None = None
+    fail_after: int | None = None
+    failure: ErrorInfo = FAILURE
+    hold_after: int | None = None
+    token_s: float = 0.0
+    commands: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole life of one request, known when it is submitted.
+
+    pieces: one text per token; the last may be cut by a stop string, or be empty.
+    turn: what happens after `turn_after` tokens instead of the rest.
+    """
+
+    pieces: list[str]
+    words: list[str]
+    finish_reason: FinishReason
+    stop_string: str | None = None
+    refusal: ErrorInfo | None = None
+    failure: ErrorInfo = FAILURE
+    turn: Literal["fail", "hold", "die"] | None = None
+    turn_after: int = 0
+    token_s: float = 0.0
+
+
+def split_words(text: str) -> list[str]:
+    """The fake's tokens: words with the white space before them. Joined, they are `text`."""
+    return WORD.findall(text)
+
+
+def make_plan(
+    request: GenerateRequest, prompt: str, script: FakeScript, index: int, n_room: int
+) -> Plan:
+    """The plan of the `index`-th request.
+
+    prompt: its text, echoed unless the script has texts. n_room: tokens left in the context.
+    """
+    commands = dict(COMMAND.findall(prompt)) if script.commands else {}
+    answer = script.texts[index % len(script.texts)] if script.texts else prompt
+    if "words" in commands:
+        answer = repeat_words(answer, int(commands["words"] or 0))
+    pieces, stop_string = cut_at_stop(split_words(answer), request.stop)
+    limit = n_room if request.max_tokens is None else min(request.max_tokens, n_room)
+    is_cut = len(pieces) > limit
+    plan = Plan(
+        pieces=pieces[:limit],
+        words=split_words(answer),
+        finish_reason="length" if is_cut else "stop",
+        stop_string=None if is_cut else stop_string,
+        refusal=script.refusal,
+        failure=script.failure,
+        token_s=script.token_s,
+    )
+    return apply_turns(plan, script, commands)
+
+
+def apply_turns(plan: Plan, script: FakeScript, commands: dict[str, str]) -> Plan:
+    """Put in where the request fails, is held, or takes the process down."""
+    changes: dict[str, object] = {}
+    scripted = {"fail": script.fail_after, "hold": script.hold_after}
+    for turn in ("fail", "hold", "die"):
+        after = int(commands[turn] or 0) if turn in commands else scripted.get(turn)
+        if after is not None:
+            changes |= {"turn": turn, "turn_after": after}
+    if "refuse" in commands:
+        changes["refusal"] = plan.failure
+    if "slow" in commands:
+        changes["token_s"] = int(commands["slow"] or 0) / 1000
+    return msgspec.structs.replace(plan, **changes)
+
+
+def repeat_words(text: str, n_words: int) -> str:
+    """`text` over and over, cut to `n_words` words."""
+    words = split_words(text.strip())
+    if not words:
+        return ""
+    loop = [words[0] if i == 0 else f" {words[i % len(words)].strip()}" for i in range(n_words)]
+    return "".join(loop)
+
+
+def cut_at_stop(words: list[str], stops: list[str]) -> tuple[list[str], str | None]:
+    """The texts of the tokens up to the first stop string, and that string.
+
+    The token in which a stop string ends is the last; it is counted although its text may be empty.
+    """
+    text = "".join(words)
+    found = [(at, stop) for stop in stops if (at := text.find(stop)) >= 0]
+    if not found:
+        return words, None
+    begin, stop = min(found, key=lambda hit: hit[0] + len(hit[1]))
+    pieces, n_chars = [], 0
+    for word in words:
+        if n_chars >= begin + len(stop):
+            break
+        pieces.append(word[: max(begin - n_chars, 0)])
+        n_chars += len(word)
+    return pieces, stop
