@@ -44,8 +44,8 @@ def write_tiny_llama(
 ) -> Path:
     """Write the model to `path` and return it.
 
-    n_ctx: trained context in tokens. n_vocab: at least 259 (bytes and control tokens); what the
-    merges do not fill becomes unused tokens.
+    n_ctx: trained context in tokens. n_vocab: at least 260 (bytes, control tokens, one merge,
+    without which the vocabulary does not load); what the merges do not fill becomes unused tokens.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _add_metadata(writer, n_ctx, n_vocab)

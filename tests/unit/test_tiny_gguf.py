@@ -25,7 +25,7 @@ def test_seed_and_template_matter(tmp_path: Path) -> None:
     assert read_metadata(plain, ["tokenizer.chat_template"]) == {}
 
 
-@pytest.mark.parametrize("n_vocab", [259, N_VOCAB, 1000])
+@pytest.mark.parametrize("n_vocab", [260, N_VOCAB, 1000])
 def test_the_reference_reader_understands_it(tmp_path: Path, n_vocab: int) -> None:
     path = write_tiny_llama(tmp_path / "tiny.gguf", n_ctx=64, n_vocab=n_vocab)
     reader = gguf.GGUFReader(path)
