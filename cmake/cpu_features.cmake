@@ -1,0 +1,43 @@
+# Which CPU features the build depends on, read from the compiler's own macros for the flags that ggml
+# is compiled with. Writes build_info.h; the module checks the list when it is imported.
+
+set(native_flag "")
+if(GGML_NATIVE)
+  set(native_flag "-march=native")
+endif()
+execute_process(
+  COMMAND "${CMAKE_CXX_COMPILER}" ${native_flag} -dM -E -x c++ /dev/null
+  OUTPUT_VARIABLE macros
+  RESULT_VARIABLE macros_result
+)
+if(NOT macros_result EQUAL 0)
+  message(FATAL_ERROR "${CMAKE_CXX_COMPILER} cannot list its predefined macros.")
+endif()
+
+# macro : name for __builtin_cpu_supports
+set(known_features
+  __SSE4_2__:sse4.2
+  __AVX__:avx
+  __AVX2__:avx2
+  __FMA__:fma
+  __F16C__:f16c
+  __BMI2__:bmi2
+  __AVX512F__:avx512f
+  __AVX512BW__:avx512bw
+  __AVX512DQ__:avx512dq
+  __AVX512VL__:avx512vl
+  __AVX512CD__:avx512cd
+  __AVX512VBMI__:avx512vbmi
+  __AVX512VNNI__:avx512vnni
+  __AVX512BF16__:avx512bf16
+)
+set(PYSERVE_CPU_FEATURES "")
+foreach(entry IN LISTS known_features)
+  string(REPLACE ":" ";" pair "${entry}")
+  list(GET pair 0 macro)
+  list(GET pair 1 feature)
+  if(macros MATCHES "#define ${macro} 1")
+    string(APPEND PYSERVE_CPU_FEATURES "X(\"${feature}\") ")
+  endif()
+endforeach()
+configure_file(native/bindings/build_info.h.in "${CMAKE_CURRENT_BINARY_DIR}/generated/build_info.h" @ONLY)

@@ -1,0 +1,45 @@
+# The vendored llama.cpp: found or fetched, then built as static libraries.
+# Sets nothing outside; provides the targets `llama` (with ggml) and `pyserve_vendor_jinja`.
+
+set(LLAMA_CPP_DIR "$ENV{LLAMA_CPP_DIR}" CACHE PATH "A llama.cpp source tree to use instead of the pinned one")
+set(llama_dir "${LLAMA_CPP_DIR}")
+if(NOT llama_dir)
+  set(llama_dir "${CMAKE_CURRENT_SOURCE_DIR}/vendor/llama.cpp")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS vendor/llama.cpp.toml vendor/fetch.py)
+  execute_process(
+    COMMAND "${Python_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/vendor/fetch.py"
+    RESULT_VARIABLE fetch_result
+  )
+  if(NOT fetch_result EQUAL 0)
+    message(FATAL_ERROR "llama.cpp could not be fetched, see the message above.")
+  endif()
+endif()
+
+set(BUILD_SHARED_LIBS OFF)
+set(GGML_NATIVE ON CACHE BOOL "Build for this machine's CPU")
+set(GGML_OPENMP OFF CACHE BOOL "")
+set(GGML_CCACHE OFF CACHE BOOL "")
+set(GGML_LLAMAFILE ON CACHE BOOL "")
+set(GGML_BACKEND_DL OFF CACHE BOOL "")
+set(GGML_RPC OFF CACHE BOOL "")
+set(LLAMA_BUILD_COMMON OFF CACHE BOOL "")
+set(LLAMA_OPENSSL OFF CACHE BOOL "")
+set(LLAMA_SUBPROCESS OFF CACHE BOOL "")
+set(LLAMA_ALL_WARNINGS OFF CACHE BOOL "")
+set(LLAMA_BUILD_NUMBER 0)
+set(LLAMA_BUILD_COMMIT "pinned")
+add_subdirectory("${llama_dir}" llama.cpp EXCLUDE_FROM_ALL SYSTEM)
+
+# The Jinja engine alone: chat templates need nothing else of common/.
+file(GLOB jinja_sources "${llama_dir}/common/jinja/*.cpp")
+add_library(
+  pyserve_vendor_jinja
+  STATIC
+  EXCLUDE_FROM_ALL
+  ${jinja_sources}
+  "${llama_dir}/common/json.cpp"
+  "${llama_dir}/common/unicode.cpp"
+)
+target_include_directories(pyserve_vendor_jinja SYSTEM PUBLIC "${llama_dir}/common" "${llama_dir}/vendor")
+target_link_libraries(pyserve_vendor_jinja PUBLIC ggml)
+target_compile_features(pyserve_vendor_jinja PUBLIC cxx_std_17)

@@ -1,0 +1,76 @@
+"""Server settings: command line over environment (`PYSERVE_*`) over defaults.
+
+Every process of one server reads the same settings: the command line sets the environment of the
+processes it starts (`ServeConfig.to_environ`), so `gunicorn pyserve.wsgi:app` works with the same names.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENV_PREFIX = "PYSERVE_"
+
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+def default_models_dir() -> Path:
+    """`$XDG_DATA_HOME/pyserve/models`, or `~/.local/share/pyserve/models`; /tmp without a home."""
+    data = os.environ.get("XDG_DATA_HOME")
+    if data:
+        return Path(data) / "pyserve" / "models"
+    home = os.environ.get("HOME")
+    return Path(home or "/tmp") / ".local" / "share" / "pyserve" / "models"
+
+
+class ServeConfig(BaseSettings):
+    """Settings of `pyserve serve`; field `x_y` is `--x-y` and `PYSERVE_X_Y`.
+
+    models: what to serve, each a gallery name, a name in models_dir, or a path to a GGUF file.
+      Empty: every GGUF in models_dir, or the default gallery model when there is none.
+    ctx_size: context of one request in tokens; None takes the model's, at most 8192.
+    kv_size: KV cells shared by all requests; None takes ctx_size.
+    parallel: requests that decode at once; more wait. threads: None counts usable cores.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+
+    models: Annotated[list[str], NoDecode] = []
+    models_dir: Path = Field(default_factory=default_models_dir)
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    ctx_size: PositiveInt | None = None
+    kv_size: PositiveInt | None = None
+    parallel: Annotated[int, Field(ge=1, le=128)] = 16
+    threads: PositiveInt | None = None
+    batch_size: PositiveInt = 512
+    queue_size: Annotated[int, Field(ge=0)] = 64
+    max_streams: PositiveInt = 64
+    workers: PositiveInt = 1
+    load_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    max_body_bytes: PositiveInt = 8 * 1024 * 1024
+    strict_model_names: bool = False
+    log_level: str = "info"
+    engine: str = "native"
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """PYSERVE_MODELS is a list separated by commas."""
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    def to_environ(self) -> dict[str, str]:
+        """The settings as environment variables; `ServeConfig()` under them equals this one."""
+        env = {}
+        for name, value in self:
+            if value is None:
+                continue
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            env[ENV_PREFIX + name.upper()] = text
+        return env

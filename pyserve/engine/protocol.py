@@ -1,0 +1,281 @@
+"""What an engine is to the rest of pyserve: requests in, deltas out.
+
+Three implementations: `LocalEngine` (native, in this process), `RemoteEngine` (an engine process
+behind a Unix socket) and `FakeEngine` (scripted). All text is `str`; token ids are `int`; times are
+milliseconds; log-probabilities are natural logarithms of the model's own distribution (before
+temperature and the other samplers, after logit_bias has been left out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from pyserve.errors import ErrorInfo
+
+FinishReason = Literal["stop", "length"]
+
+
+class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is chosen. Neutral values switch a sampler off.
+
+    temperature 0 is greedy (ties: lowest id). seed None draws a random one.
+    repeat_penalty looks at the last `repeat_last_n` tokens of prompt and answer (-1: the whole
+    context, 0: off); frequency and presence penalties look at the answer alone.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    typical_p: float = 1.0
+    repeat_penalty: float = 1.0
+    repeat_last_n: int = 64
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: dict[int, float] = {}
+    seed: int | None = None
+    ignore_eos: bool = False
+
+
+class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One sequence to generate. Exactly one of messages, prompt, tokens is set.
+
+    messages: OpenAI chat messages as plain dicts (role, content: str, name ...), rendered with the
+      model's chat template; text in them is never read as control tokens.
+    prompt: plain text; control tokens in it are plain text too, BOS is added if the model wants it.
+    tokens: token ids, taken as they are.
+    max_tokens: None means as many as the context allows.
+    stop: strings; generation ends before the first one that appears.
+    n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
+    """
+
+    messages: list[dict[str, Any]] | None = None
+    prompt: str | None = None
+    tokens: list[int] | None = None
+    sampling: SamplingParams = SamplingParams()
+    max_tokens: int | None = None
+    stop: list[str] = []
+    n_logprobs: int | None = None
+    tenant: str = ""
+
+
+class TopLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """One alternative token. `piece` is the token's bytes, maybe a part of a UTF-8 character."""
+
+    token: int
+    piece: bytes
+    logprob: float
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """The sampled token, and the best alternatives in descending order (maybe itself included)."""
+
+    token: int
+    piece: bytes
+    logprob: float
+    top: list[TopLogprob]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Token counts. n_cached_tokens of the prompt were not computed again."""
+
+    n_prompt_tokens: int
+    n_completion_tokens: int
+    n_cached_tokens: int = 0
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of one request went."""
+
+    queue_ms: float = 0.0
+    prompt_ms: float = 0.0
+    decode_ms: float = 0.0
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a request that was not cancelled and did not fail."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings = Timings()
+    stop_string: str | None = None
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step added: text (valid UTF-8, never part of a stop string), maybe the end.
+
+    `logprobs` belong to the tokens whose text ends in `text`. The last delta has `finish` set.
+    """
+
+    text: str = ""
+    n_tokens: int = 0
+    logprobs: list[TokenLogprob] | None = None
+    finish: Finish | None = None
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine knows about its loaded model."""
+
+    architecture: str
+    description: str
+    quantization: str
+    n_params: int
+    size_bytes: int
+    n_vocab: int
+    n_embd: int
+    n_layer: int
+    n_ctx_train: int
+    n_ctx: int
+    n_seq_max: int
+    n_threads: int
+    has_chat_template: bool
+    load_ms: float = 0.0
+
+
+class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters since the engine started, and how many requests it holds now."""
+
+    n_running: int = 0
+    n_waiting: int = 0
+    n_finished: int = 0
+    n_failed: int = 0
+    n_cancelled: int = 0
+    n_prompt_tokens: int = 0
+    n_cached_tokens: int = 0
+    n_decode_tokens: int = 0
+    n_steps: int = 0
+    n_preempted: int = 0
+    prompt_ms: float = 0.0
+    decode_ms: float = 0.0
+    n_kv_used: int = 0
+    n_kv_total: int = 0
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
+    """The prompt was rendered, tokenized and fits. First event of a request that is not refused."""
+
+    request_id: int
+    n_prompt_tokens: int
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
+    """New output of a request. The one whose delta has `finish` is the request's last event."""
+
+    request_id: int
+    delta: Delta
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """The request failed or was cancelled (code `cancelled`). Its last event."""
+
+    request_id: int
+    error: ErrorInfo
+
+
+Event = Accepted | Step | Failed
+
+
+class EngineCore(Protocol):
+    """The engine itself, without threads of Python: events are pulled by one consumer.
+
+    Implemented by the native engine and by the scripted fake. Every submitted request ends in
+    exactly one last event: a Step with `finish`, or Failed. `poll` is for one thread; every other
+    method may be called from any thread.
+    """
+
+    def submit(self, request_id: int, request: GenerateRequest) -> None:
+        """Queue a request under an id chosen by the caller, unique among unfinished requests.
+
+        Returns at once. Raises QueueFullError; every later error is a Failed event.
+        """
+        ...
+
+    def cancel(self, request_id: int) -> None:
+        """End a request with Failed(code `cancelled`). Unknown or finished ids are ignored."""
+        ...
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """All events since the last call, in order; waits for the first one. [] = time over.
+
+        Raises UnavailableError after `close`.
+        """
+        ...
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]: ...
+
+    def detokenize(self, tokens: list[int]) -> str: ...
+
+    def render(self, messages: list[dict[str, Any]]) -> str: ...
+
+    def info(self) -> ModelInfo: ...
+
+    def stats(self) -> EngineStats: ...
+
+    def close(self) -> None: ...
+
+
+class TokenStream(Protocol):
+    """One running request. Used by one thread; `cancel` and `close` may come from any thread."""
+
+    @property
+    def n_prompt_tokens(self) -> int | None:
+        """Tokens of the rendered prompt; None until the engine has accepted the request."""
+        ...
+
+    def wait_accepted(self, timeout_s: float | None = None) -> bool:
+        """Wait until the prompt was rendered, tokenized and admitted.
+
+        Returns False when the time is over. Raises the request's error (for example
+        ContextLengthExceededError) if it failed before it was accepted.
+        """
+        ...
+
+    def get(self, timeout_s: float | None = None) -> Delta | None:
+        """The next delta, in order; None when the time is over.
+
+        Raises the request's error when it failed or was cancelled. Must not be called again
+        after a delta with `finish`, or after an error.
+        """
+        ...
+
+    def __iter__(self) -> Iterator[Delta]:
+        """All remaining deltas up to and including the one with `finish`."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop computing. Idempotent; does nothing to a finished request."""
+        ...
+
+
+class Engine(Protocol):
+    """A loaded model that runs many requests at once. Any thread may call any method."""
+
+    def submit(self, request: GenerateRequest) -> TokenStream:
+        """Queue a request and return at once.
+
+        Raises QueueFullError when the wait queue is full, UnavailableError when the engine is gone.
+        """
+        ...
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids of `text`. add_special adds BOS/EOS where the model wants them."""
+        ...
+
+    def detokenize(self, tokens: list[int]) -> str:
+        """Text of `tokens`; bytes that are not UTF-8 become U+FFFD."""
+        ...
+
+    def render(self, messages: list[dict[str, Any]]) -> str:
+        """The prompt text that the chat template makes of `messages`."""
+        ...
+
+    def info(self) -> ModelInfo: ...
+
+    def stats(self) -> EngineStats: ...
+
+    def close(self) -> None:
+        """End all requests with CancelledError and free the model. Idempotent."""
+        ...

@@ -1,0 +1,135 @@
+"""The exception tree, and the plain record an exception crosses a process boundary as.
+
+PyserveError
+ ├─ InvalidRequestError           the client's mistake (400)
+ │   └─ ContextLengthExceededError
+ ├─ ModelNotFoundError            no such model (404)
+ ├─ ModelLoadError                the model file cannot be loaded (503, permanent until repaired)
+ ├─ UnavailableError              try again later (503)
+ │   ├─ ModelLoadingError
+ │   ├─ QueueFullError
+ │   └─ EngineRestartedError      the engine process died under the request
+ ├─ CancelledError                cancelled by the client or by shutdown
+ └─ InternalError                 our bug (500)
+
+`code` is the string clients see in `error.code`; it also names the class on the wire.
+HTTP status codes are not known here: `pyserve.web.errors` maps classes to them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as data: what crosses a socket and what a client sees.
+
+    `details` holds numbers only (token counts, limits, retry_after_s), never prompts.
+    """
+
+    code: str
+    message: str
+    param: str | None = None
+    details: dict[str, Any] = {}
+
+
+class PyserveError(Exception):
+    """Base of all errors that pyserve raises on purpose."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.details = details
+
+    def to_info(self) -> ErrorInfo:
+        return ErrorInfo(
+            code=self.code, message=self.message, param=self.param, details=self.details
+        )
+
+
+class InvalidRequestError(PyserveError):
+    """The request is malformed or asks for something impossible."""
+
+    code = "invalid_value"
+
+
+class ContextLengthExceededError(InvalidRequestError):
+    """The prompt does not fit the context. details: n_prompt_tokens, n_ctx."""
+
+    code = "context_length_exceeded"
+
+
+class ModelNotFoundError(PyserveError):
+    """No model of that name, and not exactly one model to use instead."""
+
+    code = "model_not_found"
+
+
+class ModelLoadError(PyserveError):
+    """The model file is missing, damaged or not supported."""
+
+    code = "model_load_failed"
+
+
+class UnavailableError(PyserveError):
+    """The server cannot serve this now. details: retry_after_s."""
+
+    code = "unavailable"
+
+
+class ModelLoadingError(UnavailableError):
+    """The model is still being loaded."""
+
+    code = "model_loading"
+
+
+class QueueFullError(UnavailableError):
+    """The engine's wait queue is full."""
+
+    code = "queue_full"
+
+
+class EngineRestartedError(UnavailableError):
+    """The engine process ended while it worked on the request."""
+
+    code = "engine_restarted"
+
+
+class CancelledError(PyserveError):
+    """The request was cancelled before it finished."""
+
+    code = "cancelled"
+
+
+class InternalError(PyserveError):
+    """A defect of pyserve or of the engine."""
+
+    code = "internal_error"
+
+
+_BY_CODE: dict[str, type[PyserveError]] = {
+    cls.code: cls
+    for cls in (
+        InvalidRequestError,
+        ContextLengthExceededError,
+        ModelNotFoundError,
+        ModelLoadError,
+        UnavailableError,
+        ModelLoadingError,
+        QueueFullError,
+        EngineRestartedError,
+        CancelledError,
+        InternalError,
+    )
+}
+
+
+def from_info(info: ErrorInfo) -> PyserveError:
+    """Rebuild the exception that `info` describes; an unknown code is an InternalError."""
+    cls = _BY_CODE.get(info.code, InternalError)
+    return cls(info.message, param=info.param, **info.details)
