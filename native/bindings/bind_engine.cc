@@ -1,0 +1,81 @@
+// The engine. Every call that can wait releases the GIL.
+
+#include <pybind11/stl.h>
+
+#include "bindings.h"
+#include "pyserve/engine.h"
+
+namespace py = pybind11;
+
+namespace pyserve {
+namespace {
+
+using ReleaseGil = py::call_guard<py::gil_scoped_release>;
+
+void register_config(py::module_& module) {
+  py::class_<EngineConfig>(module, "EngineConfig")
+      .def(py::init<>())
+      .def_readwrite("model_path", &EngineConfig::model_path)
+      .def_readwrite("n_ctx", &EngineConfig::n_ctx)
+      .def_readwrite("n_kv", &EngineConfig::n_kv)
+      .def_readwrite("n_seq_max", &EngineConfig::n_seq_max)
+      .def_readwrite("n_batch", &EngineConfig::n_batch)
+      .def_readwrite("n_threads", &EngineConfig::n_threads)
+      .def_readwrite("n_queue_max", &EngineConfig::n_queue_max)
+      .def_readwrite("use_mmap", &EngineConfig::use_mmap)
+      .def_readwrite("max_token_gap_ms", &EngineConfig::max_token_gap_ms);
+  py::class_<ModelInfo>(module, "ModelInfo")
+      .def_readonly("architecture", &ModelInfo::architecture)
+      .def_readonly("description", &ModelInfo::description)
+      .def_readonly("quantization", &ModelInfo::quantization)
+      .def_readonly("n_params", &ModelInfo::n_params)
+      .def_readonly("size_bytes", &ModelInfo::size_bytes)
+      .def_readonly("n_vocab", &ModelInfo::n_vocab)
+      .def_readonly("n_embd", &ModelInfo::n_embd)
+      .def_readonly("n_layer", &ModelInfo::n_layer)
+      .def_readonly("n_ctx_train", &ModelInfo::n_ctx_train)
+      .def_readonly("n_ctx", &ModelInfo::n_ctx)
+      .def_readonly("n_seq_max", &ModelInfo::n_seq_max)
+      .def_readonly("n_threads", &ModelInfo::n_threads)
+      .def_readonly("has_chat_template", &ModelInfo::has_chat_template)
+      .def_readonly("load_ms", &ModelInfo::load_ms);
+}
+
+void register_stats(py::module_& module) {
+  py::class_<EngineStats>(module, "EngineStats")
+      .def_readonly("n_running", &EngineStats::n_running)
+      .def_readonly("n_waiting", &EngineStats::n_waiting)
+      .def_readonly("n_finished", &EngineStats::n_finished)
+      .def_readonly("n_failed", &EngineStats::n_failed)
+      .def_readonly("n_cancelled", &EngineStats::n_cancelled)
+      .def_readonly("n_prompt_tokens", &EngineStats::n_prompt_tokens)
+      .def_readonly("n_cached_tokens", &EngineStats::n_cached_tokens)
+      .def_readonly("n_decode_tokens", &EngineStats::n_decode_tokens)
+      .def_readonly("n_steps", &EngineStats::n_steps)
+      .def_readonly("n_preempted", &EngineStats::n_preempted)
+      .def_readonly("prompt_ms", &EngineStats::prompt_ms)
+      .def_readonly("decode_ms", &EngineStats::decode_ms)
+      .def_readonly("n_kv_used", &EngineStats::n_kv_used)
+      .def_readonly("n_kv_total", &EngineStats::n_kv_total);
+}
+
+}  // namespace
+
+void register_engine(py::module_& module) {
+  register_config(module);
+  register_stats(module);
+  py::class_<Engine>(module, "Engine")
+      .def(py::init<const EngineConfig&>(), py::arg("config"), ReleaseGil())
+      .def("submit", &Engine::submit, py::arg("request"), ReleaseGil())
+      .def("cancel", &Engine::cancel, py::arg("id"), ReleaseGil())
+      .def("poll", &Engine::poll, py::arg("timeout_ms"), ReleaseGil())
+      .def("tokenize", &Engine::tokenize, py::arg("text"), py::arg("add_special"),
+           py::arg("parse_special"), ReleaseGil())
+      .def("detokenize", &Engine::detokenize, py::arg("tokens"), ReleaseGil())
+      .def("render", &Engine::render, py::arg("messages_json"), ReleaseGil())
+      .def("info", &Engine::info, ReleaseGil())
+      .def("stats", &Engine::stats, ReleaseGil())
+      .def("stop", &Engine::stop, ReleaseGil());
+}
+
+}  // namespace pyserve

@@ -1,0 +1,18 @@
+// What each binding file registers; module.cc calls them all.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "pyserve/error.h"
+
+namespace pyserve {
+
+void register_errors(pybind11::module_& module);
+void register_request(pybind11::module_& module);
+void register_events(pybind11::module_& module);
+void register_engine(pybind11::module_& module);
+
+// The string clients see for `code`; the names of pyserve.errors.
+const char* code_name(ErrorCode code);
+
+}  // namespace pyserve

@@ -1,0 +1,38 @@
+// What an engine is started with, and what it says about its model.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace pyserve {
+
+struct EngineConfig {
+  std::string model_path;
+  int n_ctx = 0;          // most tokens of one request; 0 = the model's own, at most 8192
+  int n_kv = 0;           // KV cells shared by all requests; 0 = n_ctx
+  int n_seq_max = 16;     // requests that run at once
+  int n_batch = 512;      // most tokens of one step
+  int n_threads = 1;      // compute threads
+  int n_queue_max = 64;   // requests that may wait
+  bool use_mmap = true;
+  double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
+};
+
+struct ModelInfo {
+  std::string architecture;
+  std::string description;
+  std::string quantization;
+  int64_t n_params = 0;
+  int64_t size_bytes = 0;
+  int n_vocab = 0;
+  int n_embd = 0;
+  int n_layer = 0;
+  int n_ctx_train = 0;
+  int n_ctx = 0;
+  int n_seq_max = 0;
+  int n_threads = 0;
+  bool has_chat_template = false;
+  double load_ms = 0;
+};
+
+}  // namespace pyserve

@@ -1,0 +1,121 @@
+// Requests in, events out: plain data, no behaviour.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "pyserve/error.h"
+#include "pyserve/types.h"
+
+namespace pyserve {
+
+// How the next token is chosen. Neutral values switch a sampler off.
+struct SamplingParams {
+  float temperature = 0.8F;  // <= 0: greedy, ties go to the lowest id
+  int top_k = 40;            // <= 0: off
+  float top_p = 0.95F;       // 1: off
+  float min_p = 0.05F;       // 0: off
+  float typical_p = 1.0F;    // 1: off
+  float repeat_penalty = 1.0F;
+  int repeat_last_n = 64;  // tokens of prompt and answer; -1: the whole context
+  float frequency_penalty = 0.0F;
+  float presence_penalty = 0.0F;  // both look at the answer alone
+  std::vector<std::pair<Token, float>> logit_bias;
+  std::optional<int64_t> seed;  // none: a random one
+  bool ignore_eos = false;
+};
+
+// OpenAI chat messages as a JSON array, rendered with the model's template.
+struct ChatPrompt {
+  std::string messages_json;
+};
+// Plain text: control tokens in it stay text, BOS is added if the model wants one.
+struct TextPrompt {
+  std::string text;
+};
+// Token ids, taken as they are.
+struct TokenPrompt {
+  std::vector<Token> tokens;
+};
+
+struct Request {
+  RequestId id = 0;
+  std::variant<ChatPrompt, TextPrompt, TokenPrompt> prompt;
+  SamplingParams sampling;
+  int max_tokens = -1;  // < 0: as many as the context allows
+  std::vector<std::string> stop;
+  int n_logprobs = -1;  // < 0: none; k: the sampled token's and the k best
+  std::string tenant;   // prefixes are reused within a tenant only
+};
+
+struct TopLogprob {
+  Token token = 0;
+  std::string piece;  // bytes, maybe part of a UTF-8 character
+  float logprob = 0;
+};
+
+struct TokenLogprob {
+  Token token = 0;
+  std::string piece;
+  float logprob = 0;
+  std::vector<TopLogprob> top;  // descending
+};
+
+enum class FinishReason { kStop, kLength };
+
+struct Finish {
+  FinishReason reason = FinishReason::kStop;
+  std::optional<std::string> stop_string;
+  int n_prompt_tokens = 0;
+  int n_completion_tokens = 0;
+  int n_cached_tokens = 0;
+  double queue_ms = 0;
+  double prompt_ms = 0;
+  double decode_ms = 0;
+};
+
+struct AcceptedEvent {
+  int n_prompt_tokens = 0;
+};
+
+// What a step added to an answer. The one with `finish` is the request's last event.
+struct DeltaEvent {
+  std::string text;  // valid UTF-8
+  int n_tokens = 0;
+  std::vector<TokenLogprob> logprobs;  // of the tokens whose text ends in `text`
+  std::optional<Finish> finish;
+};
+
+// The request failed or was cancelled; its last event.
+struct FailedEvent {
+  ErrorInfo error;
+};
+
+struct Event {
+  RequestId id = 0;
+  std::variant<AcceptedEvent, DeltaEvent, FailedEvent> body;
+};
+
+// Counters since the start, and what the engine holds now.
+struct EngineStats {
+  int64_t n_running = 0;
+  int64_t n_waiting = 0;
+  int64_t n_finished = 0;
+  int64_t n_failed = 0;
+  int64_t n_cancelled = 0;
+  int64_t n_prompt_tokens = 0;
+  int64_t n_cached_tokens = 0;
+  int64_t n_decode_tokens = 0;
+  int64_t n_steps = 0;
+  int64_t n_preempted = 0;
+  double prompt_ms = 0;
+  double decode_ms = 0;
+  int64_t n_kv_used = 0;
+  int64_t n_kv_total = 0;
+};
+
+}  // namespace pyserve

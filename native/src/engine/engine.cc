@@ -1,0 +1,183 @@
+#include "pyserve/engine.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "engine/prompt_thread.h"
+#include "engine/registry.h"
+#include "engine/step_loop.h"
+#include "llama/chat_template.h"
+#include "llama/model.h"
+#include "llama/tokenizer.h"
+
+namespace pyserve {
+namespace {
+
+std::string special_text(const Model& model, Token token) {
+  return token < 0 ? std::string() : model.piece(token, true);
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  explicit Impl(const EngineConfig& engine_config)
+      : config(engine_config),
+        begin(Clock::now()),
+        model(config.model_path, config.use_mmap),
+        tokenizer(model),
+        chat_template(model.chat_template(), special_text(model, model.bos()),
+                      special_text(model, model.eos())),
+        registry(static_cast<size_t>(config.n_seq_max) + config.n_queue_max),
+        loop(model, config, registry),
+        load_ms(elapsed_ms(begin, Clock::now())),
+        engine_thread([this] { loop.run(); }) {}
+
+  void stop();
+  void prepare(std::shared_ptr<Ticket> ticket, Request request);
+  std::vector<Token> prompt_tokens(Request& request) const;
+  void check_text(size_t n_bytes) const;
+  void check_length(const std::vector<Token>& tokens) const;
+
+  const EngineConfig config;
+  const TimePoint begin;
+  const Model model;
+  const Tokenizer tokenizer;
+  const ChatTemplate chat_template;
+  Registry registry;
+  StepLoop loop;
+  const double load_ms;
+  PromptThread prompt_thread;
+  std::thread engine_thread;
+};
+
+Engine::Engine(const EngineConfig& config) : impl_(std::make_unique<Impl>(config)) {}
+
+Engine::~Engine() { stop(); }
+
+void Engine::submit(Request request) {
+  std::shared_ptr<Ticket> ticket = impl_->registry.open(request.id);
+  // std::function wants copies; the request is shared instead.
+  auto shared = std::make_shared<Request>(std::move(request));
+  const bool is_posted = impl_->prompt_thread.post([impl = impl_.get(), ticket, shared] {
+    impl->prepare(ticket, std::move(*shared));
+  });
+  if (!is_posted) {
+    impl_->registry.fail(*ticket, {ErrorCode::kCancelled, "the engine has been stopped", {}, {}});
+  }
+}
+
+void Engine::cancel(RequestId id) {
+  if (impl_->registry.cancel(id)) impl_->loop.wake();
+}
+
+std::vector<Event> Engine::poll(double timeout_ms) { return impl_->registry.take_events(timeout_ms); }
+
+std::vector<Token> Engine::tokenize(const std::string& text, bool add_special, bool parse_special) {
+  impl_->check_text(text.size());
+  return impl_->prompt_thread.run(
+      [&] { return impl_->tokenizer.tokenize(text, add_special, parse_special); });
+}
+
+std::string Engine::detokenize(const std::vector<Token>& tokens) {
+  return impl_->tokenizer.detokenize(tokens);
+}
+
+std::string Engine::render(const std::string& messages_json) {
+  impl_->check_text(messages_json.size());
+  return impl_->prompt_thread.run([&] {
+    std::string text;
+    for (const PromptPart& part : impl_->chat_template.render(messages_json)) text += part.text;
+    return text;
+  });
+}
+
+ModelInfo Engine::info() const {
+  ModelInfo info = impl_->model.info();
+  info.n_ctx = impl_->loop.context().n_ctx();
+  info.n_seq_max = impl_->config.n_seq_max;
+  info.n_threads = impl_->config.n_threads;
+  info.load_ms = impl_->load_ms;
+  return info;
+}
+
+EngineStats Engine::stats() const { return impl_->loop.stats(); }
+
+void Engine::stop() { impl_->stop(); }
+
+void Engine::Impl::stop() {
+  registry.close();
+  prompt_thread.stop();
+  loop.request_stop();
+  if (engine_thread.joinable()) engine_thread.join();
+  registry.close_outbox();
+}
+
+void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
+  try {
+    if (ticket->is_cancelled) {
+      throw EngineError(ErrorCode::kCancelled, "the request was cancelled");
+    }
+    auto prepared = std::make_unique<PreparedRequest>();
+    prepared->tokens = prompt_tokens(request);
+    if (std::holds_alternative<ChatPrompt>(request.prompt)) {
+      for (std::string& stop : chat_template.stop_strings()) request.stop.push_back(std::move(stop));
+    }
+    check_length(prepared->tokens);
+    std::vector<Token> biased;
+    for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
+    tokenizer.check_tokens(biased);
+    request.prompt = TokenPrompt{};
+    prepared->ticket = ticket;
+    prepared->request = std::move(request);
+    loop.submit(std::move(prepared));
+  } catch (const EngineError& error) {
+    registry.fail(*ticket, error.info());
+  } catch (const std::exception& error) {
+    registry.fail(*ticket, {ErrorCode::kInternal,
+                            std::string("the prompt could not be prepared: ") + error.what(), {}, {}});
+  }
+}
+
+std::vector<Token> Engine::Impl::prompt_tokens(Request& request) const {
+  if (auto* tokens = std::get_if<TokenPrompt>(&request.prompt)) {
+    tokenizer.check_tokens(tokens->tokens);
+    return std::move(tokens->tokens);
+  }
+  std::vector<PromptPart> parts;
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
+    check_text(chat->messages_json.size());
+    parts = chat_template.render(chat->messages_json);
+  } else {
+    parts.push_back({std::get<TextPrompt>(request.prompt).text, true});
+  }
+  size_t n_bytes = 0;
+  for (const PromptPart& part : parts) n_bytes += part.text.size();
+  check_text(n_bytes);
+  std::vector<Token> tokens = tokenizer.tokenize_prompt(parts, true);
+  // An empty text still has a beginning.
+  if (tokens.empty()) tokens.push_back(model.bos() >= 0 ? model.bos() : std::max(model.eos(), 0));
+  return tokens;
+}
+
+void Engine::Impl::check_text(size_t n_bytes) const {
+  if (n_bytes <= prompt_thread.max_text_bytes()) return;
+  throw EngineError(ErrorCode::kInvalidRequest,
+                    "the text has " + std::to_string(n_bytes) + " bytes, the limit is " +
+                        std::to_string(prompt_thread.max_text_bytes()));
+}
+
+void Engine::Impl::check_length(const std::vector<Token>& tokens) const {
+  if (tokens.empty()) throw EngineError(ErrorCode::kInvalidRequest, "the prompt has no tokens");
+  const int n_ctx = loop.context().n_ctx();
+  const auto n_prompt = static_cast<int>(tokens.size());
+  if (n_prompt < n_ctx) return;
+  ErrorInfo info;
+  info.code = ErrorCode::kContextLengthExceeded;
+  info.message = "the prompt has " + std::to_string(n_prompt) + " tokens, the context holds " +
+                 std::to_string(n_ctx) + " including at least one token of the answer";
+  info.details = {{"n_prompt_tokens", n_prompt}, {"n_ctx", n_ctx}};
+  throw EngineError(std::move(info));
+}
+
+}  // namespace pyserve

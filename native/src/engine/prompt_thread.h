@@ -1,0 +1,69 @@
+// The thread that renders and tokenizes, with a stack that fits the longest text.
+#pragma once
+
+#include <pthread.h>
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <type_traits>
+
+#include "base/queue.h"
+
+namespace pyserve {
+
+// Runs jobs one after another. The vendored pre-tokenizers recurse about 320 bytes deep per
+// character, so the stack is sized for max_text_bytes(); it is virtual until it is used, and given
+// back to the system after a deep job.
+// Thread: any may post.
+class PromptThread {
+ public:
+  // Throws EngineError(kModelLoad) when no thread can be started.
+  PromptThread();
+  ~PromptThread();
+  PromptThread(const PromptThread&) = delete;
+  PromptThread& operator=(const PromptThread&) = delete;
+
+  // Longest text a job may tokenize; smaller than usual where address space is limited.
+  size_t max_text_bytes() const { return max_text_bytes_; }
+
+  // Returns false after stop().
+  bool post(std::function<void()> job) { return jobs_.push(std::move(job)); }
+
+  // Runs `job` on the thread and waits; passes on its result or exception.
+  // Throws EngineError(kUnavailable) after stop().
+  template <typename Job>
+  std::invoke_result_t<Job> run(Job job);
+
+  // Finishes posted jobs and ends the thread. Idempotent.
+  void stop();
+
+ private:
+  static void* main(void* self);
+  void loop();
+  bool start(size_t stack_bytes);
+
+  Queue<std::function<void()>> jobs_;
+  pthread_t thread_{};
+  bool is_running_ = false;
+  size_t max_text_bytes_ = 0;
+};
+
+}  // namespace pyserve
+
+#include "pyserve/error.h"
+
+namespace pyserve {
+
+template <typename Job>
+std::invoke_result_t<Job> PromptThread::run(Job job) {
+  using Result = std::invoke_result_t<Job>;
+  auto task = std::make_shared<std::packaged_task<Result()>>(std::move(job));
+  std::future<Result> result = task->get_future();
+  if (!post([task] { (*task)(); })) {
+    throw EngineError(ErrorCode::kUnavailable, "the engine has been stopped");
+  }
+  return result.get();
+}
+
+}  // namespace pyserve

@@ -1,0 +1,94 @@
+#include "engine/running.h"
+
+#include <utility>
+
+namespace pyserve {
+
+RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx)
+    : model_(model),
+      prepared_(std::move(prepared)),
+      n_ctx_(n_ctx),
+      n_prompt_(static_cast<int>(prepared_.tokens.size())),
+      tokens_(std::move(prepared_.tokens)),
+      sampler_(model, prepared_.request.sampling, tokens_),
+      output_(prepared_.request.stop) {}
+
+void RunningRequest::start(SeqId seq_id, int n_computed) {
+  seq_id_ = seq_id;
+  n_computed_ = n_computed;
+  if (started_at_) return;
+  started_at_ = Clock::now();
+  n_cached_ = n_computed;
+}
+
+void RunningRequest::preempt() {
+  seq_id_ = -1;
+  n_computed_ = 0;
+  was_preempted_ = true;
+}
+
+std::optional<DeltaEvent> RunningRequest::sample(LogitsRow logits, SamplerScratch& scratch) {
+  const Token token = sampler_.sample(logits, scratch);
+  if (token < 0) return std::nullopt;
+  if (!first_token_at_) first_token_at_ = Clock::now();
+  std::optional<TokenLogprob> logprob = make_logprob(logits, token);
+  tokens_.push_back(token);
+  return make_delta(token, std::move(logprob));
+}
+
+std::optional<TokenLogprob> RunningRequest::make_logprob(LogitsRow logits, Token token) const {
+  const int k = prepared_.request.n_logprobs;
+  if (k < 0) return std::nullopt;
+  const RowLogprobs row = row_logprobs(logits, token, k);
+  TokenLogprob out{token, model_.piece(token, true), row.sampled, {}};
+  for (const RankedToken& ranked : row.top) {
+    out.top.push_back({ranked.token, model_.piece(ranked.token, true), ranked.logprob});
+  }
+  return out;
+}
+
+DeltaEvent RunningRequest::make_delta(Token token, std::optional<TokenLogprob> logprob) {
+  DeltaEvent delta;
+  delta.n_tokens = 1;
+  // 1. The model ends its answer: the token has no text and no logprob.
+  const bool is_end = model_.is_eog(token) && !prepared_.request.sampling.ignore_eos;
+  std::optional<FinishReason> reason;
+  if (is_end) {
+    reason = FinishReason::kStop;
+  } else {
+    OutputText::Release out = output_.feed(model_.piece(token), std::move(logprob));
+    delta.text = std::move(out.text);
+    delta.logprobs = std::move(out.logprobs);
+    // 2. A stop string, 3. the limit of the request or of the context.
+    const int n_answer = n_known() - n_prompt_;
+    const int max_tokens = prepared_.request.max_tokens;
+    if (out.stop) {
+      delta.finish = make_finish(FinishReason::kStop);
+      delta.finish->stop_string = std::move(out.stop);
+      return delta;
+    }
+    if ((max_tokens >= 0 && n_answer >= max_tokens) || n_known() >= n_ctx_) {
+      reason = FinishReason::kLength;
+    }
+  }
+  if (!reason) return delta;
+  OutputText::Release rest = output_.finish();
+  delta.text += rest.text;
+  std::move(rest.logprobs.begin(), rest.logprobs.end(), std::back_inserter(delta.logprobs));
+  delta.finish = make_finish(*reason);
+  return delta;
+}
+
+Finish RunningRequest::make_finish(FinishReason reason) const {
+  Finish finish;
+  finish.reason = reason;
+  finish.n_prompt_tokens = n_prompt_;
+  finish.n_completion_tokens = n_known() - n_prompt_;
+  finish.n_cached_tokens = n_cached_;
+  finish.queue_ms = elapsed_ms(ticket().submitted_at, *started_at_);
+  finish.prompt_ms = elapsed_ms(*started_at_, *first_token_at_);
+  finish.decode_ms = elapsed_ms(*first_token_at_, Clock::now());
+  return finish;
+}
+
+}  // namespace pyserve

@@ -1,0 +1,75 @@
+// One request on the engine thread: what it knows, what is computed, what it has said.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/registry.h"
+#include "llama/model.h"
+#include "llama/sampler_chain.h"
+#include "pyserve/request.h"
+#include "sched/plan.h"
+#include "text/output_text.h"
+
+namespace pyserve {
+
+// A request whose prompt is tokens. Goes from the prompt thread to the engine thread.
+struct PreparedRequest {
+  std::shared_ptr<Ticket> ticket;
+  Request request;            // its prompt is spent
+  std::vector<Token> tokens;  // at least one, at most n_ctx - 1
+};
+
+// Thread: engine thread only.
+class RunningRequest {
+ public:
+  RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx);
+
+  // Takes a place in the KV cache where `n_computed` leading tokens already are.
+  void start(SeqId seq_id, int n_computed);
+  // Loses its place; all tokens are kept and will be computed again.
+  void preempt();
+  void advance(int n_tokens) { n_computed_ += n_tokens; }
+
+  // Samples the next token from the logits after the last known one and appends it.
+  // Returns what the client gets; nullopt when the row cannot be sampled.
+  std::optional<DeltaEvent> sample(LogitsRow logits, SamplerScratch& scratch);
+
+  const Ticket& ticket() const { return *prepared_.ticket; }
+  const std::string& tenant() const { return prepared_.request.tenant; }
+  SeqId seq_id() const { return seq_id_; }
+  int n_prompt() const { return n_prompt_; }
+  int n_computed() const { return n_computed_; }
+  int n_known() const { return static_cast<int>(tokens_.size()); }
+  int n_cached() const { return n_cached_; }
+  bool was_preempted() const { return was_preempted_; }
+  bool is_answering() const { return n_known() > n_prompt_; }
+  TokenSpan tokens() const { return tokens_; }
+  RunningView view() const { return {n_known(), n_computed_}; }
+  // The tokens whose cells are filled.
+  std::vector<Token> computed_tokens() const {
+    return {tokens_.begin(), tokens_.begin() + n_computed_};
+  }
+
+ private:
+  std::optional<TokenLogprob> make_logprob(LogitsRow logits, Token token) const;
+  DeltaEvent make_delta(Token token, std::optional<TokenLogprob> logprob);
+  Finish make_finish(FinishReason reason) const;
+
+  const Model& model_;
+  PreparedRequest prepared_;
+  const int n_ctx_;
+  const int n_prompt_;
+  std::vector<Token> tokens_;  // prompt, then answer
+  SamplerChain sampler_;
+  OutputText output_;
+  SeqId seq_id_ = -1;
+  int n_computed_ = 0;
+  int n_cached_ = 0;
+  bool was_preempted_ = false;
+  std::optional<TimePoint> started_at_;
+  std::optional<TimePoint> first_token_at_;
+};
+
+}  // namespace pyserve

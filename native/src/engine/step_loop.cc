@@ -1,0 +1,308 @@
+#include "engine/step_loop.h"
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+
+namespace pyserve {
+namespace {
+
+constexpr int kMinPrefill = 16;
+constexpr int kMinTokensToLearn = 32;
+constexpr double kLearnRate = 0.2;
+constexpr int kHeadroomAfterPreemption = 64;  // tokens per running request
+
+// Idle sequences keep what finished requests computed.
+int n_sequences(const Model& model, const EngineConfig& config) {
+  // A recurrent model pays a whole state per sequence.
+  return model.is_recurrent() ? config.n_seq_max : 2 * config.n_seq_max;
+}
+
+bool wants_logits(const RunningRequest& request, const PlanItem& item) {
+  return request.n_computed() + item.n_tokens == request.n_known();
+}
+
+}  // namespace
+
+StepLoop::StepLoop(const Model& model, const EngineConfig& config, Registry& registry)
+    : model_(model),
+      config_(config),
+      registry_(registry),
+      context_(model, config, n_sequences(model, config)),
+      pool_(n_sequences(model, config)),
+      n_cells_(model.is_recurrent() ? INT_MAX : context_.n_kv()) {
+  publish_stats();
+}
+
+StepLoop::~StepLoop() = default;
+
+void StepLoop::submit(std::unique_ptr<PreparedRequest> request) {
+  const std::shared_ptr<Ticket> ticket = request->ticket;
+  if (inbox_.push(std::move(request))) return;
+  registry_.fail(*ticket, {ErrorCode::kCancelled, "the engine has been stopped", {}, {}});
+}
+
+void StepLoop::request_stop() {
+  is_stopping_ = true;
+  context_.request_abort();
+  inbox_.close();
+}
+
+void StepLoop::run() {
+  while (true) {
+    take_inbox();
+    if (is_stopping_) break;
+    try {
+      drop_cancelled();
+      admit();
+      step();
+    } catch (const std::exception& error) {
+      fail_all({ErrorCode::kInternal, std::string("the engine failed: ") + error.what(), {}, {}});
+    }
+    publish_stats();
+    registry_.publish(std::exchange(events_, {}));
+  }
+  fail_all({ErrorCode::kCancelled, "the engine has been stopped", {}, {}});
+  registry_.publish(std::exchange(events_, {}));
+}
+
+void StepLoop::take_inbox() {
+  const bool is_idle = running_.empty() && waiting_.empty();
+  for (auto& prepared : inbox_.take_all(is_idle ? -1 : 0)) {
+    if (prepared == nullptr) continue;
+    waiting_.push_back(
+        std::make_unique<RunningRequest>(model_, std::move(*prepared), context_.n_ctx()));
+  }
+}
+
+void StepLoop::drop_cancelled() {
+  const ErrorInfo cancelled{ErrorCode::kCancelled, "the request was cancelled", {}, {}};
+  for (size_t i = running_.size(); i-- > 0;) {
+    if (running_[i]->ticket().is_cancelled) fail_running(i, cancelled);
+  }
+  std::erase_if(waiting_, [&](const RunningPtr& request) {
+    if (!request->ticket().is_cancelled) return false;
+    ++counters_.n_cancelled;
+    events_.push_back({request->ticket().id, FailedEvent{cancelled}});
+    return true;
+  });
+}
+
+void StepLoop::admit() {
+  while (!waiting_.empty() && running_.size() < static_cast<size_t>(config_.n_seq_max) &&
+         has_room_for(*waiting_.front())) {
+    RunningPtr request = std::move(waiting_.front());
+    const std::optional<SequencePool::Lease> lease =
+        pool_.acquire(request->tokens(), request->tenant());
+    if (!lease) {
+      waiting_.front() = std::move(request);
+      return;
+    }
+    waiting_.pop_front();
+    // The last token is always computed: its logits are what the request is about.
+    const int n_keep = std::min(lease->n_reused, request->n_known() - 1);
+    request->start(lease->seq_id, context_.truncate(lease->seq_id, n_keep));
+    if (!request->was_preempted()) {
+      counters_.n_cached_tokens += request->n_cached();
+      events_.push_back({request->ticket().id, AcceptedEvent{request->n_prompt()}});
+    }
+    running_.push_back(std::move(request));
+  }
+}
+
+bool StepLoop::has_room_for(const RunningRequest& request) const {
+  if (running_.empty() || n_cells_ == INT_MAX) return true;
+  const int n_headroom = request.was_preempted() ? kHeadroomAfterPreemption : 1;
+  const int n_growth = n_headroom * static_cast<int>(running_.size() + 1);
+  return n_known_tokens() + request.n_known() + n_growth <= n_cells_;
+}
+
+void StepLoop::step() {
+  if (running_.empty()) return;
+  // 1. Plan.
+  std::vector<RunningView> views;
+  for (const RunningPtr& request : running_) views.push_back(request->view());
+  StepLimits limits;
+  limits.n_batch = config_.n_batch;
+  limits.n_prefill = prefill_budget(ms_per_prompt_token_, config_.max_token_gap_ms, kMinPrefill,
+                                    config_.n_batch);
+  limits.n_cells_free = n_cells_ == INT_MAX ? INT_MAX : n_cells_ - n_active_cells();
+  const StepPlan plan = plan_step(views, limits);
+  preempt(plan.preempt);
+  if (plan.items.empty()) return;
+  // 2. Decode.
+  const TimePoint begin = Clock::now();
+  const DecodeStatus status = decode(plan);
+  const double step_ms = elapsed_ms(begin, Clock::now());
+  if (status != DecodeStatus::kOk) {
+    handle_failed_decode(status, plan);
+    return;
+  }
+  // 3. Sample and commit.
+  learn_speed(plan, step_ms);
+  commit(plan);
+}
+
+void StepLoop::preempt(const std::vector<int>& indices) {
+  // Youngest first: pushing to the front keeps the order of arrival among those that wait.
+  for (const int index : indices) {
+    RunningRequest& request = *running_[index];
+    context_.clear(request.seq_id());
+    pool_.drop(request.seq_id());
+    request.preempt();
+    ++counters_.n_preempted;
+    waiting_.push_front(std::move(running_[index]));
+  }
+  std::erase(running_, nullptr);
+}
+
+void StepLoop::evict_for(int n_cells) {
+  if (n_cells_ == INT_MAX) return;
+  while (n_cells_ - n_active_cells() - pool_.n_idle_tokens() < n_cells) {
+    const std::optional<SeqId> seq_id = pool_.evict_lru();
+    if (!seq_id) return;
+    context_.clear(*seq_id);
+  }
+}
+
+DecodeStatus StepLoop::decode(const StepPlan& plan) {
+  std::vector<BatchItem> batch;
+  int n_tokens = 0;
+  for (const PlanItem& item : plan.items) {
+    const RunningRequest& request = *running_[item.index];
+    batch.push_back({request.seq_id(), request.n_computed(),
+                     request.tokens().subspan(request.n_computed(), item.n_tokens),
+                     wants_logits(request, item)});
+    n_tokens += item.n_tokens;
+  }
+  evict_for(n_tokens);
+  return context_.decode(batch);
+}
+
+void StepLoop::handle_failed_decode(DecodeStatus status, const StepPlan& plan) {
+  if (is_stopping_) return;
+  if (status == DecodeStatus::kNoCells) {
+    // The cells are there but not for this batch: give up cached ones, then the youngest request.
+    if (const std::optional<SeqId> seq_id = pool_.evict_lru()) {
+      context_.clear(*seq_id);
+      return;
+    }
+    if (running_.size() > 1) {
+      preempt({static_cast<int>(running_.size()) - 1});
+      return;
+    }
+  }
+  std::vector<int> indices;
+  for (const PlanItem& item : plan.items) indices.push_back(item.index);
+  std::sort(indices.rbegin(), indices.rend());
+  for (const int index : indices) {
+    fail_running(index, {ErrorCode::kInternal, "the model could not compute this step", {}, {}});
+  }
+}
+
+void StepLoop::learn_speed(const StepPlan& plan, double step_ms) {
+  ++counters_.n_steps;
+  int n_prompt = 0;
+  int n_decode = 0;
+  for (const PlanItem& item : plan.items) {
+    (running_[item.index]->is_answering() ? n_decode : n_prompt) += item.n_tokens;
+  }
+  const double share = static_cast<double>(n_prompt) / (n_prompt + n_decode);
+  counters_.n_prompt_tokens += n_prompt;
+  counters_.n_decode_tokens += n_decode;
+  counters_.prompt_ms += step_ms * share;
+  counters_.decode_ms += step_ms * (1 - share);
+  if (n_prompt < kMinTokensToLearn) return;
+  const double sample = step_ms / (n_prompt + n_decode);
+  ms_per_prompt_token_ += ms_per_prompt_token_ == 0 ? sample
+                                                    : kLearnRate * (sample - ms_per_prompt_token_);
+}
+
+void StepLoop::commit(const StepPlan& plan) {
+  std::vector<size_t> ended;
+  for (size_t i = 0; i < plan.items.size(); ++i) {
+    const PlanItem& item = plan.items[i];
+    RunningRequest& request = *running_[item.index];
+    const bool has_logits = wants_logits(request, item);
+    request.advance(item.n_tokens);
+    if (!has_logits) continue;
+    std::optional<DeltaEvent> delta = request.sample(context_.logits(i), scratch_);
+    if (!delta) {
+      ++counters_.n_failed;
+      ErrorInfo error{ErrorCode::kInternal,
+                      "the model gave no finite logit, or every token is banned", {}, {}};
+      events_.push_back({request.ticket().id, FailedEvent{std::move(error)}});
+      leave(request, false);
+      ended.push_back(item.index);
+      continue;
+    }
+    if (delta->finish) {
+      ++counters_.n_finished;
+      leave(request, true);
+      ended.push_back(item.index);
+    }
+    events_.push_back({request.ticket().id, std::move(*delta)});
+  }
+  for (const size_t index : ended) running_[index] = nullptr;
+  std::erase(running_, nullptr);
+}
+
+void StepLoop::leave(RunningRequest& request, bool keep_cells) {
+  if (keep_cells) {
+    pool_.release(request.seq_id(), request.computed_tokens(), request.tenant());
+  } else {
+    context_.clear(request.seq_id());
+    pool_.drop(request.seq_id());
+  }
+}
+
+void StepLoop::fail_running(size_t index, ErrorInfo error) {
+  RunningRequest& request = *running_[index];
+  const bool is_cancelled = error.code == ErrorCode::kCancelled;
+  ++(is_cancelled ? counters_.n_cancelled : counters_.n_failed);
+  events_.push_back({request.ticket().id, FailedEvent{std::move(error)}});
+  // What a cancelled request has computed is sound; the client may well come back.
+  leave(request, is_cancelled);
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+void StepLoop::fail_all(const ErrorInfo& error) {
+  while (!running_.empty()) fail_running(running_.size() - 1, error);
+  for (const RunningPtr& request : waiting_) {
+    ++(error.code == ErrorCode::kCancelled ? counters_.n_cancelled : counters_.n_failed);
+    events_.push_back({request->ticket().id, FailedEvent{error}});
+  }
+  waiting_.clear();
+  for (auto& prepared : inbox_.take_all(0)) {
+    if (prepared != nullptr) events_.push_back({prepared->ticket->id, FailedEvent{error}});
+  }
+}
+
+void StepLoop::publish_stats() {
+  counters_.n_running = static_cast<int64_t>(running_.size());
+  counters_.n_waiting = static_cast<int64_t>(waiting_.size());
+  counters_.n_kv_used = n_active_cells() + pool_.n_idle_tokens();
+  counters_.n_kv_total = context_.n_kv();
+  std::lock_guard lock(stats_mutex_);
+  published_ = counters_;
+}
+
+EngineStats StepLoop::stats() const {
+  std::lock_guard lock(stats_mutex_);
+  return published_;
+}
+
+int StepLoop::n_active_cells() const {
+  int n = 0;
+  for (const RunningPtr& request : running_) n += request == nullptr ? 0 : request->n_computed();
+  return n;
+}
+
+int StepLoop::n_known_tokens() const {
+  int n = 0;
+  for (const RunningPtr& request : running_) n += request->n_known();
+  return n;
+}
+
+}  // namespace pyserve

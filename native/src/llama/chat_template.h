@@ -1,0 +1,41 @@
+// Chat messages become prompt text, and it stays known which of it users wrote.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "text/special_split.h"
+
+namespace pyserve {
+
+// The GGUF's Jinja template run by the vendored engine, or, without one, a plain transcript that a
+// base model can continue:
+//
+//   System text.
+//
+//   User: Hello
+//   Assistant:
+//
+// Immutable after construction: any thread.
+class ChatTemplate {
+ public:
+  // `source` "" selects the transcript. Throws EngineError(kModelLoad) if it does not parse.
+  ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text);
+  ~ChatTemplate();
+  ChatTemplate(ChatTemplate&&) noexcept;
+
+  // `messages_json`: an array of objects with `role` and `content`. What comes out of message
+  // fields other than `role` is marked as input. Ends with the start of the assistant's turn.
+  // Throws EngineError(kInvalidRequest) when the template refuses the messages.
+  std::vector<PromptPart> render(const std::string& messages_json) const;
+
+  // Stop strings without which the model would go on with the user's part.
+  std::vector<std::string> stop_strings() const;
+
+ private:
+  struct Program;
+  std::unique_ptr<Program> program_;  // null: transcript
+};
+
+}  // namespace pyserve

@@ -1,0 +1,185 @@
+#include "llama/model.h"
+
+#include <filesystem>
+#include <mutex>
+
+#include "llama.h"
+#include "pyserve/error.h"
+
+namespace pyserve {
+namespace {
+
+// The vendor logs through one process-wide callback. Warnings go to stderr, the last error is kept
+// for the exception that a failed load becomes.
+class VendorLog {
+ public:
+  static VendorLog& instance() {
+    static VendorLog log;
+    return log;
+  }
+
+  std::string take_last_error() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(last_error_, {});
+  }
+
+ private:
+  VendorLog() {
+    llama_log_set(&VendorLog::on_message, this);
+    // NOTE: without this an assertion starts a debugger to print a backtrace.
+    ggml_set_abort_callback([](const char* text) { std::fprintf(stderr, "%s\n", text); });
+    llama_backend_init();
+  }
+
+  static void on_message(ggml_log_level level, const char* text, void* self) {
+    if (level == GGML_LOG_LEVEL_ERROR) static_cast<VendorLog*>(self)->keep(text);
+    if (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN) std::fputs(text, stderr);
+  }
+
+  void keep(const char* text) {
+    std::string line(text);
+    line.erase(line.find_last_not_of(" \n") + 1);
+    // The first error of a load names the cause; later ones only say that it failed.
+    std::lock_guard lock(mutex_);
+    if (last_error_.empty()) last_error_ = line.substr(line.find(": ") == std::string::npos
+                                                           ? 0
+                                                           : line.find(": ") + 2);
+  }
+
+  std::mutex mutex_;
+  std::string last_error_;
+};
+
+template <typename Call>
+std::string read_string(Call call) {
+  std::string buffer(256, '\0');
+  int32_t n = call(buffer.data(), buffer.size());
+  if (n < 0) return {};
+  if (static_cast<size_t>(n) >= buffer.size()) {
+    buffer.resize(n + 1);
+    n = call(buffer.data(), buffer.size());
+  }
+  buffer.resize(n);
+  return buffer;
+}
+
+llama_model* load(const std::string& path, bool use_mmap) {
+  VendorLog& log = VendorLog::instance();
+  log.take_last_error();
+  llama_model_params params = llama_model_default_params();
+  params.load_mode = use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
+  llama_model* model = llama_model_load_from_file(path.c_str(), params);
+  if (model == nullptr) {
+    const std::string name = std::filesystem::path(path).filename().string();
+    const std::string cause = log.take_last_error();
+    throw EngineError(ErrorCode::kModelLoad,
+                      "cannot load the model file " + name + ": " +
+                          (cause.empty() ? "it is missing, damaged or not supported" : cause));
+  }
+  return model;
+}
+
+}  // namespace
+
+void ModelDeleter::operator()(llama_model* model) const { llama_model_free(model); }
+
+Model::Model(const std::string& path, bool use_mmap) : model_(load(path, use_mmap)) {
+  if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get())) {
+    throw EngineError(ErrorCode::kModelLoad,
+                      "the model is not a decoder-only language model, which is all that can "
+                      "generate text here");
+  }
+  if (llama_vocab_n_tokens(vocab()) <= 0 || llama_vocab_type(vocab()) == LLAMA_VOCAB_TYPE_NONE) {
+    throw EngineError(ErrorCode::kModelLoad, "the model file has no tokenizer");
+  }
+}
+
+const llama_vocab* Model::vocab() const { return llama_model_get_vocab(get()); }
+
+ModelInfo Model::info() const {
+  ModelInfo info;
+  info.architecture = read_string([this](char* buffer, size_t size) {
+    return llama_model_meta_val_str(get(), "general.architecture", buffer, size);
+  });
+  info.description = read_string(
+      [this](char* buffer, size_t size) { return llama_model_desc(get(), buffer, size); });
+  info.quantization = llama_ftype_name(llama_model_ftype(get()));
+  info.n_params = static_cast<int64_t>(llama_model_n_params(get()));
+  info.size_bytes = static_cast<int64_t>(llama_model_size(get()));
+  info.n_vocab = n_vocab();
+  info.n_embd = llama_model_n_embd(get());
+  info.n_layer = llama_model_n_layer(get());
+  info.n_ctx_train = llama_model_n_ctx_train(get());
+  info.has_chat_template = !chat_template().empty();
+  return info;
+}
+
+int Model::n_vocab() const { return llama_vocab_n_tokens(vocab()); }
+
+bool Model::is_recurrent() const {
+  return llama_model_is_recurrent(get()) || llama_model_is_hybrid(get());
+}
+
+int Model::n_swa() const { return llama_model_n_swa(get()); }
+
+bool Model::is_eog(Token token) const { return llama_vocab_is_eog(vocab(), token); }
+
+std::vector<Token> Model::eog_tokens() const {
+  std::vector<Token> tokens;
+  for (Token token = 0; token < n_vocab(); ++token) {
+    if (is_eog(token)) tokens.push_back(token);
+  }
+  return tokens;
+}
+
+std::vector<Token> Model::suppressed_tokens() const {
+  int32_t n = 0;
+  const llama_token* tokens = llama_vocab_get_suppress_tokens(vocab(), &n);
+  return tokens == nullptr ? std::vector<Token>{} : std::vector<Token>(tokens, tokens + n);
+}
+
+Token Model::bos() const {
+  const llama_token token = llama_vocab_bos(vocab());
+  return token == LLAMA_TOKEN_NULL ? -1 : token;
+}
+
+Token Model::eos() const {
+  const llama_token token = llama_vocab_eos(vocab());
+  return token == LLAMA_TOKEN_NULL ? -1 : token;
+}
+
+bool Model::adds_bos() const { return llama_vocab_get_add_bos(vocab()) && bos() >= 0; }
+
+std::string Model::piece(Token token, bool special) const {
+  std::string buffer(64, '\0');
+  int32_t n = llama_token_to_piece(vocab(), token, buffer.data(),
+                                   static_cast<int32_t>(buffer.size()), 0, special);
+  if (n < 0) {
+    buffer.resize(-n);
+    n = llama_token_to_piece(vocab(), token, buffer.data(), static_cast<int32_t>(buffer.size()), 0,
+                             special);
+  }
+  buffer.resize(n < 0 ? 0 : n);
+  return buffer;
+}
+
+std::vector<SpecialToken> Model::special_tokens() const {
+  constexpr int kSpecial =
+      LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_USER_DEFINED | LLAMA_TOKEN_ATTR_UNKNOWN;
+  std::vector<SpecialToken> specials;
+  for (Token token = 0; token < n_vocab(); ++token) {
+    const int attr = llama_vocab_get_attr(vocab(), token);
+    if ((attr & kSpecial) == 0) continue;
+    specials.push_back({llama_vocab_get_text(vocab(), token), token,
+                        (attr & LLAMA_TOKEN_ATTR_LSTRIP) != 0,
+                        (attr & LLAMA_TOKEN_ATTR_RSTRIP) != 0});
+  }
+  return specials;
+}
+
+std::string Model::chat_template() const {
+  const char* source = llama_model_chat_template(get(), nullptr);
+  return source == nullptr ? "" : source;
+}
+
+}  // namespace pyserve

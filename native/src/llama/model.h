@@ -1,0 +1,55 @@
+// A loaded GGUF model: weights, vocabulary, metadata.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pyserve/config.h"
+#include "pyserve/types.h"
+#include "text/special_split.h"
+
+struct llama_model;
+struct llama_vocab;
+
+namespace pyserve {
+
+struct ModelDeleter {
+  void operator()(llama_model* model) const;
+};
+
+// Immutable after construction: any thread.
+class Model {
+ public:
+  // Throws EngineError(kModelLoad) with the loader's own last error line.
+  Model(const std::string& path, bool use_mmap);
+
+  llama_model* get() const { return model_.get(); }
+  const llama_vocab* vocab() const;
+
+  // What is known without a context: n_ctx, n_seq_max and n_threads are left out.
+  ModelInfo info() const;
+  int n_vocab() const;
+  // Keeps one state per sequence instead of one cell per token.
+  bool is_recurrent() const;
+  // Size of the sliding attention window in tokens; 0 = none.
+  int n_swa() const;
+
+  bool is_eog(Token token) const;
+  // Every token that ends generation, and every token the model must never produce.
+  std::vector<Token> eog_tokens() const;
+  std::vector<Token> suppressed_tokens() const;
+  Token bos() const;  // -1 = none
+  Token eos() const;  // -1 = none
+  bool adds_bos() const;
+  // The bytes of `token`, "" for control tokens unless `special`.
+  std::string piece(Token token, bool special = false) const;
+  std::vector<SpecialToken> special_tokens() const;
+  // The GGUF's chat template, "" = none.
+  std::string chat_template() const;
+
+ private:
+  std::unique_ptr<llama_model, ModelDeleter> model_;
+};
+
+}  // namespace pyserve

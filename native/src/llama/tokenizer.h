@@ -1,0 +1,38 @@
+// Text to tokens and back, safe for text that users typed.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "llama/model.h"
+#include "text/special_split.h"
+
+namespace pyserve {
+
+// NOTE: the vendored pre-tokenizers recurse per character (about 320 bytes of stack each), so long
+// text must be tokenized on a thread with a stack to match.
+// Immutable after construction: any thread. The model must outlive it.
+class Tokenizer {
+ public:
+  explicit Tokenizer(const Model& model);
+
+  // Tokens of a prompt made of template text and input; control tokens come from template text
+  // alone. `add_bos` puts BOS in front unless it is there or the model wants none.
+  std::vector<Token> tokenize_prompt(const std::vector<PromptPart>& parts, bool add_bos) const;
+
+  // The vendor's tokenization of `text`. Throws EngineError(kInvalidRequest) if it fails.
+  std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+
+  // Valid UTF-8. Throws EngineError(kInvalidRequest) for ids outside the vocabulary.
+  std::string detokenize(const std::vector<Token>& tokens) const;
+
+  // Throws EngineError(kInvalidRequest) unless every id is in the vocabulary.
+  void check_tokens(const std::vector<Token>& tokens) const;
+
+ private:
+  const Model& model_;
+  SpecialSplitter splitter_;
+};
+
+}  // namespace pyserve

@@ -1,0 +1,92 @@
+#include "text/special_split.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace pyserve {
+namespace {
+
+constexpr std::string_view kSpace = " \t\n\r\v\f";
+
+// Collects pieces: plain text grows until a control token closes it.
+class PieceBuilder {
+ public:
+  void add_text(std::string_view text) {
+    if (skip_space_) {
+      const size_t begin = text.find_first_not_of(kSpace);
+      if (begin == std::string_view::npos) return;
+      text.remove_prefix(begin);
+      skip_space_ = false;
+    }
+    plain_.append(text);
+  }
+
+  void add_special(const SpecialToken& special) {
+    if (special.strips_left) plain_.erase(plain_.find_last_not_of(kSpace) + 1);
+    flush();
+    pieces_.emplace_back(special.token);
+    skip_space_ = special.strips_right;
+  }
+
+  std::vector<SpecialSplitter::Piece> take() {
+    flush();
+    return std::move(pieces_);
+  }
+
+ private:
+  void flush() {
+    if (!plain_.empty()) pieces_.emplace_back(std::exchange(plain_, {}));
+  }
+
+  std::vector<SpecialSplitter::Piece> pieces_;
+  std::string plain_;
+  bool skip_space_ = false;
+};
+
+}  // namespace
+
+SpecialSplitter::SpecialSplitter(std::vector<SpecialToken> specials) {
+  std::erase_if(specials, [](const SpecialToken& special) { return special.text.empty(); });
+  std::stable_sort(specials.begin(), specials.end(), [](const auto& a, const auto& b) {
+    return a.text.size() > b.text.size();
+  });
+  for (SpecialToken& special : specials) {
+    by_first_byte_[static_cast<unsigned char>(special.text[0])].push_back(std::move(special));
+  }
+}
+
+std::vector<SpecialSplitter::Piece> SpecialSplitter::split(
+    const std::vector<PromptPart>& parts) const {
+  PieceBuilder builder;
+  for (const PromptPart& part : parts) {
+    if (part.is_input) {
+      builder.add_text(part.text);
+      continue;
+    }
+    std::string_view rest = part.text;
+    size_t n_plain = 0;
+    while (n_plain < rest.size()) {
+      const SpecialToken* special = match(rest.substr(n_plain));
+      if (special == nullptr) {
+        ++n_plain;
+        continue;
+      }
+      builder.add_text(rest.substr(0, n_plain));
+      builder.add_special(*special);
+      rest.remove_prefix(n_plain + special->text.size());
+      n_plain = 0;
+    }
+    builder.add_text(rest);
+  }
+  return builder.take();
+}
+
+const SpecialToken* SpecialSplitter::match(std::string_view text) const {
+  for (const SpecialToken& special : by_first_byte_[static_cast<unsigned char>(text[0])]) {
+    if (text.starts_with(special.text)) return &special;
+  }
+  return nullptr;
+}
+
+}  // namespace pyserve

@@ -1,0 +1,44 @@
+// Splits a prompt into control tokens and plain text.
+#pragma once
+
+#include <array>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "pyserve/types.h"
+
+namespace pyserve {
+
+// A run of prompt text. Text from a template may hold control tokens; input never does.
+struct PromptPart {
+  std::string text;
+  bool is_input = false;
+};
+
+struct SpecialToken {
+  std::string text;
+  Token token = 0;
+  bool strips_left = false;   // swallows white space before it
+  bool strips_right = false;  // swallows white space after it
+};
+
+// Finds the control tokens of one vocabulary. Immutable after construction: any thread.
+class SpecialSplitter {
+ public:
+  using Piece = std::variant<Token, std::string>;
+
+  explicit SpecialSplitter(std::vector<SpecialToken> specials);
+
+  // Control tokens of the template parts, and between them the plain text of all parts joined, so
+  // that input is tokenized in the context of the template but can never be a control token.
+  // At each position the longest control token wins. No piece is an empty string.
+  std::vector<Piece> split(const std::vector<PromptPart>& parts) const;
+
+ private:
+  const SpecialToken* match(std::string_view text) const;
+
+  std::array<std::vector<SpecialToken>, 256> by_first_byte_;  // longest first
+};
+
+}  // namespace pyserve

@@ -1,0 +1,179 @@
+"""The native engine in this process. The only file that knows the extension module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pyserve import _native
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.protocol import (
+    Accepted,
+    Delta,
+    EngineStats,
+    Event,
+    Failed,
+    Finish,
+    GenerateRequest,
+    ModelInfo,
+    SamplingParams,
+    Step,
+    Timings,
+    TokenLogprob,
+    TopLogprob,
+    Usage,
+)
+from pyserve.engine.streams import StreamEngine
+from pyserve.errors import ErrorInfo, InvalidRequestError, PyserveError, from_info
+
+_CONFIG_FIELDS = (
+    "model_path",
+    "n_ctx",
+    "n_kv",
+    "n_seq_max",
+    "n_batch",
+    "n_threads",
+    "n_queue_max",
+    "use_mmap",
+)
+_JSON = msgspec.json.Encoder()
+
+
+class NativeCore:
+    """An `EngineCore` over the extension module. Loads the model when it is made.
+
+    Raises ModelLoadError if the file cannot be served. No method holds the GIL while it waits.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        native_config = _native.EngineConfig()
+        for name in _CONFIG_FIELDS:
+            setattr(native_config, name, getattr(config, name))
+        with _translated():
+            self._engine = _native.Engine(native_config)
+
+    def submit(self, request_id: int, request: GenerateRequest) -> None:
+        native = _native.Request()
+        native.id = request_id
+        native.prompt = _prompt(request)
+        native.sampling = _sampling(request.sampling)
+        native.max_tokens = -1 if request.max_tokens is None else request.max_tokens
+        native.stop = request.stop
+        native.n_logprobs = -1 if request.n_logprobs is None else request.n_logprobs
+        native.tenant = request.tenant
+        with _translated():
+            self._engine.submit(native)
+
+    def cancel(self, request_id: int) -> None:
+        self._engine.cancel(request_id)
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        with _translated():
+            return [_event(event) for event in self._engine.poll(timeout_s * 1000)]
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        with _translated():
+            return self._engine.tokenize(text, add_special, parse_special)
+
+    def detokenize(self, tokens: list[int]) -> str:
+        with _translated():
+            return self._engine.detokenize(tokens)
+
+    def render(self, messages: list[dict[str, Any]]) -> str:
+        with _translated():
+            return self._engine.render(_JSON.encode(messages).decode())
+
+    def info(self) -> ModelInfo:
+        return msgspec.convert(self._engine.info(), ModelInfo, from_attributes=True)
+
+    def stats(self) -> EngineStats:
+        return msgspec.convert(self._engine.stats(), EngineStats, from_attributes=True)
+
+    def close(self) -> None:
+        self._engine.stop()
+
+
+class LocalEngine(StreamEngine):
+    """An `Engine` in this process, for the library API and tests.
+
+    An aborting assertion of the vendored library ends this process with it; a server runs
+    engines in processes of their own.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        super().__init__(NativeCore(config))
+
+
+class _translated:  # noqa: N801 - reads as a phrase
+    """Turns the extension module's exception into the PyserveError of the same code."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _native.EngineError):
+            raise _from_native(error) from None
+
+
+def _from_native(error: _native.EngineError) -> PyserveError:
+    code, message, param, details = error.args
+    return from_info(ErrorInfo(code=code, message=message, param=param, details=details))
+
+
+def _prompt(
+    request: GenerateRequest,
+) -> _native.ChatPrompt | _native.TextPrompt | _native.TokenPrompt:
+    if request.messages is not None:
+        return _native.ChatPrompt(_JSON.encode(request.messages).decode())
+    if request.prompt is not None:
+        return _native.TextPrompt(request.prompt)
+    if request.tokens is not None:
+        return _native.TokenPrompt(request.tokens)
+    raise InvalidRequestError("one of messages, prompt and tokens is required", param="prompt")
+
+
+def _sampling(params: SamplingParams) -> _native.SamplingParams:
+    native = _native.SamplingParams()
+    for name in params.__struct_fields__:
+        value = getattr(params, name)
+        setattr(native, name, list(value.items()) if name == "logit_bias" else value)
+    return native
+
+
+def _event(event: _native.Event) -> Event:
+    body = event.body
+    if isinstance(body, _native.DeltaEvent):
+        return Step(request_id=event.id, delta=_delta(body))
+    if isinstance(body, _native.AcceptedEvent):
+        return Accepted(request_id=event.id, n_prompt_tokens=body.n_prompt_tokens)
+    error = ErrorInfo(
+        code=body.code, message=body.message, param=body.param or None, details=body.details
+    )
+    return Failed(request_id=event.id, error=error)
+
+
+def _delta(body: _native.DeltaEvent) -> Delta:
+    logprobs = [_logprob(item) for item in body.logprobs] or None
+    finish = None if body.finish is None else _finish(body.finish)
+    return Delta(text=body.text, n_tokens=body.n_tokens, logprobs=logprobs, finish=finish)
+
+
+def _logprob(item: _native.TokenLogprob) -> TokenLogprob:
+    top = [TopLogprob(token=t.token, piece=t.piece, logprob=t.logprob) for t in item.top]
+    return TokenLogprob(token=item.token, piece=item.piece, logprob=item.logprob, top=top)
+
+
+def _finish(finish: _native.Finish) -> Finish:
+    return Finish(
+        reason=finish.reason,
+        usage=Usage(
+            n_prompt_tokens=finish.n_prompt_tokens,
+            n_completion_tokens=finish.n_completion_tokens,
+            n_cached_tokens=finish.n_cached_tokens,
+        ),
+        timings=Timings(
+            queue_ms=finish.queue_ms, prompt_ms=finish.prompt_ms, decode_ms=finish.decode_ms
+        ),
+        stop_string=finish.stop_string,
+    )
