@@ -1,0 +1,25 @@
+"""POST /v1/chat/completions"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from pyserve.engine.protocol import Engine
+from pyserve.openai.chat import ChatAnswer
+from pyserve.schemas.chat import ChatRequest
+from pyserve.web.body import read_body
+from pyserve.web.generation import generate, generate_stream
+
+blueprint = Blueprint("chat", __name__)
+
+
+@blueprint.post("/chat/completions")
+@blueprint.post("/engines/<path:model>/chat/completions")
+def create(model: str | None = None) -> Response:
+    body = read_body(ChatRequest)
+
+    def answer(model_id: str, engine: Engine) -> ChatAnswer:
+        return ChatAnswer(body, model_id, engine.info())
+
+    run = generate_stream if body.stream else generate
+    return run(body.model, model, answer)

@@ -1,0 +1,24 @@
+"""POST /v1/edits"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from pyserve.engine.protocol import Engine
+from pyserve.openai.edits import EditAnswer
+from pyserve.schemas.edits import EditRequest
+from pyserve.web.body import read_body
+from pyserve.web.generation import generate
+
+blueprint = Blueprint("edits", __name__)
+
+
+@blueprint.post("/edits")
+@blueprint.post("/engines/<path:model>/edits")
+def create(model: str | None = None) -> Response:
+    body = read_body(EditRequest)
+
+    def answer(model_id: str, engine: Engine) -> EditAnswer:
+        return EditAnswer(body, model_id, engine.info())
+
+    return generate(body.model, model, answer)

@@ -1,0 +1,50 @@
+"""GET /health and GET /ready (also /healthz, /readyz): is there a model that can answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, Response
+
+from pyserve.errors import ModelLoadError, ModelLoadingError, PyserveError
+from pyserve.supervisor.backend import ModelStatus
+from pyserve.web.errors import error_response
+from pyserve.web.replies import json_reply
+from pyserve.web.services import services
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/health")
+@blueprint.get("/healthz")
+@blueprint.get("/ready")
+@blueprint.get("/readyz")
+def health() -> Response:
+    """200 when a model is ready, else 503 with the reason; both with the state of each model."""
+    statuses = services().backend.models()
+    models = [_state(status) for status in statuses]
+    if any(status.state == "ready" for status in statuses):
+        return json_reply({"status": "ok", "models": models})
+    name, error = why_not_ready(statuses)
+    return error_response(error, status=name, models=models)
+
+
+def why_not_ready(statuses: Sequence[ModelStatus]) -> tuple[str, PyserveError]:
+    """One word for the state of the server, and the error that says more."""
+    if any(status.state == "loading" for status in statuses):
+        return "loading model", ModelLoadingError("the model is being loaded", retry_after_s=1)
+    for status in statuses:
+        if status.error is not None:
+            return "failed", ModelLoadError(f"model {status.id!r}: {status.error.message}")
+    return "no model", ModelLoadError("no model is served")
+
+
+def _state(status: ModelStatus) -> dict[str, Any]:
+    error = None if status.error is None else status.error.message
+    return {
+        "id": status.id,
+        "state": status.state,
+        "n_restarts": status.n_restarts,
+        "error": error,
+    }

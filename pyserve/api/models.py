@@ -1,0 +1,50 @@
+"""GET /v1/models, GET /v1/models/{id}, GET /"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from pyserve import __version__
+from pyserve.models.resolve import not_found
+from pyserve.openai.models import Model, ModelList, model_object
+from pyserve.supervisor.backend import ModelStatus
+from pyserve.web.replies import json_reply
+from pyserve.web.services import services
+
+blueprint = Blueprint("models", __name__)
+
+ENDPOINTS = [
+    "POST /v1/chat/completions",
+    "POST /v1/completions",
+    "POST /v1/edits",
+    "GET /v1/models",
+    "GET /v1/models/{id}",
+    "GET /health",
+    "GET /ready",
+]
+
+
+@blueprint.get("/models")
+def list_all() -> Response:
+    return json_reply(ModelList([_model(status) for status in services().backend.models()]))
+
+
+@blueprint.get("/models/<path:model_id>")
+def get_one(model_id: str) -> Response:
+    """Exactly that model: unlike generation, this never falls back to the only one."""
+    statuses = services().backend.models()
+    for status in statuses:
+        if status.id == model_id:
+            return json_reply(_model(status))
+    raise not_found(model_id, [status.id for status in statuses])
+
+
+@blueprint.get("/")
+def about() -> Response:
+    names = [status.id for status in services().backend.models()]
+    about = {"name": "pyserve", "version": __version__, "models": names, "endpoints": ENDPOINTS}
+    return json_reply(about)
+
+
+def _model(status: ModelStatus) -> Model:
+    return model_object(status.id, status.created, status.state, status.info)

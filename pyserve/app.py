@@ -1,0 +1,36 @@
+"""The Flask application: builds it, and knows nothing else."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from pyserve.api import chat, completions, edits, health, models
+from pyserve.config import ServeConfig
+from pyserve.supervisor.backend import Backend
+from pyserve.web import errors, request_id
+from pyserve.web import services as app_services
+from pyserve.web.limits import StreamLimit
+from pyserve.web.services import Services
+
+BLUEPRINTS = (
+    chat.blueprint,
+    completions.blueprint,
+    edits.blueprint,
+    models.blueprint,
+    health.blueprint,
+)
+PREFIXES = {"v1": "/v1", "bare": None}  # LocalAI's clients leave /v1 out
+
+
+def create_app(config: ServeConfig, backend: Backend) -> Flask:
+    """A front over `backend`, which stays the caller's to close. Apps share no state."""
+    app = Flask("pyserve", static_folder=None)
+    app.url_map.merge_slashes = False  # no redirects: clients do not follow a POST
+    app.url_map.strict_slashes = False
+    app_services.install(app, Services(config, backend, StreamLimit(config.max_streams)))
+    request_id.install(app)
+    errors.install(app)
+    for blueprint in BLUEPRINTS:
+        for name, prefix in PREFIXES.items():
+            app.register_blueprint(blueprint, name=f"{name}.{blueprint.name}", url_prefix=prefix)
+    return app

@@ -1,0 +1,153 @@
+"""The running engine requests of one HTTP request, and how an answer is made of them.
+
+validate -> permit -> model -> engine -> submit -> accepted -> collect, or stream
+Whatever goes wrong on the way, or when the client goes, everything submitted is cancelled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from flask import Response, request
+
+from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
+from pyserve.engine.streams import merge
+from pyserve.errors import ContextLengthExceededError, ModelLoadingError
+from pyserve.models.resolve import resolve
+from pyserve.openai.answer import Answer, Output, StreamAnswer
+from pyserve.supervisor.backend import Backend
+from pyserve.web.disconnect import ClientWatch
+from pyserve.web.limits import Permit
+from pyserve.web.replies import json_reply
+from pyserve.web.request_id import note_model, request_id
+from pyserve.web.services import services
+from pyserve.web.sse import event_frames, event_reply
+
+A = TypeVar("A", bound=Answer)
+S = TypeVar("S", bound=StreamAnswer)
+MakeAnswer = Callable[[str, Engine], A]
+
+WATCH_S = 0.25
+LOADING_SLICE_S = 1.0
+
+
+class Generation:
+    """Owns a permit and the streams submitted under it. `close` may come twice."""
+
+    def __init__(self, permit: Permit, watch: ClientWatch) -> None:
+        self._permit = permit
+        self._watch = watch
+        self._streams: list[TokenStream] = []
+
+    def submit(self, engine: Engine, requests: list[GenerateRequest]) -> None:
+        """Run `requests` and wait until each is accepted.
+
+        Raises the first error; the rest is then for `close` to cancel.
+        """
+        for engine_request in requests:
+            self._streams.append(engine.submit(engine_request))
+        for stream in self._streams:
+            while not stream.wait_accepted(WATCH_S):
+                self._watch.check()
+
+    def deltas(self) -> Iterator[tuple[int, Delta] | None]:
+        """Deltas as they come, with the index of their request; None about every WATCH_S.
+
+        Raises ClientGoneError, or the first error of a stream.
+        """
+        watched_at = time.monotonic()
+        for item in merge(self._streams, WATCH_S):
+            if item is None or time.monotonic() - watched_at >= WATCH_S:
+                self._watch.check()
+                watched_at = time.monotonic()
+            yield item
+
+    def collect(self) -> list[Output]:
+        """Everything, by request."""
+        outputs = [Output() for _ in self._streams]
+        for item in self.deltas():
+            if item is not None:
+                index, delta = item
+                outputs[index].push(delta)
+        return outputs
+
+    def close(self) -> None:
+        """Cancel what still runs and give the permit back. Any thread."""
+        for stream in self._streams:
+            stream.cancel()
+        self._permit.release()
+
+
+def generate(named: str | None, path_model: str | None, make_answer: MakeAnswer[A]) -> Response:
+    """Answer the current request in one piece. named: the model in the body."""
+    generation, answer = _start(named, path_model, make_answer)
+    try:
+        return json_reply(answer.response(generation.collect()))
+    finally:
+        generation.close()
+
+
+def generate_stream(
+    named: str | None, path_model: str | None, make_answer: MakeAnswer[S]
+) -> Response:
+    """Answer the current request as server-sent events; errors before them have their status."""
+    generation, answer = _start(named, path_model, make_answer)
+    frames = event_frames(generation.deltas(), answer, request_id())
+    return event_reply(frames, generation.close)
+
+
+def _start(
+    named: str | None, path_model: str | None, make_answer: MakeAnswer[A]
+) -> tuple[Generation, A]:
+    """Everything up to the point where all engine requests are accepted."""
+    parts = services()
+    watch = ClientWatch(request.environ)
+    generation = Generation(parts.stream_limit.acquire(), watch)
+    try:
+        model_id = pick_model(named, path_model)
+        engine = ready_engine(parts.backend, model_id, parts.config.load_timeout_s, watch)
+        answer = make_answer(model_id, engine)
+        generation.submit(engine, answer.requests)
+    except ContextLengthExceededError as error:
+        generation.close()
+        error.param = error.param or answer.prompt_param
+        raise
+    except BaseException:
+        generation.close()
+        raise
+    return generation, answer
+
+
+def pick_model(named: str | None, path_model: str | None) -> str:
+    """The id of the model that answers the current request, noted for the response's header."""
+    parts = services()
+    authorization = request.authorization
+    bearer = None
+    if authorization is not None and authorization.type == "bearer":
+        bearer = authorization.token
+    model_id = resolve(
+        named or path_model or request.args.get("model"),
+        bearer,
+        [status.id for status in parts.backend.models()],
+        strict=parts.config.strict_model_names,
+    )
+    note_model(model_id)
+    return model_id
+
+
+def ready_engine(backend: Backend, model_id: str, wait_s: float, watch: ClientWatch) -> Engine:
+    """The model's engine, waiting up to `wait_s` for it to be loaded while the client does.
+
+    Raises what `Backend.engine` raises, and ClientGoneError.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        left_s = deadline - time.monotonic()
+        try:
+            return backend.engine(model_id, wait_s=max(0.0, min(left_s, LOADING_SLICE_S)))
+        except ModelLoadingError:
+            if left_s <= 0:
+                raise
+        watch.check()

@@ -1,0 +1,48 @@
+"""How many generating requests one front worker holds at once."""
+
+from __future__ import annotations
+
+import threading
+
+from pyserve.errors import QueueFullError
+
+
+class StreamLimit:
+    """Counts requests in work. Any thread may call any method."""
+
+    def __init__(self, n_max: int) -> None:
+        self._n_max = n_max
+        self._n = 0
+        self._lock = threading.Lock()
+
+    @property
+    def n_held(self) -> int:
+        return self._n
+
+    def acquire(self) -> Permit:
+        """Never waits. Raises QueueFullError when `n_max` permits are held."""
+        with self._lock:
+            if self._n >= self._n_max:
+                message = f"the server is busy with {self._n} requests"
+                raise QueueFullError(message, retry_after_s=1)
+            self._n += 1
+        return Permit(self)
+
+    def _release(self) -> None:
+        with self._lock:
+            self._n -= 1
+
+
+class Permit:
+    """The right to generate. `release` may come twice, and from any thread."""
+
+    def __init__(self, limit: StreamLimit) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._is_held = True
+
+    def release(self) -> None:
+        with self._lock:
+            was_held, self._is_held = self._is_held, False
+        if was_held:
+            self._limit._release()

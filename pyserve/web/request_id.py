@@ -1,0 +1,42 @@
+"""Headers of every response: the request's id, and the model that was really used."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from urllib.parse import quote
+
+from flask import Flask, Response, g, request
+
+MAX_ID_CHARS = 128
+_SANE = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
+
+
+def install(app: Flask) -> None:
+    """Give each request an id before it is handled, and each response its headers."""
+    app.before_request(_set_id)
+    app.after_request(_add_headers)
+
+
+def request_id() -> str:
+    """The current request's id: the client's X-Request-Id if it is sane, else a fresh one."""
+    if "request_id" not in g:
+        _set_id()
+    return str(g.request_id)
+
+
+def note_model(model_id: str) -> None:
+    """Name the model that answers the current request, for X-Model-Resolved."""
+    g.model_resolved = model_id
+
+
+def _set_id() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if _SANE.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers["X-Request-Id"] = request_id()
+    if "model_resolved" in g:
+        response.headers["X-Model-Resolved"] = quote(g.model_resolved, safe=" /:@+=,;()[]{}!#$&'*")
+    return response

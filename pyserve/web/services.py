@@ -1,0 +1,32 @@
+"""What the views need, kept in the app and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from pyserve.config import ServeConfig
+from pyserve.supervisor.backend import Backend
+from pyserve.web.limits import StreamLimit
+
+_KEY = "pyserve"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one app. Any thread."""
+
+    config: ServeConfig
+    backend: Backend
+    stream_limit: StreamLimit
+
+
+def install(app: Flask, parts: Services) -> None:
+    app.extensions[_KEY] = parts
+
+
+def services() -> Services:
+    """Those of the current app. REQUIRES: an app context."""
+    parts: Services = current_app.extensions[_KEY]
+    return parts

@@ -1,0 +1,65 @@
+"""Server-sent events: frames, the keep-alive comment, the error event, the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+from flask import Response
+
+from pyserve.engine.protocol import Delta
+from pyserve.openai.answer import StreamAnswer
+from pyserve.web.errors import describe
+
+KEEP_ALIVE_S = 10.0
+KEEP_ALIVE = b": keep-alive\n\n"
+DONE = b"data: [DONE]\n\n"
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+def frame(content: Any) -> bytes:
+    """One event; JSON has no line breaks of its own."""
+    return b"data: " + msgspec.json.encode(content) + b"\n\n"
+
+
+def frames(contents: Iterable[Any]) -> bytes:
+    return b"".join(frame(content) for content in contents)
+
+
+def event_frames(
+    deltas: Iterable[tuple[int, Delta] | None],
+    answer: StreamAnswer,
+    request_id: str,
+    *,
+    keep_alive_s: float = KEEP_ALIVE_S,
+) -> Iterator[bytes]:
+    """The bytes of a streamed answer. Errors become an event, after which nothing follows.
+
+    deltas: with the index of their request; a None is a chance to say that we are still there.
+    Needs no Flask context.
+    """
+    try:
+        opening = frames(answer.open())
+        if opening:
+            yield opening
+        sent_at = time.monotonic()
+        for item in deltas:
+            data = b"" if item is None else frames(answer.push(*item))
+            if not data and time.monotonic() - sent_at >= keep_alive_s:
+                data = KEEP_ALIVE
+            if data:
+                yield data
+                sent_at = time.monotonic()
+        yield frames(answer.close()) + DONE
+    except Exception as error:
+        _, body = describe(error, request_id)
+        yield frame(body)
+
+
+def event_reply(events: Iterator[bytes], close: Callable[[], None]) -> Response:
+    """A streaming response; `close` is called when it ends, however it ends."""
+    response = Response(events, content_type="text/event-stream; charset=utf-8", headers=HEADERS)
+    response.call_on_close(close)
+    return response
