@@ -1,0 +1,50 @@
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "base/cpu_check.h"
+#include "base/queue.h"
+
+using namespace pyserve;
+
+TEST_CASE("a CPU that has every feature misses none") {
+  CHECK(missing_features({"avx2", "fma"}, [](std::string_view) { return true; }).empty());
+  CHECK(missing_features({}, [](std::string_view) { return false; }).empty());
+}
+
+TEST_CASE("missing features are named in order") {
+  const auto only_fma = [](std::string_view name) { return name == "fma"; };
+  CHECK(missing_features({"avx2", "fma", "avx512f"}, only_fma) == "avx2, avx512f");
+}
+
+TEST_CASE("a queue gives everything in order and nothing twice") {
+  Queue<int> queue;
+  queue.push(1);
+  queue.push_all({2, 3});
+  CHECK(queue.take_all(0) == std::vector<int>{1, 2, 3});
+  CHECK(queue.take_all(0).empty());
+}
+
+TEST_CASE("a closed queue refuses items but gives what it holds") {
+  Queue<int> queue;
+  queue.push(1);
+  queue.close();
+  CHECK_FALSE(queue.push(2));
+  CHECK_FALSE(queue.push_all({2}));
+  CHECK(queue.take_all(-1) == std::vector<int>{1});
+  CHECK(queue.take_all(-1).empty());
+}
+
+TEST_CASE("a waiting consumer wakes up for items of many producers") {
+  Queue<int> queue;
+  std::vector<std::thread> producers;
+  for (int p = 0; p < 4; ++p) {
+    producers.emplace_back([&queue] {
+      for (int i = 0; i < 1000; ++i) queue.push(1);
+    });
+  }
+  size_t n = 0;
+  while (n < 4000) n += queue.take_all(-1).size();
+  for (std::thread& producer : producers) producer.join();
+  CHECK(n == 4000);
+}
