@@ -1,0 +1,44 @@
+"""What tools/build.py shows of a build."""
+
+from __future__ import annotations
+
+import io
+
+from tests.support.scripts import load_script
+
+build = load_script("tools/build.py")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+LINES = [
+    "  vendor: getting llama-cpp-python\n",
+    "  -- Configuring done\n",
+    *[f"  [{step}/100] Building CXX object a/{step}.cc.o\n" for step in range(1, 101)],
+]
+
+
+def test_without_a_terminal_every_tenth_part_is_a_line() -> None:
+    stream, log = io.StringIO(), io.StringIO()
+    build.follow(LINES, log, build.Display(stream).show)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "vendor: getting llama-cpp-python"
+    assert lines[1:3] == ["building [1/100]", "building [10/100]"]
+    assert lines[-1] == "building [100/100]"
+    assert len(lines) == 12
+    assert log.getvalue() == "".join(LINES)
+
+
+def test_a_terminal_shows_one_live_line() -> None:
+    stream = Terminal()
+    build.follow(LINES, io.StringIO(), build.Display(stream).show)
+    assert stream.getvalue().count("\n") == 1
+    assert stream.getvalue().endswith("building [100/100] Building CXX object a/100.cc.o")
+
+
+def test_the_end_of_the_output_is_kept() -> None:
+    tail = build.follow(LINES, io.StringIO(), lambda _: None)
+    assert tail == LINES[-60:]

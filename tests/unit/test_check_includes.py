@@ -1,0 +1,74 @@
+"""tools/check_includes.py: what each C++ room may include."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.scripts import REPOSITORY, load_script
+
+rules = load_script("tools/check_includes.py")
+
+
+@pytest.mark.parametrize(
+    ("room", "header"),
+    [
+        ("kv", "<vector>"),
+        ("kv", '"base/check.h"'),
+        ("sched", '"pyserve/types.h"'),
+        ("llama", '"llama.h"'),
+        ("llama", "<nlohmann/json.hpp>"),
+        ("llama", '"json.h"'),
+        ("engine", "<thread>"),
+        ("engine", '"llama/model.h"'),
+        ("bindings", "<pybind11/stl.h>"),
+        ("bindings", '"build_info.h"'),
+    ],
+)
+def test_allowed_includes(room: str, header: str) -> None:
+    assert list(rules.check_file(room, f"#include {header}\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "header"),
+    [
+        ("kv", '"sched/plan.h"'),
+        ("sched", '"llama/model.h"'),
+        ("sample", '"llama.h"'),
+        ("text", "<ggml-cpu.h>"),
+        ("text", '"json.h"'),
+        ("kv", "<thread>"),
+        ("llama", "<pthread.h>"),
+        ("llama", '"engine/step_loop.h"'),
+        ("engine", '"llama.h"'),
+        ("engine", "<pybind11/pybind11.h>"),
+        ("bindings", '"engine/registry.h"'),
+        ("include", '"base/queue.h"'),
+        ("base", "<boost/any.hpp>"),
+    ],
+)
+def test_forbidden_includes(room: str, header: str) -> None:
+    ((line, reason),) = rules.check_file(room, f"// first\n\n  # include {header}\n")
+    assert line == 3
+    assert reason.startswith(room)
+
+
+def test_a_file_beside_it_is_allowed() -> None:
+    assert list(rules.check_file("bindings", '#include "bindings.h"\n', {"bindings.h"})) == []
+    assert list(rules.check_file("bindings", '#include "bindings.h"\n', set())) != []
+
+
+def test_a_tree_is_walked_by_room(tmp_path: Path) -> None:
+    for name in ("src/kv/pool.cc", "tests/pool_test.cc", "include/pyserve/types.h"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text('#include "llama.h"\n')
+    problems = rules.check_tree(tmp_path)
+    assert [problem.split(": ")[0].removeprefix(f"{tmp_path}/") for problem in problems] == [
+        "include/pyserve/types.h:1",
+        "src/kv/pool.cc:1",
+    ]
+
+
+def test_our_rooms_keep_the_directions() -> None:
+    assert rules.check_tree(REPOSITORY / "native") == []
