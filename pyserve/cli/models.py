@@ -27,18 +27,22 @@ models_dir_option = click.option(
 
 
 @click.command()
-@click.argument("what", metavar="NAME|URL|FILE")
+@click.argument("what", metavar="[NAME|URL|FILE]", required=False)
 @click.option("--sha256", help="Expected sha256 of a URL's or file's content.")
 @click.option("--accept-license", is_flag=True, help="Accept the terms of the model.")
 @models_dir_option
-def pull(what: str, sha256: str | None, accept_license: bool, models_dir: Path | None) -> None:
+def pull(
+    what: str | None, sha256: str | None, accept_license: bool, models_dir: Path | None
+) -> None:
     """Get a model: a gallery name, a URL of a GGUF file, or a file to copy.
+
+    Without an argument, the default model.
 
     Downloads continue where they broke off, and are verified before they are used.
     """
     options = PullOptions(_directory(models_dir), accept=_acceptance(accept_license))
     try:
-        path = pull_model(what, options, sha256=sha256)
+        path = pull_model(what or load_gallery().default, options, sha256=sha256)
     except PyserveError as error:
         raise click.ClickException(error.message) from error
     click.echo(str(path))

@@ -1,0 +1,115 @@
+# Everything a user or a developer of pyserve runs. `make help` lists the targets.
+
+PYTHON ?= python3
+ARGS ?=
+MODEL ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build/release
+NATIVE_TESTS := native/tests/pyserve_native_tests
+BUILD_INPUTS := $(shell find native cmake -type f) CMakeLists.txt pyproject.toml \
+                vendor/llama.cpp.toml vendor/fetch.py
+CXX_FILES = $(shell find native -name '*.h' -o -name '*.cc')
+CMAKE_FILES = $(shell find CMakeLists.txt cmake native -name '*.cmake' -o -name CMakeLists.txt)
+PY_FILES := pyserve tests tools vendor/fetch.py
+
+SHELL := /bin/bash
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help serve pull setup build test test-native test-unit test-api test-e2e \
+        lint fmt type asan tsan ci clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z0-9-]+( [a-z0-9-]+)*):.*## (.*)/\1\t\3/p' $(MAKEFILE_LIST) | expand -t 14
+
+# Using it ----------------------------------------------------------------------------------------
+
+serve: $(BUILD)/.installed ## build what is missing and serve: make serve ARGS="--port 9000"
+	@exec $(BIN)/pyserve serve $(ARGS)
+
+pull: $(BUILD)/.installed ## get a model: make pull MODEL=name, or the default one
+	@$(BIN)/pyserve pull $(MODEL) $(ARGS)
+
+# Making it ---------------------------------------------------------------------------------------
+
+setup: $(VENV)/.build-deps $(VENV)/.dev-deps ## make .venv with everything to build and to test
+
+build: $(BUILD)/.installed ## compile the native module and install pyserve into .venv
+
+$(VENV)/.made:
+	@$(PYTHON) tools/preflight.py
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/.build-deps: $(VENV)/.made pyproject.toml
+	@echo "getting the build tools"
+	@$(BIN)/python -m pip install --quiet --group build
+	@touch $@
+
+$(VENV)/.dev-deps: $(VENV)/.made pyproject.toml
+	@echo "getting the test and lint tools"
+	@$(BIN)/python -m pip install --quiet --group test --group lint
+	@touch $@
+
+$(BUILD)/.installed: $(VENV)/.build-deps $(BUILD_INPUTS)
+	@$(PYTHON) tools/preflight.py
+	@$(BIN)/python tools/build.py $(BUILD)
+	@touch $@
+
+# Testing it --------------------------------------------------------------------------------------
+
+test: $(BUILD)/.installed $(VENV)/.dev-deps ## build what is missing and run all tests
+	@if $(BIN)/python tools/doctest_header.py >/dev/null; then $(MAKE) test-native; \
+	elif [ -n "$$CI" ]; then exit 1; \
+	else echo "WARNING: the native tests were left out"; fi
+	@$(BIN)/pyserve pull >/dev/null
+	@$(BIN)/pytest $(ARGS)
+
+test-native: $(BUILD)/.installed ## the C++ tests (no model)
+	@prefix=$$($(BIN)/python tools/doctest_header.py) && \
+	CMAKE_PREFIX_PATH=$$prefix $(BIN)/cmake -S . -B $(BUILD) -DPYSERVE_BUILD_TESTS=ON >/dev/null && \
+	$(BIN)/cmake --build $(BUILD) --target pyserve_native_tests && \
+	$(BUILD)/$(NATIVE_TESTS)
+
+test-unit test-api test-e2e: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
+	@$(BIN)/pytest tests/$* $(ARGS)
+
+asan: PRESET := dev
+tsan: PRESET := tsan
+asan tsan: $(VENV)/.build-deps ## the C++ tests under address and undefined, or thread sanitizer
+	@prefix=$$($(BIN)/python tools/doctest_header.py) && \
+	CMAKE_PREFIX_PATH=$$prefix $(BIN)/cmake --preset $(PRESET) \
+	    -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null && \
+	$(BIN)/cmake --build build/$(PRESET) --target pyserve_native_tests && \
+	build/$(PRESET)/$(NATIVE_TESTS)
+
+lint: $(BUILD)/.installed $(VENV)/.dev-deps ## style, import directions, include directions
+	$(BIN)/ruff check $(PY_FILES)
+	$(BIN)/ruff format --check $(PY_FILES)
+	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+	$(BIN)/gersemi --check $(CMAKE_FILES)
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_includes.py
+
+fmt: $(VENV)/.dev-deps ## format all files
+	$(BIN)/ruff check --fix-only $(PY_FILES)
+	$(BIN)/ruff format $(PY_FILES)
+	$(BIN)/clang-format -i $(CXX_FILES)
+	$(BIN)/gersemi --in-place $(CMAKE_FILES)
+
+type: $(BUILD)/.installed $(VENV)/.dev-deps ## mypy --strict
+	$(BIN)/mypy
+
+ci: ## what .ci/run runs: lint, types, all tests
+	@$(MAKE) lint
+	@$(MAKE) type
+	@$(MAKE) test
+
+clean: ## remove builds and caches; keeps .venv, the vendored source and the models
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find pyserve tests tools -name __pycache__ -prune -exec rm -rf {} +
