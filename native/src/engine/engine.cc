@@ -128,6 +128,7 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
     tokenizer.check_tokens(biased);
     request.prompt = TokenPrompt{};
+    registry.publish({{ticket->id, AcceptedEvent{static_cast<int>(prepared->tokens.size())}}});
     prepared->ticket = ticket;
     prepared->request = std::move(request);
     loop.submit(std::move(prepared));

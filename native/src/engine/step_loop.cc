@@ -103,10 +103,7 @@ void StepLoop::admit() {
     // The last token is always computed: its logits are what the request is about.
     const int n_keep = std::min(lease->n_reused, request->n_known() - 1);
     request->start(lease->seq_id, context_.truncate(lease->seq_id, n_keep));
-    if (!request->was_preempted()) {
-      counters_.n_cached_tokens += request->n_cached();
-      events_.push_back({request->ticket().id, AcceptedEvent{request->n_prompt()}});
-    }
+    if (!request->was_preempted()) counters_.n_cached_tokens += request->n_cached();
     running_.push_back(std::move(request));
   }
 }

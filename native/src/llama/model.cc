@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <mutex>
+#include <utility>
 
 #include "llama.h"
 #include "pyserve/error.h"
@@ -9,8 +10,8 @@
 namespace pyserve {
 namespace {
 
-// The vendor logs through one process-wide callback. Warnings go to stderr, the last error is kept
-// for the exception that a failed load becomes.
+// The vendor logs through one process-wide callback. Errors go to stderr, and the first one of a load
+// into its exception; warnings are worth reading while a file is loaded, later they are noise.
 class VendorLog {
  public:
   static VendorLog& instance() {
@@ -18,9 +19,17 @@ class VendorLog {
     return log;
   }
 
-  std::string take_last_error() {
+  void begin_load() {
     std::lock_guard lock(mutex_);
-    return std::exchange(last_error_, {});
+    first_error_.clear();
+    is_loading_ = true;
+  }
+
+  // What went wrong since begin_load(), "" = nothing.
+  std::string end_load() {
+    std::lock_guard lock(mutex_);
+    is_loading_ = false;
+    return std::exchange(first_error_, {});
   }
 
  private:
@@ -32,22 +41,27 @@ class VendorLog {
   }
 
   static void on_message(ggml_log_level level, const char* text, void* self) {
-    if (level == GGML_LOG_LEVEL_ERROR) static_cast<VendorLog*>(self)->keep(text);
-    if (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN) std::fputs(text, stderr);
+    static_cast<VendorLog*>(self)->take(level, text);
   }
 
-  void keep(const char* text) {
-    std::string line(text);
-    line.erase(line.find_last_not_of(" \n") + 1);
-    // The first error of a load names the cause; later ones only say that it failed.
+  void take(ggml_log_level level, const char* text) {
     std::lock_guard lock(mutex_);
-    if (last_error_.empty()) last_error_ = line.substr(line.find(": ") == std::string::npos
-                                                           ? 0
-                                                           : line.find(": ") + 2);
+    const bool is_error = level == GGML_LOG_LEVEL_ERROR;
+    const bool is_worth_reading = is_error || (is_loading_ && level == GGML_LOG_LEVEL_WARN);
+    if (is_worth_reading) std::fputs(text, stderr);
+    if (is_error && first_error_.empty()) first_error_ = without_function(text);
+  }
+
+  // Lines look like "function: what happened\n".
+  static std::string without_function(std::string line) {
+    line.erase(line.find_last_not_of(" \n") + 1);
+    const size_t colon = line.find(": ");
+    return colon == std::string::npos ? line : line.substr(colon + 2);
   }
 
   std::mutex mutex_;
-  std::string last_error_;
+  std::string first_error_;
+  bool is_loading_ = false;
 };
 
 template <typename Call>
@@ -65,13 +79,13 @@ std::string read_string(Call call) {
 
 llama_model* load(const std::string& path, bool use_mmap) {
   VendorLog& log = VendorLog::instance();
-  log.take_last_error();
+  log.begin_load();
   llama_model_params params = llama_model_default_params();
   params.load_mode = use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
   llama_model* model = llama_model_load_from_file(path.c_str(), params);
+  const std::string cause = log.end_load();
   if (model == nullptr) {
     const std::string name = std::filesystem::path(path).filename().string();
-    const std::string cause = log.take_last_error();
     throw EngineError(ErrorCode::kModelLoad,
                       "cannot load the model file " + name + ": " +
                           (cause.empty() ? "it is missing, damaged or not supported" : cause));

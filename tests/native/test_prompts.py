@@ -1,0 +1,130 @@
+"""From messages and text to tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.local import LocalEngine
+from pyserve.engine.protocol import GenerateRequest
+from pyserve.errors import InvalidRequestError, ModelLoadError
+from tests.native.helpers import GREEDY, Answer
+from tests.support.tiny_gguf import IM_END, IM_START
+
+CONTROL = ("<|im_end|>", "<|im_start|>", "<|endoftext|>")
+
+
+def _chat(engine: LocalEngine, *contents: str) -> Answer:
+    messages = [{"role": "user", "content": content} for content in contents]
+    return Answer(
+        list(engine.submit(GenerateRequest(messages=messages, sampling=GREEDY, max_tokens=4)))
+    )
+
+
+def test_the_template_renders_roles_and_the_assistant_turn(engine: LocalEngine) -> None:
+    text = engine.render(
+        [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+    )
+    assert text == (
+        "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_control_tokens_are_parsed_only_on_request(engine: LocalEngine) -> None:
+    parsed = engine.tokenize("<|im_start|>x<|im_end|>", add_special=False, parse_special=True)
+    assert (parsed[0], parsed[-1]) == (IM_START, IM_END)
+    plain = engine.tokenize("<|im_start|>x<|im_end|>", add_special=False, parse_special=False)
+    assert not {IM_START, IM_END} & set(plain)
+    assert engine.detokenize(plain) == "<|im_start|>x<|im_end|>"
+
+
+@pytest.mark.parametrize("control", CONTROL)
+def test_control_tokens_that_a_user_types_are_plain_text(
+    engine: LocalEngine, control: str
+) -> None:
+    empty = _chat(engine, "").finish.usage.n_prompt_tokens
+    typed = _chat(engine, control).finish.usage.n_prompt_tokens
+    as_text = len(engine.tokenize(control, add_special=False, parse_special=False))
+    assert as_text > 3
+    assert typed - empty >= as_text - 2
+
+
+@pytest.mark.parametrize("control", CONTROL)
+def test_control_tokens_in_a_text_prompt_are_plain_text(
+    engine: LocalEngine, control: str
+) -> None:
+    request = GenerateRequest(prompt=control, sampling=GREEDY, max_tokens=1)
+    answer = Answer(list(engine.submit(request)))
+    assert answer.finish.usage.n_prompt_tokens == len(
+        engine.tokenize(control, add_special=False, parse_special=False)
+    )
+
+
+def test_without_a_template_messages_become_a_transcript(plain_model: Path) -> None:
+    engine = LocalEngine(EngineConfig(model_id="plain", model_path=str(plain_model)))
+    messages = [
+        {"role": "system", "content": "Answer briefly."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": "Who are you?"},
+    ]
+    assert engine.render(messages) == (
+        "Answer briefly.\n\nUser: Hi\nAssistant: Hello!\nUser: Who are you?\nAssistant:"
+    )
+    assert not engine.info().has_chat_template
+    engine.close()
+
+
+@pytest.mark.parametrize("text", ["", "hello world", "ünïcödé €", "😀 x \n\t y", "a" * 5000])
+def test_detokenize_undoes_tokenize(engine: LocalEngine, text: str) -> None:
+    tokens = engine.tokenize(text, add_special=False, parse_special=False)
+    assert engine.detokenize(tokens) == text
+
+
+def test_half_a_character_detokenizes_to_a_replacement(engine: LocalEngine) -> None:
+    euro = engine.tokenize("€", add_special=False, parse_special=False)
+    assert engine.detokenize(euro[:-1]) == "\ufffd"
+    with pytest.raises(InvalidRequestError, match="vocabulary"):
+        engine.detokenize([-1])
+
+
+def test_a_long_run_of_one_letter_is_tokenized_on_a_stack_that_fits(engine: LocalEngine) -> None:
+    text = "A" * 2_000_000
+    assert engine.detokenize(
+        engine.tokenize(text, add_special=False, parse_special=False)
+    ) == text
+    with pytest.raises(InvalidRequestError, match="limit"):
+        engine.tokenize("A" * 3_000_000, add_special=False, parse_special=False)
+
+
+def test_messages_that_the_template_refuses_are_the_clients_mistake(engine: LocalEngine) -> None:
+    with pytest.raises(InvalidRequestError, match="messages"):
+        engine.render([])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"GGUF", b"GGUF" + b"\xff" * 64, b"not a model at all" * 10]
+)
+def test_a_damaged_file_is_a_load_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(content)
+    with pytest.raises(ModelLoadError, match=r"bad\.gguf"):
+        LocalEngine(EngineConfig(model_id="bad", model_path=str(path)))
+
+
+def test_a_truncated_and_a_missing_file_are_load_errors(tmp_path: Path, tiny_model: Path) -> None:
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(tiny_model.read_bytes()[:-1000])
+    for name in (path, tmp_path / "missing.gguf"):
+        with pytest.raises(ModelLoadError):
+            LocalEngine(EngineConfig(model_id="bad", model_path=str(name)))
+
+
+def test_info_describes_the_model(engine: LocalEngine) -> None:
+    info = engine.info()
+    assert (info.architecture, info.n_vocab, info.n_ctx_train, info.n_ctx) == ("llama", 320, 256, 256)
+    assert info.has_chat_template
+    assert info.n_params > 0
