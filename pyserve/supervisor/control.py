@@ -1,0 +1,111 @@
+"""The supervisor's control socket: pushes the models' statuses to the connected fronts."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from pathlib import Path
+
+from pyserve.engine.sockets import RECV_BYTES, Outbox, is_same_user, listen
+from pyserve.engine.wire import PROTOCOL_VERSION, Hello, WireError, encode
+from pyserve.supervisor.backend import ModelStatus
+from pyserve.supervisor.messages import Models, front_hello_decoder
+
+MAX_QUEUED_BYTES = 1 << 20
+
+
+class Subscriber:
+    """One connected front."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.decoder = front_hello_decoder()
+        self.outbox = Outbox(connection, max_queued_bytes=MAX_QUEUED_BYTES)
+        self.has_greeted = False
+
+
+class ControlServer:
+    """Listens at `path`. Thread: the loop that owns `selector` only; never blocks.
+
+    Registers its sockets with `selector`, with itself as data; the loop calls `on_ready` for them.
+    """
+
+    def __init__(self, path: Path, selector: selectors.BaseSelector) -> None:
+        self.path = path
+        self._selector = selector
+        self._listener = listen(path)
+        self._subscribers: dict[socket.socket, Subscriber] = {}
+        self._frame = encode(Models(models=[]))
+        selector.register(self._listener, selectors.EVENT_READ, self)
+
+    @property
+    def n_fronts(self) -> int:
+        """Fronts that are connected and have said Hello."""
+        return sum(subscriber.has_greeted for subscriber in self._subscribers.values())
+
+    def publish(self, models: list[ModelStatus]) -> None:
+        """Send the statuses to every front, and to those that come later."""
+        self._frame = encode(Models(models=models))
+        for subscriber in list(self._subscribers.values()):
+            self._send(subscriber, self._frame)
+
+    def on_ready(self, sock: socket.socket, mask: int) -> None:
+        """Act upon a socket of this server."""
+        if sock is self._listener:
+            self._accept()
+            return
+        subscriber = self._subscribers[sock]
+        if mask & selectors.EVENT_READ:
+            self._read(subscriber)
+        elif mask & selectors.EVENT_WRITE:
+            self._send(subscriber, b"")
+
+    def close(self) -> None:
+        for subscriber in list(self._subscribers.values()):
+            self._drop(subscriber)
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        self.path.unlink(missing_ok=True)
+
+    def _accept(self) -> None:
+        try:
+            connection, _address = self._listener.accept()
+        except OSError:
+            return
+        if not is_same_user(connection):
+            connection.close()
+            return
+        connection.setblocking(False)
+        subscriber = self._subscribers[connection] = Subscriber(connection)
+        self._selector.register(connection, selectors.EVENT_READ, self)
+        self._send(subscriber, encode(Hello()) + self._frame)
+
+    def _read(self, subscriber: Subscriber) -> None:
+        try:
+            data = subscriber.connection.recv(RECV_BYTES)
+            for hello in subscriber.decoder.feed(data):
+                if hello.version != PROTOCOL_VERSION:
+                    raise WireError(f"version {hello.version}")
+                subscriber.has_greeted = True
+        except BlockingIOError:
+            return
+        except (OSError, WireError):
+            data = b""
+        if not data:
+            self._drop(subscriber)
+
+    def _send(self, subscriber: Subscriber, data: bytes) -> None:
+        try:
+            subscriber.outbox.send(data)
+        except (OSError, BufferError):
+            self._drop(subscriber)
+            return
+        mask = selectors.EVENT_READ
+        if subscriber.outbox.is_waiting:
+            mask |= selectors.EVENT_WRITE
+        self._selector.modify(subscriber.connection, mask, self)
+
+    def _drop(self, subscriber: Subscriber) -> None:
+        del self._subscribers[subscriber.connection]
+        self._selector.unregister(subscriber.connection)
+        subscriber.connection.close()

@@ -1,0 +1,86 @@
+"""Starting the children: engines and gunicorn, each exec'd afresh and unable to outlive us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from pyserve.config import ServeConfig
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.runner import RunnerConfig
+from pyserve.supervisor.environment import LISTEN_FD_ENV, SUPERVISOR_SOCKET_ENV
+
+STDERR_FD = 2
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
+
+
+def engine_environ(environ: dict[str, str]) -> dict[str, str]:
+    """The environment without what an engine has no business to know."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not any(word in name.upper() for word in _SECRET_WORDS)
+    }
+
+
+def start_engine(
+    config: ServeConfig, engine: EngineConfig, socket_path: Path
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """An engine process, and the socket that it reports to. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        runner = RunnerConfig(
+            engine=config.engine,
+            config=engine,
+            socket_path=str(socket_path),
+            report_fd=theirs.fileno(),
+            log_level=config.log_level,
+        )
+        text = msgspec.json.encode(runner).decode()
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pyserve.engine.runner", text],
+                stdin=subprocess.DEVNULL,
+                stdout=STDERR_FD,
+                env=engine_environ(dict(os.environ)),
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+            )
+        except BaseException:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    return process, ours
+
+
+def start_front(
+    config: ServeConfig, listener: socket.socket, control_path: Path
+) -> subprocess.Popen[bytes]:
+    """gunicorn with our settings, serving `listener`. Raises OSError."""
+    environ = os.environ | config.to_environ()
+    environ[SUPERVISOR_SOCKET_ENV] = str(control_path)
+    environ[LISTEN_FD_ENV] = str(listener.fileno())
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "pyserve.supervisor.front", str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=STDERR_FD,
+        env=environ,
+        pass_fds=[listener.fileno()],
+        process_group=0,
+    )
+
+
+def describe_exit(returncode: int) -> str:
+    """How a process ended: "SIGSEGV" or "exit code 3"."""
+    if returncode >= 0:
+        return f"exit code {returncode}"
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"

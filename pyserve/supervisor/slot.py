@@ -1,0 +1,209 @@
+"""One served model over the lives of its engine processes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pyserve.config import ServeConfig
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.sockets import RECV_BYTES
+from pyserve.engine.wire import LoadFailed, Ready, WireError, report_decoder
+from pyserve.errors import ErrorInfo, ModelLoadError, UnavailableError
+from pyserve.supervisor.backend import ModelStatus
+from pyserve.supervisor.policy import RestartPolicy
+from pyserve.supervisor.processes import describe_exit, start_engine
+
+HEARTBEAT_TIMEOUT_S = 30.0
+FILE_CHECK_S = 2.0
+N_CRASHES_BEFORE_READY = 2  # a model that was never loaded is given up sooner
+
+log = logging.getLogger(__name__)
+Clock = Callable[[], float]
+
+
+class EngineSlot:
+    """Starts the engine of one model, starts it again when it dies, and knows its status.
+
+    A model that cannot be loaded stays `failed` until its file changes. An engine that keeps
+    crashing is `failed` between attempts, which come at growing intervals.
+    Thread: the supervisor's loop only. Nothing blocks.
+    """
+
+    def __init__(
+        self, config: ServeConfig, engine: EngineConfig, sockets_stem: Path, clock: Clock
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._sockets_stem = sockets_stem
+        self._clock = clock
+        self._file = FileStamp(Path(engine.model_path))
+        self._policy = RestartPolicy(n_crashes=N_CRASHES_BEFORE_READY)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._n_starts = 0
+        self._started_at = 0.0
+        self._heard_at = 0.0
+        self._restart_at: float | None = None
+        self._load_error: ErrorInfo | None = None
+        self.report: socket.socket | None = None
+        self.has_been_ready = False
+        created = int(self._file.mtime_s or time.time())
+        self.status = ModelStatus(id=engine.model_id, created=created, state="loading")
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start an engine process; the status is `loading` from now on."""
+        self._n_starts += 1
+        self._restart_at = None
+        self._load_error = None
+        self._file.remember()
+        self._started_at = self._heard_at = self._clock()
+        self._decoder = report_decoder()
+        path = Path(f"{self._sockets_stem}-{self._n_starts}.sock")
+        self._process, self.report = start_engine(self._config, self._engine, path)
+        self._socket_path = path
+        self._set(state="loading", n_restarts=self._n_starts - 1)
+
+    def on_report(self) -> None:
+        """Read what the engine reports."""
+        assert self.report is not None
+        try:
+            data = self.report.recv(RECV_BYTES)
+            messages = self._decoder.feed(data)
+        except BlockingIOError:
+            return
+        except (OSError, WireError):
+            self.kill()
+            data, messages = b"", []
+        if not data:
+            self._close_report()
+        for message in messages:
+            self._heard_at = self._clock()
+            match message:
+                case Ready(info=info):
+                    self.has_been_ready = True
+                    self._policy = RestartPolicy()
+                    self._set(state="ready", info=info, socket_path=str(self._socket_path))
+                case LoadFailed(error=error):
+                    self._load_error = error
+
+    def check(self) -> None:
+        """Notice an exit, a deadline, a changed file; restart when it is time."""
+        now = self._clock()
+        if self._process is not None:
+            returncode = self._process.poll()
+            if returncode is not None:
+                self._on_exit(returncode, now)
+            else:
+                self._check_deadlines(now)
+        elif self._restart_at is not None and now >= self._restart_at:
+            if self._load_error is not None and not self._file.has_changed():
+                self._restart_at = now + FILE_CHECK_S
+            else:
+                self.start()
+
+    def next_check_at(self) -> float | None:
+        """When `check` has something to do even if nothing is reported."""
+        return self._restart_at if self._process is None else None
+
+    def stop(self) -> None:
+        """Ask the engine process to end, and start no other."""
+        self._restart_at = None
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the engine process at once."""
+        self._signal(signal.SIGKILL)
+
+    def reap(self) -> bool:
+        """Whether there is no process any more."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+            self._close_report()
+        return self._process is None
+
+    def _signal(self, sig: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(sig)
+
+    def _on_exit(self, returncode: int, now: float) -> None:
+        while self.report is not None:  # what it said at last
+            self.on_report()
+        self._process = None
+        if self._load_error is not None:
+            self._restart_at = now + FILE_CHECK_S
+            self._set(state="failed", error=self._load_error)
+            return
+        how = describe_exit(returncode)
+        restart = self._policy.on_crash(now, lived_s=now - self._started_at)
+        log.error("the engine of %s ended with %s", self.status.id, how)
+        self._restart_at = now + restart.delay_s
+        if restart.is_looping:
+            self._set(state="failed", error=self._describe_crash(how, restart.delay_s))
+        else:
+            self._set(state="loading")
+
+    def _describe_crash(self, how: str, delay_s: float) -> ErrorInfo:
+        if not self.has_been_ready:
+            message = f"the engine crashed ({how}) while it loaded {self._engine.model_path}"
+            return ModelLoadError(message).to_info()
+        message = f"the engine of {self.status.id} keeps crashing ({how}); it is started again"
+        return UnavailableError(message, retry_after_s=max(int(delay_s), 1)).to_info()
+
+    def _check_deadlines(self, now: float) -> None:
+        if self.status.state == "loading":
+            limit_s = self._config.load_timeout_s
+            if now - self._started_at > limit_s and self._load_error is None:
+                message = f"loading {self._engine.model_path} took more than {limit_s:g} s"
+                self._load_error = ModelLoadError(message).to_info()
+                self.kill()
+        elif now - self._heard_at > HEARTBEAT_TIMEOUT_S:
+            log.error("the engine of %s gave no sign of life", self.status.id)
+            self._heard_at = now
+            self.kill()
+
+    def _close_report(self) -> None:
+        if self.report is not None:
+            self.report.close()
+            self.report = None
+
+    def _set(self, **changes: object) -> None:
+        fields = {"info": None, "error": None, "socket_path": None} | changes
+        self.status = msgspec.structs.replace(self.status, **fields)
+
+
+class FileStamp:
+    """Notices that a file was replaced or written to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.remember()
+
+    @property
+    def mtime_s(self) -> float | None:
+        return None if self._stamp is None else self._stamp[0] / 1e9
+
+    def remember(self) -> None:
+        """Take the file as it is now as the unchanged one."""
+        self._stamp = self._read()
+
+    def has_changed(self) -> bool:
+        return self._read() != self._stamp
+
+    def _read(self) -> tuple[int, int, int] | None:
+        status: os.stat_result | None = None
+        with contextlib.suppress(OSError):
+            status = self._path.stat()
+        return status and (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -1,0 +1,65 @@
+"""A supervisor for a gunicorn that was started on its own: the first front to ask starts it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pyserve.supervisor.runtime import try_lock
+
+MAX_DELAY_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class SupervisorStarter:
+    """Starts the supervisor of `runtime_dir` if none runs; call it before each connection attempt.
+
+    The lock in the directory is taken here and held by the supervisor for as long as it lives.
+    lifeline_fd: the reading end of a pipe whose other end is gunicorn's alone: the supervisor ends
+    when gunicorn does. Thread: one.
+    """
+
+    def __init__(self, runtime_dir: Path, lifeline_fd: int) -> None:
+        self._runtime_dir = runtime_dir
+        self._lifeline_fd = lifeline_fd
+        self._process: subprocess.Popen[bytes] | None = None
+        self._n_starts = 0
+        self._not_before = 0.0
+
+    def __call__(self) -> None:
+        """Raises OSError, for instance when the directory is gone."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+        now = time.monotonic()
+        if now < self._not_before:
+            return
+        lock_fd = try_lock(self._runtime_dir)
+        if lock_fd is None:
+            return
+        try:
+            self._start(lock_fd)
+        finally:
+            os.close(lock_fd)
+        self._not_before = now + min(2.0**self._n_starts, MAX_DELAY_S)
+        self._n_starts += 1
+
+    def _start(self, lock_fd: int) -> None:
+        log.debug("starting the supervisor in %s", self._runtime_dir)
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "pyserve.cli.engines",
+                str(self._runtime_dir),
+                str(self._lifeline_fd),
+            ],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[lock_fd, self._lifeline_fd],
+            start_new_session=True,
+        )

@@ -1,0 +1,216 @@
+"""The loop that starts, watches and ends the processes of one server."""
+
+from __future__ import annotations
+
+import enum
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pyserve.config import ServeConfig
+from pyserve.engine.config import EngineConfig
+from pyserve.supervisor.backend import ModelStatus
+from pyserve.supervisor.control import ControlServer
+from pyserve.supervisor.front_slot import FrontSlot
+from pyserve.supervisor.runtime import CONTROL_NAME
+from pyserve.supervisor.signals import SignalQueue
+from pyserve.supervisor.slot import EngineSlot
+
+TICK_S = 1.0
+FRONT_STOP_S = 28.0  # gunicorn's graceful_timeout of 25 s, and a little
+ENGINE_STOP_S = 3.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+Observer = Callable[[Sequence[ModelStatus], bool], None]
+
+
+class Phase(enum.Enum):
+    RUNNING = "running"
+    STOPPING_FRONT = "stopping front"
+    STOPPING_ENGINES = "stopping engines"
+    STOPPED = "stopped"
+
+
+class Supervisor:
+    """Owns the engines and, given a listener, gunicorn. `run` is the whole life of it.
+
+    runtime_dir: private directory for the sockets; the caller removes it.
+    listener: the bound TCP socket that gunicorn serves; None runs engines only.
+    must_load: stop with exit code 1 when at first no model at all can be loaded, or the front
+      cannot be started.
+    observer: called with the statuses, and whether the front is up, at every change.
+    Thread: `run` must be in the main thread (signals).
+    """
+
+    def __init__(
+        self,
+        config: ServeConfig,
+        engines: Sequence[EngineConfig],
+        runtime_dir: Path,
+        *,
+        listener: socket.socket | None = None,
+        must_load: bool = True,
+        observer: Observer = lambda _models, _is_front_up: None,
+    ) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._control = ControlServer(runtime_dir / CONTROL_NAME, self._selector)
+        self._slots = [
+            EngineSlot(config, engine, runtime_dir / f"engine{index}", time.monotonic)
+            for index, engine in enumerate(engines)
+        ]
+        self._reports: dict[EngineSlot, socket.socket | None] = dict.fromkeys(self._slots)
+        self._front: FrontSlot | None = None
+        if listener is not None:
+            self._front = FrontSlot(config, listener, self._control.path, time.monotonic)
+        self._must_load = must_load
+        self._observer = observer
+        self._phase = Phase.RUNNING
+        self._deadline = 0.0
+        self._exit_code = 0
+        self._published: list[ModelStatus] = []
+        self._is_front_up = False
+        self._has_front_been_up = False
+
+    def run(self) -> int:
+        """Serve until a signal, the lifeline or a failed start; returns the exit code.
+
+        All children have ended when it returns. A second signal ends them at once.
+        """
+        with SignalQueue(SIGNALS) as signals:
+            self._selector.register(signals.wakeup, selectors.EVENT_READ, None)
+            try:
+                self._start()
+                while self._phase is not Phase.STOPPED:
+                    self._wait()
+                    for sig in signals.take():
+                        self._on_signal(sig)
+                    self._step()
+            finally:
+                self._kill_all()
+                self._control.close()
+                self._selector.close()
+        return self._exit_code
+
+    def stop(self, exit_code: int = 0) -> None:
+        """Begin to end everything: requests may finish, then the processes end."""
+        if self._phase is not Phase.RUNNING:
+            return
+        self._exit_code = exit_code
+        self._phase = Phase.STOPPING_FRONT
+        self._deadline = time.monotonic() + FRONT_STOP_S
+        if self._front is not None:
+            self._front.stop()
+            if not self._is_front_up:
+                self._front.kill()  # it has no clients yet
+
+    def _start(self) -> None:
+        for slot in self._slots:
+            slot.start()
+        self._watch_reports()
+        self._publish()
+        if self._front is not None:
+            self._front.start()
+
+    def _wait(self) -> None:
+        """Sleep until something happens, and take in what it is."""
+        for key, mask in self._selector.select(self._sleep_s()):
+            match key.data:
+                case ControlServer() as control:
+                    assert isinstance(key.fileobj, socket.socket)
+                    control.on_ready(key.fileobj, mask)
+                case EngineSlot() as slot:
+                    slot.on_report()
+                case _:
+                    pass  # a signal: `run` takes it
+
+    def _sleep_s(self) -> float:
+        if self._phase is not Phase.RUNNING:
+            return TICK_S / 10
+        times = [slot.next_check_at() for slot in self._slots]
+        if self._front is not None:
+            times.append(self._front.next_check_at())
+        earliest = min((at for at in times if at is not None), default=float("inf"))
+        return min(max(earliest - time.monotonic(), 0.0), TICK_S)
+
+    def _on_signal(self, sig: signal.Signals) -> None:
+        if sig == signal.SIGHUP and not os.isatty(0):
+            if self._front is not None and self._phase is Phase.RUNNING:
+                self._front.reload()
+        elif self._phase is Phase.RUNNING:
+            self.stop()
+        else:
+            self._phase = Phase.STOPPED
+
+    def _step(self) -> None:
+        if self._phase is Phase.RUNNING:
+            for slot in self._slots:
+                slot.check()
+            if self._front is not None:
+                self._front.check()
+            self._publish()
+        elif self._phase is Phase.STOPPING_FRONT:
+            self._finish_front()
+        elif self._phase is Phase.STOPPING_ENGINES:
+            self._finish_engines()
+        self._watch_reports()
+
+    def _watch_reports(self) -> None:
+        """Follow every slot from the report socket of its last process to that of its new one."""
+        for slot, watched in self._reports.items():
+            if slot.report is watched:
+                continue
+            if watched is not None:
+                self._selector.unregister(watched)
+            if slot.report is not None:
+                self._selector.register(slot.report, selectors.EVENT_READ, slot)
+            self._reports[slot] = slot.report
+
+    def _publish(self) -> None:
+        """Tell fronts and observer what has changed; give up if nothing could be started."""
+        statuses = [slot.status for slot in self._slots]
+        is_front_up = self._front is None or self._control.n_fronts > 0
+        is_news = statuses != self._published
+        if is_news:
+            self._control.publish(statuses)
+        if is_news or is_front_up != self._is_front_up:
+            self._published, self._is_front_up = statuses, is_front_up
+            self._has_front_been_up = self._has_front_been_up or is_front_up
+            self._observer(statuses, is_front_up)
+        if self._must_load and self._is_hopeless():
+            self.stop(exit_code=1)
+
+    def _is_hopeless(self) -> bool:
+        if self._front is not None and self._front.n_exits > 0 and not self._has_front_been_up:
+            return True
+        return all(
+            slot.status.state == "failed" and not slot.has_been_ready for slot in self._slots
+        )
+
+    def _finish_front(self) -> None:
+        if self._front is not None and not self._front.reap():
+            if time.monotonic() < self._deadline:
+                return
+            self._front.kill()
+        self._phase = Phase.STOPPING_ENGINES
+        self._deadline = time.monotonic() + ENGINE_STOP_S
+        for slot in self._slots:
+            slot.stop()
+
+    def _finish_engines(self) -> None:
+        n_left = sum(not slot.reap() for slot in self._slots)
+        if n_left == 0 or time.monotonic() >= self._deadline:
+            self._phase = Phase.STOPPED
+
+    def _kill_all(self) -> None:
+        """End what is left at once, and wait for it."""
+        children: list[EngineSlot | FrontSlot] = [*self._slots]
+        if self._front is not None:
+            children.append(self._front)
+        for child in children:
+            child.kill()
+        while sum(not child.reap() for child in children) > 0:
+            time.sleep(0.01)
