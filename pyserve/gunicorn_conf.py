@@ -1,0 +1,77 @@
+"""Settings of gunicorn: `gunicorn -c python:pyserve.gunicorn_conf pyserve.wsgi:app`.
+
+`pyserve serve` starts gunicorn with them too. They come from `ServeConfig`, so PYSERVE_* sets them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from pyserve.config import ServeConfig
+from pyserve.engine.parent import die_with_parent
+from pyserve.supervisor.environment import (
+    LIFELINE_FD_ENV,
+    LISTEN_FD_ENV,
+    RUNTIME_DIR_ENV,
+    SUPERVISOR_SOCKET_ENV,
+)
+from pyserve.supervisor.runtime import create_runtime_dir
+
+RESERVE_THREADS = 16  # for /health and for refusing while all streams are in use
+SHM = Path("/dev/shm")
+
+_config = ServeConfig()
+_is_supervised = SUPERVISOR_SOCKET_ENV in os.environ
+_lifeline_writers: list[int] = []
+
+
+def _bind() -> str:
+    if LISTEN_FD_ENV in os.environ:
+        return f"fd://{os.environ[LISTEN_FD_ENV]}"
+    host = f"[{_config.host}]" if ":" in _config.host else _config.host
+    return f"{host}:{_config.port}"
+
+
+bind = _bind()
+backlog = 256
+workers = _config.workers
+worker_class = "pyserve.web.worker.Worker"
+threads = _config.max_streams + RESERVE_THREADS
+worker_connections = 1000
+keepalive = 65  # longer than the pools of clients keep a connection
+timeout = 30
+graceful_timeout = 25
+preload_app = False
+reuse_port = False
+control_socket_disable = True
+worker_tmp_dir = str(SHM) if os.access(SHM, os.W_OK) else None
+limit_request_fields = 64
+forwarded_allow_ips = ""
+loglevel = "warning" if _is_supervised and _config.log_level == "info" else _config.log_level
+proc_name = "pyserve"
+
+
+def on_starting(_server: Any) -> None:
+    """Without a supervisor: prepare the directory and the lifeline of one.
+
+    The first worker starts it.
+    """
+    if _is_supervised:
+        return
+    reader, writer = os.pipe()
+    _lifeline_writers.append(writer)
+    os.environ[RUNTIME_DIR_ENV] = str(create_runtime_dir())
+    os.environ[LIFELINE_FD_ENV] = str(reader)
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """A worker never outlives its master, and does not keep the master's lifeline open."""
+    for writer in _lifeline_writers:
+        os.close(writer)
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != worker.ppid:
+        sys.exit("the gunicorn master is gone")

@@ -1,0 +1,128 @@
+"""Deadlines for what a client must do: send its headers and body, take its response.
+
+gunicorn's threaded worker waits for ever for each of them. A thread that waits is freed by shutting
+down the socket under it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+HEADER_S = 10.0
+BODY_S = 30.0
+WRITE_S = 30.0
+CHECK_S = 0.25
+
+Clock = Callable[[], float]
+
+
+class Deadlines:
+    """The deadline of each worker thread, and the thread that enforces them.
+
+    Thread: `begin`, `limit`, `lift` and `end` concern the calling thread's own connection.
+    """
+
+    def __init__(self, *, check_s: float = CHECK_S) -> None:
+        self._check_s = check_s
+        self._limits: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._local = threading.local()
+
+    def start(self) -> None:
+        """Start to enforce; the thread ends with the process."""
+        threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+
+    def begin(self, shut_down: Callable[[], None], seconds: float) -> None:
+        """This thread works on a connection that `shut_down` ends, and has `seconds` from now."""
+        self._local.shut_down = shut_down
+        self.limit(seconds)
+
+    def limit(self, seconds: float) -> None:
+        """From now on the client has `seconds`."""
+        shut_down = getattr(self._local, "shut_down", None)
+        if shut_down is not None:
+            self._limits[threading.get_ident()] = (time.monotonic() + seconds, shut_down)
+
+    def lift(self) -> None:
+        """The client has nothing to do now."""
+        self._limits.pop(threading.get_ident(), None)
+
+    def end(self) -> None:
+        """This thread is done with its connection."""
+        self.lift()
+        self._local.shut_down = None
+
+    def enforce(self, now_s: float) -> None:
+        """Shut down every connection whose time is over."""
+        for ident, (deadline, shut_down) in list(self._limits.items()):
+            if now_s >= deadline:
+                self._limits.pop(ident, None)
+                shut_down()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._check_s)
+            self.enforce(time.monotonic())
+
+
+class TimedApp:
+    """A WSGI application whose clients have deadlines."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], deadlines: Deadlines) -> None:
+        self._app = app
+        self._deadlines = deadlines
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        self._deadlines.lift()  # the headers are there
+        environ["wsgi.input"] = TimedInput(environ["wsgi.input"], self._deadlines)
+        return TimedBody(self._app(environ, start_response), self._deadlines)
+
+
+class TimedInput:
+    """A request body that must have arrived BODY_S after its headers."""
+
+    def __init__(self, stream: Any, deadlines: Deadlines) -> None:
+        self._stream = stream
+        self._deadlines = deadlines
+        self._deadline = time.monotonic() + BODY_S
+
+    def read(self, size: int | None = None) -> bytes:
+        return self._timed(self._stream.read, size)
+
+    def readline(self, size: int | None = None) -> bytes:
+        return self._timed(self._stream.readline, size)
+
+    def readlines(self, hint: int | None = None) -> list[bytes]:  # noqa: ARG002 (of WSGI)
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _timed(self, read: Callable[..., bytes], size: int | None) -> bytes:
+        self._deadlines.limit(self._deadline - time.monotonic())
+        try:
+            return read() if size is None else read(size)
+        finally:
+            self._deadlines.lift()
+
+
+class TimedBody:
+    """A response body of which the client must take each part within WRITE_S."""
+
+    def __init__(self, body: Iterable[bytes], deadlines: Deadlines) -> None:
+        self._body = body
+        self._deadlines = deadlines
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._body:
+            self._deadlines.limit(WRITE_S)
+            yield part  # the server writes it before it comes back
+            self._deadlines.lift()
+        self._deadlines.limit(WRITE_S)  # for the end of the response
+
+    def close(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,60 @@
+"""gunicorn's threaded worker, with deadlines for clients and an orderly end.
+
+NOTE: leans on internals of gunicorn 27 (`handle`, `set_accept_enabled`, `handle_exit`); the
+dependency is pinned to that major version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from types import FrameType
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+from pyserve.web.deadlines import HEADER_S, Deadlines, TimedApp
+from pyserve.web.drain import end_drain
+
+DRAIN_S = 22.0  # less than graceful_timeout, so that an error event still reaches the client
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Drops clients that stall; on SIGTERM refuses new connections and ends streams in time."""
+
+    wsgi: Any
+
+    def init_process(self) -> None:
+        self._deadlines = Deadlines()
+        self._deadlines.start()
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.wsgi = TimedApp(self.wsgi, self._deadlines)
+
+    def handle(self, conn: Any) -> Any:
+        def shut_down() -> None:
+            with contextlib.suppress(OSError):  # it is closed already
+                conn.sock.shutdown(socket.SHUT_RDWR)
+
+        self._deadlines.begin(shut_down, HEADER_S)
+        try:
+            return super().handle(conn)
+        finally:
+            self._deadlines.end()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.alive:
+            timer = threading.Timer(DRAIN_S, end_drain)
+            timer.daemon = True
+            timer.start()
+        super().handle_exit(sig, frame)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """When stopping, also close the listeners: new clients are refused, not left hanging."""
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            for listener in self.sockets:
+                listener.close()

@@ -1,0 +1,50 @@
+"""The WSGI application that gunicorn serves, connected to the engines of a supervisor."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from pyserve.app import create_app
+from pyserve.config import ServeConfig
+from pyserve.errors import UnavailableError
+from pyserve.supervisor.client import SupervisorBackend
+from pyserve.supervisor.environment import (
+    LIFELINE_FD_ENV,
+    RUNTIME_DIR_ENV,
+    SUPERVISOR_SOCKET_ENV,
+)
+from pyserve.supervisor.runtime import CONTROL_NAME
+from pyserve.supervisor.starter import SupervisorStarter
+from pyserve.web.drain import on_drain_end
+
+FIRST_STATUS_S = 5.0
+
+
+def connect_backend() -> SupervisorBackend:
+    """The models of the supervisor in the environment, or of one that is started now."""
+    control = os.environ.get(SUPERVISOR_SOCKET_ENV)
+    if control is not None:
+        return SupervisorBackend(Path(control))
+    if RUNTIME_DIR_ENV not in os.environ:
+        raise RuntimeError(
+            "start this with `pyserve serve`, or with "
+            "`gunicorn -c python:pyserve.gunicorn_conf pyserve.wsgi:app`"
+        )
+    runtime_dir = Path(os.environ[RUNTIME_DIR_ENV])
+    starter = SupervisorStarter(runtime_dir, int(os.environ[LIFELINE_FD_ENV]))
+    return SupervisorBackend(runtime_dir / CONTROL_NAME, before_connect=starter)
+
+
+def end_streams() -> None:
+    """Tell the clients of streams that still run why they end."""
+    backend.abort(UnavailableError("the server is shutting down", retry_after_s=5))
+
+
+config = ServeConfig()
+logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+backend = connect_backend()
+backend.wait_known(FIRST_STATUS_S)
+on_drain_end(end_streams)
+app = create_app(config, backend)
