@@ -1,0 +1,38 @@
+"""The command line. Commands are imported when they are used, so that `--help` is fast."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+# name -> (module, attribute, help)
+COMMANDS = {
+    "serve": ("pyserve.cli.serve", "serve", "Serve models over the OpenAI API."),
+    "pull": ("pyserve.cli.models", "pull", "Get a model by gallery name, URL or file."),
+    "models": ("pyserve.cli.models", "models", "List local models and the gallery."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _help = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(package_name="pyserve")
+def main() -> None:
+    """Serve GGUF language models on CPUs through the OpenAI text API."""

@@ -1,0 +1,85 @@
+"""What `pyserve serve` prints: progress, the way to use the server, and what goes wrong later."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Sequence
+from typing import TextIO
+
+import msgspec
+
+from pyserve.engine.protocol import ModelInfo
+from pyserve.supervisor.backend import ModelStatus
+
+ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
+
+
+class Announcer:
+    """An observer of the supervisor that writes to a terminal or log. Thread: one."""
+
+    def __init__(self, host: str, port: int, out: TextIO) -> None:
+        self._url = f"http://{url_host(host)}:{port}"
+        self._out = out
+        self._shown: dict[str, str] = {}
+        self._is_announced = False
+
+    def __call__(self, models: Sequence[ModelStatus], is_front_up: bool) -> None:
+        for status in models:
+            line = describe(status)
+            if self._shown.get(status.id) != line:
+                self._shown[status.id] = line
+                self._print(line)
+        is_settled = all(status.state != "loading" for status in models)
+        ready = [status for status in models if status.state == "ready"]
+        if is_front_up and is_settled and ready and not self._is_announced:
+            self._is_announced = True
+            self._print(banner(self._url, ready))
+
+    def _print(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads us: serve nevertheless
+            print(text, file=self._out, flush=True)
+
+
+def describe(status: ModelStatus) -> str:
+    """One line about a model."""
+    match status.state:
+        case "ready" if status.info is not None:
+            return f"model {status.id}: ready, {summary(status.info)}"
+        case "failed" if status.error is not None:
+            return f"model {status.id}: failed: {status.error.message}"
+        case "loading" if status.n_restarts > 0:
+            return f"model {status.id}: the engine ended, loading it again ..."
+        case "loading":
+            return f"loading model {status.id} ..."
+        case state:
+            return f"model {status.id}: {state}"
+
+
+def summary(info: ModelInfo) -> str:
+    """Quantization, context, threads and load time in words."""
+    return (
+        f"{info.description}, quantization {info.quantization}, context {info.n_ctx:,} tokens, "
+        f"{info.n_threads} threads, loaded in {info.load_ms / 1000:.1f} s"
+    )
+
+
+def banner(url: str, ready: Sequence[ModelStatus]) -> str:
+    """How to reach the server and try it."""
+    body = {
+        "model": ready[0].id,
+        "messages": [{"role": "user", "content": "Say this is a test!"}],
+    }
+    text = msgspec.json.encode(body).decode()
+    return (
+        f"\npyserve is ready at {url} (OpenAI API under {url}/v1). Try it:\n\n"
+        f'curl {url}/v1/chat/completions -H "Content-Type: application/json" '
+        f"-d {shlex.quote(text)}\n\nCtrl-C ends it."
+    )
+
+
+def url_host(host: str) -> str:
+    """The host as a client on this machine writes it in a URL."""
+    if host in ANY_HOSTS:
+        return ANY_HOSTS[host]
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,59 @@
+"""Main of a supervisor without a front: `python -m pyserve.cli.engines RUNTIME_DIR LIFELINE_FD`.
+
+Started by the first worker of a gunicorn that `pyserve serve` did not start, and ends with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from pyserve.cli.announce import Announcer
+from pyserve.cli.launch import LOG_FORMAT
+from pyserve.cli.plan import plan_engines
+from pyserve.config import ServeConfig
+from pyserve.errors import PyserveError
+from pyserve.supervisor.supervisor import Supervisor
+
+
+def stop_at_eof(lifeline_fd: int) -> threading.Event:
+    """SIGTERM for this process when gunicorn has closed the other end. Starts a thread.
+
+    The returned event is set then.
+    """
+    is_cut = threading.Event()
+
+    def watch() -> None:
+        while os.read(lifeline_fd, 1):
+            pass
+        is_cut.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    return is_cut
+
+
+def main(argv: list[str]) -> int:
+    runtime_dir, lifeline_fd = Path(argv[1]), int(argv[2])
+    config = ServeConfig()
+    logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT)
+    is_cut = stop_at_eof(lifeline_fd)
+    try:
+        engines = plan_engines(config)
+    except PyserveError as error:
+        print(f"Error: {error.message}", file=sys.stderr)
+        return 1
+    announcer = Announcer(config.host, config.port, sys.stderr)
+    code = Supervisor(config, engines, runtime_dir, must_load=False, observer=announcer).run()
+    if is_cut.is_set():
+        shutil.rmtree(runtime_dir, ignore_errors=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,54 @@
+"""Starts a server and is its supervisor: the process of `pyserve serve`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from pydantic import ValidationError
+
+from pyserve.cli.announce import Announcer
+from pyserve.cli.listener import bind_listener, listen
+from pyserve.cli.plan import plan_engines
+from pyserve.config import ServeConfig
+from pyserve.errors import InvalidRequestError
+from pyserve.supervisor.runtime import locked_runtime_dir
+from pyserve.supervisor.supervisor import Supervisor
+
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
+
+
+def read_config(given: dict[str, Any]) -> ServeConfig:
+    """The settings: what the command line gives, over the environment, over the defaults.
+
+    Raises InvalidRequestError naming each bad option.
+    """
+    try:
+        return ServeConfig(**given)
+    except ValidationError as error:
+        problems = [f"{_option(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        raise InvalidRequestError("; ".join(problems)) from error
+
+
+def launch(config: ServeConfig) -> int:
+    """Serve until told to stop; returns the exit code.
+
+    Raises PyserveError with a text for the user when the server cannot be started.
+    Thread: main thread.
+    """
+    logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT)
+    with bind_listener(config.host, config.port) as listener:
+        config = config.model_copy(update={"port": listener.getsockname()[1]})
+        engines = plan_engines(config)
+        listen(listener, config.host)
+        with locked_runtime_dir() as directory:
+            announcer = Announcer(config.host, config.port, sys.stdout)
+            supervisor = Supervisor(
+                config, engines, directory, listener=listener, observer=announcer
+            )
+            return supervisor.run()
+
+
+def _option(loc: tuple[int | str, ...]) -> str:
+    return "--" + str(loc[0]).replace("_", "-")

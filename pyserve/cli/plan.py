@@ -1,0 +1,43 @@
+"""From settings to the engines that are to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyserve.config import ServeConfig
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.threads import usable_threads
+from pyserve.models.files import ModelFile, resolve_models
+
+FAKE_MODEL = "fake"
+NO_FILE = "/dev/null"
+
+
+def plan_engines(config: ServeConfig) -> list[EngineConfig]:
+    """One engine per model to serve; may pull a model that is missing.
+
+    Raises PyserveError with a text for the user.
+    """
+    n_threads = config.threads or usable_threads()
+    return [engine_config(config, model, n_threads) for model in model_files(config)]
+
+
+def model_files(config: ServeConfig) -> list[ModelFile]:
+    """The model files; the fake engine needs none and takes any names."""
+    if config.engine == "fake":
+        return [ModelFile(name, Path(NO_FILE)) for name in config.models or [FAKE_MODEL]]
+    return resolve_models(config)
+
+
+def engine_config(config: ServeConfig, model: ModelFile, n_threads: int) -> EngineConfig:
+    """What the settings mean for one engine."""
+    return EngineConfig(
+        model_id=model.id,
+        model_path=str(model.path),
+        n_ctx=config.ctx_size or model.ctx_size or 0,
+        n_kv=config.kv_size or 0,
+        n_seq_max=config.parallel,
+        n_batch=config.batch_size,
+        n_threads=n_threads,
+        n_queue_max=config.queue_size,
+    )

@@ -1,0 +1,60 @@
+"""`pyserve serve`: the options. What they start is in `launch`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+OPTIONS = (
+    click.option("--host", help="Address to listen on [default: 127.0.0.1]."),
+    click.option("--port", type=int, help="Port; 0 takes a free one [default: 8080]."),
+    click.option("--models-dir", help="Directory of the model files."),
+    click.option("--ctx-size", type=int, help="Context of one request in tokens."),
+    click.option("--kv-size", type=int, help="KV cells shared by all requests."),
+    click.option("--parallel", type=int, help="Requests that decode at once [default: 16]."),
+    click.option("--threads", type=int, help="Compute threads [default: usable cores]."),
+    click.option("--batch-size", type=int, help="Most tokens of one step [default: 512]."),
+    click.option("--queue-size", type=int, help="Requests that may wait [default: 64]."),
+    click.option("--max-streams", type=int, help="Requests per front worker [default: 64]."),
+    click.option("--workers", type=int, help="Front worker processes [default: 1]."),
+    click.option("--load-timeout-s", type=float, help="Longest load of a model [default: 120]."),
+    click.option("--max-body-bytes", type=int, help="Largest request body [default: 8 MiB]."),
+    click.option(
+        "--strict-model-names/--any-model-name",
+        default=None,
+        help="Refuse unknown model names even when there is one model.",
+    ),
+    click.option("--log-level", help="debug, info, warning or error [default: info]."),
+    click.option("--engine", help="native, or fake: an engine without a model, for tests."),
+)
+
+
+def with_options(command: Any) -> Any:
+    """The options, in the order in which they are listed."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@with_options
+def serve(models: tuple[str, ...], **options: Any) -> None:
+    """Serve models: gallery names, names in the models directory, or GGUF files.
+
+    Without a MODEL: every model in the models directory, or the default one of the gallery.
+    Each option can also be set in the environment: --ctx-size is PYSERVE_CTX_SIZE.
+    """
+    from pyserve.cli.launch import launch, read_config  # noqa: PLC0415  # --help stays fast
+    from pyserve.errors import PyserveError  # noqa: PLC0415
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if models:
+        given["models"] = list(models)
+    try:
+        code = launch(read_config(given))
+    except PyserveError as error:
+        raise click.ClickException(error.message) from error
+    sys.exit(code)
