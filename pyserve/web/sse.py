@@ -59,7 +59,16 @@ def event_frames(
 
 
 def event_reply(events: Iterator[bytes], close: Callable[[], None]) -> Response:
-    """A streaming response; `close` is called when it ends, however it ends."""
-    response = Response(events, content_type="text/event-stream; charset=utf-8", headers=HEADERS)
-    response.call_on_close(close)
+    """A streaming response; `close` is called when it ends, however it ends, maybe twice."""
+    response = Response(
+        _until_end(events, close), content_type="text/event-stream; charset=utf-8", headers=HEADERS
+    )
+    response.call_on_close(close)  # a generator that never started does not reach its `finally`
     return response
+
+
+def _until_end(events: Iterator[bytes], close: Callable[[], None]) -> Iterator[bytes]:
+    try:
+        yield from events
+    finally:
+        close()

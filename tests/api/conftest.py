@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+
+from pyserve.app import create_app
+from pyserve.config import ServeConfig
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.fake import STEERABLE, FakeCore
+from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.streams import StreamEngine
+from pyserve.supervisor.backend import ModelStatus
+from pyserve.supervisor.static import StaticBackend
+from pyserve.web.services import Services
+from tests.support.front import Front
+
+StartFront = Callable[..., Front]
+
+
+@pytest.fixture
+def start() -> Iterator[StartFront]:
+    """Builds fronts: `start(script, models=[...], others=[...], engine={...}, **settings)`."""
+    with ExitStack() as running:
+
+        def start_front(
+            script: FakeScript = STEERABLE,
+            *,
+            models: tuple[str, ...] = ("tiny",),
+            others: tuple[ModelStatus, ...] = (),
+            engine: dict[str, Any] | None = None,
+            has_chat_template: bool = True,
+            **settings: Any,
+        ) -> Front:
+            cores = {
+                name: FakeCore(
+                    EngineConfig(model_id=name, model_path="", **(engine or {})),
+                    script,
+                    has_chat_template=has_chat_template,
+                )
+                for name in models
+            }
+            engines = {name: StreamEngine(core) for name, core in cores.items()}
+            backend = running.enter_context(closing(StaticBackend(engines, others)))
+            app = create_app(ServeConfig(**settings), backend)
+            parts: Services = app.extensions["pyserve"]
+            return Front(app, app.test_client(), cores, parts.stream_limit)
+
+        yield start_front
+
+
+@pytest.fixture
+def front(start: StartFront) -> Front:
+    """The usual front: one model that echoes."""
+    return start()

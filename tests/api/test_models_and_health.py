@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+
+from pyserve.errors import ErrorInfo
+from pyserve.supervisor.backend import ModelStatus
+from tests.support.front import CHAT, chat_body, error_of
+
+LOADING = ModelStatus(id="slow", created=1, state="loading", socket_path="/secret.sock")
+FAILED = ModelStatus(
+    id="bad",
+    created=1,
+    state="failed",
+    error=ErrorInfo(code="model_load_failed", message="the file is truncated"),
+)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/models"])
+def test_all_models_are_listed(start, path):
+    front = start(models=("a/b:c", "d"), others=(LOADING,))
+    body = front.client.get(path).get_json()
+    assert body["object"] == "list"
+    assert [model["id"] for model in body["data"]] == ["a/b:c", "d", "slow"]
+    for model in body["data"]:
+        assert model["object"] == "model"
+        assert isinstance(model["created"], int)
+        assert model["owned_by"]
+    assert "secret" not in front.client.get(path).text
+
+
+@pytest.mark.parametrize("path", ["/v1/models/a/b:c", "/models/a%2Fb%3Ac"])
+def test_one_model_by_an_id_with_a_slash(start, path):
+    body = start(models=("a/b:c", "d")).client.get(path).get_json()
+    assert (body["id"], body["object"]) == ("a/b:c", "model")
+
+
+def test_an_unknown_model_is_not_found_even_if_there_is_only_one(front):
+    response = front.client.get("/v1/models/other")
+    assert response.status_code == 404
+    error = error_of(response)
+    assert error["code"] == "model_not_found"
+    assert "tiny" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/healthz", "/ready", "/readyz", "/v1/health"])
+def test_health_is_ok_when_a_model_is_ready(start, path):
+    response = start(others=(FAILED,)).client.get(path)
+    assert response.status_code == 200
+    assert response.get_json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+@pytest.mark.parametrize(
+    ("others", "status", "code"),
+    [
+        ((LOADING,), "loading model", "model_loading"),
+        ((FAILED, LOADING), "loading model", "model_loading"),
+        ((FAILED,), "failed", "model_load_failed"),
+        ((), "no model", "model_load_failed"),
+    ],
+)
+def test_health_says_why_nothing_is_ready(start, path, others, status, code):
+    response = start(models=(), others=others).client.get(path)
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    assert error_of(response)["code"] == code
+    body = response.get_json()
+    assert body["status"] == status
+    assert [model["state"] for model in body["models"]] == [other.state for other in others]
+
+
+def test_a_model_that_is_loading_is_waited_for_and_then_refused(start):
+    front = start(models=(), others=(LOADING,), load_timeout_s=0.01)
+    response = front.post(CHAT, chat_body())
+    assert response.status_code == 503
+    assert error_of(response)["code"] == "model_loading"
+    assert response.headers["Retry-After"] == "1"
+    assert front.stream_limit.n_held == 0
+
+
+def test_a_model_that_failed_to_load_is_refused_with_its_reason(start):
+    response = start(models=(), others=(FAILED,)).post(CHAT, chat_body())
+    assert response.status_code == 503
+    error = error_of(response)
+    assert (error["code"], error["message"]) == ("model_load_failed", "the file is truncated")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "resolved"),
+    [
+        ("/v1/chat/completions", {"model": "d"}, {}, "d"),
+        ("/v1/chat/completions?model=d", {}, {}, "d"),
+        ("/v1/chat/completions?model=d", {"model": "a/b:c"}, {}, "a/b:c"),
+        ("/v1/engines/a/b:c/chat/completions", {}, {}, "a/b:c"),
+        ("/v1/chat/completions", {}, {"Authorization": "Bearer d"}, "d"),
+        ("/v1/chat/completions", {"model": "a/b:c"}, {"Authorization": "Bearer d"}, "a/b:c"),
+        ("/v1/chat/completions", {"model": "d"}, {"Authorization": "Basic ZDpk"}, "d"),
+    ],
+)
+def test_the_model_is_named_by_body_path_query_or_token(start, path, body, headers, resolved):
+    front = start(models=("a/b:c", "d"))
+    response = front.post(path, chat_body(**body), headers=headers)
+    assert response.get_json()["model"] == response.headers["X-Model-Resolved"] == resolved
+    assert len(front.cores[resolved].requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [({"model": "x"}, 404, "model_not_found"), ({}, 400, "invalid_value")],
+)
+def test_several_models_need_a_name(start, fields, status, code):
+    response = start(models=("a", "b")).post(CHAT, chat_body(**fields))
+    error = error_of(response)
+    assert (response.status_code, error["code"], error["param"]) == (status, code, "model")
+    assert "a, b" in error["message"]
+
+
+def test_strict_names_refuse_an_unknown_one(start):
+    front = start(strict_model_names=True)
+    assert front.post(CHAT, chat_body(model="x")).status_code == 404
+    assert front.post(CHAT, chat_body()).status_code == 200
+
+
+def test_a_model_id_beyond_latin_1_fits_into_the_header(start):
+    response = start(models=("modèle-模型",)).post(CHAT, chat_body())
+    assert response.status_code == 200
+    assert response.headers["X-Model-Resolved"] == "mod%C3%A8le-%E6%A8%A1%E5%9E%8B"
+
+
+@pytest.mark.parametrize("path", ["/", "/v1"])
+def test_the_root_says_what_this_is(front, path):
+    body = front.client.get(path).get_json()
+    assert body["name"] == "pyserve"
+    assert body["models"] == ["tiny"]

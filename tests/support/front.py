@@ -1,0 +1,66 @@
+"""A front over the fake engine, without sockets, and what its tests read from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from pyserve.engine.fake import FakeCore
+from pyserve.web.limits import StreamLimit
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+EDITS = "/v1/edits"
+SOON_S = 10.0
+
+
+@dataclass
+class Front:
+    """An app, its client, and the cores behind its models."""
+
+    app: Flask
+    client: FlaskClient
+    cores: dict[str, FakeCore]
+    stream_limit: StreamLimit
+
+    @property
+    def core(self) -> FakeCore:
+        """The core of the only model."""
+        (core,) = self.cores.values()
+        return core
+
+    def post(self, path: str, body: Any, **options: Any) -> TestResponse:
+        return self.client.post(path, json=body, **options)
+
+
+def chat_body(content: str = "hello big world", **fields: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": content}], **fields}
+
+
+def error_of(response: TestResponse) -> dict[str, Any]:
+    """The error object, having checked its shape."""
+    assert response.content_type == "application/json"
+    body = response.get_json()
+    error: dict[str, Any] = body["error"]
+    assert set(error) >= {"message", "type", "param", "code"}
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    assert error["code"] is None or isinstance(error["code"], str)
+    assert error["param"] is None or isinstance(error["param"], str)
+    assert response.headers["X-Request-Id"]
+    return error
+
+
+def events_of(response: TestResponse) -> list[Any]:
+    """The events of a streamed answer as data; `[DONE]` as that string. Comments are left out."""
+    assert response.status_code == 200
+    assert response.content_type.startswith("text/event-stream")
+    assert response.text.endswith("\n\n")
+    events = response.text.split("\n\n")[:-1]
+    data = [event.removeprefix("data: ") for event in events if not event.startswith(":")]
+    return [text if text == "[DONE]" else json.loads(text) for text in data]

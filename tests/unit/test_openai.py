@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import pytest
+
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.fake_model import fake_info
+from pyserve.engine.protocol import (
+    Delta,
+    Finish,
+    SamplingParams,
+    TokenLogprob,
+    TopLogprob,
+    Usage,
+)
+from pyserve.errors import InvalidRequestError
+from pyserve.openai.answer import Output, StreamAnswer
+from pyserve.openai.chat import ChatAnswer, chat_requests
+from pyserve.openai.completions import CompletionAnswer, completion_requests
+from pyserve.openai.edits import EditAnswer, edit_requests
+from pyserve.openai.ids import fingerprint
+from pyserve.openai.logprobs import LegacyLogprobsWriter, chat_logprobs
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.completions import CompletionRequest
+from pyserve.schemas.edits import EditRequest
+
+INFO = fake_info(EngineConfig(model_id="m", model_path=""), has_chat_template=True)
+PLAIN_INFO = msgspec.structs.replace(INFO, has_chat_template=False)
+USER = {"role": "user", "content": "hi"}
+
+
+def chat(**fields: Any) -> ChatRequest:
+    return ChatRequest.model_validate({"messages": [USER], **fields})
+
+
+def completion(**fields: Any) -> CompletionRequest:
+    return CompletionRequest.model_validate(fields)
+
+
+def edit(**fields: Any) -> EditRequest:
+    return EditRequest.model_validate({"instruction": "fix", **fields})
+
+
+def last(n_prompt: int = 5, n_completion: int = 2, n_cached: int = 0, **fields: Any) -> Delta:
+    usage = Usage(
+        n_prompt_tokens=n_prompt, n_completion_tokens=n_completion, n_cached_tokens=n_cached
+    )
+    return Delta(finish=Finish(reason="stop", usage=usage), **fields)
+
+
+def output(*deltas: Delta) -> Output:
+    collected = Output()
+    for delta in deltas:
+        collected.push(delta)
+    return collected
+
+
+def as_json(struct: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(struct))
+
+
+def test_absent_fields_take_the_engines_defaults():
+    (request,) = chat_requests(chat(), INFO)
+    assert request.sampling == SamplingParams()
+    assert request.max_tokens is None
+    assert request.n_logprobs is None
+    assert request.stop == []
+
+
+def test_every_sampling_field_reaches_the_engine():
+    fields = {
+        "temperature": 0.5,
+        "top_k": 3,
+        "top_p": 0.5,
+        "min_p": 0.25,
+        "typical_p": 0.75,
+        "repeat_penalty": 1.5,
+        "repeat_last_n": -1,
+        "frequency_penalty": -1.0,
+        "presence_penalty": 1.0,
+        "seed": 7,
+        "ignore_eos": True,
+    }
+    (request,) = chat_requests(chat(**fields, logit_bias={"5": -100}), INFO)
+    assert request.sampling == SamplingParams(**fields, logit_bias={5: -100.0})
+
+
+def test_temperature_zero_is_not_absent():
+    assert chat_requests(chat(temperature=0), INFO)[0].sampling.temperature == 0
+
+
+def test_minus_one_switches_top_k_off_and_the_seed_to_random():
+    sampling = chat_requests(chat(top_k=-1, seed=-1), INFO)[0].sampling
+    assert sampling.top_k == 0
+    assert sampling.seed is None
+
+
+@pytest.mark.parametrize(
+    ("seed", "seeds"), [(7, [7, 8, 9]), (2**63 - 2, [2**63 - 2, 2**63 - 1, 0])]
+)
+def test_n_choices_count_the_seed_up_within_int64(seed, seeds):
+    assert [r.sampling.seed for r in chat_requests(chat(seed=seed, n=3), INFO)] == seeds
+
+
+def test_choices_without_a_seed_are_left_to_chance():
+    assert [r.sampling.seed for r in chat_requests(chat(n=2), INFO)] == [None, None]
+
+
+def test_max_completion_tokens_wins():
+    (request,) = chat_requests(chat(max_tokens=1, max_completion_tokens=2), INFO)
+    assert request.max_tokens == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "n_logprobs"),
+    [
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": 3}, 3),
+        ({"logprobs": False}, None),
+    ],
+)
+def test_chat_logprobs_are_asked_of_the_engine(fields, n_logprobs):
+    assert chat_requests(chat(**fields), INFO)[0].n_logprobs == n_logprobs
+
+
+def test_roles_that_templates_do_not_know_are_translated():
+    call = {"name": "f", "arguments": "{}"}
+    messages = [
+        {"role": "developer", "content": "be brief", "name": "dev"},
+        {"role": "assistant", "content": None, "function_call": call},
+        {"role": "function", "name": "f", "content": "1"},
+        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": call}]},
+        {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "2"}]},
+    ]
+    (request,) = chat_requests(chat(messages=messages), INFO)
+    assert request.messages == [
+        {"role": "system", "content": "be brief", "name": "dev"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": call}],
+        },
+        {"role": "tool", "content": "1", "name": "f"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "c", "type": "function", "function": call}],
+        },
+        {"role": "tool", "content": "2", "tool_call_id": "c"},
+    ]
+
+
+def test_tokens_outside_the_vocabulary_are_refused():
+    with pytest.raises(InvalidRequestError) as caught:
+        chat_requests(chat(logit_bias={str(INFO.n_vocab): 1}), INFO)
+    assert caught.value.param == "logit_bias"
+    with pytest.raises(InvalidRequestError) as caught:
+        completion_requests(completion(prompt=[[0], [INFO.n_vocab]]), INFO)
+    assert caught.value.param == "prompt"
+    assert completion_requests(completion(prompt=[INFO.n_vocab - 1]), INFO)
+
+
+def test_completions_expand_prompt_by_prompt():
+    requests = completion_requests(completion(prompt=["a", "b"], n=2, seed=1), INFO)
+    assert [(r.prompt, r.sampling.seed) for r in requests] == [
+        ("a", 1),
+        ("a", 2),
+        ("b", 1),
+        ("b", 2),
+    ]
+    assert {r.max_tokens for r in requests} == {16}
+
+
+def test_token_prompts_stay_tokens():
+    (request,) = completion_requests(completion(prompt=[1, 2], max_tokens=3), INFO)
+    assert (request.tokens, request.prompt, request.max_tokens) == ([1, 2], None, 3)
+
+
+def test_a_chat_response_has_every_required_field():
+    answer = ChatAnswer(chat(n=2), "model/x", INFO)
+    body = as_json(
+        answer.response(
+            [
+                output(Delta(text="He"), Delta(text="llo"), last(5, 2, 3)),
+                output(last(5, 1, 5, text="Ho")),
+            ]
+        )
+    )
+    assert body.pop("id").startswith("chatcmpl-")
+    assert body.pop("created") > 1_600_000_000
+    assert body.pop("system_fingerprint") == fingerprint(INFO)
+    assert body == {
+        "object": "chat.completion",
+        "model": "model/x",
+        "service_tier": "default",
+        "choices": [
+            {
+                "index": index,
+                "message": {
+                    "role": "assistant",
+                    "content": text,
+                    "refusal": None,
+                    "annotations": [],
+                },
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+            for index, text in enumerate(["Hello", "Ho"])
+        ],
+        "usage": {
+            "prompt_tokens": 5,
+            "completion_tokens": 3,
+            "total_tokens": 8,
+            "prompt_tokens_details": {"cached_tokens": 3, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        },
+    }
+
+
+def chunks_of(answer: StreamAnswer, deltas: list[tuple[int, Delta]]) -> list[Any]:
+    chunks = answer.open()
+    for index, delta in deltas:
+        chunks += answer.push(index, delta)
+    return as_json(chunks + answer.close())
+
+
+def test_a_streamed_chat_is_role_deltas_finish():
+    chunks = chunks_of(
+        ChatAnswer(chat(stream=True), "m", INFO), [(0, Delta(text="Hi")), (0, last())]
+    )
+    assert [chunk["choices"] for chunk in chunks] == [
+        [
+            {
+                "index": 0,
+                "delta": {"role": "assistant", "content": ""},
+                "logprobs": None,
+                "finish_reason": None,
+            }
+        ],
+        [{"index": 0, "delta": {"content": "Hi"}, "logprobs": None, "finish_reason": None}],
+        [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}],
+    ]
+    assert len({(chunk["id"], chunk["created"]) for chunk in chunks}) == 1
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert not any("usage" in chunk for chunk in chunks)
+
+
+def test_a_delta_with_text_and_end_is_two_chunks_and_one_without_text_none():
+    answer = ChatAnswer(chat(stream=True), "m", INFO)
+    assert answer.push(0, Delta(n_tokens=1)) == []
+    said, end = as_json(answer.push(0, last(text="x")))
+    assert said["choices"][0]["delta"] == {"content": "x"}
+    assert end["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **f: ChatAnswer(chat(**f), "m", INFO),
+        lambda **f: CompletionAnswer(completion(prompt="p", **f), "m", INFO, str),
+    ],
+)
+def test_usage_comes_last_and_is_null_before(make):
+    answer = make(stream=True, n=2, stream_options={"include_usage": True})
+    chunks = chunks_of(answer, [(1, last(5, 2)), (0, last(5, 3))])
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["total_tokens"] == 10
+    assert [chunk["usage"] for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+
+
+def test_prompts_count_once_and_choices_all():
+    answer = CompletionAnswer(completion(prompt=["a", "b"], n=2), "m", INFO, str)
+    usage = as_json(answer.response([output(last(n, 1)) for n in (5, 5, 7, 7)]))["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (12, 4)
+
+
+def token(piece: bytes, logprob: float = -1.0, *top: TopLogprob) -> TokenLogprob:
+    return TokenLogprob(token=1, piece=piece, logprob=logprob, top=list(top))
+
+
+@pytest.mark.parametrize("logprob", [-math.inf, math.nan, -1e9])
+def test_impossible_tokens_have_a_finite_logprob(logprob):
+    tokens = [token(b"a", logprob, TopLogprob(2, b"b", logprob))]
+    content = as_json(chat_logprobs(tokens))["content"][0]
+    assert content["logprob"] == content["top_logprobs"][0]["logprob"] == -9999.0
+    legacy = LegacyLogprobsWriter(0).write(tokens)
+    assert legacy.token_logprobs == [-9999.0]
+    assert legacy.top_logprobs == [{"a": -9999.0, "b": -9999.0}]
+
+
+def test_chat_logprobs_carry_the_bytes_of_split_characters():
+    first, second = as_json(chat_logprobs([token(b"\xc3"), token(b"\xa9")]))["content"]
+    assert bytes(first["bytes"] + second["bytes"]).decode() == "é"
+    assert first["token"] == "\ufffd"
+
+
+def test_legacy_offsets_count_characters_and_go_on_over_pieces():
+    writer = LegacyLogprobsWriter(3)
+    first = writer.write([token(b"a\xc3"), token(b"\xa9b")])
+    second = writer.write([token("€".encode()), token(b"c")])
+    assert first.text_offset + second.text_offset == [3, 4, 6, 7]
+    assert first.tokens == ["bytes:\\x61\\xc3", "bytes:\\xa9\\x62"]
+
+
+def test_the_sampled_token_is_among_the_legacy_alternatives():
+    tokens = [token(b"a", -3.0, TopLogprob(2, b"b", -1.0))]
+    assert LegacyLogprobsWriter(0).write(tokens).top_logprobs == [{"b": -1.0, "a": -3.0}]
+
+
+def test_streamed_legacy_logprobs_join_to_the_plain_ones():
+    deltas = [Delta(text="a", logprobs=[token(b"a")]), Delta(text="bc", logprobs=[token(b"bc")])]
+    body = completion(prompt="xyz", logprobs=0, stream=True)
+    plain = as_json(CompletionAnswer(body, "m", INFO, str).response([output(*deltas, last())]))
+    streamed = CompletionAnswer(body, "m", INFO, str)
+    chunks = chunks_of(streamed, [(0, delta) for delta in [*deltas, last()]])
+    parts = [c["choices"][0]["logprobs"] for c in chunks if c["choices"][0]["logprobs"]]
+    joined = {key: [x for part in parts for x in part[key]] for key in parts[0]}
+    assert joined == plain["choices"][0]["logprobs"]
+    assert joined["text_offset"] == [3, 4]
+
+
+def test_token_prompts_are_detokenized_for_offsets():
+    body = completion(prompt=[[1], [1, 2]], logprobs=0)
+    answer = CompletionAnswer(body, "m", INFO, lambda tokens: "é" * len(tokens))
+    outputs = [output(last(text="a", logprobs=[token(b"a")])) for _ in range(2)]
+    choices = as_json(answer.response(outputs))["choices"]
+    assert [choice["logprobs"]["text_offset"] for choice in choices] == [[1], [2]]
+
+
+def test_an_edit_is_a_conversation_when_the_model_has_a_template():
+    (request,) = edit_requests(edit(input="Black cat {x}"), INFO)
+    assert request.messages is not None
+    system, user = request.messages
+    assert system["role"] == "system"
+    assert user["role"] == "user"
+    assert "fix" in user["content"]
+    assert "Black cat {x}" in user["content"]
+    assert request.prompt is None
+    assert request.stop == []
+
+
+def test_an_edit_is_an_instruction_prompt_when_it_has_none():
+    (request,) = edit_requests(edit(input="{instruction}", stop="X"), PLAIN_INFO)
+    assert request.messages is None
+    assert request.prompt is not None
+    assert request.prompt.index("fix") < request.prompt.index("{instruction}")
+    assert request.prompt.endswith("### Response:\n")
+    assert request.stop == ["X", "\n###"]
+
+
+def test_an_edit_has_room_for_an_answer_as_long_as_its_input():
+    short, long = edit_requests(edit(input=["", "x" * 10_000]), INFO)
+    assert short.max_tokens is not None
+    assert long.max_tokens == short.max_tokens + 10_000
+    assert edit_requests(edit(max_tokens=3), INFO)[0].max_tokens == 3
+
+
+def test_an_edit_response_counts_inputs_and_choices_and_is_stripped():
+    answer = EditAnswer(edit(input=["a", "b"], n=2), "m", INFO)
+    body = as_json(answer.response([output(last(text=f"\n  t{i} \n")) for i in range(4)]))
+    assert body["object"] == "edit"
+    assert body["choices"] == [
+        {"text": f"t{i}", "index": i, "finish_reason": "stop", "logprobs": None} for i in range(4)
+    ]
+    assert body["usage"]["prompt_tokens"] == 10
+
+
+def test_the_fingerprint_tells_models_apart_but_not_how_long_they_loaded():
+    assert fingerprint(msgspec.structs.replace(INFO, load_ms=5.0)) == fingerprint(INFO)
+    assert fingerprint(msgspec.structs.replace(INFO, n_threads=64)) != fingerprint(INFO)

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.common import MAX_TEXT_BYTES
+from pyserve.schemas.completions import CompletionRequest
+from pyserve.schemas.edits import EditRequest
+from pyserve.web.errors import first_problem
+
+USER = {"role": "user", "content": "hi"}
+
+
+def chat_problem(**fields: Any) -> tuple[str, str | None, str]:
+    with pytest.raises(ValidationError) as caught:
+        ChatRequest.model_validate({"messages": [USER], **fields})
+    return first_problem(caught.value)
+
+
+def completion_problem(**fields: Any) -> tuple[str, str | None, str]:
+    with pytest.raises(ValidationError) as caught:
+        CompletionRequest.model_validate(fields)
+    return first_problem(caught.value)
+
+
+RANGES = {
+    "temperature": (0, 2, -0.001, 2.001),
+    "top_p": (0.0001, 1, 0, 1.001),
+    "top_k": (-1, 2**31 - 1, -2, 2**31),
+    "min_p": (0, 1, -0.001, 1.001),
+    "typical_p": (0.0001, 1, 0, 1.001),
+    "frequency_penalty": (-2, 2, -2.001, 2.001),
+    "presence_penalty": (-2, 2, -2.001, 2.001),
+    "repeat_penalty": (0.0001, 10, 0, 10.001),
+    "repeat_last_n": (-1, 65536, -2, 65537),
+    "n": (1, 16, 0, 17),
+    "seed": (-(2**63), 2**63 - 1, -(2**63) - 1, 2**63),
+    "max_tokens": (1, 2**31 - 1, -1, 2**31),
+}
+INTEGERS = ("top_k", "repeat_last_n", "n", "seed", "max_tokens")
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_range_ends_where_it_says(name):
+    lowest, highest, below, above = RANGES[name]
+    for value in (lowest, highest, None):
+        body = ChatRequest.model_validate({"messages": [USER], name: value})
+        assert getattr(body, name) == value
+    for value in (below, above):
+        assert chat_problem(**{name: value})[1:] == (name, "invalid_value")
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("value", [True, "1", [1], {}])
+def test_a_number_must_be_a_number(name, value):
+    assert chat_problem(**{name: value})[1:] == (name, "invalid_type")
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+@pytest.mark.parametrize("value", [1.0, 1.5, 1e30])
+def test_an_integer_must_be_written_as_one(name, value):
+    assert chat_problem(**{name: value})[1:] == (name, "invalid_type")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"messages": None}, "messages", "invalid_type"),
+        ({"messages": "x"}, "messages", "invalid_type"),
+        ({"messages": []}, "messages", "invalid_value"),
+        ({"messages": [USER] * 2049}, "messages", "invalid_value"),
+        ({"messages": [1]}, "messages.0", "invalid_type"),
+        ({"messages": [{}]}, "messages.0.role", "missing_required_parameter"),
+        ({"messages": [USER, {"role": 1}]}, "messages.1.role", "invalid_value"),
+        ({"messages": [{"role": "root", "content": "x"}]}, "messages.0.role", "invalid_value"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content", "missing_required_parameter"),
+        (
+            {"messages": [{"role": "user", "content": None}]},
+            "messages.0.content",
+            "missing_required_parameter",
+        ),
+        (
+            {"messages": [{"role": "assistant", "content": None}]},
+            "messages.0.content",
+            "missing_required_parameter",
+        ),
+        (
+            {"messages": [{"role": "user", "content": None, "tool_calls": []}]},
+            "messages.0.content",
+            "missing_required_parameter",
+        ),
+        ({"messages": [{"role": "user", "content": 1}]}, "messages.0.content", "invalid_type"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages.0.content", "invalid_value"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages.0.content.0.text",
+            "missing_required_parameter",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            "messages.0.content.0",
+            "unsupported_content",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+            "messages.0.content.0",
+            "unsupported_content",
+        ),
+        ({"messages": [{**USER, "content": "é" * MAX_TEXT_BYTES}]}, "messages", "invalid_value"),
+        ({"model": "a" * 257}, "model", "invalid_value"),
+        ({"model": "a\0"}, "model", "invalid_value"),
+        ({"model": 5}, "model", "invalid_type"),
+        ({"stop": ""}, "stop", "invalid_value"),
+        ({"stop": [""]}, "stop.0", "invalid_value"),
+        ({"stop": ["a", 1]}, "stop.1", "invalid_type"),
+        ({"stop": 1}, "stop", "invalid_type"),
+        ({"stop": ["a"] * 17}, "stop", "invalid_value"),
+        ({"stop": "a" * 257}, "stop", "invalid_value"),
+        ({"stop": "a\0"}, "stop", "invalid_value"),
+        ({"logit_bias": {"abc": 1}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {"9999999999": 1}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {"5": 101}}, "logit_bias.5", "invalid_value"),
+        ({"logit_bias": {str(i): 1 for i in range(1025)}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": [[1, 2]]}, "logit_bias", "invalid_type"),
+        ({"logprobs": 1}, "logprobs", "invalid_type"),
+        ({"top_logprobs": 1}, "top_logprobs", "invalid_value"),
+        ({"top_logprobs": 1, "logprobs": False}, "top_logprobs", "invalid_value"),
+        ({"top_logprobs": 21, "logprobs": True}, "top_logprobs", "invalid_value"),
+        ({"stream": "yes"}, "stream", "invalid_type"),
+        ({"stream": 1}, "stream", "invalid_type"),
+        ({"stream_options": {}}, "stream_options", "invalid_value"),
+        (
+            {"stream": True, "stream_options": {"include_usage": 1}},
+            "stream_options.include_usage",
+            "invalid_type",
+        ),
+        ({"max_completion_tokens": 0}, "max_completion_tokens", "invalid_value"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_chat_refuses(fields, param, code):
+    message, *where = chat_problem(**fields)
+    assert where == [param, code]
+    assert message.startswith(param)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tools", [{"type": "function"}]),
+        ("tool_choice", "auto"),
+        ("tool_choice", {"type": "function", "function": {"name": "f"}}),
+        ("functions", [{}]),
+        ("function_call", "auto"),
+        ("response_format", {"type": "json_object"}),
+        ("grammar", "root ::= x"),
+        ("modalities", ["text", "audio"]),
+        ("reasoning_effort", "high"),
+        ("chat_template", "{{ x }}"),
+    ],
+)
+def test_what_is_not_built_is_refused_by_name(name, value):
+    message, param, code = chat_problem(**{name: value})
+    assert (param, code) == (name, "unsupported_parameter")
+    assert message == f"{name} is not supported by this server"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [], "tool_choice": "none", "functions": None, "function_call": "none"},
+        {"response_format": {"type": "text"}, "modalities": ["text"], "grammar": ""},
+        {"user": 5, "metadata": {"a": 1}, "store": True, "service_tier": "auto", "unheard_of": 1},
+        {"stop": None, "logit_bias": None, "stream": None, "stream_options": None},
+        {"messages": [{"role": "assistant", "content": None, "refusal": "no"}]},
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {
+                            "id": "c",
+                            "type": "function",
+                            "function": {"name": "f", "arguments": "{}"},
+                        }
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "c", "content": "1"},
+            ]
+        },
+    ],
+)
+def test_chat_accepts(fields):
+    assert ChatRequest.model_validate({"messages": [USER], **fields})
+
+
+def test_parts_follow_each_other_without_a_separator():
+    parts = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]
+    body = ChatRequest.model_validate({"messages": [{"role": "user", "content": parts}]})
+    assert body.messages[0].text == "one two"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "prompts"),
+    [
+        (None, [""]),
+        ("", [""]),
+        ("a", ["a"]),
+        (["a", ""], ["a", ""]),
+        ([1, 0], [[1, 0]]),
+        ([[1], [2, 3]], [[1], [2, 3]]),
+    ],
+)
+def test_a_prompt_may_be_one_or_many_of_text_or_tokens(prompt, prompts):
+    assert CompletionRequest.model_validate({"prompt": prompt}).prompts == prompts
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"prompt": []}, "prompt", "invalid_value"),
+        ({"prompt": [[]]}, "prompt.0", "invalid_value"),
+        ({"prompt": [[-1]]}, "prompt.0.0", "invalid_value"),
+        ({"prompt": [[2**31]]}, "prompt.0.0", "invalid_value"),
+        ({"prompt": ["a", 1]}, "prompt.1", "invalid_type"),
+        ({"prompt": [1, "a"]}, "prompt.1", "invalid_type"),
+        ({"prompt": [True]}, "prompt.0", "invalid_type"),
+        ({"prompt": {"a": 1}}, "prompt", "invalid_type"),
+        ({"prompt": ["a"] * 65}, "prompt", "invalid_value"),
+        ({"prompt": ["a"] * 64, "n": 2}, "n", "invalid_value"),
+        ({"prompt": ["é" * 2**19] * 3}, "prompt", "invalid_value"),
+        ({"logprobs": 6}, "logprobs", "invalid_value"),
+        ({"logprobs": True}, "logprobs", "invalid_type"),
+        ({"max_tokens": 0}, "max_tokens", "unsupported_parameter"),
+        ({"best_of": 1, "n": 2}, "best_of", "invalid_value"),
+        ({"best_of": 3, "n": 2}, "best_of", "unsupported_parameter"),
+        ({"best_of": 10**9}, "best_of", "unsupported_parameter"),
+        ({"echo": True}, "echo", "unsupported_parameter"),
+        ({"echo": 0}, "echo", "unsupported_parameter"),
+        ({"suffix": "x"}, "suffix", "unsupported_parameter"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_completions_refuse(fields, param, code):
+    assert completion_problem(**fields)[1:] == (param, code)
+
+
+def test_messages_carry_the_numbers_but_no_text():
+    assert "but is 3.5" in chat_problem(temperature=3.5)[0]
+    assert "but is true" in chat_problem(n=True)[0]
+    message = chat_problem(stop="secret" * 60)[0]
+    assert "360" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "inputs"),
+    [
+        ({}, [""]),
+        ({"input": None}, [""]),
+        ({"input": "a"}, ["a"]),
+        ({"input": ["a", "b"]}, ["a", "b"]),
+    ],
+)
+def test_edit_inputs(fields, inputs):
+    assert EditRequest.model_validate({"instruction": "fix", **fields}).inputs == inputs
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({}, "instruction"),
+        ({"instruction": ""}, "instruction"),
+        ({"instruction": "x", "input": 5}, "input"),
+        ({"instruction": "x", "stream": True}, "stream"),
+        ({"instruction": "x" * 2**20, "input": ["", "", ""]}, "input"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_edits_refuse(fields, param):
+    with pytest.raises(ValidationError) as caught:
+        EditRequest.model_validate(fields)
+    assert first_problem(caught.value)[1] == param
