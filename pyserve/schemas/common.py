@@ -5,7 +5,7 @@ which means absent. Unknown fields are ignored, and so are those that change not
 `metadata`, `store`, `service_tier`, `safety_identifier`, `prompt_cache_key`). A field that would
 change the answer and is not built yet is refused: see `RequestModel.unsupported`.
 
-Unions carry tags in angle brackets; `pyserve.web.errors` leaves them out of the reported path.
+Unions carry tags in angle brackets; `validate` leaves them out of the reported path.
 """
 
 from __future__ import annotations

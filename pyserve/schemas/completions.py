@@ -9,7 +9,6 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pyserve.schemas.common import (
     INT32_MAX,
     MAX_PROMPTS,
-    MAX_TEXT_BYTES,
     UNSUPPORTED,
     StreamFields,
     Texts,
@@ -20,7 +19,10 @@ from pyserve.schemas.common import (
     invalid,
 )
 
-TokenIds = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_TEXT_BYTES, fail_fast=True)]
+MAX_PROMPT_TOKENS = 2**20
+TokenIds = Annotated[
+    list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_TOKENS, fail_fast=True)
+]
 TokenLists = Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_PROMPTS, fail_fast=True)]
 
 

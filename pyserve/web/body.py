@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from flask import request
-from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from pyserve.schemas.validate import Body, validate
 from pyserve.web.json_gate import parse_object
 from pyserve.web.services import services
-
-Body = TypeVar("Body", bound=BaseModel)
 
 READ_BYTES = 64 * 1024
 
@@ -22,7 +18,7 @@ def read_body(schema: type[Body]) -> Body:
     A content type is demanded because a page of another site can post anything else unasked.
     """
     _check_headers()
-    return schema.model_validate(parse_object(_read(services().config.max_body_bytes)))
+    return validate(schema, parse_object(_read(services().config.max_body_bytes)))
 
 
 def _check_headers() -> None:

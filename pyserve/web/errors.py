@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from typing import Any
 
 import msgspec
 from flask import Flask, Response, request
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
 from pyserve.errors import (
@@ -23,7 +20,6 @@ from pyserve.errors import (
     PyserveError,
     UnavailableError,
 )
-from pyserve.schemas.common import OWN_CODES
 from pyserve.web.disconnect import ClientGoneError
 from pyserve.web.request_id import request_id
 
@@ -36,7 +32,6 @@ SERVER = "server_error"
 # Exception class -> status and `error.type`. The most derived class that is listed counts.
 STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     InvalidRequestError: (400, INVALID),
-    ValidationError: (400, INVALID),
     ModelNotFoundError: (404, INVALID),
     ModelLoadError: (503, UNAVAILABLE),
     UnavailableError: (503, UNAVAILABLE),
@@ -53,9 +48,7 @@ HTTP_CODES = {
 }
 RETRY_STATUS = frozenset({429, 503})
 SERVER_ERRORS_FROM = 500
-_JSON_TYPES: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
-MAX_PARAM_CHARS = 200
-MAX_SHOWN_CHARS = 40
+MAX_PATH_CHARS = 200
 
 
 def install(app: Flask) -> None:
@@ -84,9 +77,6 @@ def describe(error: Exception, shown_id: str) -> tuple[int, dict[str, Any]]:
     status, kind = next(
         STATUS_AND_TYPE[cls] for cls in type(error).__mro__ if cls in STATUS_AND_TYPE
     )
-    if isinstance(error, ValidationError):
-        message, param, code = first_problem(error)
-        return status, error_body(message, kind, param, code)
     if not isinstance(error, PyserveError):
         log.error("request %s failed", shown_id, exc_info=error)
         message = f"internal error; the log has it under request id {shown_id}"
@@ -105,47 +95,14 @@ def error_body(message: str, kind: str, param: str | None, code: str | None) -> 
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def first_problem(error: ValidationError) -> tuple[str, str | None, str]:
-    """Message, path of the field (such as `messages.0.content`) and code of the first problem."""
-    problem = error.errors(include_url=False)[0]
-    param = (problem.get("ctx") or {}).get("param") or _path(problem["loc"])
-    kind = problem["type"]
-    name = param or "the body"
-    if kind in OWN_CODES:
-        return f"{name} {problem['msg']}", param, kind
-    if kind == "missing":
-        return f"{name} is required", param, "missing_required_parameter"
-    if kind == "model_type":
-        return f"{name} must be an object{_shown(problem)}", param, "invalid_type"
-    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
-    return f"{name}: {problem['msg']}{_shown(problem)}", param, code
-
-
-def _path(loc: tuple[int | str, ...]) -> str | None:
-    """The field's path without the tags of unions."""
-    parts = [str(part) for part in loc if not (isinstance(part, str) and part.startswith("<"))]
-    return ".".join(parts)[:MAX_PARAM_CHARS] or None
-
-
-def _shown(problem: ErrorDetails) -> str:
-    """What was sent instead, if it is a number; of texts and lists only what they are."""
-    value, kind = problem["input"], problem["type"]
-    if isinstance(value, bool | int | float):
-        return f", but is {json.dumps(value)[:MAX_SHOWN_CHARS]}"
-    if isinstance(value, str) and not kind.endswith("_type"):
-        return f", but has {len(value)}" if kind.startswith("string_too") else ""
-    names = [name for cls, name in _JSON_TYPES.items() if isinstance(value, cls)]
-    return f", but is {names[0]}" if names else ""
-
-
 def _http_response(error: HTTPException) -> Response:
     """What Flask or `body` refused: the same status and headers (Allow), our body."""
     status = error.code or SERVER_ERRORS_FROM
     message = error.description or error.name
     if status == 404:  # noqa: PLR2004
-        message = f"unknown URL: {request.method} {request.path[:MAX_PARAM_CHARS]}"
+        message = f"unknown URL: {request.method} {request.path[:MAX_PATH_CHARS]}"
     if status == 405:  # noqa: PLR2004
-        message = f"{request.method} is not allowed on {request.path[:MAX_PARAM_CHARS]}"
+        message = f"{request.method} is not allowed on {request.path[:MAX_PATH_CHARS]}"
     kind = SERVER if status >= SERVER_ERRORS_FROM else INVALID
     body = error_body(message, kind, None, HTTP_CODES.get(status))
     response = Response(msgspec.json.encode(body), status, content_type="application/json")

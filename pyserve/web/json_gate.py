@@ -17,6 +17,8 @@ from pyserve.errors import InvalidRequestError
 MAX_DEPTH = 64
 MAX_CONTAINERS = 100_000
 MAX_KEYS = 100_000
+MAX_STRINGS = 200_000
+MAX_VALUES = 1_000_000
 MAX_NUMBER_CHARS = 64
 
 _BOM = b"\xef\xbb\xbf"
@@ -39,7 +41,7 @@ class TooDeepError(InvalidRequestError):
 
 
 class TooManyFieldsError(InvalidRequestError):
-    """The body has more arrays, objects or keys than any sensible request."""
+    """The body has more values, strings or keys than any sensible request."""
 
     code = "too_many_fields"
 
@@ -81,22 +83,22 @@ def _decoded(body: bytes) -> str:
 
 def _check_structure(body: bytes) -> None:
     """Bound depth, size and number lengths before anything is built."""
-    outside = _outside_strings(body)
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    _check_count("strings", unescaped.count(b'"') // 2, MAX_STRINGS)
+    outside = b'"'.join(unescaped.split(b'"')[::2])  # every second part is between strings
     brackets = outside.translate(_BRACKETS, _NOT_BRACKETS)
-    n_containers, n_keys = brackets.count(b"("), outside.count(b":")
-    if n_containers > MAX_CONTAINERS or n_keys > MAX_KEYS:
-        message = f"the body has {n_containers} arrays and objects and {n_keys} keys,"
-        raise TooManyFieldsError(f"{message} at most {MAX_CONTAINERS} and {MAX_KEYS}")
+    _check_count("arrays and objects", brackets.count(b"("), MAX_CONTAINERS)
+    _check_count("keys", outside.count(b":"), MAX_KEYS)
+    _check_count("values", outside.count(b","), MAX_VALUES)
     if _is_too_deep(brackets):
         raise TooDeepError(f"the body is nested deeper than {MAX_DEPTH} levels")
     if b"1" * (MAX_NUMBER_CHARS + 1) in outside.translate(_NUMBERS):
         raise InvalidJsonError(f"a number has more than {MAX_NUMBER_CHARS} characters")
 
 
-def _outside_strings(body: bytes) -> bytes:
-    """`body` without what stands between quotes: without escapes, every second part is outside."""
-    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b'"'.join(unescaped.split(b'"')[::2])
+def _check_count(what: str, n: int, n_max: int) -> None:
+    if n > n_max:
+        raise TooManyFieldsError(f"the body has {n} {what}, at most {n_max}")
 
 
 def _is_too_deep(brackets: bytes) -> bool:

@@ -3,27 +3,29 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
+from pyserve.errors import InvalidRequestError
 from pyserve.schemas.chat import ChatRequest
-from pyserve.schemas.common import MAX_TEXT_BYTES
+from pyserve.schemas.common import MAX_TEXT_BYTES, RequestModel
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
-from pyserve.web.errors import first_problem
+from pyserve.schemas.validate import validate
 
 USER = {"role": "user", "content": "hi"}
 
 
+def problem(schema: type[RequestModel], fields: dict[str, Any]) -> tuple[str, str | None, str]:
+    with pytest.raises(InvalidRequestError) as caught:
+        validate(schema, fields)
+    return caught.value.message, caught.value.param, caught.value.code
+
+
 def chat_problem(**fields: Any) -> tuple[str, str | None, str]:
-    with pytest.raises(ValidationError) as caught:
-        ChatRequest.model_validate({"messages": [USER], **fields})
-    return first_problem(caught.value)
+    return problem(ChatRequest, {"messages": [USER], **fields})
 
 
 def completion_problem(**fields: Any) -> tuple[str, str | None, str]:
-    with pytest.raises(ValidationError) as caught:
-        CompletionRequest.model_validate(fields)
-    return first_problem(caught.value)
+    return problem(CompletionRequest, fields)
 
 
 RANGES = {
@@ -283,6 +285,4 @@ def test_edit_inputs(fields, inputs):
     ids=lambda value: str(value)[:40],
 )
 def test_edits_refuse(fields, param):
-    with pytest.raises(ValidationError) as caught:
-        EditRequest.model_validate(fields)
-    assert first_problem(caught.value)[1] == param
+    assert problem(EditRequest, fields)[1] == param

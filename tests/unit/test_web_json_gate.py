@@ -111,6 +111,9 @@ def test_the_deepest_allowed_nesting_is_read():
         (nested(MAX_DEPTH + 1), "too_deep"),
         (nested(20_000), "too_deep"),
         (b'{"a":[' + b"[]," * 100_001 + b"1]}", "too_many_fields"),
+        (b'{"a":[' + b'"",' * 200_001 + b"1]}", "too_many_fields"),
+        (b'{"a":[' + b"0," * 1_000_001 + b"1]}", "too_many_fields"),
+        (b'"' * 1_000_000, "too_many_fields"),
         (
             b"{" + b",".join(b'"%d":1' % i for i in range(MAX_KEYS + 1)) + b"}",
             "too_many_fields",
@@ -130,6 +133,10 @@ def test_pairs_of_surrogate_escapes_are_one_character():
 
 def test_the_nul_character_is_text():
     assert parse_object(b'{"a":"\\u0000"}') == {"a": "\0"}
+
+
+def test_a_long_list_of_tokens_is_read():
+    assert len(parse_object(b'{"prompt":[' + b"7," * 999_999 + b"7]}")["prompt"]) == 1_000_000
 
 
 def test_a_number_of_64_digits_is_read():
