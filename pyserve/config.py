@@ -1,7 +1,7 @@
 """Server settings: command line over environment (`PYSERVE_*`) over defaults.
 
 Every process of one server reads the same settings: the command line sets the environment of the
-processes it starts (`ServeConfig.to_environ`), so `gunicorn pyserve.wsgi:app` works with the same names.
+processes it starts (`ServeConfig.to_environ`), so gunicorn on its own works with the same names.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class ServeConfig(BaseSettings):
     ctx_size: context of one request in tokens; None takes the model's, at most 8192.
     kv_size: KV cells shared by all requests; None takes ctx_size.
     parallel: requests that decode at once; more wait. threads: None counts usable cores.
+    graceful_timeout_s: how long requests may go on when the server is told to stop.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
@@ -52,6 +53,7 @@ class ServeConfig(BaseSettings):
     max_streams: PositiveInt = 64
     workers: PositiveInt = 1
     load_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    graceful_timeout_s: PositiveInt = 25
     max_body_bytes: PositiveInt = 8 * 1024 * 1024
     strict_model_names: bool = False
     log_level: str = "info"

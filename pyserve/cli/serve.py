@@ -20,6 +20,9 @@ OPTIONS = (
     click.option("--max-streams", type=int, help="Requests per front worker [default: 64]."),
     click.option("--workers", type=int, help="Front worker processes [default: 1]."),
     click.option("--load-timeout-s", type=float, help="Longest load of a model [default: 120]."),
+    click.option(
+        "--graceful-timeout-s", type=int, help="Longest end of running requests [default: 25]."
+    ),
     click.option("--max-body-bytes", type=int, help="Largest request body [default: 8 MiB]."),
     click.option(
         "--strict-model-names/--any-model-name",

@@ -21,7 +21,7 @@ from pyserve.supervisor.signals import SignalQueue
 from pyserve.supervisor.slot import EngineSlot
 
 TICK_S = 1.0
-FRONT_STOP_S = 28.0  # gunicorn's graceful_timeout of 25 s, and a little
+FRONT_STOP_EXTRA_S = 3.0  # beyond gunicorn's own limit
 ENGINE_STOP_S = 3.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -66,6 +66,7 @@ class Supervisor:
         self._front: FrontSlot | None = None
         if listener is not None:
             self._front = FrontSlot(config, listener, self._control.path, time.monotonic)
+        self._front_stop_s = config.graceful_timeout_s + FRONT_STOP_EXTRA_S
         self._must_load = must_load
         self._observer = observer
         self._phase = Phase.RUNNING
@@ -101,7 +102,7 @@ class Supervisor:
             return
         self._exit_code = exit_code
         self._phase = Phase.STOPPING_FRONT
-        self._deadline = time.monotonic() + FRONT_STOP_S
+        self._deadline = time.monotonic() + self._front_stop_s
         if self._front is not None:
             self._front.stop()
             if not self._is_front_up:
@@ -143,7 +144,7 @@ class Supervisor:
         elif self._phase is Phase.RUNNING:
             self.stop()
         else:
-            self._phase = Phase.STOPPED
+            self._phase, self._exit_code = Phase.STOPPED, 1
 
     def _step(self) -> None:
         if self._phase is Phase.RUNNING:

@@ -17,7 +17,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 from pyserve.web.deadlines import HEADER_S, Deadlines, TimedApp
 from pyserve.web.drain import end_drain
 
-DRAIN_S = 22.0  # less than graceful_timeout, so that an error event still reaches the client
+FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -47,7 +47,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.alive:
-            timer = threading.Timer(DRAIN_S, end_drain)
+            timer = threading.Timer(max(self.cfg.graceful_timeout - FAREWELL_S, 0.0), end_drain)
             timer.daemon = True
             timer.start()
         super().handle_exit(sig, frame)
