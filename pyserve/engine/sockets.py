@@ -18,6 +18,7 @@ _UCRED = struct.Struct("3i")
 def listen(path: Path) -> socket.socket:
     """A non-blocking listener at `path` (mode 0600). Its directory must be the user's own, 0700.
 
+    Replaces what is at `path`: a killed process leaves its socket file.
     Raises OSError, PermissionError if others could get at the directory.
     """
     status = path.parent.stat()
@@ -25,6 +26,7 @@ def listen(path: Path) -> socket.socket:
         raise PermissionError(f"{path.parent} must belong to this user with mode 0700")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        path.unlink(missing_ok=True)
         listener.bind(str(path))
         path.chmod(0o600)
         listener.listen(BACKLOG)

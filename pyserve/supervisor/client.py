@@ -129,13 +129,13 @@ class SupervisorBackend:
         assert status.socket_path is not None, "a ready model has a socket"
         with self._engines_lock:
             path, engine = self._engines.get(status.id, ("", None))
-            if engine is None or path != status.socket_path:
+            if engine is None or path != status.socket_path or not engine.is_alive:
                 try:
                     engine = RemoteEngine(status.socket_path)
                 except UnavailableError:
                     return None
                 self._engines[status.id] = (status.socket_path, engine)
-            return engine if engine.is_alive else None
+            return engine
 
     def _run(self) -> None:
         delay_s = RECONNECT_S

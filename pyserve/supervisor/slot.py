@@ -93,8 +93,9 @@ class EngineSlot:
             self._heard_at = self._clock()
             match message:
                 case Ready(info=info):
-                    self.has_been_ready = True
-                    self._policy = RestartPolicy()
+                    if not self.has_been_ready:
+                        self.has_been_ready = True
+                        self._policy = RestartPolicy()
                     self._set(state="ready", info=info, socket_path=str(self._socket_path))
                 case LoadFailed(error=error):
                     self._load_error = error
