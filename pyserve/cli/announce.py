@@ -16,11 +16,12 @@ ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
 
 class Announcer:
-    """An observer of the supervisor that writes to a terminal or log. Thread: one."""
+    """An observer of the supervisor that tells the user; failures go to `err`. Thread: one."""
 
-    def __init__(self, host: str, port: int, out: TextIO) -> None:
+    def __init__(self, host: str, port: int, *, out: TextIO, err: TextIO) -> None:
         self._url = f"http://{url_host(host)}:{port}"
         self._out = out
+        self._err = err
         self._shown: dict[str, str] = {}
         self._is_announced = False
 
@@ -29,16 +30,16 @@ class Announcer:
             line = describe(status)
             if self._shown.get(status.id) != line:
                 self._shown[status.id] = line
-                self._print(line)
+                self._print(line, self._err if status.state == "failed" else self._out)
         is_settled = all(status.state != "loading" for status in models)
         ready = [status for status in models if status.state == "ready"]
         if is_front_up and is_settled and ready and not self._is_announced:
             self._is_announced = True
-            self._print(banner(self._url, ready))
+            self._print(banner(self._url, ready), self._out)
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, file: TextIO) -> None:
         with contextlib.suppress(OSError, ValueError):  # nobody reads us: serve nevertheless
-            print(text, file=self._out, flush=True)
+            print(text, file=file, flush=True)
 
 
 def describe(status: ModelStatus) -> str:

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     except PyserveError as error:
         print(f"Error: {error.message}", file=sys.stderr)
         return 1
-    announcer = Announcer(config.host, config.port, sys.stderr)
+    announcer = Announcer(config.host, config.port, out=sys.stderr, err=sys.stderr)
     code = Supervisor(config, engines, runtime_dir, must_load=False, observer=announcer).run()
     if is_cut.is_set():
         shutil.rmtree(runtime_dir, ignore_errors=True)

@@ -43,7 +43,7 @@ def launch(config: ServeConfig) -> int:
         engines = plan_engines(config)
         listen(listener, config.host)
         with locked_runtime_dir() as directory:
-            announcer = Announcer(config.host, config.port, sys.stdout)
+            announcer = Announcer(config.host, config.port, out=sys.stdout, err=sys.stderr)
             supervisor = Supervisor(
                 config, engines, directory, listener=listener, observer=announcer
             )
