@@ -1,0 +1,282 @@
+"""What happens to clients and processes when something dies, stops or goes away."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from pyserve.engine.protocol import EngineStats
+from pyserve.engine.remote import RemoteEngine
+from tests.support.server import ServerProcess, free_port, is_alive, sse_events, wait_until
+
+SOON_S = 20.0
+CHAT = "/v1/chat/completions"
+
+
+def body(content: str, *, stream: bool = False) -> dict[str, object]:
+    return {"messages": [{"role": "user", "content": content}], "stream": stream}
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def held_stream(client: httpx.Client) -> Iterator[Iterator[object]]:
+    """The events of a stream that waits for ever after its second token."""
+    with client.stream("POST", CHAT, json=body("#hold=2 x y z", stream=True)) as response:
+        events = sse_events(response)
+        text = ""
+        while "#hold" not in text:
+            event = next(events)
+            assert isinstance(event, dict)
+            text += str(event["choices"][0]["delta"].get("content") or "")
+        yield events
+
+
+def rest_of(events: Iterator[object]) -> list[object]:
+    """What comes until the connection ends, properly or not."""
+    rest = []
+    with contextlib.suppress(httpx.TransportError):
+        rest.extend(events)
+    return rest
+
+
+def engine_stats(server: ServerProcess) -> EngineStats:
+    """Asked of the engine itself, as another front would."""
+    (path,) = server.directory.glob("pyserve-*/engine0-*.sock")
+    remote = RemoteEngine(path)
+    stats = remote.stats()
+    remote.close()
+    return stats
+
+
+def test_a_chat_is_answered(client):
+    reply = client.post(CHAT, json=body("hello there")).raise_for_status().json()
+    assert reply["choices"][0]["message"]["content"] == "hello there"
+
+
+def test_killed_engine_mid_stream(server, client):
+    front, engine = server.worker(), server.engine()
+    with held_stream(client) as events:
+        engine.kill()
+        rest = rest_of(events)
+    assert rest[-1]["error"]["code"] == "engine_restarted"
+    wait_until(lambda: server.engine().pid != engine.pid, SOON_S, "a new engine")
+    server.wait_healthy()
+    assert server.worker().pid == front.pid
+    assert client.post(CHAT, json=body("again")).status_code == 200
+
+
+def test_killed_engine_during_a_plain_request(client):
+    reply = client.post(CHAT, json=body("#die=2 x y z"))
+    assert reply.status_code == 503
+    assert reply.json()["error"]["code"] == "engine_restarted"
+    assert int(reply.headers["Retry-After"]) >= 1
+
+
+def test_health_while_an_engine_keeps_crashing(server, client):
+    for _ in range(5):
+        server.wait_healthy()
+        client.post(CHAT, json=body("#die=1 x y z"))
+    wait_until(lambda: server.health() == 503, SOON_S, "/health is 503")
+    health = client.get("/health").json()
+    assert health["models"][0]["state"] == "failed"
+    assert "keeps crashing" in health["models"][0]["error"]
+    server.wait_healthy()
+
+
+def test_killed_worker(server, client):
+    worker, engine = server.worker(), server.engine()
+    with held_stream(client) as events:
+        worker.kill()
+        rest_of(events)
+    wait_until(lambda: server.health() == 200, SOON_S, "/health is 200")
+    assert server.engine().pid == engine.pid
+    wait_until(lambda: engine_stats(server).n_cancelled == 1, SOON_S, "the request is cancelled")
+    assert engine_stats(server).n_running == 0
+
+
+def test_killed_master(server, client):
+    master, worker, engine = server.master(), server.worker(), server.engine()
+    with held_stream(client) as events:
+        master.kill()
+        rest_of(events)
+    wait_until(lambda: not is_alive(worker), SOON_S, "the old worker is gone")
+    server.wait_healthy()
+    assert server.master().pid != master.pid
+    assert server.engine().pid == engine.pid
+
+
+def test_killed_supervisor(server, client):
+    server.remember()
+    with held_stream(client) as events:
+        server.signal(signal.SIGKILL)
+        rest_of(events)
+    server.wait_gone()
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{server.url}/health", trust_env=False)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_with_exit_code_0(server, sig, run_dir):
+    server.signal(sig)
+    assert server.wait() == 0
+    server.wait_gone()
+    assert list(run_dir.glob("pyserve-*")) == []
+
+
+def test_sigint_to_the_whole_group_as_from_a_terminal(server):
+    for process in server.remember():
+        if process.pid != server.pid:
+            process.send_signal(signal.SIGINT)
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
+    server.wait_gone()
+
+
+def test_a_running_stream_finishes_and_new_clients_are_refused(server, client):
+    slow = body("#slow=50 #words=40 a b c", stream=True)
+    with client.stream("POST", CHAT, json=slow) as response:
+        events = sse_events(response)
+        next(events)
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: server.health() is None, SOON_S, "new clients are refused")
+        assert list(events)[-1] == "[DONE]"
+    assert server.wait() == 0
+    server.wait_gone()
+
+
+def test_a_stream_that_does_not_end_is_told_why(make_server):
+    server = make_server(["--engine", "fake", "--graceful-timeout-s", "4"]).start()
+    client = httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False)
+    with client, held_stream(client) as events:
+        server.signal(signal.SIGTERM)
+        rest = rest_of(events)
+    assert rest[-1]["error"]["message"] == "the server is shutting down"
+    assert server.wait() == 0
+    server.wait_gone()
+
+
+def test_a_second_signal_ends_everything_at_once(server, client):
+    with held_stream(client) as events:
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: server.health() is None, SOON_S, "it is stopping")
+        server.signal(signal.SIGTERM)
+        rest_of(events)
+    assert server.wait() == 1
+    server.wait_gone()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_away_is_cancelled_in_the_engine(server, stream):
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        request = httpx.Request(
+            "POST", server.url + CHAT, json=body("#hold=2 x y z", stream=stream)
+        )
+        head = f"POST {CHAT} HTTP/1.1\r\n" + "".join(
+            f"{name}: {value}\r\n" for name, value in request.headers.items()
+        )
+        raw.sendall(head.encode() + b"\r\n" + request.content)
+        wait_until(lambda: engine_stats(server).n_running == 1, SOON_S, "it runs")
+    wait_until(lambda: engine_stats(server).n_cancelled == 1, SOON_S, "it is cancelled")
+
+
+def test_sighup_reloads_the_front_and_keeps_the_engine(server):
+    worker, engine = server.worker(), server.engine()
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: not is_alive(worker), SOON_S, "the old worker is gone")
+    server.wait_healthy()
+    assert server.engine().pid == engine.pid
+
+
+def test_a_taken_port_is_explained(make_server):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = make_server(["--engine", "fake"], port=port).start(wait=False)
+        assert server.wait() == 1
+    assert f"port {port} on 127.0.0.1 is taken" in server.output()
+    assert "--port" in server.output()
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_first_start(make_server):
+    server = make_server(["--engine", "no-such-engine", "--ctx-size", "64"])
+    server.start(wait=False)
+    assert server.wait() != 0
+    assert "no-such-engine" in server.output()
+
+
+def test_bad_options_are_named(make_server):
+    server = make_server(["--engine", "fake", "--parallel", "0"]).start(wait=False)
+    assert server.wait() == 1
+    assert "--parallel" in server.output()
+
+
+def test_what_is_printed_lets_one_try_it(server):
+    wait_until(lambda: "Ctrl-C" in server.output(), SOON_S, "the banner")
+    assert f"curl {server.url}/v1/chat/completions" in server.output()
+
+
+def test_an_engine_knows_no_secrets(make_server):
+    server = make_server(["--engine", "fake"], env={"PYSERVE_API_KEYS": "sk-1"}).start()
+    assert "PYSERVE_API_KEYS" not in server.engine().environ()
+    assert "PYSERVE_API_KEYS" in server.worker().environ()
+
+
+@pytest.fixture
+def bare_gunicorn(make_server) -> ServerProcess:
+    """gunicorn started directly, without `pyserve serve`."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:pyserve.gunicorn_conf"]
+    env = {"PYSERVE_PORT": str(port), "PYSERVE_ENGINE": "fake", "PYSERVE_WORKERS": "2"}
+    server = make_server(["pyserve.wsgi:app"], command=command, port=port, env=env)
+    return server.start()
+
+
+def engines_of(run_dir: Path) -> list[psutil.Process]:
+    """The supervisor and the engines that a gunicorn in `run_dir` brought up."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(str(run_dir) in part for part in process.cmdline()):
+                found.append(process)
+    return found
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+def test_gunicorn_alone_brings_up_one_supervisor_that_ends_with_it(bare_gunicorn, run_dir, sig):
+    reply = httpx.post(bare_gunicorn.url + CHAT, json=body("hello"), trust_env=False)
+    assert reply.json()["choices"][0]["message"]["content"] == "hello"
+    names = [" ".join(process.cmdline()) for process in engines_of(run_dir)]
+    assert sum("pyserve.cli.engines" in name for name in names) == 1
+    assert sum("pyserve.engine.runner" in name for name in names) == 1
+    bare_gunicorn.signal(sig)
+    assert bare_gunicorn.wait() == (0 if sig == signal.SIGTERM else -signal.SIGKILL)
+    bare_gunicorn.wait_gone()
+    wait_until(lambda: not engines_of(run_dir), SOON_S, "supervisor and engine are gone")
+
+
+def test_gunicorn_alone_gets_a_new_supervisor_when_it_dies(bare_gunicorn, run_dir):
+    (supervisor,) = [p for p in engines_of(run_dir) if "pyserve.cli.engines" in p.cmdline()]
+    supervisor.kill()
+    wait_until(lambda: not is_alive(supervisor), SOON_S, "the supervisor is gone")
+    deadline = time.monotonic() + SOON_S
+    reply = None
+    while time.monotonic() < deadline and (reply is None or reply.status_code != 200):
+        reply = httpx.post(bare_gunicorn.url + CHAT, json=body("hi"), trust_env=False)
+        assert reply.status_code in (200, 503)
+    assert reply is not None
+    assert reply.status_code == 200

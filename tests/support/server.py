@@ -1,0 +1,205 @@
+"""A real server in its own processes, for end-to-end tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import httpx
+import psutil
+
+START_S = 60.0
+STOP_S = 40.0
+GONE_S = 15.0
+POLL_S = 0.05
+
+SERVE = [sys.executable, "-c", "from pyserve.cli import main; main()", "serve"]
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(is_true: Callable[[], object], timeout_s: float, what: str) -> None:
+    """Poll until `is_true`; fails the test with `what` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}")
+        time.sleep(POLL_S)
+
+
+class ServerProcess:
+    """`pyserve serve` (or another command that serves `port`), and all processes under it.
+
+    args: more command line. env: more environment. directory: for runtime files and the log; it
+    must be short enough for the paths of Unix sockets.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        args: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = SERVE,
+        port: int | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.directory = directory
+        self._log_path = directory / "server.log"
+        self._args = [*command, *args]
+        if list(command) == SERVE:
+            self._args += ["--port", str(self.port)]
+        self._env = {**os.environ, "XDG_RUNTIME_DIR": str(directory), "PYTHONUNBUFFERED": "1"}
+        self._env |= env or {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        self._seen: dict[int, psutil.Process] = {}
+
+    def start(self, *, wait: bool = True) -> ServerProcess:
+        """Start; with `wait`, until /health is 200."""
+        self._log = self._log_path.open("ab")
+        self._process = subprocess.Popen(
+            self._args, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, env=self._env
+        )
+        if wait:
+            self.wait_healthy()
+        return self
+
+    def wait_healthy(self, timeout_s: float = START_S) -> None:
+        """Until /health is 200; fails at once when the server has ended."""
+
+        def is_healthy() -> bool:
+            assert self.returncode is None, f"the server ended:\n{self.output()}"
+            return self.health() == httpx.codes.OK
+
+        try:
+            wait_until(is_healthy, timeout_s, "/health is 200")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output()}") from None
+        self.remember()
+
+    def health(self) -> int | None:
+        """The status of /health; None if nobody answers."""
+        try:
+            return httpx.get(f"{self.url}/health", timeout=5, trust_env=False).status_code
+        except httpx.TransportError:
+            return None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return None if self._process is None else self._process.poll()
+
+    def output(self) -> str:
+        """Everything the processes wrote to stdout and stderr."""
+        return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
+
+    def remember(self) -> list[psutil.Process]:
+        """All processes of the server that run now; they are ended with it whatever happens."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.pid)
+            for process in [root, *root.children(recursive=True)]:
+                self._seen[process.pid] = process
+        return self.alive()
+
+    def alive(self) -> list[psutil.Process]:
+        """The remembered processes that still run."""
+        return [process for process in self._seen.values() if is_alive(process)]
+
+    def find(self, part: str) -> list[psutil.Process]:
+        """Processes of the server with `part` in their command line, parents before children."""
+        found = []
+        for process in self.remember():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if part in " ".join(process.cmdline()):
+                    found.append(process)
+        return sorted(found, key=lambda process: (process.create_time(), process.pid))
+
+    def wait_for(self, part: str) -> list[psutil.Process]:
+        """Like `find`, until there is one."""
+        wait_until(lambda: self.find(part), GONE_S, f"a process {part}")
+        return self.find(part)
+
+    def engine(self) -> psutil.Process:
+        """The newest engine process."""
+        return self.wait_for("pyserve.engine.runner")[-1]
+
+    def master(self) -> psutil.Process:
+        """The gunicorn master."""
+        return self.wait_for("pyserve.supervisor.front")[0]
+
+    def worker(self) -> psutil.Process:
+        """The newest gunicorn worker."""
+        master = self.master()
+        wait_until(master.children, GONE_S, "a gunicorn worker")
+        return max(master.children(), key=lambda process: (process.create_time(), process.pid))
+
+    def signal(self, sig: int) -> None:
+        assert self._process is not None, "not started"
+        self._process.send_signal(sig)
+
+    def wait(self, timeout_s: float = STOP_S) -> int:
+        """The exit code."""
+        assert self._process is not None, "not started"
+        return self._process.wait(timeout_s)
+
+    def wait_gone(self, timeout_s: float = GONE_S) -> None:
+        """Until none of the remembered processes runs."""
+
+        def describe() -> str:
+            return f"these still run: {self.alive()}\n{self.output()}"
+
+        try:
+            wait_until(lambda: not self.alive(), timeout_s, "all processes are gone")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {describe()}") from None
+
+    def close(self) -> None:
+        """End everything that still runs, by pid."""
+        if self._process is not None:
+            self.remember()
+            for process in self.alive():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self._process.wait(STOP_S)
+            wait_until(lambda: not self.alive(), GONE_S, "killed processes are gone")
+        if self._log is not None:
+            self._log.close()
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def sse_events(response: httpx.Response) -> Iterator[dict[str, object] | str]:
+    """The events of a stream: objects, and "[DONE]"."""
+    for line in response.iter_lines():
+        if line.startswith("data: "):
+            data = line.removeprefix("data: ")
+            yield data if data == "[DONE]" else json.loads(data)
