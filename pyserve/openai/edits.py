@@ -16,11 +16,18 @@ SYSTEM_MESSAGE = (
     "You edit text. Change the given text as the instruction says."
     " Answer with the edited text alone: no explanation, no quotation marks."
 )
-# For models without a chat template: headings that instruction-tuned models know.
-PLAIN_TEMPLATE = (
-    "The following is an instruction for editing a text, then the text, then the edited text.\n\n"
-    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+# Instruction, input, edited text. Small models explain instead of editing unless shown how; the
+# examples stand first, so their computation is shared by all edits.
+EXAMPLES = (
+    ("Correct the grammar", "She go to school every days.", "She goes to school every day."),
+    (
+        "Say it in other words",
+        "The meeting was cancelled because of the storm.",
+        "Because of the storm, the meeting did not take place.",
+    ),
 )
+# For models without a chat template: headings that instruction-tuned models know.
+PLAIN_HEAD = "Each instruction below is followed by a text and by the edited text.\n\n"
 PLAIN_STOP = "\n###"
 SPARE_TOKENS = 512
 
@@ -81,7 +88,7 @@ def edit_requests(body: EditRequest, info: ModelInfo) -> list[GenerateRequest]:
             messages = edit_messages(body.instruction, text)
             request = msgspec.structs.replace(request, messages=messages)
         else:
-            prompt = PLAIN_TEMPLATE.format(instruction=body.instruction, input=text)
+            prompt = edit_prompt(body.instruction, text)
             stop = [*base.stop, PLAIN_STOP]
             request = msgspec.structs.replace(request, prompt=prompt, stop=stop)
         requests += expand(request, body.n or 1)
@@ -90,10 +97,23 @@ def edit_requests(body: EditRequest, info: ModelInfo) -> list[GenerateRequest]:
 
 def edit_messages(instruction: str, text: str) -> list[dict[str, str]]:
     """The conversation that asks a chat model for the edited text."""
-    task = f"Instruction: {instruction}"
-    if text:
-        task += f"\n\nText:\n{text}"
-    return [
-        {"role": "system", "content": SYSTEM_MESSAGE},
-        {"role": "user", "content": task},
-    ]
+    messages = [{"role": "system", "content": SYSTEM_MESSAGE}]
+    for example_instruction, example_text, edited in EXAMPLES:
+        messages.append({"role": "user", "content": _task(example_instruction, example_text)})
+        messages.append({"role": "assistant", "content": edited})
+    return [*messages, {"role": "user", "content": _task(instruction, text)}]
+
+
+def _task(instruction: str, text: str) -> str:
+    return f"{instruction}:\n\n{text}" if text else instruction
+
+
+def edit_prompt(instruction: str, text: str) -> str:
+    """The same as plain text, for a model without a chat template."""
+    examples = [_section(*example) for example in EXAMPLES]
+    return PLAIN_HEAD + "".join(examples) + _section(instruction, text, "").removesuffix("\n\n")
+
+
+def _section(instruction: str, text: str, edited: str) -> str:
+    head = f"### Instruction:\n{instruction}\n\n### Input:\n{text}\n\n"
+    return f"{head}### Response:\n{edited}\n\n"

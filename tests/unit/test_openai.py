@@ -338,11 +338,9 @@ def test_token_prompts_are_detokenized_for_offsets():
 def test_an_edit_is_a_conversation_when_the_model_has_a_template():
     (request,) = edit_requests(edit(input="Black cat {x}"), INFO)
     assert request.messages is not None
-    system, user = request.messages
-    assert system["role"] == "system"
-    assert user["role"] == "user"
-    assert "fix" in user["content"]
-    assert "Black cat {x}" in user["content"]
+    roles = [message["role"] for message in request.messages]
+    assert roles == ["system", *["user", "assistant"] * (len(roles) // 2 - 1), "user"]
+    assert request.messages[-1]["content"] == "fix:\n\nBlack cat {x}"
     assert request.prompt is None
     assert request.stop == []
 
@@ -351,9 +349,16 @@ def test_an_edit_is_an_instruction_prompt_when_it_has_none():
     (request,) = edit_requests(edit(input="{instruction}", stop="X"), PLAIN_INFO)
     assert request.messages is None
     assert request.prompt is not None
-    assert request.prompt.index("fix") < request.prompt.index("{instruction}")
-    assert request.prompt.endswith("### Response:\n")
+    assert request.prompt.endswith(
+        "\n\n### Instruction:\nfix\n\n### Input:\n{instruction}\n\n### Response:\n"
+    )
     assert request.stop == ["X", "\n###"]
+
+
+def test_an_edit_of_nothing_is_the_instruction():
+    (request,) = edit_requests(edit(), INFO)
+    assert request.messages is not None
+    assert request.messages[-1]["content"] == "fix"
 
 
 def test_an_edit_has_room_for_an_answer_as_long_as_its_input():
