@@ -6,6 +6,8 @@ import importlib
 
 import click
 
+from pyserve import __version__
+
 # name -> (module, attribute, help)
 COMMANDS = {
     "serve": ("pyserve.cli.serve", "serve", "Serve models over the OpenAI API."),
@@ -33,6 +35,6 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup)
-@click.version_option(package_name="pyserve")
+@click.version_option(__version__, prog_name="pyserve")
 def main() -> None:
     """Serve GGUF language models on CPUs through the OpenAI text API."""

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import errno
+import io
+import socket
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from pyserve.cli import COMMANDS, main
+from pyserve.cli.announce import Announcer, banner, describe, url_host
+from pyserve.cli.launch import read_config
+from pyserve.cli.listener import bind_listener, explain, listen
+from pyserve.cli.plan import plan_engines
+from pyserve.cli.serve import OPTIONS, serve
+from pyserve.config import ServeConfig
+from pyserve.errors import ErrorInfo, InvalidRequestError, UnavailableError
+from pyserve.supervisor.backend import ModelStatus
+from tests.support.scripted_core import MODEL
+
+LOADING = ModelStatus(id="m", created=1, state="loading")
+READY = ModelStatus(id="m", created=1, state="ready", info=MODEL, socket_path="/s")
+FAILED = ModelStatus(
+    id="m", created=1, state="failed", error=ErrorInfo(code="model_load_failed", message="no magic")
+)
+
+
+def test_every_setting_has_an_option():
+    names = {parameter.name for parameter in serve.params}
+    assert names == set(ServeConfig.model_fields)
+    assert len(OPTIONS) == len(names) - 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["--version"]])
+def test_help(arguments):
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+
+
+def test_the_list_of_commands_is_printed_without_importing_them():
+    code = (
+        "import sys; from click.testing import CliRunner; from pyserve.cli import main;"
+        "print(CliRunner().invoke(main, ['--help']).output);"
+        "assert 'pydantic' not in sys.modules and 'gunicorn' not in sys.modules"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert all(name in output for name in COMMANDS)
+
+
+def test_unknown_commands_are_refused():
+    assert CliRunner().invoke(main, ["no-such-command"]).exit_code == 2
+
+
+def test_the_command_line_is_over_the_environment(monkeypatch):
+    monkeypatch.setenv("PYSERVE_PORT", "1234")
+    monkeypatch.setenv("PYSERVE_PARALLEL", "3")
+    config = read_config({"port": 99})
+    assert (config.port, config.parallel) == (99, 3)
+
+
+def test_bad_settings_are_named_as_options():
+    with pytest.raises(InvalidRequestError, match="--batch-size") as caught:
+        read_config({"batch_size": 0, "port": 70000})
+    assert "--port" in caught.value.message
+
+
+def test_settings_survive_the_way_through_the_environment(monkeypatch):
+    config = read_config({"models": ["a", "b"], "port": 5, "strict_model_names": True})
+    for name, value in config.to_environ().items():
+        monkeypatch.setenv(name, value)
+    assert ServeConfig() == config
+
+
+def test_the_fake_engine_needs_no_file():
+    config = read_config({"engine": "fake", "models": ["a", "b"], "ctx_size": 64, "threads": 3})
+    engines = plan_engines(config)
+    assert [engine.model_id for engine in engines] == ["a", "b"]
+    assert {(engine.n_ctx, engine.n_threads) for engine in engines} == {(64, 3)}
+
+
+def test_a_taken_port_is_refused_with_a_way_out():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UnavailableError, match="--port") as caught:
+            bind_listener("127.0.0.1", port)
+    assert f"port {port} on 127.0.0.1 is taken" in caught.value.message
+
+
+def test_port_0_takes_a_free_one_and_nobody_connects_before_listen():
+    with bind_listener("127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        assert address[1] > 0
+        with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+            client.connect(address)
+        listen(listener, "127.0.0.1")
+        socket.create_connection(address).close()
+
+
+def test_an_address_that_does_not_exist():
+    with pytest.raises(UnavailableError, match="--host"):
+        bind_listener("no such host", 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "port", "hint"),
+    [
+        (errno.EACCES, 80, "above 1023"),
+        (errno.EADDRNOTAVAIL, 8080, "--host"),
+        (errno.EADDRINUSE, 8080, "--port 0"),
+        (errno.EPERM, 8080, "not permitted"),
+    ],
+)
+def test_what_to_do_when_the_port_cannot_be_had(code, port, hint):
+    assert hint in explain("127.0.0.1", port, OSError(code, "")).replace("Operation ", "")
+
+
+@pytest.fixture
+def streams():
+    return io.StringIO(), io.StringIO()
+
+
+def test_progress_then_the_banner_once(streams):
+    out, err = streams
+    announce = Announcer("127.0.0.1", 8080, out=out, err=err)
+    for models, is_up in [([LOADING], False), ([LOADING], True), ([READY], True), ([READY], True)]:
+        announce(models, is_up)
+    assert out.getvalue().count("loading model m") == 1
+    assert out.getvalue().count("pyserve is ready at http://127.0.0.1:8080") == 1
+    assert err.getvalue() == ""
+
+
+def test_no_banner_before_the_front_is_up(streams):
+    out, err = streams
+    Announcer("127.0.0.1", 8080, out=out, err=err)([READY], False)
+    assert "ready at" not in out.getvalue()
+
+
+def test_failures_go_to_stderr(streams):
+    out, err = streams
+    Announcer("127.0.0.1", 8080, out=out, err=err)([FAILED], True)
+    assert "model m: failed: no magic" in err.getvalue()
+    assert out.getvalue() == ""
+
+
+def test_a_closed_terminal_does_no_harm(streams):
+    out, err = streams
+    out.close()
+    Announcer("127.0.0.1", 8080, out=out, err=err)([READY], True)
+
+
+def test_what_is_said_about_a_model():
+    assert "quantization none" in describe(READY)
+    assert "context 128 tokens" in describe(READY)
+    assert "1 threads" in describe(READY)
+    again = ModelStatus(id="m", created=1, state="loading", n_restarts=1)
+    assert "again" in describe(again)
+    assert describe(ModelStatus(id="m", created=1, state="stopped")) == "model m: stopped"
+
+
+def test_the_curl_line_is_quoted_for_the_shell():
+    status = ModelStatus(id="it's", created=1, state="ready", info=MODEL)
+    assert "it'\"'\"'s" in banner("http://h:1", [status])
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("localhost", "localhost")],
+)
+def test_hosts_in_urls(host, shown):
+    assert url_host(host) == shown

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pyserve.config import ServeConfig
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.protocol import GenerateRequest
+from pyserve.engine.remote import RemoteEngine
+from pyserve.errors import EngineRestartedError
+from pyserve.supervisor.processes import describe_exit, engine_environ
+from pyserve.supervisor.slot import FILE_CHECK_S, HEARTBEAT_TIMEOUT_S, EngineSlot
+
+SOON_S = 20.0
+
+
+class Clock:
+    """Time that a test can move on."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    tmp_path.chmod(0o700)
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"x")
+    return path
+
+
+@pytest.fixture
+def make_slot(clock, model) -> Iterator[Callable[[str], EngineSlot]]:
+    slots: list[EngineSlot] = []
+
+    def make(engine: str) -> EngineSlot:
+        config = EngineConfig(model_id="m", model_path=str(model))
+        slot = EngineSlot(ServeConfig(engine=engine), config, model.parent / "e", clock)
+        slots.append(slot)
+        slot.start()
+        return slot
+
+    yield make
+    for slot in slots:
+        slot.kill()
+        run_until(slot, slot.reap, check=False)
+
+
+def run_until(slot: EngineSlot, is_true: Callable[[], bool], *, check: bool = True) -> None:
+    """Do what the supervisor's loop does until `is_true`."""
+    deadline = time.monotonic() + SOON_S
+    while not is_true():
+        assert time.monotonic() < deadline, slot.status
+        if slot.report is not None:
+            slot.on_report()
+        if check:
+            slot.check()
+        time.sleep(0.005)
+
+
+def run_until_state(slot: EngineSlot, state: str) -> None:
+    run_until(slot, lambda: slot.status.state == state)
+
+
+def test_loading_then_ready_with_a_socket(make_slot, model):
+    slot = make_slot("fake")
+    assert slot.status.state == "loading"
+    assert slot.status.created == int(model.stat().st_mtime)
+    run_until_state(slot, "ready")
+    assert slot.status.info is not None
+    engine = RemoteEngine(slot.status.socket_path)
+    assert engine.info() == slot.status.info
+    engine.close()
+
+
+def test_a_killed_engine_is_started_again_under_a_new_path(make_slot):
+    slot = make_slot("fake")
+    run_until_state(slot, "ready")
+    before = slot.status
+    engine = RemoteEngine(before.socket_path)
+    stream = engine.submit(GenerateRequest(prompt="#hold=0 x"))
+    slot.kill()
+    with pytest.raises(EngineRestartedError):
+        list(stream)
+    engine.close()
+    run_until_state(slot, "loading")
+    assert slot.status.socket_path is None
+    run_until_state(slot, "ready")
+    assert slot.status.n_restarts == 1
+    assert slot.status.socket_path != before.socket_path
+
+
+def test_a_load_failure_stays_until_the_file_changes(make_slot, clock, model):
+    slot = make_slot("no-such-engine")
+    run_until_state(slot, "failed")
+    assert slot.status.error.code == "model_load_failed"
+    clock.ahead_s += FILE_CHECK_S + 1
+    slot.check()
+    assert slot.status.state == "failed"
+    model.write_bytes(b"repaired")
+    clock.ahead_s += FILE_CHECK_S + 1
+    slot.check()
+    assert slot.status.state == "loading"
+    assert not slot.has_been_ready
+
+
+def test_an_engine_without_heartbeat_is_replaced(make_slot, clock):
+    slot = make_slot("fake")
+    run_until_state(slot, "ready")
+    clock.ahead_s += HEARTBEAT_TIMEOUT_S + 1
+    slot.check()
+    run_until_state(slot, "loading")
+    run_until_state(slot, "ready")
+    assert slot.status.n_restarts == 1
+
+
+def test_a_load_that_takes_too_long_is_a_load_failure(make_slot, clock):
+    slot = make_slot("fake")
+    clock.ahead_s += 1000
+    slot.check()
+    run_until_state(slot, "failed")
+    assert "more than 120 s" in slot.status.error.message
+
+
+def test_crashes_before_the_first_load_are_given_up_soon(make_slot):
+    slot = make_slot("fake")
+    slot.kill()
+    run_until(slot, lambda: slot.status.n_restarts == 1)
+    slot.kill()
+    run_until_state(slot, "failed")
+    assert "SIGKILL" in slot.status.error.message
+
+
+def test_stop_ends_the_process_and_starts_no_other(make_slot):
+    slot = make_slot("fake")
+    run_until_state(slot, "ready")
+    slot.stop()
+    run_until(slot, slot.reap, check=False)
+    slot.check()
+    assert not slot.is_running
+
+
+@pytest.mark.parametrize(
+    ("returncode", "text"),
+    [(3, "exit code 3"), (-signal.SIGSEGV, "SIGSEGV"), (-99, "signal 99")],
+)
+def test_how_a_process_ended(returncode, text):
+    assert describe_exit(returncode) == text
+
+
+def test_secrets_do_not_reach_an_engine():
+    environ = {"PATH": "/bin", "PYSERVE_API_KEYS": "x", "hf_token": "x", "DB_PASSWORD": "x"}
+    assert engine_environ(environ) == {"PATH": "/bin"}
