@@ -27,21 +27,20 @@ void RunningRequest::preempt() {
   was_preempted_ = true;
 }
 
-std::optional<DeltaEvent> RunningRequest::sample(LogitsRow logits, SamplerScratch& scratch) {
-  const Token token = sampler_.sample(logits, scratch);
-  if (token < 0) return std::nullopt;
+std::optional<DeltaEvent> RunningRequest::sample(std::span<float> logits, SampleScratch& scratch) {
+  const FusedSampler::Choice choice =
+      sampler_.sample(logits, prepared_.request.n_logprobs, scratch);
+  if (choice.token < 0) return std::nullopt;
   if (!first_token_at_) first_token_at_ = Clock::now();
-  std::optional<TokenLogprob> logprob = make_logprob(logits, token);
-  tokens_.push_back(token);
-  return make_delta(token, std::move(logprob));
+  tokens_.push_back(choice.token);
+  return make_delta(choice.token, make_logprob(choice));
 }
 
-std::optional<TokenLogprob> RunningRequest::make_logprob(LogitsRow logits, Token token) const {
-  const int k = prepared_.request.n_logprobs;
-  if (k < 0) return std::nullopt;
-  const RowLogprobs row = row_logprobs(logits, token, k);
-  TokenLogprob out{token, model_.piece(token, true), row.sampled, {}};
-  for (const RankedToken& ranked : row.top) {
+std::optional<TokenLogprob> RunningRequest::make_logprob(
+    const FusedSampler::Choice& choice) const {
+  if (prepared_.request.n_logprobs < 0) return std::nullopt;
+  TokenLogprob out{choice.token, model_.piece(choice.token, true), choice.logprobs.sampled, {}};
+  for (const RankedToken& ranked : choice.logprobs.top) {
     out.top.push_back({ranked.token, model_.piece(ranked.token, true), ranked.logprob});
   }
   return out;

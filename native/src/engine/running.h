@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/registry.h"
+#include "engine/token_sampler.h"
 #include "llama/model.h"
-#include "llama/sampler_chain.h"
 #include "pyserve/request.h"
 #include "sched/plan.h"
 #include "text/output_text.h"
@@ -34,7 +34,7 @@ class RunningRequest {
 
   // Samples the next token from the logits after the last known one and appends it.
   // Returns what the client gets; nullopt when the row cannot be sampled.
-  std::optional<DeltaEvent> sample(LogitsRow logits, SamplerScratch& scratch);
+  std::optional<DeltaEvent> sample(std::span<float> logits, SampleScratch& scratch);
 
   const Ticket& ticket() const { return *prepared_.ticket; }
   const std::string& tenant() const { return prepared_.request.tenant; }
@@ -53,7 +53,7 @@ class RunningRequest {
   }
 
  private:
-  std::optional<TokenLogprob> make_logprob(LogitsRow logits, Token token) const;
+  std::optional<TokenLogprob> make_logprob(const FusedSampler::Choice& choice) const;
   DeltaEvent make_delta(Token token, std::optional<TokenLogprob> logprob);
   Finish make_finish(FinishReason reason) const;
 
@@ -62,7 +62,7 @@ class RunningRequest {
   const int n_ctx_;
   const int n_prompt_;
   std::vector<Token> tokens_;  // prompt, then answer
-  SamplerChain sampler_;
+  TokenSampler sampler_;
   OutputText output_;
   SeqId seq_id_ = -1;
   int n_computed_ = 0;

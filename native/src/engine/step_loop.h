@@ -71,7 +71,7 @@ class StepLoop {
   std::deque<RunningPtr> waiting_;
   std::vector<RunningPtr> running_;  // oldest first
   std::vector<Event> events_;        // of this step
-  SamplerScratch scratch_;
+  SampleScratch scratch_;
   double ms_per_prompt_token_ = 0;  // running estimate, 0 = unknown
 
   EngineStats counters_;

@@ -34,7 +34,7 @@ struct BatchGuard {
 };
 
 int choose_n_ctx(const Model& model, const EngineConfig& config) {
-  const int n_ctx_train = model.info().n_ctx_train;
+  const int n_ctx_train = model.n_ctx_train();
   if (config.n_ctx <= 0) return std::min(n_ctx_train, kDefaultContextLimit);
   return config.n_ctx;
 }
@@ -114,9 +114,9 @@ DecodeStatus Context::decode(const std::vector<BatchItem>& items) {
   }
 }
 
-LogitsRow Context::logits(size_t index) const {
+std::span<float> Context::logits(size_t index) {
   PYSERVE_CHECK(logits_index_.at(index) >= 0);
-  const float* row = llama_get_logits_ith(context_.get(), logits_index_[index]);
+  float* row = llama_get_logits_ith(context_.get(), logits_index_[index]);
   PYSERVE_CHECK(row != nullptr);
   return {row, static_cast<size_t>(model_.n_vocab())};
 }

@@ -49,7 +49,7 @@ class Context {
   // Computes one step. REQUIRES: at most n_batch tokens in all, at least one.
   DecodeStatus decode(const std::vector<BatchItem>& items);
   // Logits of items[index] of the last successful decode; valid until the next one.
-  LogitsRow logits(size_t index) const;
+  std::span<float> logits(size_t index);
 
   // Removes tokens [n_keep, end) of a sequence. Returns how many tokens are left: `n_keep`, or 0
   // when this kind of memory cannot be cut there, and the sequence is empty then.

@@ -106,6 +106,12 @@ Model::Model(const std::string& path, bool use_mmap) : model_(load(path, use_mma
   if (llama_vocab_n_tokens(vocab()) <= 0 || llama_vocab_type(vocab()) == LLAMA_VOCAB_TYPE_NONE) {
     throw EngineError(ErrorCode::kModelLoad, "the model file has no tokenizer");
   }
+  for (Token token = 0; token < n_vocab(); ++token) {
+    if (is_eog(token)) eog_tokens_.push_back(token);
+  }
+  int32_t n_suppressed = 0;
+  const llama_token* suppressed = llama_vocab_get_suppress_tokens(vocab(), &n_suppressed);
+  if (suppressed != nullptr) suppressed_tokens_.assign(suppressed, suppressed + n_suppressed);
 }
 
 const llama_vocab* Model::vocab() const { return llama_model_get_vocab(get()); }
@@ -130,6 +136,8 @@ ModelInfo Model::info() const {
 
 int Model::n_vocab() const { return llama_vocab_n_tokens(vocab()); }
 
+int Model::n_ctx_train() const { return llama_model_n_ctx_train(get()); }
+
 bool Model::is_recurrent() const {
   return llama_model_is_recurrent(get()) || llama_model_is_hybrid(get());
 }
@@ -137,20 +145,6 @@ bool Model::is_recurrent() const {
 int Model::n_swa() const { return llama_model_n_swa(get()); }
 
 bool Model::is_eog(Token token) const { return llama_vocab_is_eog(vocab(), token); }
-
-std::vector<Token> Model::eog_tokens() const {
-  std::vector<Token> tokens;
-  for (Token token = 0; token < n_vocab(); ++token) {
-    if (is_eog(token)) tokens.push_back(token);
-  }
-  return tokens;
-}
-
-std::vector<Token> Model::suppressed_tokens() const {
-  int32_t n = 0;
-  const llama_token* tokens = llama_vocab_get_suppress_tokens(vocab(), &n);
-  return tokens == nullptr ? std::vector<Token>{} : std::vector<Token>(tokens, tokens + n);
-}
 
 Token Model::bos() const {
   const llama_token token = llama_vocab_bos(vocab());

@@ -30,6 +30,7 @@ class Model {
   // What is known without a context: n_ctx, n_seq_max and n_threads are left out.
   ModelInfo info() const;
   int n_vocab() const;
+  int n_ctx_train() const;
   // Keeps one state per sequence instead of one cell per token.
   bool is_recurrent() const;
   // Size of the sliding attention window in tokens; 0 = none.
@@ -37,8 +38,8 @@ class Model {
 
   bool is_eog(Token token) const;
   // Every token that ends generation, and every token the model must never produce.
-  std::vector<Token> eog_tokens() const;
-  std::vector<Token> suppressed_tokens() const;
+  const std::vector<Token>& eog_tokens() const { return eog_tokens_; }
+  const std::vector<Token>& suppressed_tokens() const { return suppressed_tokens_; }
   Token bos() const;  // -1 = none
   Token eos() const;  // -1 = none
   bool adds_bos() const;
@@ -50,6 +51,8 @@ class Model {
 
  private:
   std::unique_ptr<llama_model, ModelDeleter> model_;
+  std::vector<Token> eog_tokens_;
+  std::vector<Token> suppressed_tokens_;
 };
 
 }  // namespace pyserve

@@ -1,36 +1,22 @@
 #include "llama/sampler_chain.h"
 
 #include <cmath>
-#include <limits>
-#include <random>
 
 #include "llama.h"
+#include "sample/fused_sampler.h"
 
 namespace pyserve {
 namespace {
 
-// The vendor's seeds have 32 bits, and one value means "random".
+// The vendor's own name for "a random seed" must not be met by folding.
 uint32_t vendor_seed(std::optional<int64_t> seed) {
-  if (!seed) return std::random_device{}();
-  const auto bits = static_cast<uint64_t>(*seed);
-  const auto folded = static_cast<uint32_t>(bits ^ (bits >> 32));
+  const uint32_t folded = fold_seed(seed);
   return folded == LLAMA_DEFAULT_SEED ? 0 : folded;
-}
-
-std::vector<llama_logit_bias> all_biases(const Model& model, const SamplingParams& params) {
-  constexpr float kNever = -std::numeric_limits<float>::infinity();
-  std::vector<llama_logit_bias> biases;
-  for (const auto& [token, bias] : params.logit_bias) biases.push_back({token, bias});
-  for (const Token token : model.suppressed_tokens()) biases.push_back({token, kNever});
-  if (params.ignore_eos) {
-    for (const Token token : model.eog_tokens()) biases.push_back({token, kNever});
-  }
-  return biases;
 }
 
 llama_sampler* repeat_sampler(const Model& model, const SamplingParams& params, TokenSpan prompt) {
   const int last_n =
-      params.repeat_last_n < 0 ? llama_model_n_ctx_train(model.get()) : params.repeat_last_n;
+      params.repeat_last_n < 0 ? model.n_ctx_train() : params.repeat_last_n;
   llama_sampler* sampler =
       llama_sampler_init_penalties(model.n_vocab(), last_n, params.repeat_penalty, 0.0F, 0.0F);
   const size_t n_skip = prompt.size() > static_cast<size_t>(last_n) ? prompt.size() - last_n : 0;
@@ -39,7 +25,7 @@ llama_sampler* repeat_sampler(const Model& model, const SamplingParams& params, 
 }
 
 llama_sampler* answer_sampler(const Model& model, const SamplingParams& params) {
-  return llama_sampler_init_penalties(model.n_vocab(), llama_model_n_ctx_train(model.get()), 1.0F,
+  return llama_sampler_init_penalties(model.n_vocab(), model.n_ctx_train(), 1.0F,
                                       params.frequency_penalty, params.presence_penalty);
 }
 
@@ -71,11 +57,10 @@ void SamplerDeleter::operator()(llama_sampler* sampler) const { llama_sampler_fr
 
 SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt)
     : chain_(llama_sampler_chain_init(llama_sampler_chain_default_params())) {
-  const std::vector<llama_logit_bias> biases = all_biases(model, params);
+  std::vector<llama_logit_bias> biases;
+  for (const auto& [token, bias] : params.logit_bias) biases.push_back({token, bias});
   const bool has_repeat = params.repeat_penalty != 1 && params.repeat_last_n != 0;
   const bool has_answer = params.frequency_penalty != 0 || params.presence_penalty != 0;
-  is_plain_greedy_ = params.temperature <= 0 && biases.empty() && !has_repeat && !has_answer;
-  if (is_plain_greedy_) return;
   if (!biases.empty()) {
     llama_sampler_chain_add(
         chain_.get(), llama_sampler_init_logit_bias(
@@ -88,7 +73,7 @@ SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, Tok
 
 Token SamplerChain::sample(LogitsRow logits, SamplerScratch& scratch) {
   const Token best = argmax(logits);
-  if (best < 0 || is_plain_greedy_) return best;
+  if (best < 0) return best;
   std::vector<llama_token_data>& data = scratch.candidates_->data;
   data.resize(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {

@@ -34,7 +34,8 @@ class SamplerScratch {
 // Thread: engine thread only.
 class SamplerChain {
  public:
-  // `prompt` feeds the repeat penalty. Tokens in `params.logit_bias` must be in the vocabulary.
+  // `prompt` feeds the repeat penalty. Tokens in `params.logit_bias` must be in the vocabulary;
+  // `params.ignore_eos` must be among the biases.
   SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt);
 
   // Chooses the next token and remembers it. -1: the row holds no finite logit, or no token is
@@ -42,7 +43,6 @@ class SamplerChain {
   Token sample(LogitsRow logits, SamplerScratch& scratch);
 
  private:
-  bool is_plain_greedy_;
   std::unique_ptr<llama_sampler, SamplerDeleter> chain_;
 };
 

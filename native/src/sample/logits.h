@@ -10,6 +10,9 @@ namespace pyserve {
 
 using LogitsRow = std::span<const float>;
 
+// `logprob` as a float that JSON can hold: at least -9999.
+float finite_logprob(double logprob);
+
 // Index of the largest logit, the lowest one of equals; -1 when no logit is a finite number above
 // -infinity or when the largest is NaN or +infinity: such a row must not be sampled.
 Token argmax(LogitsRow logits);

@@ -1,0 +1,48 @@
+#include "engine/token_sampler.h"
+
+#include <limits>
+#include <utility>
+#include <vector>
+
+namespace pyserve {
+namespace {
+
+// What the request asks for, and what the model must never say.
+SamplingParams with_all_biases(const Model& model, SamplingParams params) {
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  for (const Token token : model.suppressed_tokens()) params.logit_bias.emplace_back(token, kNever);
+  if (params.ignore_eos) {
+    for (const Token token : model.eog_tokens()) params.logit_bias.emplace_back(token, kNever);
+  }
+  return params;
+}
+
+std::variant<FusedSampler, SamplerChain> make_sampler(const Model& model,
+                                                      const SamplingParams& params,
+                                                      TokenSpan prompt) {
+  if (!FusedSampler::can_sample(params)) return SamplerChain(model, params, prompt);
+  const int n_window =
+      params.repeat_last_n < 0 ? model.n_ctx_train() : params.repeat_last_n;
+  return FusedSampler(params, LogitEdits(params.logit_bias, params, n_window, prompt),
+                      fold_seed(params.seed));
+}
+
+}  // namespace
+
+TokenSampler::TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt)
+    : sampler_(make_sampler(model, with_all_biases(model, params), prompt)) {}
+
+FusedSampler::Choice TokenSampler::sample(std::span<float> row, int n_logprobs,
+                                          SampleScratch& scratch) {
+  if (auto* fused = std::get_if<FusedSampler>(&sampler_)) {
+    return fused->sample(row, n_logprobs, scratch.row);
+  }
+  FusedSampler::Choice choice;
+  choice.token = std::get<SamplerChain>(sampler_).sample(row, scratch.chain);
+  if (choice.token >= 0 && n_logprobs >= 0) {
+    choice.logprobs = row_logprobs(row, choice.token, n_logprobs);
+  }
+  return choice;
+}
+
+}  // namespace pyserve

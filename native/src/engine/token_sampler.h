@@ -1,0 +1,33 @@
+// The sampler of one request: the fused one, or the vendored chain for what the fused one leaves out.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <variant>
+
+#include "llama/model.h"
+#include "llama/sampler_chain.h"
+#include "pyserve/request.h"
+#include "sample/fused_sampler.h"
+
+namespace pyserve {
+
+// Buffers of one draw, shared by all requests of an engine thread.
+struct SampleScratch {
+  RowScratch row;
+  SamplerScratch chain;
+};
+
+// Thread: engine thread only.
+class TokenSampler {
+ public:
+  TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt);
+
+  // Chooses and remembers the next token; see FusedSampler::sample.
+  FusedSampler::Choice sample(std::span<float> row, int n_logprobs, SampleScratch& scratch);
+
+ private:
+  std::variant<FusedSampler, SamplerChain> sampler_;
+};
+
+}  // namespace pyserve

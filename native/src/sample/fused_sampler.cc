@@ -1,0 +1,241 @@
+#include "sample/fused_sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace pyserve {
+namespace {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr size_t kNucleusStart = 64;  // blocks whose maxima set the first threshold of top_p alone
+constexpr size_t kNucleusGrowth = 4;
+
+bool is_better(const RankedToken& a, const RankedToken& b) {
+  return a.logprob != b.logprob ? a.logprob > b.logprob : a.token < b.token;
+}
+
+// The k-th largest block maximum: at least k logits are >= it. Without so many blocks, everything.
+float block_threshold(size_t k, RowScratch& scratch) {
+  if (k == 0 || k > scratch.max.size()) return kMinusInfinity;
+  scratch.sorted = scratch.max;
+  std::nth_element(scratch.sorted.begin(), scratch.sorted.begin() + static_cast<long>(k) - 1,
+                   scratch.sorted.end(), std::greater<>());
+  return scratch.sorted[k - 1];
+}
+
+// All tokens with a logit >= threshold, and above -infinity, into scratch.ranked.
+void collect(const RowKernels& kernels, std::span<const float> row, float threshold,
+             RowScratch& scratch) {
+  scratch.ranked.clear();
+  const float limit = std::max(threshold, std::numeric_limits<float>::lowest());
+  scratch.ids.resize(kBlock);
+  scratch.values.resize(kBlock);
+  for (size_t b = 0; b < scratch.max.size(); ++b) {
+    if (scratch.max[b] < limit) continue;
+    const size_t begin = b * kBlock;
+    const size_t n = std::min(kBlock, row.size() - begin);
+    const size_t n_found = kernels.collect(row.data() + begin, n, limit,
+                                           static_cast<int32_t>(begin), scratch.ids.data(),
+                                           scratch.values.data());
+    for (size_t i = 0; i < n_found; ++i) {
+      scratch.ranked.push_back({scratch.ids[i], scratch.values[i]});
+    }
+  }
+}
+
+// The k best tokens, sorted.
+void collect_best(const RowKernels& kernels, std::span<const float> row, size_t k,
+                  RowScratch& scratch) {
+  collect(kernels, row, block_threshold(k, scratch), scratch);
+  std::vector<RankedToken>& ranked = scratch.ranked;
+  const size_t n = std::min(k, ranked.size());
+  std::partial_sort(ranked.begin(), ranked.begin() + static_cast<long>(n), ranked.end(), is_better);
+  ranked.resize(n);
+}
+
+// Sum of exp((logit - max) * scale) over the row; leaves the sums of the blocks in scratch.sum.
+double total_exp(const RowKernels& kernels, std::span<const float> row, float scale, float max,
+                 RowScratch& scratch) {
+  scratch.sum.resize(scratch.max.size());
+  kernels.block_exp_sum(row.data(), row.size(), scale, scratch.max.data(), scratch.sum.data());
+  double total = 0;
+  for (size_t b = 0; b < scratch.sum.size(); ++b) {
+    if (scratch.sum[b] == 0) continue;
+    total += scratch.sum[b] * std::exp(static_cast<double>(scratch.max[b] - max) * scale);
+  }
+  return total;
+}
+
+float row_max(const RowScratch& scratch) {
+  return scratch.max.empty() ? kMinusInfinity
+                             : *std::max_element(scratch.max.begin(), scratch.max.end());
+}
+
+Token first_with_logit(std::span<const float> row, float max, const RowScratch& scratch) {
+  const auto block = std::find(scratch.max.begin(), scratch.max.end(), max);
+  const auto begin = row.begin() + (block - scratch.max.begin()) * static_cast<long>(kBlock);
+  return static_cast<Token>(std::find(begin, row.end(), max) - row.begin());
+}
+
+}  // namespace
+
+uint32_t fold_seed(std::optional<int64_t> seed) {
+  if (!seed) return std::random_device{}();
+  const auto bits = static_cast<uint64_t>(*seed);
+  return static_cast<uint32_t>(bits ^ (bits >> 32));
+}
+
+FusedSampler::FusedSampler(const SamplingParams& params, LogitEdits edits, uint32_t seed,
+                           const RowKernels& kernels)
+    : params_(params), edits_(std::move(edits)), random_(seed), kernels_(kernels) {}
+
+FusedSampler::Choice FusedSampler::sample(std::span<float> row, int n_logprobs,
+                                          RowScratch& scratch) {
+  // 1. The row as the model gave it.
+  scratch.max.resize(n_blocks(row.size()));
+  if (!kernels_.block_max(row.data(), row.size(), scratch.max.data())) return {};
+  const float raw_max = row_max(scratch);
+  if (!std::isfinite(raw_max)) return {};
+  Choice choice;
+  double log_sum = 0;
+  if (n_logprobs >= 0) {
+    log_sum = raw_max + std::log(total_exp(kernels_, row, 1.0F, raw_max, scratch));
+    collect_best(kernels_, row, static_cast<size_t>(n_logprobs), scratch);
+    for (const RankedToken& best : scratch.ranked) {
+      choice.logprobs.top.push_back({best.token, finite_logprob(best.logprob - log_sum)});
+    }
+  }
+  // 2. The row as the request wants it.
+  const std::span<const Token> edited = edits_.apply(row);
+  if (refresh_blocks(row, edited, scratch)) choice.token = draw(row, scratch);
+  edits_.undo(row);
+  if (choice.token < 0) return {};
+  edits_.accept(choice.token);
+  if (n_logprobs >= 0) choice.logprobs.sampled = finite_logprob(row[choice.token] - log_sum);
+  return choice;
+}
+
+// Block maxima after the edits; false when an edit made a NaN.
+bool FusedSampler::refresh_blocks(std::span<const float> row, std::span<const Token> edited,
+                                  RowScratch& scratch) const {
+  bool is_number = true;
+  for (const Token token : edited) {
+    const size_t b = static_cast<size_t>(token) / kBlock;
+    const size_t begin = b * kBlock;
+    const size_t n = std::min(kBlock, row.size() - begin);
+    is_number &= kernels_.block_max(row.data() + begin, n, &scratch.max[b]);
+  }
+  return is_number;
+}
+
+Token FusedSampler::draw(std::span<const float> row, RowScratch& scratch) {
+  const float max = row_max(scratch);
+  if (!std::isfinite(max)) return -1;
+  if (params_.temperature <= 0) return first_with_logit(row, max, scratch);
+  const bool has_top_k =
+      params_.top_k > 0 && static_cast<size_t>(params_.top_k) < row.size();
+  if (has_top_k) {
+    keep_top_k(row, scratch);
+  } else if (params_.top_p < 1) {
+    keep_nucleus(row, max, scratch);
+  } else if (params_.min_p > 0) {
+    collect(kernels_, row, max + std::log(params_.min_p), scratch);
+    std::sort(scratch.ranked.begin(), scratch.ranked.end(), is_better);
+  } else {
+    return draw_from_all(row, max, scratch);
+  }
+  cut_min_p(scratch);
+  return draw_from_ranked(scratch);
+}
+
+void FusedSampler::keep_top_k(std::span<const float> row, RowScratch& scratch) const {
+  collect_best(kernels_, row, static_cast<size_t>(params_.top_k), scratch);
+  if (params_.top_p >= 1) return;
+  double total = 0;
+  for (const RankedToken& token : scratch.ranked) {
+    total += std::exp(token.logprob - scratch.ranked.front().logprob);
+  }
+  cut_top_p(total, scratch);
+}
+
+void FusedSampler::keep_nucleus(std::span<const float> row, float max, RowScratch& scratch) const {
+  const double total = total_exp(kernels_, row, 1.0F, max, scratch);
+  for (size_t k = kNucleusStart;; k *= kNucleusGrowth) {
+    const float threshold = block_threshold(k, scratch);
+    collect(kernels_, row, threshold, scratch);
+    std::sort(scratch.ranked.begin(), scratch.ranked.end(), is_better);
+    const size_t n_before = scratch.ranked.size();
+    cut_top_p(total, scratch);
+    if (scratch.ranked.size() < n_before || threshold == kMinusInfinity) return;
+  }
+}
+
+// Keeps the shortest sorted prefix whose probabilities reach top_p.
+void FusedSampler::cut_top_p(double total, RowScratch& scratch) const {
+  std::vector<RankedToken>& ranked = scratch.ranked;
+  double sum = 0;
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    sum += std::exp(ranked[i].logprob - ranked.front().logprob);
+    if (sum < params_.top_p * total) continue;
+    ranked.resize(i + 1);
+    return;
+  }
+}
+
+void FusedSampler::cut_min_p(RowScratch& scratch) const {
+  if (params_.min_p <= 0) return;
+  std::vector<RankedToken>& ranked = scratch.ranked;
+  const float limit = ranked.front().logprob + std::log(params_.min_p);
+  const auto end = std::find_if(ranked.begin() + 1, ranked.end(),
+                                [&](const RankedToken& token) { return token.logprob < limit; });
+  ranked.erase(end, ranked.end());
+}
+
+Token FusedSampler::draw_from_ranked(RowScratch& scratch) {
+  const std::vector<RankedToken>& ranked = scratch.ranked;
+  scratch.values.resize(ranked.size());
+  double total = 0;
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    scratch.values[i] =
+        std::exp((ranked[i].logprob - ranked.front().logprob) / params_.temperature);
+    total += scratch.values[i];
+  }
+  const double target = total * std::uniform_real_distribution<double>(0, 1)(random_);
+  double sum = 0;
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    sum += scratch.values[i];
+    if (sum >= target) return ranked[i].token;
+  }
+  return ranked.back().token;
+}
+
+Token FusedSampler::draw_from_all(std::span<const float> row, float max, RowScratch& scratch) {
+  const float scale = 1.0F / params_.temperature;
+  const double total = total_exp(kernels_, row, scale, max, scratch);
+  const double target = total * std::uniform_real_distribution<double>(0, 1)(random_);
+  double sum = 0;
+  Token last = -1;
+  for (size_t b = 0; b < scratch.sum.size(); ++b) {
+    if (scratch.sum[b] == 0) continue;
+    const double weight = std::exp(static_cast<double>(scratch.max[b] - max) * scale);
+    const size_t begin = b * kBlock;
+    last = static_cast<Token>(begin);
+    if (sum + scratch.sum[b] * weight < target) {
+      sum += scratch.sum[b] * weight;
+      continue;
+    }
+    const size_t n = std::min(kBlock, row.size() - begin);
+    scratch.values.resize(kBlock);
+    kernels_.exp_values(row.data() + begin, n, scale, scratch.max[b], scratch.values.data());
+    for (size_t i = 0; i < n; ++i) {
+      sum += scratch.values[i] * weight;
+      if (scratch.values[i] > 0) last = static_cast<Token>(begin + i);
+      if (sum >= target && scratch.values[i] > 0) return last;
+    }
+    return last;
+  }
+  return last;
+}
+
+}  // namespace pyserve

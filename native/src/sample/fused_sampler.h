@@ -1,0 +1,67 @@
+// From a row of logits to a token, in one or two passes over the vocabulary.
+#pragma once
+
+#include <random>
+#include <span>
+#include <vector>
+
+#include "pyserve/request.h"
+#include "sample/logit_edits.h"
+#include "sample/logits.h"
+#include "sample/row_kernels.h"
+
+namespace pyserve {
+
+// Buffers of one draw; sharing them between requests saves allocations.
+struct RowScratch {
+  std::vector<float> max;     // of each block
+  std::vector<float> sum;     // of exp over each block
+  std::vector<float> sorted;  // block maxima in the making of a threshold
+  std::vector<int32_t> ids;
+  std::vector<float> values;
+  std::vector<RankedToken> ranked;  // `logprob` holds a logit here
+};
+
+// bias, penalties, top_k, top_p, min_p, temperature, draw: llama.cpp's order, exact but for ties.
+// After the edits every filter keeps a prefix of the tokens sorted by logit, so only the few tokens
+// above a threshold are ever sorted: with k blocks of the row having a maximum >= t, the k best
+// tokens are all >= t.
+// Draws depend on the seed and the row alone. Thread: one at a time.
+class FusedSampler {
+ public:
+  // Everything but typical_p is done here.
+  static bool can_sample(const SamplingParams& params) { return params.typical_p >= 1.0F; }
+
+  FusedSampler(const SamplingParams& params, LogitEdits edits, uint32_t seed,
+               const RowKernels& kernels = row_kernels());
+
+  struct Choice {
+    Token token = -1;      // -1: NaN or infinity in the row, or every token is banned
+    RowLogprobs logprobs;  // of the row as the model gave it; empty unless asked for
+  };
+
+  // Chooses the next token and remembers it. `row` is edited in between and restored.
+  // n_logprobs < 0: none.
+  Choice sample(std::span<float> row, int n_logprobs, RowScratch& scratch);
+
+ private:
+  bool refresh_blocks(std::span<const float> row, std::span<const Token> edited,
+                      RowScratch& scratch) const;
+  Token draw(std::span<const float> row, RowScratch& scratch);
+  Token draw_from_all(std::span<const float> row, float max, RowScratch& scratch);
+  Token draw_from_ranked(RowScratch& scratch);
+  void keep_top_k(std::span<const float> row, RowScratch& scratch) const;
+  void keep_nucleus(std::span<const float> row, float max, RowScratch& scratch) const;
+  void cut_top_p(double total, RowScratch& scratch) const;
+  void cut_min_p(RowScratch& scratch) const;
+
+  const SamplingParams params_;
+  LogitEdits edits_;
+  std::mt19937 random_;
+  const RowKernels& kernels_;
+};
+
+// The seed as the vendored samplers take it: 32 bits; a random one when there is none.
+uint32_t fold_seed(std::optional<int64_t> seed);
+
+}  // namespace pyserve

@@ -1,0 +1,254 @@
+// The fused sampler against the vendored samplers, which are the oracle.
+
+#include "sample/fused_sampler.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <random>
+
+#include "llama.h"
+
+using namespace pyserve;
+
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+using Row = std::vector<float>;
+
+Row random_row(size_t n, std::mt19937& random) {
+  std::normal_distribution<float> normal(0, 3);
+  Row row(n);
+  for (float& logit : row) logit = normal(random);
+  return row;
+}
+
+SamplingParams params(int top_k, float top_p, float min_p, float temperature) {
+  SamplingParams out;
+  out.top_k = top_k;
+  out.top_p = top_p;
+  out.min_p = min_p;
+  out.temperature = temperature;
+  return out;
+}
+
+FusedSampler make(const SamplingParams& p, uint32_t seed = 1, TokenSpan prompt = {}) {
+  return {p, LogitEdits(p.logit_bias, p, p.repeat_last_n, prompt), seed};
+}
+
+struct Chain {
+  Chain() : chain(llama_sampler_chain_init(llama_sampler_chain_default_params())) {}
+  ~Chain() { llama_sampler_free(chain); }
+  Chain(const Chain&) = delete;
+  Chain& operator=(const Chain&) = delete;
+  void add(llama_sampler* sampler) { llama_sampler_chain_add(chain, sampler); }
+  llama_sampler* chain;
+};
+
+// What the vendored chain leaves of the row: token -> logit.
+std::map<Token, float> oracle(const SamplingParams& p, const Row& row) {
+  Chain chain;
+  if (p.top_k > 0) chain.add(llama_sampler_init_top_k(p.top_k));
+  if (p.top_p < 1) chain.add(llama_sampler_init_top_p(p.top_p, 1));
+  if (p.min_p > 0) chain.add(llama_sampler_init_min_p(p.min_p, 1));
+  std::vector<llama_token_data> data;
+  for (size_t i = 0; i < row.size(); ++i) data.push_back({static_cast<Token>(i), row[i], 0});
+  llama_token_data_array array{data.data(), data.size(), -1, false};
+  llama_sampler_apply(chain.chain, &array);
+  std::map<Token, float> out;
+  for (size_t i = 0; i < array.size; ++i) out[array.data[i].id] = array.data[i].logit;
+  return out;
+}
+
+// A token exactly at the cut of top_p may fall either way by rounding.
+bool same_but_for_the_cut(const std::map<Token, float>& expected,
+                          const std::vector<RankedToken>& kept) {
+  if (expected.size() > kept.size() + 1 || kept.size() > expected.size() + 1) return false;
+  std::vector<std::pair<float, Token>> sorted;
+  for (const auto& [token, logit] : expected) sorted.emplace_back(-logit, token);
+  std::sort(sorted.begin(), sorted.end());
+  for (size_t i = 0; i < std::min(sorted.size(), kept.size()); ++i) {
+    if (sorted[i].second != kept[i].token) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("10,000 random rows keep the tokens that the vendored chain keeps") {
+  std::mt19937 random(5);
+  const std::vector<int> top_ks{0, 1, 5, 40, 300, 5000};
+  const std::vector<float> top_ps{1.0F, 0.95F, 0.5F, 0.01F};
+  const std::vector<float> min_ps{0.0F, 0.05F, 0.5F};
+  const std::vector<size_t> sizes{320, 1000, 4099};
+  int n_at_cut = 0;
+  RowScratch scratch;
+  for (int round = 0; round < 10000; ++round) {
+    const SamplingParams p = params(top_ks[random() % top_ks.size()],
+                                    top_ps[random() % top_ps.size()],
+                                    min_ps[random() % min_ps.size()], 0.8F);
+    const bool keeps_all = p.top_k == 0 && p.top_p == 1 && p.min_p == 0;
+    if (keeps_all) continue;
+    Row row = random_row(sizes[random() % sizes.size()], random);
+    if (p.top_k >= static_cast<int>(row.size()) && p.top_p == 1 && p.min_p == 0) continue;
+    const Token token = make(p).sample(row, -1, scratch).token;
+    const std::map<Token, float> expected = oracle(p, row);
+    INFO("top_k ", p.top_k, " top_p ", p.top_p, " min_p ", p.min_p, " n ", row.size());
+    REQUIRE(same_but_for_the_cut(expected, scratch.ranked));
+    n_at_cut += expected.size() != scratch.ranked.size() ? 1 : 0;
+    REQUIRE(std::any_of(scratch.ranked.begin(), scratch.ranked.end(),
+                        [&](const RankedToken& kept) { return kept.token == token; }));
+  }
+  CHECK(n_at_cut < 20);
+}
+
+TEST_CASE("draws follow the distribution (chi-square)") {
+  std::mt19937 random(6);
+  const Row row = random_row(700, random);
+  for (const SamplingParams& p :
+       {params(40, 0.95F, 0.05F, 0.8F), params(0, 1.0F, 0.0F, 1.0F), params(0, 1.0F, 0.0F, 0.4F),
+        params(0, 0.9F, 0.0F, 1.3F), params(0, 1.0F, 0.1F, 1.0F)}) {
+    std::map<Token, float> kept = oracle(p, row);
+    double total = 0;
+    std::map<Token, double> expected;
+    for (const auto& [token, logit] : kept) total += expected[token] = std::exp(logit / p.temperature);
+    FusedSampler sampler = make(p, 7);
+    RowScratch scratch;
+    std::map<Token, int> seen;
+    constexpr int kDraws = 40000;
+    Row copy = row;
+    for (int i = 0; i < kDraws; ++i) ++seen[sampler.sample(copy, -1, scratch).token];
+    // Rare tokens are counted as one.
+    double chi_square = 0;
+    double rare_expected = 0;
+    int rare_seen = kDraws;
+    int n_bins = 0;
+    for (const auto& [token, weight] : expected) {
+      const double mean = kDraws * weight / total;
+      if (mean < 20) {
+        rare_expected += mean;
+        continue;
+      }
+      rare_seen -= seen[token];
+      chi_square += (seen[token] - mean) * (seen[token] - mean) / mean;
+      ++n_bins;
+    }
+    if (rare_expected >= 20) {
+      chi_square += (rare_seen - rare_expected) * (rare_seen - rare_expected) / rare_expected;
+      ++n_bins;
+    }
+    for (const auto& [token, n] : seen) CHECK((n == 0 || expected.contains(token)));
+    // Mean n_bins - 1, standard deviation sqrt(2 (n_bins - 1)).
+    CHECK(chi_square < n_bins - 1 + 5 * std::sqrt(2.0 * (n_bins - 1)) + 1);
+  }
+}
+
+TEST_CASE("penalties and biases change the row as the vendored samplers do") {
+  std::mt19937 random(8);
+  for (int round = 0; round < 300; ++round) {
+    SamplingParams p;
+    p.repeat_penalty = round % 3 == 0 ? 1.0F : 1.3F;
+    p.frequency_penalty = round % 2 == 0 ? 0.0F : 0.4F;
+    p.presence_penalty = round % 5 == 0 ? 0.0F : -0.7F;
+    p.repeat_last_n = 16;
+    const std::vector<std::pair<Token, float>> biases{{3, 2.5F}, {9, -kInf}};
+    std::vector<Token> prompt(40);
+    for (Token& token : prompt) token = static_cast<Token>(random() % 50);
+    Row row = random_row(300, random);
+    const Row original = row;
+
+    const std::vector<llama_logit_bias> vendor_biases{{3, 2.5F}, {9, -kInf}};
+    Chain chain;
+    chain.add(llama_sampler_init_logit_bias(300, 2, vendor_biases.data()));
+    llama_sampler* repeat = llama_sampler_init_penalties(300, 16, p.repeat_penalty, 0, 0);
+    for (const Token token : prompt) llama_sampler_accept(repeat, token);
+    chain.add(repeat);
+    chain.add(
+        llama_sampler_init_penalties(300, 300, 1.0F, p.frequency_penalty, p.presence_penalty));
+    LogitEdits edits(biases, p, 16, prompt);
+    for (int i = 0; i < 30; ++i) {
+      const auto token = static_cast<Token>(random() % 20);
+      edits.accept(token);
+      llama_sampler_accept(chain.chain, token);
+    }
+    std::vector<llama_token_data> data;
+    for (Token token = 0; token < 300; ++token) data.push_back({token, row[token], 0});
+    llama_token_data_array array{data.data(), data.size(), -1, false};
+    llama_sampler_apply(chain.chain, &array);
+    edits.apply(row);
+    for (size_t i = 0; i < array.size; ++i) {
+      const float ours = row[array.data[i].id];
+      const float theirs = array.data[i].logit;
+      CHECK((ours == theirs || ours == doctest::Approx(theirs)));
+    }
+    edits.undo(row);
+    CHECK(row == original);
+  }
+}
+
+TEST_CASE("greedy takes the lowest id of equals and sees the edits") {
+  RowScratch scratch;
+  Row row(600, 1.0F);
+  row[40] = row[300] = 5.0F;
+  SamplingParams greedy = params(40, 0.95F, 0.05F, 0.0F);
+  CHECK(make(greedy).sample(row, -1, scratch).token == 40);
+  greedy.logit_bias = {{40, -100.0F}, {599, 1.0F}};
+  CHECK(make(greedy).sample(row, -1, scratch).token == 300);
+  greedy.logit_bias = {{599, 9.0F}};
+  CHECK(make(greedy).sample(row, -1, scratch).token == 599);
+}
+
+TEST_CASE("a seed repeats its draws, another one does not") {
+  std::mt19937 random(9);
+  Row row = random_row(900, random);
+  RowScratch scratch;
+  const auto draws = [&](uint32_t seed) {
+    FusedSampler sampler = make(params(0, 1.0F, 0.0F, 1.5F), seed);
+    std::vector<Token> out;
+    for (int i = 0; i < 20; ++i) out.push_back(sampler.sample(row, -1, scratch).token);
+    return out;
+  };
+  CHECK(draws(1) == draws(1));
+  CHECK(draws(1) != draws(2));
+}
+
+TEST_CASE("logprobs are those of the row without edits") {
+  std::mt19937 random(10);
+  Row row = random_row(1000, random);
+  SamplingParams p = params(40, 0.95F, 0.05F, 0.8F);
+  p.logit_bias = {{5, 50.0F}};
+  RowScratch scratch;
+  const FusedSampler::Choice choice = make(p).sample(row, 20, scratch);
+  CHECK(choice.token == 5);
+  const RowLogprobs expected = row_logprobs(row, 5, 20);
+  CHECK(choice.logprobs.sampled == doctest::Approx(expected.sampled));
+  REQUIRE(choice.logprobs.top.size() == 20);
+  for (size_t i = 0; i < 20; ++i) {
+    CHECK(choice.logprobs.top[i].token == expected.top[i].token);
+    CHECK(choice.logprobs.top[i].logprob == doctest::Approx(expected.top[i].logprob));
+  }
+}
+
+TEST_CASE("a row that cannot be sampled gives no token and is left as it was") {
+  RowScratch scratch;
+  SamplingParams ban = params(40, 0.95F, 0.05F, 0.8F);
+  for (Token token = 0; token < 10; ++token) ban.logit_bias.emplace_back(token, -kInf);
+  Row row(10, 1.0F);
+  CHECK(make(ban).sample(row, 5, scratch).token == -1);
+  CHECK(row == Row(10, 1.0F));
+  for (const float bad : {std::nanf(""), kInf}) {
+    Row poisoned(10, 1.0F);
+    poisoned[4] = bad;
+    CHECK(make(params(0, 1, 0, 1)).sample(poisoned, -1, scratch).token == -1);
+  }
+  Row nothing(10, -kInf);
+  CHECK(make(params(0, 1, 0, 1)).sample(nothing, -1, scratch).token == -1);
+}
+
+TEST_CASE("seeds fold into 32 bits and differ") {
+  CHECK(fold_seed(1) != fold_seed(2));
+  CHECK(fold_seed(int64_t{1} << 40) != fold_seed(0));
+}
