@@ -154,7 +154,7 @@ class EngineSlot:
         if restart.is_looping:
             self._set(state="failed", error=self._describe_crash(how, restart.delay_s))
         else:
-            self._set(state="loading")
+            self._set(state="loading", n_restarts=self._n_starts)
 
     def _describe_crash(self, how: str, delay_s: float) -> ErrorInfo:
         if not self.has_been_ready:
