@@ -137,7 +137,7 @@ def test_a_load_that_takes_too_long_is_a_load_failure(make_slot, clock):
 def test_crashes_before_the_first_load_are_given_up_soon(make_slot):
     slot = make_slot("fake")
     slot.kill()
-    run_until(slot, lambda: slot.status.n_restarts == 1)
+    run_until(slot, lambda: slot.status.n_restarts == 1 and slot.is_running)
     slot.kill()
     run_until_state(slot, "failed")
     assert "SIGKILL" in slot.status.error.message
