@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pyserve.errors import InvalidRequestError
 
 ENV_PREFIX = "PYSERVE_"
 
@@ -76,3 +78,19 @@ class ServeConfig(BaseSettings):
             text = ",".join(value) if isinstance(value, list) else str(value)
             env[ENV_PREFIX + name.upper()] = text
         return env
+
+
+def read_config(given: dict[str, Any]) -> ServeConfig:
+    """The settings: what the command line gives, over the environment, over the defaults.
+
+    Raises InvalidRequestError naming each bad option.
+    """
+    try:
+        return ServeConfig(**given)
+    except ValidationError as error:
+        problems = [f"{_option(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        raise InvalidRequestError("; ".join(problems)) from error
+
+
+def _option(loc: tuple[int | str, ...]) -> str:
+    return "--" + str(loc[0]).replace("_", "-")

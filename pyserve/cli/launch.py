@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
-
-from pydantic import ValidationError
 
 from pyserve.cli.announce import Announcer
 from pyserve.cli.listener import bind_listener, listen
 from pyserve.cli.plan import plan_engines
 from pyserve.config import ServeConfig
-from pyserve.errors import InvalidRequestError
 from pyserve.supervisor.runtime import locked_runtime_dir
 from pyserve.supervisor.supervisor import Supervisor
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
-
-
-def read_config(given: dict[str, Any]) -> ServeConfig:
-    """The settings: what the command line gives, over the environment, over the defaults.
-
-    Raises InvalidRequestError naming each bad option.
-    """
-    try:
-        return ServeConfig(**given)
-    except ValidationError as error:
-        problems = [f"{_option(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
-        raise InvalidRequestError("; ".join(problems)) from error
 
 
 def launch(config: ServeConfig) -> int:
@@ -48,7 +32,3 @@ def launch(config: ServeConfig) -> int:
                 config, engines, directory, listener=listener, observer=announcer
             )
             return supervisor.run()
-
-
-def _option(loc: tuple[int | str, ...]) -> str:
-    return "--" + str(loc[0]).replace("_", "-")

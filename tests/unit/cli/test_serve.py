@@ -11,11 +11,10 @@ from click.testing import CliRunner
 
 from pyserve.cli import COMMANDS, main
 from pyserve.cli.announce import Announcer, banner, describe, url_host
-from pyserve.cli.launch import read_config
 from pyserve.cli.listener import bind_listener, explain, listen
 from pyserve.cli.plan import plan_engines
 from pyserve.cli.serve import OPTIONS, serve
-from pyserve.config import ServeConfig
+from pyserve.config import ServeConfig, read_config
 from pyserve.errors import ErrorInfo, InvalidRequestError, UnavailableError
 from pyserve.supervisor.backend import ModelStatus
 from tests.support.scripted_core import MODEL
