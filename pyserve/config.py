@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -58,7 +58,7 @@ class ServeConfig(BaseSettings):
     graceful_timeout_s: PositiveInt = 25
     max_body_bytes: PositiveInt = 8 * 1024 * 1024
     strict_model_names: bool = False
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     engine: str = "native"
 
     @field_validator("models", mode="before")

@@ -63,8 +63,9 @@ def test_the_command_line_is_over_the_environment(monkeypatch):
 
 def test_bad_settings_are_named_as_options():
     with pytest.raises(InvalidRequestError, match="--batch-size") as caught:
-        read_config({"batch_size": 0, "port": 70000})
+        read_config({"batch_size": 0, "port": 70000, "log_level": "loud"})
     assert "--port" in caught.value.message
+    assert "--log-level" in caught.value.message
 
 
 def test_settings_survive_the_way_through_the_environment(monkeypatch):
