@@ -88,7 +88,7 @@ asan tsan: $(VENV)/.build-deps ## the C++ tests under address and undefined, or 
 	$(BIN)/cmake --build build/$(PRESET) --target pyserve_native_tests && \
 	build/$(PRESET)/$(NATIVE_TESTS)
 
-lint: $(BUILD)/.installed $(VENV)/.dev-deps ## style, import directions, include directions
+lint: $(VENV)/.dev-deps ## style, import directions, include directions
 	$(BIN)/ruff check $(PY_FILES)
 	$(BIN)/ruff format --check $(PY_FILES)
 	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
