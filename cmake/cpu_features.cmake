@@ -15,7 +15,8 @@ if(NOT macros_result EQUAL 0)
 endif()
 
 # macro : name for __builtin_cpu_supports
-set(known_features
+set(
+  known_features
   __SSE4_2__:sse4.2
   __AVX__:avx
   __AVX2__:avx2

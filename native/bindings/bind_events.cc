@@ -54,7 +54,9 @@ void register_events(py::module_& module) {
       .def_property_readonly("message", [](const FailedEvent& e) { return e.error.message; })
       .def_property_readonly("param", [](const FailedEvent& e) { return e.error.param; })
       .def_property_readonly("details", [](const FailedEvent& e) { return e.error.details; });
-  py::class_<Event>(module, "Event").def_readonly("id", &Event::id).def_readonly("body", &Event::body);
+  py::class_<Event>(module, "Event")
+      .def_readonly("id", &Event::id)
+      .def_readonly("body", &Event::body);
 }
 
 }  // namespace pyserve

@@ -38,7 +38,8 @@ void require_cpu(const std::string& missing) {
 
 PYBIND11_MODULE(_native, module, py::mod_gil_not_used()) {
   __builtin_cpu_init();
-  pyserve::require_cpu(pyserve::missing_features(pyserve::required_features(), pyserve::cpu_supports));
+  pyserve::require_cpu(
+      pyserve::missing_features(pyserve::required_features(), pyserve::cpu_supports));
   module.doc() = "pyserve's engine: a GGUF model that runs many requests in one batch.";
   module.attr("cpu_features") = pyserve::required_features();
   module.def(

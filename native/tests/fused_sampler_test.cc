@@ -87,9 +87,9 @@ TEST_CASE("10,000 random rows keep the tokens that the vendored chain keeps") {
   int n_at_cut = 0;
   RowScratch scratch;
   for (int round = 0; round < 10000; ++round) {
-    const SamplingParams p = params(top_ks[random() % top_ks.size()],
-                                    top_ps[random() % top_ps.size()],
-                                    min_ps[random() % min_ps.size()], 0.8F);
+    const SamplingParams p =
+        params(top_ks[random() % top_ks.size()], top_ps[random() % top_ps.size()],
+               min_ps[random() % min_ps.size()], 0.8F);
     const bool keeps_all = p.top_k == 0 && p.top_p == 1 && p.min_p == 0;
     if (keeps_all) continue;
     Row row = random_row(sizes[random() % sizes.size()], random);
@@ -114,7 +114,8 @@ TEST_CASE("draws follow the distribution (chi-square)") {
     std::map<Token, float> kept = oracle(p, row);
     double total = 0;
     std::map<Token, double> expected;
-    for (const auto& [token, logit] : kept) total += expected[token] = std::exp(logit / p.temperature);
+    for (const auto& [token, logit] : kept)
+      total += expected[token] = std::exp(logit / p.temperature);
     FusedSampler sampler = make(p, 7);
     RowScratch scratch;
     std::map<Token, int> seen;

@@ -31,9 +31,7 @@ TEST_CASE("prompts get at most n_prefill beside decodes, and the whole batch wit
   CHECK(items(plan_step({{100, 0}}, {64, 16, 1000})) == Items{{0, 64}});
 }
 
-TEST_CASE("nothing to run plans nothing") {
-  CHECK(plan_step({}, {64, 64, 1000}).items.empty());
-}
+TEST_CASE("nothing to run plans nothing") { CHECK(plan_step({}, {64, 64, 1000}).items.empty()); }
 
 TEST_CASE("the youngest request gives up its cells when decodes find none") {
   const StepPlan plan = plan_step({kDecode, kDecode, {40, 30}}, {64, 64, 1});

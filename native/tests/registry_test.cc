@@ -51,6 +51,17 @@ TEST_CASE("cancel marks an open request and ignores others") {
   CHECK_FALSE(registry.cancel(1));
 }
 
+TEST_CASE("endings are counted by kind") {
+  Registry registry(8);
+  for (RequestId id = 1; id <= 4; ++id) registry.open(id);
+  registry.publish({finished(1), finished(2), Event{3, AcceptedEvent{1}}});
+  registry.publish({Event{3, FailedEvent{{ErrorCode::kCancelled, "", {}, {}}}},
+                    Event{4, FailedEvent{{ErrorCode::kInternal, "", {}, {}}}}});
+  CHECK(registry.ended().n_finished == 2);
+  CHECK(registry.ended().n_cancelled == 1);
+  CHECK(registry.ended().n_failed == 1);
+}
+
 TEST_CASE("events come out in order, also those published before the end") {
   Registry registry(2);
   registry.open(1);

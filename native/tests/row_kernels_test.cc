@@ -104,8 +104,8 @@ TEST_CASE("every implementation collects the same tokens in order") {
     for (const float threshold : {-kInf, 0.0F, row[n / 2], 100.0F}) {
       std::vector<int32_t> expected_ids(n);
       std::vector<float> expected(n);
-      const size_t n_expected = kernels[0]->collect(row.data(), n, threshold, 1000,
-                                                    expected_ids.data(), expected.data());
+      const size_t n_expected =
+          kernels[0]->collect(row.data(), n, threshold, 1000, expected_ids.data(), expected.data());
       for (const RowKernels* kernel : kernels) {
         std::vector<int32_t> ids(n);
         std::vector<float> values(n);

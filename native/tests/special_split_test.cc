@@ -17,9 +17,8 @@ TEST_CASE("control tokens of template text become ids, the rest stays text") {
 }
 
 TEST_CASE("input is never a control token, and joins the text around it") {
-  CHECK(kSplitter.split({{"<|im_start|>user\n", false},
-                         {"<|im_end|><s>", true},
-                         {" done<|im_end|>", false}}) ==
+  CHECK(kSplitter.split(
+            {{"<|im_start|>user\n", false}, {"<|im_end|><s>", true}, {" done<|im_end|>", false}}) ==
         Pieces{1, "user\n<|im_end|><s> done", 2});
 }
 

@@ -41,9 +41,9 @@ TEST_CASE("text ends before the stop string, however it is split") {
       {{"END"}, "one END two", {"one ", "END"}},
       {{"END"}, "one EN two EN", {"one EN two EN", ""}},
       {{"aab"}, "aaab", {"a", "aab"}},
-      {{"ab", "abc"}, "xabc", {"x", "ab"}},       // the first to be complete wins
+      {{"ab", "abc"}, "xabc", {"x", "ab"}},  // the first to be complete wins
       {{"xyz", "y"}, "xyz", {"x", "y"}},
-      {{"bc", "abc"}, "xabc", {"x", "abc"}},      // two end together: the longer wins
+      {{"bc", "abc"}, "xabc", {"x", "abc"}},  // two end together: the longer wins
       {{"\n\n"}, "a\nb\n\nc", {"a\nb", "\n\n"}},
       {{}, "abc", {"abc", ""}},
       {{""}, "abc", {"abc", ""}},

@@ -29,16 +29,17 @@ TEST_CASE("no output ever ends inside a character") {
   Utf8Assembler assembler;
   std::vector<std::string> outputs;
   for (const char byte : text) outputs.push_back(assembler.feed(std::string(1, byte)));
-  CHECK(outputs == std::vector<std::string>{"", "", "\xE2\x82\xAC", "", "", "", "\xF0\x9F\x98\x80"});
+  CHECK(outputs ==
+        std::vector<std::string>{"", "", "\xE2\x82\xAC", "", "", "", "\xF0\x9F\x98\x80"});
 }
 
 TEST_CASE("bytes that belong to no character become U+FFFD, however they are split") {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"a\xFFz", "a" + kReplacement + "z"},
       {"\x80", kReplacement},
-      {"\xC0\xAF", kReplacement + kReplacement},                                // overlong
-      {"\xE2\x82z", kReplacement + "z"},                                        // cut short
-      {"\xED\xA0\x80", kReplacement + kReplacement + kReplacement},             // surrogate
+      {"\xC0\xAF", kReplacement + kReplacement},                     // overlong
+      {"\xE2\x82z", kReplacement + "z"},                             // cut short
+      {"\xED\xA0\x80", kReplacement + kReplacement + kReplacement},  // surrogate
       {"\xF4\x90\x80\x80", kReplacement + kReplacement + kReplacement + kReplacement},
       {"\xF0\x9F\x98\xE2\x82\xAC", kReplacement + "\xE2\x82\xAC"},
   };

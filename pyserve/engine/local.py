@@ -105,7 +105,7 @@ class LocalEngine(StreamEngine):
         super().__init__(NativeCore(config))
 
 
-class _translated:  # noqa: N801 - reads as a phrase
+class _translated:
     """Turns the extension module's exception into the PyserveError of the same code."""
 
     def __enter__(self) -> None:

@@ -148,10 +148,10 @@ def test_the_context_ends_an_answer_without_a_limit(engine: LocalEngine) -> None
     assert usage.n_prompt_tokens + usage.n_completion_tokens == 256
 
 
-@pytest.mark.parametrize(("n_prompt", "fits"), [(254, True), (255, True), (256, False), (300, False)])
-def test_a_prompt_leaves_room_for_one_token(
-    engine: LocalEngine, n_prompt: int, fits: bool
-) -> None:
+@pytest.mark.parametrize(
+    ("n_prompt", "fits"), [(254, True), (255, True), (256, False), (300, False)]
+)
+def test_a_prompt_leaves_room_for_one_token(engine: LocalEngine, n_prompt: int, fits: bool) -> None:
     if fits:
         answer = ask(engine, [65] * n_prompt, max_tokens=None)
         assert answer.finish.usage.n_completion_tokens == 256 - n_prompt

@@ -9,7 +9,12 @@ import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.local import LocalEngine
-from pyserve.errors import CancelledError, QueueFullError, UnavailableError
+from pyserve.errors import (
+    CancelledError,
+    InvalidRequestError,
+    QueueFullError,
+    UnavailableError,
+)
 from tests.native.helpers import ask, assert_same_up_to_ties, read, submit
 
 PROMPTS = [f"{'the cat ' * (i % 5)} number {i} said" for i in range(16)]
@@ -41,9 +46,7 @@ def test_requests_in_one_batch_answer_as_they_do_alone(tiny_model: Path) -> None
 def test_a_prompt_is_computed_in_chunks(tiny_model: Path) -> None:
     chunked, whole = _engine(tiny_model, n_batch=32), _engine(tiny_model)
     prompt = [65 + i % 26 for i in range(200)]
-    assert_same_up_to_ties(
-        ask(whole, prompt, n_logprobs=2), ask(chunked, prompt, n_logprobs=2)
-    )
+    assert_same_up_to_ties(ask(whole, prompt, n_logprobs=2), ask(chunked, prompt, n_logprobs=2))
     assert chunked.stats().n_steps == whole.stats().n_steps + 6
     chunked.close()
     whole.close()
@@ -130,4 +133,19 @@ def test_threads_that_submit_and_cancel_at_random_leave_nothing(tiny_model: Path
     stats = engine.stats()
     assert stats.n_failed == 0
     assert stats.n_finished + stats.n_cancelled == 80
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("n_batch", 0), ("n_seq_max", 0), ("n_seq_max", 129), ("n_threads", 0), ("n_ctx", -1)],
+)
+def test_settings_outside_the_limits_are_refused(tiny_model: Path, field: str, value: int) -> None:
+    with pytest.raises(InvalidRequestError, match=field):
+        _engine(tiny_model, **{field: value})
+
+
+def test_the_smallest_settings_work(tiny_model: Path) -> None:
+    engine = _engine(tiny_model, n_batch=1, n_seq_max=1, n_queue_max=0, n_ctx=16)
+    assert ask(engine, "hello", max_tokens=None).finish.reason == "length"
     engine.close()

@@ -42,9 +42,7 @@ def test_control_tokens_are_parsed_only_on_request(engine: LocalEngine) -> None:
 
 
 @pytest.mark.parametrize("control", CONTROL)
-def test_control_tokens_that_a_user_types_are_plain_text(
-    engine: LocalEngine, control: str
-) -> None:
+def test_control_tokens_that_a_user_types_are_plain_text(engine: LocalEngine, control: str) -> None:
     empty = _chat(engine, "").finish.usage.n_prompt_tokens
     typed = _chat(engine, control).finish.usage.n_prompt_tokens
     as_text = len(engine.tokenize(control, add_special=False, parse_special=False))
@@ -53,9 +51,7 @@ def test_control_tokens_that_a_user_types_are_plain_text(
 
 
 @pytest.mark.parametrize("control", CONTROL)
-def test_control_tokens_in_a_text_prompt_are_plain_text(
-    engine: LocalEngine, control: str
-) -> None:
+def test_control_tokens_in_a_text_prompt_are_plain_text(engine: LocalEngine, control: str) -> None:
     request = GenerateRequest(prompt=control, sampling=GREEDY, max_tokens=1)
     answer = Answer(list(engine.submit(request)))
     assert answer.finish.usage.n_prompt_tokens == len(
@@ -93,9 +89,7 @@ def test_half_a_character_detokenizes_to_a_replacement(engine: LocalEngine) -> N
 
 def test_a_long_run_of_one_letter_is_tokenized_on_a_stack_that_fits(engine: LocalEngine) -> None:
     text = "A" * 2_000_000
-    assert engine.detokenize(
-        engine.tokenize(text, add_special=False, parse_special=False)
-    ) == text
+    assert engine.detokenize(engine.tokenize(text, add_special=False, parse_special=False)) == text
     with pytest.raises(InvalidRequestError, match="limit"):
         engine.tokenize("A" * 3_000_000, add_special=False, parse_special=False)
 
@@ -125,6 +119,11 @@ def test_a_truncated_and_a_missing_file_are_load_errors(tmp_path: Path, tiny_mod
 
 def test_info_describes_the_model(engine: LocalEngine) -> None:
     info = engine.info()
-    assert (info.architecture, info.n_vocab, info.n_ctx_train, info.n_ctx) == ("llama", 320, 256, 256)
+    assert (info.architecture, info.n_vocab, info.n_ctx_train, info.n_ctx) == (
+        "llama",
+        320,
+        256,
+        256,
+    )
     assert info.has_chat_template
     assert info.n_params > 0

@@ -8,12 +8,12 @@ namespace pyserve {
 
 struct EngineConfig {
   std::string model_path;
-  int n_ctx = 0;          // most tokens of one request; 0 = the model's own, at most 8192
-  int n_kv = 0;           // KV cells shared by all requests; 0 = n_ctx
-  int n_seq_max = 16;     // requests that run at once
-  int n_batch = 512;      // most tokens of one step
-  int n_threads = 1;      // compute threads
-  int n_queue_max = 64;   // requests that may wait
+  int n_ctx = 0;         // most tokens of one request; 0 = the model's own, at most 8192
+  int n_kv = 0;          // KV cells shared by all requests; 0 = n_ctx
+  int n_seq_max = 16;    // requests that run at once
+  int n_batch = 512;     // most tokens of one step
+  int n_threads = 1;     // compute threads
+  int n_queue_max = 64;  // requests that may wait
   bool use_mmap = true;
   double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
 };

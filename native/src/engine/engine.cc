@@ -14,6 +14,25 @@
 namespace pyserve {
 namespace {
 
+void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return;
+  throw EngineError(ErrorCode::kInvalidRequest, std::string(name) + " is " + std::to_string(value) +
+                                                    ", allowed are " + std::to_string(low) +
+                                                    " to " + std::to_string(high));
+}
+
+// The vendored library ends the process on values outside its limits.
+EngineConfig checked(const EngineConfig& config) {
+  constexpr int kMaxContext = 1 << 24;
+  check_range("n_ctx", config.n_ctx, 0, kMaxContext);
+  check_range("n_kv", config.n_kv, 0, kMaxContext);
+  check_range("n_seq_max", config.n_seq_max, 1, 128);
+  check_range("n_batch", config.n_batch, 1, 1 << 16);
+  check_range("n_threads", config.n_threads, 1, 512);
+  check_range("n_queue_max", config.n_queue_max, 0, 1 << 20);
+  return config;
+}
+
 std::string special_text(const Model& model, Token token) {
   return token < 0 ? std::string() : model.piece(token, true);
 }
@@ -22,7 +41,7 @@ std::string special_text(const Model& model, Token token) {
 
 struct Engine::Impl {
   explicit Impl(const EngineConfig& engine_config)
-      : config(engine_config),
+      : config(checked(engine_config)),
         begin(Clock::now()),
         model(config.model_path, config.use_mmap),
         tokenizer(model),
@@ -59,9 +78,8 @@ void Engine::submit(Request request) {
   std::shared_ptr<Ticket> ticket = impl_->registry.open(request.id);
   // std::function wants copies; the request is shared instead.
   auto shared = std::make_shared<Request>(std::move(request));
-  const bool is_posted = impl_->prompt_thread.post([impl = impl_.get(), ticket, shared] {
-    impl->prepare(ticket, std::move(*shared));
-  });
+  const bool is_posted = impl_->prompt_thread.post(
+      [impl = impl_.get(), ticket, shared] { impl->prepare(ticket, std::move(*shared)); });
   if (!is_posted) {
     impl_->registry.fail(*ticket, {ErrorCode::kCancelled, "the engine has been stopped", {}, {}});
   }
@@ -71,7 +89,9 @@ void Engine::cancel(RequestId id) {
   if (impl_->registry.cancel(id)) impl_->loop.wake();
 }
 
-std::vector<Event> Engine::poll(double timeout_ms) { return impl_->registry.take_events(timeout_ms); }
+std::vector<Event> Engine::poll(double timeout_ms) {
+  return impl_->registry.take_events(timeout_ms);
+}
 
 std::vector<Token> Engine::tokenize(const std::string& text, bool add_special, bool parse_special) {
   impl_->check_text(text.size());
@@ -101,7 +121,14 @@ ModelInfo Engine::info() const {
   return info;
 }
 
-EngineStats Engine::stats() const { return impl_->loop.stats(); }
+EngineStats Engine::stats() const {
+  EngineStats stats = impl_->loop.stats();
+  const EngineStats ended = impl_->registry.ended();
+  stats.n_finished = ended.n_finished;
+  stats.n_failed = ended.n_failed;
+  stats.n_cancelled = ended.n_cancelled;
+  return stats;
+}
 
 void Engine::stop() { impl_->stop(); }
 
@@ -121,7 +148,8 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     auto prepared = std::make_unique<PreparedRequest>();
     prepared->tokens = prompt_tokens(request);
     if (std::holds_alternative<ChatPrompt>(request.prompt)) {
-      for (std::string& stop : chat_template.stop_strings()) request.stop.push_back(std::move(stop));
+      for (std::string& stop : chat_template.stop_strings())
+        request.stop.push_back(std::move(stop));
     }
     check_length(prepared->tokens);
     std::vector<Token> biased;
@@ -136,7 +164,9 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     registry.fail(*ticket, error.info());
   } catch (const std::exception& error) {
     registry.fail(*ticket, {ErrorCode::kInternal,
-                            std::string("the prompt could not be prepared: ") + error.what(), {}, {}});
+                            std::string("the prompt could not be prepared: ") + error.what(),
+                            {},
+                            {}});
   }
 }
 
@@ -163,9 +193,9 @@ std::vector<Token> Engine::Impl::prompt_tokens(Request& request) const {
 
 void Engine::Impl::check_text(size_t n_bytes) const {
   if (n_bytes <= prompt_thread.max_text_bytes()) return;
-  throw EngineError(ErrorCode::kInvalidRequest,
-                    "the text has " + std::to_string(n_bytes) + " bytes, the limit is " +
-                        std::to_string(prompt_thread.max_text_bytes()));
+  throw EngineError(ErrorCode::kInvalidRequest, "the text has " + std::to_string(n_bytes) +
+                                                    " bytes, the limit is " +
+                                                    std::to_string(prompt_thread.max_text_bytes()));
 }
 
 void Engine::Impl::check_length(const std::vector<Token>& tokens) const {

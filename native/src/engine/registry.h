@@ -60,7 +60,9 @@ class Registry {
     {
       std::lock_guard lock(mutex_);
       for (const Event& event : events) {
-        if (is_last(event)) open_.erase(event.id);
+        if (!is_last(event)) continue;
+        open_.erase(event.id);
+        count(event);
       }
     }
     outbox_.push_all(std::move(events));
@@ -85,6 +87,12 @@ class Registry {
   }
   void close_outbox() { outbox_.close(); }
 
+  // How the requests of the past ended: n_finished, n_failed and n_cancelled are set.
+  EngineStats ended() const {
+    std::lock_guard lock(mutex_);
+    return ended_;
+  }
+
   size_t n_open() const {
     std::lock_guard lock(mutex_);
     return open_.size();
@@ -97,9 +105,21 @@ class Registry {
                             : std::holds_alternative<FailedEvent>(event.body);
   }
 
+  void count(const Event& event) {
+    const auto* failed = std::get_if<FailedEvent>(&event.body);
+    if (failed == nullptr) {
+      ++ended_.n_finished;
+    } else if (failed->error.code == ErrorCode::kCancelled) {
+      ++ended_.n_cancelled;
+    } else {
+      ++ended_.n_failed;
+    }
+  }
+
   const size_t n_open_max_;
   mutable std::mutex mutex_;
   std::unordered_map<RequestId, std::shared_ptr<Ticket>> open_;
+  EngineStats ended_;
   bool is_closed_ = false;
   Queue<Event> outbox_;
 };

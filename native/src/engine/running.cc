@@ -36,8 +36,7 @@ std::optional<DeltaEvent> RunningRequest::sample(std::span<float> logits, Sample
   return make_delta(choice.token, make_logprob(choice));
 }
 
-std::optional<TokenLogprob> RunningRequest::make_logprob(
-    const FusedSampler::Choice& choice) const {
+std::optional<TokenLogprob> RunningRequest::make_logprob(const FusedSampler::Choice& choice) const {
   if (prepared_.request.n_logprobs < 0) return std::nullopt;
   TokenLogprob out{choice.token, model_.piece(choice.token, true), choice.logprobs.sampled, {}};
   for (const RankedToken& ranked : choice.logprobs.top) {

@@ -4,7 +4,6 @@
 #include <climits>
 #include <utility>
 
-
 namespace pyserve {
 namespace {
 
@@ -83,7 +82,6 @@ void StepLoop::drop_cancelled() {
   }
   std::erase_if(waiting_, [&](const RunningPtr& request) {
     if (!request->ticket().is_cancelled) return false;
-    ++counters_.n_cancelled;
     events_.push_back({request->ticket().id, FailedEvent{cancelled}});
     return true;
   });
@@ -122,8 +120,8 @@ void StepLoop::step() {
   for (const RunningPtr& request : running_) views.push_back(request->view());
   StepLimits limits;
   limits.n_batch = config_.n_batch;
-  limits.n_prefill = prefill_budget(ms_per_prompt_token_, config_.max_token_gap_ms, kMinPrefill,
-                                    config_.n_batch);
+  limits.n_prefill =
+      prefill_budget(ms_per_prompt_token_, config_.max_token_gap_ms, kMinPrefill, config_.n_batch);
   limits.n_cells_free = n_cells_ == INT_MAX ? INT_MAX : n_cells_ - n_active_cells();
   const StepPlan plan = plan_step(views, limits);
   preempt(plan.preempt);
@@ -212,8 +210,8 @@ void StepLoop::learn_speed(const StepPlan& plan, double step_ms) {
   counters_.decode_ms += step_ms * (1 - share);
   if (n_prompt < kMinTokensToLearn) return;
   const double sample = step_ms / (n_prompt + n_decode);
-  ms_per_prompt_token_ += ms_per_prompt_token_ == 0 ? sample
-                                                    : kLearnRate * (sample - ms_per_prompt_token_);
+  ms_per_prompt_token_ +=
+      ms_per_prompt_token_ == 0 ? sample : kLearnRate * (sample - ms_per_prompt_token_);
 }
 
 void StepLoop::commit(const StepPlan& plan) {
@@ -226,16 +224,14 @@ void StepLoop::commit(const StepPlan& plan) {
     if (!has_logits) continue;
     std::optional<DeltaEvent> delta = request.sample(context_.logits(i), scratch_);
     if (!delta) {
-      ++counters_.n_failed;
-      ErrorInfo error{ErrorCode::kInternal,
-                      "the model gave no finite logit, or every token is banned", {}, {}};
+      ErrorInfo error{
+          ErrorCode::kInternal, "the model gave no finite logit, or every token is banned", {}, {}};
       events_.push_back({request.ticket().id, FailedEvent{std::move(error)}});
       leave(request, false);
       ended.push_back(item.index);
       continue;
     }
     if (delta->finish) {
-      ++counters_.n_finished;
       leave(request, true);
       ended.push_back(item.index);
     }
@@ -257,7 +253,6 @@ void StepLoop::leave(RunningRequest& request, bool keep_cells) {
 void StepLoop::fail_running(size_t index, ErrorInfo error) {
   RunningRequest& request = *running_[index];
   const bool is_cancelled = error.code == ErrorCode::kCancelled;
-  ++(is_cancelled ? counters_.n_cancelled : counters_.n_failed);
   events_.push_back({request.ticket().id, FailedEvent{std::move(error)}});
   // What a cancelled request has computed is sound; the client may well come back.
   leave(request, is_cancelled);
@@ -267,7 +262,6 @@ void StepLoop::fail_running(size_t index, ErrorInfo error) {
 void StepLoop::fail_all(const ErrorInfo& error) {
   while (!running_.empty()) fail_running(running_.size() - 1, error);
   for (const RunningPtr& request : waiting_) {
-    ++(error.code == ErrorCode::kCancelled ? counters_.n_cancelled : counters_.n_failed);
     events_.push_back({request->ticket().id, FailedEvent{error}});
   }
   waiting_.clear();

@@ -21,8 +21,7 @@ std::variant<FusedSampler, SamplerChain> make_sampler(const Model& model,
                                                       const SamplingParams& params,
                                                       TokenSpan prompt) {
   if (!FusedSampler::can_sample(params)) return SamplerChain(model, params, prompt);
-  const int n_window =
-      params.repeat_last_n < 0 ? model.n_ctx_train() : params.repeat_last_n;
+  const int n_window = params.repeat_last_n < 0 ? model.n_ctx_train() : params.repeat_last_n;
   return FusedSampler(params, LogitEdits(params.logit_bias, params, n_window, prompt),
                       fold_seed(params.seed));
 }

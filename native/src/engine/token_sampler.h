@@ -1,4 +1,5 @@
-// The sampler of one request: the fused one, or the vendored chain for what the fused one leaves out.
+// The sampler of one request: the fused one, or the vendored chain for what the fused one leaves
+// out.
 #pragma once
 
 #include <optional>

@@ -116,8 +116,8 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
     const jinja::lexer_result tokens = lexer.tokenize(source);
     jinja::program program = jinja::parse_from_tokens(tokens);
     const jinja::caps caps = jinja::caps_get(program);
-    program_ = std::make_unique<Program>(Program{std::move(program), tokens.source,
-                                                 std::move(bos_text), std::move(eos_text), caps});
+    program_ = std::make_unique<Program>(
+        Program{std::move(program), tokens.source, std::move(bos_text), std::move(eos_text), caps});
   } catch (const std::exception& error) {
     throw EngineError(ErrorCode::kModelLoad,
                       std::string("the model's chat template is not valid: ") + error.what());

@@ -139,7 +139,7 @@ int Context::truncate(SeqId seq_id, int n_keep) {
 void Context::warm_up() {
   // Touches weights and buffers so that the first request does not pay for it.
   const Token token = model_.bos() >= 0 ? model_.bos() : 0;
-  const std::vector<Token> tokens(4, token);
+  const std::vector<Token> tokens(1, token);
   const DecodeStatus status = decode({BatchItem{0, 0, tokens, true}});
   clear(0);
   if (status != DecodeStatus::kOk) {

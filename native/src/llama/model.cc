@@ -10,8 +10,8 @@
 namespace pyserve {
 namespace {
 
-// The vendor logs through one process-wide callback. Errors go to stderr, and the first one of a load
-// into its exception; warnings are worth reading while a file is loaded, later they are noise.
+// The vendor logs through one process-wide callback. Errors go to stderr, and the first one of a
+// load into its exception; warnings are worth reading while a file is loaded, later they are noise.
 class VendorLog {
  public:
   static VendorLog& instance() {

@@ -15,8 +15,7 @@ uint32_t vendor_seed(std::optional<int64_t> seed) {
 }
 
 llama_sampler* repeat_sampler(const Model& model, const SamplingParams& params, TokenSpan prompt) {
-  const int last_n =
-      params.repeat_last_n < 0 ? model.n_ctx_train() : params.repeat_last_n;
+  const int last_n = params.repeat_last_n < 0 ? model.n_ctx_train() : params.repeat_last_n;
   llama_sampler* sampler =
       llama_sampler_init_penalties(model.n_vocab(), last_n, params.repeat_penalty, 0.0F, 0.0F);
   const size_t n_skip = prompt.size() > static_cast<size_t>(last_n) ? prompt.size() - last_n : 0;

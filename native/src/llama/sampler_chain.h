@@ -29,9 +29,9 @@ class SamplerScratch {
   std::unique_ptr<Candidates> candidates_;
 };
 
-// Order: logit_bias, penalties, top_k, typical_p, top_p, min_p, temperature, draw (llama.cpp's own).
-// Draws depend on the seed and the logits alone, never on what else is in the batch.
-// Thread: engine thread only.
+// Order: logit_bias, penalties, top_k, typical_p, top_p, min_p, temperature, draw (llama.cpp's
+// own). Draws depend on the seed and the logits alone, never on what else is in the batch. Thread:
+// engine thread only.
 class SamplerChain {
  public:
   // `prompt` feeds the repeat penalty. Tokens in `params.logit_bias` must be in the vocabulary;

@@ -34,8 +34,7 @@ std::vector<Token> Tokenizer::tokenize(std::string_view text, bool add_special,
   }
   const auto call = [&](std::vector<Token>& out) {
     return llama_tokenize(model_.vocab(), text.data(), static_cast<int32_t>(text.size()),
-                          out.data(), static_cast<int32_t>(out.size()), add_special,
-                          parse_special);
+                          out.data(), static_cast<int32_t>(out.size()), add_special, parse_special);
   };
   std::vector<Token> tokens(text.size() / 3 + 16);
   int32_t n = call(tokens);
@@ -59,9 +58,9 @@ void Tokenizer::check_tokens(const std::vector<Token>& tokens) const {
   const int n_vocab = model_.n_vocab();
   for (const Token token : tokens) {
     if (token >= 0 && token < n_vocab) continue;
-    throw EngineError(ErrorCode::kInvalidRequest,
-                      "token id " + std::to_string(token) + " is not in the vocabulary of " +
-                          std::to_string(n_vocab) + " tokens");
+    throw EngineError(ErrorCode::kInvalidRequest, "token id " + std::to_string(token) +
+                                                      " is not in the vocabulary of " +
+                                                      std::to_string(n_vocab) + " tokens");
   }
 }
 

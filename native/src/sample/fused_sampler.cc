@@ -35,9 +35,9 @@ void collect(const RowKernels& kernels, std::span<const float> row, float thresh
     if (scratch.max[b] < limit) continue;
     const size_t begin = b * kBlock;
     const size_t n = std::min(kBlock, row.size() - begin);
-    const size_t n_found = kernels.collect(row.data() + begin, n, limit,
-                                           static_cast<int32_t>(begin), scratch.ids.data(),
-                                           scratch.values.data());
+    const size_t n_found =
+        kernels.collect(row.data() + begin, n, limit, static_cast<int32_t>(begin),
+                        scratch.ids.data(), scratch.values.data());
     for (size_t i = 0; i < n_found; ++i) {
       scratch.ranked.push_back({scratch.ids[i], scratch.values[i]});
     }
@@ -133,8 +133,7 @@ Token FusedSampler::draw(std::span<const float> row, RowScratch& scratch) {
   const float max = row_max(scratch);
   if (!std::isfinite(max)) return -1;
   if (params_.temperature <= 0) return first_with_logit(row, max, scratch);
-  const bool has_top_k =
-      params_.top_k > 0 && static_cast<size_t>(params_.top_k) < row.size();
+  const bool has_top_k = params_.top_k > 0 && static_cast<size_t>(params_.top_k) < row.size();
   if (has_top_k) {
     keep_top_k(row, scratch);
   } else if (params_.top_p < 1) {

@@ -24,7 +24,8 @@ class LogitEdits {
   // Remembers a token of the answer.
   void accept(Token token);
 
-  // Edits `row` and returns the edited ids, each once or more. REQUIRES: undo() since the last apply.
+  // Edits `row` and returns the edited ids, each once or more. REQUIRES: undo() since the last
+  // apply.
   std::span<const Token> apply(std::span<float> row);
   // Restores what apply() changed, bit by bit.
   void undo(std::span<float> row);

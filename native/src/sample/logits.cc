@@ -54,7 +54,8 @@ RowLogprobs row_logprobs(LogitsRow logits, Token sampled, int k) {
     }
   }
   std::sort_heap(best.begin(), best.end(), better);
-  for (const Token token : best) out.top.push_back({token, finite_logprob(logits[token] - log_sum)});
+  for (const Token token : best)
+    out.top.push_back({token, finite_logprob(logits[token] - log_sum)});
   return out;
 }
 

@@ -23,8 +23,8 @@ struct RankedToken {
 };
 
 struct RowLogprobs {
-  float sampled = 0;                // of the sampled token
-  std::vector<RankedToken> top;     // the k best, descending, ties by id
+  float sampled = 0;             // of the sampled token
+  std::vector<RankedToken> top;  // the k best, descending, ties by id
 };
 
 // Natural log-probabilities of the model's own distribution (softmax of the row).

@@ -26,8 +26,8 @@ struct RowKernels {
   // out[i] = exp((logits[i] - max) * scale).
   void (*exp_values)(const float* logits, size_t n, float scale, float max, float* out);
 
-  // Writes the indices (plus `base`) and values of logits >= threshold; both arrays have room for n.
-  // Returns how many there are.
+  // Writes the indices (plus `base`) and values of logits >= threshold; both arrays have room for
+  // n. Returns how many there are.
   size_t (*collect)(const float* logits, size_t n, float threshold, int32_t base, int32_t* ids,
                     float* values);
 };

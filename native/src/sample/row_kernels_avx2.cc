@@ -43,8 +43,8 @@ __m256 exp_ps(__m256 x) {
   p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0F));
   p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0F));
   // 2^n by its exponent bits; n >= -126 where the result is kept.
-  const __m256i bits = _mm256_slli_epi32(
-      _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  const __m256i bits =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   const __m256 is_kept = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0F), _CMP_GE_OQ);
   return _mm256_and_ps(is_kept, _mm256_mul_ps(p, _mm256_castsi256_ps(bits)));
 }

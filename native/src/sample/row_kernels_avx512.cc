@@ -71,8 +71,8 @@ void block_exp_sum(const float* logits, size_t n, float scale, const float* max,
     for (size_t i = begin; i < end; i += kLanes) {
       const __mmask16 mask = tail_mask(end - i);
       const __m512 x = _mm512_mask_loadu_ps(_mm512_set1_ps(kMinusInfinity), mask, logits + i);
-      total = _mm512_add_ps(
-          total, exp_ps(_mm512_mul_ps(_mm512_sub_ps(x, top), _mm512_set1_ps(scale))));
+      total =
+          _mm512_add_ps(total, exp_ps(_mm512_mul_ps(_mm512_sub_ps(x, top), _mm512_set1_ps(scale))));
     }
     sum[b] = _mm512_reduce_add_ps(total);
   }
@@ -81,8 +81,7 @@ void block_exp_sum(const float* logits, size_t n, float scale, const float* max,
 size_t collect(const float* logits, size_t n, float threshold, int32_t base, int32_t* ids,
                float* values) {
   const __m512 limit = _mm512_set1_ps(threshold);
-  const __m512i lane =
-      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
   size_t n_found = 0;
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask16 mask = tail_mask(n - i);

@@ -16,9 +16,9 @@ struct RunningView {
 };
 
 struct StepLimits {
-  int n_batch = 0;          // most tokens of one step
-  int n_prefill = 0;        // most prompt tokens of one step while others decode
-  int n_cells_free = 0;     // KV cells that are empty or can be emptied
+  int n_batch = 0;       // most tokens of one step
+  int n_prefill = 0;     // most prompt tokens of one step while others decode
+  int n_cells_free = 0;  // KV cells that are empty or can be emptied
 };
 
 struct PlanItem {
@@ -27,8 +27,8 @@ struct PlanItem {
 };
 
 struct StepPlan {
-  std::vector<PlanItem> items;   // sum of n_tokens <= min(n_batch, cells free after preemption)
-  std::vector<int> preempt;      // give up their cells before the step, and wait
+  std::vector<PlanItem> items;  // sum of n_tokens <= min(n_batch, cells free after preemption)
+  std::vector<int> preempt;     // give up their cells before the step, and wait
 };
 
 // Plans a step for `running`, ordered from the oldest to the youngest request.

@@ -48,9 +48,8 @@ class PieceBuilder {
 
 SpecialSplitter::SpecialSplitter(std::vector<SpecialToken> specials) {
   std::erase_if(specials, [](const SpecialToken& special) { return special.text.empty(); });
-  std::stable_sort(specials.begin(), specials.end(), [](const auto& a, const auto& b) {
-    return a.text.size() > b.text.size();
-  });
+  std::stable_sort(specials.begin(), specials.end(),
+                   [](const auto& a, const auto& b) { return a.text.size() > b.text.size(); });
   for (SpecialToken& special : specials) {
     by_first_byte_[static_cast<unsigned char>(special.text[0])].push_back(std::move(special));
   }
