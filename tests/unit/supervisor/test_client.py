@@ -22,6 +22,7 @@ from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.client import SupervisorBackend
 from pyserve.supervisor.control import ControlServer
 from tests.support.scripted_core import MODEL, ScriptedCore, finished
+from tests.support.server import wait_until
 
 SOON_S = 10.0
 
@@ -162,8 +163,9 @@ def test_a_failed_model_raises_its_own_error_even_while_waited_for(control, back
 
 def test_a_dead_engine_counts_as_loading_until_there_is_news(control, backend, engine, private_dir):
     control.publish(engine.status())
-    backend.engine("m", wait_s=SOON_S)
+    connected = backend.engine("m", wait_s=SOON_S)
     engine.stop()
+    wait_until(lambda: not connected.is_alive, SOON_S, "the connection is seen to be closed")
     with pytest.raises(ModelLoadingError):
         backend.engine("m")
     restarted = EngineThread(private_dir / "e2.sock")
@@ -174,8 +176,9 @@ def test_a_dead_engine_counts_as_loading_until_there_is_news(control, backend, e
 
 def test_an_engine_restarted_under_the_same_path_is_reached(control, backend, engine, private_dir):
     control.publish(engine.status())
-    backend.engine("m", wait_s=SOON_S)
+    connected = backend.engine("m", wait_s=SOON_S)
     engine.stop()
+    wait_until(lambda: not connected.is_alive, SOON_S, "the connection is seen to be closed")
     restarted = EngineThread(engine.path)
     assert backend.engine("m", wait_s=SOON_S).info() == MODEL
     restarted.stop()
