@@ -12,7 +12,7 @@ BUILD_INPUTS := $(shell find native cmake -type f) CMakeLists.txt pyproject.toml
                 vendor/llama.cpp.toml vendor/fetch.py
 CXX_FILES = $(shell find native -name '*.h' -o -name '*.cc')
 CMAKE_FILES = $(shell find CMakeLists.txt cmake native -name '*.cmake' -o -name CMakeLists.txt)
-PY_FILES := pyserve tests tools vendor/fetch.py
+PY_FILES := pyserve bench tests tools vendor/fetch.py
 
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory

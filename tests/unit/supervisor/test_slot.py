@@ -15,7 +15,7 @@ from pyserve.errors import EngineRestartedError
 from pyserve.supervisor.processes import describe_exit, engine_environ
 from pyserve.supervisor.slot import FILE_CHECK_S, HEARTBEAT_TIMEOUT_S, EngineSlot
 
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 class Clock:
