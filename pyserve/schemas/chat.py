@@ -7,14 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from pyserve.schemas.common import (
-    UNSUPPORTED,
     MaxTokens,
     RequestModel,
     StreamFields,
-    Unsupported,
     check_text_size,
     invalid,
 )
+from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 MAX_MESSAGES = 2048
 MAX_PARTS = 256
@@ -136,6 +135,9 @@ class ChatRequest(StreamFields):
         "web_search_options": (),
         "continue_final_message": (False,),
         "add_generation_prompt": (True,),
+        "add_special_tokens": (False,),
+        "best_of": (1,),
+        "echo": (False,),
         "suffix": ("",),
     }
 

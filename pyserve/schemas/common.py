@@ -10,7 +10,6 @@ Unions carry tags in angle brackets; `validate` leaves them out of the reported 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -24,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, first_unsupported
 
 MAX_TEXT_BYTES = 2 * 1024 * 1024
 MAX_PROMPTS = 64
@@ -66,6 +67,10 @@ def _shape(value: object) -> str | None:
 
 def _token_biases(value: object) -> object:
     """Object keys are strings in JSON: turn those that are token ids into integers."""
+    if isinstance(value, list):
+        if value:
+            raise invalid("unsupported_parameter", "must be an object: token id to bias")
+        return {}
     if not isinstance(value, dict):
         return value
     if len(value) > MAX_LOGIT_BIAS:
@@ -76,7 +81,6 @@ def _token_biases(value: object) -> object:
     return {int(key): bias for key, bias in value.items()}
 
 
-Unsupported = Mapping[str, tuple[object, ...]]
 ModelName = Annotated[str, Field(max_length=256), AfterValidator(_without_nul)]
 TokenId = Annotated[int, Field(ge=0, le=INT32_MAX)]
 MaxTokens = Annotated[int, Field(ge=1, le=INT32_MAX)]
@@ -118,32 +122,10 @@ class RequestModel(BaseModel):
     @classmethod
     def _refuse_unsupported(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            for name, neutral_values in cls.unsupported.items():
-                value = data.get(name)
-                if value is not None and not _is_one_of(value, neutral_values):
-                    raise invalid("unsupported_parameter", "is not supported by this server", name)
+            name = first_unsupported(data, cls.unsupported)
+            if name is not None:
+                raise invalid("unsupported_parameter", "is not supported by this server", name)
         return data
-
-
-def _is_one_of(value: object, neutral_values: tuple[object, ...]) -> bool:
-    return any(type(value) is type(neutral) and value == neutral for neutral in neutral_values)
-
-
-# Fields of OpenAI and of other servers that would change the answer of any endpoint.
-UNSUPPORTED: Unsupported = {
-    "response_format": ({"type": "text"},),
-    "tools": ([],),
-    "functions": ([],),
-    "grammar": ("",),
-    "json_schema": (),
-    "guided_json": (),
-    "guided_regex": (),
-    "guided_choice": (),
-    "guided_grammar": (),
-    "structured_outputs": (),
-    "chat_template": (),
-    "chat_template_kwargs": ({},),
-}
 
 
 class SamplingFields(RequestModel):

@@ -9,15 +9,14 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pyserve.schemas.common import (
     INT32_MAX,
     MAX_PROMPTS,
-    UNSUPPORTED,
     StreamFields,
     Texts,
     TokenId,
-    Unsupported,
     check_n_choices,
     check_text_size,
     invalid,
 )
+from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 MAX_PROMPT_TOKENS = 2**20
 TokenIds = Annotated[
@@ -54,7 +53,12 @@ Prompt = Annotated[
 class CompletionRequest(StreamFields):
     """Texts to continue. An absent prompt is an empty one."""
 
-    unsupported: ClassVar[Unsupported] = {**UNSUPPORTED, "echo": (False,), "suffix": ("",)}
+    unsupported: ClassVar[Unsupported] = {
+        **UNSUPPORTED,
+        "echo": (False,),
+        "suffix": ("",),
+        "add_special_tokens": (True,),
+    }
 
     prompt: Prompt | None = None
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None

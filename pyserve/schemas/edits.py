@@ -7,14 +7,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from pyserve.schemas.common import (
-    UNSUPPORTED,
     SamplingFields,
     TextOrTexts,
-    Unsupported,
     as_list,
     check_n_choices,
     check_text_size,
 )
+from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 
 class EditRequest(SamplingFields):

@@ -127,7 +127,7 @@ def test_an_integer_must_be_written_as_one(name, value):
         ({"logit_bias": {"9999999999": 1}}, "logit_bias", "invalid_value"),
         ({"logit_bias": {"5": 101}}, "logit_bias.5", "invalid_value"),
         ({"logit_bias": {str(i): 1 for i in range(1025)}}, "logit_bias", "invalid_value"),
-        ({"logit_bias": [[1, 2]]}, "logit_bias", "invalid_type"),
+        ({"logit_bias": [[1, 2]]}, "logit_bias", "unsupported_parameter"),
         ({"logprobs": 1}, "logprobs", "invalid_type"),
         ({"top_logprobs": 1}, "top_logprobs", "invalid_value"),
         ({"top_logprobs": 1, "logprobs": False}, "top_logprobs", "invalid_value"),
@@ -163,6 +163,14 @@ def test_chat_refuses(fields, param, code):
         ("modalities", ["text", "audio"]),
         ("reasoning_effort", "high"),
         ("chat_template", "{{ x }}"),
+        ("mirostat", 2),
+        ("mirostat", False),
+        ("dry_multiplier", 0.8),
+        ("xtc_probability", 0.5),
+        ("repetition_penalty", 1.1),
+        ("stop_token_ids", [2]),
+        ("min_tokens", 5),
+        ("best_of", 2),
     ],
 )
 def test_what_is_not_built_is_refused_by_name(name, value):
@@ -176,6 +184,9 @@ def test_what_is_not_built_is_refused_by_name(name, value):
     [
         {"tools": [], "tool_choice": "none", "functions": None, "function_call": "none"},
         {"response_format": {"type": "text"}, "modalities": ["text"], "grammar": ""},
+        {"mirostat": 0, "mirostat_tau": 5.0, "dry_multiplier": 0.0, "dry_base": 1.75},
+        {"xtc_probability": 0, "xtc_threshold": 0.1, "repetition_penalty": 1.0, "tfs_z": 1},
+        {"stop_token_ids": [], "min_tokens": 0, "n_predict": -1, "logit_bias": []},
         {"user": 5, "metadata": {"a": 1}, "store": True, "service_tier": "auto", "unheard_of": 1},
         {"stop": None, "logit_bias": None, "stream": None, "stream_options": None},
         {"messages": [{"role": "assistant", "content": None, "refusal": "no"}]},
