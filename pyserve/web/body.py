@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from pyserve.schemas.validate import Body, validate
+from pyserve.web.framing import MalformedRequestError, describe_malformed, is_malformed
 from pyserve.web.json_gate import parse_object
 from pyserve.web.services import services
 
@@ -46,7 +49,7 @@ def _read(n_max_bytes: int) -> bytes:
     n_wanted = n_max_bytes + 1 if n_announced is None else n_announced
     stream = request.environ["wsgi.input"]
     while len(body) < n_wanted:
-        data = stream.read(min(READ_BYTES, n_wanted - len(body)))
+        data = _read_part(stream, min(READ_BYTES, n_wanted - len(body)))
         if not data:
             break
         body += data
@@ -55,6 +58,16 @@ def _read(n_max_bytes: int) -> bytes:
     if n_announced is not None and len(body) < n_announced:
         raise BadRequest(f"the body ended after {len(body)} of {n_announced} bytes")
     return bytes(body)
+
+
+def _read_part(stream: Any, n_bytes: int) -> bytes:
+    try:
+        data: bytes = stream.read(n_bytes)
+    except Exception as error:
+        if not is_malformed(error):
+            raise
+        raise MalformedRequestError(describe_malformed(error)) from error
+    return data
 
 
 def _too_large(n_max_bytes: int) -> RequestEntityTooLarge:

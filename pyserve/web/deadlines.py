@@ -1,7 +1,7 @@
 """Deadlines for what a client must do: send its headers and body, take its response.
 
 gunicorn's threaded worker waits for ever for each of them. A thread that waits is freed by shutting
-down the socket under it.
+down the socket under it; a client that has not sent all of its request is told first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ BODY_S = 30.0
 WRITE_S = 30.0
 CHECK_S = 0.25
 
-Clock = Callable[[], float]
+# Ends a connection; True when the client is still sending its request, and can be told why.
+ShutDown = Callable[[bool], None]
 
 
 class Deadlines:
@@ -27,23 +28,24 @@ class Deadlines:
 
     def __init__(self, *, check_s: float = CHECK_S) -> None:
         self._check_s = check_s
-        self._limits: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._limits: dict[int, tuple[float, ShutDown, bool]] = {}
         self._local = threading.local()
 
     def start(self) -> None:
         """Start to enforce; the thread ends with the process."""
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
-    def begin(self, shut_down: Callable[[], None], seconds: float) -> None:
-        """This thread works on a connection that `shut_down` ends, and has `seconds` from now."""
+    def begin(self, shut_down: ShutDown, seconds: float) -> None:
+        """This thread works on a connection that `shut_down` ends; its headers have `seconds`."""
         self._local.shut_down = shut_down
-        self.limit(seconds)
+        self.limit(seconds, is_sending=True)
 
-    def limit(self, seconds: float) -> None:
-        """From now on the client has `seconds`."""
+    def limit(self, seconds: float, *, is_sending: bool) -> None:
+        """From now on the client has `seconds` to send its request, or to take its response."""
         shut_down = getattr(self._local, "shut_down", None)
         if shut_down is not None:
-            self._limits[threading.get_ident()] = (time.monotonic() + seconds, shut_down)
+            deadline = time.monotonic() + seconds
+            self._limits[threading.get_ident()] = (deadline, shut_down, is_sending)
 
     def lift(self) -> None:
         """The client has nothing to do now."""
@@ -56,10 +58,10 @@ class Deadlines:
 
     def enforce(self, now_s: float) -> None:
         """Shut down every connection whose time is over."""
-        for ident, (deadline, shut_down) in list(self._limits.items()):
-            if now_s >= deadline:
-                self._limits.pop(ident, None)
-                shut_down()
+        for ident, limit in list(self._limits.items()):
+            deadline, shut_down, is_sending = limit
+            if now_s >= deadline and self._limits.pop(ident, None) is not None:
+                shut_down(is_sending)
 
     def _run(self) -> None:
         while True:
@@ -101,7 +103,7 @@ class TimedInput:
         return iter(self.readline, b"")
 
     def _timed(self, read: Callable[..., bytes], size: int | None) -> bytes:
-        self._deadlines.limit(self._deadline - time.monotonic())
+        self._deadlines.limit(self._deadline - time.monotonic(), is_sending=True)
         try:
             return read() if size is None else read(size)
         finally:
@@ -117,10 +119,10 @@ class TimedBody:
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._body:
-            self._deadlines.limit(WRITE_S)
+            self._deadlines.limit(WRITE_S, is_sending=False)
             yield part  # the server writes it before it comes back
             self._deadlines.lift()
-        self._deadlines.limit(WRITE_S)  # for the end of the response
+        self._deadlines.limit(WRITE_S, is_sending=False)  # for the end of the response
 
     def close(self) -> None:
         close = getattr(self._body, "close", None)

@@ -25,6 +25,11 @@ def request_id() -> str:
     return str(g.request_id)
 
 
+def fresh_id() -> str:
+    """An id that no other request has."""
+    return f"req_{secrets.token_hex(12)}"
+
+
 def note_model(model_id: str) -> None:
     """Name the model that answers the current request, for X-Model-Resolved."""
     g.model_resolved = model_id
@@ -32,7 +37,7 @@ def note_model(model_id: str) -> None:
 
 def _set_id() -> None:
     given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _SANE.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    g.request_id = given if _SANE.fullmatch(given) else fresh_id()
 
 
 def _add_headers(response: Response) -> Response:

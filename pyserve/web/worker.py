@@ -1,7 +1,7 @@
-"""gunicorn's threaded worker, with deadlines for clients and an orderly end.
+"""gunicorn's threaded worker, with deadlines for clients, errors as JSON and an orderly end.
 
-NOTE: leans on internals of gunicorn 27 (`handle`, `set_accept_enabled`, `handle_exit`); the
-dependency is pinned to that major version.
+NOTE: leans on internals of gunicorn 27 (`handle`, `handle_error`, `set_accept_enabled`,
+`handle_exit`); the dependency is pinned to that major version.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from pyserve.web.deadlines import HEADER_S, Deadlines, TimedApp
 from pyserve.web.drain import end_drain
+from pyserve.web.framing import is_malformed, refuse, stalled
 
 FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
 
@@ -35,8 +36,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.wsgi = TimedApp(self.wsgi, self._deadlines)
 
     def handle(self, conn: Any) -> Any:
-        def shut_down() -> None:
+        def shut_down(is_sending: bool) -> None:
             with contextlib.suppress(OSError):  # it is closed already
+                if is_sending:
+                    conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
                 conn.sock.shutdown(socket.SHUT_RDWR)
 
         self._deadlines.begin(shut_down, HEADER_S)
@@ -44,6 +47,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
         finally:
             self._deadlines.end()
+
+    def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer what the application did not; the caller closes the connection."""
+        if is_malformed(exc):
+            self.log.info("malformed request from %s: %s", addr, exc)
+        else:
+            self.log.error("a request failed outside the application", exc_info=exc)
+        with contextlib.suppress(OSError):  # the client has gone
+            client.sendall(refuse(exc).to_bytes())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.alive:

@@ -14,9 +14,11 @@ NEVER_S = 1e9
 class Connection:
     def __init__(self) -> None:
         self.n_shut_down = 0
+        self.was_sending: bool | None = None
 
-    def shut_down(self) -> None:
+    def shut_down(self, is_sending: bool) -> None:
         self.n_shut_down += 1
+        self.was_sending = is_sending
 
 
 @pytest.fixture
@@ -42,6 +44,7 @@ def is_limited(deadlines: Deadlines, connection: Connection, seconds: float) -> 
 
 def test_headers_have_a_limit(deadlines, connection):
     assert is_limited(deadlines, connection, HEADER_S)
+    assert connection.was_sending is True
 
 
 def test_a_connection_is_shut_down_once(deadlines, connection):
@@ -52,7 +55,7 @@ def test_a_connection_is_shut_down_once(deadlines, connection):
 
 def test_nothing_is_limited_after_the_end(deadlines, connection):
     deadlines.end()
-    deadlines.limit(0)
+    deadlines.limit(0, is_sending=True)
     deadlines.enforce(time.monotonic() + NEVER_S)
     assert connection.n_shut_down == 0
 
@@ -110,6 +113,7 @@ def test_a_body_that_does_not_come_is_given_up(deadlines, connection):
     body = CheckedInput(b"", lambda: seen.append(is_limited(deadlines, connection, BODY_S)))
     list(TimedApp(app, deadlines)({"wsgi.input": body}, None))
     assert seen == [True]
+    assert connection.was_sending is True
 
 
 def test_each_write_is_limited_and_the_pause_between_is_not(deadlines, connection):
@@ -123,6 +127,7 @@ def test_each_write_is_limited_and_the_pause_between_is_not(deadlines, connectio
     assert next(body) == b"b"
     assert connection.n_shut_down == 0
     assert is_limited(deadlines, connection, WRITE_S)
+    assert connection.was_sending is False
 
 
 def test_the_end_of_a_response_is_limited_too(deadlines, connection):
