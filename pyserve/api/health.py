@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,8 @@ def health() -> Response:
     if any(status.state == "ready" for status in statuses):
         return json_reply({"status": "ok", "models": models})
     name, error = why_not_ready(statuses)
-    return error_response(error, status=name, models=models)
+    # Asked every second while a model is loaded: worth no line in the log.
+    return error_response(error, level=logging.DEBUG, status=name, models=models)
 
 
 def why_not_ready(statuses: Sequence[ModelStatus]) -> tuple[str, PyserveError]:

@@ -39,6 +39,10 @@ class FrontSlot:
         self._restart_at: float | None = None
         self.n_exits = 0
 
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         self._restart_at = None
         self._started_at = self._clock()

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 import msgspec
@@ -74,6 +75,22 @@ def start_front(
         pass_fds=[listener.fileno()],
         process_group=0,
     )
+
+
+def reap_orphans(known: Container[int | None]) -> None:
+    """Collect children that ended and are not `known`; never waits for one that runs.
+
+    As process 1 of a container we inherit what others leave behind. A known child that has ended
+    stays for its owner to collect, and may hide orphans until then.
+    """
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid in known:
+            return
+        os.waitpid(ended.si_pid, 0)
 
 
 def describe_exit(returncode: int) -> str:

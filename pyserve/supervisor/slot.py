@@ -60,6 +60,10 @@ class EngineSlot:
         self.status = ModelStatus(id=engine.model_id, created=created, state="loading")
 
     @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None
 

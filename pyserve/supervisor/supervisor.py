@@ -16,6 +16,7 @@ from pyserve.engine.config import EngineConfig
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.control import ControlServer
 from pyserve.supervisor.front_slot import FrontSlot
+from pyserve.supervisor.processes import reap_orphans
 from pyserve.supervisor.runtime import CONTROL_NAME
 from pyserve.supervisor.signals import SignalQueue
 from pyserve.supervisor.slot import EngineSlot
@@ -158,6 +159,11 @@ class Supervisor:
         elif self._phase is Phase.STOPPING_ENGINES:
             self._finish_engines()
         self._watch_reports()
+        if os.getpid() == 1:
+            reap_orphans({child.pid for child in self._children()})
+
+    def _children(self) -> list[EngineSlot | FrontSlot]:
+        return [*self._slots] if self._front is None else [*self._slots, self._front]
 
     def _watch_reports(self) -> None:
         """Follow every slot from the report socket of its last process to that of its new one."""
@@ -208,9 +214,7 @@ class Supervisor:
 
     def _kill_all(self) -> None:
         """End what is left at once, and wait for it."""
-        children: list[EngineSlot | FrontSlot] = [*self._slots]
-        if self._front is not None:
-            children.append(self._front)
+        children = self._children()
         for child in children:
             child.kill()
         while sum(not child.reap() for child in children) > 0:

@@ -57,12 +57,12 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, error_response)
 
 
-def error_response(error: Exception, **beside: Any) -> Response:
+def error_response(error: Exception, *, level: int = logging.INFO, **beside: Any) -> Response:
     """The response for any exception; unexpected ones are logged and not shown.
 
-    beside: further members of the body, next to `error`.
+    level: at which a 503 is logged. beside: further members of the body, next to `error`.
     """
-    status, body = describe(error, request_id())
+    status, body = describe(error, request_id(), level=level)
     body |= beside
     response = Response(msgspec.json.encode(body), status, content_type="application/json")
     if status in RETRY_STATUS:
@@ -72,7 +72,9 @@ def error_response(error: Exception, **beside: Any) -> Response:
     return response
 
 
-def describe(error: Exception, shown_id: str) -> tuple[int, dict[str, Any]]:
+def describe(
+    error: Exception, shown_id: str, *, level: int = logging.INFO
+) -> tuple[int, dict[str, Any]]:
     """Status and body for an exception; logs unexpected ones under the request id `shown_id`."""
     status, kind = next(
         STATUS_AND_TYPE[cls] for cls in type(error).__mro__ if cls in STATUS_AND_TYPE
@@ -82,8 +84,14 @@ def describe(error: Exception, shown_id: str) -> tuple[int, dict[str, Any]]:
         message = f"internal error; the log has it under request id {shown_id}"
         return status, error_body(message, kind, None, "internal_error")
     if status >= SERVER_ERRORS_FROM:
-        level = logging.ERROR if isinstance(error, InternalError) else logging.INFO
-        log.log(level, "request %s: %s: %s", shown_id, error.code, error.message)
+        is_defect = isinstance(error, InternalError)
+        log.log(
+            logging.ERROR if is_defect else level,
+            "request %s: %s: %s",
+            shown_id,
+            error.code,
+            error.message,
+        )
     body = error_body(error.message, kind, error.param, error.code)
     if isinstance(error, ContextLengthExceededError):
         body["error"] |= error.details

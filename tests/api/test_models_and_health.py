@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from pyserve.errors import ErrorInfo
@@ -67,6 +69,15 @@ def test_health_says_why_nothing_is_ready(start, path, others, status, code):
     body = response.get_json()
     assert body["status"] == status
     assert [model["state"] for model in body["models"]] == [other.state for other in others]
+
+
+def test_waiting_for_health_does_not_fill_the_log(start, caplog):
+    caplog.set_level(logging.INFO)
+    front = start(models=(), others=(LOADING,), load_timeout_s=0.01)
+    front.client.get("/health")
+    assert caplog.text == ""
+    front.post(CHAT, chat_body())
+    assert "model_loading" in caplog.text
 
 
 def test_a_model_that_is_loading_is_waited_for_and_then_refused(start):
