@@ -83,14 +83,18 @@ class ServeConfig(BaseSettings):
 def read_config(given: dict[str, Any]) -> ServeConfig:
     """The settings: what the command line gives, over the environment, over the defaults.
 
-    Raises InvalidRequestError naming each bad option.
+    Raises InvalidRequestError naming each bad option, or environment variable.
     """
     try:
         return ServeConfig(**given)
     except ValidationError as error:
-        problems = [f"{_option(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        problems = [
+            f"{_source(str(problem['loc'][0]), given)}: {problem['msg']}"
+            for problem in error.errors()
+        ]
         raise InvalidRequestError("; ".join(problems)) from error
 
 
-def _option(loc: tuple[int | str, ...]) -> str:
-    return "--" + str(loc[0]).replace("_", "-")
+def _source(field: str, given: dict[str, Any]) -> str:
+    """Where the user set a field: the option, or the variable of the environment."""
+    return "--" + field.replace("_", "-") if field in given else ENV_PREFIX + field.upper()

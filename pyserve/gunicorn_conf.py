@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyserve.config import ServeConfig
+from pyserve.config import ServeConfig, read_config
 from pyserve.engine.parent import die_with_parent
+from pyserve.errors import PyserveError
 from pyserve.supervisor.environment import (
     LIFELINE_FD_ENV,
     LISTEN_FD_ENV,
@@ -24,7 +25,15 @@ from pyserve.supervisor.runtime import create_runtime_dir
 RESERVE_THREADS = 16  # for /health and for refusing while all streams are in use
 SHM = Path("/dev/shm")
 
-_config = ServeConfig()
+
+def _settings() -> ServeConfig:
+    try:
+        return read_config({})
+    except PyserveError as error:
+        sys.exit(f"Error: {error.message}")
+
+
+_config = _settings()
 _is_supervised = SUPERVISOR_SOCKET_ENV in os.environ
 _lifeline_writers: list[int] = []
 

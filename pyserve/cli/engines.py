@@ -16,6 +16,7 @@ from pathlib import Path
 from pyserve.cli.announce import Announcer
 from pyserve.cli.launch import LOG_FORMAT
 from pyserve.cli.plan import plan_engines
+from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.errors import PyserveError
 from pyserve.supervisor.supervisor import Supervisor
@@ -44,15 +45,16 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT)
     is_cut = stop_at_eof(lifeline_fd)
     try:
-        engines = plan_engines(config)
+        with stoppable():
+            engines = plan_engines(config)
+        announcer = Announcer(config.host, config.port, out=sys.stderr, err=sys.stderr)
+        return Supervisor(config, engines, runtime_dir, must_load=False, observer=announcer).run()
     except PyserveError as error:
         print(f"Error: {error.message}", file=sys.stderr)
         return 1
-    announcer = Announcer(config.host, config.port, out=sys.stderr, err=sys.stderr)
-    code = Supervisor(config, engines, runtime_dir, must_load=False, observer=announcer).run()
-    if is_cut.is_set():
-        shutil.rmtree(runtime_dir, ignore_errors=True)
-    return code
+    finally:
+        if is_cut.is_set():
+            shutil.rmtree(runtime_dir, ignore_errors=True)
 
 
 if __name__ == "__main__":

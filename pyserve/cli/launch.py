@@ -8,6 +8,7 @@ import sys
 from pyserve.cli.announce import Announcer
 from pyserve.cli.listener import bind_listener, listen
 from pyserve.cli.plan import plan_engines
+from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.supervisor.runtime import locked_runtime_dir
 from pyserve.supervisor.supervisor import Supervisor
@@ -24,7 +25,8 @@ def launch(config: ServeConfig) -> int:
     logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT)
     with bind_listener(config.host, config.port) as listener:
         config = config.model_copy(update={"port": listener.getsockname()[1]})
-        engines = plan_engines(config)
+        with stoppable():
+            engines = plan_engines(config)
         listen(listener, config.host)
         with locked_runtime_dir() as directory:
             announcer = Announcer(config.host, config.port, out=sys.stdout, err=sys.stderr)

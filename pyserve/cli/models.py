@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pyserve.config import ServeConfig
+from pyserve.cli.stopping import stoppable
+from pyserve.config import read_config
 from pyserve.errors import ModelLoadError, PyserveError
 from pyserve.models.files import local_models
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
@@ -40,11 +42,9 @@ def pull(
 
     Downloads continue where they broke off, and are verified before they are used.
     """
-    options = PullOptions(_directory(models_dir), accept=_acceptance(accept_license))
-    try:
+    with _explained(), stoppable():
+        options = PullOptions(_directory(models_dir), accept=_acceptance(accept_license))
         path = pull_model(what or load_gallery().default, options, sha256=sha256)
-    except PyserveError as error:
-        raise click.ClickException(error.message) from error
     click.echo(str(path))
 
 
@@ -53,7 +53,8 @@ def pull(
 @models_dir_option
 def models(as_json: bool, models_dir: Path | None) -> None:
     """List the models that are here, and those that can be pulled by name."""
-    rows = list_models(_directory(models_dir), load_gallery())
+    with _explained():
+        rows = list_models(_directory(models_dir), load_gallery())
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -114,7 +115,16 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def _directory(models_dir: Path | None) -> Path:
-    return (models_dir or ServeConfig().models_dir).expanduser().absolute()
+    return (models_dir or read_config({}).models_dir).expanduser().absolute()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Errors that are meant for users end the command with their message alone."""
+    try:
+        yield
+    except PyserveError as error:
+        raise click.ClickException(error.message) from error
 
 
 def _acceptance(is_accepted: bool) -> Callable[[GalleryEntry], bool]:

@@ -14,6 +14,7 @@ class ServedFile:
     """What the server answers and what it was asked.
 
     breaks: for each of the next requests, after how many bytes of the body the connection breaks.
+    stall: when set, every body stops half way until the event is set.
     """
 
     content: bytes
@@ -22,6 +23,7 @@ class ServedFile:
     ignores_range: bool = False
     breaks: list[int] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
+    stall: threading.Event | None = None
     port: int = 0
 
     def url(self, name: str = "model.gguf") -> str:
@@ -76,6 +78,11 @@ def _answer(request: BaseHTTPRequestHandler, file: ServedFile) -> None:
     if file.breaks:
         body = body[: file.breaks.pop(0)]
     with contextlib.suppress(ConnectionError):
+        if file.stall is not None:
+            half = len(body) // 2
+            request.wfile.write(body[:half])
+            file.stall.wait()
+            body = body[half:]
         request.wfile.write(body)
 
 
