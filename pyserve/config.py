@@ -18,6 +18,7 @@ from pyserve.errors import InvalidRequestError
 ENV_PREFIX = "PYSERVE_"
 
 PositiveInt = Annotated[int, Field(ge=1)]
+NTokens = Annotated[int, Field(ge=1, le=2**24)]
 
 
 def default_models_dir() -> Path:
@@ -46,12 +47,12 @@ class ServeConfig(BaseSettings):
     models_dir: Path = Field(default_factory=default_models_dir)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    ctx_size: PositiveInt | None = None
-    kv_size: PositiveInt | None = None
+    ctx_size: NTokens | None = None
+    kv_size: NTokens | None = None
     parallel: Annotated[int, Field(ge=1, le=128)] = 16
-    threads: PositiveInt | None = None
-    batch_size: PositiveInt = 512
-    queue_size: Annotated[int, Field(ge=0)] = 64
+    threads: Annotated[int, Field(ge=1, le=512)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = 512
+    queue_size: Annotated[int, Field(ge=0, le=2**20)] = 64
     max_streams: PositiveInt = 64
     workers: PositiveInt = 1
     load_timeout_s: Annotated[float, Field(gt=0)] = 120.0

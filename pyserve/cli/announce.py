@@ -10,6 +10,7 @@ from typing import TextIO
 import msgspec
 
 from pyserve.engine.protocol import ModelInfo
+from pyserve.errors import ErrorInfo, ModelLoadError
 from pyserve.supervisor.backend import ModelStatus
 
 ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
@@ -48,13 +49,19 @@ def describe(status: ModelStatus) -> str:
         case "ready" if status.info is not None:
             return f"model {status.id}: ready, {summary(status.info)}"
         case "failed" if status.error is not None:
-            return f"model {status.id}: failed: {status.error.message}"
+            return f"model {status.id}: failed: {status.error.message}{_remedy(status.error)}"
         case "loading" if status.n_restarts > 0:
             return f"model {status.id}: the engine ended, loading it again ..."
         case "loading":
             return f"loading model {status.id} ..."
         case state:
             return f"model {status.id}: {state}"
+
+
+def _remedy(error: ErrorInfo) -> str:
+    """What to do about a model that cannot be loaded, as far as the message does not say it."""
+    is_file = error.code == ModelLoadError.code
+    return "\n  If the file is damaged, get it again; it is loaded when it changes." if is_file else ""
 
 
 def summary(info: ModelInfo) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pyserve.cli.explain import explained
 from pyserve.cli.stopping import stoppable
 from pyserve.config import read_config
-from pyserve.errors import ModelLoadError, PyserveError
+from pyserve.errors import ModelLoadError
 from pyserve.models.files import local_models
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
 from pyserve.models.gguf import quantization
@@ -42,7 +42,7 @@ def pull(
 
     Downloads continue where they broke off, and are verified before they are used.
     """
-    with _explained(), stoppable():
+    with explained(), stoppable():
         options = PullOptions(_directory(models_dir), accept=_acceptance(accept_license))
         path = pull_model(what or load_gallery().default, options, sha256=sha256)
     click.echo(str(path))
@@ -53,7 +53,7 @@ def pull(
 @models_dir_option
 def models(as_json: bool, models_dir: Path | None) -> None:
     """List the models that are here, and those that can be pulled by name."""
-    with _explained():
+    with explained():
         rows = list_models(_directory(models_dir), load_gallery())
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -116,15 +116,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 def _directory(models_dir: Path | None) -> Path:
     return (models_dir or read_config({}).models_dir).expanduser().absolute()
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Errors that are meant for users end the command with their message alone."""
-    try:
-        yield
-    except PyserveError as error:
-        raise click.ClickException(error.message) from error
 
 
 def _acceptance(is_accepted: bool) -> Callable[[GalleryEntry], bool]:

@@ -50,15 +50,13 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     Without a MODEL: every model in the models directory, or the default one of the gallery.
     Each option can also be set in the environment: --ctx-size is PYSERVE_CTX_SIZE.
     """
-    from pyserve.cli.launch import launch  # noqa: PLC0415  # --help stays fast
+    from pyserve.cli.explain import explained  # noqa: PLC0415  # --help stays fast
+    from pyserve.cli.launch import launch  # noqa: PLC0415
     from pyserve.config import read_config  # noqa: PLC0415
-    from pyserve.errors import PyserveError  # noqa: PLC0415
 
     given = {name: value for name, value in options.items() if value is not None}
     if models:
         given["models"] = list(models)
-    try:
+    with explained():
         code = launch(read_config(given))
-    except PyserveError as error:
-        raise click.ClickException(error.message) from error
     sys.exit(code)

@@ -65,8 +65,10 @@ class Reporter:
 def load_core(engine: str, config: EngineConfig) -> EngineCore:
     """Build the core, which loads the model. Raises ModelLoadError, or what the core raises."""
     if engine == "native":
-        from pyserve.engine.local import NativeCore  # noqa: PLC0415  # only here is it needed
-
+        try:
+            from pyserve.engine.local import NativeCore  # noqa: PLC0415  # only here is it needed
+        except ImportError as error:  # not built, or built for another CPU: the message says it
+            raise ModelLoadError(f"the native engine cannot be used: {error}") from error
         return NativeCore(config)
     if engine == "fake":
         from pyserve.engine.fake import FakeCore  # noqa: PLC0415

@@ -102,14 +102,20 @@ def _watch(command: list[str], directory: Path, on_bytes: Callable[[int], None])
         )
         try:
             while process.poll() is None:
-                on_bytes(sum(file_size(path) for path in directory.rglob("*")))
+                on_bytes(sum(file_size(p) for p in directory.rglob("*") if p != log_path))
                 time.sleep(0.1)
         finally:
             process.kill()
             process.wait()
     if process.returncode != 0:
-        lines = log_path.read_text(errors="replace").strip().splitlines()[-3:]
-        raise PullError("the package client failed: " + " / ".join(line.strip() for line in lines))
+        raise PullError(f"the package client failed: {_said(log_path.read_text(errors='replace'))}")
+
+
+def _said(log: str) -> str:
+    """The last lines of the package client, without its accounts of every attempt."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return " / ".join((errors or lines)[-3:])
 
 
 def _find_wheel(directory: Path) -> Path | None:

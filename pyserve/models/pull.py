@@ -94,7 +94,10 @@ def pull_entry(entry: GalleryEntry, options: PullOptions) -> Path:
                 raise
             except PullError as error:
                 failures.append(f"{_describe(source)}: {error.message}")
-    raise PullError(f"cannot get {entry.name}:\n  " + "\n  ".join(failures))
+    raise PullError(
+        f"cannot get {entry.name}:\n  " + "\n  ".join(failures) + "\nCheck the network and run the "
+        f"same command again; or get {entry.file} on another machine and: pyserve pull FILE"
+    )
 
 
 def hash_file(path: Path) -> str:
@@ -206,7 +209,8 @@ def _incoming(target: Path, options: PullOptions) -> Iterator[Path]:
             free = shutil.disk_usage(work).free
             raise DiskFullError(f"the disk of {work} is full: {free:,} bytes free") from error
         reason = error.strerror or error
-        raise PullError(f"cannot write {error.filename or work}: {reason}") from error
+        where = error.filename or work
+        raise PullError(f"cannot write {where}: {reason}; choose another --models-dir") from error
 
 
 def _lock(stream: TextIO, name: str, output: TextIO) -> None:

@@ -163,6 +163,8 @@ class EngineSlot:
     def _describe_crash(self, how: str, delay_s: float) -> ErrorInfo:
         if not self.has_been_ready:
             message = f"the engine crashed ({how}) while it loaded {self._engine.model_path}"
+            if how == signal.SIGKILL.name:  # nobody else is likely to send it
+                message += "; if memory ran out, choose a smaller --ctx-size or --kv-size"
             return ModelLoadError(message).to_info()
         message = f"the engine of {self.status.id} keeps crashing ({how}); it is started again"
         return UnavailableError(message, retry_after_s=max(int(delay_s), 1)).to_info()

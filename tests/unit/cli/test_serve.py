@@ -68,6 +68,41 @@ def test_bad_settings_are_named_as_options():
     assert "--log-level" in caught.value.message
 
 
+@pytest.mark.parametrize("command", [["serve"], ["models"], ["pull", "x"]])
+def test_bad_variables_are_named_by_every_command(monkeypatch, command):
+    monkeypatch.setenv("PYSERVE_PORT", "abc")
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "Error: PYSERVE_PORT: " in result.output
+    assert "Traceback" not in result.output
+
+
+def test_what_the_system_refuses_is_told_without_a_traceback(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    result = CliRunner().invoke(main, ["serve", "--engine", "native", str(tmp_path / "loop")])
+    assert result.exit_code == 1
+    assert "Error: " in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ctx_size", 2**24 + 1),
+        ("kv_size", 0),
+        ("threads", 513),
+        ("batch_size", 65537),
+        ("queue_size", -1),
+        ("parallel", 129),
+        ("load_timeout_s", 0),
+        ("max_body_bytes", 0),
+    ],
+)
+def test_values_that_no_engine_takes_are_refused_as_options(name, value):
+    with pytest.raises(InvalidRequestError, match=f"^--{name.replace('_', '-')}: "):
+        read_config({name: value})
+
+
 def test_settings_survive_the_way_through_the_environment(monkeypatch):
     config = read_config({"models": ["a", "b"], "port": 5, "strict_model_names": True})
     for name, value in config.to_environ().items():
@@ -145,6 +180,7 @@ def test_failures_go_to_stderr(streams):
     out, err = streams
     Announcer("127.0.0.1", 8080, out=out, err=err)([FAILED], True)
     assert "model m: failed: no magic" in err.getvalue()
+    assert "get it again" in err.getvalue()
     assert out.getvalue() == ""
 
 

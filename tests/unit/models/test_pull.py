@@ -212,6 +212,13 @@ def test_when_all_sources_fail_each_is_named(options: PullOptions) -> None:
             pull_entry(entry, options)
     assert "/a: the server answered 404" in error.value.message
     assert "/b: the server answered 404" in error.value.message
+    assert "get made.gguf on another machine and: pyserve pull FILE" in error.value.message
+
+
+def test_a_directory_that_cannot_be_written_is_named(server: ServedFile, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PullError, match=r"cannot write .*file.*choose another --models-dir"):
+        pull(server.url(), PullOptions(tmp_path / "file" / "models", output=io.StringIO()))
 
 
 def test_a_larger_file_than_promised_is_refused(options: PullOptions) -> None:
@@ -360,8 +367,11 @@ def test_the_real_package_client_gets_a_wheel(wheelhouse: Path, tmp_path: Path) 
 
 
 def test_the_package_clients_words_are_passed_on(wheelhouse: Path, tmp_path: Path) -> None:
-    with pytest.raises(PullError, match=r"No matching distribution found for half1==1\.0"):
-        pip_download(halves_source().parts[0], tmp_path, lambda _: None)
+    n_bytes: list[int] = []
+    with pytest.raises(PullError, match=r"No matching distribution found for half1==1\.0") as error:
+        pip_download(halves_source().parts[0], tmp_path, n_bytes.append)
+    assert "WARNING" not in error.value.message
+    assert set(n_bytes) == {0}
 
 
 def test_the_command_accepts_nothing_without_a_terminal(tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def test_crashes_before_the_first_load_are_given_up_soon(make_slot):
     slot.kill()
     run_until_state(slot, "failed")
     assert "SIGKILL" in slot.status.error.message
+    assert "--ctx-size" in slot.status.error.message
 
 
 def test_stop_ends_the_process_and_starts_no_other(make_slot):
