@@ -14,12 +14,19 @@ CXX_FILES = $(shell find native -name '*.h' -o -name '*.cc')
 CMAKE_FILES = $(shell find CMakeLists.txt cmake native -name '*.cmake' -o -name CMakeLists.txt)
 PY_FILES := pyserve bench tests tools vendor/fetch.py
 
+STRESS_S := 20
+
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help serve pull setup build test test-native test-unit test-api test-e2e \
+.PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e \
         lint fmt type asan tsan ci clean
+
+# $(call get,what pip installs): says what to do when it cannot.
+get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
+above. Without a network nothing can be got: check it (HTTPS_PROXY and pip's settings are \
+honoured) and run the same command again." >&2; exit 1; }
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+( [a-z0-9-]+)*):.*## (.*)/\1\t\3/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,23 +49,31 @@ $(VENV)/.made:
 	@$(PYTHON) tools/preflight.py
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(call get,--upgrade "pip>=25.1")
 	@touch $@
 
 $(VENV)/.build-deps: $(VENV)/.made pyproject.toml
 	@echo "getting the build tools"
-	@$(BIN)/python -m pip install --quiet --group build
+	@$(call get,--group build)
 	@touch $@
 
 $(VENV)/.dev-deps: $(VENV)/.made pyproject.toml
 	@echo "getting the test and lint tools"
-	@$(BIN)/python -m pip install --quiet --group test --group lint
+	@$(call get,--group test --group lint)
+	@touch $@
+
+$(VENV)/.dist-deps: $(VENV)/.build-deps
+	@$(call get,--group dist)
 	@touch $@
 
 $(BUILD)/.installed: $(VENV)/.build-deps $(BUILD_INPUTS)
 	@$(PYTHON) tools/preflight.py
 	@$(BIN)/python tools/build.py $(BUILD)
 	@touch $@
+
+dist: $(VENV)/.dist-deps ## the source distribution, with llama.cpp in it: dist/pyserve-*.tar.gz
+	@$(BIN)/python vendor/fetch.py
+	@$(BIN)/python -m build --sdist --no-isolation
 
 # Testing it --------------------------------------------------------------------------------------
 
@@ -80,13 +95,17 @@ test-unit test-api test-e2e: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## on
 
 asan: PRESET := dev
 tsan: PRESET := tsan
-asan tsan: $(VENV)/.build-deps ## the C++ tests under address and undefined, or thread sanitizer
+tsan: export TSAN_OPTIONS := suppressions=$(CURDIR)/native/tests/tsan.supp history_size=4
+asan tsan: $(VENV)/.build-deps $(VENV)/.dev-deps ## the C++ tests and the engine stress test under sanitizers
 	@prefix=$$($(BIN)/python tools/doctest_header.py) && \
 	CMAKE_PREFIX_PATH=$$prefix $(BIN)/cmake --preset $(PRESET) \
 	    -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
-	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null && \
-	$(BIN)/cmake --build build/$(PRESET) --target pyserve_native_tests && \
-	build/$(PRESET)/$(NATIVE_TESTS)
+	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
+	@$(BIN)/cmake --build build/$(PRESET) --target pyserve_native_tests pyserve_engine_stress
+	@build/$(PRESET)/$(NATIVE_TESTS)
+	@$(BIN)/python -c 'import pathlib, sys; from tests.support import tiny_gguf; \
+	    tiny_gguf.write_tiny_llama(pathlib.Path(sys.argv[1]))' build/$(PRESET)/tiny.gguf
+	@build/$(PRESET)/native/tests/pyserve_engine_stress build/$(PRESET)/tiny.gguf $(STRESS_S) 1
 
 lint: $(VENV)/.dev-deps ## style, import directions, include directions
 	$(BIN)/ruff check $(PY_FILES)

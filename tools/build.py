@@ -22,12 +22,16 @@ _N_TAIL_LINES = 60
 
 
 class Display:
-    """Shows build steps: one live line on a terminal, every tenth part elsewhere."""
+    """Shows build steps: one live line on a terminal, every tenth part elsewhere.
+
+    has_explained: the build has said in words for people why it fails.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._is_live = stream.isatty()
         self._last_tenth = -1
+        self.has_explained = False
 
     def show(self, line: str) -> None:
         """Takes any line of the build's output; most are not for people."""
@@ -37,6 +41,7 @@ class Display:
             return
         note = _VENDOR.match(line)
         if note:
+            self.has_explained = self.has_explained or _is_error(note[1])
             self._write(f"\r\x1b[K{note[1]}\n" if self._is_live else f"{note[1]}\n")
 
     def end(self) -> None:
@@ -45,7 +50,8 @@ class Display:
 
     def _show_step(self, n_done: int, n_all: int, what: str) -> None:
         if self._is_live:
-            self._write(f"\r\x1b[Kbuilding [{n_done}/{n_all}] {what[-60:]}")
+            name = what.rsplit("/", 1)[-1].removesuffix(".o")
+            self._write(f"\r\x1b[Kbuilding [{n_done}/{n_all}] {name[-60:]}")
             return
         tenth = 10 * n_done // n_all
         if tenth != self._last_tenth:
@@ -55,6 +61,10 @@ class Display:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def _is_error(note: str) -> bool:
+    return note.startswith("vendor: error: ")
 
 
 def follow(lines: Iterable[str], log: TextIO, show: Callable[[str], None]) -> list[str]:
@@ -86,7 +96,9 @@ def main(argv: Sequence[str]) -> int:
         tail = follow(process.stdout, log, display.show)
     display.end()
     if process.returncode != 0:
-        print(f"{''.join(tail)}\nThe build failed; all of it: {log_path}", file=sys.stderr)
+        if not display.has_explained:
+            print("".join(tail), file=sys.stderr)
+        print(f"the build failed; the whole log: {log_path}", file=sys.stderr)
         return 1
     print(f"built in {time.monotonic() - started_s:.0f} s", file=sys.stderr)
     return 0

@@ -36,7 +36,15 @@ def test_a_terminal_shows_one_live_line() -> None:
     stream = Terminal()
     build.follow(LINES, io.StringIO(), build.Display(stream).show)
     assert stream.getvalue().count("\n") == 1
-    assert stream.getvalue().endswith("building [100/100] Building CXX object a/100.cc.o")
+    assert stream.getvalue().endswith("building [100/100] 100.cc")
+
+
+def test_it_is_known_whether_the_build_explained_its_failure() -> None:
+    display = build.Display(io.StringIO())
+    build.follow(LINES, io.StringIO(), display.show)
+    assert not display.has_explained
+    display.show("  vendor: error: cannot download it\n")
+    assert display.has_explained
 
 
 def test_the_end_of_the_output_is_kept() -> None:

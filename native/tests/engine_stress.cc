@@ -1,0 +1,266 @@
+// Submits, cancels, asks and polls at random from several threads: a target for the sanitizers.
+//
+//   pyserve_engine_stress MODEL SECONDS SEED
+//
+// Exit code 0: every request ended exactly once, before the engine was idle or stopped.
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pyserve/engine.h"
+
+namespace pyserve {
+namespace {
+
+constexpr int kSubmitters = 3;
+constexpr double kPollMs = 20;
+constexpr double kDrainMs = 120'000;
+constexpr auto kRound = std::chrono::seconds(4);
+
+[[noreturn]] void fail(const std::string& what) {
+  std::fprintf(stderr, "engine_stress: %s\n", what.c_str());
+  std::_Exit(1);
+}
+
+class Random {
+ public:
+  explicit Random(uint64_t seed) : engine_(seed) {}
+
+  int below(int n) { return std::uniform_int_distribution<int>(0, n - 1)(engine_); }
+  bool one_in(int n) { return below(n) == 0; }
+  float between(float low, float high) {
+    return std::uniform_real_distribution<float>(low, high)(engine_);
+  }
+  template <class T>
+  const T& pick(const std::vector<T>& values) {
+    return values[below(static_cast<int>(values.size()))];
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+// Which requests have begun and not ended. Thread: any.
+class Ledger {
+ public:
+  void begin(RequestId id) {
+    std::lock_guard lock(mutex_);
+    open_.insert(id);
+  }
+
+  void end(RequestId id) {
+    std::lock_guard lock(mutex_);
+    if (open_.erase(id) == 0) fail("request " + std::to_string(id) + " ended twice");
+    ++n_ended_;
+  }
+
+  void expect_open(RequestId id) {
+    std::lock_guard lock(mutex_);
+    if (!open_.contains(id)) fail("an event after the end of request " + std::to_string(id));
+  }
+
+  bool is_empty() {
+    std::lock_guard lock(mutex_);
+    return open_.empty();
+  }
+
+  size_t n_ended() {
+    std::lock_guard lock(mutex_);
+    return n_ended_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<RequestId> open_;
+  size_t n_ended_ = 0;
+};
+
+SamplingParams random_sampling(Random& random, int n_vocab) {
+  SamplingParams params;
+  params.temperature = random.one_in(3) ? 0.0F : random.between(0.1F, 2.0F);
+  params.top_k = random.below(50);
+  params.top_p = random.between(0.2F, 1.0F);
+  params.min_p = random.one_in(2) ? 0.0F : random.between(0.0F, 0.3F);
+  params.typical_p = random.one_in(4) ? random.between(0.3F, 1.0F) : 1.0F;
+  params.repeat_penalty = random.one_in(2) ? 1.0F : random.between(0.8F, 1.5F);
+  params.repeat_last_n = random.below(66) - 1;
+  params.frequency_penalty = random.one_in(2) ? 0.0F : random.between(-1.0F, 1.0F);
+  params.presence_penalty = random.one_in(2) ? 0.0F : random.between(-1.0F, 1.0F);
+  for (int i = random.below(4); i > 0; --i) {
+    params.logit_bias.emplace_back(random.below(n_vocab), random.between(-100.0F, 5.0F));
+  }
+  if (random.one_in(2)) params.seed = random.below(1000);
+  params.ignore_eos = random.one_in(2);
+  return params;
+}
+
+std::string random_text(Random& random) {
+  static const std::vector<std::string> words = {
+      "the cat ",   "jumped out ", "of the window ", "a long time ago ", "\xC3\xA9\xE2\x82\xAC ",
+      "<|im_end|>", "hello world "};
+  // Most start alike, so that prefixes are shared; a few are longer than the context.
+  std::string text = random.one_in(3) ? "" : "this is a test of a galaxy far away ";
+  const int n_words = random.one_in(20) ? 200 : random.below(30);
+  for (int i = 0; i < n_words; ++i) text += random.pick(words);
+  return text;
+}
+
+Request random_request(Random& random, RequestId id, int n_vocab) {
+  Request request;
+  request.id = id;
+  const std::string text = random_text(random);
+  switch (random.below(3)) {
+    case 0:
+      request.prompt = TextPrompt{text};
+      break;
+    case 1:
+      request.prompt = ChatPrompt{R"([{"role": "user", "content": ")" + text + R"("}])"};
+      break;
+    default: {
+      std::vector<Token> tokens(1 + random.below(80));
+      for (Token& token : tokens) token = random.below(n_vocab + (random.one_in(500) ? 9 : 0));
+      request.prompt = TokenPrompt{std::move(tokens)};
+    }
+  }
+  request.sampling = random_sampling(random, n_vocab);
+  request.max_tokens = random.one_in(8) ? -1 : 1 + random.below(60);
+  if (random.one_in(3)) request.stop = {random.pick<std::string>({" the", "e", "cat jumped"})};
+  request.n_logprobs = random.one_in(3) ? random.below(6) : -1;
+  request.tenant = random.one_in(2) ? "one" : "two";
+  return request;
+}
+
+// One engine, from its load to its end, and the threads that use it.
+class Round {
+ public:
+  Round(const EngineConfig& config, uint64_t seed)
+      : engine_(config), seed_(seed), n_vocab_(engine_.info().n_vocab) {}
+
+  // is_drained: end with all requests finished; else stop the engine under them.
+  size_t run(Clock::duration duration, bool is_drained) {
+    std::thread poller([this] { poll_until_stopped(); });
+    std::vector<std::thread> users;
+    for (int i = 0; i < kSubmitters; ++i) users.emplace_back([this, i] { submit_and_cancel(i); });
+    users.emplace_back([this] { ask(); });
+    std::this_thread::sleep_for(duration);
+    if (!is_drained) engine_.stop();  // under the users, who must bear it
+    is_over_ = true;
+    for (std::thread& user : users) user.join();
+    if (is_drained) drain();
+    engine_.stop();
+    poller.join();
+    if (!ledger_.is_empty()) fail("requests were left behind by stop()");
+    return ledger_.n_ended();
+  }
+
+ private:
+  void submit_and_cancel(int index) {
+    Random random(seed_ * 100 + index);
+    RequestId id = static_cast<RequestId>(index + 1) << 32;
+    while (!is_over_) {
+      const RequestId first = id + 1;
+      for (int i = random.below(6); i >= 0; --i) submit(random_request(random, ++id, n_vocab_));
+      if (random.one_in(2)) engine_.cancel(first + random.below(static_cast<int>(id - first) + 1));
+      if (random.one_in(4)) engine_.cancel(id - random.below(40));
+      std::this_thread::sleep_for(std::chrono::milliseconds(random.below(30)));
+    }
+  }
+
+  void submit(Request request) {
+    const RequestId id = request.id;
+    ledger_.begin(id);
+    try {
+      engine_.submit(std::move(request));
+    } catch (const EngineError& error) {
+      const ErrorCode code = error.info().code;
+      if (code != ErrorCode::kQueueFull && code != ErrorCode::kUnavailable) fail(error.what());
+      ledger_.end(id);
+    }
+  }
+
+  void poll_until_stopped() {
+    try {
+      while (true) {
+        for (const Event& event : engine_.poll(kPollMs)) take(event);
+      }
+    } catch (const EngineError& error) {
+      if (error.info().code != ErrorCode::kUnavailable) fail(error.what());
+    }
+  }
+
+  void take(const Event& event) {
+    ledger_.expect_open(event.id);
+    if (const auto* failed = std::get_if<FailedEvent>(&event.body)) {
+      if (failed->error.code == ErrorCode::kInternal) fail(failed->error.message);
+      ledger_.end(event.id);
+    } else if (const auto* delta = std::get_if<DeltaEvent>(&event.body)) {
+      if (delta->finish) ledger_.end(event.id);
+    }
+  }
+
+  void ask() {
+    Random random(seed_ * 100 + kSubmitters);
+    while (!is_over_) {
+      try {
+        engine_.detokenize(engine_.tokenize(random_text(random), true, random.one_in(2)));
+        engine_.render(R"([{"role": "user", "content": "hi"}])");
+        if (engine_.stats().n_kv_used < 0) fail("negative statistics");
+      } catch (const EngineError& error) {
+        if (error.info().code != ErrorCode::kUnavailable) fail(error.what());
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(random.below(10)));
+    }
+  }
+
+  void drain() {
+    const TimePoint begin = Clock::now();
+    while (!ledger_.is_empty()) {
+      if (elapsed_ms(begin, Clock::now()) > kDrainMs) fail("requests do not end");
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    const EngineStats stats = engine_.stats();
+    if (stats.n_running != 0 || stats.n_waiting != 0) fail("an idle engine counts requests");
+  }
+
+  Engine engine_;
+  const uint64_t seed_;
+  const int n_vocab_;
+  Ledger ledger_;
+  std::atomic<bool> is_over_ = false;
+};
+
+// Small enough for a full cache, a full queue and preemption.
+EngineConfig crowded(const char* model_path) {
+  EngineConfig config;
+  config.model_path = model_path;
+  config.n_ctx = 192;
+  config.n_kv = 256;
+  config.n_seq_max = 6;
+  config.n_batch = 32;
+  config.n_threads = 2;
+  config.n_queue_max = 16;
+  return config;
+}
+
+}  // namespace
+}  // namespace pyserve
+
+int main(int argc, char** argv) {
+  if (argc != 4) pyserve::fail("usage: pyserve_engine_stress MODEL SECONDS SEED");
+  const auto end = pyserve::Clock::now() + std::chrono::seconds(std::atoi(argv[2]));
+  uint64_t seed = std::strtoull(argv[3], nullptr, 10);
+  size_t n_ended = 0;
+  int n_rounds = 0;
+  do {
+    pyserve::Round round(pyserve::crowded(argv[1]), seed++);
+    n_ended += round.run(pyserve::kRound, n_rounds++ % 2 == 0);
+  } while (pyserve::Clock::now() < end);
+  std::printf("engine_stress: %d engines, %zu requests, all ended once\n", n_rounds, n_ended);
+}
