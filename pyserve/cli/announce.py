@@ -65,10 +65,11 @@ def _remedy(error: ErrorInfo) -> str:
 
 
 def summary(info: ModelInfo) -> str:
-    """Quantization, context, threads and load time in words."""
+    """Size, quantization, context, threads and load time in words."""
     return (
-        f"{info.description}, quantization {info.quantization}, context {info.n_ctx:,} tokens, "
-        f"{info.n_threads} threads, loaded in {info.load_ms / 1000:.1f} s"
+        f"{info.architecture}, {info.n_params / 1e6:,.0f}M parameters, quantization "
+        f"{info.quantization}, context {info.n_ctx:,} tokens, {info.n_threads} threads, "
+        f"loaded in {info.load_ms / 1000:.1f} s"
     )
 
 
