@@ -20,10 +20,74 @@ constexpr RunningView kDecode{11, 10};
 
 }  // namespace
 
-TEST_CASE("decodes go first, prompts fill the rest oldest first") {
+TEST_CASE("decodes go first, prompts fill the rest shortest first") {
   const StepPlan plan = plan_step({{50, 0}, kDecode, {30, 10}}, {64, 64, 1000});
-  CHECK(items(plan) == Items{{1, 1}, {0, 50}, {2, 13}});
+  CHECK(items(plan) == Items{{1, 1}, {2, 20}, {0, 32}});
   CHECK(plan.preempt.empty());
+}
+
+TEST_CASE("a prompt that has waited long goes before a short one") {
+  RunningView old_one{400, 0};
+  old_one.waited_ms = 4000;
+  CHECK(items(plan_step({{50, 0}, old_one}, {512, 64, 1000})) == Items{{1, 400}, {0, 50}});
+  old_one.waited_ms = 3000;
+  CHECK(items(plan_step({{50, 0}, old_one}, {512, 64, 1000})) == Items{{0, 50}, {1, 400}});
+}
+
+TEST_CASE("a preempted answer goes before prompts, an important prompt before a short one") {
+  RunningView resumed{400, 0};
+  resumed.was_preempted = true;
+  RunningView important{300, 0};
+  important.priority = 1;
+  CHECK(items(plan_step({{50, 0}, important, resumed}, {800, 64, 1000})) ==
+        Items{{2, 400}, {1, 300}, {0, 50}});
+}
+
+TEST_CASE("prompts are cut at multiples of 16, and what is left starts no other") {
+  CHECK(items(plan_step({{500, 0}, {600, 0}}, {100, 100, 1000})) == Items{{0, 96}});
+  // A whole prompt still fits.
+  CHECK(items(plan_step({{500, 0}, kDecode, {3, 0}}, {100, 20, 1000})) ==
+        Items{{1, 1}, {2, 3}, {0, 16}});
+  CHECK(items(plan_step({{500, 0}, kDecode, {8, 0}}, {100, 20, 1000})) == Items{{1, 1}, {2, 8}});
+}
+
+TEST_CASE("less than a tile is computed rather than nothing") {
+  CHECK(items(plan_step({{500, 0}, {600, 0}}, {64, 64, 9})) == Items{{0, 9}});
+}
+
+TEST_CASE("decodes take turns when not all may") {
+  std::vector<RunningView> running(4, kDecode);
+  for (int i = 0; i < 4; ++i) running[i].last_turn = (i + 2) % 4;
+  CHECK(items(plan_step(running, {64, 64, 1000, 2})) == Items{{2, 1}, {3, 1}});
+  CHECK(items(plan_step(running, {64, 64, 1000, 9})) == Items{{0, 1}, {1, 1}, {2, 1}, {3, 1}});
+}
+
+TEST_CASE("everyone gets the same number of turns when not all may decode") {
+  std::vector<RunningView> running(7, kDecode);
+  std::vector<int> turns(7);
+  int64_t n_turns = 0;
+  for (int step = 0; step < 70; ++step) {
+    const StepPlan plan = plan_step(running, {64, 64, 1000, 3});
+    for (const PlanItem& item : plan.items) {
+      running[item.index].last_turn = ++n_turns;
+      ++turns[item.index];
+    }
+  }
+  for (const int n : turns) CHECK(n == 30);
+}
+
+TEST_CASE("a long prompt is finished in spite of short ones that never end") {
+  RunningView longest{3000, 0};
+  RunningView shorter{100, 0};
+  int step = 0;
+  for (; longest.n_missing() > 0 && step < 2000; ++step) {
+    // Every step lasts 100 ms, computes a whole short prompt or 100 tokens, and brings a new one.
+    longest.waited_ms += 100;
+    for (const PlanItem& item : plan_step({longest, shorter}, {101, 101, 9999}).items) {
+      if (item.index == 0) longest.n_computed += item.n_tokens;
+    }
+  }
+  CHECK(step < 350);
 }
 
 TEST_CASE("prompts get at most n_prefill beside decodes, and the whole batch without") {
@@ -62,13 +126,26 @@ TEST_CASE("random plans keep the batch, the cells and the requests") {
       request.n_computed = pick(0, 50);
       request.n_known = request.n_computed + (pick(0, 1) == 0 ? 1 : pick(1, 80));
     }
-    const StepLimits limits{pick(8, 64), pick(1, 64), pick(0, 40)};
+    for (RunningView& request : running) {
+      request.last_turn = pick(0, 9);
+      request.was_preempted = pick(0, 4) == 0;
+      request.waited_ms = pick(0, 2000);
+      request.priority = pick(-1, 1);
+    }
+    const StepLimits limits{pick(8, 64), pick(1, 64), pick(0, 40), pick(1, 10)};
     const StepPlan plan = plan_step(running, limits);
     int cells = limits.n_cells_free;
     for (const int index : plan.preempt) cells += running[index].n_computed;
     int total = 0;
+    int n_decode = 0;
+    int n_prompt = 0;
+    int n_cut = 0;
     std::vector<int> seen(running.size());
     for (const PlanItem& item : plan.items) {
+      const bool is_decode = running[item.index].is_decode();
+      n_decode += is_decode ? 1 : 0;
+      n_prompt += is_decode ? 0 : item.n_tokens;
+      n_cut += item.n_tokens < running[item.index].n_missing() ? 1 : 0;
       CHECK(item.n_tokens >= 1);
       CHECK(item.n_tokens <= running[item.index].n_missing());
       total += item.n_tokens;
@@ -76,6 +153,9 @@ TEST_CASE("random plans keep the batch, the cells and the requests") {
     }
     for (const int index : plan.preempt) ++seen[index];
     CHECK(total <= std::min(limits.n_batch, cells));
+    CHECK(n_decode <= limits.n_decode_max);
+    CHECK(n_cut <= 1);
+    if (n_decode > 0) CHECK(n_prompt <= limits.n_prefill);
     for (const int n : seen) CHECK(n <= 1);
     // Something happens whenever something can.
     if (!running.empty() && cells > 0) CHECK(total > 0);
@@ -87,4 +167,10 @@ TEST_CASE("the prompt budget follows the measured speed") {
   CHECK(prefill_budget(1, 100, 16, 512) == 100);
   CHECK(prefill_budget(50, 100, 16, 512) == 16);
   CHECK(prefill_budget(0.01, 100, 16, 512) == 512);
+}
+
+TEST_CASE("decodes and the prompt piece beside them fit into the target") {
+  CHECK(prefill_budget(1, 100, 16, 512, 40) == 60);
+  CHECK(prefill_budget(1, 100, 16, 512, 300) == 16);
+  CHECK(prefill_budget(0, 100, 16, 512, 40) == 512);
 }

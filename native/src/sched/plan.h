@@ -1,6 +1,8 @@
 // What the next step computes: pure policy over a snapshot.
 #pragma once
 
+#include <climits>
+#include <cstdint>
 #include <vector>
 
 namespace pyserve {
@@ -10,15 +12,20 @@ namespace pyserve {
 struct RunningView {
   int n_known = 0;
   int n_computed = 0;
+  int64_t last_turn = 0;       // number of its last decode, counted over all requests; 0: none
+  bool was_preempted = false;  // its "prompt" holds an answer that a client is reading
+  int priority = 0;            // higher first
+  double waited_ms = 0;        // since it was submitted
 
   int n_missing() const { return n_known - n_computed; }
   bool is_decode() const { return n_missing() == 1; }
 };
 
 struct StepLimits {
-  int n_batch = 0;       // most tokens of one step
-  int n_prefill = 0;     // most prompt tokens of one step while others decode
-  int n_cells_free = 0;  // KV cells that are empty or can be emptied
+  int n_batch = 0;             // most tokens of one step
+  int n_prefill = 0;           // most prompt tokens of one step while others decode
+  int n_cells_free = 0;        // KV cells that are empty or can be emptied
+  int n_decode_max = INT_MAX;  // most decodes of one step; >= 1
 };
 
 struct PlanItem {
@@ -31,14 +38,27 @@ struct StepPlan {
   std::vector<int> preempt;     // give up their cells before the step, and wait
 };
 
+// Prompts are cut at multiples of this many tokens: kernels work in tiles.
+inline constexpr int kPromptTile = 16;
+
 // Plans a step for `running`, ordered from the oldest to the youngest request.
-// 1. Every decode gets its token; when cells are short the youngest requests are preempted for it.
-// 2. What is left of the batch goes to prompts, oldest first, at most `n_prefill` beside decodes.
+// 1. Decodes get their token; when cells are short the youngest requests are preempted for it.
+//    If there are more than `n_decode_max`, the lowest `last_turn` go first, and come first:
+//    numbered in the order of the plan they take turns, exactly.
+// 2. What is left of the batch goes to prompts in the order of prompt_rank(), at most `n_prefill`
+//    tokens beside decodes. At most one prompt is cut, at a multiple of kPromptTile; only the first
+//    prompt may be cut shorter than that, so that something is always computed.
 // The oldest request is never preempted, so a request that fits alone always gets on.
 StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& limits);
 
-// Prompt tokens that fit into `target_ms` at `ms_per_token`, at least `n_min`, at most `n_max`.
-// An unknown rate (<= 0) gives `n_max`.
-int prefill_budget(double ms_per_token, double target_ms, int n_min, int n_max);
+// The order of prompts: lower goes first. Remaining tokens, less 100 for every second waited and
+// 1000 for every level of priority. Two that wait keep their order, and only requests that come
+// soon after a long prompt can overtake it, so none starves.
+double prompt_rank(int n_missing, double waited_ms, int priority = 0);
+
+// Prompt tokens that fit beside decodes of `decode_ms` into a step of `target_ms`, at
+// `ms_per_token`: at least `n_min`, at most `n_max`. An unknown rate (<= 0) gives `n_max`.
+int prefill_budget(double ms_per_token, double target_ms, int n_min, int n_max,
+                   double decode_ms = 0);
 
 }  // namespace pyserve
