@@ -3,6 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 MODEL ?=
+PEERS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +13,9 @@ BUILD_INPUTS := $(shell find native cmake -type f) CMakeLists.txt pyproject.toml
                 vendor/llama.cpp.toml vendor/fetch.py
 CXX_FILES = $(shell find native -name '*.h' -o -name '*.cc')
 CMAKE_FILES = $(shell find CMakeLists.txt cmake native -name '*.cmake' -o -name CMakeLists.txt)
+# Not built when another binary is named, or when PEERS leaves it out.
+BENCH_SERVER := $(if $(PYSERVE_LLAMA_SERVER),,$(if $(or $(if $(PEERS),,default),\
+                $(filter llama-server%,$(PEERS))),build/bench/bin/llama-server))
 PY_FILES := pyserve bench tests tools vendor/fetch.py
 
 STRESS_S := 20
@@ -21,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e \
-        lint fmt type asan tsan ci clean
+        lint fmt type asan tsan bench bench-quick ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
 get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
@@ -123,6 +127,28 @@ fmt: $(VENV)/.dev-deps ## format all files
 
 type: $(BUILD)/.installed $(VENV)/.dev-deps ## mypy --strict
 	$(BIN)/mypy
+
+# Measuring it ------------------------------------------------------------------------------------
+
+bench-quick: QUICK := --quick
+bench bench-quick: $(BUILD)/.installed $(VENV)/.bench-deps $(BENCH_SERVER) ## measure beside llama-server: make bench MODEL=FILE PEERS="pyserve openvino"
+	@model=$$(if [ -f "$(MODEL)" ]; then echo "$(MODEL)"; else $(BIN)/pyserve pull $(MODEL); fi) && \
+	$(BIN)/python -m bench.compare --model "$$model" $(if $(PEERS),--peers $(PEERS)) $(QUICK) $(ARGS); \
+	code=$$?; [ $$code -ne 1 ] || exit 1; \
+	$(BIN)/python -m bench.report --markdown build/bench/report.md --html build/bench/report.html && \
+	echo "see build/bench/report.md and build/bench/report.html" && exit $$code
+
+$(VENV)/.bench-deps: $(VENV)/.made pyproject.toml
+	@$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+build/bench/bin/llama-server: $(VENV)/.build-deps vendor/llama.cpp.toml cmake/llama.cmake
+	@echo "building llama-server for comparison, once; about 10 minutes on two cores"
+	@$(BIN)/cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DPYSERVE_BENCH_SERVER=ON \
+	    -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
+	@$(BIN)/cmake --build build/bench --target llama-server
+	@touch $@
 
 ci: ## what .ci/run runs: lint, types, all tests
 	@$(MAKE) lint

@@ -5,54 +5,67 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 READ_LIMIT = 1 << 20
+TIMEOUT_S = 600.0
 
 
 @dataclass
 class Reply:
     """What one streamed request saw. Times are seconds of the monotonic clock.
 
-    token_s: arrival of every event with text. usage: of the last event, {} if there was none.
+    n_wanted: tokens that were asked for. text_s: arrival of every event with text.
+    n_prompt, n_cached, n_tokens: as the server's `usage` counts them.
     error: why it failed, "" = it did not.
     """
 
     start_s: float
-    token_s: list[float] = field(default_factory=list)
+    n_wanted: int = 0
+    text_s: list[float] = field(default_factory=list)
     end_s: float = 0.0
-    usage: dict[str, object] = field(default_factory=dict)
+    n_prompt: int = 0
+    n_cached: int = 0
+    n_tokens: int = 0
     text: str = ""
     error: str = ""
 
     @property
-    def n_tokens(self) -> int:
-        return int(str(self.usage.get("completion_tokens", len(self.token_s))))
-
-    @property
     def ttft_s(self) -> float:
-        return self.token_s[0] - self.start_s
+        return self.text_s[0] - self.start_s
 
     @property
     def gaps_s(self) -> list[float]:
-        return [b - a for a, b in zip(self.token_s, self.token_s[1:], strict=False)]
+        return [b - a for a, b in zip(self.text_s, self.text_s[1:], strict=False)]
 
 
-async def stream_chat(url: str, body: dict[str, object]) -> Reply:
-    """POST a streamed chat completion over a new connection; errors end up in the reply."""
-    reply = Reply(start_s=time.monotonic())
+async def stream_chat(
+    url: str, body: dict[str, object], on_text: Callable[[Reply], None] | None = None
+) -> Reply:
+    """POST a streamed chat completion over a new connection; errors end up in the reply.
+
+    on_text is called after every event with text.
+    """
+    wanted = body.get("max_tokens")
+    reply = Reply(time.monotonic(), n_wanted=wanted if isinstance(wanted, int) else 0)
     try:
-        await _stream(url, body, reply)
-    except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+        async with asyncio.timeout(TIMEOUT_S):
+            await _stream(url, body, reply, on_text)
+    except (OSError, ValueError, LookupError, TypeError, asyncio.IncompleteReadError) as error:
         reply.error = f"{type(error).__name__}: {error}"
     reply.end_s = time.monotonic()
-    if not reply.error and not reply.token_s:
+    if not reply.error and not reply.text_s:
         reply.error = "no text"
+    if not reply.error and not reply.n_tokens:
+        reply.error = "no usage"
     return reply
 
 
-async def _stream(url: str, body: dict[str, object], reply: Reply) -> None:
+async def _stream(
+    url: str, body: dict[str, object], reply: Reply, on_text: Callable[[Reply], None] | None
+) -> None:
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=READ_LIMIT)
     try:
@@ -65,26 +78,31 @@ async def _stream(url: str, body: dict[str, object], reply: Reply) -> None:
         writer.write(head.encode() + data.encode())
         status = (await reader.readline()).decode()
         if " 200 " not in status:
-            reply.error = (
-                status.strip() + " " + (await reader.read(2000)).decode("utf-8", "replace")
-            )
+            rest = (await reader.read(2000)).decode("utf-8", "replace")
+            reply.error = f"{status.strip()} {rest}"
             return
         while line := await reader.readline():
-            if line.startswith(b"data: {"):
-                _take_event(json.loads(line[6:]), reply)
+            if line.startswith(b"data: {") and take_event(json.loads(line[6:]), reply) and on_text:
+                on_text(reply)
     finally:
         writer.close()
 
 
-def _take_event(event: dict[str, object], reply: Reply) -> None:
+def take_event(event: dict[str, object], reply: Reply) -> bool:
+    """Add one chunk to the reply; True when it held text."""
     if "error" in event:
         reply.error = str(event["error"])
     usage = event.get("usage")
     if isinstance(usage, dict):
-        reply.usage = usage
+        reply.n_prompt = usage["prompt_tokens"]
+        reply.n_tokens = usage["completion_tokens"]
+        details = usage.get("prompt_tokens_details") or {}
+        reply.n_cached = details.get("cached_tokens") or 0
     choices = event.get("choices")
-    if isinstance(choices, list) and choices:
-        text = choices[0]["delta"].get("content")
-        if text:
-            reply.token_s.append(time.monotonic())
-            reply.text += text
+    if not isinstance(choices, list) or not choices:
+        return False
+    text = choices[0]["delta"].get("content")
+    if text:
+        reply.text_s.append(time.monotonic())
+        reply.text += text
+    return bool(text)

@@ -1,129 +1,67 @@
-"""Runs a workload against one server and sums it up.
+"""Runs a workload against one server and sums it up, as one line of JSON.
 
-python -m bench.load.run URL --workload distinct --clients 16 --requests 32
+python -m bench.load.run URL --workload distinct --load 16
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import json
-import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
 
-from bench.load.client import Reply, stream_chat
-from bench.load.workloads import Request, chat_turns, distinct, shared
+from bench.load.catalog import WORKLOADS, Job
+from bench.load.client import stream_chat
+from bench.load.figures import summary
+from bench.load.workloads import WORDS_PER_TOKEN, Text, distinct
 
-LONG_PROMPT_TOKENS = 2000
-N_TURNS = 6
+CALIBRATION_WORDS = (50, 150)  # fits into the smallest context of any workload
 
-
-async def closed_loop(url: str, requests: Iterable[Request], n_clients: int) -> list[Reply]:
-    """`n_clients` clients, each sending its next request when the last one has ended."""
-    queue = iter(list(requests))
-    replies: list[Reply] = []
-
-    async def client() -> None:
-        for request in queue:
-            replies.append(await stream_chat(url, request.body()))
-
-    await asyncio.gather(*(client() for _ in range(n_clients)))
-    return replies
+__all__ = ["calibrate", "measure", "summary"]
 
 
-async def conversations(url: str, n_clients: int, seed: int) -> list[Reply]:
-    """Each client holds a conversation of six turns."""
-
-    async def client(number: int) -> list[Reply]:
-        chat = chat_turns(N_TURNS, seed=seed + number)
-        replies = []
-        request: Request | None = next(chat)
-        while request is not None:
-            replies.append(await stream_chat(url, request.body()))
-            try:
-                request = chat.send(replies[-1].text)
-            except StopIteration:
-                request = None
-        return replies
-
-    all_replies = await asyncio.gather(*(client(i) for i in range(n_clients)))
-    return list(itertools.chain.from_iterable(all_replies))
+async def measure(workload: str, job: Job) -> dict[str, object]:
+    """Run it; the totals, the workload's own figures and this client's CPU time."""
+    started_s, started_cpu_s = time.monotonic(), time.process_time()
+    outcome = await WORKLOADS[workload].run(job)
+    wall_s = time.monotonic() - started_s
+    client_cpu_s = round(time.process_time() - started_cpu_s, 3)
+    return {**summary(outcome.replies, wall_s), **outcome.extra, "client_cpu_s": client_cpu_s}
 
 
-async def arrival(url: str, n_clients: int, seed: int) -> list[Reply]:
-    """Running streams, among which a long prompt arrives; the streams' replies are returned."""
-    running = [
-        asyncio.create_task(stream_chat(url, request.body()))
-        for request in distinct(n_clients, n_prompt=50, max_tokens=150, seed=seed)
-    ]
-    await asyncio.sleep(3)
-    long = distinct(1, n_prompt=LONG_PROMPT_TOKENS, max_tokens=8, seed=seed + 500)[0]
-    late = await stream_chat(url, long.body())
-    replies = await asyncio.gather(*running)
-    if late.error:
-        replies[0].error = late.error
-    return list(replies)
+async def calibrate(url: str) -> float:
+    """Words of our prose per token of the model that the server serves, as its usage counts them.
 
-
-async def run(url: str, workload: str, n_clients: int, n_requests: int, seed: int) -> list[Reply]:
-    if workload == "distinct":
-        return await closed_loop(url, distinct(n_requests, seed=seed), n_clients)
-    if workload == "shared":
-        return await closed_loop(url, shared(n_requests, seed=seed), n_clients)
-    if workload == "chat":
-        return await conversations(url, n_clients, seed)
-    return await arrival(url, n_clients, seed)
-
-
-def quantiles_ms(values: Sequence[float]) -> dict[str, float]:
-    """p50, p95, p99 and max, in milliseconds."""
-    ordered = sorted(values)
-
-    def at(q: float) -> float:
-        return round(1000 * ordered[min(len(ordered) - 1, int(q * len(ordered)))], 1)
-
-    return {"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": at(1.0)}
-
-
-def summary(replies: Sequence[Reply], wall_s: float) -> dict[str, object]:
-    """Totals of one run; failed requests are counted and left out of the times."""
-    good = [reply for reply in replies if not reply.error]
-    errors = [reply.error for reply in replies if reply.error]
-    out: dict[str, object] = {"n": len(replies), "n_errors": len(errors)}
-    if errors:
-        out["error"] = errors[0][:300]
-    if good:
-        gaps = [gap for reply in good for gap in reply.gaps_s]
-        out |= {
-            "tokens_per_s": round(sum(reply.n_tokens for reply in good) / wall_s, 1),
-            "ttft_ms": quantiles_ms([reply.ttft_s for reply in good]),
-            "gap_ms": quantiles_ms(gaps) if gaps else {},
-            "latency_s": round(statistics.median(r.end_s - r.start_s for r in good), 2),
-        }
-    return out
+    Raises RuntimeError when the server does not answer.
+    """
+    counts = []
+    for n_words in CALIBRATION_WORDS:
+        [request] = distinct(Text(1.0), 1, n_prompt=n_words, max_tokens=2, seed=7)
+        reply = await stream_chat(url, request.body())
+        if reply.error:
+            raise RuntimeError(f"cannot calibrate on {url}: {reply.error}")
+        counts.append(reply.n_prompt)
+    return (CALIBRATION_WORDS[1] - CALIBRATION_WORDS[0]) / (counts[1] - counts[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
-    parser.add_argument(
-        "--workload", choices=["distinct", "shared", "chat", "arrival"], default="distinct"
-    )
-    parser.add_argument("--clients", type=int, default=1)
-    parser.add_argument("--requests", type=int, default=0)
+    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="distinct")
+    parser.add_argument("--load", "--clients", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=0, help="0: as the workload says")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--words-per-token", type=float, default=WORDS_PER_TOKEN)
+    parser.add_argument("--calibrate", action="store_true", help="only print words per token")
     args = parser.parse_args()
-    n_requests = args.requests or max(4, 2 * args.clients)
-    started = time.monotonic()
-    replies = asyncio.run(run(args.url, args.workload, args.clients, n_requests, args.seed))
-    json.dump(
-        {"workload": args.workload, "clients": args.clients}
-        | summary(replies, time.monotonic() - started),
-        sys.stdout,
-    )
+    if args.calibrate:
+        print(json.dumps({"words_per_token": round(asyncio.run(calibrate(args.url)), 4)}))
+        return
+    n_requests = args.requests or WORKLOADS[args.workload].n_requests(args.load, is_quick=False)
+    job = Job(args.url, Text(args.words_per_token), args.load, n_requests, args.seed)
+    head = {"workload": args.workload, "load": args.load}
+    json.dump({**head, **asyncio.run(measure(args.workload, job))}, sys.stdout)
     print()
 
 

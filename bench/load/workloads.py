@@ -44,13 +44,19 @@ WORDS = [
     "anchor",
     "blossom",
 ]
-WORDS_PER_TOKEN = 0.72  # of the default model on these words
+WORDS_PER_TOKEN = 1.0  # of both gallery models on these words; `calibrate` measures it
 
 
-def prose(n_tokens: int, seed: int) -> str:
-    """Text of about `n_tokens` tokens."""
-    rng = random.Random(seed)
-    return " ".join(rng.choice(WORDS) for _ in range(int(n_tokens * WORDS_PER_TOKEN)))
+@dataclass(frozen=True)
+class Text:
+    """Makes text of a wanted length; the server's usage says what it came to."""
+
+    words_per_token: float = WORDS_PER_TOKEN
+
+    def prose(self, n_tokens: int, seed: int) -> str:
+        """Text of about `n_tokens` tokens."""
+        rng = random.Random(seed)
+        return " ".join(rng.choice(WORDS) for _ in range(int(n_tokens * self.words_per_token)))
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class Request:
     max_tokens: int
 
     def body(self) -> dict[str, object]:
+        """Greedy, and never ended by the model, so that every server does the same work."""
         return {
             "model": "any",
             "messages": self.messages,
@@ -70,27 +77,29 @@ class Request:
         }
 
 
-def distinct(n: int, *, n_prompt: int = 200, max_tokens: int = 64, seed: int = 0) -> list[Request]:
+def distinct(text: Text, n: int, *, n_prompt: int, max_tokens: int, seed: int) -> list[Request]:
     """Unrelated requests."""
     return [
-        Request([{"role": "user", "content": prose(n_prompt, seed + i)}], max_tokens)
+        Request([{"role": "user", "content": text.prose(n_prompt, seed + i)}], max_tokens)
         for i in range(n)
     ]
 
 
-def shared(n: int, *, n_system: int = 600, max_tokens: int = 64, seed: int = 0) -> list[Request]:
+def shared(text: Text, n: int, *, n_system: int, max_tokens: int, seed: int) -> list[Request]:
     """Requests with one long system prompt and a short question each."""
-    system = {"role": "system", "content": prose(n_system, seed)}
+    system = {"role": "system", "content": text.prose(n_system, seed)}
     return [
-        Request([system, {"role": "user", "content": prose(30, seed + 1 + i)}], max_tokens)
+        Request([system, {"role": "user", "content": text.prose(30, seed + 1 + i)}], max_tokens)
         for i in range(n)
     ]
 
 
-def chat_turns(n_turns: int, *, seed: int, max_tokens: int = 48) -> Generator[Request, str, None]:
-    """One conversation; send the answer of each turn back: `turn = chat.send(text)`."""
+def chat_turns(
+    text: Text, n_turns: int, *, n_prompt: int, max_tokens: int, seed: int
+) -> Generator[Request, str, None]:
+    """One conversation; send the answer of each turn back: `turn = chat.send(answer)`."""
     messages: list[dict[str, str]] = []
     for turn in range(n_turns):
-        messages.append({"role": "user", "content": prose(60, seed * 1000 + turn)})
+        messages.append({"role": "user", "content": text.prose(n_prompt, seed + turn)})
         answer = yield Request(list(messages), max_tokens)
         messages.append({"role": "assistant", "content": answer or "Yes."})

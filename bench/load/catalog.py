@@ -1,0 +1,114 @@
+"""The workloads by name: what they send, at which loads, and the context they need."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bench.load.drive import Outcome, arrival, closed_loop, conversations, open_loop
+from bench.load.workloads import Request, Text, distinct, shared
+
+N_TURNS = 6
+OPEN_LOOP_S = 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a workload against one server. load: see `bench.load.drive`."""
+
+    url: str
+    text: Text
+    load: int
+    n_requests: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Workload:
+    """request_tokens: nominal prompt and output of the longest request.
+
+    loads: of a full comparison; quick_loads: of a quick one, empty = left out of it.
+    requests_per_client: how many requests a run has by default.
+    """
+
+    what: str
+    run: Callable[[Job], Awaitable[Outcome]]
+    request_tokens: int
+    loads: tuple[int, ...]
+    quick_loads: tuple[int, ...] = ()
+    requests_per_client: int = 2
+    is_open: bool = False
+
+    def n_requests(self, load: int, *, is_quick: bool) -> int:
+        """How many requests a run at this load sends, where the workload leaves the choice."""
+        if self.is_open:
+            return max(4, load * OPEN_LOOP_S // 60 // (3 if is_quick else 1))
+        return max(2, load * (1 if is_quick else self.requests_per_client))
+
+    def n_at_once(self, load: int) -> int | None:
+        """How many requests can run at once; None = not bounded by the load."""
+        return None if self.is_open else load + (1 if self.run is _arrival else 0)
+
+
+def _closed(n_prompt: int, max_tokens: int) -> Callable[[Job], Awaitable[Outcome]]:
+    def run(job: Job) -> Awaitable[Outcome]:
+        requests = distinct(
+            job.text, job.n_requests, n_prompt=n_prompt, max_tokens=max_tokens, seed=job.seed
+        )
+        return closed_loop(job.url, requests, job.load)
+
+    return run
+
+
+def _shared(job: Job) -> Awaitable[Outcome]:
+    requests: list[Request] = shared(
+        job.text, job.n_requests, n_system=600, max_tokens=64, seed=job.seed
+    )
+    return closed_loop(job.url, requests, job.load)
+
+
+def _open(job: Job) -> Awaitable[Outcome]:
+    requests = distinct(job.text, job.n_requests, n_prompt=200, max_tokens=64, seed=job.seed)
+    return open_loop(job.url, requests, job.load, job.seed)
+
+
+def _chat(job: Job) -> Awaitable[Outcome]:
+    return conversations(job.url, job.text, job.load, N_TURNS, job.seed)
+
+
+def _arrival(job: Job) -> Awaitable[Outcome]:
+    return arrival(job.url, job.text, job.load, 2000, job.seed)
+
+
+WORKLOADS = {
+    "decode": Workload("short prompts, 192 tokens out", _closed(20, 192), 212, (1, 8, 32), (1,), 1),
+    "distinct": Workload(
+        "unrelated prompts of 200 tokens, 64 out",
+        _closed(200, 64),
+        264,
+        (1, 4, 8, 16, 32),
+        (1, 8),
+    ),
+    "shared": Workload(
+        "one system prompt of 600 tokens, questions of 30, 64 out", _shared, 694, (4, 16), (8,)
+    ),
+    "chat": Workload(
+        "conversations of six turns, each 60 tokens in, 48 out",
+        _chat,
+        N_TURNS * (60 + 48),
+        (1, 4, 16, 32),
+        (2,),
+    ),
+    "arrival": Workload(
+        "a prompt of 2,000 tokens arrives among running streams", _arrival, 2008, (4, 8), (4,)
+    ),
+    "open": Workload(
+        "the distinct prompts at Poisson arrival times; load = requests a minute",
+        _open,
+        264,
+        (10, 20, 40),
+        is_open=True,
+    ),
+    "long1k": Workload("prompts of 1,000 tokens, 32 out", _closed(1000, 32), 1032, (1, 4)),
+    "long4k": Workload("prompts of 4,000 tokens, 32 out", _closed(4000, 32), 4032, (1, 2), (), 1),
+}

@@ -1,0 +1,42 @@
+"""The peers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.peers.llama_server import LlamaServer
+from bench.peers.openvino import Openvino
+from bench.peers.peer import Peer, PeerError
+from bench.peers.pyserve import Pyserve, parse_variant
+from bench.peers.xllamacpp import Xllamacpp
+
+DEFAULT_NAMES = ("pyserve", "llama-server", "llama-server-kvu")
+
+
+def known_peers() -> dict[str, Peer]:
+    peers: list[Peer] = [
+        Pyserve(),
+        LlamaServer(),
+        LlamaServer("llama-server-kvu", is_unified=True),
+        Xllamacpp(),
+        Openvino(),
+    ]
+    return {peer.name: peer for peer in peers}
+
+
+def choose(names: Sequence[str], variants: Sequence[str]) -> list[Peer]:
+    """The named peers, each made available, then our own variants; see `parse_variant`.
+
+    Raises PeerError for an unknown name, a name given twice, or a peer that cannot be installed.
+    """
+    known = known_peers()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise PeerError(f"unknown peers: {' '.join(unknown)}; known: {' '.join(known)}")
+    peers = [known[name] for name in names] + [parse_variant(text) for text in variants]
+    if len({peer.name for peer in peers}) < len(peers):
+        raise PeerError("a peer is named twice")
+    for peer in peers:
+        if not peer.is_available():
+            peer.install()
+    return peers
