@@ -7,6 +7,7 @@
 #include "engine/prompt_thread.h"
 #include "engine/registry.h"
 #include "engine/step_loop.h"
+#include "kernels/install.h"
 #include "llama/chat_template.h"
 #include "llama/model.h"
 #include "llama/tokenizer.h"
@@ -70,7 +71,10 @@ struct Engine::Impl {
   std::thread engine_thread;
 };
 
-Engine::Engine(const EngineConfig& config) : impl_(std::make_unique<Impl>(config)) {}
+Engine::Engine(const EngineConfig& config) {
+  install_kernels();
+  impl_ = std::make_unique<Impl>(config);
+}
 
 Engine::~Engine() { stop(); }
 

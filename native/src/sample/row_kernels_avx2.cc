@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/simd_avx2.h"
 #include "sample/row_kernels_simd.h"
 
 namespace pyserve {
@@ -13,41 +14,6 @@ namespace {
 
 constexpr size_t kLanes = 8;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-
-float horizontal_max(__m256 x) {
-  __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-  m = _mm_max_ss(m, _mm_movehdup_ps(m));
-  return _mm_cvtss_f32(m);
-}
-
-float horizontal_sum(__m256 x) {
-  __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-  s = _mm_add_ss(s, _mm_movehdup_ps(s));
-  return _mm_cvtss_f32(s);
-}
-
-// exp(x) for x <= 0: 2^n * 2^f with a polynomial for 2^f on [-0.5, 0.5].
-__m256 exp_ps(__m256 x) {
-  const __m256 y = _mm256_mul_ps(x, _mm256_set1_ps(1.44269504088896341F));
-  const __m256 n = _mm256_round_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m256 f = _mm256_fnmadd_ps(
-      n, _mm256_set1_ps(-2.12194440e-4F),
-      _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375F), x));  // x - n ln 2, in two parts
-  __m256 p = _mm256_set1_ps(1.0F / 720.0F);
-  p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0F / 120.0F));
-  p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0F / 24.0F));
-  p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0F / 6.0F));
-  p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(0.5F));
-  p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0F));
-  p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0F));
-  // 2^n by its exponent bits; n >= -126 where the result is kept.
-  const __m256i bits =
-      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
-  const __m256 is_kept = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0F), _CMP_GE_OQ);
-  return _mm256_and_ps(is_kept, _mm256_mul_ps(p, _mm256_castsi256_ps(bits)));
-}
 
 bool block_max(const float* logits, size_t n, float* max) {
   __m256 nan = _mm256_setzero_ps();
@@ -61,7 +27,7 @@ bool block_max(const float* logits, size_t n, float* max) {
       nan = _mm256_or_ps(nan, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
       best = _mm256_max_ps(best, x);
     }
-    float top = horizontal_max(best);
+    float top = Avx2::reduce_max(best);
     for (; i < end; ++i) {
       has_nan |= std::isnan(logits[i]);
       top = std::max(top, logits[i]);
@@ -75,7 +41,7 @@ void exp_values(const float* logits, size_t n, float scale, float max, float* ou
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     const __m256 y = _mm256_sub_ps(_mm256_loadu_ps(logits + i), _mm256_set1_ps(max));
-    _mm256_storeu_ps(out + i, exp_ps(_mm256_mul_ps(y, _mm256_set1_ps(scale))));
+    _mm256_storeu_ps(out + i, Avx2::exp(_mm256_mul_ps(y, _mm256_set1_ps(scale))));
   }
   for (; i < n; ++i) out[i] = std::exp((logits[i] - max) * scale);
 }
@@ -91,9 +57,9 @@ void block_exp_sum(const float* logits, size_t n, float scale, const float* max,
     size_t i = begin;
     for (; i + kLanes <= end; i += kLanes) {
       const __m256 y = _mm256_sub_ps(_mm256_loadu_ps(logits + i), top);
-      total = _mm256_add_ps(total, exp_ps(_mm256_mul_ps(y, _mm256_set1_ps(scale))));
+      total = _mm256_add_ps(total, Avx2::exp(_mm256_mul_ps(y, _mm256_set1_ps(scale))));
     }
-    sum[b] = horizontal_sum(total);
+    sum[b] = Avx2::reduce_add(total);
     for (; i < end; ++i) sum[b] += std::exp((logits[i] - max[b]) * scale);
   }
 }

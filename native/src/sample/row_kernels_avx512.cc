@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/simd_avx512.h"
 #include "sample/row_kernels_simd.h"
 
 namespace pyserve {
@@ -15,24 +16,6 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 __mmask16 tail_mask(size_t n_left) {
   return n_left >= kLanes ? 0xFFFF : static_cast<__mmask16>((1U << n_left) - 1);
-}
-
-// exp(x) for x <= 0: 2^n * 2^f with a polynomial for 2^f on [-0.5, 0.5].
-__m512 exp_ps(__m512 x) {
-  const __m512 y = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504088896341F));
-  const __m512 n = _mm512_roundscale_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 f = _mm512_fnmadd_ps(
-      n, _mm512_set1_ps(-2.12194440e-4F),
-      _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375F), x));  // x - n ln 2, in two parts
-  __m512 p = _mm512_set1_ps(1.0F / 720.0F);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0F / 120.0F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0F / 24.0F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0F / 6.0F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.5F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0F));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0F));
-  const __mmask16 is_tiny = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0F), _CMP_LT_OQ);
-  return _mm512_mask_blend_ps(is_tiny, _mm512_scalef_ps(p, n), _mm512_setzero_ps());
 }
 
 bool block_max(const float* logits, size_t n, float* max) {
@@ -56,7 +39,7 @@ void exp_values(const float* logits, size_t n, float scale, float max, float* ou
     const __mmask16 mask = tail_mask(n - i);
     const __m512 x = _mm512_maskz_loadu_ps(mask, logits + i);
     const __m512 y = _mm512_mul_ps(_mm512_sub_ps(x, _mm512_set1_ps(max)), _mm512_set1_ps(scale));
-    _mm512_mask_storeu_ps(out + i, mask, exp_ps(y));
+    _mm512_mask_storeu_ps(out + i, mask, Avx512::exp(y));
   }
 }
 
@@ -71,8 +54,8 @@ void block_exp_sum(const float* logits, size_t n, float scale, const float* max,
     for (size_t i = begin; i < end; i += kLanes) {
       const __mmask16 mask = tail_mask(end - i);
       const __m512 x = _mm512_mask_loadu_ps(_mm512_set1_ps(kMinusInfinity), mask, logits + i);
-      total =
-          _mm512_add_ps(total, exp_ps(_mm512_mul_ps(_mm512_sub_ps(x, top), _mm512_set1_ps(scale))));
+      total = _mm512_add_ps(
+          total, Avx512::exp(_mm512_mul_ps(_mm512_sub_ps(x, top), _mm512_set1_ps(scale))));
     }
     sum[b] = _mm512_reduce_add_ps(total);
   }

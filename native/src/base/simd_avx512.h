@@ -1,0 +1,69 @@
+// AVX-512 helpers. Include only from files compiled with -mavx512f -mavx512dq.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <initializer_list>
+
+namespace pyserve {
+
+struct Avx512 {
+  using Vec = __m512;
+  static constexpr int kLanes = 16;
+  static constexpr int kRegisters = 32;
+
+  static Vec zero() { return _mm512_setzero_ps(); }
+  static Vec set1(float x) { return _mm512_set1_ps(x); }
+  static Vec load(const float* p) { return _mm512_loadu_ps(p); }
+  static Vec load_f16(const uint16_t* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static void store(float* p, Vec x) { _mm512_storeu_ps(p, x); }
+  static Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
+  static Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
+  static Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
+  static Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
+  static Vec fmadd(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+  static float reduce_add(Vec x) { return _mm512_reduce_add_ps(x); }
+  static float reduce_max(Vec x) { return _mm512_reduce_max_ps(x); }
+
+  // exp(x) for x <= 0, relative error below 1e-6; 0 below -87. 2^n * 2^f with a polynomial for 2^f.
+  static Vec exp(Vec x) {
+    const Vec n = _mm512_roundscale_ps(mul(x, set1(1.44269504088896341F)),
+                                       _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    // x - n ln 2, in two parts
+    const Vec f =
+        _mm512_fnmadd_ps(n, set1(-2.12194440e-4F), _mm512_fnmadd_ps(n, set1(0.693359375F), x));
+    Vec p = set1(1.0F / 720.0F);
+    for (const float c : {1.0F / 120.0F, 1.0F / 24.0F, 1.0F / 6.0F, 0.5F, 1.0F, 1.0F}) {
+      p = fmadd(p, f, set1(c));
+    }
+    const __mmask16 is_tiny = _mm512_cmp_ps_mask(x, set1(-87.0F), _CMP_LT_OQ);
+    return _mm512_mask_blend_ps(is_tiny, _mm512_scalef_ps(p, n), zero());
+  }
+
+  // sums[i] = sum of the lanes of x[i], for i < 16.
+  static Vec reduce_add_all(const Vec* x) {
+    Vec a[8];
+    for (int i = 0; i < 8; ++i) {
+      a[i] = add(_mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]),
+                 _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]));
+    }
+    Vec b[4];
+    for (int i = 0; i < 4; ++i) {
+      const __m512d lo = _mm512_castps_pd(a[2 * i]);
+      const __m512d hi = _mm512_castps_pd(a[2 * i + 1]);
+      b[i] = add(_mm512_castpd_ps(_mm512_unpacklo_pd(lo, hi)),
+                 _mm512_castpd_ps(_mm512_unpackhi_pd(lo, hi)));
+    }
+    // b[i]: in each 128-bit lane the partial sums of x[4i .. 4i+3].
+    const Vec c0 =
+        add(_mm512_shuffle_f32x4(b[0], b[1], 0x88), _mm512_shuffle_f32x4(b[0], b[1], 0xDD));
+    const Vec c1 =
+        add(_mm512_shuffle_f32x4(b[2], b[3], 0x88), _mm512_shuffle_f32x4(b[2], b[3], 0xDD));
+    return add(_mm512_shuffle_f32x4(c0, c1, 0x88), _mm512_shuffle_f32x4(c0, c1, 0xDD));
+  }
+};
+
+}  // namespace pyserve

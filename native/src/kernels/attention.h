@@ -1,0 +1,52 @@
+// Attention of one token over chosen cells of the KV cache, for one group of query heads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pyserve {
+
+// The query heads of one token that share a KV head, and where that head's K and V are.
+struct HeadGroup {
+  const float* q;   // [n_q][n_k] scaled, contiguous
+  const char* k;    // K of cell c: n_k halfs at k + c * k_stride
+  const char* v;    // V of cell c: n_v halfs at v + c * v_stride
+  size_t k_stride;  // bytes
+  size_t v_stride;  // bytes
+  int n_q;          // query heads, at most kMaxGroup
+  int n_k;          // head sizes, multiples of 16
+  int n_v;
+};
+
+inline constexpr int kMaxGroup = 32;
+
+// A softmax under way: acc / sum is the weighted mean of V so far.
+struct Partial {
+  float* max;  // [n_q] largest score, -infinity at the start
+  float* sum;  // [n_q] sum of exp(score - max)
+  float* acc;  // [n_q][n_v] sum of exp(score - max) * V, 32 bit
+};
+
+// Adds cells[0, n_cells) to `partial`. Any thread; touches nothing else.
+using AttendFn = void (*)(const HeadGroup& group, const int32_t* cells, int n_cells,
+                          const Partial& partial);
+
+// Writes the indices i with mask[i] == 0 (16-bit floats, 0 or -infinity) and returns how many.
+// `cells` has room for n.
+using ListCellsFn = int (*)(const uint16_t* mask, int n, int32_t* cells);
+
+struct AttentionKernels {
+  const char* name;
+  AttendFn attend;
+  ListCellsFn list_cells;
+};
+
+// The best implementation for this CPU, nullptr when it has not even AVX2, FMA and F16C.
+const AttentionKernels* attention_kernels();
+
+#ifdef PYSERVE_X86_KERNELS
+extern const AttentionKernels kAvx2Attention;
+extern const AttentionKernels kAvx512Attention;
+#endif
+
+}  // namespace pyserve

@@ -1,0 +1,68 @@
+#include "kernels/install.h"
+
+#include <cstdlib>
+#include <mutex>
+#include <string_view>
+
+#include "ggml-backend-impl.h"
+#include "ggml-cpu.h"
+#include "kernels/attention.h"
+#include "kernels/flash_attn_op.h"
+
+namespace pyserve {
+namespace {
+
+// Asked for every node of a graph, by every compute thread.
+class Hook final : public ggml::cpu::extra_buffer_type {
+ public:
+  explicit Hook(const AttentionKernels& attention) : flash_attn_(attention) {}
+
+  // No weights are ever placed in a buffer of ours.
+  bool supports_op(ggml_backend_dev_t /*device*/, const ggml_tensor* /*op*/) override {
+    return false;
+  }
+
+  ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
+    if (op->op == GGML_OP_FLASH_ATTN_EXT && FlashAttnOp::can_compute(op)) return &flash_attn_;
+    return nullptr;
+  }
+
+ private:
+  FlashAttnOp flash_attn_;
+};
+
+const char* hook_name(ggml_backend_buffer_type_t /*type*/) { return "pyserve"; }
+
+bool is_switched_off() {
+  const char* value = std::getenv("PYSERVE_KERNELS");
+  return value != nullptr && std::string_view(value) == "stock";
+}
+
+void install_once() {
+  const AttentionKernels* attention = attention_kernels();
+  if (attention == nullptr || is_switched_off()) return;
+  static Hook hook(*attention);
+  ggml_backend_dev_t device = ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0);
+  static ggml_backend_buffer_type type{};
+  type.iface.get_name = hook_name;
+  type.device = device;
+  type.context = &hook;
+  // NOTE: the model loader offers weights to a copy of this list, which is made at the first look.
+  // Looking now keeps us out of it: we have kernels, but no buffers.
+  using GetExtraTypes = ggml_backend_buffer_type_t* (*)(ggml_backend_dev_t);
+  const auto get_extra_types = reinterpret_cast<GetExtraTypes>(ggml_backend_reg_get_proc_address(
+      ggml_backend_cpu_reg(), "ggml_backend_dev_get_extra_bufts"));
+  if (get_extra_types == nullptr) return;
+  get_extra_types(device);
+  auto& types = ggml_backend_cpu_get_extra_buffer_types();
+  types.insert(types.begin(), &type);
+}
+
+}  // namespace
+
+void install_kernels() {
+  static std::once_flag once;
+  std::call_once(once, install_once);
+}
+
+}  // namespace pyserve

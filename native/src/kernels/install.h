@@ -1,0 +1,11 @@
+// Puts our kernels in front of the vendored ones.
+#pragma once
+
+namespace pyserve {
+
+// From now on graph nodes that our kernels know are computed by them; all others, and all when
+// PYSERVE_KERNELS=stock is set in the environment, by the vendored ones. Idempotent.
+// REQUIRES: called before the first graph is computed. Thread: any.
+void install_kernels();
+
+}  // namespace pyserve
