@@ -60,8 +60,9 @@ def describe(status: ModelStatus) -> str:
 
 def _remedy(error: ErrorInfo) -> str:
     """What to do about a model that cannot be loaded, as far as the message does not say it."""
-    is_file = error.code == ModelLoadError.code
-    return "\n  If the file is damaged, get it again; it is loaded when it changes." if is_file else ""
+    if error.code != ModelLoadError.code:
+        return ""
+    return "\n  If the file is damaged, get it again; it is loaded when it changes."
 
 
 def summary(info: ModelInfo) -> str:
