@@ -142,7 +142,7 @@ $(VENV)/.bench-deps: $(VENV)/.made pyproject.toml
 	@$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
-build/bench/bin/llama-server: $(VENV)/.build-deps vendor/llama.cpp.toml cmake/llama.cmake
+build/bench/bin/llama-server: vendor/llama.cpp.toml cmake/llama.cmake | $(VENV)/.build-deps
 	@echo "building llama-server for comparison, once; about 10 minutes on two cores"
 	@$(BIN)/cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DPYSERVE_BENCH_SERVER=ON \
 	    -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \

@@ -50,7 +50,8 @@ def compare(
             try:
                 row |= measure_cell(peer, cell, subject, seed_of(number, cell))
             except (PeerError, OSError, ValueError, subprocess.SubprocessError) as error:
-                row |= {"peer": peer.name, "failed": str(error)[:500]}
+                say(f"{peer.name}: {error}")  # the row gets no log, which may name paths
+                row |= {"peer": peer.name, "failed": str(error).partition("\n")[0][:200]}
             yield row
 
 
