@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 
 
@@ -29,6 +30,7 @@ def main() -> None:
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    os._exit(0)  # its own end may wait for ever when the model is still loading
 
 
 if __name__ == "__main__":
