@@ -20,6 +20,7 @@ class EngineConfig:
     n_threads: int
     n_queue_max: int
     use_mmap: bool
+    prefix_cache_mib: int
     max_token_gap_ms: float
     def __init__(self) -> None: ...
 
@@ -82,6 +83,14 @@ class EngineStats:
     def n_kv_used(self) -> int: ...
     @property
     def n_kv_total(self) -> int: ...
+    @property
+    def n_prefix_hits(self) -> int: ...
+    @property
+    def n_prefix_restored(self) -> int: ...
+    @property
+    def n_prefix_pins(self) -> int: ...
+    @property
+    def prefix_copy_bytes(self) -> int: ...
 
 class SamplingParams:
     temperature: float
@@ -115,6 +124,7 @@ class Request:
     stop: list[str]
     n_logprobs: int
     tenant: str
+    cache_salt: str
     def __init__(self) -> None: ...
 
 class TopLogprob:

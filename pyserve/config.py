@@ -38,6 +38,8 @@ class ServeConfig(BaseSettings):
     ctx_size: context of one request in tokens; None takes the model's, at most 8192.
     kv_size: KV cells shared by all requests; None takes ctx_size.
     parallel: requests that decode at once; more wait. threads: None counts usable cores.
+    prefix_cache_mib: memory per model for copies of computed prefixes that the KV cache has no room
+      for; 0 keeps none.
     graceful_timeout_s: how long requests may go on when the server is told to stop.
     """
 
@@ -53,6 +55,7 @@ class ServeConfig(BaseSettings):
     threads: Annotated[int, Field(ge=1, le=512)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 512
     queue_size: Annotated[int, Field(ge=0, le=2**20)] = 64
+    prefix_cache_mib: Annotated[int, Field(ge=0, le=2**20)] = 512
     max_streams: PositiveInt = 64
     workers: PositiveInt = 1
     load_timeout_s: Annotated[float, Field(gt=0)] = 120.0

@@ -2,7 +2,7 @@
 """Checks which C++ room includes what: the directions of the design, as a command.
 
 pure rooms (base kv sched sample text)   the standard library, base/, pyserve/
-llama                                    also the vendor's headers, text/, sample/
+llama                                    also the vendor's headers, kv/, text/, sample/
 engine                                   every room but the vendor; alone includes <thread>
 bindings                                 pyserve/ and pybind11
 """
@@ -22,14 +22,14 @@ ALLOWED: dict[str, set[str]] = {
     "include": set(),
     **{room: {"base"} for room in PURE_ROOMS},
     "kernels": {"base", "vendor"},
-    "llama": {"base", "text", "sample", "kernels", "vendor"},
+    "llama": {"base", "kv", "text", "sample", "kernels", "vendor"},
     "engine": {"base", "kv", "sched", "sample", "text", "kernels", "llama"},
     "bindings": {"base", "pybind11", "generated"},
 }
 THREAD_HEADERS = {"thread", "stop_token", "pthread.h"}
 GENERATED = {"build_info.h"}
 THREAD_ROOMS = {"engine"}
-VENDOR = re.compile(r"^(llama(-[a-z]+)?|ggml(-[a-z]+)*|gguf)\.h$|^(common|jinja|nlohmann|ggml)/")
+VENDOR = re.compile(r"^(llama(-[a-z]+)*|ggml(-[a-z]+)*|gguf)\.h$|^(common|jinja|nlohmann|ggml)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 

@@ -23,6 +23,7 @@ void register_config(py::module_& module) {
       .def_readwrite("n_threads", &EngineConfig::n_threads)
       .def_readwrite("n_queue_max", &EngineConfig::n_queue_max)
       .def_readwrite("use_mmap", &EngineConfig::use_mmap)
+      .def_readwrite("prefix_cache_mib", &EngineConfig::prefix_cache_mib)
       .def_readwrite("max_token_gap_ms", &EngineConfig::max_token_gap_ms);
   py::class_<ModelInfo>(module, "ModelInfo")
       .def_readonly("architecture", &ModelInfo::architecture)
@@ -56,7 +57,11 @@ void register_stats(py::module_& module) {
       .def_readonly("prompt_ms", &EngineStats::prompt_ms)
       .def_readonly("decode_ms", &EngineStats::decode_ms)
       .def_readonly("n_kv_used", &EngineStats::n_kv_used)
-      .def_readonly("n_kv_total", &EngineStats::n_kv_total);
+      .def_readonly("n_kv_total", &EngineStats::n_kv_total)
+      .def_readonly("n_prefix_hits", &EngineStats::n_prefix_hits)
+      .def_readonly("n_prefix_restored", &EngineStats::n_prefix_restored)
+      .def_readonly("n_prefix_pins", &EngineStats::n_prefix_pins)
+      .def_readonly("prefix_copy_bytes", &EngineStats::prefix_copy_bytes);
 }
 
 }  // namespace

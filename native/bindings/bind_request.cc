@@ -35,7 +35,8 @@ void register_request(py::module_& module) {
       .def_readwrite("max_tokens", &Request::max_tokens)
       .def_readwrite("stop", &Request::stop)
       .def_readwrite("n_logprobs", &Request::n_logprobs)
-      .def_readwrite("tenant", &Request::tenant);
+      .def_readwrite("tenant", &Request::tenant)
+      .def_readwrite("cache_salt", &Request::cache_salt);
 }
 
 }  // namespace pyserve

@@ -40,4 +40,5 @@ def engine_config(config: ServeConfig, model: ModelFile, n_threads: int) -> Engi
         n_batch=config.batch_size,
         n_threads=n_threads,
         n_queue_max=config.queue_size,
+        prefix_cache_mib=config.prefix_cache_mib,
     )

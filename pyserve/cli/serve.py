@@ -17,6 +17,9 @@ OPTIONS = (
     click.option("--threads", type=int, help="Compute threads [default: usable cores]."),
     click.option("--batch-size", type=int, help="Most tokens of one step [default: 512]."),
     click.option("--queue-size", type=int, help="Requests that may wait [default: 64]."),
+    click.option(
+        "--prefix-cache-mib", type=int, help="Memory for evicted prefixes, 0 = none [default: 512]."
+    ),
     click.option("--max-streams", type=int, help="Requests per front worker [default: 64]."),
     click.option("--workers", type=int, help="Front worker processes [default: 1]."),
     click.option("--load-timeout-s", type=float, help="Longest load of a model [default: 120]."),

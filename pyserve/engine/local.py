@@ -36,6 +36,7 @@ _CONFIG_FIELDS = (
     "n_threads",
     "n_queue_max",
     "use_mmap",
+    "prefix_cache_mib",
 )
 _JSON = msgspec.json.Encoder()
 
@@ -62,6 +63,7 @@ class NativeCore:
         native.stop = request.stop
         native.n_logprobs = -1 if request.n_logprobs is None else request.n_logprobs
         native.tenant = request.tenant
+        native.cache_salt = request.cache_salt
         with _translated():
             self._engine.submit(native)
 

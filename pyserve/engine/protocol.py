@@ -50,6 +50,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: None means as many as the context allows.
     stop: strings; generation ends before the first one that appears.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
+    tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
     """
 
     messages: list[dict[str, Any]] | None = None
@@ -60,6 +61,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: list[str] = []
     n_logprobs: int | None = None
     tenant: str = ""
+    cache_salt: str = ""
 
 
 class TopLogprob(msgspec.Struct, frozen=True, array_like=True):
@@ -136,7 +138,12 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters since the engine started, and how many requests it holds now."""
+    """Counters since the engine started, and what it holds now.
+
+    n_prefix_hits: requests that began with a prefix others had computed; n_prefix_restored of them
+      from a copy of what the KV cache had evicted.
+    n_prefix_pins: prefixes kept in the KV cache now; prefix_copy_bytes: copies beside it.
+    """
 
     n_running: int = 0
     n_waiting: int = 0
@@ -152,6 +159,10 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     decode_ms: float = 0.0
     n_kv_used: int = 0
     n_kv_total: int = 0
+    n_prefix_hits: int = 0
+    n_prefix_restored: int = 0
+    n_prefix_pins: int = 0
+    prefix_copy_bytes: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):

@@ -142,6 +142,7 @@ def chat_requests(body: ChatRequest, info: ModelInfo) -> list[GenerateRequest]:
     request = base_request(
         body,
         info,
+        cache_salt=body.cache_salt or "",
         messages=[template_message(message) for message in body.messages],
         max_tokens=body.max_completion_tokens or body.max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,

@@ -108,7 +108,11 @@ def completion_requests(body: CompletionRequest, info: ModelInfo) -> list[Genera
     Raises InvalidRequestError for a token id that the model does not have.
     """
     base = base_request(
-        body, info, max_tokens=body.max_tokens or DEFAULT_MAX_TOKENS, n_logprobs=body.logprobs
+        body,
+        info,
+        cache_salt=body.cache_salt or "",
+        max_tokens=body.max_tokens or DEFAULT_MAX_TOKENS,
+        n_logprobs=body.logprobs,
     )
     requests: list[GenerateRequest] = []
     for prompt in body.prompts:

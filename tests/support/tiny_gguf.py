@@ -49,7 +49,7 @@ def write_tiny_llama(
     """
     writer = gguf.GGUFWriter(path, "llama")
     _add_metadata(writer, n_ctx, n_vocab)
-    _add_tokenizer(writer, n_vocab)
+    add_tokenizer(writer, n_vocab)
     if chat_template:
         writer.add_chat_template(CHAT_TEMPLATE)
     _add_tensors(writer, n_vocab, np.random.default_rng(seed))
@@ -75,7 +75,8 @@ def _add_metadata(writer: gguf.GGUFWriter, n_ctx: int, n_vocab: int) -> None:
     writer.add_layer_norm_rms_eps(1e-5)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, n_vocab: int) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter, n_vocab: int = N_VOCAB) -> None:
+    """The vocabulary of the tiny models."""
     merges = _merges()[: n_vocab - 256 - N_SPECIAL]
     tokens = [*byte_symbols(), "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     types = [gguf.TokenType.NORMAL] * 256 + [gguf.TokenType.CONTROL] * N_SPECIAL

@@ -88,6 +88,12 @@ def test_every_sampling_field_reaches_the_engine():
     assert request.sampling == SamplingParams(**fields, logit_bias={5: -100.0})
 
 
+def test_a_cache_salt_reaches_the_engine():
+    assert chat_requests(chat(cache_salt="s"), INFO)[0].cache_salt == "s"
+    assert completion_requests(completion(prompt="x", cache_salt="s"), INFO)[0].cache_salt == "s"
+    assert chat_requests(chat(), INFO)[0].cache_salt == ""
+
+
 def test_temperature_zero_is_not_absent():
     assert chat_requests(chat(temperature=0), INFO)[0].sampling.temperature == 0
 

@@ -71,6 +71,8 @@ def test_an_integer_must_be_written_as_one(name, value):
     ("fields", "param", "code"),
     [
         ({"messages": None}, "messages", "invalid_type"),
+        ({"cache_salt": 1}, "cache_salt", "invalid_type"),
+        ({"cache_salt": "x" * 257}, "cache_salt", "invalid_value"),
         ({"messages": "x"}, "messages", "invalid_type"),
         ({"messages": []}, "messages", "invalid_value"),
         ({"messages": [USER] * 2049}, "messages", "invalid_value"),

@@ -15,6 +15,7 @@ struct EngineConfig {
   int n_threads = 1;     // compute threads
   int n_queue_max = 64;  // requests that may wait
   bool use_mmap = true;
+  int prefix_cache_mib = 512;  // for copies of prefixes that the KV cache has no room for; 0: none
   double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
 };
 

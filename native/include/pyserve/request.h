@@ -49,7 +49,8 @@ struct Request {
   int max_tokens = -1;  // < 0: as many as the context allows
   std::vector<std::string> stop;
   int n_logprobs = -1;  // < 0: none; k: the sampled token's and the k best
-  std::string tenant;   // prefixes are reused within a tenant only
+  std::string tenant;   // prefixes are reused within a tenant only,
+  std::string cache_salt;  // and there among requests with the same salt
 };
 
 struct TopLogprob {
@@ -116,6 +117,10 @@ struct EngineStats {
   double decode_ms = 0;
   int64_t n_kv_used = 0;
   int64_t n_kv_total = 0;
+  int64_t n_prefix_hits = 0;      // requests that began with a prefix of others
+  int64_t n_prefix_restored = 0;  // of these, from a copy of what the KV cache had evicted
+  int64_t n_prefix_pins = 0;      // prefixes kept in the KV cache now
+  int64_t prefix_copy_bytes = 0;  // copies kept now
 };
 
 }  // namespace pyserve

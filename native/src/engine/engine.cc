@@ -30,6 +30,7 @@ EngineConfig checked(const EngineConfig& config) {
   check_range("n_seq_max", config.n_seq_max, 1, 128);
   check_range("n_batch", config.n_batch, 1, 1 << 16);
   check_range("n_threads", config.n_threads, 1, 512);
+  check_range("prefix_cache_mib", config.prefix_cache_mib, 0, 1 << 20);
   check_range("n_queue_max", config.n_queue_max, 0, 1 << 20);
   return config;
 }

@@ -1,12 +1,22 @@
 #include "engine/running.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace pyserve {
+namespace {
+
+// No tenant can choose a salt that makes its key another tenant's.
+std::string make_cache_key(const Request& request) {
+  return std::to_string(request.tenant.size()) + ':' + request.tenant + request.cache_salt;
+}
+
+}  // namespace
 
 RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx)
     : model_(model),
       prepared_(std::move(prepared)),
+      cache_key_(make_cache_key(prepared_.request)),
       n_ctx_(n_ctx),
       n_prompt_(static_cast<int>(prepared_.tokens.size())),
       tokens_(std::move(prepared_.tokens)),
@@ -25,6 +35,15 @@ void RunningRequest::preempt() {
   seq_id_ = -1;
   n_computed_ = 0;
   was_preempted_ = true;
+}
+
+RunningView RunningRequest::view(int n_forked) const {
+  const auto cut = cuts_.upper_bound(n_computed_);
+  const int n_end = cut == cuts_.end() ? n_known() : std::min(*cut, n_known());
+  RunningView view;
+  view.n_known = n_end - n_forked;
+  view.n_computed = n_computed_ - n_forked;
+  return view;
 }
 
 std::optional<DeltaEvent> RunningRequest::sample(std::span<float> logits, SampleScratch& scratch) {

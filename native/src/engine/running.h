@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "engine/registry.h"
@@ -32,6 +34,11 @@ class RunningRequest {
   void preempt();
   void advance(int n_tokens) { n_computed_ += n_tokens; }
 
+  // Makes a step end at `n_tokens`, when it is not yet past it.
+  void add_cut(int n_tokens) { cuts_.insert(n_tokens); }
+  // A step has ended at a cut.
+  bool is_at_cut() const { return cuts_.contains(n_computed_); }
+
   // Samples the next token from the logits after the last known one and appends it.
   // Returns what the client gets; nullopt when the row cannot be sampled.
   std::optional<DeltaEvent> sample(std::span<float> logits, SampleScratch& scratch);
@@ -46,11 +53,13 @@ class RunningRequest {
   bool was_preempted() const { return was_preempted_; }
   bool is_answering() const { return n_known() > n_prompt_; }
   TokenSpan tokens() const { return tokens_; }
-  RunningView view() const { return {n_known(), n_computed_}; }
-  // The tokens whose cells are filled.
-  std::vector<Token> computed_tokens() const {
-    return {tokens_.begin(), tokens_.begin() + n_computed_};
-  }
+  // The last token is always computed: its logits are what the request is about.
+  TokenSpan tokens_to_share() const { return tokens().first(tokens_.size() - 1); }
+  TokenSpan computed_tokens() const { return tokens().first(n_computed_); }
+  // Who may share: requests with the same key.
+  const std::string& cache_key() const { return cache_key_; }
+  // What the planner may do: up to the next cut. The first `n_forked` cells are not its own.
+  RunningView view(int n_forked) const;
 
  private:
   std::optional<TokenLogprob> make_logprob(const FusedSampler::Choice& choice) const;
@@ -59,6 +68,7 @@ class RunningRequest {
 
   const Model& model_;
   PreparedRequest prepared_;
+  const std::string cache_key_;
   const int n_ctx_;
   const int n_prompt_;
   std::vector<Token> tokens_;  // prompt, then answer
@@ -67,6 +77,7 @@ class RunningRequest {
   SeqId seq_id_ = -1;
   int n_computed_ = 0;
   int n_cached_ = 0;
+  std::set<int> cuts_;
   bool was_preempted_ = false;
   std::optional<TimePoint> started_at_;
   std::optional<TimePoint> first_token_at_;

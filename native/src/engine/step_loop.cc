@@ -10,12 +10,14 @@ namespace {
 constexpr int kMinPrefill = 16;
 constexpr int kMinTokensToLearn = 32;
 constexpr double kLearnRate = 0.2;
-constexpr int kHeadroomAfterPreemption = 64;  // tokens per running request
 
-// Idle sequences keep what finished requests computed.
-int n_sequences(const Model& model, const EngineConfig& config) {
-  // A recurrent model pays a whole state per sequence.
-  return model.is_recurrent() ? config.n_seq_max : 2 * config.n_seq_max;
+PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context) {
+  PrefixCacheLimits limits;
+  limits.n_active = config.n_seq_max;
+  limits.n_pins = context.n_pins();
+  limits.n_cells = context.memory().has_cells() ? context.n_kv() : INT_MAX;
+  limits.n_store_bytes = static_cast<size_t>(config.prefix_cache_mib) << 20;
+  return limits;
 }
 
 bool wants_logits(const RunningRequest& request, const PlanItem& item) {
@@ -28,9 +30,9 @@ StepLoop::StepLoop(const Model& model, const EngineConfig& config, Registry& reg
     : model_(model),
       config_(config),
       registry_(registry),
-      context_(model, config, n_sequences(model, config)),
-      pool_(n_sequences(model, config)),
-      n_cells_(model.is_recurrent() ? INT_MAX : context_.n_kv()) {
+      context_(model, config),
+      cache_(context_.memory(), cache_limits(config, context_)),
+      admission_(cache_, config.n_seq_max) {
   publish_stats();
 }
 
@@ -54,7 +56,7 @@ void StepLoop::run() {
     if (is_stopping_) break;
     try {
       drop_cancelled();
-      admit();
+      admission_.admit(waiting_, running_, counters_);
       step();
     } catch (const std::exception& error) {
       fail_all({ErrorCode::kInternal, std::string("the engine failed: ") + error.what(), {}, {}});
@@ -87,42 +89,18 @@ void StepLoop::drop_cancelled() {
   });
 }
 
-void StepLoop::admit() {
-  while (!waiting_.empty() && running_.size() < static_cast<size_t>(config_.n_seq_max) &&
-         has_room_for(*waiting_.front())) {
-    RunningPtr request = std::move(waiting_.front());
-    const std::optional<SequencePool::Lease> lease =
-        pool_.acquire(request->tokens(), request->tenant());
-    if (!lease) {
-      waiting_.front() = std::move(request);
-      return;
-    }
-    waiting_.pop_front();
-    // The last token is always computed: its logits are what the request is about.
-    const int n_keep = std::min(lease->n_reused, request->n_known() - 1);
-    request->start(lease->seq_id, context_.truncate(lease->seq_id, n_keep));
-    if (!request->was_preempted()) counters_.n_cached_tokens += request->n_cached();
-    running_.push_back(std::move(request));
-  }
-}
-
-bool StepLoop::has_room_for(const RunningRequest& request) const {
-  if (running_.empty() || n_cells_ == INT_MAX) return true;
-  const int n_headroom = request.was_preempted() ? kHeadroomAfterPreemption : 1;
-  const int n_growth = n_headroom * static_cast<int>(running_.size() + 1);
-  return n_known_tokens() + request.n_known() + n_growth <= n_cells_;
-}
-
 void StepLoop::step() {
   if (running_.empty()) return;
   // 1. Plan.
   std::vector<RunningView> views;
-  for (const RunningPtr& request : running_) views.push_back(request->view());
+  for (const RunningPtr& request : running_) {
+    views.push_back(request->view(cache_.n_forked(request->seq_id())));
+  }
   StepLimits limits;
   limits.n_batch = config_.n_batch;
   limits.n_prefill =
       prefill_budget(ms_per_prompt_token_, config_.max_token_gap_ms, kMinPrefill, config_.n_batch);
-  limits.n_cells_free = n_cells_ == INT_MAX ? INT_MAX : n_cells_ - n_active_cells();
+  limits.n_cells_free = cache_.n_free_cells();
   const StepPlan plan = plan_step(views, limits);
   preempt(plan.preempt);
   if (plan.items.empty()) return;
@@ -143,22 +121,13 @@ void StepLoop::preempt(const std::vector<int>& indices) {
   // Youngest first: pushing to the front keeps the order of arrival among those that wait.
   for (const int index : indices) {
     RunningRequest& request = *running_[index];
-    context_.clear(request.seq_id());
-    pool_.drop(request.seq_id());
+    // Its cells can be taken now, and those that are not are there when it resumes.
+    cache_.release(request.seq_id(), request.computed_tokens());
     request.preempt();
     ++counters_.n_preempted;
     waiting_.push_front(std::move(running_[index]));
   }
   std::erase(running_, nullptr);
-}
-
-void StepLoop::evict_for(int n_cells) {
-  if (n_cells_ == INT_MAX) return;
-  while (n_cells_ - n_active_cells() - pool_.n_idle_tokens() < n_cells) {
-    const std::optional<SeqId> seq_id = pool_.evict_lru();
-    if (!seq_id) return;
-    context_.clear(*seq_id);
-  }
 }
 
 DecodeStatus StepLoop::decode(const StepPlan& plan) {
@@ -171,7 +140,7 @@ DecodeStatus StepLoop::decode(const StepPlan& plan) {
                      wants_logits(request, item)});
     n_tokens += item.n_tokens;
   }
-  evict_for(n_tokens);
+  cache_.make_room(n_tokens);
   return context_.decode(batch);
 }
 
@@ -179,10 +148,7 @@ void StepLoop::handle_failed_decode(DecodeStatus status, const StepPlan& plan) {
   if (is_stopping_) return;
   if (status == DecodeStatus::kNoCells) {
     // The cells are there but not for this batch: give up cached ones, then the youngest request.
-    if (const std::optional<SeqId> seq_id = pool_.evict_lru()) {
-      context_.clear(*seq_id);
-      return;
-    }
+    if (cache_.evict_one()) return;
     if (running_.size() > 1) {
       preempt({static_cast<int>(running_.size()) - 1});
       return;
@@ -221,6 +187,8 @@ void StepLoop::commit(const StepPlan& plan) {
     RunningRequest& request = *running_[item.index];
     const bool has_logits = wants_logits(request, item);
     request.advance(item.n_tokens);
+    cache_.advance(request.seq_id(), item.n_tokens);
+    if (request.is_at_cut()) cache_.publish(request.seq_id(), request.computed_tokens());
     if (!has_logits) continue;
     std::optional<DeltaEvent> delta = request.sample(context_.logits(i), scratch_);
     if (!delta) {
@@ -243,10 +211,9 @@ void StepLoop::commit(const StepPlan& plan) {
 
 void StepLoop::leave(RunningRequest& request, bool keep_cells) {
   if (keep_cells) {
-    pool_.release(request.seq_id(), request.computed_tokens(), request.tenant());
+    cache_.release(request.seq_id(), request.computed_tokens());
   } else {
-    context_.clear(request.seq_id());
-    pool_.drop(request.seq_id());
+    cache_.drop(request.seq_id());
   }
 }
 
@@ -273,8 +240,10 @@ void StepLoop::fail_all(const ErrorInfo& error) {
 void StepLoop::publish_stats() {
   counters_.n_running = static_cast<int64_t>(running_.size());
   counters_.n_waiting = static_cast<int64_t>(waiting_.size());
-  counters_.n_kv_used = n_active_cells() + pool_.n_idle_tokens();
+  counters_.n_kv_used = cache_.n_used_cells();
   counters_.n_kv_total = context_.n_kv();
+  counters_.n_prefix_pins = cache_.n_pins();
+  counters_.prefix_copy_bytes = static_cast<int64_t>(cache_.n_store_bytes());
   std::lock_guard lock(stats_mutex_);
   published_ = counters_;
 }
@@ -282,18 +251,6 @@ void StepLoop::publish_stats() {
 EngineStats StepLoop::stats() const {
   std::lock_guard lock(stats_mutex_);
   return published_;
-}
-
-int StepLoop::n_active_cells() const {
-  int n = 0;
-  for (const RunningPtr& request : running_) n += request == nullptr ? 0 : request->n_computed();
-  return n;
-}
-
-int StepLoop::n_known_tokens() const {
-  int n = 0;
-  for (const RunningPtr& request : running_) n += request->n_known();
-  return n;
 }
 
 }  // namespace pyserve

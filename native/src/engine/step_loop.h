@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "base/queue.h"
+#include "engine/admission.h"
 #include "engine/registry.h"
 #include "engine/running.h"
-#include "kv/sequence_pool.h"
+#include "kv/prefix_cache.h"
 #include "llama/context.h"
 #include "llama/model.h"
 #include "pyserve/config.h"
@@ -41,11 +42,8 @@ class StepLoop {
 
   void take_inbox();
   void drop_cancelled();
-  void admit();
-  bool has_room_for(const RunningRequest& request) const;
   void step();
   void preempt(const std::vector<int>& indices);
-  void evict_for(int n_cells);
   DecodeStatus decode(const StepPlan& plan);
   void handle_failed_decode(DecodeStatus status, const StepPlan& plan);
   void commit(const StepPlan& plan);
@@ -55,15 +53,13 @@ class StepLoop {
   void fail_running(size_t index, ErrorInfo error);
   void fail_all(const ErrorInfo& error);
   void publish_stats();
-  int n_active_cells() const;
-  int n_known_tokens() const;
 
   const Model& model_;
   const EngineConfig config_;
   Registry& registry_;
   Context context_;
-  SequencePool pool_;
-  const int n_cells_;  // INT_MAX for memory that does not grow with tokens
+  PrefixCache cache_;
+  Admission admission_;
 
   Queue<std::unique_ptr<PreparedRequest>> inbox_;
   std::atomic<bool> is_stopping_{false};

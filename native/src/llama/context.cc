@@ -14,6 +14,9 @@ namespace {
 constexpr int kDefaultContextLimit = 8192;
 constexpr int kFewThreads = 4;
 constexpr uint32_t kPollOnManyCores = 50;
+constexpr int kMaxSequences = 256;  // of the vendor
+constexpr int kCellsPerPin = 256;
+constexpr int64_t kPinnedStateBytes = int64_t{256} * 1024 * 1024;
 
 struct BatchGuard {
   explicit BatchGuard(int n_tokens) : batch(llama_batch_init(std::max(n_tokens, 1), 0, 1)) {}
@@ -39,6 +42,24 @@ int choose_n_ctx(const Model& model, const EngineConfig& config) {
   return config.n_ctx;
 }
 
+// A window per sequence can be larger than the whole cache; then the whole cache is cheaper.
+bool is_window_full(const Model& model, const EngineConfig& config, int n_kv, int n_seq) {
+  return static_cast<int64_t>(model.n_swa()) * n_seq + config.n_batch >= n_kv;
+}
+
+// How many prefixes are kept beside the running requests. What one costs depends on the memory:
+// a few bytes per cell, a window, or a state.
+int choose_n_pins(const Model& model, const EngineConfig& config, int n_kv) {
+  const int n_active = config.n_seq_max;
+  const int n_most = kMaxSequences - n_active;
+  if (const int64_t n_bytes = model.recurrent_state_bytes(); n_bytes > 0) {
+    const auto n_fit = static_cast<int>(std::min<int64_t>(kPinnedStateBytes / n_bytes, n_most));
+    return std::clamp(n_fit, 2, std::max(n_active, 8));
+  }
+  if (model.n_swa() > 0 && !is_window_full(model, config, n_kv, 2 * n_active)) return n_active;
+  return std::min(std::max(n_kv / kCellsPerPin, n_active + 1), n_most);
+}
+
 llama_context_params context_params(const Model& model, const EngineConfig& config, int n_kv,
                                     int n_seq) {
   llama_context_params params = llama_context_default_params();
@@ -51,9 +72,7 @@ llama_context_params context_params(const Model& model, const EngineConfig& conf
   params.n_threads_batch = config.n_threads;
   params.kv_unified = true;
   params.no_perf = true;
-  // A window per sequence can be larger than the whole cache; then the whole cache is cheaper, and
-  // every prefix can be reused.
-  params.swa_full = static_cast<int64_t>(model.n_swa()) * n_seq + config.n_batch >= n_kv;
+  params.swa_full = is_window_full(model, config, n_kv, n_seq);
   return params;
 }
 
@@ -69,10 +88,12 @@ ggml_threadpool* new_threadpool(int n_threads) {
 void ContextDeleter::operator()(llama_context* context) const { llama_free(context); }
 void ThreadpoolDeleter::operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
 
-Context::Context(const Model& model, const EngineConfig& config, int n_seq)
+Context::Context(const Model& model, const EngineConfig& config)
     : model_(model), threadpool_(new_threadpool(config.n_threads)) {
   n_ctx_ = choose_n_ctx(model, config);
   n_kv_ = std::max(config.n_kv, n_ctx_);
+  n_pins_ = choose_n_pins(model, config, n_kv_);
+  const int n_seq = config.n_seq_max + n_pins_;
   const llama_context_params params = context_params(model, config, n_kv_, n_seq);
   context_.reset(llama_init_from_model(model.get(), params));
   if (!context_) {
@@ -80,6 +101,8 @@ Context::Context(const Model& model, const EngineConfig& config, int n_seq)
                       "cannot allocate a context of " + std::to_string(n_kv_) +
                           " tokens; choose a smaller --ctx-size or --kv-size");
   }
+  memory_ = std::make_unique<ContextMemory>(context_.get(), model.n_swa());
+  if (!memory_->can_share()) n_pins_ = 0;
   llama_attach_threadpool(context_.get(), threadpool_.get(), threadpool_.get());
   warm_up();
   // NOTE: only now; an abort callback makes the vendor check it between graph nodes.
@@ -121,27 +144,12 @@ std::span<float> Context::logits(size_t index) {
   return {row, static_cast<size_t>(model_.n_vocab())};
 }
 
-int Context::truncate(SeqId seq_id, int n_keep) {
-  llama_memory_t memory = llama_get_memory(context_.get());
-  if (n_keep > 0) {
-    // Positions a sliding window has lost are needed again by the next token.
-    const int pos_min = llama_memory_seq_pos_min(memory, seq_id);
-    const int pos_max = llama_memory_seq_pos_max(memory, seq_id);
-    const int needed_from = model_.n_swa() > 0 ? std::max(0, n_keep - model_.n_swa()) : 0;
-    const bool has_all = pos_max + 1 >= n_keep && (model_.is_recurrent() || pos_min <= needed_from);
-    if (has_all && pos_max + 1 == n_keep) return n_keep;
-    if (has_all && llama_memory_seq_rm(memory, seq_id, n_keep, -1)) return n_keep;
-  }
-  llama_memory_seq_rm(memory, seq_id, -1, -1);
-  return 0;
-}
-
 void Context::warm_up() {
   // Touches weights and buffers so that the first request does not pay for it.
   const Token token = model_.bos() >= 0 ? model_.bos() : 0;
   const std::vector<Token> tokens(1, token);
   const DecodeStatus status = decode({BatchItem{0, 0, tokens, true}});
-  clear(0);
+  memory_->truncate(0, 0);
   if (status != DecodeStatus::kOk) {
     throw EngineError(ErrorCode::kModelLoad, "the model cannot compute its first tokens");
   }

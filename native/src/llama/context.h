@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "llama/context_memory.h"
 #include "llama/model.h"
 #include "pyserve/config.h"
 #include "sample/logits.h"
@@ -39,22 +40,20 @@ enum class DecodeStatus {
 // Thread: engine thread only, but request_abort().
 class Context {
  public:
-  // `n_seq`: sequence ids to keep apart. Throws EngineError(kModelLoad), for instance when there is
-  // not enough memory for the KV cache. The model must outlive it.
-  Context(const Model& model, const EngineConfig& config, int n_seq);
+  // Throws EngineError(kModelLoad), for instance when there is not enough memory for the KV cache.
+  // The model must outlive it.
+  Context(const Model& model, const EngineConfig& config);
 
   int n_ctx() const { return n_ctx_; }  // most tokens of one request
   int n_kv() const { return n_kv_; }    // cells shared by all
+  // Sequence ids beside those of running requests, which are [0, config.n_seq_max).
+  int n_pins() const { return n_pins_; }
+  ContextMemory& memory() { return *memory_; }
 
   // Computes one step. REQUIRES: at most n_batch tokens in all, at least one.
   DecodeStatus decode(const std::vector<BatchItem>& items);
   // Logits of items[index] of the last successful decode; valid until the next one.
   std::span<float> logits(size_t index);
-
-  // Removes tokens [n_keep, end) of a sequence. Returns how many tokens are left: `n_keep`, or 0
-  // when this kind of memory cannot be cut there, and the sequence is empty then.
-  int truncate(SeqId seq_id, int n_keep);
-  void clear(SeqId seq_id) { truncate(seq_id, 0); }
 
   // Stops a running decode soon. Thread: any.
   void request_abort() { abort_.store(true); }
@@ -65,9 +64,11 @@ class Context {
   const Model& model_;
   int n_ctx_ = 0;
   int n_kv_ = 0;
+  int n_pins_ = 0;
   std::atomic<bool> abort_{false};
   std::unique_ptr<ggml_threadpool, ThreadpoolDeleter> threadpool_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
+  std::unique_ptr<ContextMemory> memory_;
   std::vector<int> logits_index_;  // item index -> batch index of its last token
 };
 

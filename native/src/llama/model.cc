@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "llama-model.h"
 #include "llama.h"
 #include "pyserve/error.h"
 
@@ -140,6 +141,17 @@ int Model::n_ctx_train() const { return llama_model_n_ctx_train(get()); }
 
 bool Model::is_recurrent() const {
   return llama_model_is_recurrent(get()) || llama_model_is_hybrid(get());
+}
+
+int64_t Model::recurrent_state_bytes() const {
+  if (!is_recurrent()) return 0;
+  const llama_hparams& hparams = get()->hparams;
+  int64_t n_layers = 0;
+  for (uint32_t layer = 0; layer < hparams.n_layer(); ++layer) {
+    n_layers += hparams.is_recr(layer) || llama_model_is_recurrent(get()) ? 1 : 0;
+  }
+  const int64_t n_values = int64_t{hparams.n_embd_r()} + hparams.n_embd_s();
+  return n_layers * n_values * static_cast<int64_t>(sizeof(float));
 }
 
 int Model::n_swa() const { return llama_model_n_swa(get()); }

@@ -31,8 +31,10 @@ class Model {
   ModelInfo info() const;
   int n_vocab() const;
   int n_ctx_train() const;
-  // Keeps one state per sequence instead of one cell per token.
+  // Keeps one state per sequence instead of, or beside, one cell per token.
   bool is_recurrent() const;
+  // Bytes of such a state; 0 = none.
+  int64_t recurrent_state_bytes() const;
   // Size of the sliding attention window in tokens; 0 = none.
   int n_swa() const;
 

@@ -93,6 +93,7 @@ def test_what_the_system_refuses_is_told_without_a_traceback(tmp_path):
         ("threads", 513),
         ("batch_size", 65537),
         ("queue_size", -1),
+        ("prefix_cache_mib", -1),
         ("parallel", 129),
         ("load_timeout_s", 0),
         ("max_body_bytes", 0),

@@ -1,0 +1,90 @@
+#include "engine/admission.h"
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+namespace pyserve {
+namespace {
+
+constexpr int kHeadroomAfterPreemption = 64;  // tokens per running request
+// A shorter prefix is not worth waiting for, nor a pin.
+constexpr int kMinShared = 32;
+// Memory that cannot be cut: a prompt that computes fewer tokens gets no pin at its end.
+constexpr int kMinPinned = 64;
+
+}  // namespace
+
+void Admission::admit(std::deque<RunningPtr>& waiting, std::vector<RunningPtr>& running,
+                      EngineStats& counters) {
+  size_t n_held = 0;
+  int n_held_tokens = 0;
+  for (auto it = waiting.begin(); it != waiting.end();) {
+    if (running.size() + n_held >= static_cast<size_t>(n_seq_max_)) return;
+    RunningRequest& request = **it;
+    if (is_held(request, running)) {
+      ++n_held;
+      n_held_tokens += request.n_known();
+      ++it;
+      continue;
+    }
+    if (!has_room_for(request, running, n_held_tokens)) return;
+    start(request, counters);
+    running.push_back(std::move(*it));
+    it = waiting.erase(it);
+  }
+}
+
+bool Admission::is_held(const RunningRequest& request, const std::vector<RunningPtr>& running) {
+  if (!cache_.can_share()) return false;
+  const TokenSpan tokens = request.tokens_to_share();
+  int n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
+  for (const RunningPtr& other : running) {
+    if (other->cache_key() != request.cache_key()) continue;
+    const int n_common = common_prefix(other->tokens(), tokens);
+    if (n_common < n_cached + kMinShared) continue;
+    // 1. It is on its way there, and not farther from it than this request.
+    const bool is_computing = other->n_known() - other->n_computed() > 1;
+    if (is_computing && n_common > other->n_computed() && other->n_computed() >= n_cached) {
+      if (!cache_.is_cuttable()) other->add_cut(n_common);
+      return true;
+    }
+    // 2. It has been there, or part of the way.
+    const int n_done = std::min(n_common, other->n_computed());
+    if (n_done < n_cached + kMinShared) continue;
+    if (!cache_.publish(other->seq_id(), other->tokens().first(n_done))) continue;
+    n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
+  }
+  return false;
+}
+
+bool Admission::has_room_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
+                             int n_held_tokens) const {
+  const int n_free = cache_.n_free_cells();
+  if (running.empty() || n_free == INT_MAX) return true;
+  const int n_headroom = request.was_preempted() ? kHeadroomAfterPreemption : 1;
+  int n_needed = n_held_tokens + n_headroom * static_cast<int>(running.size() + 1);
+  for (const RunningPtr& other : running) n_needed += other->n_known() - other->n_computed();
+  n_needed += cache_.offer(request.cache_key(), request.tokens()).n_cells;
+  return n_needed <= n_free;
+}
+
+void Admission::start(RunningRequest& request, EngineStats& counters) {
+  const TokenSpan tokens = request.tokens_to_share();
+  const int n_shared = cache_.offer(request.cache_key(), tokens).n_shared;
+  const auto place = cache_.acquire(request.cache_key(), tokens);
+  const bool is_first = !request.was_preempted();
+  request.start(place->seq_id, place->n_computed);
+  if (!cache_.is_cuttable()) {
+    // Where it parts from what others had, and where an equal prompt can begin.
+    if (n_shared >= place->n_computed + kMinShared) request.add_cut(n_shared);
+    const auto n_prompt = static_cast<int>(tokens.size());
+    if (n_prompt >= place->n_computed + kMinPinned) request.add_cut(n_prompt);
+  }
+  if (!is_first) return;
+  counters.n_cached_tokens += place->n_computed;
+  counters.n_prefix_hits += place->n_computed > 0 ? 1 : 0;
+  counters.n_prefix_restored += place->is_restored ? 1 : 0;
+}
+
+}  // namespace pyserve
