@@ -10,7 +10,7 @@ namespace {
 constexpr int kHeadroomAfterPreemption = 64;  // tokens per running request
 // A shorter prefix is not worth waiting for, nor a pin.
 constexpr int kMinShared = 32;
-// Memory that cannot be cut: a prompt that computes fewer tokens gets no pin at its end.
+// Memory that forgets: a prompt that computes fewer tokens gets no pin at its end.
 constexpr int kMinPinned = 64;
 
 }  // namespace
@@ -22,9 +22,9 @@ void Admission::admit(std::deque<RunningPtr>& waiting, std::vector<RunningPtr>& 
   for (auto it = waiting.begin(); it != waiting.end();) {
     if (running.size() + n_held >= static_cast<size_t>(n_seq_max_)) return;
     RunningRequest& request = **it;
-    if (is_held(request, running)) {
+    if (const int n_common = tokens_to_wait_for(request, running); n_common > 0) {
       ++n_held;
-      n_held_tokens += request.n_known();
+      n_held_tokens += request.n_known() - n_common;
       ++it;
       continue;
     }
@@ -35,8 +35,10 @@ void Admission::admit(std::deque<RunningPtr>& waiting, std::vector<RunningPtr>& 
   }
 }
 
-bool Admission::is_held(const RunningRequest& request, const std::vector<RunningPtr>& running) {
-  if (!cache_.can_share()) return false;
+// The length of the prefix that another request is computing right now; 0: none, or not worth it.
+int Admission::tokens_to_wait_for(const RunningRequest& request,
+                                  const std::vector<RunningPtr>& running) {
+  if (!cache_.can_share()) return 0;
   const TokenSpan tokens = request.tokens_to_share();
   int n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
   for (const RunningPtr& other : running) {
@@ -47,7 +49,7 @@ bool Admission::is_held(const RunningRequest& request, const std::vector<Running
     const bool is_computing = other->n_known() - other->n_computed() > 1;
     if (is_computing && n_common > other->n_computed() && other->n_computed() >= n_cached) {
       if (!cache_.is_cuttable()) other->add_cut(n_common);
-      return true;
+      return n_common;
     }
     // 2. It has been there, or part of the way.
     const int n_done = std::min(n_common, other->n_computed());
@@ -55,7 +57,7 @@ bool Admission::is_held(const RunningRequest& request, const std::vector<Running
     if (!cache_.publish(other->seq_id(), other->tokens().first(n_done))) continue;
     n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
   }
-  return false;
+  return 0;
 }
 
 bool Admission::has_room_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
@@ -75,7 +77,7 @@ void Admission::start(RunningRequest& request, EngineStats& counters) {
   const auto place = cache_.acquire(request.cache_key(), tokens);
   const bool is_first = !request.was_preempted();
   request.start(place->seq_id, place->n_computed);
-  if (!cache_.is_cuttable()) {
+  if (cache_.is_forgetful()) {
     // Where it parts from what others had, and where an equal prompt can begin.
     if (n_shared >= place->n_computed + kMinShared) request.add_cut(n_shared);
     const auto n_prompt = static_cast<int>(tokens.size());

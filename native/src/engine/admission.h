@@ -25,7 +25,7 @@ class Admission {
              EngineStats& counters);
 
  private:
-  bool is_held(const RunningRequest& request, const std::vector<RunningPtr>& running);
+  int tokens_to_wait_for(const RunningRequest& request, const std::vector<RunningPtr>& running);
   bool has_room_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
                     int n_held_tokens) const;
   void start(RunningRequest& request, EngineStats& counters);

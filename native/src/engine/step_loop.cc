@@ -4,6 +4,8 @@
 #include <climits>
 #include <utility>
 
+#include "base/check.h"
+
 namespace pyserve {
 namespace {
 
@@ -61,11 +63,26 @@ void StepLoop::run() {
     } catch (const std::exception& error) {
       fail_all({ErrorCode::kInternal, std::string("the engine failed: ") + error.what(), {}, {}});
     }
+    check_cache();
     publish_stats();
     registry_.publish(std::exchange(events_, {}));
   }
   fail_all({ErrorCode::kCancelled, "the engine has been stopped", {}, {}});
   registry_.publish(std::exchange(events_, {}));
+}
+
+// Every sequence and cell is accounted for.
+void StepLoop::check_cache() const {
+#ifndef NDEBUG
+  const std::string broken_rule = cache_.check();
+  if (!broken_rule.empty()) std::fprintf(stderr, "prefix cache: %s\n", broken_rule.c_str());
+  PYSERVE_CHECK(broken_rule.empty());
+  int n_own = 0;
+  for (const RunningPtr& request : running_) {
+    n_own += request->n_computed() - cache_.n_forked(request->seq_id());
+  }
+  PYSERVE_CHECK(n_own == cache_.n_own_cells());
+#endif
 }
 
 void StepLoop::take_inbox() {

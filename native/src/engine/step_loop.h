@@ -52,6 +52,7 @@ class StepLoop {
   void leave(RunningRequest& request, bool keep_cells);
   void fail_running(size_t index, ErrorInfo error);
   void fail_all(const ErrorInfo& error);
+  void check_cache() const;
   void publish_stats();
 
   const Model& model_;

@@ -76,6 +76,7 @@ class PrefixCache {
   int n_free_cells() const;
   bool can_share() const { return limits_.n_pins > 0; }
   bool is_cuttable() const { return memory_.is_cuttable(); }
+  bool is_forgetful() const { return memory_.is_forgetful(); }
   int n_pins() const { return tree_.n_pins(); }
   size_t n_store_bytes() const { return store_.n_bytes(); }
 

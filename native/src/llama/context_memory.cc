@@ -37,6 +37,14 @@ ContextMemory::ContextMemory(llama_context* context, int n_swa)
   }
 }
 
+bool ContextMemory::has_full_window() const {
+  return window_ != nullptr && window_->get_size() >= cells_->get_size();
+}
+
+bool ContextMemory::is_forgetful() const {
+  return recurrent_ != nullptr || (window_ != nullptr && !has_full_window());
+}
+
 int ContextMemory::fork_from(SeqId seq_id) const {
   if (recurrent_ != nullptr) return recurrent_->seq_pos_max(seq_id) + 1;
   if (window_ == nullptr) return 0;
@@ -54,9 +62,8 @@ void ContextMemory::share_state(SeqId from, SeqId to, int end) {
   if (window_ != nullptr) {
     // NOTE: a cell with two sequences is never recycled. A small cache has room for one window per
     // sequence, so no more than that may be shared.
-    const bool is_full = window_->get_size() >= cells_->get_size();
     window_->seq_rm(to, -1, -1);
-    window_->seq_cp(from, to, is_full ? 0 : std::max(0, end - n_swa_), end);
+    window_->seq_cp(from, to, has_full_window() ? 0 : std::max(0, end - n_swa_), end);
   }
   if (recurrent_ != nullptr) {
     recurrent_->seq_rm(to, -1, -1);

@@ -29,6 +29,7 @@ class ContextMemory final : public SequenceMemory {
   bool has_cells() const { return recurrent_ == nullptr || cells_ != nullptr; }
 
   bool is_cuttable() const override { return window_ == nullptr && recurrent_ == nullptr; }
+  bool is_forgetful() const override;
   int fork_from(SeqId seq_id) const override;
   void share(SeqId from, SeqId to, int begin, int end) override;
   void share_state(SeqId from, SeqId to, int end) override;
@@ -38,6 +39,8 @@ class ContextMemory final : public SequenceMemory {
   bool restore(SeqId seq_id, const std::vector<uint8_t>& data) override;
 
  private:
+  bool has_full_window() const;
+
   llama_context* context_;
   const int n_swa_;
   llama_memory_i* memory_;
