@@ -234,7 +234,7 @@ bool FlashAttnOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) 
   size_t partials = 0;
   for (int n = 2; n <= n_threads; ++n) partials = std::max(partials, Node(op, n).partial_bytes());
   size = std::max(size, n_threads * node.thread_bytes() + partials);
-  return false;  // the vendored kernel asks for its own size as well; it may have to step in
+  return true;
 }
 
 bool FlashAttnOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {

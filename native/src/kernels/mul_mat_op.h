@@ -1,0 +1,48 @@
+// GGML_OP_MUL_MAT by our kernels, for weights that the vendored library multiplies row by row.
+#pragma once
+
+#include "kernels/int8_gemm.h"
+#include "kernels/panel_gemm.h"
+#include "traits.h"
+
+namespace pyserve {
+
+// What both products share: which nodes they take, and rows handed out panel by panel.
+// Thread: compute threads of any pool; has no state.
+class MulMatOp : public ggml::cpu::tensor_traits {
+ public:
+  // A Q4_1 or Q5_1 matrix in plain layout, times at least n_min_columns columns of floats.
+  static bool can_compute(const ggml_tensor* op, int n_min_columns);
+};
+
+// Weights become floats, a panel at a time, once for all columns. Activations stay 32-bit floats,
+// so results are closer to the exact product than the vendored ones.
+class FloatMulMatOp final : public MulMatOp {
+ public:
+  static constexpr int kMinColumns = 8;  // with fewer the unpacking does not pay
+
+  explicit FloatMulMatOp(const GemmKernels& kernels) : kernels_(kernels) {}
+
+  bool work_size(int n_threads, const ggml_tensor* op, size_t& size) override;
+  bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override;
+
+ private:
+  const GemmKernels& kernels_;
+};
+
+// Activations become 8-bit integers, as the vendored library has them, and the dot products are
+// integer instructions, three times as fast where the CPU has them.
+class Int8MulMatOp final : public MulMatOp {
+ public:
+  static constexpr int kMinColumns = 2;  // one column is faster without transposing
+
+  explicit Int8MulMatOp(const Int8GemmKernels& kernels) : kernels_(kernels) {}
+
+  bool work_size(int n_threads, const ggml_tensor* op, size_t& size) override;
+  bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override;
+
+ private:
+  const Int8GemmKernels& kernels_;
+};
+
+}  // namespace pyserve
