@@ -26,7 +26,7 @@ from pyserve.engine.sockets import listen
 from pyserve.engine.wire import Heartbeat, LoadFailed, Ready, ReportMessage, encode
 from pyserve.errors import ModelLoadError, PyserveError
 
-NICENESS = 5
+NICENESS = 1  # behind the front, but hardly behind other programs of the machine
 OOM_SCORE_ADJ = 500
 HEARTBEAT_S = 1.0
 
