@@ -1,7 +1,8 @@
 """Tiny random models of other kinds of memory than plain attention: same bytes every time.
 
 gemma3: two of three layers look back N_SWA tokens. mamba, rwkv7: one state per sequence.
-jamba: a recurrent layer below an attention layer. The vocabulary is that of `tiny_gguf`.
+jamba: a recurrent layer below an attention layer. Vocabulary and chat template are those of
+`tiny_gguf`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.tiny_gguf import N_VOCAB, add_tokenizer
+from tests.support.tiny_gguf import CHAT_TEMPLATE, N_VOCAB, add_tokenizer
 
 N_SWA = 16
 _N_EMBD, _N_HEAD, _N_HEAD_KV, _N_FF = 64, 4, 2, 128
@@ -37,6 +38,7 @@ class _Writer:
         self.gguf.add_feed_forward_length(_N_FF)
         self.gguf.add_layer_norm_rms_eps(1e-5)
         add_tokenizer(self.gguf)
+        self.gguf.add_chat_template(CHAT_TEMPLATE)
 
     def random(self, name: str, *shape: int, scale: float = 1.0) -> None:
         values = self._rng.standard_normal(shape, dtype=np.float32)
