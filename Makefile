@@ -99,7 +99,7 @@ test-unit test-api test-e2e: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## on
 
 asan: PRESET := dev
 tsan: PRESET := tsan
-tsan: export TSAN_OPTIONS := suppressions=$(CURDIR)/native/tests/tsan.supp history_size=4
+tsan: export TSAN_OPTIONS := history_size=4
 asan tsan: $(VENV)/.build-deps $(VENV)/.dev-deps ## the C++ tests and the engine stress test under sanitizers
 	@prefix=$$($(BIN)/python tools/doctest_header.py) && \
 	CMAKE_PREFIX_PATH=$$prefix $(BIN)/cmake --preset $(PRESET) \
