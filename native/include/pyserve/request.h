@@ -48,8 +48,8 @@ struct Request {
   SamplingParams sampling;
   int max_tokens = -1;  // < 0: as many as the context allows
   std::vector<std::string> stop;
-  int n_logprobs = -1;  // < 0: none; k: the sampled token's and the k best
-  std::string tenant;   // prefixes are reused within a tenant only,
+  int n_logprobs = -1;     // < 0: none; k: the sampled token's and the k best
+  std::string tenant;      // prefixes are reused within a tenant only,
   std::string cache_salt;  // and there among requests with the same salt
 };
 
