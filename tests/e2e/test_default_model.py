@@ -148,13 +148,13 @@ def test_models_with_the_official_client(client: openai.OpenAI) -> None:
 
 
 def test_a_stream_equals_the_plain_answer(client: openai.OpenAI) -> None:
+    story(client, "the sea")  # both then find the same prompt computed: near ties fall alike
     plain = client.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": "Write a short story about the sea."}],
         temperature=0,
         max_tokens=24,
     )
-    # The second time the prompt is cached in full; what is compared are the two shapes.
     assert story(client, "the sea")[:40] == (plain.choices[0].message.content or "")[:40]
 
 
