@@ -8,9 +8,11 @@ PyserveError
  ├─ UnavailableError              try again later (503)
  │   ├─ ModelLoadingError
  │   ├─ QueueFullError
+ │   ├─ DeadlineExceededError     it waited for as long as the client allowed
  │   └─ EngineRestartedError      the engine process died under the request
  ├─ CancelledError                cancelled by the client or by shutdown
  └─ InternalError                 our bug (500)
+     └─ NumericError              the model computed no usable number
 
 `code` is the string clients see in `error.code`; it also names the class on the wire.
 HTTP status codes are not known here: `pyserve.web.errors` maps classes to them.
@@ -94,6 +96,12 @@ class QueueFullError(UnavailableError):
     code = "queue_full"
 
 
+class DeadlineExceededError(UnavailableError):
+    """The request still waited at its deadline. details: waited_ms, deadline_ms."""
+
+    code = "deadline_exceeded"
+
+
 class EngineRestartedError(UnavailableError):
     """The engine process ended while it worked on the request."""
 
@@ -112,6 +120,12 @@ class InternalError(PyserveError):
     code = "internal_error"
 
 
+class NumericError(InternalError):
+    """The model gave NaN, infinity or no allowed token; only this request is affected."""
+
+    code = "numeric_error"
+
+
 _BY_CODE: dict[str, type[PyserveError]] = {
     cls.code: cls
     for cls in (
@@ -122,9 +136,11 @@ _BY_CODE: dict[str, type[PyserveError]] = {
         UnavailableError,
         ModelLoadingError,
         QueueFullError,
+        DeadlineExceededError,
         EngineRestartedError,
         CancelledError,
         InternalError,
+        NumericError,
     )
 }
 

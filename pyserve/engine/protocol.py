@@ -47,10 +47,14 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       model's chat template; text in them is never read as control tokens.
     prompt: plain text; control tokens in it are plain text too, BOS is added if the model wants it.
     tokens: token ids, taken as they are.
-    max_tokens: None means as many as the context allows.
+    max_tokens: None means as many as the context allows; 0 computes the prompt and no answer.
     stop: strings; generation ends before the first one that appears.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
+    n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
+    priority: higher ones start first. deadline_ms: a request that still waits this long after it
+      was submitted fails with `deadline_exceeded`.
+    deterministic: bit-equal output for the same seed whatever else runs and is cached; slower.
     """
 
     messages: list[dict[str, Any]] | None = None
@@ -60,8 +64,12 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     stop: list[str] = []
     n_logprobs: int | None = None
+    n_prompt_logprobs: int | None = None
     tenant: str = ""
     cache_salt: str = ""
+    priority: int = 0
+    deadline_ms: float | None = None
+    deterministic: bool = False
 
 
 class TopLogprob(msgspec.Struct, frozen=True, array_like=True):
@@ -110,11 +118,14 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     """What one step added: text (valid UTF-8, never part of a stop string), maybe the end.
 
     `logprobs` belong to the tokens whose text ends in `text`. The last delta has `finish` set.
+    `prompt_logprobs` come in order, in chunks, before all text; nothing precedes the first token of
+    a prompt, so its log-probability is 0 and it has no alternatives.
     """
 
     text: str = ""
     n_tokens: int = 0
     logprobs: list[TokenLogprob] | None = None
+    prompt_logprobs: list[TokenLogprob] | None = None
     finish: Finish | None = None
 
 
