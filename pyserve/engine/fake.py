@@ -36,15 +36,17 @@ from pyserve.errors import (
 )
 
 STEERABLE = FakeScript(commands=True)
+PROMPT_CHUNK_TOKENS = 4  # that many prompt log-probabilities come at once
 
 
 class _Running:
     """A request that is not over. Guarded by the core's lock."""
 
-    def __init__(self, request_id: int, request: GenerateRequest, n_prompt: int, plan: Plan):
+    def __init__(self, request_id: int, request: GenerateRequest, tokens: list[int], plan: Plan):
         self.request_id = request_id
         self.request = request
-        self.n_prompt = n_prompt
+        self.tokens = tokens
+        self.n_prompt = len(tokens)
         self.plan = plan
         self.n_done = 0
         self.is_accepted = False
@@ -86,10 +88,11 @@ class FakeCore:
             index = len(self.requests)
             self.requests.append(request)
             prompt = self._prompt(request)
-            n_prompt = len(request.tokens or [BOS, *split_words(prompt)])
-            n_room = self._info.n_ctx - n_prompt
+            words = [] if request.tokens else split_words(prompt)
+            tokens = request.tokens or [BOS, *(self._vocab.token(word) for word in words)]
+            n_room = self._info.n_ctx - len(tokens)
             plan = make_plan(request, _echo(request, prompt), self._script, index, max(n_room, 0))
-            self._running[request_id] = _Running(request_id, request, n_prompt, plan)
+            self._running[request_id] = _Running(request_id, request, tokens, plan)
             self._changed.notify()
 
     def cancel(self, request_id: int) -> None:
@@ -197,6 +200,7 @@ class FakeCore:
         if plan.turn == "fail" and running.n_done == plan.turn_after:
             self._fail(running, plan.failure, "failed")
             return
+        self._tell_prompt(running)
         if running.n_done < len(plan.pieces):
             running.n_done += 1
         self._events.append(
@@ -205,6 +209,16 @@ class FakeCore:
         if running.n_done == len(plan.pieces):
             del self._running[running.request_id]
             self._n_over["finished"] += 1
+
+    def _tell_prompt(self, running: _Running) -> None:
+        """Before the first token, the log-probabilities of the prompt, in chunks."""
+        n_top = running.request.n_prompt_logprobs
+        if n_top is None or running.n_done > 0:
+            return
+        logprobs = self._vocab.prompt_logprobs(running.tokens, n_top)
+        for begin in range(0, len(logprobs), PROMPT_CHUNK_TOKENS):
+            delta = Delta(prompt_logprobs=logprobs[begin : begin + PROMPT_CHUNK_TOKENS])
+            self._events.append(Step(request_id=running.request_id, delta=delta))
 
     def _delta(self, running: _Running, n_done: int) -> Delta:
         """The delta of the request's token number `n_done`; 0: it ends without any."""

@@ -35,6 +35,12 @@ class FakeVocab:
             top.append(TopLogprob(self.token(other), other.encode(), best - rank))
         return TokenLogprob(token, word.encode(), best, top[:n_top])
 
+    def prompt_logprobs(self, tokens: list[int], n_top: int) -> list[TokenLogprob]:
+        """As of generated tokens, but for the first one: nothing precedes it."""
+        pieces = [self.text([token]) for token in tokens]
+        rest = [self.logprob(piece, i, n_top) for i, piece in enumerate(pieces)]
+        return [TokenLogprob(tokens[0], pieces[0].encode(), 0.0, []), *rest[1:]]
+
 
 def fake_info(config: EngineConfig, has_chat_template: bool) -> ModelInfo:
     n_ctx = config.n_ctx or DEFAULT_N_CTX

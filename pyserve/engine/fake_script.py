@@ -76,7 +76,7 @@ def make_plan(
         answer = repeat_words(answer, int(commands["words"] or 0))
     pieces, stop_string = cut_at_stop(split_words(answer), request.stop)
     limit = n_room if request.max_tokens is None else min(request.max_tokens, n_room)
-    is_cut = len(pieces) > limit
+    is_cut = len(pieces) > limit or request.max_tokens == 0
     plan = Plan(
         pieces=pieces[:limit],
         words=split_words(answer),

@@ -64,12 +64,14 @@ class Output:
 
     def __init__(self) -> None:
         self.logprobs: list[TokenLogprob] = []
+        self.prompt_logprobs: list[TokenLogprob] = []
         self._texts: list[str] = []
         self._finish: Finish | None = None
 
     def push(self, delta: Delta) -> None:
         self._texts.append(delta.text)
         self.logprobs += delta.logprobs or []
+        self.prompt_logprobs += delta.prompt_logprobs or []
         self._finish = delta.finish or self._finish
 
     @property

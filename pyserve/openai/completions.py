@@ -8,15 +8,11 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pyserve.engine.protocol import (
-    Delta,
-    FinishReason,
-    GenerateRequest,
-    ModelInfo,
-    TokenLogprob,
-)
+from pyserve.engine.protocol import Delta, FinishReason, GenerateRequest, ModelInfo
 from pyserve.openai.answer import Output, StreamUsage, TokenUsage, new_head, token_usage
-from pyserve.openai.logprobs import LegacyLogprobs, LegacyLogprobsWriter
+from pyserve.openai.best_of import best_of
+from pyserve.openai.legacy_choice import ChoiceWriter
+from pyserve.openai.legacy_logprobs import LegacyLogprobs
 from pyserve.openai.sampling import base_request, check_tokens, expand
 from pyserve.schemas.completions import CompletionRequest
 
@@ -28,8 +24,8 @@ class CompletionChoice(msgspec.Struct, frozen=True):
 
     index: int
     text: str
-    logprobs: LegacyLogprobs | None
-    finish_reason: FinishReason | None
+    logprobs: LegacyLogprobs | None = None
+    finish_reason: FinishReason | None = None
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +43,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
 class CompletionAnswer:
     """Implements `StreamAnswer` for a completions request. Choice p*n+j is the j-th of prompt p.
 
-    detokenize: the engine's, asked for the length of token-id prompts when offsets are wanted.
+    With `best_of` a prompt has more requests than choices, and its best n are the choices.
+    detokenize: the engine's, asked for the text of token-id prompts where it is needed.
     """
 
     prompt_param = "prompt"
@@ -60,59 +57,78 @@ class CompletionAnswer:
         detokenize: Callable[[list[int]], str],
     ) -> None:
         self._n = body.n or 1
+        self._n_candidates = body.n_candidates
         self._head = msgspec.structs.asdict(new_head("cmpl", model, info))
         self.requests = completion_requests(body, info)
-        self._usage = StreamUsage(body.include_usage, len(self.requests), self._n)
-        self._writers: list[LegacyLogprobsWriter] | None = None
-        if body.logprobs is not None:
-            texts = [p if isinstance(p, str) else detokenize(p) for p in body.prompts]
-            self._writers = [LegacyLogprobsWriter(len(t)) for t in texts for _ in range(self._n)]
+        self._usage = StreamUsage(body.include_usage, len(self.requests), self._n_candidates)
+        self._writers = _writers(body, detokenize)
 
     def response(self, outputs: Sequence[Output]) -> Completion:
-        choices = [
-            CompletionChoice(
-                index, output.text, self._logprobs(index, output.logprobs), output.finish.reason
-            )
-            for index, output in enumerate(outputs)
-        ]
-        usage = token_usage([output.finish for output in outputs], self._n)
+        usage = token_usage([output.finish for output in outputs], self._n_candidates)
+        best = best_of(outputs, self._n_candidates, self._n)
+        choices = [self._choice(index, output) for index, output in enumerate(best)]
         return Completion(**self._head, choices=choices, usage=usage)
 
     def open(self) -> list[msgspec.Struct]:
-        return []
+        texts = [writer.open() for writer in self._writers]
+        return [self._chunk(CompletionChoice(i, text)) for i, text in enumerate(texts) if text]
 
     def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
         self._usage.push(index, delta)
+        writer = self._writers[index]
         chunks: list[msgspec.Struct] = []
-        if delta.text or delta.logprobs:
-            logprobs = self._logprobs(index, delta.logprobs or [])
-            chunks.append(self._chunk(CompletionChoice(index, delta.text, logprobs, None)))
+        text, logprobs = writer.write(delta.text, delta.logprobs or [], delta.prompt_logprobs or [])
+        if text or (logprobs is not None and logprobs.tokens):
+            chunks.append(self._chunk(CompletionChoice(index, text, logprobs)))
         if delta.finish is not None:
-            chunks.append(self._chunk(CompletionChoice(index, "", None, delta.finish.reason)))
+            last = CompletionChoice(index, writer.rest(), finish_reason=delta.finish.reason)
+            chunks.append(self._chunk(last))
         return chunks
 
     def close(self) -> list[msgspec.Struct]:
         usage = self._usage.at_end()
         return [] if usage is None else [Completion(**self._head, choices=[], usage=usage)]
 
+    def _choice(self, index: int, output: Output) -> CompletionChoice:
+        writer = self._writers[index]
+        text, logprobs = writer.write(output.text, output.logprobs, output.prompt_logprobs)
+        return CompletionChoice(index, text + writer.rest(), logprobs, output.finish.reason)
+
     def _chunk(self, choice: CompletionChoice) -> Completion:
         return Completion(**self._head, choices=[choice], usage=self._usage.before_end)
 
-    def _logprobs(self, index: int, tokens: Sequence[TokenLogprob]) -> LegacyLogprobs | None:
-        return self._writers[index].write(tokens) if self._writers is not None else None
+
+def _writers(body: CompletionRequest, detokenize: Callable[[list[int]], str]) -> list[ChoiceWriter]:
+    """One for each choice."""
+    if not body.echo and body.logprobs is None:
+        return [ChoiceWriter("") for _ in body.prompts for _ in range(body.n or 1)]
+    has_logprobs = body.logprobs is not None
+    writers = []
+    for prompt in body.prompts:
+        is_tokens = not isinstance(prompt, str)
+        text = prompt if isinstance(prompt, str) else detokenize(prompt)
+        writers += [
+            ChoiceWriter(
+                text, is_tokens=is_tokens, has_echo=bool(body.echo), has_logprobs=has_logprobs
+            )
+            for _ in range(body.n or 1)
+        ]
+    return writers
 
 
 def completion_requests(body: CompletionRequest, info: ModelInfo) -> list[GenerateRequest]:
-    """The n engine requests of each prompt, prompt by prompt.
+    """The engine requests of each prompt, prompt by prompt: n, or best_of if that is more.
 
     Raises InvalidRequestError for a token id that the model does not have.
     """
+    is_ranked = body.n_candidates > (body.n or 1)
     base = base_request(
         body,
         info,
         cache_salt=body.cache_salt or "",
-        max_tokens=body.max_tokens or DEFAULT_MAX_TOKENS,
-        n_logprobs=body.logprobs,
+        max_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
+        n_logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
+        n_prompt_logprobs=body.logprobs if body.echo else None,
     )
     requests: list[GenerateRequest] = []
     for prompt in body.prompts:
@@ -121,5 +137,5 @@ def completion_requests(body: CompletionRequest, info: ModelInfo) -> list[Genera
         else:
             check_tokens(prompt, info, "prompt")
             request = msgspec.structs.replace(base, tokens=prompt)
-        requests += expand(request, body.n or 1)
+        requests += expand(request, body.n_candidates)
     return requests

@@ -183,12 +183,12 @@ def check_text_size(n_bytes: int, param: str) -> None:
         raise invalid("invalid_value", message, param)
 
 
-def check_n_choices(n_prompts: int, n: int | None) -> None:
-    """Refuse a request for more than MAX_CHOICES answers in all."""
+def check_n_choices(n_prompts: int, n: int | None, param: str = "n") -> None:
+    """Refuse a request for more than MAX_CHOICES answers in all; `param` is where n was given."""
     n_choices = n_prompts * (n or 1)
     if n_choices > MAX_CHOICES:
         message = f"asks for {n_choices} choices ({n_prompts} x {n}), at most {MAX_CHOICES}"
-        raise invalid("invalid_value", message, "n")
+        raise invalid("invalid_value", message, param)
 
 
 def as_list(value: str | list[str]) -> list[str]:

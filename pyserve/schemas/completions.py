@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -19,6 +19,7 @@ from pyserve.schemas.common import (
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 MAX_PROMPT_TOKENS = 2**20
+MAX_BEST_OF = 20
 TokenIds = Annotated[
     list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_TOKENS, fail_fast=True)
 ]
@@ -51,44 +52,46 @@ Prompt = Annotated[
 
 
 class CompletionRequest(StreamFields):
-    """Texts to continue. An absent prompt is an empty one."""
+    """Texts to continue, or to score. An absent prompt is an empty one.
+
+    max_tokens 0 with echo and logprobs gives the log-probabilities of the prompt alone.
+    """
 
     unsupported: ClassVar[Unsupported] = {
         **UNSUPPORTED,
-        "echo": (False,),
         "suffix": ("",),
         "add_special_tokens": (True,),
     }
 
     prompt: Prompt | None = None
+    max_tokens: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = None
+    echo: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
-    best_of: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _scoring_is_not_built(cls, data: Any) -> Any:
-        if (
-            isinstance(data, dict)
-            and type(data.get("max_tokens")) is int
-            and not data["max_tokens"]
-        ):
-            message = "0 scores the prompt and needs echo, which is not supported by this server"
-            raise invalid("unsupported_parameter", message, "max_tokens")
-        return data
+    best_of: Annotated[int, Field(ge=1, le=MAX_BEST_OF)] | None = None
 
     @model_validator(mode="after")
-    def _best_of_is_n(self) -> CompletionRequest:
+    def _best_of_is_at_least_n(self) -> CompletionRequest:
+        if self.best_of is None:
+            return self
         n = self.n or 1
-        if self.best_of is not None and self.best_of != n:
-            code = "invalid_value" if self.best_of < n else "unsupported_parameter"
-            raise invalid(code, f"is {self.best_of}; only n, {n}, is supported", "best_of")
+        if self.best_of < n:
+            raise invalid("invalid_value", f"is {self.best_of}, less than n, {n}", "best_of")
+        if self.stream and self.best_of > n:
+            message = f"is {self.best_of}, more than n, {n}: such an answer cannot be streamed"
+            raise invalid("invalid_value", message, "best_of")
         return self
 
     @model_validator(mode="after")
-    def _text_is_bounded(self) -> CompletionRequest:
-        check_n_choices(len(self.prompts), self.n)
+    def _size_is_bounded(self) -> CompletionRequest:
+        param = "n" if self.best_of is None else "best_of"
+        check_n_choices(len(self.prompts), self.n_candidates, param)
         check_text_size(sum(len(text.encode()) for text in self.texts), "prompt")
         return self
+
+    @property
+    def n_candidates(self) -> int:
+        """How many answers each prompt gets; the best n of them are shown."""
+        return self.best_of or self.n or 1
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:

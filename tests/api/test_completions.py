@@ -91,3 +91,54 @@ def test_a_prompt_that_does_not_fit_is_refused(start):
     assert response.status_code == 400
     assert (error["code"], error["param"]) == ("context_length_exceeded", "prompt")
     assert front.stream_limit.n_held == 0
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1])
+def test_token_ids_are_scored_as_evaluation_harnesses_ask_for_it(front, max_tokens):
+    tokens = front.core.tokenize("the cat sat on the mat", add_special=False, parse_special=False)
+    body = {
+        "prompt": [tokens, tokens[:3]],
+        "temperature": 0,
+        "max_tokens": max_tokens,
+        "logprobs": 1,
+        "seed": 1234,
+        "echo": True,
+    }
+    choices = choices_of(front.post(COMPLETIONS, body))
+    for choice, n_prompt in zip(choices, (6, 3), strict=True):
+        arrays = choice["logprobs"]
+        assert {len(values) for values in arrays.values()} == {n_prompt + max_tokens}
+        assert arrays["token_logprobs"][0] is arrays["top_logprobs"][0] is None
+        best = [max(top.values()) for top in arrays["top_logprobs"][1:]]
+        assert arrays["token_logprobs"][1:] == best
+        assert choice["text"].startswith("the cat sat on the mat"[: 22 if n_prompt == 6 else 11])
+        assert choice["finish_reason"] == "length"
+
+
+def test_no_tokens_and_no_echo_is_an_empty_answer(front):
+    response = front.post(COMPLETIONS, {"prompt": "a b", "max_tokens": 0})
+    assert choices_of(response) == [
+        {"index": 0, "text": "", "logprobs": None, "finish_reason": "length"}
+    ]
+    assert response.get_json()["usage"]["completion_tokens"] == 0
+
+
+def test_an_echo_streams_as_it_is_told_plainly(front):
+    body = {"prompt": ["a b c d e f", "g"], "echo": True, "logprobs": 1, "max_tokens": 2}
+    plain = choices_of(front.post(COMPLETIONS, body))
+    *events, _ = events_of(front.post(COMPLETIONS, {**body, "stream": True}))
+    for index, expected in enumerate(plain):
+        mine = [e["choices"][0] for e in events if e["choices"][0]["index"] == index]
+        assert "".join(choice["text"] for choice in mine) == expected["text"]
+        arrays = [choice["logprobs"] for choice in mine if choice["logprobs"]]
+        for key, values in expected["logprobs"].items():
+            assert [value for array in arrays for value in array[key]] == values
+
+
+def test_the_likeliest_candidates_are_chosen(start):
+    # The fake's tokens have -0.25, -0.375, -0.5, -0.125 in turn.
+    front = start(FakeScript(texts=("one", "two three four five", "six seven")))
+    response = front.post(COMPLETIONS, {"prompt": "p", "best_of": 3, "n": 1})
+    assert [choice["text"] for choice in choices_of(response)] == ["one"]
+    assert response.get_json()["usage"]["completion_tokens"] == 7
+    assert len(front.core.requests) == 3

@@ -110,6 +110,21 @@ def test_logprobs_are_descending_and_begin_with_the_sampled_token(make):
     assert (sampled.top[0].token, len(sampled.top)) == (sampled.token, 3)
 
 
+@pytest.mark.parametrize("max_tokens", [0, 1])
+def test_prompt_logprobs_come_before_all_text_and_the_first_is_of_nothing(make, max_tokens):
+    _, engine = make()
+    deltas = run(engine, "a b c d e", n_prompt_logprobs=2, max_tokens=max_tokens)
+    told = [delta.prompt_logprobs for delta in deltas]
+    assert None not in told[:2]
+    assert set(map(str, told[2:])) == {"None"}
+    first, *rest = [token for part in told for token in part or []]
+    assert (first.logprob, first.top) == (0.0, [])
+    assert b"".join(token.piece for token in rest) == b"a b c d e"
+    assert {len(token.top) for token in rest} == {2}
+    assert deltas[-1].finish is not None
+    assert (deltas[-1].finish.reason, text(deltas)) == ("length", "a"[:max_tokens])
+
+
 def test_a_held_request_goes_on_when_released(make):
     core, engine = make(FakeScript(hold_after=1))
     stream = engine.submit(GenerateRequest(prompt="a b"))

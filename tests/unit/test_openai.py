@@ -6,28 +6,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyserve.engine.config import EngineConfig
-from pyserve.engine.fake_model import fake_info
 from pyserve.engine.protocol import (
     Delta,
-    Finish,
     SamplingParams,
-    TokenLogprob,
     TopLogprob,
-    Usage,
 )
 from pyserve.errors import InvalidRequestError
-from pyserve.openai.answer import Output, StreamAnswer
 from pyserve.openai.chat import ChatAnswer, chat_requests
 from pyserve.openai.completions import CompletionAnswer, completion_requests
 from pyserve.openai.edits import EditAnswer, edit_requests
 from pyserve.openai.ids import fingerprint
-from pyserve.openai.logprobs import LegacyLogprobsWriter, chat_logprobs
+from pyserve.openai.logprobs import chat_logprobs
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
+from tests.support.answers import INFO, as_json, chunks_of, last, output, token
 
-INFO = fake_info(EngineConfig(model_id="m", model_path=""), has_chat_template=True)
 PLAIN_INFO = msgspec.structs.replace(INFO, has_chat_template=False)
 USER = {"role": "user", "content": "hi"}
 
@@ -42,24 +36,6 @@ def completion(**fields: Any) -> CompletionRequest:
 
 def edit(**fields: Any) -> EditRequest:
     return EditRequest.model_validate({"instruction": "fix", **fields})
-
-
-def last(n_prompt: int = 5, n_completion: int = 2, n_cached: int = 0, **fields: Any) -> Delta:
-    usage = Usage(
-        n_prompt_tokens=n_prompt, n_completion_tokens=n_completion, n_cached_tokens=n_cached
-    )
-    return Delta(finish=Finish(reason="stop", usage=usage), **fields)
-
-
-def output(*deltas: Delta) -> Output:
-    collected = Output()
-    for delta in deltas:
-        collected.push(delta)
-    return collected
-
-
-def as_json(struct: Any) -> Any:
-    return msgspec.json.decode(msgspec.json.encode(struct))
 
 
 def test_absent_fields_take_the_engines_defaults():
@@ -169,22 +145,6 @@ def test_tokens_outside_the_vocabulary_are_refused():
     assert completion_requests(completion(prompt=[INFO.n_vocab - 1]), INFO)
 
 
-def test_completions_expand_prompt_by_prompt():
-    requests = completion_requests(completion(prompt=["a", "b"], n=2, seed=1), INFO)
-    assert [(r.prompt, r.sampling.seed) for r in requests] == [
-        ("a", 1),
-        ("a", 2),
-        ("b", 1),
-        ("b", 2),
-    ]
-    assert {r.max_tokens for r in requests} == {16}
-
-
-def test_token_prompts_stay_tokens():
-    (request,) = completion_requests(completion(prompt=[1, 2], max_tokens=3), INFO)
-    assert (request.tokens, request.prompt, request.max_tokens) == ([1, 2], None, 3)
-
-
 def test_a_chat_response_has_every_required_field():
     answer = ChatAnswer(chat(n=2), "model/x", INFO)
     body = as_json(
@@ -229,13 +189,6 @@ def test_a_chat_response_has_every_required_field():
             },
         },
     }
-
-
-def chunks_of(answer: StreamAnswer, deltas: list[tuple[int, Delta]]) -> list[Any]:
-    chunks = answer.open()
-    for index, delta in deltas:
-        chunks += answer.push(index, delta)
-    return as_json(chunks + answer.close())
 
 
 def test_a_streamed_chat_is_role_deltas_finish():
@@ -288,57 +241,17 @@ def test_prompts_count_once_and_choices_all():
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (12, 4)
 
 
-def token(piece: bytes, logprob: float = -1.0, *top: TopLogprob) -> TokenLogprob:
-    return TokenLogprob(token=1, piece=piece, logprob=logprob, top=list(top))
-
-
 @pytest.mark.parametrize("logprob", [-math.inf, math.nan, -1e9])
 def test_impossible_tokens_have_a_finite_logprob(logprob):
     tokens = [token(b"a", logprob, TopLogprob(2, b"b", logprob))]
     content = as_json(chat_logprobs(tokens))["content"][0]
     assert content["logprob"] == content["top_logprobs"][0]["logprob"] == -9999.0
-    legacy = LegacyLogprobsWriter(0).write(tokens)
-    assert legacy.token_logprobs == [-9999.0]
-    assert legacy.top_logprobs == [{"a": -9999.0, "b": -9999.0}]
 
 
 def test_chat_logprobs_carry_the_bytes_of_split_characters():
     first, second = as_json(chat_logprobs([token(b"\xc3"), token(b"\xa9")]))["content"]
     assert bytes(first["bytes"] + second["bytes"]).decode() == "é"
     assert first["token"] == "\ufffd"
-
-
-def test_legacy_offsets_count_characters_and_go_on_over_pieces():
-    writer = LegacyLogprobsWriter(3)
-    first = writer.write([token(b"a\xc3"), token(b"\xa9b")])
-    second = writer.write([token("€".encode()), token(b"c")])
-    assert first.text_offset + second.text_offset == [3, 4, 6, 7]
-    assert first.tokens == ["bytes:\\x61\\xc3", "bytes:\\xa9\\x62"]
-
-
-def test_the_sampled_token_is_among_the_legacy_alternatives():
-    tokens = [token(b"a", -3.0, TopLogprob(2, b"b", -1.0))]
-    assert LegacyLogprobsWriter(0).write(tokens).top_logprobs == [{"b": -1.0, "a": -3.0}]
-
-
-def test_streamed_legacy_logprobs_join_to_the_plain_ones():
-    deltas = [Delta(text="a", logprobs=[token(b"a")]), Delta(text="bc", logprobs=[token(b"bc")])]
-    body = completion(prompt="xyz", logprobs=0, stream=True)
-    plain = as_json(CompletionAnswer(body, "m", INFO, str).response([output(*deltas, last())]))
-    streamed = CompletionAnswer(body, "m", INFO, str)
-    chunks = chunks_of(streamed, [(0, delta) for delta in [*deltas, last()]])
-    parts = [c["choices"][0]["logprobs"] for c in chunks if c["choices"][0]["logprobs"]]
-    joined = {key: [x for part in parts for x in part[key]] for key in parts[0]}
-    assert joined == plain["choices"][0]["logprobs"]
-    assert joined["text_offset"] == [3, 4]
-
-
-def test_token_prompts_are_detokenized_for_offsets():
-    body = completion(prompt=[[1], [1, 2]], logprobs=0)
-    answer = CompletionAnswer(body, "m", INFO, lambda tokens: "é" * len(tokens))
-    outputs = [output(last(text="a", logprobs=[token(b"a")])) for _ in range(2)]
-    choices = as_json(answer.response(outputs))["choices"]
-    assert [choice["logprobs"]["text_offset"] for choice in choices] == [[1], [2]]
 
 
 def test_an_edit_is_a_conversation_when_the_model_has_a_template():
