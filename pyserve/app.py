@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pyserve.api import chat, completions, edits, health, models
+from pyserve.api import chat, completions, edits, health, models, responses
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
 from pyserve.web import errors, request_id
@@ -16,6 +16,7 @@ BLUEPRINTS = (
     chat.blueprint,
     completions.blueprint,
     edits.blueprint,
+    responses.blueprint,
     models.blueprint,
     health.blueprint,
 )

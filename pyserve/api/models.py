@@ -17,6 +17,7 @@ ENDPOINTS = [
     "POST /v1/chat/completions",
     "POST /v1/completions",
     "POST /v1/edits",
+    "POST /v1/responses",
     "GET /v1/models",
     "GET /v1/models/{id}",
     "GET /health",

@@ -59,6 +59,14 @@ class StreamAnswer(Answer, Protocol):
         ...
 
 
+class TypedStreamAnswer(StreamAnswer, Protocol):
+    """A streamed answer whose chunks are events: each has its `type`."""
+
+    def fail(self, message: str, kind: str, param: str | None) -> list[msgspec.Struct]:
+        """The events that end a stream that broke off; kind: the `type` of the error."""
+        ...
+
+
 class Output:
     """All that one request has produced so far."""
 

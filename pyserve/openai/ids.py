@@ -16,6 +16,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(12)}"
 
 
+def new_item_id(prefix: str) -> str:
+    """A fresh id such as `resp_5f0c...`, as the Responses API writes them."""
+    return f"{prefix}_{secrets.token_hex(24)}"
+
+
 def fingerprint(info: ModelInfo) -> str:
     """Equal for equal version, model and thread count: what seeds are comparable under."""
     facts = msgspec.structs.replace(info, load_ms=0.0)

@@ -23,7 +23,7 @@ from pyserve.web.limits import Permit
 from pyserve.web.replies import json_reply
 from pyserve.web.request_id import note_model, request_id
 from pyserve.web.services import services
-from pyserve.web.sse import event_frames, event_reply
+from pyserve.web.sse import DataFrames, event_frames, event_reply
 
 A = TypeVar("A", bound=Answer)
 S = TypeVar("S", bound=StreamAnswer)
@@ -90,12 +90,16 @@ def generate(named: str | None, path_model: str | None, make_answer: MakeAnswer[
 
 
 def generate_stream(
-    named: str | None, path_model: str | None, make_answer: MakeAnswer[S]
+    named: str | None,
+    path_model: str | None,
+    make_answer: MakeAnswer[S],
+    make_frames: Callable[[S], DataFrames] | None = None,
 ) -> Response:
     """Answer the current request as server-sent events; errors before them have their status."""
     generation, answer = _start(named, path_model, make_answer)
-    frames = event_frames(generation.deltas(), answer, request_id())
-    return event_reply(frames, generation.close)
+    frames = DataFrames() if make_frames is None else make_frames(answer)
+    events = event_frames(generation.deltas(), answer, request_id(), frames)
+    return event_reply(events, generation.close)
 
 
 def _start(

@@ -10,7 +10,7 @@ import msgspec
 from flask import Response
 
 from pyserve.engine.protocol import Delta
-from pyserve.openai.answer import StreamAnswer
+from pyserve.openai.answer import StreamAnswer, TypedStreamAnswer
 from pyserve.web.errors import describe
 
 KEEP_ALIVE_S = 10.0
@@ -24,38 +24,69 @@ def frame(content: Any) -> bytes:
     return b"data: " + msgspec.json.encode(content) + b"\n\n"
 
 
-def frames(contents: Iterable[Any]) -> bytes:
-    return b"".join(frame(content) for content in contents)
+def typed_frame(event: Any) -> bytes:
+    """One event that is named after its `type`."""
+    return f"event: {event.type}\n".encode() + frame(event)
+
+
+class DataFrames:
+    """How a stream is written: unnamed events, then `[DONE]`, or the error object."""
+
+    end = DONE
+
+    def chunks(self, contents: Iterable[Any]) -> bytes:
+        return b"".join(frame(content) for content in contents)
+
+    def failure(self, error: dict[str, Any]) -> bytes:
+        """What ends a stream that broke off. error: the OpenAI error object."""
+        return frame({"error": error})
+
+
+class TypedFrames(DataFrames):
+    """Named events; the last one, of success as of failure, is the answer's own."""
+
+    end = b""
+
+    def __init__(self, answer: TypedStreamAnswer) -> None:
+        self._answer = answer
+
+    def chunks(self, contents: Iterable[Any]) -> bytes:
+        return b"".join(typed_frame(content) for content in contents)
+
+    def failure(self, error: dict[str, Any]) -> bytes:
+        return self.chunks(self._answer.fail(error["message"], error["type"], error["param"]))
 
 
 def event_frames(
     deltas: Iterable[tuple[int, Delta] | None],
     answer: StreamAnswer,
     request_id: str,
+    frames: DataFrames | None = None,
     *,
     keep_alive_s: float = KEEP_ALIVE_S,
 ) -> Iterator[bytes]:
     """The bytes of a streamed answer. Errors become an event, after which nothing follows.
 
     deltas: with the index of their request; a None is a chance to say that we are still there.
-    Needs no Flask context.
+    frames: how they are written; None is DataFrames. Needs no Flask context.
     """
+    frames = frames or DataFrames()
     try:
-        opening = frames(answer.open())
+        opening = frames.chunks(answer.open())
         if opening:
             yield opening
         sent_at = time.monotonic()
         for item in deltas:
-            data = b"" if item is None else frames(answer.push(*item))
+            data = b"" if item is None else frames.chunks(answer.push(*item))
             if not data and time.monotonic() - sent_at >= keep_alive_s:
                 data = KEEP_ALIVE
             if data:
                 yield data
                 sent_at = time.monotonic()
-        yield frames(answer.close()) + DONE
+        yield frames.chunks(answer.close()) + frames.end
     except Exception as error:
         _, body = describe(error, request_id)
-        yield frame(body)
+        yield frames.failure(body["error"])
 
 
 def event_reply(events: Iterator[bytes], close: Callable[[], None]) -> Response:

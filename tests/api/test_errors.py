@@ -5,10 +5,18 @@ import io
 import pytest
 
 from pyserve.engine.fake_script import FakeScript
-from tests.support.front import CHAT, COMPLETIONS, EDITS, Front, chat_body, error_of
+from tests.support.front import (
+    CHAT,
+    COMPLETIONS,
+    EDITS,
+    RESPONSES,
+    Front,
+    chat_body,
+    error_of,
+)
 
 JSON = {"Content-Type": "application/json"}
-ALL = (CHAT, COMPLETIONS, EDITS)
+ALL = (CHAT, COMPLETIONS, EDITS, RESPONSES)
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v1/nope", "/v1//models", "/v1/models/%2e%2e/x/../y"])

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -167,6 +168,25 @@ def test_completions_with_the_official_client(client: openai.OpenAI) -> None:
     for choice in reply.choices:
         assert choice.logprobs is not None
         assert "".join(choice.logprobs.tokens or []) == choice.text
+
+
+def test_responses_with_the_official_client(client: openai.OpenAI) -> None:
+    def ask(**fields: Any) -> Any:
+        return client.responses.create(
+            model=MODEL,
+            instructions="Answer in one short sentence.",
+            input="What is the capital of France?",
+            temperature=0,
+            **fields,
+        )
+
+    ask(max_output_tokens=1)  # both then find the same prompt computed: near ties fall alike
+    plain = ask()
+    *_, last = ask(stream=True)
+    assert "Paris" in plain.output_text
+    assert last.type == "response.completed"
+    assert last.response.output_text == plain.output_text
+    assert last.response.usage.input_tokens == plain.usage.input_tokens
 
 
 def test_a_stop_string_never_leaks(client: openai.OpenAI) -> None:

@@ -16,6 +16,7 @@ from pyserve.web.limits import StreamLimit
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 EDITS = "/v1/edits"
+RESPONSES = "/v1/responses"
 SOON_S = 10.0
 
 

@@ -1,0 +1,27 @@
+"""POST /v1/responses"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from pyserve.engine.protocol import Engine
+from pyserve.openai.response_events import ResponsesAnswer
+from pyserve.schemas.responses import ResponseRequest
+from pyserve.web.body import read_body
+from pyserve.web.generation import generate, generate_stream
+from pyserve.web.sse import TypedFrames
+
+blueprint = Blueprint("responses", __name__)
+
+
+@blueprint.post("/responses")
+@blueprint.post("/engines/<path:model>/responses")
+def create(model: str | None = None) -> Response:
+    body = read_body(ResponseRequest)
+
+    def answer(model_id: str, engine: Engine) -> ResponsesAnswer:
+        return ResponsesAnswer(body, model_id, engine.info())
+
+    if body.stream:
+        return generate_stream(body.model, model, answer, TypedFrames)
+    return generate(body.model, model, answer)

@@ -1,0 +1,258 @@
+"""The request body of responses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from pyserve.schemas.chat import MAX_MESSAGES, MAX_PARTS, RefusalPart
+from pyserve.schemas.common import (
+    MaxTokens,
+    RequestModel,
+    SamplingFields,
+    check_text_size,
+    invalid,
+)
+from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, first_unsupported
+
+LOGPROBS = "message.output_text.logprobs"
+# What they would add to the answer comes from tools and from reasoning: an answer has none of it.
+EMPTY_INCLUDES = (
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "reasoning.encrypted_content",
+    "web_search_call.action.sources",
+    "web_search_call.results",
+)
+# Fields that are refused unless null or neutral, and what to do instead.
+REASONS: Mapping[str, tuple[tuple[object, ...], str]] = {
+    "previous_response_id": ((), "nothing is stored: send the whole conversation in input"),
+    "conversation": ((), "nothing is stored: send the whole conversation in input"),
+    "background": ((False,), "the answer is given in the response to the request"),
+    "prompt": ((), "there are no stored prompts: send instructions and input"),
+    "max_tokens": ((), "the field is called max_output_tokens here"),
+    "truncation": (("disabled",), 'only "disabled" is: leave out what does not fit'),
+    "tool_choice": (("none", "auto"), "there are no tools"),
+}
+PARTS_OF_FIELDS: Mapping[str, Unsupported] = {
+    "text": {"format": ({"type": "text"},), "verbosity": ("medium",)},
+    "reasoning": {
+        "effort": ("none",),
+        "summary": (),
+        "generate_summary": (),
+        "mode": ("standard",),
+        "context": ("auto",),
+    },
+    "stream_options": {"include_obfuscation": (False,)},
+}
+
+
+class InputTextPart(RequestModel):
+    """A part of a message: text."""
+
+    type: Literal["input_text", "output_text"]
+    text: str
+
+
+def _part_tag(part: object) -> str | None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in ("input_text", "output_text"):
+        return "<text>"
+    return "<refusal>" if kind == "refusal" else None
+
+
+InputPart = Annotated[
+    Annotated[InputTextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
+    Discriminator(
+        _part_tag,
+        custom_error_type="unsupported_content",
+        custom_error_message='is not supported: only "input_text" and "output_text" are',
+    ),
+]
+
+
+def _content_tag(content: object) -> str | None:
+    if isinstance(content, str):
+        return "<string>"
+    return "<parts>" if isinstance(content, list) else None
+
+
+InputContent = Annotated[
+    Annotated[str, Tag("<string>")]
+    | Annotated[
+        list[InputPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag("<parts>")
+    ],
+    Discriminator(
+        _content_tag,
+        custom_error_type="invalid_type",
+        custom_error_message="must be a string or a list of text parts",
+    ),
+]
+
+
+class InputMessage(RequestModel):
+    """One turn. `id`, `status` and `phase` of an answer that is sent back are ignored."""
+
+    type: Literal["message"] | None = None
+    role: Literal["developer", "system", "user", "assistant"]
+    content: InputContent
+
+    @property
+    def text(self) -> str:
+        """The content as one text; parts follow each other without a separator."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+
+def _only_messages(item: object) -> object:
+    """Other items need tools, or something that was stored."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    if kind not in (None, "message"):
+        message = 'is not supported: only items of type "message" are (there are no tools yet)'
+        raise invalid("unsupported_content", message)
+    return item
+
+
+InputItem = Annotated[InputMessage, BeforeValidator(_only_messages)]
+
+
+def _input_tag(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<string>"
+    return "<items>" if isinstance(value, list) else None
+
+
+Input = Annotated[
+    Annotated[str, Tag("<string>")]
+    | Annotated[
+        list[InputItem],
+        Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True),
+        Tag("<items>"),
+    ],
+    Discriminator(
+        _input_tag,
+        custom_error_type="invalid_type",
+        custom_error_message="must be a string or a list of items",
+    ),
+]
+Label = Annotated[str, Field(max_length=256)]
+
+
+class TextFormat(RequestModel):
+    """What the text looks like."""
+
+    type: Literal["text"]
+
+
+class TextConfig(RequestModel):
+    """How the answer is written."""
+
+    format: TextFormat | None = None
+    verbosity: Literal["medium"] | None = None
+
+
+class Reasoning(RequestModel):
+    """Accepted while it asks for nothing: no model reasons apart from its answer."""
+
+    effort: Literal["none"] | None = None
+
+
+class ResponseStreamOptions(RequestModel):
+    """Options of a streamed answer."""
+
+    include_obfuscation: Literal[False] | None = None
+
+
+class ResponseRequest(SamplingFields):
+    """A conversation to continue, as a list of items. Nothing is stored.
+
+    Fields of the sampling that the Responses API does not have are those of chat completions.
+    """
+
+    unsupported: ClassVar[Unsupported] = {**UNSUPPORTED, "n": (1,)}
+
+    input: Input
+    instructions: str | None = None
+    max_output_tokens: MaxTokens | None = None
+    stream: bool | None = None
+    stream_options: ResponseStreamOptions | None = None
+    text: TextConfig | None = None
+    reasoning: Reasoning | None = None
+    include: Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    metadata: (
+        Annotated[
+            dict[
+                Annotated[str, Field(max_length=64)],
+                Annotated[str, Field(max_length=512)],
+            ],
+            Field(max_length=16),
+        ]
+        | None
+    ) = None
+    store: bool | None = None
+    parallel_tool_calls: bool | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    max_tool_calls: Annotated[int, Field(ge=1)] | None = None
+    user: Label | None = None
+    safety_identifier: Label | None = None
+    prompt_cache_key: Label | None = None
+    cache_salt: Label | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_with_reason(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for name, (neutral_values, reason) in REASONS.items():
+            if first_unsupported(data, {name: neutral_values}):
+                raise invalid("unsupported_parameter", f"is not supported: {reason}", name)
+        for name, unsupported in PARTS_OF_FIELDS.items():
+            part = first_unsupported(data[name], unsupported) if _is_object(data, name) else None
+            if part is not None:
+                message = "is not supported by this server"
+                raise invalid("unsupported_parameter", message, f"{name}.{part}")
+        return data
+
+    @field_validator("include")
+    @classmethod
+    def _includes_are_known(cls, names: list[str] | None) -> list[str] | None:
+        for name in names or []:
+            if name not in (LOGPROBS, *EMPTY_INCLUDES):
+                raise invalid(
+                    "invalid_value", f"must be of: {', '.join((LOGPROBS, *EMPTY_INCLUDES))}"
+                )
+        return names
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ResponseRequest:
+        if self.stream_options is not None and not self.stream:
+            message = "is only allowed together with stream: true"
+            raise invalid("invalid_value", message, "stream_options")
+        texts = [self.input] if isinstance(self.input, str) else [m.text for m in self.input]
+        n_bytes = sum(len(text.encode()) for text in [*texts, self.instructions or ""])
+        check_text_size(n_bytes, "input")
+        return self
+
+    @property
+    def n_logprobs(self) -> int | None:
+        """How many alternatives are wanted beside each token; None: no log-probabilities."""
+        if LOGPROBS in (self.include or []) or self.top_logprobs:
+            return self.top_logprobs or 0
+        return None
+
+
+def _is_object(data: Mapping[str, Any], name: str) -> bool:
+    return isinstance(data.get(name), dict)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyserve.errors import InvalidRequestError
+from pyserve.schemas.common import MAX_TEXT_BYTES
+from pyserve.schemas.responses import EMPTY_INCLUDES, LOGPROBS, ResponseRequest
+from pyserve.schemas.validate import validate
+
+USER = {"role": "user", "content": "hi"}
+
+
+def problem(fields: dict[str, Any]) -> tuple[str | None, str]:
+    with pytest.raises(InvalidRequestError) as caught:
+        validate(ResponseRequest, fields)
+    return caught.value.param, caught.value.code
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": []},
+        {"tool_choice": "auto"},
+        {"tool_choice": "none", "parallel_tool_calls": False, "max_tool_calls": 1},
+        {"reasoning": None},
+        {"reasoning": {}},
+        {"reasoning": {"effort": None, "summary": None}},
+        {"reasoning": {"effort": "none"}},
+        {"text": {"format": {"type": "text"}, "verbosity": "medium"}},
+        {"text": {}},
+        {"truncation": "disabled"},
+        {"store": True},
+        {"background": False},
+        {"previous_response_id": None, "conversation": None, "prompt": None},
+        {"metadata": {"k" * 64: "v" * 512}},
+        {"include": [LOGPROBS, *EMPTY_INCLUDES]},
+        {"stream": True, "stream_options": {"include_obfuscation": False}},
+        {"input": [{**USER, "id": "msg_1", "status": "completed", "type": "message"}]},
+        {"input": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}]},
+        {"max_output_tokens": 1},
+    ],
+)
+def test_what_asks_for_nothing_more_is_accepted(fields):
+    validate(ResponseRequest, {"input": "hi", **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"input": None}, "input", "invalid_type"),
+        ({"input": 5}, "input", "invalid_type"),
+        ({"input": []}, "input", "invalid_value"),
+        ({"input": [USER] * 2049}, "input", "invalid_value"),
+        ({"input": [1]}, "input.0", "invalid_type"),
+        ({"input": [{"content": "x"}]}, "input.0.role", "missing_required_parameter"),
+        ({"input": [{"role": "user"}]}, "input.0.content", "missing_required_parameter"),
+        ({"input": [{"role": "tool", "content": "x"}]}, "input.0.role", "invalid_value"),
+        ({"input": [{"role": "user", "content": None}]}, "input.0.content", "invalid_type"),
+        ({"input": [{"role": "user", "content": []}]}, "input.0.content", "invalid_value"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+            "input.0.content.0",
+            "unsupported_content",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": 1}]}]},
+            "input.0.content.0.text",
+            "invalid_type",
+        ),
+        ({"input": [USER, {"type": "function_call"}]}, "input.1", "unsupported_content"),
+        ({"input": [{"type": "function_call_output"}]}, "input.0", "unsupported_content"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input.0", "unsupported_content"),
+        ({"input": "x" * (MAX_TEXT_BYTES + 1)}, "input", "invalid_value"),
+        ({"instructions": 1}, "instructions", "invalid_type"),
+        ({"instructions": "x" * MAX_TEXT_BYTES}, "input", "invalid_value"),
+        ({"max_output_tokens": 0}, "max_output_tokens", "invalid_value"),
+        ({"max_tokens": 5}, "max_tokens", "unsupported_parameter"),
+        ({"n": 2}, "n", "unsupported_parameter"),
+        ({"temperature": 2.5}, "temperature", "invalid_value"),
+        ({"previous_response_id": "r"}, "previous_response_id", "unsupported_parameter"),
+        ({"conversation": "c"}, "conversation", "unsupported_parameter"),
+        ({"prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
+        ({"background": True}, "background", "unsupported_parameter"),
+        ({"truncation": "auto"}, "truncation", "unsupported_parameter"),
+        ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
+        ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
+        ({"tool_choice": {"type": "function"}}, "tool_choice", "unsupported_parameter"),
+        ({"text": 1}, "text", "invalid_type"),
+        ({"text": {"format": {"type": "json_schema"}}}, "text.format", "unsupported_parameter"),
+        ({"text": {"verbosity": "low"}}, "text.verbosity", "unsupported_parameter"),
+        ({"reasoning": {"effort": "low"}}, "reasoning.effort", "unsupported_parameter"),
+        ({"reasoning": {"summary": "auto"}}, "reasoning.summary", "unsupported_parameter"),
+        ({"reasoning": "low"}, "reasoning", "invalid_type"),
+        ({"stream_options": {}}, "stream_options", "invalid_value"),
+        (
+            {"stream": True, "stream_options": {"include_obfuscation": True}},
+            "stream_options.include_obfuscation",
+            "unsupported_parameter",
+        ),
+        ({"include": ["nothing"]}, "include", "invalid_value"),
+        ({"top_logprobs": 21}, "top_logprobs", "invalid_value"),
+        ({"metadata": {"k": 1}}, "metadata.k", "invalid_type"),
+        ({"metadata": {str(i): "" for i in range(17)}}, "metadata", "invalid_value"),
+        ({"metadata": {"k": "v" * 513}}, "metadata.k", "invalid_value"),
+        ({"user": "x" * 257}, "user", "invalid_value"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(fields, param, code):
+    assert problem({"input": "hi", **fields}) == (param, code)
+
+
+def test_input_is_required():
+    assert problem({}) == ("input", "missing_required_parameter")
+
+
+def test_a_refusal_says_what_to_do_instead():
+    with pytest.raises(InvalidRequestError, match="nothing is stored: send the whole conv"):
+        validate(ResponseRequest, {"input": "x", "previous_response_id": "resp_1"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "n_logprobs"),
+    [
+        ({}, None),
+        ({"top_logprobs": 0}, None),
+        ({"top_logprobs": 3}, 3),
+        ({"include": [LOGPROBS]}, 0),
+        ({"include": [LOGPROBS], "top_logprobs": 2}, 2),
+        ({"include": ["reasoning.encrypted_content"]}, None),
+    ],
+)
+def test_logprobs_are_wanted_by_include_or_by_their_number(fields, n_logprobs):
+    assert ResponseRequest.model_validate({"input": "x", **fields}).n_logprobs == n_logprobs
