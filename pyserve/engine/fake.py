@@ -14,18 +14,16 @@ from typing import Any
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake_model import BOS, FakeVocab, fake_info
-from pyserve.engine.fake_script import FakeScript, Plan, make_plan, split_words
+from pyserve.engine.fake_request import FakeRequest
+from pyserve.engine.fake_script import FakeScript, make_plan, split_words
 from pyserve.engine.protocol import (
     Accepted,
-    Delta,
     EngineStats,
     Event,
     Failed,
-    Finish,
     GenerateRequest,
     ModelInfo,
     Step,
-    Usage,
 )
 from pyserve.errors import (
     CancelledError,
@@ -36,28 +34,14 @@ from pyserve.errors import (
 )
 
 STEERABLE = FakeScript(commands=True)
-PROMPT_CHUNK_TOKENS = 4  # that many prompt log-probabilities come at once
-
-
-class _Running:
-    """A request that is not over. Guarded by the core's lock."""
-
-    def __init__(self, request_id: int, request: GenerateRequest, tokens: list[int], plan: Plan):
-        self.request_id = request_id
-        self.request = request
-        self.tokens = tokens
-        self.n_prompt = len(tokens)
-        self.plan = plan
-        self.n_done = 0
-        self.is_accepted = False
-        self.due_at = time.monotonic() + plan.token_s
 
 
 class FakeCore:
     """Implements `EngineCore`. Any thread may call any method; `poll` is for one.
 
     requests: every request ever submitted, in order. cancelled: the ids that `cancel` ended.
-    The engine config's n_seq_max requests run at once, n_queue_max more may wait.
+    The engine config's n_seq_max requests run at once, n_queue_max more may wait, for as long as
+    their deadlines allow.
     """
 
     def __init__(
@@ -75,7 +59,7 @@ class FakeCore:
         self._vocab = FakeVocab()
         self._changed = threading.Condition()
         self._events: list[Event] = []
-        self._running: dict[int, _Running] = {}  # in order of arrival; the first n_seq_max run
+        self._requests: dict[int, FakeRequest] = {}  # in order of arrival
         self._is_released = False
         self._is_closed = False
         self._n_over = {"finished": 0, "failed": 0, "cancelled": 0}
@@ -83,7 +67,7 @@ class FakeCore:
     def submit(self, request_id: int, request: GenerateRequest) -> None:
         with self._changed:
             self._check_open()
-            if len(self._running) >= self._config.n_seq_max + self._config.n_queue_max:
+            if len(self._requests) >= self._config.n_seq_max + self._config.n_queue_max:
                 raise QueueFullError("the queue is full", retry_after_s=1)
             index = len(self.requests)
             self.requests.append(request)
@@ -92,14 +76,15 @@ class FakeCore:
             tokens = request.tokens or [BOS, *(self._vocab.token(word) for word in words)]
             n_room = self._info.n_ctx - len(tokens)
             plan = make_plan(request, _echo(request, prompt), self._script, index, max(n_room, 0))
-            self._running[request_id] = _Running(request_id, request, tokens, plan)
+            self._requests[request_id] = FakeRequest(request_id, request, tokens, plan)
+            self._begin_and_list(time.monotonic())
             self._changed.notify()
 
     def cancel(self, request_id: int) -> None:
         with self._changed:
-            if request_id in self._running:
+            if request_id in self._requests:
                 self.cancelled.append(request_id)
-                self._fail(self._running[request_id], CancelledError("cancelled"), "cancelled")
+                self._fail(self._requests[request_id], CancelledError("cancelled"), "cancelled")
                 self._changed.notify_all()
 
     def release(self) -> None:
@@ -143,10 +128,10 @@ class FakeCore:
 
     def stats(self) -> EngineStats:
         with self._changed:
-            n_running = min(len(self._running), self._config.n_seq_max)
+            n_running = len(self._running())
             return EngineStats(
                 n_running=n_running,
-                n_waiting=len(self._running) - n_running,
+                n_waiting=len(self._requests) - n_running,
                 n_finished=self._n_over["finished"],
                 n_failed=self._n_over["failed"],
                 n_cancelled=self._n_over["cancelled"],
@@ -170,81 +155,69 @@ class FakeCore:
 
     def _step(self, now: float) -> None:
         """Admit what is new, then give each running request that is due its next token."""
-        for running in list(self._running.values()):
-            if not running.is_accepted:
-                self._admit(running)
-        for running in list(self._running.values())[: self._config.n_seq_max]:
-            if running.due_at <= now and not self._is_held(running):
-                self._advance(running)
-                running.due_at = now + running.plan.token_s
+        for request in list(self._requests.values()):
+            if not request.is_accepted:
+                self._admit(request)
+        for request in self._begin_and_list(now):
+            if request.due_at <= now and not self._is_held(request):
+                self._advance(request)
+                request.due_at = now + request.plan.token_s
 
-    def _admit(self, running: _Running) -> None:
-        if running.plan.refusal is not None:
-            self._fail(running, running.plan.refusal, "failed")
-        elif running.n_prompt + 1 > self._info.n_ctx:
-            self._fail(running, _too_long(running.n_prompt, self._info.n_ctx), "failed")
+    def _admit(self, request: FakeRequest) -> None:
+        n_prompt = len(request.tokens)
+        if request.plan.refusal is not None:
+            self._fail(request, request.plan.refusal, "failed")
+        elif n_prompt + 1 > self._info.n_ctx:
+            self._fail(request, _too_long(n_prompt, self._info.n_ctx), "failed")
         else:
-            running.is_accepted = True
-            self._events.append(
-                Accepted(request_id=running.request_id, n_prompt_tokens=running.n_prompt)
-            )
+            request.is_accepted = True
+            accepted = Accepted(request_id=request.request_id, n_prompt_tokens=n_prompt)
+            self._events.append(accepted)
 
-    def _is_held(self, running: _Running) -> bool:
-        plan = running.plan
-        return plan.turn == "hold" and running.n_done == plan.turn_after and not self._is_released
+    def _begin_and_list(self, now: float) -> list[FakeRequest]:
+        """Those that run, after the free places went to those that wait, highest priority first."""
+        for request in list(self._requests.values()):
+            if not request.has_begun and request.starts_until <= now:
+                self._fail(request, request.too_late(now), "failed")
+        running = self._running()
+        waiting = [request for request in self._requests.values() if not request.has_begun]
+        waiting.sort(key=lambda request: -request.request.priority)
+        for request in waiting[: self._config.n_seq_max - len(running)]:
+            request.has_begun = True
+            running.append(request)
+        return running
 
-    def _advance(self, running: _Running) -> None:
-        plan = running.plan
-        if plan.turn == "die" and running.n_done == plan.turn_after:
+    def _running(self) -> list[FakeRequest]:
+        return [request for request in self._requests.values() if request.has_begun]
+
+    def _is_held(self, request: FakeRequest) -> bool:
+        plan = request.plan
+        return plan.turn == "hold" and request.n_done == plan.turn_after and not self._is_released
+
+    def _advance(self, request: FakeRequest) -> None:
+        plan = request.plan
+        if plan.turn == "die" and request.n_done == plan.turn_after:
             os.kill(os.getpid(), signal.SIGKILL)
-        if plan.turn == "fail" and running.n_done == plan.turn_after:
-            self._fail(running, plan.failure, "failed")
+        if plan.turn == "fail" and request.n_done == plan.turn_after:
+            self._fail(request, plan.failure, "failed")
             return
-        self._tell_prompt(running)
-        if running.n_done < len(plan.pieces):
-            running.n_done += 1
-        self._events.append(
-            Step(request_id=running.request_id, delta=self._delta(running, running.n_done))
-        )
-        if running.n_done == len(plan.pieces):
-            del self._running[running.request_id]
+        for delta in request.advance(self._vocab):
+            self._events.append(Step(request_id=request.request_id, delta=delta))
+        if request.is_done:
+            del self._requests[request.request_id]
             self._n_over["finished"] += 1
 
-    def _tell_prompt(self, running: _Running) -> None:
-        """Before the first token, the log-probabilities of the prompt, in chunks."""
-        n_top = running.request.n_prompt_logprobs
-        if n_top is None or running.n_done > 0:
-            return
-        logprobs = self._vocab.prompt_logprobs(running.tokens, n_top)
-        for begin in range(0, len(logprobs), PROMPT_CHUNK_TOKENS):
-            delta = Delta(prompt_logprobs=logprobs[begin : begin + PROMPT_CHUNK_TOKENS])
-            self._events.append(Step(request_id=running.request_id, delta=delta))
-
-    def _delta(self, running: _Running, n_done: int) -> Delta:
-        """The delta of the request's token number `n_done`; 0: it ends without any."""
-        plan = running.plan
-        finish = None
-        if n_done == len(plan.pieces):
-            usage = Usage(n_prompt_tokens=running.n_prompt, n_completion_tokens=n_done)
-            finish = Finish(reason=plan.finish_reason, usage=usage, stop_string=plan.stop_string)
-        if n_done == 0:
-            return Delta(finish=finish)
-        logprobs = None
-        if running.request.n_logprobs is not None:
-            word = plan.words[n_done - 1]
-            logprobs = [self._vocab.logprob(word, n_done, running.request.n_logprobs)]
-        return Delta(text=plan.pieces[n_done - 1], n_tokens=1, logprobs=logprobs, finish=finish)
-
-    def _fail(self, running: _Running, error: Any, how: str) -> None:
+    def _fail(self, request: FakeRequest, error: Any, how: str) -> None:
         info = error.to_info() if isinstance(error, PyserveError) else error
-        self._events.append(Failed(request_id=running.request_id, error=info))
-        del self._running[running.request_id]
+        self._events.append(Failed(request_id=request.request_id, error=info))
+        del self._requests[request.request_id]
         self._n_over[how] += 1
 
     def _next_due_at(self) -> float:
-        """When a running request is due; never, if all are held or there is none."""
-        running = list(self._running.values())[: self._config.n_seq_max]
-        return min((r.due_at for r in running if not self._is_held(r)), default=float("inf"))
+        """When there is something to do; never, if all are held and none has a deadline."""
+        times = [r.due_at for r in self._running() if not self._is_held(r)]
+        times += [r.starts_until for r in self._requests.values() if not r.has_begun]
+        return min(times, default=float("inf"))
 
 
 def _echo(request: GenerateRequest, prompt: str) -> str:

@@ -130,7 +130,11 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine knows about its loaded model."""
+    """What the engine knows about its loaded model.
+
+    fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
+      "" = unknown.
+    """
 
     architecture: str
     description: str
@@ -146,6 +150,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_threads: int
     has_chat_template: bool
     load_ms: float = 0.0
+    fingerprint: str = ""
 
 
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):

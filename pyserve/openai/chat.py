@@ -18,6 +18,7 @@ from pyserve.engine.protocol import (
 from pyserve.openai.answer import Output, StreamUsage, TokenUsage, new_head, token_usage
 from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
 from pyserve.openai.sampling import base_request, expand
+from pyserve.openai.scheduling import scheduling
 from pyserve.schemas.chat import ChatRequest, Message
 
 TEMPLATE_ROLES = {"developer": "system", "function": "tool"}
@@ -142,7 +143,7 @@ def chat_requests(body: ChatRequest, info: ModelInfo) -> list[GenerateRequest]:
     request = base_request(
         body,
         info,
-        cache_salt=body.cache_salt or "",
+        **scheduling(body),
         messages=[template_message(message) for message in body.messages],
         max_tokens=body.max_completion_tokens or body.max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,

@@ -14,6 +14,7 @@ from pyserve.openai.best_of import best_of
 from pyserve.openai.legacy_choice import ChoiceWriter
 from pyserve.openai.legacy_logprobs import LegacyLogprobs
 from pyserve.openai.sampling import base_request, check_tokens, expand
+from pyserve.openai.scheduling import scheduling
 from pyserve.schemas.completions import CompletionRequest
 
 DEFAULT_MAX_TOKENS = 16
@@ -125,7 +126,7 @@ def completion_requests(body: CompletionRequest, info: ModelInfo) -> list[Genera
     base = base_request(
         body,
         info,
-        cache_salt=body.cache_salt or "",
+        **scheduling(body),
         max_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
         n_logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
         n_prompt_logprobs=body.logprobs if body.echo else None,

@@ -10,6 +10,7 @@ import msgspec
 from pyserve.engine.protocol import FinishReason, GenerateRequest, ModelInfo
 from pyserve.openai.answer import Output, TokenUsage, new_head, token_usage
 from pyserve.openai.sampling import base_request, expand
+from pyserve.openai.scheduling import scheduling
 from pyserve.schemas.edits import EditRequest
 
 SYSTEM_MESSAGE = (
@@ -79,7 +80,7 @@ class EditAnswer:
 def edit_requests(body: EditRequest, info: ModelInfo) -> list[GenerateRequest]:
     """The n engine requests of each input, input by input."""
     requests: list[GenerateRequest] = []
-    base = base_request(body, info)
+    base = base_request(body, info, **scheduling(body))
     for text in body.inputs:
         # A token is at least a byte: enough for an answer as long as the input, and then some.
         max_tokens = body.max_tokens or len(text.encode()) + SPARE_TOKENS

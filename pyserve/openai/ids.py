@@ -22,7 +22,9 @@ def new_item_id(prefix: str) -> str:
 
 
 def fingerprint(info: ModelInfo) -> str:
-    """Equal for equal version, model and thread count: what seeds are comparable under."""
+    """What seeds are comparable under: the engine's fingerprint, or else what is known of it."""
+    if info.fingerprint:
+        return f"fp_{info.fingerprint.removeprefix('fp_')}"
     facts = msgspec.structs.replace(info, load_ms=0.0)
     digest = hashlib.sha256(msgspec.json.encode((__version__, facts)))
     return f"fp_{digest.hexdigest()[:12]}"

@@ -12,6 +12,7 @@ from pyserve.openai.answer import Output
 from pyserve.openai.ids import new_item_id
 from pyserve.openai.logprobs import ChatTokenLogprob, chat_logprobs
 from pyserve.openai.sampling import base_request
+from pyserve.openai.scheduling import scheduling
 from pyserve.schemas.responses import ResponseRequest
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
@@ -148,7 +149,7 @@ def response_request(body: ResponseRequest, info: ModelInfo) -> GenerateRequest:
     return base_request(
         body,
         info,
-        cache_salt=body.cache_salt or "",
+        **scheduling(body),
         messages=[{"role": role, "content": text} for role, text in turns],
         max_tokens=body.max_output_tokens,
         n_logprobs=body.n_logprobs,

@@ -13,6 +13,7 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
+from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 MAX_MESSAGES = 2048
@@ -121,7 +122,7 @@ class Message(RequestModel):
         return "".join(part.text for part in self.content)
 
 
-class ChatRequest(StreamFields):
+class ChatRequest(StreamFields, SchedulingFields):
     """A conversation to continue. max_completion_tokens wins over max_tokens."""
 
     unsupported: ClassVar[Unsupported] = {

@@ -158,11 +158,10 @@ class StreamOptions(RequestModel):
 
 
 class StreamFields(SamplingFields):
-    """Whether the answer comes as server-sent events, and with whom prompts are shared."""
+    """Whether the answer comes as server-sent events."""
 
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    cache_salt: Annotated[str, Field(max_length=256)] | None = None
 
     @model_validator(mode="after")
     def _options_need_stream(self) -> StreamFields:

@@ -16,6 +16,7 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
+from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 MAX_PROMPT_TOKENS = 2**20
@@ -51,7 +52,7 @@ Prompt = Annotated[
 ]
 
 
-class CompletionRequest(StreamFields):
+class CompletionRequest(StreamFields, SchedulingFields):
     """Texts to continue, or to score. An absent prompt is an empty one.
 
     max_tokens 0 with echo and logprobs gives the log-probabilities of the prompt alone.

@@ -13,10 +13,11 @@ from pyserve.schemas.common import (
     check_n_choices,
     check_text_size,
 )
+from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 
-class EditRequest(SamplingFields):
+class EditRequest(SamplingFields, SchedulingFields):
     """Texts to change as an instruction says. Edits are not streamed."""
 
     unsupported: ClassVar[Unsupported] = {

@@ -22,6 +22,7 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
+from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, first_unsupported
 
 LOGPROBS = "message.output_text.logprobs"
@@ -175,7 +176,7 @@ class ResponseStreamOptions(RequestModel):
     include_obfuscation: Literal[False] | None = None
 
 
-class ResponseRequest(SamplingFields):
+class ResponseRequest(SamplingFields, SchedulingFields):
     """A conversation to continue, as a list of items. Nothing is stored.
 
     Fields of the sampling that the Responses API does not have are those of chat completions.
@@ -209,7 +210,6 @@ class ResponseRequest(SamplingFields):
     user: Label | None = None
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
-    cache_salt: Label | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import msgspec
 from flask import Response, request
 
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
@@ -24,6 +25,7 @@ from pyserve.web.replies import json_reply
 from pyserve.web.request_id import note_model, request_id
 from pyserve.web.services import services
 from pyserve.web.sse import DataFrames, event_frames, event_reply
+from pyserve.web.timeout import Patience, request_patience
 
 A = TypeVar("A", bound=Answer)
 S = TypeVar("S", bound=StreamAnswer)
@@ -36,9 +38,10 @@ LOADING_SLICE_S = 1.0
 class Generation:
     """Owns a permit and the streams submitted under it. `close` may come twice."""
 
-    def __init__(self, permit: Permit, watch: ClientWatch) -> None:
+    def __init__(self, permit: Permit, watch: ClientWatch, patience: Patience) -> None:
         self._permit = permit
         self._watch = watch
+        self._patience = patience
         self._streams: list[TokenStream] = []
 
     def submit(self, engine: Engine, requests: list[GenerateRequest]) -> None:
@@ -46,8 +49,11 @@ class Generation:
 
         Raises the first error; the rest is then for `close` to cancel.
         """
+        left_s = self._patience.left_s
+        deadline_ms = None if left_s is None else left_s * 1000
         for engine_request in requests:
-            self._streams.append(engine.submit(engine_request))
+            timed = msgspec.structs.replace(engine_request, deadline_ms=deadline_ms)
+            self._streams.append(engine.submit(timed))
         for stream in self._streams:
             while not stream.wait_accepted(WATCH_S):
                 self._watch.check()
@@ -108,10 +114,12 @@ def _start(
     """Everything up to the point where all engine requests are accepted."""
     parts = services()
     watch = ClientWatch(request.environ)
-    generation = Generation(parts.stream_limit.acquire(), watch)
+    patience = request_patience()
+    generation = Generation(parts.stream_limit.acquire(), watch, patience)
     try:
         model_id = pick_model(named, path_model)
-        engine = ready_engine(parts.backend, model_id, parts.config.load_timeout_s, watch)
+        wait_s = patience.at_most(parts.config.load_timeout_s)
+        engine = ready_engine(parts.backend, model_id, wait_s, watch)
         answer = make_answer(model_id, engine)
         generation.submit(engine, answer.requests)
     except ContextLengthExceededError as error:

@@ -11,7 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from pyserve.engine.fake import FakeCore
+from pyserve.engine.protocol import Engine
 from pyserve.web.limits import StreamLimit
+from pyserve.web.services import Services
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -34,6 +36,13 @@ class Front:
         """The core of the only model."""
         (core,) = self.cores.values()
         return core
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the only model, as the app has it."""
+        parts: Services = self.app.extensions["pyserve"]
+        (status,) = parts.backend.models()
+        return parts.backend.engine(status.id)
 
     def post(self, path: str, body: Any, **options: Any) -> TestResponse:
         return self.client.post(path, json=body, **options)

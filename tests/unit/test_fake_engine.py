@@ -8,11 +8,12 @@ import pytest
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake import FakeCore
 from pyserve.engine.fake_script import FakeScript
-from pyserve.engine.protocol import Delta, GenerateRequest
+from pyserve.engine.protocol import Delta, GenerateRequest, Step
 from pyserve.engine.streams import StreamEngine
 from pyserve.errors import (
     CancelledError,
     ContextLengthExceededError,
+    DeadlineExceededError,
     InternalError,
     QueueFullError,
     UnavailableError,
@@ -165,6 +166,28 @@ def test_a_waiting_request_is_accepted_and_runs_later(make):
     assert second.wait_accepted(SOON_S)
     core.release()
     assert (text(list(first)), text(list(second))) == ("a", "b")
+
+
+def test_of_those_that_wait_the_most_important_starts_first():
+    core = FakeCore(EngineConfig(model_id="m", model_path="", n_seq_max=1))
+    for request_id, priority in enumerate((0, -1, 0, 5, 0)):
+        core.submit(request_id, GenerateRequest(prompt="word", priority=priority))
+    order: list[int] = []
+    while len(order) < len(core.requests):
+        events = core.poll(SOON_S)
+        order += [event.request_id for event in events if isinstance(event, Step)]
+    assert order == [0, 3, 2, 4, 1]
+
+
+def test_a_request_that_waits_past_its_deadline_fails_and_one_that_runs_does_not(make):
+    core, engine = make(FakeScript(hold_after=0), n_seq_max=1)
+    running = engine.submit(GenerateRequest(prompt="a", deadline_ms=1.0))
+    waiting = engine.submit(GenerateRequest(prompt="b", deadline_ms=1.0))
+    with pytest.raises(DeadlineExceededError) as caught:
+        waiting.get(SOON_S)
+    assert caught.value.details["deadline_ms"] == 1.0
+    core.release()
+    assert text(list(running)) == "a"
 
 
 @pytest.mark.parametrize(("command", "n_words"), [("#fail=2", 2), ("#fail", 0)])

@@ -64,10 +64,19 @@ def test_every_sampling_field_reaches_the_engine():
     assert request.sampling == SamplingParams(**fields, logit_bias={5: -100.0})
 
 
-def test_a_cache_salt_reaches_the_engine():
-    assert chat_requests(chat(cache_salt="s"), INFO)[0].cache_salt == "s"
-    assert completion_requests(completion(prompt="x", cache_salt="s"), INFO)[0].cache_salt == "s"
-    assert chat_requests(chat(), INFO)[0].cache_salt == ""
+@pytest.mark.parametrize(
+    "requests_of",
+    [
+        lambda **f: chat_requests(chat(**f), INFO),
+        lambda **f: completion_requests(completion(prompt="x", **f), INFO),
+        lambda **f: edit_requests(edit(**f), INFO),
+    ],
+)
+def test_what_the_scheduler_should_know_reaches_the_engine(requests_of):
+    (given,) = requests_of(cache_salt="s", priority=-3, deterministic=True)
+    assert (given.cache_salt, given.priority, given.deterministic) == ("s", -3, True)
+    (absent,) = requests_of()
+    assert (absent.cache_salt, absent.priority, absent.deterministic) == ("", 0, False)
 
 
 def test_temperature_zero_is_not_absent():
@@ -300,3 +309,9 @@ def test_an_edit_response_counts_inputs_and_choices_and_is_stripped():
 def test_the_fingerprint_tells_models_apart_but_not_how_long_they_loaded():
     assert fingerprint(msgspec.structs.replace(INFO, load_ms=5.0)) == fingerprint(INFO)
     assert fingerprint(msgspec.structs.replace(INFO, n_threads=64)) != fingerprint(INFO)
+
+
+@pytest.mark.parametrize("given", ["0123abc", "fp_0123abc"])
+def test_the_engines_own_fingerprint_is_told(given):
+    info = msgspec.structs.replace(INFO, fingerprint=given)
+    assert fingerprint(info) == "fp_0123abc"

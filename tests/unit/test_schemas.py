@@ -40,9 +40,10 @@ RANGES = {
     "repeat_last_n": (-1, 65536, -2, 65537),
     "n": (1, 16, 0, 17),
     "seed": (-(2**63), 2**63 - 1, -(2**63) - 1, 2**63),
-    "max_tokens": (1, 2**31 - 1, -1, 2**31),
+    "max_tokens": (1, 2**31 - 1, 0, 2**31),
+    "priority": (-100, 100, -101, 101),
 }
-INTEGERS = ("top_k", "repeat_last_n", "n", "seed", "max_tokens")
+INTEGERS = ("top_k", "repeat_last_n", "n", "seed", "max_tokens", "priority")
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -72,6 +73,8 @@ def test_an_integer_must_be_written_as_one(name, value):
     [
         ({"messages": None}, "messages", "invalid_type"),
         ({"cache_salt": 1}, "cache_salt", "invalid_type"),
+        ({"deterministic": 1}, "deterministic", "invalid_type"),
+        ({"deterministic": "yes"}, "deterministic", "invalid_type"),
         ({"cache_salt": "x" * 257}, "cache_salt", "invalid_value"),
         ({"messages": "x"}, "messages", "invalid_type"),
         ({"messages": []}, "messages", "invalid_value"),

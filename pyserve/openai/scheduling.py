@@ -1,0 +1,16 @@
+"""From request fields to how the engine treats a request beside others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyserve.schemas.scheduling import SchedulingFields
+
+
+def scheduling(fields: SchedulingFields) -> dict[str, Any]:
+    """The fields of an engine request that `fields` say."""
+    return {
+        "cache_salt": fields.cache_salt or "",
+        "priority": fields.priority or 0,
+        "deterministic": bool(fields.deterministic),
+    }

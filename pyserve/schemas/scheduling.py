@@ -1,0 +1,24 @@
+"""Request fields that say how the engine treats a request beside others."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pyserve.schemas.common import RequestModel
+
+MAX_PRIORITY = 100
+
+
+class SchedulingFields(RequestModel):
+    """Extensions of ours, on every generating endpoint.
+
+    priority: higher ones start first, 0 is the default. deterministic: the same seed gives the
+    same bytes whatever else runs; slower. cache_salt: computed prefixes are shared only among
+    requests with the same one.
+    """
+
+    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
+    deterministic: bool | None = None
+    cache_salt: Annotated[str, Field(max_length=256)] | None = None

@@ -1,0 +1,59 @@
+"""What a client may say about its request's place among others."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.protocol import GenerateRequest
+from pyserve.errors import ErrorInfo
+from pyserve.web.timeout import HEADER
+from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of
+
+BODIES = {
+    CHAT: chat_body(),
+    COMPLETIONS: {"prompt": "p"},
+    EDITS: {"instruction": "i"},
+    RESPONSES: {"input": "i"},
+}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_timeout_is_the_deadline_of_every_engine_request(front, path):
+    assert front.post(path, BODIES[path], headers={HEADER: "7.5"}).status_code == 200
+    assert front.post(path, BODIES[path]).status_code == 200
+    with_deadline, without = (request.deadline_ms for request in front.core.requests)
+    assert 0 < with_deadline <= 7500
+    assert without is None
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_timeout_must_be_a_positive_number(front, path):
+    response = front.post(path, BODIES[path], headers={HEADER: "soon"})
+    assert (response.status_code, error_of(response)["param"]) == (400, HEADER)
+    assert front.core.requests == []
+    assert front.stream_limit.n_held == 0
+
+
+def test_a_request_that_waited_too_long_is_told_so(start):
+    front = start(FakeScript(hold_after=0), engine={"n_seq_max": 1})
+    front.engine.submit(GenerateRequest(prompt="in the way"))
+    response = front.post(CHAT, chat_body(), headers={HEADER: "0.01"})
+    assert response.status_code == 503
+    assert response.headers["Retry-After"]
+    assert error_of(response)["code"] == "deadline_exceeded"
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("fields", [{"priority": 101}, {"priority": "high"}, {"deterministic": 1}])
+def test_bad_values_are_refused_by_name(front, path, fields):
+    response = front.post(path, {**BODIES[path], **fields})
+    assert (response.status_code, error_of(response)["param"]) == (400, next(iter(fields)))
+
+
+def test_a_request_without_a_number_is_the_servers_fault_and_said_so(start):
+    failure = ErrorInfo(code="numeric_error", message="token 7 has no usable logit")
+    response = start(FakeScript(fail_after=1, failure=failure)).post(CHAT, chat_body())
+    error = error_of(response)
+    assert (response.status_code, error["type"]) == (500, "server_error")
+    assert (error["code"], error["message"]) == ("numeric_error", "token 7 has no usable logit")
