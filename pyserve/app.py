@@ -11,6 +11,7 @@ from pyserve.web import errors, request_id
 from pyserve.web import services as app_services
 from pyserve.web.limits import StreamLimit
 from pyserve.web.services import Services
+from pyserve.web.sse import KEEP_ALIVE_S
 
 BLUEPRINTS = (
     chat.blueprint,
@@ -23,12 +24,18 @@ BLUEPRINTS = (
 PREFIXES = {"v1": "/v1", "bare": None}  # LocalAI's clients leave /v1 out
 
 
-def create_app(config: ServeConfig, backend: Backend) -> Flask:
-    """A front over `backend`, which stays the caller's to close. Apps share no state."""
+def create_app(
+    config: ServeConfig, backend: Backend, *, keep_alive_s: float = KEEP_ALIVE_S
+) -> Flask:
+    """A front over `backend`, which stays the caller's to close. Apps share no state.
+
+    keep_alive_s: so long a stream may be silent before a comment is sent.
+    """
     app = Flask("pyserve", static_folder=None)
     app.url_map.merge_slashes = False  # no redirects: clients do not follow a POST
     app.url_map.strict_slashes = False
-    app_services.install(app, Services(config, backend, StreamLimit(config.max_streams)))
+    stream_limit = StreamLimit(config.max_streams)
+    app_services.install(app, Services(config, backend, stream_limit, keep_alive_s))
     request_id.install(app)
     errors.install(app)
     for blueprint in BLUEPRINTS:

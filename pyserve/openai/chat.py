@@ -145,7 +145,7 @@ def chat_requests(body: ChatRequest, info: ModelInfo) -> list[GenerateRequest]:
         info,
         **scheduling(body),
         messages=[template_message(message) for message in body.messages],
-        max_tokens=body.max_completion_tokens or body.max_tokens,
+        max_tokens=body.n_max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     return expand(request, body.n or 1)

@@ -17,8 +17,6 @@ from pyserve.openai.sampling import base_request, check_tokens, expand
 from pyserve.openai.scheduling import scheduling
 from pyserve.schemas.completions import CompletionRequest
 
-DEFAULT_MAX_TOKENS = 16
-
 
 class CompletionChoice(msgspec.Struct, frozen=True):
     """One of the answers, or a chunk's part of it."""
@@ -127,7 +125,7 @@ def completion_requests(body: CompletionRequest, info: ModelInfo) -> list[Genera
         body,
         info,
         **scheduling(body),
-        max_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
+        max_tokens=body.n_max_tokens,
         n_logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
         n_prompt_logprobs=body.logprobs if body.echo else None,
     )

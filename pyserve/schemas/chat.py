@@ -6,15 +6,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
+from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
+    UNLIMITED,
     MaxTokens,
+    NPredict,
     RequestModel,
     StreamFields,
     check_text_size,
     invalid,
 )
 from pyserve.schemas.scheduling import SchedulingFields
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
+from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 
 MAX_MESSAGES = 2048
 MAX_PARTS = 256
@@ -122,11 +125,18 @@ class Message(RequestModel):
         return "".join(part.text for part in self.content)
 
 
-class ChatRequest(StreamFields, SchedulingFields):
-    """A conversation to continue. max_completion_tokens wins over max_tokens."""
+class Prediction(RequestModel):
+    """What the answer may look like. It could only make the answer faster, never change it."""
+
+    type: Literal["content"]
+    content: Content
+
+
+class ChatRequest(StreamFields, SchedulingFields, AcceptedFields):
+    """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit."""
 
     unsupported: ClassVar[Unsupported] = {
-        **UNSUPPORTED,
+        **without(UNSUPPORTED, "n_predict"),
         "tool_choice": ("none",),
         "function_call": ("none",),
         "modalities": (["text"],),
@@ -144,6 +154,8 @@ class ChatRequest(StreamFields, SchedulingFields):
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     max_completion_tokens: MaxTokens | None = None
+    n_predict: NPredict | None = None
+    prediction: Prediction | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
@@ -153,6 +165,12 @@ class ChatRequest(StreamFields, SchedulingFields):
         if value is not None and not info.data.get("logprobs"):
             raise invalid("invalid_value", "is only allowed together with logprobs: true")
         return value
+
+    @property
+    def n_max_tokens(self) -> int | None:
+        """Most tokens of the answer; None: as many as fit. The newest of the three names wins."""
+        given = self.max_completion_tokens or self.max_tokens or self.n_predict
+        return None if given == UNLIMITED else given
 
     @model_validator(mode="after")
     def _text_is_bounded(self) -> ChatRequest:

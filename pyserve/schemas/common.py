@@ -1,9 +1,8 @@
 """What the request bodies of all generating endpoints share.
 
 Types are strict: `true` and `"5"` are no integers, nor is `5.0`. Every optional field may be null,
-which means absent. Unknown fields are ignored, and so are those that change nothing here (`user`,
-`metadata`, `store`, `service_tier`, `safety_identifier`, `prompt_cache_key`). A field that would
-change the answer and is not built yet is refused: see `RequestModel.unsupported`.
+which means absent. Unknown fields are ignored. A field that would change the answer and is not
+built yet is refused: see `RequestModel.unsupported`.
 
 Unions carry tags in angle brackets; `validate` leaves them out of the reported path.
 """
@@ -41,6 +40,7 @@ OWN_CODES = frozenset(
 )
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
+UNLIMITED = -1  # of n_predict
 
 
 def invalid(code: str, message: str, param: str | None = None) -> PydanticCustomError:
@@ -84,6 +84,7 @@ def _token_biases(value: object) -> object:
 ModelName = Annotated[str, Field(max_length=256), AfterValidator(_without_nul)]
 TokenId = Annotated[int, Field(ge=0, le=INT32_MAX)]
 MaxTokens = Annotated[int, Field(ge=1, le=INT32_MAX)]
+NPredict = Annotated[int, Field(ge=-1, le=INT32_MAX)]
 StopString = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_without_nul)]
 Stop = Annotated[
     Annotated[StopString, Tag("<one>")]

@@ -6,9 +6,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
     INT32_MAX,
     MAX_PROMPTS,
+    UNLIMITED,
+    NPredict,
     StreamFields,
     Texts,
     TokenId,
@@ -17,10 +20,11 @@ from pyserve.schemas.common import (
     invalid,
 )
 from pyserve.schemas.scheduling import SchedulingFields
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
+from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 
 MAX_PROMPT_TOKENS = 2**20
 MAX_BEST_OF = 20
+DEFAULT_MAX_TOKENS = 16
 TokenIds = Annotated[
     list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_TOKENS, fail_fast=True)
 ]
@@ -52,20 +56,22 @@ Prompt = Annotated[
 ]
 
 
-class CompletionRequest(StreamFields, SchedulingFields):
+class CompletionRequest(StreamFields, SchedulingFields, AcceptedFields):
     """Texts to continue, or to score. An absent prompt is an empty one.
 
-    max_tokens 0 with echo and logprobs gives the log-probabilities of the prompt alone.
+    max_tokens 0 with echo and logprobs gives the log-probabilities of the prompt alone. n_predict
+    is llama.cpp's name of max_tokens, and -1 is no limit.
     """
 
     unsupported: ClassVar[Unsupported] = {
-        **UNSUPPORTED,
+        **without(UNSUPPORTED, "n_predict"),
         "suffix": ("",),
         "add_special_tokens": (True,),
     }
 
     prompt: Prompt | None = None
     max_tokens: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = None
+    n_predict: NPredict | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     best_of: Annotated[int, Field(ge=1, le=MAX_BEST_OF)] | None = None
@@ -88,6 +94,14 @@ class CompletionRequest(StreamFields, SchedulingFields):
         check_n_choices(len(self.prompts), self.n_candidates, param)
         check_text_size(sum(len(text.encode()) for text in self.texts), "prompt")
         return self
+
+    @property
+    def n_max_tokens(self) -> int | None:
+        """Most tokens of each answer; None: as many as fit."""
+        given = self.n_predict if self.max_tokens is None else self.max_tokens
+        if given is None:
+            return DEFAULT_MAX_TOKENS
+        return None if given == UNLIMITED else given
 
     @property
     def n_candidates(self) -> int:

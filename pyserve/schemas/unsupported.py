@@ -76,6 +76,11 @@ ENDINGS: Unsupported = {
 UNSUPPORTED: Unsupported = {**CONSTRAINTS, **PROMPT, **SAMPLERS, **ENDINGS}
 
 
+def without(unsupported: Unsupported, *names: str) -> Unsupported:
+    """All but the named ones, for a schema that has them."""
+    return {name: neutral for name, neutral in unsupported.items() if name not in names}
+
+
 def first_unsupported(data: Mapping[str, Any], unsupported: Unsupported) -> str | None:
     """The name of a field of `data` that asks for something in `unsupported`."""
     for name, neutral_values in unsupported.items():

@@ -6,6 +6,7 @@ Whatever goes wrong on the way, or when the client goes, everything submitted is
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -29,6 +30,7 @@ from pyserve.web.timeout import Patience, request_patience
 
 A = TypeVar("A", bound=Answer)
 S = TypeVar("S", bound=StreamAnswer)
+T = TypeVar("T")
 MakeAnswer = Callable[[str, Engine], A]
 
 WATCH_S = 0.25
@@ -101,11 +103,33 @@ def generate_stream(
     make_answer: MakeAnswer[S],
     make_frames: Callable[[S], DataFrames] | None = None,
 ) -> Response:
-    """Answer the current request as server-sent events; errors before them have their status."""
+    """Answer the current request as server-sent events.
+
+    They begin with the first output, so that errors before it have their status; but not later
+    than the time after which a silent stream says that it is still there.
+    """
+    keep_alive_s = services().keep_alive_s
     generation, answer = _start(named, path_model, make_answer)
+    try:
+        deltas = begun(generation.deltas(), keep_alive_s)
+    except BaseException:
+        generation.close()
+        raise
     frames = DataFrames() if make_frames is None else make_frames(answer)
-    events = event_frames(generation.deltas(), answer, request_id(), frames)
+    events = event_frames(deltas, answer, request_id(), frames, keep_alive_s=keep_alive_s)
     return event_reply(events, generation.close)
+
+
+def begun(deltas: Iterator[T | None], wait_s: float) -> Iterator[T | None]:
+    """All of `deltas`, once there is one that is not None or `wait_s` have passed.
+
+    Raises what comes instead of the first one.
+    """
+    waits_until = time.monotonic() + wait_s
+    for item in deltas:
+        if item is not None or time.monotonic() >= waits_until:
+            return itertools.chain([item], deltas)
+    return iter(())
 
 
 def _start(

@@ -15,11 +15,15 @@ _KEY = "pyserve"
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one app. Any thread."""
+    """The parts of one app. Any thread.
+
+    keep_alive_s: so long a stream may be silent before a comment is sent.
+    """
 
     config: ServeConfig
     backend: Backend
     stream_limit: StreamLimit
+    keep_alive_s: float
 
 
 def install(app: Flask, parts: Services) -> None:

@@ -15,6 +15,7 @@ from pyserve.engine.streams import StreamEngine
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.static import StaticBackend
 from pyserve.web.services import Services
+from pyserve.web.sse import KEEP_ALIVE_S
 from tests.support.front import Front
 
 StartFront = Callable[..., Front]
@@ -32,6 +33,7 @@ def start() -> Iterator[StartFront]:
             others: tuple[ModelStatus, ...] = (),
             engine: dict[str, Any] | None = None,
             has_chat_template: bool = True,
+            keep_alive_s: float = KEEP_ALIVE_S,
             **settings: Any,
         ) -> Front:
             cores = {
@@ -44,7 +46,7 @@ def start() -> Iterator[StartFront]:
             }
             engines = {name: StreamEngine(core) for name, core in cores.items()}
             backend = running.enter_context(closing(StaticBackend(engines, others)))
-            app = create_app(ServeConfig(**settings), backend)
+            app = create_app(ServeConfig(**settings), backend, keep_alive_s=keep_alive_s)
             parts: Services = app.extensions["pyserve"]
             return Front(app, app.test_client(), cores, parts.stream_limit)
 

@@ -100,9 +100,18 @@ def test_choices_without_a_seed_are_left_to_chance():
     assert [r.sampling.seed for r in chat_requests(chat(n=2), INFO)] == [None, None]
 
 
-def test_max_completion_tokens_wins():
-    (request,) = chat_requests(chat(max_tokens=1, max_completion_tokens=2), INFO)
-    assert request.max_tokens == 2
+@pytest.mark.parametrize(
+    ("fields", "max_tokens"),
+    [
+        ({"max_tokens": 1, "max_completion_tokens": 2, "n_predict": 3}, 2),
+        ({"max_tokens": 1, "n_predict": 3}, 1),
+        ({"n_predict": 3}, 3),
+        ({"n_predict": -1}, None),
+        ({}, None),
+    ],
+)
+def test_the_newest_name_of_the_limit_wins(fields, max_tokens):
+    assert chat_requests(chat(**fields), INFO)[0].max_tokens == max_tokens
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,19 @@ def test_the_engine_is_asked_for_the_logprobs_that_are_needed(
     assert (request.n_logprobs, request.n_prompt_logprobs) == (n_logprobs, n_prompt_logprobs)
 
 
-def test_no_tokens_are_asked_of_the_engine_as_such():
-    assert completion_requests(completion(prompt="p", max_tokens=0), INFO)[0].max_tokens == 0
+@pytest.mark.parametrize(
+    ("fields", "max_tokens"),
+    [
+        ({}, 16),
+        ({"max_tokens": 0}, 0),
+        ({"max_tokens": 0, "n_predict": 5}, 0),
+        ({"n_predict": 5}, 5),
+        ({"n_predict": -1}, None),
+    ],
+)
+def test_the_limit_is_told_to_the_engine(fields, max_tokens):
+    (request,) = completion_requests(completion(prompt="p", **fields), INFO)
+    assert request.max_tokens == max_tokens
 
 
 def test_offsets_count_characters_and_go_on_over_pieces():

@@ -1,0 +1,28 @@
+"""Fields of OpenAI's that are checked and change nothing here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pyserve.schemas.common import RequestModel
+
+Label = Annotated[str, Field(max_length=512)]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    Field(max_length=16),
+]
+
+
+class AcceptedFields(RequestModel):
+    """Who asks, and what OpenAI's service does with it: nothing is stored, there is one tier."""
+
+    user: Label | None = None
+    metadata: Metadata | None = None
+    store: bool | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority"] | None = None
+    safety_identifier: Label | None = None
+    prompt_cache_key: Label | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    parallel_tool_calls: bool | None = None

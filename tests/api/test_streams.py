@@ -1,0 +1,59 @@
+"""When a stream begins, and what it says while nothing happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.protocol import GenerateRequest
+from pyserve.web.sse import KEEP_ALIVE
+from tests.support.front import CHAT, COMPLETIONS, chat_body, error_of, events_of
+
+BODIES = {CHAT: chat_body(stream=True), COMPLETIONS: {"prompt": "p", "stream": True}}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_an_error_before_the_first_token_has_its_status(start, path):
+    front = start(FakeScript(fail_after=0))
+    response = front.post(path, BODIES[path])
+    assert response.status_code == 500
+    assert error_of(response)["code"] == "internal_error"
+    assert front.stream_limit.n_held == 0
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_comments_are_sent_while_a_prompt_is_computed(start, path):
+    front = start(FakeScript(texts=("one two",), hold_after=0), keep_alive_s=0.0)
+    response = front.post(path, BODIES[path], buffered=False)
+    assert response.status_code == 200
+    silence = [next(response.response) for _ in range(3)]
+    assert silence[-2:] == [KEEP_ALIVE, KEEP_ALIVE]
+    front.core.release()
+    rest = b"".join(response.response).decode()
+    assert rest.count("[DONE]") == 1
+    assert "one" in rest
+
+
+def test_comments_are_sent_while_a_request_is_queued(start):
+    front = start(FakeScript(hold_after=0), engine={"n_seq_max": 1}, keep_alive_s=0.0)
+    front.engine.submit(GenerateRequest(prompt="in the way"))
+    response = front.post(CHAT, chat_body(stream=True), buffered=False)
+    assert b"assistant" in next(response.response)
+    assert next(response.response) == KEEP_ALIVE
+    response.close()
+
+
+def test_an_error_after_a_comment_is_an_event(start):
+    front = start(FakeScript(hold_after=0), engine={"n_seq_max": 1}, keep_alive_s=0.0)
+    front.engine.submit(GenerateRequest(prompt="in the way"))
+    response = front.post(CHAT, chat_body(stream=True), headers={"X-Request-Timeout": "1"})
+    *_, last = events_of(response)
+    assert last["error"]["code"] == "deadline_exceeded"
+
+
+def test_a_stream_that_is_cancelled_before_it_begins_frees_its_place(start):
+    front = start(FakeScript(fail_after=0))
+    for _ in range(3):
+        front.post(CHAT, chat_body(stream=True, n=2))
+    assert front.stream_limit.n_held == 0
+    assert front.engine.stats().n_running == 0

@@ -1,0 +1,121 @@
+"""One connection, several requests: what keeps it usable, byte by byte."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from tests.support.server import ServerProcess
+
+SOON_S = 20.0
+CHAT = "/v1/chat/completions"
+HELLO = {"messages": [{"role": "user", "content": "hello big world"}]}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    directory = Path(tempfile.mkdtemp(prefix="ps-"))
+    with ServerProcess(directory, ["--engine", "fake"]).start() as server:
+        yield server
+    shutil.rmtree(directory)
+
+
+class Connection:
+    """An HTTP/1.1 client that shows what is on the wire."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=SOON_S)
+        self._file: BinaryIO = self._socket.makefile("rb")
+
+    def send(self, method: str, path: str, body: Any = None) -> None:
+        data = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
+        self._socket.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + data)
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        status = int(self._file.readline().split()[1])
+        headers = {}
+        while line := self._file.readline().strip():
+            name, value = line.decode().split(":", 1)
+            headers[name.lower()] = value.strip()
+        return status, headers
+
+    def body(self, headers: dict[str, str]) -> bytes:
+        if "content-length" in headers:
+            return self._file.read(int(headers["content-length"]))
+        assert headers["transfer-encoding"] == "chunked"
+        parts = []
+        while n_bytes := int(self._file.readline(), 16):
+            parts.append(self._file.read(n_bytes))
+            assert self._file.readline() == b"\r\n"
+        assert self._file.readline() == b"\r\n"
+        return b"".join(parts)
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
+        self.send(method, path, body)
+        status, headers = self.head()
+        return status, headers, self.body(headers)
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+@pytest.fixture
+def connection(server: ServerProcess) -> Iterator[Connection]:
+    connection = Connection(server.port)
+    yield connection
+    connection.close()
+
+
+def test_a_connection_is_usable_after_streams_errors_and_plain_answers(connection) -> None:
+    for _ in range(2):
+        status, headers, body = connection.ask("POST", CHAT, {**HELLO, "stream": True})
+        assert (status, headers["content-type"][:17]) == (200, "text/event-stream")
+        assert headers.get("connection", "keep-alive").lower() == "keep-alive"
+        assert body.endswith(b"data: [DONE]\n\n")
+        assert connection.ask("POST", CHAT, HELLO)[0] == 200
+        assert connection.ask("POST", CHAT, {**HELLO, "n": 0})[0] == 400
+        assert connection.ask("POST", CHAT, {**HELLO, "stream": True, "n": 0})[0] == 400
+        assert connection.ask("GET", "/health")[0] == 200
+
+
+def test_a_connection_is_usable_after_a_stream_that_failed(connection) -> None:
+    body = {"messages": [{"role": "user", "content": "a b c #fail=2"}], "stream": True}
+    status, _, events = connection.ask("POST", CHAT, body)
+    assert status == 200
+    assert json.loads(events.split(b"\n\n")[-2].removeprefix(b"data: "))["error"]
+    assert connection.ask("GET", "/health")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/health", "/"])
+def test_head_has_the_headers_of_get_and_no_body(connection, path) -> None:
+    _, expected, _ = connection.ask("GET", path)
+    connection.send("HEAD", path)
+    status, headers = connection.head()
+    assert status == 200
+    assert headers["content-type"] == expected["content-type"]
+    assert connection.ask("GET", "/health")[0] == 200  # no byte of a body is in the way
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/nothing"])
+def test_head_of_what_cannot_be_got_has_no_body_either(connection, path) -> None:
+    connection.send("HEAD", path)
+    assert connection.head()[0] in {404, 405}
+    assert connection.ask("GET", "/health")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"), [(CHAT, {"POST", "OPTIONS"}), ("/v1/models", {"GET", "HEAD", "OPTIONS"})]
+)
+def test_options_name_the_methods(connection, path, methods) -> None:
+    status, headers, body = connection.ask("OPTIONS", path)
+    assert (status, body) == (200, b"")
+    assert {method.strip() for method in headers["allow"].split(",")} == methods
