@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pyserve.api import chat, completions, edits, health, models, responses
+from pyserve.api import chat, completions, edits, health, models, pages, responses
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
 from pyserve.web import errors, request_id
@@ -20,6 +20,7 @@ BLUEPRINTS = (
     responses.blueprint,
     models.blueprint,
     health.blueprint,
+    pages.blueprint,
 )
 PREFIXES = {"v1": "/v1", "bare": None}  # LocalAI's clients leave /v1 out
 

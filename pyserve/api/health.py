@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from flask import Blueprint, Response
 
 from pyserve.errors import ModelLoadError, ModelLoadingError, PyserveError
+from pyserve.openai.server import Health, ModelHealth
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.web.errors import error_response
 from pyserve.web.replies import json_reply
@@ -26,7 +26,7 @@ def health() -> Response:
     statuses = services().backend.models()
     models = [_state(status) for status in statuses]
     if any(status.state == "ready" for status in statuses):
-        return json_reply({"status": "ok", "models": models})
+        return json_reply(Health("ok", models))
     name, error = why_not_ready(statuses)
     # Asked every second while a model is loaded: worth no line in the log.
     return error_response(error, level=logging.DEBUG, status=name, models=models)
@@ -42,11 +42,6 @@ def why_not_ready(statuses: Sequence[ModelStatus]) -> tuple[str, PyserveError]:
     return "no model", ModelLoadError("no model is served")
 
 
-def _state(status: ModelStatus) -> dict[str, Any]:
+def _state(status: ModelStatus) -> ModelHealth:
     error = None if status.error is None else status.error.message
-    return {
-        "id": status.id,
-        "state": status.state,
-        "n_restarts": status.n_restarts,
-        "error": error,
-    }
+    return ModelHealth(status.id, status.state, status.n_restarts, error)

@@ -1,10 +1,9 @@
-"""GET /v1/models, GET /v1/models/{id}, GET /"""
+"""GET /v1/models, GET /v1/models/{id}"""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from pyserve import __version__
 from pyserve.models.resolve import not_found
 from pyserve.openai.models import Model, ModelList, model_object
 from pyserve.supervisor.backend import ModelStatus
@@ -12,17 +11,6 @@ from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 
 blueprint = Blueprint("models", __name__)
-
-ENDPOINTS = [
-    "POST /v1/chat/completions",
-    "POST /v1/completions",
-    "POST /v1/edits",
-    "POST /v1/responses",
-    "GET /v1/models",
-    "GET /v1/models/{id}",
-    "GET /health",
-    "GET /ready",
-]
 
 
 @blueprint.get("/models")
@@ -38,13 +26,6 @@ def get_one(model_id: str) -> Response:
         if status.id == model_id:
             return json_reply(_model(status))
     raise not_found(model_id, [status.id for status in statuses])
-
-
-@blueprint.get("/")
-def about() -> Response:
-    names = [status.id for status in services().backend.models()]
-    about = {"name": "pyserve", "version": __version__, "models": names, "endpoints": ENDPOINTS}
-    return json_reply(about)
 
 
 def _model(status: ModelStatus) -> Model:

@@ -105,7 +105,14 @@ TextOrTexts = Annotated[
     ),
 ]
 LogitBias = Annotated[
-    dict[TokenId, Annotated[float, Field(ge=-100, le=100)]], BeforeValidator(_token_biases)
+    dict[TokenId, Annotated[float, Field(ge=-100, le=100)]],
+    BeforeValidator(_token_biases),
+    Field(
+        json_schema_extra={
+            "maxProperties": MAX_LOGIT_BIAS,
+            "propertyNames": {"pattern": "^[0-9]{1,10}$"},
+        }
+    ),
 ]
 
 

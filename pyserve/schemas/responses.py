@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-from pyserve.schemas.chat import MAX_MESSAGES, MAX_PARTS, RefusalPart
+from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
     MaxTokens,
     RequestModel,
@@ -22,6 +15,7 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
+from pyserve.schemas.response_input import Input
 from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, first_unsupported
 
@@ -59,98 +53,6 @@ PARTS_OF_FIELDS: Mapping[str, Unsupported] = {
 }
 
 
-class InputTextPart(RequestModel):
-    """A part of a message: text."""
-
-    type: Literal["input_text", "output_text"]
-    text: str
-
-
-def _part_tag(part: object) -> str | None:
-    kind = part.get("type") if isinstance(part, dict) else None
-    if kind in ("input_text", "output_text"):
-        return "<text>"
-    return "<refusal>" if kind == "refusal" else None
-
-
-InputPart = Annotated[
-    Annotated[InputTextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
-    Discriminator(
-        _part_tag,
-        custom_error_type="unsupported_content",
-        custom_error_message='is not supported: only "input_text" and "output_text" are',
-    ),
-]
-
-
-def _content_tag(content: object) -> str | None:
-    if isinstance(content, str):
-        return "<string>"
-    return "<parts>" if isinstance(content, list) else None
-
-
-InputContent = Annotated[
-    Annotated[str, Tag("<string>")]
-    | Annotated[
-        list[InputPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag("<parts>")
-    ],
-    Discriminator(
-        _content_tag,
-        custom_error_type="invalid_type",
-        custom_error_message="must be a string or a list of text parts",
-    ),
-]
-
-
-class InputMessage(RequestModel):
-    """One turn. `id`, `status` and `phase` of an answer that is sent back are ignored."""
-
-    type: Literal["message"] | None = None
-    role: Literal["developer", "system", "user", "assistant"]
-    content: InputContent
-
-    @property
-    def text(self) -> str:
-        """The content as one text; parts follow each other without a separator."""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content)
-
-
-def _only_messages(item: object) -> object:
-    """Other items need tools, or something that was stored."""
-    kind = item.get("type") if isinstance(item, dict) else None
-    if kind not in (None, "message"):
-        message = 'is not supported: only items of type "message" are (there are no tools yet)'
-        raise invalid("unsupported_content", message)
-    return item
-
-
-InputItem = Annotated[InputMessage, BeforeValidator(_only_messages)]
-
-
-def _input_tag(value: object) -> str | None:
-    if isinstance(value, str):
-        return "<string>"
-    return "<items>" if isinstance(value, list) else None
-
-
-Input = Annotated[
-    Annotated[str, Tag("<string>")]
-    | Annotated[
-        list[InputItem],
-        Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True),
-        Tag("<items>"),
-    ],
-    Discriminator(
-        _input_tag,
-        custom_error_type="invalid_type",
-        custom_error_message="must be a string or a list of items",
-    ),
-]
-Label = Annotated[str, Field(max_length=256)]
-
-
 class TextFormat(RequestModel):
     """What the text looks like."""
 
@@ -176,13 +78,17 @@ class ResponseStreamOptions(RequestModel):
     include_obfuscation: Literal[False] | None = None
 
 
-class ResponseRequest(SamplingFields, SchedulingFields):
+class ResponseRequest(SamplingFields, SchedulingFields, AcceptedFields):
     """A conversation to continue, as a list of items. Nothing is stored.
 
     Fields of the sampling that the Responses API does not have are those of chat completions.
     """
 
-    unsupported: ClassVar[Unsupported] = {**UNSUPPORTED, "n": (1,)}
+    unsupported: ClassVar[Unsupported] = {
+        **UNSUPPORTED,
+        "n": (1,),
+        **{name: neutral_values for name, (neutral_values, _) in REASONS.items()},
+    }
 
     input: Input
     instructions: str | None = None
@@ -193,23 +99,8 @@ class ResponseRequest(SamplingFields, SchedulingFields):
     reasoning: Reasoning | None = None
     include: Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    metadata: (
-        Annotated[
-            dict[
-                Annotated[str, Field(max_length=64)],
-                Annotated[str, Field(max_length=512)],
-            ],
-            Field(max_length=16),
-        ]
-        | None
-    ) = None
-    store: bool | None = None
-    parallel_tool_calls: bool | None = None
     tool_choice: Literal["none", "auto"] | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
-    user: Label | None = None
-    safety_identifier: Label | None = None
-    prompt_cache_key: Label | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,9 @@ import pytest
 from tests.support.scripts import REPOSITORY
 
 BUILD = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
+SUFFIXES = frozenset(
+    (".py", ".toml", ".cc", ".h", ".cmake", ".cpp", ".txt", ".html", ".js", ".css")
+)
 LEFT_OUT = (
     "tests/",
     "bench/",
@@ -42,7 +45,7 @@ def files_under(*folders: str) -> set[str]:
     return {
         path.relative_to(REPOSITORY).as_posix()
         for path in paths
-        if path.is_file() and path.suffix in (".py", ".toml", ".cc", ".h", ".cmake", ".cpp", ".txt")
+        if path.is_file() and path.suffix in SUFFIXES
     }
 
 

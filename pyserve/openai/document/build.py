@@ -1,0 +1,104 @@
+"""The OpenAPI document: made of the schemas, so it cannot say other than they do."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+import msgspec
+
+from pyserve import __version__
+from pyserve.openai.document.errors import error_reference, error_responses
+from pyserve.openai.document.operations import Operation, operations
+from pyserve.openai.document.schemas import Schemas, reference
+
+TITLE = "pyserve"
+ABOUT = (
+    "GGUF language models on CPUs through the OpenAI text API. All paths are there with and without"
+    " `/v1`. Optional fields may be null. Fields that would change the answer and are not supported"
+    " are refused; unknown ones are ignored. The header `X-Request-Timeout` says how many seconds a"
+    " request may wait until work on it begins."
+)
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+@functools.cache
+def document_json() -> bytes:
+    """The document as JSON; made once. Any thread."""
+    return msgspec.json.encode(document())
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of all endpoints."""
+    every = operations()
+    schemas = Schemas(every)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in every:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": TITLE,
+            "version": __version__,
+            "description": ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/v1"}, {"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": schemas.by_name, "responses": error_responses()},
+    }
+
+
+def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+    }
+    if operation.details:
+        described["description"] = operation.details
+    names = PATH_PARAMETER.findall(operation.path)
+    if names:
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in names
+        ]
+    if operation.request is not None:
+        content = {"schema": reference(operation.request.__name__), "example": operation.body}
+        described["requestBody"] = {"required": True, "content": {JSON: content}}
+    described["responses"] = _responses(operation, schemas)
+    return described
+
+
+def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    """What may come back: success, the errors to expect, and any other error."""
+    shown: dict[str, Any] = {"schema": {}}
+    if operation.response is not None and operation.example is not None:
+        shown = {"schema": schemas.of(operation.response), "example": operation.example()}
+    content = {operation.media_type: shown}
+    if operation.events is not None:
+        content[EVENT_STREAM] = {
+            "schema": {"type": "string"},
+            "x-event-schema": schemas.of(*operation.event_types),
+            "example": _stream_text(operation.events()),
+        }
+    found: dict[str, Any] = {"200": {"description": "Success", "content": content}}
+    statuses: tuple[int, ...] = (400, 404, 413, 415, 503) if operation.request is not None else ()
+    if operation.may_be_unavailable:
+        statuses = (503,)
+    for status in statuses:
+        found[str(status)] = error_reference(status)
+    return found | {"default": error_reference(500)}
+
+
+def _stream_text(events: list[Any]) -> str:
+    """Events as they are sent; those of the Responses API have names, the others an end."""
+    names = [event.get("type") for event in events]
+    lines = [
+        (f"event: {name}\n" if name else "") + f"data: {msgspec.json.encode(event).decode()}\n\n"
+        for name, event in zip(names, events, strict=True)
+    ]
+    return "".join(lines) + ("" if names[-1] else "data: [DONE]\n\n")

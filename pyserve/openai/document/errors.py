@@ -1,0 +1,93 @@
+"""The errors of the document: all of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyserve.openai.document.schemas import reference
+from pyserve.openai.server import ErrorBody
+
+# Status to the name of the response, what it means, and an example.
+ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
+    400: (
+        "BadRequest",
+        "The request is wrong; `param` names the field.",
+        {
+            "message": "temperature: Input should be less than or equal to 2, but is 3",
+            "type": "invalid_request_error",
+            "param": "temperature",
+            "code": "invalid_value",
+        },
+    ),
+    404: (
+        "NotFound",
+        "There is no such model.",
+        {
+            "message": "model 'x' not found; served are: smollm2-135m-instruct",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "model_not_found",
+        },
+    ),
+    413: (
+        "TooLarge",
+        "The body is too large.",
+        {
+            "message": "the body is larger than 8388608 bytes",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "request_too_large",
+        },
+    ),
+    415: (
+        "UnsupportedMediaType",
+        "The body is not `application/json`.",
+        {
+            "message": "Content-Type is text/plain, but must be application/json",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "unsupported_media_type",
+        },
+    ),
+    503: (
+        "Unavailable",
+        "Try again after the seconds in `Retry-After`.",
+        {
+            "message": "the model is being loaded",
+            "type": "unavailable_error",
+            "param": None,
+            "code": "model_loading",
+        },
+    ),
+    500: (
+        "InternalError",
+        "A defect of the server; its log has it under the id in `X-Request-Id`.",
+        {
+            "message": "internal error; the log has it under request id req_0123",
+            "type": "server_error",
+            "param": None,
+            "code": "internal_error",
+        },
+    ),
+}
+
+
+def error_reference(status: int) -> dict[str, str]:
+    return {"$ref": f"#/components/responses/{ERRORS[status][0]}"}
+
+
+def error_responses() -> dict[str, Any]:
+    """The named responses that `error_reference` leads to."""
+    return {
+        name: {
+            "description": meaning,
+            "content": {
+                "application/json": {
+                    "schema": reference(ErrorBody.__name__),
+                    "example": {"error": example},
+                }
+            },
+        }
+        for name, meaning, example in ERRORS.values()
+    }

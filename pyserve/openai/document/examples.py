@@ -1,0 +1,136 @@
+"""Requests, and the responses that the real translation makes of a given output.
+
+Ids and times are made steady: the document is the same whenever it is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pyserve.engine.protocol import Delta, Finish, ModelInfo, Usage
+from pyserve.openai.answer import Answer, Output, StreamAnswer
+from pyserve.openai.chat import ChatAnswer
+from pyserve.openai.completions import CompletionAnswer
+from pyserve.openai.edits import EditAnswer
+from pyserve.openai.models import Model, model_object
+from pyserve.openai.response_events import ResponsesAnswer
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.completions import CompletionRequest
+from pyserve.schemas.edits import EditRequest
+from pyserve.schemas.responses import ResponseRequest
+
+MODEL = "smollm2-135m-instruct"
+CREATED = 1764000000
+N_PROMPT = 24
+
+CHAT: Mapping[str, Any] = {
+    "model": MODEL,
+    "messages": [
+        {"role": "system", "content": "Answer in one short sentence."},
+        {"role": "user", "content": "What is the capital of France?"},
+    ],
+    "temperature": 0.7,
+    "max_completion_tokens": 64,
+}
+COMPLETION: Mapping[str, Any] = {
+    "model": MODEL,
+    "prompt": "A long time ago in a galaxy far, far away",
+    "max_tokens": 32,
+    "temperature": 0.7,
+}
+EDIT: Mapping[str, Any] = {
+    "model": MODEL,
+    "instruction": "Correct the grammar",
+    "input": "She go to school every days.",
+    "temperature": 0,
+}
+RESPONSE: Mapping[str, Any] = {
+    "model": MODEL,
+    "instructions": "Answer in one short sentence.",
+    "input": "What is the capital of France?",
+    "max_output_tokens": 64,
+}
+INFO = ModelInfo(
+    architecture="llama",
+    description="llama 135M Q4_1",
+    quantization="Q4_1",
+    n_params=134515008,
+    size_bytes=98362432,
+    n_vocab=49152,
+    n_embd=576,
+    n_layer=30,
+    n_ctx_train=8192,
+    n_ctx=8192,
+    n_seq_max=16,
+    n_threads=2,
+    has_chat_template=True,
+)
+_RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit)-|(?:resp|msg|fp)_)[0-9a-f]{12,}")
+_TIMES = ("created", "created_at", "completed_at")
+
+
+class Example:
+    """The answer to a request, when the model says `pieces`."""
+
+    def __init__(self, answer: Answer, pieces: Sequence[str]) -> None:
+        usage = Usage(n_prompt_tokens=N_PROMPT, n_completion_tokens=len(pieces))
+        finish = Finish(reason="stop", usage=usage)
+        self._answer = answer
+        self._deltas = [*(Delta(text=piece, n_tokens=1) for piece in pieces), Delta(finish=finish)]
+
+    def plain(self) -> Any:
+        """The response, as JSON."""
+        output = Output()
+        for delta in self._deltas:
+            output.push(delta)
+        return _steady(_as_json(self._answer.response([output])))
+
+    def streamed(self) -> list[Any]:
+        """The chunks or events of its stream, as JSON. REQUIRES: an answer that can be streamed."""
+        answer: StreamAnswer = self._answer  # type: ignore[assignment]
+        chunks = [answer.open(), *(answer.push(0, delta) for delta in self._deltas), answer.close()]
+        return [_steady(_as_json(chunk)) for some in chunks for chunk in some]
+
+
+def chat() -> Example:
+    answer = ChatAnswer(ChatRequest.model_validate(CHAT), MODEL, INFO)
+    return Example(answer, ["The capital", " of France", " is Paris."])
+
+
+def completion() -> Example:
+    answer = CompletionAnswer(CompletionRequest.model_validate(COMPLETION), MODEL, INFO, str)
+    return Example(answer, [", there lived", " a robot."])
+
+
+def edit() -> Example:
+    answer = EditAnswer(EditRequest.model_validate(EDIT), MODEL, INFO)
+    return Example(answer, ["She goes to school every day."])
+
+
+def response() -> Example:
+    answer = ResponsesAnswer(ResponseRequest.model_validate(RESPONSE), MODEL, INFO)
+    return Example(answer, ["The capital", " of France", " is Paris."])
+
+
+def model() -> Model:
+    return model_object(MODEL, CREATED, "ready", INFO)
+
+
+def _as_json(struct: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(struct))
+
+
+def _steady(value: Any) -> Any:
+    """With a fixed id for each random one, and a fixed time."""
+    if isinstance(value, list):
+        return [_steady(part) for part in value]
+    if isinstance(value, dict):
+        return {
+            name: CREATED if name in _TIMES and part is not None else _steady(part)
+            for name, part in value.items()
+        }
+    return _RANDOM.sub(r"\g<1>0123456789ab", value) if isinstance(value, str) else value

@@ -1,0 +1,197 @@
+"""Every endpoint: what it takes and gives, with an example of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from pyserve import __version__
+from pyserve.openai.chat import ChatChunk, ChatCompletion
+from pyserve.openai.completions import Completion
+from pyserve.openai.document import examples
+from pyserve.openai.edits import Edit
+from pyserve.openai.models import Model, ModelList
+from pyserve.openai.response_events import ItemEvent, PartEvent, ResponseEvent, TextDelta, TextDone
+from pyserve.openai.responses import Response
+from pyserve.openai.server import About, Health, ModelHealth
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.common import RequestModel
+from pyserve.schemas.completions import CompletionRequest
+from pyserve.schemas.edits import EditRequest
+from pyserve.schemas.responses import ResponseRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One endpoint. `path` is below `/v1`, and there without it.
+
+    body: an example of the request. example, events: make the response to it, plain and streamed.
+    event_types: what is streamed. media_type: of a response that is no struct.
+    may_be_unavailable: 503 is one of its answers.
+    """
+
+    name: str
+    method: str
+    path: str
+    tag: str
+    summary: str
+    details: str = ""
+    request: type[RequestModel] | None = None
+    body: Mapping[str, Any] | None = None
+    response: type[msgspec.Struct] | None = None
+    example: Callable[[], Any] | None = None
+    event_types: tuple[type[msgspec.Struct], ...] = ()
+    events: Callable[[], list[Any]] | None = None
+    media_type: str = "application/json"
+    may_be_unavailable: bool = False
+
+
+GENERATING = (
+    Operation(
+        name="createChatCompletion",
+        method="post",
+        path="/chat/completions",
+        tag="Text",
+        summary="Answer a conversation",
+        details="The model's chat template makes the prompt. Streams end with `data: [DONE]`.",
+        request=ChatRequest,
+        body=examples.CHAT,
+        response=ChatCompletion,
+        example=lambda: examples.chat().plain(),
+        event_types=(ChatChunk,),
+        events=lambda: examples.chat().streamed(),
+    ),
+    Operation(
+        name="createCompletion",
+        method="post",
+        path="/completions",
+        tag="Text",
+        summary="Continue a text",
+        details="No template is used. Streams end with `data: [DONE]`.",
+        request=CompletionRequest,
+        body=examples.COMPLETION,
+        response=Completion,
+        example=lambda: examples.completion().plain(),
+        event_types=(Completion,),
+        events=lambda: examples.completion().streamed(),
+    ),
+    Operation(
+        name="createEdit",
+        method="post",
+        path="/edits",
+        tag="Text",
+        summary="Change a text as an instruction says",
+        request=EditRequest,
+        body=examples.EDIT,
+        response=Edit,
+        example=lambda: examples.edit().plain(),
+    ),
+    Operation(
+        name="createResponse",
+        method="post",
+        path="/responses",
+        tag="Text",
+        summary="Answer a conversation, as the Responses API does",
+        details="Nothing is stored. Streams are typed events with `event:` lines, and no `[DONE]`.",
+        request=ResponseRequest,
+        body=examples.RESPONSE,
+        response=Response,
+        example=lambda: examples.response().plain(),
+        event_types=(ResponseEvent, ItemEvent, PartEvent, TextDelta, TextDone),
+        events=lambda: examples.response().streamed(),
+    ),
+)
+
+
+def _health(path: str, name: str) -> Operation:
+    return Operation(
+        name=name,
+        method="get",
+        path=path,
+        tag="Server",
+        summary="Whether a model can answer",
+        details="200 when one is ready, else 503 with the reason and the state of each model.",
+        response=Health,
+        example=lambda: Health("ok", [ModelHealth(examples.MODEL, "ready", 0, None)]),
+        may_be_unavailable=True,
+    )
+
+
+READING = (
+    Operation(
+        name="listModels",
+        method="get",
+        path="/models",
+        tag="Models",
+        summary="All served models",
+        response=ModelList,
+        example=lambda: ModelList([examples.model()]),
+    ),
+    Operation(
+        name="retrieveModel",
+        method="get",
+        path="/models/{model_id}",
+        tag="Models",
+        summary="One served model",
+        response=Model,
+        example=examples.model,
+    ),
+    _health("/health", "health"),
+    _health("/healthz", "healthz"),
+    _health("/ready", "ready"),
+    _health("/readyz", "readyz"),
+    Operation(
+        name="about",
+        method="get",
+        path="/",
+        tag="Server",
+        summary="What answers here",
+        response=About,
+        example=lambda: About("pyserve", __version__, [examples.MODEL], endpoints()),
+    ),
+    Operation(
+        name="openapi",
+        method="get",
+        path="/openapi.json",
+        tag="Server",
+        summary="This document",
+    ),
+    Operation(
+        name="docs",
+        method="get",
+        path="/docs",
+        tag="Server",
+        summary="This document as a page",
+        media_type="text/html",
+    ),
+    Operation(
+        name="asset",
+        method="get",
+        path="/ui/{name}",
+        tag="Server",
+        summary="A file that the page needs",
+        media_type="*/*",
+    ),
+)
+
+
+def operations() -> list[Operation]:
+    """All endpoints; those that generate text also with the model in the path."""
+    by_path = [
+        replace(
+            operation,
+            name=f"{operation.name}OfModel",
+            path=f"/engines/{{model}}{operation.path}",
+            tag="Text, with the model in the path",
+        )
+        for operation in GENERATING
+    ]
+    return [*GENERATING, *READING, *by_path]
+
+
+def endpoints() -> list[str]:
+    """A line for each endpoint that is worth knowing."""
+    return [f"{op.method.upper()} /v1{op.path}" for op in [*GENERATING, *READING[:2]]]

@@ -1,0 +1,78 @@
+"""The named schemas of the document: of requests and of responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from pyserve.openai.document.fields import describe
+from pyserve.openai.document.operations import Operation
+from pyserve.openai.server import ErrorBody
+from pyserve.schemas.json_schema import request_schemas
+
+REFERENCE = "#/components/schemas/"
+
+
+def reference(name: str) -> dict[str, Any]:
+    return {"$ref": REFERENCE + name}
+
+
+class Schemas:
+    """The schemas of all that `operations` take and give.
+
+    A response's type that has the name of a part of a request is called `Output...`.
+    """
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        taken = request_schemas([op.request for op in operations if op.request is not None])
+        for name, schema in taken.items():
+            _describe_fields(name, schema)
+        types: list[Any] = [ErrorBody, *(op.response for op in operations if op.response)]
+        types += [kind for op in operations for kind in op.event_types]
+        _, given = msgspec.json.schema_components(types, ref_template=REFERENCE + "{name}")
+        self._clashes = taken.keys() & given.keys()
+        shown = {self._name(name): _as_given(self._renamed(given[name])) for name in given}
+        self.by_name = dict(sorted({**taken, **shown}.items()))
+
+    def of(self, *types: type[msgspec.Struct]) -> dict[str, Any]:
+        """A reference to the schema of a response or event, or a choice of several."""
+        references = [reference(self._name(kind.__name__)) for kind in types]
+        return references[0] if len(references) == 1 else {"anyOf": references}
+
+    def _name(self, name: str) -> str:
+        return f"Output{name}" if name in self._clashes else name
+
+    def _renamed(self, value: Any) -> Any:
+        """With references led to the names that are used here."""
+        if isinstance(value, list):
+            return [self._renamed(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return reference(self._name(value["$ref"].removeprefix(REFERENCE)))
+        return {key: self._renamed(part) for key, part in value.items()}
+
+
+def _describe_fields(name: str, schema: dict[str, Any]) -> None:
+    for field, part in schema.get("properties", {}).items():
+        sentence = describe(name, field)
+        if sentence is not None:
+            part["description"] = sentence
+
+
+def _as_given(schema: dict[str, Any]) -> dict[str, Any]:
+    """A struct is written whole: what has a default is always there."""
+    properties = schema.get("properties", {})
+    always = set(schema.get("required", [])) | {
+        name for name, part in properties.items() if "default" in part
+    }
+    return {
+        **{key: value for key, value in schema.items() if key != "title"},
+        "properties": {
+            name: {key: value for key, value in part.items() if key != "default"}
+            for name, part in properties.items()
+        },
+        "required": [name for name in properties if name in always],
+    }

@@ -1,0 +1,45 @@
+"""The JSON Schemas of the request bodies, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from pyserve.schemas.common import RequestModel
+
+REFERENCE = "#/components/schemas/{model}"
+
+
+def request_schemas(models: Iterable[type[RequestModel]]) -> dict[str, dict[str, Any]]:
+    """The schemas of `models` and of all they contain, by name.
+
+    `x-refused-fields` are the fields that are refused unless they ask for nothing.
+    """
+    pairs = [(model, "validation") for model in models]
+    _, top = models_json_schema(pairs, ref_template=REFERENCE)  # type: ignore[arg-type]
+    schemas: dict[str, dict[str, Any]] = {
+        name: _tidied(schema) for name, schema in top["$defs"].items()
+    }
+    for model, _ in pairs:
+        fields = set(model.model_fields)
+        schemas[model.__name__]["x-refused-fields"] = sorted(set(model.unsupported) - fields)
+    return schemas
+
+
+def _tidied(schema: Any) -> Any:
+    """Without the titles that repeat names, and without null as a default."""
+    if isinstance(schema, list):
+        return [_tidied(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidied = {}
+    for key, value in schema.items():
+        if key == "title" or (key == "default" and value is None):
+            continue
+        if key in ("properties", "$defs"):
+            tidied[key] = {name: _tidied(part) for name, part in value.items()}
+        else:
+            tidied[key] = _tidied(value)
+    return tidied

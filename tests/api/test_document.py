@@ -1,0 +1,101 @@
+"""The OpenAPI document and its page, held against the app."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from pyserve.web.errors import STATUS_AND_TYPE
+from tests.support.front import CHAT, chat_body
+
+READ = ["/models", "/models/tiny", "/health", "/healthz", "/ready", "/readyz", "/"]
+STATUS_OF_NOBODY = 499  # the client has gone
+
+
+@pytest.fixture
+def document(front) -> dict[str, Any]:
+    response = front.client.get("/openapi.json")
+    assert response.content_type == "application/json"
+    found: dict[str, Any] = response.get_json()
+    return found
+
+
+def check(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    """Fails unless `value` is as a schema of the document says."""
+    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+
+
+def schema_of(operation: dict[str, Any], status: int) -> dict[str, Any]:
+    schema: dict[str, Any] = operation["responses"][str(status)]["content"]["application/json"]
+    return schema["schema"]
+
+
+def test_every_route_is_in_it_and_nothing_else(front, document):
+    routes = set()
+    for rule in front.app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        path = path.removeprefix("/v1") or "/"
+        routes |= {(path, method.lower()) for method in rule.methods - {"HEAD", "OPTIONS"}}
+    described = {
+        (path, method) for path, methods in document["paths"].items() for method in methods
+    }
+    assert described == routes
+
+
+@pytest.mark.parametrize("prefix", ["/v1", ""])
+def test_the_examples_work_and_get_what_it_says(front, document, prefix):
+    for path, methods in document["paths"].items():
+        if "post" in methods:
+            body = methods["post"]["requestBody"]["content"]["application/json"]["example"]
+            response = front.post(prefix + path.replace("{model}", "tiny"), body)
+            assert response.status_code == 200
+            check(document, schema_of(methods["post"], 200), response.get_json())
+
+
+@pytest.mark.parametrize("path", READ)
+def test_what_is_read_is_as_it_says(front, document, path):
+    described = path.replace("/tiny", "/{model_id}")
+    operation = document["paths"][described]["get"]
+    check(document, schema_of(operation, 200), front.client.get(path).get_json())
+
+
+def test_errors_are_as_it_says(front, document):
+    named = document["components"]["responses"]
+    for path, body, name in [
+        (CHAT, {}, "BadRequest"),
+        ("/v1/models/none", None, "NotFound"),
+        (CHAT, chat_body("#refuse"), "InternalError"),
+    ]:
+        response = front.client.get(path) if body is None else front.post(path, body)
+        assert response.status_code >= 400
+        check(document, named[name]["content"]["application/json"]["schema"], response.get_json())
+
+
+def test_every_status_of_an_error_is_in_it(document):
+    shown = {
+        int(s) for s in document["paths"]["/completions"]["post"]["responses"] if s != "default"
+    }
+    assert {status for status, _ in STATUS_AND_TYPE.values()} - shown == {500, STATUS_OF_NOBODY}
+
+
+@pytest.mark.parametrize("prefix", ["/", "/v1/"])
+def test_the_page_and_all_it_loads_come_from_here(front, prefix):
+    page = front.client.get(f"{prefix}docs")
+    assert page.status_code == 200
+    assert page.content_type.startswith("text/html")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    links = [
+        link for link in re.findall(r'(?:src|href)="([^"]+)"', page.text) if "data:" not in link
+    ]
+    assert len(links) >= 3
+    for link in links:
+        assert front.client.get(prefix + link).status_code == 200
+        assert "//" not in link
+
+
+@pytest.mark.parametrize("path", ["/ui/nothing", "/ui/..%2fapp.py", "/ui/", "/docs/"])
+def test_nothing_else_of_the_package_is_served(front, path):
+    assert front.client.get(path).status_code == 404

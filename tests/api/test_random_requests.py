@@ -1,0 +1,50 @@
+"""Whatever a client sends, by the document or against it, is never answered with a 5xx."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+
+from pyserve.engine.fake_script import FakeScript
+from pyserve.openai.document.build import document
+
+DOCUMENT = schemathesis.openapi.from_dict(document())
+ALL = [result.ok() for result in DOCUMENT.get_all_operations()]
+OPERATIONS = [operation for operation in ALL if not operation.path.startswith("/engines/")]
+WITH_BODY = [operation for operation in OPERATIONS if operation.body]
+FEW = settings(
+    max_examples=20,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.parametrize(
+    ("operation", "mode"),
+    [
+        *((operation, GenerationMode.POSITIVE) for operation in OPERATIONS),
+        *((operation, GenerationMode.NEGATIVE) for operation in WITH_BODY),
+    ],
+    ids=lambda value: getattr(value, "label", value),
+)
+def test_random_requests_are_no_reason_to_fail(start, operation, mode):
+    app = start(FakeScript(texts=("a few words",))).app
+    statuses = set()
+
+    @FEW
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answer(case):
+        response = case.call(app=app)
+        statuses.add(response.status_code)
+        case.validate_response(response, checks=[not_a_server_error])
+
+    answer()
+    assert statuses <= {200, 400, 404}
+    if operation.body:
+        assert 200 in statuses or mode is GenerationMode.NEGATIVE
