@@ -3,6 +3,7 @@
 from typing import Literal
 
 cpu_features: list[str]
+vendor: str
 
 def check_cpu(required: list[str]) -> None: ...
 
@@ -18,8 +19,13 @@ class EngineConfig:
     n_seq_max: int
     n_batch: int
     n_threads: int
+    n_threads_batch: int
+    is_deterministic: bool
     n_queue_max: int
     use_mmap: bool
+    cache_type_k: str
+    cache_type_v: str
+    n_bytes_available: int
     prefix_cache_mib: int
     max_token_gap_ms: float
     def __init__(self) -> None: ...
@@ -49,6 +55,18 @@ class ModelInfo:
     def n_seq_max(self) -> int: ...
     @property
     def n_threads(self) -> int: ...
+    @property
+    def n_threads_batch(self) -> int: ...
+    @property
+    def n_kv(self) -> int: ...
+    @property
+    def cache_type_k(self) -> str: ...
+    @property
+    def cache_type_v(self) -> str: ...
+    @property
+    def kv_bytes(self) -> int: ...
+    @property
+    def compute_bytes(self) -> int: ...
     @property
     def has_chat_template(self) -> bool: ...
     @property
@@ -123,8 +141,12 @@ class Request:
     max_tokens: int
     stop: list[str]
     n_logprobs: int
+    n_prompt_logprobs: int
     tenant: str
     cache_salt: str
+    priority: int
+    deadline_ms: float
+    is_deterministic: bool
     def __init__(self) -> None: ...
 
 class TopLogprob:
@@ -174,6 +196,8 @@ class DeltaEvent:
     def n_tokens(self) -> int: ...
     @property
     def logprobs(self) -> list[TokenLogprob]: ...
+    @property
+    def prompt_logprobs(self) -> list[TokenLogprob]: ...
     @property
     def finish(self) -> Finish | None: ...
 

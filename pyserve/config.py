@@ -21,6 +21,9 @@ PositiveInt = Annotated[int, Field(ge=1)]
 NTokens = Annotated[int, Field(ge=1, le=2**24)]
 
 
+CacheType = Literal["f16", "q8_0", "q4_0", "f32", "bf16", "q4_1", "q5_0", "q5_1", "iq4_nl"]
+
+
 def default_models_dir() -> Path:
     """`$XDG_DATA_HOME/pyserve/models`, or `~/.local/share/pyserve/models`; /tmp without a home."""
     data = os.environ.get("XDG_DATA_HOME")
@@ -38,6 +41,10 @@ class ServeConfig(BaseSettings):
     ctx_size: context of one request in tokens; None takes the model's, at most 8192.
     kv_size: KV cells shared by all requests; None takes ctx_size.
     parallel: requests that decode at once; more wait. threads: None counts usable cores.
+    threads_batch: for steps with prompts; None takes threads.
+    max_token_gap_ms: running streams wait at most about this long for a piece of another's prompt.
+    deterministic: compute every request alone, so that equal seeds give equal bits; slower.
+    cache_type_k, cache_type_v: element types of the KV cache; q8_0 halves it, q4_0 quarters it.
     prefix_cache_mib: memory per model for copies of computed prefixes that the KV cache has no room
       for; 0 keeps none.
     graceful_timeout_s: how long requests may go on when the server is told to stop.
@@ -53,9 +60,14 @@ class ServeConfig(BaseSettings):
     kv_size: NTokens | None = None
     parallel: Annotated[int, Field(ge=1, le=128)] = 16
     threads: Annotated[int, Field(ge=1, le=512)] | None = None
+    threads_batch: Annotated[int, Field(ge=1, le=512)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 512
     queue_size: Annotated[int, Field(ge=0, le=2**20)] = 64
     prefix_cache_mib: Annotated[int, Field(ge=0, le=2**20)] = 512
+    deterministic: bool = False
+    cache_type_k: CacheType = "f16"
+    cache_type_v: CacheType = "f16"
+    max_token_gap_ms: Annotated[float, Field(ge=1, le=600_000)] = 100.0
     max_streams: PositiveInt = 64
     workers: PositiveInt = 1
     load_timeout_s: Annotated[float, Field(gt=0)] = 120.0

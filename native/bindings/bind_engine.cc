@@ -21,8 +21,13 @@ void register_config(py::module_& module) {
       .def_readwrite("n_seq_max", &EngineConfig::n_seq_max)
       .def_readwrite("n_batch", &EngineConfig::n_batch)
       .def_readwrite("n_threads", &EngineConfig::n_threads)
+      .def_readwrite("n_threads_batch", &EngineConfig::n_threads_batch)
+      .def_readwrite("is_deterministic", &EngineConfig::is_deterministic)
       .def_readwrite("n_queue_max", &EngineConfig::n_queue_max)
       .def_readwrite("use_mmap", &EngineConfig::use_mmap)
+      .def_readwrite("cache_type_k", &EngineConfig::cache_type_k)
+      .def_readwrite("cache_type_v", &EngineConfig::cache_type_v)
+      .def_readwrite("n_bytes_available", &EngineConfig::n_bytes_available)
       .def_readwrite("prefix_cache_mib", &EngineConfig::prefix_cache_mib)
       .def_readwrite("max_token_gap_ms", &EngineConfig::max_token_gap_ms);
   py::class_<ModelInfo>(module, "ModelInfo")
@@ -38,6 +43,12 @@ void register_config(py::module_& module) {
       .def_readonly("n_ctx", &ModelInfo::n_ctx)
       .def_readonly("n_seq_max", &ModelInfo::n_seq_max)
       .def_readonly("n_threads", &ModelInfo::n_threads)
+      .def_readonly("n_threads_batch", &ModelInfo::n_threads_batch)
+      .def_readonly("n_kv", &ModelInfo::n_kv)
+      .def_readonly("cache_type_k", &ModelInfo::cache_type_k)
+      .def_readonly("cache_type_v", &ModelInfo::cache_type_v)
+      .def_readonly("kv_bytes", &ModelInfo::kv_bytes)
+      .def_readonly("compute_bytes", &ModelInfo::compute_bytes)
       .def_readonly("has_chat_template", &ModelInfo::has_chat_template)
       .def_readonly("load_ms", &ModelInfo::load_ms);
 }

@@ -18,6 +18,10 @@ const char* code_name(ErrorCode code) {
       return "model_load_failed";
     case ErrorCode::kQueueFull:
       return "queue_full";
+    case ErrorCode::kDeadlineExceeded:
+      return "deadline_exceeded";
+    case ErrorCode::kNumeric:
+      return "numeric_error";
     case ErrorCode::kCancelled:
       return "cancelled";
     case ErrorCode::kUnavailable:

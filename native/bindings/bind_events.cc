@@ -48,6 +48,7 @@ void register_events(py::module_& module) {
       .def_readonly("text", &DeltaEvent::text)
       .def_readonly("n_tokens", &DeltaEvent::n_tokens)
       .def_readonly("logprobs", &DeltaEvent::logprobs)
+      .def_readonly("prompt_logprobs", &DeltaEvent::prompt_logprobs)
       .def_readonly("finish", &DeltaEvent::finish);
   py::class_<FailedEvent>(module, "FailedEvent")
       .def_property_readonly("code", [](const FailedEvent& e) { return code_name(e.error.code); })

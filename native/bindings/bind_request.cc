@@ -35,8 +35,12 @@ void register_request(py::module_& module) {
       .def_readwrite("max_tokens", &Request::max_tokens)
       .def_readwrite("stop", &Request::stop)
       .def_readwrite("n_logprobs", &Request::n_logprobs)
+      .def_readwrite("n_prompt_logprobs", &Request::n_prompt_logprobs)
       .def_readwrite("tenant", &Request::tenant)
-      .def_readwrite("cache_salt", &Request::cache_salt);
+      .def_readwrite("cache_salt", &Request::cache_salt)
+      .def_readwrite("priority", &Request::priority)
+      .def_readwrite("deadline_ms", &Request::deadline_ms)
+      .def_readwrite("is_deterministic", &Request::is_deterministic);
 }
 
 }  // namespace pyserve

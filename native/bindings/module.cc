@@ -42,6 +42,7 @@ PYBIND11_MODULE(_native, module, py::mod_gil_not_used()) {
       pyserve::missing_features(pyserve::required_features(), pyserve::cpu_supports));
   module.doc() = "pyserve's engine: a GGUF model that runs many requests in one batch.";
   module.attr("cpu_features") = pyserve::required_features();
+  module.attr("vendor") = PYSERVE_VENDOR;
   module.def(
       "check_cpu",
       [](const std::vector<std::string_view>& required) {

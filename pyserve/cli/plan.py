@@ -39,6 +39,11 @@ def engine_config(config: ServeConfig, model: ModelFile, n_threads: int) -> Engi
         n_seq_max=config.parallel,
         n_batch=config.batch_size,
         n_threads=n_threads,
+        n_threads_batch=config.threads_batch or n_threads,
+        deterministic=config.deterministic,
         n_queue_max=config.queue_size,
+        cache_type_k=config.cache_type_k,
+        cache_type_v=config.cache_type_v,
         prefix_cache_mib=config.prefix_cache_mib,
+        max_token_gap_ms=config.max_token_gap_ms,
     )

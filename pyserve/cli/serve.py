@@ -15,8 +15,23 @@ OPTIONS = (
     click.option("--kv-size", type=int, help="KV cells shared by all requests."),
     click.option("--parallel", type=int, help="Requests that decode at once [default: 16]."),
     click.option("--threads", type=int, help="Compute threads [default: usable cores]."),
+    click.option(
+        "--threads-batch", type=int, help="The same for steps with prompts [default: --threads]."
+    ),
     click.option("--batch-size", type=int, help="Most tokens of one step [default: 512]."),
     click.option("--queue-size", type=int, help="Requests that may wait [default: 64]."),
+    click.option(
+        "--deterministic/--fast",
+        default=None,
+        help="Compute each request alone: equal seeds give equal bits.",
+    ),
+    click.option("--cache-type-k", help="Type of cached keys: f16, q8_0, q4_0 ... [default: f16]."),
+    click.option("--cache-type-v", help="Type of cached values: the same [default: f16]."),
+    click.option(
+        "--max-token-gap-ms",
+        type=float,
+        help="Longest gap of a stream while prompts of others are computed [default: 100].",
+    ),
     click.option(
         "--prefix-cache-mib", type=int, help="Memory for evicted prefixes, 0 = none [default: 512]."
     ),

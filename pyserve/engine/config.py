@@ -11,6 +11,11 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx: most tokens of one request, 0 = the model's own, at most 8192.
     n_kv: KV cells shared by all requests, 0 = n_ctx. n_seq_max: requests that run at once.
     n_batch: most tokens of one step. n_queue_max: requests that may wait.
+    n_threads compute steps that only decode, n_threads_batch steps with prompts.
+    deterministic: every request is, whatever it says.
+    cache_type_k, cache_type_v: element types of the KV cache (f16, q8_0, q4_0, ...).
+    n_bytes_available: a model that needs more memory is refused; 0 = not known.
+    max_token_gap_ms: running streams wait at most about this long for a piece of a prompt.
     prefix_cache_mib: memory for copies of prefixes that the KV cache has no room for; 0 = none.
     """
 
@@ -21,6 +26,12 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_seq_max: int = 16
     n_batch: int = 512
     n_threads: int = 1
+    n_threads_batch: int = 1
+    deterministic: bool = False
     n_queue_max: int = 64
     use_mmap: bool = True
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    n_bytes_available: int = 0
     prefix_cache_mib: int = 512
+    max_token_gap_ms: float = 100.0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from typing import Any
 
 import msgspec
 
+import pyserve
 from pyserve import _native
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.protocol import (
@@ -34,9 +37,14 @@ _CONFIG_FIELDS = (
     "n_seq_max",
     "n_batch",
     "n_threads",
+    "n_threads_batch",
     "n_queue_max",
     "use_mmap",
+    "cache_type_k",
+    "cache_type_v",
+    "n_bytes_available",
     "prefix_cache_mib",
+    "max_token_gap_ms",
 )
 _JSON = msgspec.json.Encoder()
 
@@ -51,6 +59,7 @@ class NativeCore:
         native_config = _native.EngineConfig()
         for name in _CONFIG_FIELDS:
             setattr(native_config, name, getattr(config, name))
+        native_config.is_deterministic = config.deterministic
         with _translated():
             self._engine = _native.Engine(native_config)
 
@@ -59,11 +68,15 @@ class NativeCore:
         native.id = request_id
         native.prompt = _prompt(request)
         native.sampling = _sampling(request.sampling)
-        native.max_tokens = -1 if request.max_tokens is None else request.max_tokens
+        native.max_tokens = _or_minus_one(request.max_tokens)
         native.stop = request.stop
-        native.n_logprobs = -1 if request.n_logprobs is None else request.n_logprobs
+        native.n_logprobs = _or_minus_one(request.n_logprobs)
+        native.n_prompt_logprobs = _or_minus_one(request.n_prompt_logprobs)
         native.tenant = request.tenant
         native.cache_salt = request.cache_salt
+        native.priority = request.priority
+        native.deadline_ms = request.deadline_ms or 0.0
+        native.is_deterministic = request.deterministic
         with _translated():
             self._engine.submit(native)
 
@@ -87,7 +100,8 @@ class NativeCore:
             return self._engine.render(_JSON.encode(messages).decode())
 
     def info(self) -> ModelInfo:
-        return msgspec.convert(self._engine.info(), ModelInfo, from_attributes=True)
+        info = msgspec.convert(self._engine.info(), ModelInfo, from_attributes=True)
+        return msgspec.structs.replace(info, fingerprint=_fingerprint(info))
 
     def stats(self) -> EngineStats:
         return msgspec.convert(self._engine.stats(), EngineStats, from_attributes=True)
@@ -135,6 +149,30 @@ def _prompt(
     raise InvalidRequestError("one of messages, prompt and tokens is required", param="prompt")
 
 
+def _fingerprint(info: ModelInfo) -> str:
+    """A hash of all that the output of a deterministic request depends on."""
+    facts = (
+        pyserve.__version__,
+        _native.vendor,
+        *_native.cpu_features,
+        os.environ.get("PYSERVE_KERNELS", ""),
+        info.architecture,
+        info.description,
+        info.quantization,
+        info.n_params,
+        info.size_bytes,
+        info.cache_type_k,
+        info.cache_type_v,
+        info.n_threads,
+        info.n_ctx,
+    )
+    return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
+
+
+def _or_minus_one(value: int | None) -> int:
+    return -1 if value is None else value
+
+
 def _sampling(params: SamplingParams) -> _native.SamplingParams:
     native = _native.SamplingParams()
     for name in params.__struct_fields__:
@@ -158,7 +196,13 @@ def _event(event: _native.Event) -> Event:
 def _delta(body: _native.DeltaEvent) -> Delta:
     logprobs = [_logprob(item) for item in body.logprobs] or None
     finish = None if body.finish is None else _finish(body.finish)
-    return Delta(text=body.text, n_tokens=body.n_tokens, logprobs=logprobs, finish=finish)
+    return Delta(
+        text=body.text,
+        n_tokens=body.n_tokens,
+        logprobs=logprobs,
+        prompt_logprobs=[_logprob(item) for item in body.prompt_logprobs] or None,
+        finish=finish,
+    )
 
 
 def _logprob(item: _native.TokenLogprob) -> TokenLogprob:

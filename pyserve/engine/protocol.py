@@ -130,8 +130,10 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine knows about its loaded model.
+    """What the engine knows about its loaded model, and how it was started.
 
+    size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
+      a step.
     fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
       "" = unknown.
     """
@@ -149,6 +151,12 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_seq_max: int
     n_threads: int
     has_chat_template: bool
+    n_threads_batch: int = 0
+    n_kv: int = 0
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    kv_bytes: int = 0
+    compute_bytes: int = 0
     load_ms: float = 0.0
     fingerprint: str = ""
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import msgspec
 
 from pyserve.engine.config import EngineConfig
+from pyserve.engine.memory import available_bytes
 from pyserve.engine.parent import die_with_parent, exit_on_eof
-from pyserve.engine.protocol import EngineCore
+from pyserve.engine.protocol import EngineCore, ModelInfo
 from pyserve.engine.server import EngineServer
 from pyserve.engine.sockets import listen
 from pyserve.engine.wire import Heartbeat, LoadFailed, Ready, ReportMessage, encode
@@ -69,7 +70,7 @@ def load_core(engine: str, config: EngineConfig) -> EngineCore:
             from pyserve.engine.local import NativeCore  # noqa: PLC0415  # only here is it needed
         except ImportError as error:  # not built, or built for another CPU: the message says it
             raise ModelLoadError(f"the native engine cannot be used: {error}") from error
-        return NativeCore(config)
+        return NativeCore(msgspec.structs.replace(config, n_bytes_available=available_bytes()))
     if engine == "fake":
         from pyserve.engine.fake import FakeCore  # noqa: PLC0415
 
@@ -87,8 +88,19 @@ def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
         raise
     server = EngineServer(core, listener, on_tick=reporter.beat)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.stop())
-    reporter.send(Ready(info=core.info()))
+    info = core.info()
+    log.info("%s: %s", config.config.model_id, _summary(info))
+    reporter.send(Ready(info=info))
     return server
+
+
+def _summary(info: ModelInfo) -> str:
+    mib = [n_bytes >> 20 for n_bytes in (info.size_bytes, info.kv_bytes, info.compute_bytes)]
+    return (
+        f"loaded in {info.load_ms / 1000:.1f} s; {info.n_threads} threads, "
+        f"{info.n_threads_batch} for prompts; MiB: weights {mib[0]}, KV cache {mib[1]} "
+        f"({info.n_kv} tokens, {info.cache_type_k}/{info.cache_type_v}), computing {mib[2]}"
+    )
 
 
 def be_a_child(reporter: Reporter) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-ROOT = Path("/")
+from pyserve.engine.cgroups import ROOT, cgroup_directories, read_text
 
 
 def usable_threads(root: Path = ROOT, cpus: Iterable[int] | None = None) -> int:
@@ -26,7 +26,9 @@ def usable_threads(root: Path = ROOT, cpus: Iterable[int] | None = None) -> int:
 def count_cores(root: Path, cpus: Iterable[int]) -> int:
     """Physical cores that `cpus` lie on; a CPU of unknown topology counts as a core of its own."""
     base = root / "sys/devices/system/cpu"
-    siblings = {_read(base / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in cpus}
+    siblings = {
+        read_text(base / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in cpus
+    }
     return len(siblings)
 
 
@@ -42,47 +44,21 @@ def parse_cpu_max(text: str) -> float | None:
     return _ratio(quota, period or "100000")
 
 
-def cgroup_paths(proc_cgroup: str) -> dict[str, str]:
-    """The paths in /proc/self/cgroup by controller; that of cgroup v2 has the name ""."""
-    paths = {}
-    for line in proc_cgroup.splitlines():
-        _hierarchy, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        for controller in controllers.split(","):
-            paths[controller] = path
-    return paths
-
-
 def _quotas_v2(root: Path) -> Iterator[float]:
-    path = cgroup_paths(_read(root / "proc/self/cgroup") or "").get("")
-    if path is None:
-        return
-    for directory in _ancestors(root / "sys/fs/cgroup", path):
-        quota = parse_cpu_max(_read(directory / "cpu.max") or "")
+    for directory in cgroup_directories(root, ""):
+        quota = parse_cpu_max(read_text(directory / "cpu.max") or "")
         if quota is not None:
             yield quota
 
 
 def _quotas_v1(root: Path) -> Iterator[float]:
-    path = cgroup_paths(_read(root / "proc/self/cgroup") or "").get("cpu")
-    if path is None:
-        return
-    for mount in ("cpu", "cpu,cpuacct", "cpuacct,cpu"):
-        for directory in _ancestors(root / "sys/fs/cgroup" / mount, path):
-            quota = _ratio(
-                _read(directory / "cpu.cfs_quota_us") or "",
-                _read(directory / "cpu.cfs_period_us") or "",
-            )
-            if quota is not None:
-                yield quota
-
-
-def _ancestors(mount: Path, path: str) -> Iterator[Path]:
-    """The cgroup's directory and all above it. Missing ones (a container's view) do no harm."""
-    relative = PurePosixPath(path.lstrip("/"))
-    yield mount / relative
-    for parent in relative.parents:
-        yield mount / parent
+    for directory in cgroup_directories(root, "cpu"):
+        quota = _ratio(
+            read_text(directory / "cpu.cfs_quota_us") or "",
+            read_text(directory / "cpu.cfs_period_us") or "",
+        )
+        if quota is not None:
+            yield quota
 
 
 def _ratio(quota: str, period: str) -> float | None:
@@ -90,10 +66,3 @@ def _ratio(quota: str, period: str) -> float | None:
     if not (quota.isdecimal() and period.isdecimal()) or int(quota) == 0 or int(period) == 0:
         return None
     return int(quota) / int(period)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None

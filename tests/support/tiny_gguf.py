@@ -41,18 +41,20 @@ def write_tiny_llama(
     n_vocab: int = N_VOCAB,
     chat_template: bool = True,
     seed: int = 0,
+    nan_token: int | None = None,
 ) -> Path:
     """Write the model to `path` and return it.
 
     n_ctx: trained context in tokens. n_vocab: at least 260 (bytes, control tokens, one merge,
     without which the vocabulary does not load); what the merges do not fill becomes unused tokens.
+    nan_token: a token whose embedding is NaN, so that prompts with it cannot be computed.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _add_metadata(writer, n_ctx, n_vocab)
     add_tokenizer(writer, n_vocab)
     if chat_template:
         writer.add_chat_template(CHAT_TEMPLATE)
-    _add_tensors(writer, n_vocab, np.random.default_rng(seed))
+    _add_tensors(writer, n_vocab, np.random.default_rng(seed), nan_token)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -115,9 +117,13 @@ def _merges() -> list[tuple[str, str]]:
     return list(merges)
 
 
-def _add_tensors(writer: gguf.GGUFWriter, n_vocab: int, rng: np.random.Generator) -> None:
+def _add_tensors(
+    writer: gguf.GGUFWriter, n_vocab: int, rng: np.random.Generator, nan_token: int | None
+) -> None:
     def add(name: str, n_out: int, n_in: int, scale: float = 1.0) -> None:
         values = rng.standard_normal((n_out, n_in), dtype=np.float32)
+        if name == "token_embd.weight" and nan_token is not None:
+            values[nan_token] = np.nan
         writer.add_tensor(name, values * np.float32(scale / n_in**0.5))
 
     def add_norm(name: str) -> None:

@@ -8,13 +8,18 @@ namespace pyserve {
 
 struct EngineConfig {
   std::string model_path;
-  int n_ctx = 0;         // most tokens of one request; 0 = the model's own, at most 8192
-  int n_kv = 0;          // KV cells shared by all requests; 0 = n_ctx
-  int n_seq_max = 16;    // requests that run at once
-  int n_batch = 512;     // most tokens of one step
-  int n_threads = 1;     // compute threads
-  int n_queue_max = 64;  // requests that may wait
+  int n_ctx = 0;                  // most tokens of one request; 0 = the model's own, at most 8192
+  int n_kv = 0;                   // KV cells shared by all requests; 0 = n_ctx
+  int n_seq_max = 16;             // requests that run at once
+  int n_batch = 512;              // most tokens of one step
+  int n_threads = 1;              // compute threads of steps that decode
+  int n_threads_batch = 1;        // of steps with prompts
+  bool is_deterministic = false;  // all requests are
+  int n_queue_max = 64;           // requests that may wait
   bool use_mmap = true;
+  std::string cache_type_k = "f16";  // of the KV cache: f16, q8_0, q4_0, ...
+  std::string cache_type_v = "f16";
+  int64_t n_bytes_available = 0;  // a model that needs more is refused; 0: not known
   int prefix_cache_mib = 512;  // for copies of prefixes that the KV cache has no room for; 0: none
   double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
 };
@@ -32,6 +37,12 @@ struct ModelInfo {
   int n_ctx = 0;
   int n_seq_max = 0;
   int n_threads = 0;
+  int n_threads_batch = 0;
+  int n_kv = 0;
+  std::string cache_type_k;
+  std::string cache_type_v;
+  int64_t kv_bytes = 0;       // allocated for KV caches and states
+  int64_t compute_bytes = 0;  // allocated for computing
   bool has_chat_template = false;
   double load_ms = 0;
 };

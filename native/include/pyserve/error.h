@@ -14,8 +14,10 @@ enum class ErrorCode {
   kContextLengthExceeded,  // details: n_prompt_tokens, n_ctx
   kModelLoad,              // the model file is missing, damaged or not supported
   kQueueFull,              // too many requests wait
+  kDeadlineExceeded,       // details: waited_ms, deadline_ms
   kCancelled,              // by the caller or by stop()
   kUnavailable,            // the engine has been stopped
+  kNumeric,                // NaN, infinity, or every token is banned
   kInternal,               // a defect of ours or of the vendor's
 };
 

@@ -46,11 +46,15 @@ struct Request {
   RequestId id = 0;
   std::variant<ChatPrompt, TextPrompt, TokenPrompt> prompt;
   SamplingParams sampling;
-  int max_tokens = -1;  // < 0: as many as the context allows
+  int max_tokens = -1;  // < 0: as many as the context allows; 0: no answer
   std::vector<std::string> stop;
-  int n_logprobs = -1;     // < 0: none; k: the sampled token's and the k best
-  std::string tenant;      // prefixes are reused within a tenant only,
-  std::string cache_salt;  // and there among requests with the same salt
+  int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
+  int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
+  std::string tenant;             // prefixes are reused within a tenant only,
+  std::string cache_salt;         // and there among requests with the same salt
+  int priority = 0;               // higher ones start first
+  double deadline_ms = 0;         // fails when it still waits then, since submit(); 0: never
+  bool is_deterministic = false;  // bit-equal whatever else runs and is cached; slower
 };
 
 struct TopLogprob {
@@ -88,6 +92,8 @@ struct DeltaEvent {
   std::string text;  // valid UTF-8
   int n_tokens = 0;
   std::vector<TokenLogprob> logprobs;  // of the tokens whose text ends in `text`
+  // Come in order before all text. Nothing precedes the first token: 0, without alternatives.
+  std::vector<TokenLogprob> prompt_logprobs;
   std::optional<Finish> finish;
 };
 

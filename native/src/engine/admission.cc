@@ -15,24 +15,60 @@ constexpr int kMinPinned = 64;
 
 }  // namespace
 
-void Admission::admit(std::deque<RunningPtr>& waiting, std::vector<RunningPtr>& running,
-                      EngineStats& counters) {
-  size_t n_held = 0;
+std::vector<Admission::RunningPtr> Admission::take(
+    const std::function<bool(const RunningRequest&)>& is_wanted) {
+  std::vector<RunningPtr> taken;
+  for (RunningPtr& request : waiting_) {
+    if (is_wanted(*request)) taken.push_back(std::move(request));
+  }
+  std::erase(waiting_, nullptr);
+  return taken;
+}
+
+std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& running,
+                                                    EngineStats& counters) {
+  std::vector<RunningPtr> expired;
+  if (waiting_.empty()) return expired;
+  const int n_free = n_seq_max_ - static_cast<int>(running.size());
+  const std::vector<WaitingView> waiting = views(n_free > 0);
+  const WaitOrder order = queue_.plan(waiting, n_free);
   int n_held_tokens = 0;
-  for (auto it = waiting.begin(); it != waiting.end();) {
-    if (running.size() + n_held >= static_cast<size_t>(n_seq_max_)) return;
-    RunningRequest& request = **it;
+  for (const int index : order.admit) {
+    RunningRequest& request = *waiting_[index];
     if (const int n_common = tokens_to_wait_for(request, running); n_common > 0) {
-      ++n_held;
       n_held_tokens += request.n_known() - n_common;
-      ++it;
       continue;
     }
-    if (!has_room_for(request, running, n_held_tokens)) return;
+    // The first that does not fit ends it, or large requests starve.
+    if (!has_room_for(request, running, n_held_tokens)) break;
+    queue_.commit(waiting[index]);
     start(request, counters);
-    running.push_back(std::move(*it));
-    it = waiting.erase(it);
+    running.push_back(std::move(waiting_[index]));
   }
+  for (const int index : order.expired) expired.push_back(std::move(waiting_[index]));
+  std::erase(waiting_, nullptr);
+  return expired;
+}
+
+// Without prefixes, all that is known of them is who may still wait.
+std::vector<WaitingView> Admission::views(bool with_prefixes) const {
+  std::vector<WaitingView> views;
+  for (const RunningPtr& request : waiting_) {
+    WaitingView view;
+    view.tenant = request->tenant();
+    view.priority = request->priority();
+    view.waited_ms = request->waited_ms();
+    view.was_preempted = request->was_preempted();
+    // A client that reads an answer is past its deadline for the first token.
+    view.deadline_ms = view.was_preempted ? 0 : request->deadline_ms();
+    view.n_missing = request->n_known();
+    if (with_prefixes) {
+      const TokenSpan tokens = request->tokens_to_share();
+      view.n_missing -= cache_.offer(request->cache_key(), tokens).n_cached;
+    }
+    views.push_back(view);
+  }
+  return views;
 }
 
 // The length of the prefix that another request is computing right now; 0: none, or not worth it.

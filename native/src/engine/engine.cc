@@ -30,6 +30,7 @@ EngineConfig checked(const EngineConfig& config) {
   check_range("n_seq_max", config.n_seq_max, 1, 128);
   check_range("n_batch", config.n_batch, 1, 1 << 16);
   check_range("n_threads", config.n_threads, 1, 512);
+  check_range("n_threads_batch", config.n_threads_batch, 1, 512);
   check_range("prefix_cache_mib", config.prefix_cache_mib, 0, 1 << 20);
   check_range("n_queue_max", config.n_queue_max, 0, 1 << 20);
   return config;
@@ -122,6 +123,12 @@ ModelInfo Engine::info() const {
   info.n_ctx = impl_->loop.context().n_ctx();
   info.n_seq_max = impl_->config.n_seq_max;
   info.n_threads = impl_->config.n_threads;
+  info.n_threads_batch = impl_->config.n_threads_batch;
+  info.n_kv = impl_->loop.context().n_kv();
+  info.cache_type_k = impl_->config.cache_type_k;
+  info.cache_type_v = impl_->config.cache_type_v;
+  info.kv_bytes = impl_->loop.context().kv_bytes();
+  info.compute_bytes = impl_->loop.context().compute_bytes();
   info.load_ms = impl_->load_ms;
   return info;
 }

@@ -19,6 +19,7 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       cache_key_(make_cache_key(prepared_.request)),
       n_ctx_(n_ctx),
       n_prompt_(static_cast<int>(prepared_.tokens.size())),
+      n_to_score_(prepared_.request.n_prompt_logprobs < 0 ? 0 : n_prompt_),
       tokens_(std::move(prepared_.tokens)),
       sampler_(model, prepared_.request.sampling, tokens_),
       output_(prepared_.request.stop) {}
@@ -37,63 +38,115 @@ void RunningRequest::preempt() {
   was_preempted_ = true;
 }
 
-RunningView RunningRequest::view(int n_forked) const {
+TokenSpan RunningRequest::tokens_to_share() const {
+  const size_t n = is_scoring() ? std::max(n_scored_ - 1, 0) : tokens_.size() - 1;
+  return tokens().first(n);
+}
+
+RunningView RunningRequest::view(int n_forked, int n_most) const {
   const auto cut = cuts_.upper_bound(n_computed_);
   const int n_end = cut == cuts_.end() ? n_known() : std::min(*cut, n_known());
   RunningView view;
-  view.n_known = n_end - n_forked;
+  view.n_known = n_computed_ + std::min(n_end - n_computed_, n_most) - n_forked;
   view.n_computed = n_computed_ - n_forked;
+  view.last_turn = last_turn_;
+  view.was_preempted = was_preempted_;
+  view.priority = priority();
+  view.waited_ms = waited_ms();
   return view;
 }
 
-std::optional<DeltaEvent> RunningRequest::sample(std::span<float> logits, SampleScratch& scratch) {
-  const FusedSampler::Choice choice =
-      sampler_.sample(logits, prepared_.request.n_logprobs, scratch);
-  if (choice.token < 0) return std::nullopt;
-  if (!first_token_at_) first_token_at_ = Clock::now();
-  tokens_.push_back(choice.token);
-  return make_delta(choice.token, make_logprob(choice));
+BatchItem RunningRequest::batch_item(int n_tokens) const {
+  BatchItem item;
+  item.seq_id = seq_id_;
+  item.pos = n_computed_;
+  item.tokens = tokens().subspan(n_computed_, n_tokens);
+  item.n_logits = n_logits(n_tokens);
+  item.is_cancelled = &ticket().is_cancelled;
+  return item;
 }
 
-std::optional<TokenLogprob> RunningRequest::make_logprob(const FusedSampler::Choice& choice) const {
-  if (prepared_.request.n_logprobs < 0) return std::nullopt;
-  TokenLogprob out{choice.token, model_.piece(choice.token, true), choice.logprobs.sampled, {}};
-  for (const RankedToken& ranked : choice.logprobs.top) {
+int RunningRequest::n_logits(int n_tokens) const {
+  if (is_scoring()) return n_tokens;
+  return n_computed_ + n_tokens == n_known() ? 1 : 0;
+}
+
+std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const Rows& rows,
+                                                      SampleScratch& scratch) {
+  DeltaEvent delta;
+  // 1. Scores of the prompt.
+  if (is_scoring() && !score(n_logits, rows, delta)) return std::nullopt;
+  if (n_computed_ < n_known()) return delta;
+  // 2. No answer is wanted.
+  if (!first_token_at_) first_token_at_ = Clock::now();
+  if (prepared_.request.max_tokens == 0) {
+    end(FinishReason::kLength, delta);
+    return delta;
+  }
+  // 3. The next token.
+  const int n_logprobs = prepared_.request.n_logprobs;
+  const FusedSampler::Choice choice = sampler_.sample(rows(n_logits - 1), n_logprobs, scratch);
+  if (choice.token < 0) return std::nullopt;
+  tokens_.push_back(choice.token);
+  std::optional<TokenLogprob> logprob;
+  if (n_logprobs >= 0) logprob = make_logprob(choice.token, choice.logprobs);
+  say(choice.token, std::move(logprob), delta);
+  return delta;
+}
+
+// The step has computed [n_computed - n_logits, n_computed); the row of a token is about the next.
+bool RunningRequest::score(int n_logits, const Rows& rows, DeltaEvent& delta) {
+  if (n_scored_ == 0) {
+    delta.prompt_logprobs.push_back({tokens_[0], model_.piece(tokens_[0], true), 0, {}});
+    n_scored_ = 1;
+  }
+  const int first = n_computed_ - n_logits + 1;
+  for (; n_scored_ < std::min(n_computed_ + 1, n_to_score_); ++n_scored_) {
+    const std::span<const float> row = rows(n_scored_ - first);
+    if (argmax(row) < 0) return false;
+    const Token token = tokens_[n_scored_];
+    const RowLogprobs logprobs = row_logprobs(row, token, prepared_.request.n_prompt_logprobs);
+    delta.prompt_logprobs.push_back(make_logprob(token, logprobs));
+  }
+  return true;
+}
+
+TokenLogprob RunningRequest::make_logprob(Token token, const RowLogprobs& logprobs) const {
+  TokenLogprob out{token, model_.piece(token, true), logprobs.sampled, {}};
+  for (const RankedToken& ranked : logprobs.top) {
     out.top.push_back({ranked.token, model_.piece(ranked.token, true), ranked.logprob});
   }
   return out;
 }
 
-DeltaEvent RunningRequest::make_delta(Token token, std::optional<TokenLogprob> logprob) {
-  DeltaEvent delta;
+void RunningRequest::say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta) {
   delta.n_tokens = 1;
   // 1. The model ends its answer: the token has no text and no logprob.
-  const bool is_end = model_.is_eog(token) && !prepared_.request.sampling.ignore_eos;
-  std::optional<FinishReason> reason;
-  if (is_end) {
-    reason = FinishReason::kStop;
-  } else {
-    OutputText::Release out = output_.feed(model_.piece(token), std::move(logprob));
-    delta.text = std::move(out.text);
-    delta.logprobs = std::move(out.logprobs);
-    // 2. A stop string, 3. the limit of the request or of the context.
-    const int n_answer = n_known() - n_prompt_;
-    const int max_tokens = prepared_.request.max_tokens;
-    if (out.stop) {
-      delta.finish = make_finish(FinishReason::kStop);
-      delta.finish->stop_string = std::move(out.stop);
-      return delta;
-    }
-    if ((max_tokens >= 0 && n_answer >= max_tokens) || n_known() >= n_ctx_) {
-      reason = FinishReason::kLength;
-    }
+  if (model_.is_eog(token) && !prepared_.request.sampling.ignore_eos) {
+    end(FinishReason::kStop, delta);
+    return;
   }
-  if (!reason) return delta;
+  OutputText::Release out = output_.feed(model_.piece(token), std::move(logprob));
+  delta.text = std::move(out.text);
+  delta.logprobs = std::move(out.logprobs);
+  // 2. A stop string.
+  if (out.stop) {
+    delta.finish = make_finish(FinishReason::kStop);
+    delta.finish->stop_string = std::move(out.stop);
+    return;
+  }
+  // 3. The limit of the request or of the context.
+  const int max_tokens = prepared_.request.max_tokens;
+  if ((max_tokens >= 0 && n_known() - n_prompt_ >= max_tokens) || n_known() >= n_ctx_) {
+    end(FinishReason::kLength, delta);
+  }
+}
+
+void RunningRequest::end(FinishReason reason, DeltaEvent& delta) {
   OutputText::Release rest = output_.finish();
   delta.text += rest.text;
   std::move(rest.logprobs.begin(), rest.logprobs.end(), std::back_inserter(delta.logprobs));
-  delta.finish = make_finish(*reason);
-  return delta;
+  delta.finish = make_finish(reason);
 }
 
 Finish RunningRequest::make_finish(FinishReason reason) const {

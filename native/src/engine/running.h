@@ -1,6 +1,7 @@
 // One request on the engine thread: what it knows, what is computed, what it has said.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -9,6 +10,7 @@
 
 #include "engine/registry.h"
 #include "engine/token_sampler.h"
+#include "llama/context.h"
 #include "llama/model.h"
 #include "pyserve/request.h"
 #include "sched/plan.h"
@@ -23,28 +25,44 @@ struct PreparedRequest {
   std::vector<Token> tokens;  // at least one, at most n_ctx - 1
 };
 
-// Thread: engine thread only.
+// Thread: engine thread only; take_logits() of different requests may run in parallel.
 class RunningRequest {
  public:
+  // Logits of the k-th of the tokens that a step has computed with logits.
+  using Rows = std::function<std::span<float>(int)>;
+
   RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx);
 
   // Takes a place in the KV cache where `n_computed` leading tokens already are.
   void start(SeqId seq_id, int n_computed);
   // Loses its place; all tokens are kept and will be computed again.
   void preempt();
-  void advance(int n_tokens) { n_computed_ += n_tokens; }
+  // Its turn to decode was the `n`th of all.
+  void set_turn(int64_t n) { last_turn_ = n; }
 
   // Makes a step end at `n_tokens`, when it is not yet past it.
   void add_cut(int n_tokens) { cuts_.insert(n_tokens); }
   // A step has ended at a cut.
   bool is_at_cut() const { return cuts_.contains(n_computed_); }
 
-  // Samples the next token from the logits after the last known one and appends it.
-  // Returns what the client gets; nullopt when the row cannot be sampled.
-  std::optional<DeltaEvent> sample(std::span<float> logits, SampleScratch& scratch);
+  // The next `n_tokens` as a step computes them.
+  BatchItem batch_item(int n_tokens) const;
+  // Rows of logits that a step of `n_tokens` needs: of each of them to score the prompt, of the
+  // last one to go on, else none. They are the last ones of the step.
+  int n_logits(int n_tokens) const;
+  // The step is done.
+  void advance(int n_tokens) { n_computed_ += n_tokens; }
+
+  // After advance(), when the step had logits: scores the prompt, and samples the next token when
+  // all known ones are computed. Returns what the client gets; nullopt when a row is unusable.
+  std::optional<DeltaEvent> take_logits(int n_logits, const Rows& rows, SampleScratch& scratch);
 
   const Ticket& ticket() const { return *prepared_.ticket; }
   const std::string& tenant() const { return prepared_.request.tenant; }
+  int priority() const { return prepared_.request.priority; }
+  double deadline_ms() const { return prepared_.request.deadline_ms; }
+  double waited_ms() const { return elapsed_ms(ticket().submitted_at, Clock::now()); }
+  bool is_deterministic() const { return prepared_.request.is_deterministic; }
   SeqId seq_id() const { return seq_id_; }
   int n_prompt() const { return n_prompt_; }
   int n_computed() const { return n_computed_; }
@@ -52,18 +70,24 @@ class RunningRequest {
   int n_cached() const { return n_cached_; }
   bool was_preempted() const { return was_preempted_; }
   bool is_answering() const { return n_known() > n_prompt_; }
+  // Some tokens of the prompt still have to be scored.
+  bool is_scoring() const { return n_scored_ < n_to_score_; }
   TokenSpan tokens() const { return tokens_; }
-  // The last token is always computed: its logits are what the request is about.
-  TokenSpan tokens_to_share() const { return tokens().first(tokens_.size() - 1); }
+  // The last token is always computed: its logits are what the request is about. So are those
+  // before tokens that have no score yet.
+  TokenSpan tokens_to_share() const;
   TokenSpan computed_tokens() const { return tokens().first(n_computed_); }
   // Who may share: requests with the same key.
   const std::string& cache_key() const { return cache_key_; }
-  // What the planner may do: up to the next cut. The first `n_forked` cells are not its own.
-  RunningView view(int n_forked) const;
+  // What the planner may do: up to the next cut, and no more than `n_most` tokens.
+  // The first `n_forked` cells are not its own.
+  RunningView view(int n_forked, int n_most) const;
 
  private:
-  std::optional<TokenLogprob> make_logprob(const FusedSampler::Choice& choice) const;
-  DeltaEvent make_delta(Token token, std::optional<TokenLogprob> logprob);
+  bool score(int n_logits, const Rows& rows, DeltaEvent& delta);
+  TokenLogprob make_logprob(Token token, const RowLogprobs& logprobs) const;
+  void say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta);
+  void end(FinishReason reason, DeltaEvent& delta);
   Finish make_finish(FinishReason reason) const;
 
   const Model& model_;
@@ -71,12 +95,15 @@ class RunningRequest {
   const std::string cache_key_;
   const int n_ctx_;
   const int n_prompt_;
+  const int n_to_score_;
   std::vector<Token> tokens_;  // prompt, then answer
   TokenSampler sampler_;
   OutputText output_;
   SeqId seq_id_ = -1;
   int n_computed_ = 0;
   int n_cached_ = 0;
+  int n_scored_ = 0;
+  int64_t last_turn_ = 0;
   std::set<int> cuts_;
   bool was_preempted_ = false;
   std::optional<TimePoint> started_at_;

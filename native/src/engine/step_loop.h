@@ -1,21 +1,18 @@
-// The engine thread: plan, decode, sample, commit, publish.
+// The engine thread: takes requests in, has the lanes compute, publishes what they say.
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "base/queue.h"
-#include "engine/admission.h"
+#include "engine/batch_lane.h"
 #include "engine/registry.h"
 #include "engine/running.h"
-#include "kv/prefix_cache.h"
-#include "llama/context.h"
+#include "engine/solo_lane.h"
 #include "llama/model.h"
 #include "pyserve/config.h"
-#include "sched/plan.h"
 
 namespace pyserve {
 
@@ -35,43 +32,25 @@ class StepLoop {
   void request_stop();
 
   EngineStats stats() const;
-  const Context& context() const { return context_; }
+  const Context& context() const { return batch_.context(); }
 
  private:
-  using RunningPtr = std::unique_ptr<RunningRequest>;
-
   void take_inbox();
-  void drop_cancelled();
   void step();
-  void preempt(const std::vector<int>& indices);
-  DecodeStatus decode(const StepPlan& plan);
-  void handle_failed_decode(DecodeStatus status, const StepPlan& plan);
-  void commit(const StepPlan& plan);
-  void learn_speed(const StepPlan& plan, double step_ms);
-
-  void leave(RunningRequest& request, bool keep_cells);
-  void fail_running(size_t index, ErrorInfo error);
   void fail_all(const ErrorInfo& error);
-  void check_cache() const;
-  void publish_stats();
+  void publish();
 
   const Model& model_;
-  const EngineConfig config_;
+  const bool is_deterministic_;
   Registry& registry_;
-  Context context_;
-  PrefixCache cache_;
-  Admission admission_;
+  BatchLane batch_;
+  SoloLane solo_;
+  Lane* const lanes_[2] = {&batch_, &solo_};
 
   Queue<std::unique_ptr<PreparedRequest>> inbox_;
   std::atomic<bool> is_stopping_{false};
 
-  std::deque<RunningPtr> waiting_;
-  std::vector<RunningPtr> running_;  // oldest first
-  std::vector<Event> events_;        // of this step
-  SampleScratch scratch_;
-  double ms_per_prompt_token_ = 0;  // running estimate, 0 = unknown
-
-  EngineStats counters_;
+  StepReport report_;
   mutable std::mutex stats_mutex_;
   EngineStats published_;
 };

@@ -5,7 +5,10 @@
 
 #include "base/check.h"
 #include "ggml-cpu.h"
+#include "llama-ext.h"
 #include "llama.h"
+#include "llama/memory_plan.h"
+#include "llama/vendor_log.h"
 #include "pyserve/error.h"
 
 namespace pyserve {
@@ -67,39 +70,53 @@ llama_context_params context_params(const Model& model, const EngineConfig& conf
   params.n_batch = config.n_batch;
   params.n_ubatch = config.n_batch;
   params.n_seq_max = n_seq;
-  params.n_outputs_max = n_seq;
+  params.n_outputs_max = std::max(n_seq, kMaxScored);
   params.n_threads = config.n_threads;
   params.n_threads_batch = config.n_threads;
   params.kv_unified = true;
+  params.type_k = static_cast<ggml_type>(cache_type(config.cache_type_k));
+  params.type_v = static_cast<ggml_type>(cache_type(config.cache_type_v));
   params.no_perf = true;
   params.swa_full = is_window_full(model, config, n_kv, n_seq);
   return params;
 }
 
-ggml_threadpool* new_threadpool(int n_threads) {
+std::shared_ptr<ggml_threadpool> new_threadpool(int n_threads) {
   ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
   // On few cores a spinning worker takes the time the front needs.
   params.poll = n_threads <= kFewThreads ? 0 : kPollOnManyCores;
-  return ggml_threadpool_new(&params);
+  return {ggml_threadpool_new(&params), ggml_threadpool_free};
 }
 
 }  // namespace
 
 void ContextDeleter::operator()(llama_context* context) const { llama_free(context); }
-void ThreadpoolDeleter::operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
 
-Context::Context(const Model& model, const EngineConfig& config)
-    : model_(model), threadpool_(new_threadpool(config.n_threads)) {
+Context::Context(const Model& model, const EngineConfig& config, const Context* threads)
+    : model_(model),
+      threadpool_(threads != nullptr ? threads->threadpool_ : new_threadpool(max_threads(config))) {
   n_ctx_ = choose_n_ctx(model, config);
   n_kv_ = std::max(config.n_kv, n_ctx_);
-  n_pins_ = choose_n_pins(model, config, n_kv_);
+  n_pins_ = threads != nullptr ? 0 : choose_n_pins(model, config, n_kv_);
   const int n_seq = config.n_seq_max + n_pins_;
+  ContextShape shape;
+  shape.n_kv = n_kv_;
+  shape.n_seq = n_seq;
+  shape.n_batch = config.n_batch;
+  shape.n_outputs = std::max(n_seq, kMaxScored);
+  shape.is_window_full = is_window_full(model, config, n_kv_, n_seq);
+  shape.type_k = config.cache_type_k;
+  shape.type_v = config.cache_type_v;
+  check_memory(plan_memory(model, shape), config.n_bytes_available, n_kv_);
   const llama_context_params params = context_params(model, config, n_kv_, n_seq);
+  VendorLog::instance().begin_load(false);
   context_.reset(llama_init_from_model(model.get(), params));
+  const std::string cause = VendorLog::instance().end_load();
   if (!context_) {
-    throw EngineError(ErrorCode::kModelLoad,
-                      "cannot allocate a context of " + std::to_string(n_kv_) +
-                          " tokens; choose a smaller --ctx-size or --kv-size");
+    throw EngineError(ErrorCode::kModelLoad, "cannot make a context of " + std::to_string(n_kv_) +
+                                                 " tokens with a " + config.cache_type_k + "/" +
+                                                 config.cache_type_v + " KV cache" +
+                                                 (cause.empty() ? "" : ": " + cause));
   }
   memory_ = std::make_unique<ContextMemory>(context_.get(), model.n_swa());
   if (!memory_->can_share()) n_pins_ = 0;
@@ -107,26 +124,55 @@ Context::Context(const Model& model, const EngineConfig& config)
   warm_up();
   // NOTE: only now; an abort callback makes the vendor check it between graph nodes.
   llama_set_abort_callback(
-      context_.get(), [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(); },
-      &abort_);
+      context_.get(), [](void* self) { return static_cast<Context*>(self)->should_abort(); }, this);
+}
+
+// Called on the thread that decodes.
+bool Context::should_abort() const {
+  const auto is_cancelled = [](const BatchItem& item) {
+    return item.is_cancelled != nullptr && item.is_cancelled->load(std::memory_order_relaxed);
+  };
+  const bool is_wanted =
+      abort_.load(std::memory_order_relaxed) ||
+      (items_ != nullptr && std::all_of(items_->begin(), items_->end(), is_cancelled));
+  if (is_wanted) VendorLog::expect_failure(true);
+  return is_wanted;
+}
+
+void Context::check(const BatchItem& item) const {
+  const auto is_valid = [this](Token token) { return token >= 0 && token < model_.n_vocab(); };
+  const auto n_tokens = static_cast<int>(item.tokens.size());
+  if (item.pos >= 0 && n_tokens > 0 && item.pos + n_tokens <= n_ctx_ && item.n_logits <= n_tokens &&
+      std::all_of(item.tokens.begin(), item.tokens.end(), is_valid)) {
+    return;
+  }
+  throw EngineError(ErrorCode::kInternal, "a step has a token or a position out of range");
+}
+
+// The vendor has two numbers, for one token and for more; a step of many requests that decode has
+// many tokens.
+void Context::set_threads(int n_threads) {
+  llama_set_n_threads(context_.get(), n_threads, n_threads);
 }
 
 DecodeStatus Context::decode(const std::vector<BatchItem>& items) {
   size_t n_tokens = 0;
   for (const BatchItem& item : items) n_tokens += item.tokens.size();
   BatchGuard guard(static_cast<int>(n_tokens));
-  logits_index_.assign(items.size(), -1);
-  for (size_t i = 0; i < items.size(); ++i) {
-    const BatchItem& item = items[i];
-    for (size_t k = 0; k < item.tokens.size(); ++k) {
-      const bool is_last = k + 1 == item.tokens.size();
-      if (is_last && item.wants_logits) logits_index_[i] = guard.batch.n_tokens;
-      guard.add(item.tokens[k], item.pos + static_cast<int>(k), item.seq_id,
-                is_last && item.wants_logits);
+  for (const BatchItem& item : items) {
+    check(item);
+    const auto n_item = static_cast<int>(item.tokens.size());
+    for (int k = 0; k < n_item; ++k) {
+      guard.add(item.tokens[k], item.pos + k, item.seq_id, k >= n_item - item.n_logits);
     }
   }
-  switch (llama_decode(context_.get(), guard.batch)) {
+  items_ = &items;
+  const int status = llama_decode(context_.get(), guard.batch);
+  items_ = nullptr;
+  VendorLog::expect_failure(false);
+  switch (status) {
     case 0:
+      find_rows(items, guard.batch);
       return DecodeStatus::kOk;
     case 1:
       return DecodeStatus::kNoCells;
@@ -137,18 +183,47 @@ DecodeStatus Context::decode(const std::vector<BatchItem>& items) {
   }
 }
 
-std::span<float> Context::logits(size_t index) {
-  PYSERVE_CHECK(logits_index_.at(index) >= 0);
-  float* row = llama_get_logits_ith(context_.get(), logits_index_[index]);
-  PYSERVE_CHECK(row != nullptr);
-  return {row, static_cast<size_t>(model_.n_vocab())};
+// Here and not in logits(): the vendor sorts them at the first call.
+void Context::find_rows(const std::vector<BatchItem>& items, const llama_batch& batch) {
+  rows_.clear();
+  for (int i = 0; i < batch.n_tokens; ++i) {
+    if (batch.logits[i] == 0) continue;
+    rows_.push_back(llama_get_logits_ith(context_.get(), i));
+    PYSERVE_CHECK(rows_.back() != nullptr);
+  }
+  first_row_.clear();
+  int n_rows = 0;
+  for (const BatchItem& item : items) {
+    first_row_.push_back(n_rows);
+    n_rows += item.n_logits;
+  }
+}
+
+std::span<float> Context::logits(size_t index, int k) const {
+  return {rows_.at(first_row_.at(index) + k), static_cast<size_t>(model_.n_vocab())};
+}
+
+int64_t Context::kv_bytes() const {
+  int64_t n_bytes = 0;
+  for (const auto& [type, data] : llama_get_memory_breakdown(context_.get())) {
+    n_bytes += static_cast<int64_t>(data.context);
+  }
+  return n_bytes;
+}
+
+int64_t Context::compute_bytes() const {
+  int64_t n_bytes = 0;
+  for (const auto& [type, data] : llama_get_memory_breakdown(context_.get())) {
+    n_bytes += static_cast<int64_t>(data.compute);
+  }
+  return n_bytes;
 }
 
 void Context::warm_up() {
   // Touches weights and buffers so that the first request does not pay for it.
   const Token token = model_.bos() >= 0 ? model_.bos() : 0;
   const std::vector<Token> tokens(1, token);
-  const DecodeStatus status = decode({BatchItem{0, 0, tokens, true}});
+  const DecodeStatus status = decode({BatchItem{0, 0, tokens, 1}});
   memory_->truncate(0, 0);
   if (status != DecodeStatus::kOk) {
     throw EngineError(ErrorCode::kModelLoad, "the model cannot compute its first tokens");

@@ -1,6 +1,7 @@
 // The KV cache and the decode call.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "pyserve/config.h"
 #include "sample/logits.h"
 
+struct llama_batch;
 struct llama_context;
 struct ggml_threadpool;
 
@@ -18,22 +20,28 @@ namespace pyserve {
 struct ContextDeleter {
   void operator()(llama_context* context) const;
 };
-struct ThreadpoolDeleter {
-  void operator()(ggml_threadpool* pool) const;
-};
 
 // A run of tokens of one sequence.
 struct BatchItem {
   SeqId seq_id = 0;
   int pos = 0;  // position of tokens[0]
   TokenSpan tokens;
-  bool wants_logits = false;  // of the last token
+  int n_logits = 0;  // of the last tokens
+  // Set by any thread. A step whose items are all cancelled is aborted. nullptr: never.
+  const std::atomic<bool>* is_cancelled = nullptr;
 };
+
+inline int max_threads(const EngineConfig& config) {
+  return std::max(config.n_threads, config.n_threads_batch);
+}
+
+// Rows of logits that a step can have: one for every request, or these of prompts to score.
+inline constexpr int kMaxScored = 64;
 
 enum class DecodeStatus {
   kOk,
   kNoCells,  // nothing was computed; free cells and try again
-  kAborted,  // by request_abort(); sequences of the batch must be cleared
+  kAborted,  // by request_abort() or cancelled; nothing was computed, but states may be spoilt
   kFailed,   // sequences of the batch must be cleared
 };
 
@@ -41,35 +49,50 @@ enum class DecodeStatus {
 class Context {
  public:
   // Throws EngineError(kModelLoad), for instance when there is not enough memory for the KV cache.
-  // The model must outlive it.
-  Context(const Model& model, const EngineConfig& config);
+  // The model must outlive it. `threads`: computes on the threads of this one, not at the same time
+  // as it, and keeps no prefixes; nullptr: on threads of its own.
+  Context(const Model& model, const EngineConfig& config, const Context* threads = nullptr);
 
   int n_ctx() const { return n_ctx_; }  // most tokens of one request
   int n_kv() const { return n_kv_; }    // cells shared by all
   // Sequence ids beside those of running requests, which are [0, config.n_seq_max).
   int n_pins() const { return n_pins_; }
   ContextMemory& memory() { return *memory_; }
+  // Allocated for caches and states, and for the graphs of steps.
+  int64_t kv_bytes() const;
+  int64_t compute_bytes() const;
 
-  // Computes one step. REQUIRES: at most n_batch tokens in all, at least one.
+  // Computes one step. Throws EngineError(kInternal) for a token or position out of range.
+  // REQUIRES: at most n_batch tokens in all, at least one; at most kMaxScored or
+  // config.n_seq_max rows of logits, whichever is more.
   DecodeStatus decode(const std::vector<BatchItem>& items);
-  // Logits of items[index] of the last successful decode; valid until the next one.
-  std::span<float> logits(size_t index);
+  // The row of the `k`th token with logits of items[index] of the last successful decode; valid
+  // until the next one. Thread: any while no decode runs.
+  std::span<float> logits(size_t index, int k) const;
+
+  // How many threads compute the next steps. REQUIRES: at most max_threads(config).
+  void set_threads(int n_threads);
 
   // Stops a running decode soon. Thread: any.
   void request_abort() { abort_.store(true); }
 
  private:
   void warm_up();
+  void check(const BatchItem& item) const;
+  void find_rows(const std::vector<BatchItem>& items, const llama_batch& batch);
+  bool should_abort() const;
 
   const Model& model_;
   int n_ctx_ = 0;
   int n_kv_ = 0;
   int n_pins_ = 0;
   std::atomic<bool> abort_{false};
-  std::unique_ptr<ggml_threadpool, ThreadpoolDeleter> threadpool_;
+  std::shared_ptr<ggml_threadpool> threadpool_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
   std::unique_ptr<ContextMemory> memory_;
-  std::vector<int> logits_index_;  // item index -> batch index of its last token
+  const std::vector<BatchItem>* items_ = nullptr;  // while they are computed
+  std::vector<int> first_row_;                     // item index -> into rows_
+  std::vector<float*> rows_;                       // of every token with logits
 };
 
 }  // namespace pyserve

@@ -1,69 +1,15 @@
 #include "llama/model.h"
 
 #include <filesystem>
-#include <mutex>
 #include <utility>
 
 #include "llama-model.h"
 #include "llama.h"
+#include "llama/vendor_log.h"
 #include "pyserve/error.h"
 
 namespace pyserve {
 namespace {
-
-// The vendor logs through one process-wide callback. Errors go to stderr, and the first one of a
-// load into its exception; warnings are worth reading while a file is loaded, later they are noise.
-class VendorLog {
- public:
-  static VendorLog& instance() {
-    static VendorLog log;
-    return log;
-  }
-
-  void begin_load() {
-    std::lock_guard lock(mutex_);
-    first_error_.clear();
-    is_loading_ = true;
-  }
-
-  // What went wrong since begin_load(), "" = nothing.
-  std::string end_load() {
-    std::lock_guard lock(mutex_);
-    is_loading_ = false;
-    return std::exchange(first_error_, {});
-  }
-
- private:
-  VendorLog() {
-    llama_log_set(&VendorLog::on_message, this);
-    // NOTE: without this an assertion starts a debugger to print a backtrace.
-    ggml_set_abort_callback([](const char* text) { std::fprintf(stderr, "%s\n", text); });
-    llama_backend_init();
-  }
-
-  static void on_message(ggml_log_level level, const char* text, void* self) {
-    static_cast<VendorLog*>(self)->take(level, text);
-  }
-
-  void take(ggml_log_level level, const char* text) {
-    std::lock_guard lock(mutex_);
-    const bool is_error = level == GGML_LOG_LEVEL_ERROR;
-    const bool is_worth_reading = is_error || (is_loading_ && level == GGML_LOG_LEVEL_WARN);
-    if (is_worth_reading) std::fputs(text, stderr);
-    if (is_error && first_error_.empty()) first_error_ = without_function(text);
-  }
-
-  // Lines look like "function: what happened\n".
-  static std::string without_function(std::string line) {
-    line.erase(line.find_last_not_of(" \n") + 1);
-    const size_t colon = line.find(": ");
-    return colon == std::string::npos ? line : line.substr(colon + 2);
-  }
-
-  std::mutex mutex_;
-  std::string first_error_;
-  bool is_loading_ = false;
-};
 
 template <typename Call>
 std::string read_string(Call call) {
@@ -80,7 +26,7 @@ std::string read_string(Call call) {
 
 llama_model* load(const std::string& path, bool use_mmap) {
   VendorLog& log = VendorLog::instance();
-  log.begin_load();
+  log.begin_load(true);
   llama_model_params params = llama_model_default_params();
   params.load_mode = use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
   llama_model* model = llama_model_load_from_file(path.c_str(), params);

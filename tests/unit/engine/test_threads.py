@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pyserve.engine.cgroups import cgroup_paths
 from pyserve.engine.threads import (
-    cgroup_paths,
     count_cores,
     cpu_quota,
     parse_cpu_max,

@@ -1,0 +1,72 @@
+// Many requests in one batch: plan, decode, sample, commit.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/admission.h"
+#include "engine/lane.h"
+#include "engine/worker_pool.h"
+#include "kv/prefix_cache.h"
+#include "llama/context.h"
+#include "llama/model.h"
+#include "pyserve/config.h"
+#include "sched/concurrency.h"
+#include "sched/plan.h"
+#include "sched/step_costs.h"
+#include "sched/thread_count.h"
+
+namespace pyserve {
+
+class BatchLane final : public Lane {
+ public:
+  BatchLane(const Model& model, const EngineConfig& config);
+
+  void add(std::unique_ptr<RunningRequest> request) override { admission_.add(std::move(request)); }
+  bool is_idle() const override { return running_.empty() && admission_.n_waiting() == 0; }
+  void drop_cancelled(StepReport& report) override;
+  void step(StepReport& report) override;
+  void fail_all(const ErrorInfo& error, StepReport& report) override;
+  // Stops a running step soon. Thread: any.
+  void request_abort() { context_.request_abort(); }
+
+  // Sets the gauges: what is held now.
+  void count(EngineStats& stats) const;
+  const Context& context() const { return context_; }
+
+ private:
+  using RunningPtr = std::unique_ptr<RunningRequest>;
+  // What a step has computed for one request.
+  struct Outcome {
+    int n_logits = 0;
+    std::optional<DeltaEvent> delta;  // none in spite of logits: a row is unusable
+  };
+
+  StepPlan make_plan();
+  StepLimits limits(const std::vector<RunningView>& views);
+  void preempt(const std::vector<int>& indices, StepReport& report);
+  DecodeStatus decode(const StepPlan& plan);
+  void handle_failed_decode(DecodeStatus status, const StepPlan& plan, StepReport& report);
+  void learn(const StepPlan& plan, double step_ms, StepReport& report);
+  std::vector<Outcome> advance(const StepPlan& plan);
+  void commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report);
+  void fail_running(size_t index, const ErrorInfo& error, bool keep_cells, StepReport& report);
+  void check_cache() const;
+
+  const Model& model_;
+  const EngineConfig config_;
+  Context context_;
+  PrefixCache cache_;
+  Admission admission_;
+  std::vector<RunningPtr> running_;  // oldest first
+  StepCosts costs_;
+  Concurrency concurrency_;
+  ThreadCount threads_;
+  int64_t n_turns_ = 0;
+  bool is_pure_decode_ = false;  // the planned step has no prompt
+  WorkerPool samplers_;
+  std::vector<SampleScratch> scratches_;  // of each sampling thread
+};
+
+}  // namespace pyserve

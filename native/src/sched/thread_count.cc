@@ -1,0 +1,91 @@
+#include "sched/thread_count.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace pyserve {
+namespace {
+
+constexpr double kCountEveryMs = 500;
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace
+
+int ThreadCount::plan(int n_allowed, int n_rows, double now_ms) {
+  PYSERVE_CHECK(n_allowed >= 1);
+  // What runs has changed: the times of this trial cannot be compared.
+  if (n_rows_ != 0 && n_rows > 0 && (n_rows != n_rows_ || n_allowed != n_allowed_)) n_rows_ = 0;
+  if (n_rows <= 0) {
+    n_step_ = n_step_ / options_.n_block_steps * options_.n_block_steps;  // begins its block again
+    is_counted_ = false;
+    return current(n_allowed);
+  }
+  if (n_rows_ == 0) start_trial(n_allowed, n_rows, now_ms);
+  if (n_rows_ == 0) {
+    is_counted_ = false;
+    return current(n_allowed);
+  }
+  is_counted_ = true;
+  return numbers_[n_step_ / options_.n_block_steps % 2];
+}
+
+int ThreadCount::current(int n_allowed) const {
+  return n_limit_ == 0 ? n_allowed : std::min(n_allowed, n_limit_);
+}
+
+void ThreadCount::start_trial(int n_allowed, int n_rows, double now_ms) {
+  const int n_now = current(n_allowed);
+  const bool is_limited = n_now < n_allowed;
+  if (now_ms < next_trial_ms_ || n_allowed < 2) return;
+  if (!is_limited && !is_preempted_) return;
+  if (is_preempted_ && n_now > 1) {
+    numbers_[1] = n_now - 1;
+  } else if (is_limited) {
+    numbers_[1] = n_now + 1;
+  } else {
+    return;
+  }
+  numbers_[0] = n_now;
+  n_allowed_ = n_allowed;
+  n_rows_ = n_rows;
+  n_step_ = 0;
+  for (std::vector<double>& times : times_) times.clear();
+}
+
+void ThreadCount::observe(double step_ms, double now_ms, long n_preempted) {
+  if (n_preempted_ < 0) {
+    n_preempted_ = n_preempted;
+    counted_at_ms_ = now_ms;
+  } else if (const double elapsed = now_ms - counted_at_ms_; elapsed >= kCountEveryMs) {
+    const auto n_new = static_cast<double>(n_preempted - n_preempted_);
+    is_preempted_ = n_new * 1000 / elapsed >= options_.preempted_per_s;
+    n_preempted_ = n_preempted;
+    counted_at_ms_ = now_ms;
+  }
+  if (n_rows_ == 0 || !is_counted_) return;
+  const int block = n_step_ / options_.n_block_steps;
+  if (n_step_ % options_.n_block_steps != 0) times_[block % 2].push_back(step_ms);
+  if (++n_step_ == options_.n_blocks * options_.n_block_steps) finish_trial(now_ms);
+}
+
+void ThreadCount::finish_trial(double now_ms) {
+  n_rows_ = 0;
+  const bool is_better = median(times_[1]) < median(times_[0]) * (1 - options_.gain);
+  if (is_better) {
+    n_limit_ = numbers_[1] >= n_allowed_ ? 0 : numbers_[1];
+    wait_ms_ = options_.first_wait_ms;
+    // The next one may be better still.
+    next_trial_ms_ = now_ms;
+  } else {
+    wait_ms_ = std::clamp(2 * wait_ms_, options_.first_wait_ms, options_.max_wait_ms);
+    next_trial_ms_ = now_ms + wait_ms_;
+  }
+}
+
+}  // namespace pyserve
