@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import msgspec
 from flask import Blueprint, Response
 
 from pyserve.errors import ModelLoadError, ModelLoadingError, PyserveError
-from pyserve.openai.server import Health, ModelHealth
+from pyserve.openai.server import Health, ModelHealth, ModelMemory
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.web.errors import error_response
 from pyserve.web.replies import json_reply
@@ -44,4 +45,13 @@ def why_not_ready(statuses: Sequence[ModelStatus]) -> tuple[str, PyserveError]:
 
 def _state(status: ModelStatus) -> ModelHealth:
     error = None if status.error is None else status.error.message
-    return ModelHealth(status.id, status.state, status.n_restarts, error)
+    health = ModelHealth(status.id, status.state, status.n_restarts, error)
+    info = status.info
+    if info is None:
+        return health
+    return msgspec.structs.replace(
+        health,
+        n_threads=info.n_threads,
+        n_threads_batch=info.n_threads_batch,
+        memory=ModelMemory(info.size_bytes, info.kv_bytes, info.compute_bytes),
+    )

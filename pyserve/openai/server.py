@@ -14,13 +14,27 @@ class About(msgspec.Struct, frozen=True):
     endpoints: list[str]
 
 
+class ModelMemory(msgspec.Struct, frozen=True):
+    """Bytes that are allocated for a model."""
+
+    weights: int
+    kv_cache: int
+    compute: int
+
+
 class ModelHealth(msgspec.Struct, frozen=True):
-    """One served model. state: loading, ready or failed."""
+    """One served model. state: loading, ready or failed; resources are known when it is ready.
+
+    n_threads compute steps that only decode, n_threads_batch steps with prompts.
+    """
 
     id: str
     state: str
     n_restarts: int
     error: str | None
+    n_threads: int | None = None
+    n_threads_batch: int | None = None
+    memory: ModelMemory | None = None
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -51,6 +51,14 @@ def test_health_is_ok_when_a_model_is_ready(start, path):
     assert response.get_json()["status"] == "ok"
 
 
+def test_health_shows_threads_and_memory_of_what_is_loaded(start):
+    ready, failed = start(others=(FAILED,)).client.get("/health").get_json()["models"]
+    assert ready["n_threads"] == 1
+    assert ready["n_threads_batch"] == 0
+    assert set(ready["memory"]) == {"weights", "kv_cache", "compute"}
+    assert failed["memory"] is None
+
+
 @pytest.mark.parametrize("path", ["/health", "/ready"])
 @pytest.mark.parametrize(
     ("others", "status", "code"),
