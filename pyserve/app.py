@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pyserve.api import chat, completions, edits, health, models, pages, responses
+from pyserve.api import chat, completions, edits, health, models, pages, responses, tokens
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
 from pyserve.web import errors, request_id
@@ -18,6 +18,7 @@ BLUEPRINTS = (
     completions.blueprint,
     edits.blueprint,
     responses.blueprint,
+    tokens.blueprint,
     models.blueprint,
     health.blueprint,
     pages.blueprint,

@@ -75,6 +75,15 @@ void register_stats(py::module_& module) {
       .def_readonly("prefix_copy_bytes", &EngineStats::prefix_copy_bytes);
 }
 
+std::vector<py::bytes> pieces(Engine& engine, const std::vector<Token>& tokens) {
+  std::vector<std::string> pieces;
+  {
+    py::gil_scoped_release release;
+    pieces = engine.pieces(tokens);
+  }
+  return {pieces.begin(), pieces.end()};
+}
+
 }  // namespace
 
 void register_engine(py::module_& module) {
@@ -88,7 +97,9 @@ void register_engine(py::module_& module) {
       .def("tokenize", &Engine::tokenize, py::arg("text"), py::arg("add_special"),
            py::arg("parse_special"), ReleaseGil())
       .def("detokenize", &Engine::detokenize, py::arg("tokens"), ReleaseGil())
+      .def("pieces", &pieces, py::arg("tokens"))
       .def("render", &Engine::render, py::arg("messages_json"), ReleaseGil())
+      .def("tokenize_chat", &Engine::tokenize_chat, py::arg("messages_json"), ReleaseGil())
       .def("info", &Engine::info, ReleaseGil())
       .def("stats", &Engine::stats, ReleaseGil())
       .def("stop", &Engine::stop, ReleaseGil());

@@ -1,12 +1,13 @@
-"""GET /v1/models, GET /v1/models/{id}"""
+"""GET /v1/models, GET /v1/models/{id}, GET /props"""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
 from pyserve.models.resolve import not_found
-from pyserve.openai.models import Model, ModelList, model_object
+from pyserve.openai.models import Model, ModelList, model_object, model_props
 from pyserve.supervisor.backend import ModelStatus
+from pyserve.web.engines import ask_engine, pick_model
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 
@@ -15,7 +16,7 @@ blueprint = Blueprint("models", __name__)
 
 @blueprint.get("/models")
 def list_all() -> Response:
-    return json_reply(ModelList([_model(status) for status in services().backend.models()]))
+    return json_reply(ModelList(data=[_model(status) for status in services().backend.models()]))
 
 
 @blueprint.get("/models/<path:model_id>")
@@ -26,6 +27,13 @@ def get_one(model_id: str) -> Response:
         if status.id == model_id:
             return json_reply(_model(status))
     raise not_found(model_id, [status.id for status in statuses])
+
+
+@blueprint.get("/props")
+def get_props() -> Response:
+    model_id = pick_model(None)
+    info = ask_engine(model_id, lambda engine: engine.info())
+    return json_reply(model_props(model_id, info))
 
 
 def _model(status: ModelStatus) -> Model:

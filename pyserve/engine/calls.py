@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from pyserve.engine.protocol import EngineCore
-from pyserve.engine.wire import Call, Detokenize, GetInfo, GetStats, Render, Reply, Tokenize
+from pyserve.engine.wire import (
+    Call,
+    Detokenize,
+    GetInfo,
+    GetStats,
+    Pieces,
+    Render,
+    Reply,
+    Tokenize,
+    TokenizeChat,
+)
 from pyserve.errors import ErrorInfo, InternalError, PyserveError
 
 log = logging.getLogger(__name__)
@@ -13,21 +24,24 @@ log = logging.getLogger(__name__)
 
 def answer(core: EngineCore, call: Call) -> Reply:
     """Do what a call asks. Raises what the core raises."""
-    call_id = call.call_id
+    value: dict[str, Any]
     match call:
-        case Tokenize():
-            tokens = core.tokenize(
-                call.text, add_special=call.add_special, parse_special=call.parse_special
-            )
-            return Reply(call_id=call_id, tokens=tokens)
+        case Tokenize(text=text, add_special=add_special, parse_special=parse_special):
+            tokens = core.tokenize(text, add_special=add_special, parse_special=parse_special)
+            value = {"tokens": tokens}
         case Detokenize(tokens=tokens):
-            return Reply(call_id=call_id, text=core.detokenize(tokens))
+            value = {"text": core.detokenize(tokens)}
+        case Pieces(tokens=tokens):
+            value = {"pieces": core.pieces(tokens)}
         case Render(messages=messages):
-            return Reply(call_id=call_id, text=core.render(messages))
+            value = {"text": core.render(messages)}
+        case TokenizeChat(messages=messages):
+            value = {"tokens": core.tokenize_chat(messages)}
         case GetInfo():
-            return Reply(call_id=call_id, info=core.info())
+            value = {"info": core.info()}
         case GetStats():
-            return Reply(call_id=call_id, stats=core.stats())
+            value = {"stats": core.stats()}
+    return Reply(call_id=call.call_id, **value)
 
 
 def describe(error: Exception) -> ErrorInfo:

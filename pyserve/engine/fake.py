@@ -119,6 +119,13 @@ class FakeCore:
         with self._changed:
             return self._vocab.text(tokens)
 
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        with self._changed:
+            return [self._vocab.text([token]).encode() for token in tokens]
+
+    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
+        return self.tokenize(self.render(messages), add_special=True, parse_special=True)
+
     def render(self, messages: list[dict[str, Any]]) -> str:
         lines = [f"{message['role']}: {message['content']}\n" for message in messages]
         return "".join([*lines, "assistant:"])

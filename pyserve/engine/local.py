@@ -95,9 +95,17 @@ class NativeCore:
         with _translated():
             return self._engine.detokenize(tokens)
 
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        with _translated():
+            return self._engine.pieces(tokens)
+
     def render(self, messages: list[dict[str, Any]]) -> str:
         with _translated():
             return self._engine.render(_JSON.encode(messages).decode())
+
+    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
+        with _translated():
+            return self._engine.tokenize_chat(_JSON.encode(messages).decode())
 
     def info(self) -> ModelInfo:
         info = msgspec.convert(self._engine.info(), ModelInfo, from_attributes=True)

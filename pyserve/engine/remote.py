@@ -26,10 +26,12 @@ from pyserve.engine.wire import (
     GetInfo,
     GetStats,
     Hello,
+    Pieces,
     Render,
     Reply,
     Submit,
     Tokenize,
+    TokenizeChat,
     WireError,
     encode,
     engine_decoder,
@@ -102,8 +104,15 @@ class RemoteEngine:
     def detokenize(self, tokens: list[int]) -> str:
         return self._ask(Detokenize(call_id=next(self._call_ids), tokens=tokens)).text or ""
 
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        return self._ask(Pieces(call_id=next(self._call_ids), tokens=tokens)).pieces or []
+
     def render(self, messages: list[dict[str, Any]]) -> str:
         return self._ask(Render(call_id=next(self._call_ids), messages=messages)).text or ""
+
+    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
+        call = TokenizeChat(call_id=next(self._call_ids), messages=messages)
+        return self._ask(call).tokens or []
 
     def info(self) -> ModelInfo:
         if self._info is None:

@@ -215,8 +215,14 @@ class StreamEngine:
     def detokenize(self, tokens: list[int]) -> str:
         return self._core.detokenize(tokens)
 
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        return self._core.pieces(tokens)
+
     def render(self, messages: list[dict[str, Any]]) -> str:
         return self._core.render(messages)
+
+    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
+        return self._core.tokenize_chat(messages)
 
     def info(self) -> ModelInfo:
         return self._core.info()

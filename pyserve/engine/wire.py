@@ -4,7 +4,8 @@ A frame is the length of its body (4 bytes, big-endian) and the body, one tagged
 begin with a Hello; a peer that speaks another protocol version, sends garbage or announces a frame
 over the cap is disconnected. Request ids and call ids are chosen by the front, per connection.
 
-  front -> engine:  Hello, Submit, Cancel, Tokenize, Detokenize, Render, GetInfo, GetStats
+  front -> engine:  Hello, Submit, Cancel, and the calls: Tokenize, Detokenize, Pieces, Render,
+                    TokenizeChat, GetInfo, GetStats
   engine -> front:  Hello, Reply (to every Submit and Get/Tokenize/...), Events
   engine -> supervisor (its own socket):  Ready or LoadFailed, then Heartbeats
 """
@@ -63,8 +64,22 @@ class Detokenize(msgspec.Struct, frozen=True, kw_only=True, tag="detokenize"):
     tokens: list[int]
 
 
+class Pieces(msgspec.Struct, frozen=True, kw_only=True, tag="pieces"):
+    """Answered by the bytes of each token."""
+
+    call_id: int
+    tokens: list[int]
+
+
 class Render(msgspec.Struct, frozen=True, kw_only=True, tag="render"):
     """Answered by the prompt text."""
+
+    call_id: int
+    messages: list[dict[str, Any]]
+
+
+class TokenizeChat(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize_chat"):
+    """Answered by the token ids of the prompt."""
 
     call_id: int
     messages: list[dict[str, Any]]
@@ -82,8 +97,8 @@ class GetStats(msgspec.Struct, frozen=True, kw_only=True, tag="stats"):
     call_id: int
 
 
-Call = Tokenize | Detokenize | Render | GetInfo | GetStats
-FrontMessage = Hello | Submit | Cancel | Tokenize | Detokenize | Render | GetInfo | GetStats
+Call = Tokenize | Detokenize | Pieces | Render | TokenizeChat | GetInfo | GetStats
+FrontMessage = Hello | Submit | Cancel | Call
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="reply"):
@@ -93,6 +108,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     error: ErrorInfo | None = None
     tokens: list[int] | None = None
     text: str | None = None
+    pieces: list[bytes] | None = None
     info: ModelInfo | None = None
     stats: EngineStats | None = None
 

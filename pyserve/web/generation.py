@@ -16,14 +16,13 @@ from flask import Response, request
 
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
 from pyserve.engine.streams import merge
-from pyserve.errors import ContextLengthExceededError, ModelLoadingError
-from pyserve.models.resolve import resolve
+from pyserve.errors import ContextLengthExceededError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
-from pyserve.supervisor.backend import Backend
 from pyserve.web.disconnect import ClientWatch
+from pyserve.web.engines import pick_model, ready_engine
 from pyserve.web.limits import Permit
 from pyserve.web.replies import json_reply
-from pyserve.web.request_id import note_model, request_id
+from pyserve.web.request_id import request_id
 from pyserve.web.services import services
 from pyserve.web.sse import DataFrames, event_frames, event_reply
 from pyserve.web.timeout import Patience, request_patience
@@ -34,7 +33,6 @@ T = TypeVar("T")
 MakeAnswer = Callable[[str, Engine], A]
 
 WATCH_S = 0.25
-LOADING_SLICE_S = 1.0
 
 
 class Generation:
@@ -154,36 +152,3 @@ def _start(
         generation.close()
         raise
     return generation, answer
-
-
-def pick_model(named: str | None, path_model: str | None) -> str:
-    """The id of the model that answers the current request, noted for the response's header."""
-    parts = services()
-    authorization = request.authorization
-    bearer = None
-    if authorization is not None and authorization.type == "bearer":
-        bearer = authorization.token
-    model_id = resolve(
-        named or path_model or request.args.get("model"),
-        bearer,
-        [status.id for status in parts.backend.models()],
-        strict=parts.config.strict_model_names,
-    )
-    note_model(model_id)
-    return model_id
-
-
-def ready_engine(backend: Backend, model_id: str, wait_s: float, watch: ClientWatch) -> Engine:
-    """The model's engine, waiting up to `wait_s` for it to be loaded while the client does.
-
-    Raises what `Backend.engine` raises, and ClientGoneError.
-    """
-    deadline = time.monotonic() + wait_s
-    while True:
-        left_s = deadline - time.monotonic()
-        try:
-            return backend.engine(model_id, wait_s=max(0.0, min(left_s, LOADING_SLICE_S)))
-        except ModelLoadingError:
-            if left_s <= 0:
-                raise
-        watch.check()

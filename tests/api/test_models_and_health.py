@@ -30,6 +30,28 @@ def test_all_models_are_listed(start, path):
     assert "secret" not in front.client.get(path).text
 
 
+def test_a_loaded_model_says_what_it_is(start):
+    front = start(others=(LOADING,), engine={"n_ctx": 64}, has_chat_template=False)
+    loaded, loading = front.client.get("/v1/models").get_json()["data"]
+    assert set(loaded) == {"id", "object", "created", "owned_by", "meta"}
+    assert loaded["meta"] == {
+        "state": "ready",
+        "architecture": "fake",
+        "quantization": "none",
+        "n_params": 0,
+        "size": 0,
+        "n_ctx": 64,
+        "n_ctx_train": 64,
+        "n_vocab": 32000,
+        "n_embd": 0,
+        "has_chat_template": False,
+        "capabilities": ["chat", "completion", "edit"],
+    }
+    assert loading["meta"].keys() == loaded["meta"].keys()
+    assert loading["meta"]["state"] == "loading"
+    assert loading["meta"]["n_ctx"] is None
+
+
 @pytest.mark.parametrize("path", ["/v1/models/a/b:c", "/models/a%2Fb%3Ac"])
 def test_one_model_by_an_id_with_a_slash(start, path):
     body = start(models=("a/b:c", "d")).client.get(path).get_json()

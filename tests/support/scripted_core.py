@@ -77,6 +77,12 @@ class ScriptedCore:
     def detokenize(self, tokens: list[int]) -> str:
         return bytes(tokens).decode(errors="replace")
 
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        return [bytes([token]) for token in tokens]
+
+    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
+        return list(self.render(messages).encode())
+
     def render(self, messages: list[dict[str, Any]]) -> str:
         return "".join(f"{message['role']}: {message['content']}\n" for message in messages)
 

@@ -216,6 +216,7 @@ def test_tokens_and_text_are_each_others_inverse(make):
     _, engine = make()
     tokens = engine.tokenize("a b a", add_special=True, parse_special=False)
     assert engine.detokenize(tokens) == "a b a"
+    assert engine.pieces(tokens) == [b"", b"a", b" b", b" a"]
     assert text(list(engine.submit(GenerateRequest(tokens=tokens)))) == "a b a"
 
 

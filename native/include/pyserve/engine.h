@@ -36,8 +36,12 @@ class Engine {
   std::vector<Token> tokenize(const std::string& text, bool add_special, bool parse_special);
   // Bytes that are not UTF-8 become U+FFFD. Throws kInvalidRequest for ids outside the vocabulary.
   std::string detokenize(const std::vector<Token>& tokens);
+  // The bytes of each token, maybe a part of a UTF-8 character. Throws as detokenize does.
+  std::vector<std::string> pieces(const std::vector<Token>& tokens);
   // The prompt text that the chat template makes of a JSON array of messages.
   std::string render(const std::string& messages_json);
+  // The tokens of that prompt, exactly as a request with these messages gets them.
+  std::vector<Token> tokenize_chat(const std::string& messages_json);
 
   ModelInfo info() const;
   EngineStats stats() const;

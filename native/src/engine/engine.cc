@@ -109,6 +109,10 @@ std::string Engine::detokenize(const std::vector<Token>& tokens) {
   return impl_->tokenizer.detokenize(tokens);
 }
 
+std::vector<std::string> Engine::pieces(const std::vector<Token>& tokens) {
+  return impl_->tokenizer.pieces(tokens);
+}
+
 std::string Engine::render(const std::string& messages_json) {
   impl_->check_text(messages_json.size());
   return impl_->prompt_thread.run([&] {
@@ -116,6 +120,12 @@ std::string Engine::render(const std::string& messages_json) {
     for (const PromptPart& part : impl_->chat_template.render(messages_json)) text += part.text;
     return text;
   });
+}
+
+std::vector<Token> Engine::tokenize_chat(const std::string& messages_json) {
+  Request request;
+  request.prompt = ChatPrompt{messages_json};
+  return impl_->prompt_thread.run([&] { return impl_->prompt_tokens(request); });
 }
 
 ModelInfo Engine::info() const {

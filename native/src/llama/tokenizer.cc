@@ -54,6 +54,14 @@ std::string Tokenizer::detokenize(const std::vector<Token>& tokens) const {
   return sanitize_utf8(bytes);
 }
 
+std::vector<std::string> Tokenizer::pieces(const std::vector<Token>& tokens) const {
+  check_tokens(tokens);
+  std::vector<std::string> pieces;
+  pieces.reserve(tokens.size());
+  for (const Token token : tokens) pieces.push_back(model_.piece(token, true));
+  return pieces;
+}
+
 void Tokenizer::check_tokens(const std::vector<Token>& tokens) const {
   const int n_vocab = model_.n_vocab();
   for (const Token token : tokens) {

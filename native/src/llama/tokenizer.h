@@ -27,6 +27,9 @@ class Tokenizer {
   // Valid UTF-8. Throws EngineError(kInvalidRequest) for ids outside the vocabulary.
   std::string detokenize(const std::vector<Token>& tokens) const;
 
+  // The bytes of each token, control tokens by their names. Throws as detokenize does.
+  std::vector<std::string> pieces(const std::vector<Token>& tokens) const;
+
   // Throws EngineError(kInvalidRequest) unless every id is in the vocabulary.
   void check_tokens(const std::vector<Token>& tokens) const;
 

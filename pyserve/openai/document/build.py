@@ -10,7 +10,8 @@ import msgspec
 
 from pyserve import __version__
 from pyserve.openai.document.errors import error_reference, error_responses
-from pyserve.openai.document.operations import Operation, operations
+from pyserve.openai.document.operation import Operation
+from pyserve.openai.document.operations import operations
 from pyserve.openai.document.schemas import Schemas, reference
 
 TITLE = "pyserve"

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
-
-import msgspec
+from dataclasses import replace
 
 from pyserve import __version__
 from pyserve.openai.chat import ChatChunk, ChatCompletion
 from pyserve.openai.completions import Completion
 from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
+from pyserve.openai.document.token_operations import TOKENS
 from pyserve.openai.edits import Edit
-from pyserve.openai.models import Model, ModelList
+from pyserve.openai.models import Model, ModelList, Props, model_props
 from pyserve.openai.response_events import ItemEvent, PartEvent, ResponseEvent, TextDelta, TextDone
 from pyserve.openai.responses import Response
 from pyserve.openai.server import About, Health, ModelHealth
 from pyserve.schemas.chat import ChatRequest
-from pyserve.schemas.common import RequestModel
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.responses import ResponseRequest
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One endpoint. `path` is below `/v1`, and there without it.
-
-    body: an example of the request. example, events: make the response to it, plain and streamed.
-    event_types: what is streamed. media_type: of a response that is no struct.
-    may_be_unavailable: 503 is one of its answers.
-    """
-
-    name: str
-    method: str
-    path: str
-    tag: str
-    summary: str
-    details: str = ""
-    request: type[RequestModel] | None = None
-    body: Mapping[str, Any] | None = None
-    response: type[msgspec.Struct] | None = None
-    example: Callable[[], Any] | None = None
-    event_types: tuple[type[msgspec.Struct], ...] = ()
-    events: Callable[[], list[Any]] | None = None
-    media_type: str = "application/json"
-    may_be_unavailable: bool = False
-
 
 GENERATING = (
     Operation(
@@ -128,7 +99,7 @@ READING = (
         tag="Models",
         summary="All served models",
         response=ModelList,
-        example=lambda: ModelList([examples.model()]),
+        example=lambda: ModelList(data=[examples.model()]),
     ),
     Operation(
         name="retrieveModel",
@@ -138,6 +109,17 @@ READING = (
         summary="One served model",
         response=Model,
         example=examples.model,
+    ),
+    Operation(
+        name="props",
+        method="get",
+        path="/props",
+        tag="Models",
+        summary="The context and the defaults of a model",
+        details="As llama-server has it. `?model=` names the model where there are several.",
+        response=Props,
+        example=lambda: model_props(examples.MODEL, examples.INFO),
+        may_be_unavailable=True,
     ),
     _health("/health", "health"),
     _health("/healthz", "healthz"),
@@ -189,9 +171,9 @@ def operations() -> list[Operation]:
         )
         for operation in GENERATING
     ]
-    return [*GENERATING, *READING, *by_path]
+    return [*GENERATING, *TOKENS, *READING, *by_path]
 
 
 def endpoints() -> list[str]:
     """A line for each endpoint that is worth knowing."""
-    return [f"{op.method.upper()} /v1{op.path}" for op in [*GENERATING, *READING[:2]]]
+    return [f"{op.method.upper()} /v1{op.path}" for op in [*GENERATING, *TOKENS, *READING[:2]]]

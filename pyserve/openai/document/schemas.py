@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from pyserve.openai.document.fields import describe
-from pyserve.openai.document.operations import Operation
+from pyserve.openai.document.operation import Operation
 from pyserve.openai.server import ErrorBody
 from pyserve.schemas.json_schema import request_schemas
 

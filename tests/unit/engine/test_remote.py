@@ -115,7 +115,10 @@ def test_calls_are_answered(remote):
     assert remote.tokenize("hi", add_special=True, parse_special=False) == [104, 105]
     assert remote.tokenize("", add_special=True, parse_special=False) == []
     assert remote.detokenize([104, 105]) == "hi"
-    assert remote.render([{"role": "user", "content": "hi"}]) == "user: hi\n"
+    assert remote.pieces([104, 195]) == [b"h", b"\xc3"]
+    messages = [{"role": "user", "content": "hi"}]
+    assert remote.render(messages) == "user: hi\n"
+    assert remote.tokenize_chat(messages) == list(b"user: hi\n")
     assert remote.info() == MODEL
     assert remote.stats().n_running == 0
 

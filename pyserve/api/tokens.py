@@ -1,0 +1,63 @@
+"""POST /tokenize, /detokenize, /apply-template and /v1/chat/completions/input_tokens"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from pyserve.engine.protocol import Engine
+from pyserve.openai.chat import template_message
+from pyserve.openai.sampling import check_tokens
+from pyserve.openai.tokens import Detokenized, InputTokens, Rendered, Tokenized, with_pieces
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
+from pyserve.web.body import read_body
+from pyserve.web.engines import ask_engine
+from pyserve.web.replies import json_reply
+
+blueprint = Blueprint("tokens", __name__)
+
+
+@blueprint.post("/tokenize")
+def tokenize() -> Response:
+    body = read_body(TokenizeRequest)
+
+    def answer(engine: Engine) -> Tokenized:
+        tokens = engine.tokenize(
+            body.content,
+            add_special=bool(body.add_special),
+            parse_special=body.parse_special is not False,
+        )
+        return with_pieces(tokens, engine.pieces(tokens)) if body.with_pieces else Tokenized(tokens)
+
+    return json_reply(ask_engine(body.model, answer))
+
+
+@blueprint.post("/detokenize")
+def detokenize() -> Response:
+    body = read_body(DetokenizeRequest)
+
+    def answer(engine: Engine) -> Detokenized:
+        check_tokens(body.tokens, engine.info(), "tokens")
+        return Detokenized(engine.detokenize(body.tokens))
+
+    return json_reply(ask_engine(body.model, answer))
+
+
+@blueprint.post("/apply-template")
+def apply_template() -> Response:
+    """The prompt of a chat request; fields beside its messages are checked and not used."""
+    body = read_body(ChatRequest)
+    messages = [template_message(message) for message in body.messages]
+    return json_reply(ask_engine(body.model, lambda engine: Rendered(engine.render(messages))))
+
+
+@blueprint.post("/chat/completions/input_tokens")
+def input_tokens() -> Response:
+    """How many tokens that prompt has; it may be longer than the context."""
+    body = read_body(ChatRequest)
+    messages = [template_message(message) for message in body.messages]
+
+    def answer(engine: Engine) -> InputTokens:
+        return InputTokens(len(engine.tokenize_chat(messages)))
+
+    return json_reply(ask_engine(body.model, answer))

@@ -1,0 +1,36 @@
+"""One endpoint, as the document needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pyserve.schemas.common import RequestModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One endpoint. `path` is below `/v1`, and there without it.
+
+    body: an example of the request. example, events: make the response to it, plain and streamed.
+    event_types: what is streamed. media_type: of a response that is no struct.
+    may_be_unavailable: 503 is one of its answers.
+    """
+
+    name: str
+    method: str
+    path: str
+    tag: str
+    summary: str
+    details: str = ""
+    request: type[RequestModel] | None = None
+    body: Mapping[str, Any] | None = None
+    response: type[msgspec.Struct] | None = None
+    example: Callable[[], Any] | None = None
+    event_types: tuple[type[msgspec.Struct], ...] = ()
+    events: Callable[[], list[Any]] | None = None
+    media_type: str = "application/json"
+    may_be_unavailable: bool = False

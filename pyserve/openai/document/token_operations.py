@@ -1,0 +1,65 @@
+"""The endpoints around tokens."""
+
+from __future__ import annotations
+
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
+from pyserve.openai.tokens import Detokenized, InputTokens, Rendered, Tokenized
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
+
+TAG = "Tokens"
+PROMPT = (
+    "<|im_start|>system\nAnswer in one short sentence.<|im_end|>\n"
+    "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n"
+    "<|im_start|>assistant\n"
+)
+
+TOKENS = (
+    Operation(
+        name="tokenize",
+        method="post",
+        path="/tokenize",
+        tag=TAG,
+        summary="Cut a text into tokens",
+        request=TokenizeRequest,
+        body={"content": "Hello world"},
+        response=Tokenized,
+        example=lambda: Tokenized([19556, 905]),
+    ),
+    Operation(
+        name="detokenize",
+        method="post",
+        path="/detokenize",
+        tag=TAG,
+        summary="Make text of tokens",
+        request=DetokenizeRequest,
+        body={"tokens": [19556, 905]},
+        response=Detokenized,
+        example=lambda: Detokenized("Hello world"),
+    ),
+    Operation(
+        name="applyTemplate",
+        method="post",
+        path="/apply-template",
+        tag=TAG,
+        summary="The prompt that a conversation becomes",
+        details="Takes what chat completions take; only the messages matter.",
+        request=ChatRequest,
+        body=examples.CHAT,
+        response=Rendered,
+        example=lambda: Rendered(PROMPT),
+    ),
+    Operation(
+        name="countInputTokens",
+        method="post",
+        path="/chat/completions/input_tokens",
+        tag=TAG,
+        summary="How many tokens the prompt of a conversation has",
+        details="Takes what chat completions take; only the messages matter.",
+        request=ChatRequest,
+        body=examples.CHAT,
+        response=InputTokens,
+        example=lambda: InputTokens(24),
+    ),
+)

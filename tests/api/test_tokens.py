@@ -1,0 +1,127 @@
+"""The endpoints around tokens, in llama-server's shapes."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyserve.openai.tokens import with_pieces
+from tests.support.answers import as_json
+from tests.support.front import CHAT, chat_body, error_of
+
+COUNT = "/v1/chat/completions/input_tokens"
+BODIES = {
+    "/tokenize": {"content": "a b"},
+    "/detokenize": {"tokens": [1]},
+    "/apply-template": chat_body(),
+    COUNT: chat_body(),
+}
+
+
+def test_text_becomes_tokens_and_tokens_text(front):
+    tokens = front.post("/tokenize", {"content": "one two"}).get_json()["tokens"]
+    assert len(tokens) == 2
+    assert front.post("/detokenize", {"tokens": tokens}).get_json() == {"content": "one two"}
+    assert front.post("/detokenize", {"tokens": []}).get_json() == {"content": ""}
+    assert front.post("/tokenize", {"content": ""}).get_json() == {"tokens": []}
+
+
+def test_special_tokens_are_added_when_asked_for(front):
+    plain = front.post("/tokenize", {"content": "one"}).get_json()["tokens"]
+    special = front.post("/tokenize", {"content": "one", "add_special": True}).get_json()["tokens"]
+    assert special[-1:] == plain
+    assert len(special) == 2
+
+
+def test_tokens_come_with_their_pieces(front):
+    body = {"content": "é two", "with_pieces": True}
+    tokens = front.post("/tokenize", body).get_json()["tokens"]
+    assert [token["piece"] for token in tokens] == ["é", " two"]
+    assert front.post("/detokenize", {"tokens": [token["id"] for token in tokens]}).get_json()
+
+
+def test_a_piece_that_is_no_text_is_bytes():
+    answer = as_json(with_pieces([7, 8, 9], [b"\xc3", b"\xa9", b"x"]))
+    assert answer == {
+        "tokens": [
+            {"id": 7, "piece": [0xC3]},
+            {"id": 8, "piece": [0xA9]},
+            {"id": 9, "piece": "x"},
+        ]
+    }
+
+
+def test_the_template_is_applied_to_messages_of_any_role(front):
+    messages = [
+        {"role": "developer", "content": "be brief"},
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+    ]
+    prompt = front.post("/apply-template", {"messages": messages}).get_json()["prompt"]
+    assert prompt == "system: be brief\nuser: hi\nassistant:"
+
+
+@pytest.mark.parametrize("path", [COUNT, "/chat/completions/input_tokens"])
+def test_the_count_is_the_usage_of_the_same_request(front, path):
+    body = chat_body("one two three", temperature=0, max_tokens=1)
+    usage = front.post(CHAT, body).get_json()["usage"]
+    assert front.post(path, body).get_json() == {"input_tokens": usage["prompt_tokens"]}
+
+
+def test_a_count_may_be_over_the_context(start):
+    front = start(engine={"n_ctx": 8})
+    assert front.post(COUNT, chat_body("x " * 50)).get_json()["input_tokens"] > 50
+    assert front.core.requests == []
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_the_model_is_chosen_by_name(start, path):
+    front = start(models=("a", "b"))
+    response = front.post(path, {**BODIES[path], "model": "b"})
+    assert response.headers["X-Model-Resolved"] == "b"
+    assert error_of(front.post(path, {**BODIES[path], "model": "c"}))["code"] == "model_not_found"
+    assert front.stream_limit.n_held == 0
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_busy_front_says_so(start, path):
+    front = start(max_streams=1)
+    permit = front.stream_limit.acquire()
+    assert error_of(front.post(path, BODIES[path]))["code"] == "queue_full"
+    permit.release()
+    assert front.post(path, BODIES[path]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "code"),
+    [
+        ("/tokenize", {}, "content", "missing_required_parameter"),
+        ("/tokenize", {"content": 5}, "content", "invalid_type"),
+        ("/tokenize", {"content": ["a"]}, "content", "invalid_type"),
+        ("/tokenize", {"content": "é" * 2**20 + "x"}, "content", "invalid_value"),
+        ("/tokenize", {"content": "a", "add_special": 1}, "add_special", "invalid_type"),
+        ("/tokenize", {"content": "a", "parse_special": "no"}, "parse_special", "invalid_type"),
+        ("/tokenize", {"content": "a", "with_pieces": 0}, "with_pieces", "invalid_type"),
+        ("/detokenize", {}, "tokens", "missing_required_parameter"),
+        ("/detokenize", {"tokens": 5}, "tokens", "invalid_type"),
+        ("/detokenize", {"tokens": ["a"]}, "tokens.0", "invalid_type"),
+        ("/detokenize", {"tokens": [1, -1]}, "tokens.1", "invalid_value"),
+        ("/detokenize", {"tokens": [32000]}, "tokens", "invalid_value"),
+        ("/apply-template", {}, "messages", "missing_required_parameter"),
+        ("/apply-template", {"messages": []}, "messages", "invalid_value"),
+        (COUNT, {"messages": [{"role": "x"}]}, "messages.0.role", "invalid_value"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_bodies_are_refused_by_name(front, path, body, param, code):
+    response = front.post(path, body)
+    error = error_of(response)
+    assert (response.status_code, error["param"], error["code"]) == (400, param, code)
+
+
+def test_props_name_the_model_and_its_context(start):
+    front = start(models=("a", "b"), engine={"n_ctx": 99, "n_seq_max": 3})
+    body = front.client.get("/props?model=b").get_json()
+    assert body["model_alias"] == "b"
+    assert body["default_generation_settings"]["n_ctx"] == 99
+    assert body["default_generation_settings"]["params"]["temperature"] == 0.8
+    assert body["total_slots"] == 3
+    assert error_of(front.client.get("/props"))["param"] == "model"
