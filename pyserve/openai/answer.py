@@ -54,6 +54,13 @@ class StreamAnswer(Answer, Protocol):
         """The chunks that say what `delta` added to request `index`; maybe none."""
         ...
 
+    def text_chunk(self, index: int, text: str) -> msgspec.Struct | None:
+        """The only chunk for a delta that is `text` alone, when no delta before it matters.
+
+        None if that is not so: such deltas are then pushed. The answer is the same at any time.
+        """
+        ...
+
     def close(self) -> list[msgspec.Struct]:
         """The chunks that follow all output, once every request is finished."""
         ...

@@ -124,6 +124,11 @@ class ChatAnswer:
             chunks.append(self._chunk(last))
         return chunks
 
+    def text_chunk(self, index: int, text: str) -> ChatChunk | None:
+        if self._wants_logprobs:
+            return None
+        return self._chunk(ChatChunkChoice(index, ChatDelta(content=text)))
+
     def close(self) -> list[msgspec.Struct]:
         usage = self._usage.at_end()
         return [] if usage is None else [ChatChunk(**self._head, choices=[], usage=usage)]

@@ -84,6 +84,11 @@ class CompletionAnswer:
             chunks.append(self._chunk(last))
         return chunks
 
+    def text_chunk(self, index: int, text: str) -> Completion | None:
+        if not self._writers[index].is_plain:
+            return None
+        return self._chunk(CompletionChoice(index, text))
+
     def close(self) -> list[msgspec.Struct]:
         usage = self._usage.at_end()
         return [] if usage is None else [Completion(**self._head, choices=[], usage=usage)]

@@ -25,6 +25,11 @@ class ChoiceWriter:
         self._echo = PromptEcho(prompt, is_tokens=is_tokens) if has_echo else None
         self._answer = LegacyLogprobsWriter(len(prompt)) if has_logprobs else None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether texts come out as they go in."""
+        return self._answer is None and self._echo is None
+
     def open(self) -> str:
         """What can be said before anything is computed: the echo, if it needs no logprobs."""
         return self.rest() if self._answer is None else ""

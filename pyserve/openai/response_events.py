@@ -113,6 +113,9 @@ class ResponsesAnswer:
             return []
         return [*self._begin(), self._text_delta(delta.text, delta.logprobs or [])]
 
+    def text_chunk(self, index: int, text: str) -> None:
+        """None: events are numbered."""
+
     def close(self) -> list[msgspec.Struct]:
         message = finished_message(self._message_id, self._output)
         response = finished_response(self._response, message, self._output.finish)

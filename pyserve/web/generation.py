@@ -99,7 +99,7 @@ def generate_stream(
     named: str | None,
     path_model: str | None,
     make_answer: MakeAnswer[S],
-    make_frames: Callable[[S], DataFrames] | None = None,
+    make_frames: Callable[[S], DataFrames] = DataFrames,
 ) -> Response:
     """Answer the current request as server-sent events.
 
@@ -113,7 +113,7 @@ def generate_stream(
     except BaseException:
         generation.close()
         raise
-    frames = DataFrames() if make_frames is None else make_frames(answer)
+    frames = make_frames(answer)
     events = event_frames(deltas, answer, request_id(), frames, keep_alive_s=keep_alive_s)
     return event_reply(events, generation.close)
 

@@ -13,7 +13,7 @@ from tests.support.scripts import REPOSITORY
 
 BUILD = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
 SUFFIXES = frozenset(
-    (".py", ".toml", ".cc", ".h", ".cmake", ".cpp", ".txt", ".html", ".js", ".css")
+    (".py", ".toml", ".cc", ".h", ".cmake", ".cpp", ".txt", ".pyx", ".html", ".js", ".css")
 )
 LEFT_OUT = (
     "tests/",
@@ -50,7 +50,9 @@ def files_under(*folders: str) -> set[str]:
 
 
 def test_all_that_is_built_and_run_is_in_it(names: set[str]) -> None:
-    wanted = files_under("pyserve", "native/src", "native/include", "native/bindings", "cmake")
+    wanted = files_under(
+        "pyserve", "native/src", "native/include", "native/bindings", "native/fast", "cmake"
+    )
     assert wanted
     assert wanted - names == set()
     for path in ("CMakeLists.txt", "vendor/fetch.py", "vendor/llama.cpp.toml", "LICENSE"):
