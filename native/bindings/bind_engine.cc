@@ -50,6 +50,9 @@ void register_config(py::module_& module) {
       .def_readonly("kv_bytes", &ModelInfo::kv_bytes)
       .def_readonly("compute_bytes", &ModelInfo::compute_bytes)
       .def_readonly("has_chat_template", &ModelInfo::has_chat_template)
+      .def_readonly("chat_template", &ModelInfo::chat_template)
+      .def_readonly("bos_token", &ModelInfo::bos_token)
+      .def_readonly("eos_token", &ModelInfo::eos_token)
       .def_readonly("load_ms", &ModelInfo::load_ms);
 }
 

@@ -1,4 +1,5 @@
-"""POST /tokenize, /detokenize, /apply-template and /v1/chat/completions/input_tokens"""
+"""POST /tokenize, /detokenize, /apply-template, /v1/chat/completions/input_tokens, and
+GET /tokenizer_info"""
 
 from __future__ import annotations
 
@@ -7,7 +8,14 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat import template_message
 from pyserve.openai.sampling import check_tokens
-from pyserve.openai.tokens import Detokenized, InputTokens, Rendered, Tokenized, with_pieces
+from pyserve.openai.tokens import (
+    Detokenized,
+    InputTokens,
+    Rendered,
+    Tokenized,
+    tokenizer_info,
+    with_pieces,
+)
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 from pyserve.web.body import read_body
@@ -23,11 +31,15 @@ def tokenize() -> Response:
 
     def answer(engine: Engine) -> Tokenized:
         tokens = engine.tokenize(
-            body.content,
-            add_special=bool(body.add_special),
+            body.text,
+            add_special=body.is_special_added,
             parse_special=body.parse_special is not False,
         )
-        return with_pieces(tokens, engine.pieces(tokens)) if body.with_pieces else Tokenized(tokens)
+        if body.with_pieces:
+            return with_pieces(tokens, engine.pieces(tokens))
+        if body.prompt is not None:
+            return Tokenized(tokens, len(tokens), engine.info().n_ctx)
+        return Tokenized(tokens)
 
     return json_reply(ask_engine(body.model, answer))
 
@@ -38,9 +50,15 @@ def detokenize() -> Response:
 
     def answer(engine: Engine) -> Detokenized:
         check_tokens(body.tokens, engine.info(), "tokens")
-        return Detokenized(engine.detokenize(body.tokens))
+        text = engine.detokenize(body.tokens)
+        return Detokenized(content=text, prompt=text)
 
     return json_reply(ask_engine(body.model, answer))
+
+
+@blueprint.get("/tokenizer_info")
+def get_tokenizer_info() -> Response:
+    return json_reply(ask_engine(None, lambda engine: tokenizer_info(engine.info())))
 
 
 @blueprint.post("/apply-template")

@@ -58,4 +58,5 @@ def fake_info(config: EngineConfig, has_chat_template: bool) -> ModelInfo:
         n_seq_max=config.n_seq_max,
         n_threads=config.n_threads,
         has_chat_template=has_chat_template,
+        eos_token="</s>",
     )

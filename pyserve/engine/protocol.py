@@ -134,6 +134,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
       a step.
+    chat_template: its source, "" = none or too long to show. bos_token, eos_token: their texts.
     fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
       "" = unknown.
     """
@@ -157,6 +158,9 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     cache_type_v: str = "f16"
     kv_bytes: int = 0
     compute_bytes: int = 0
+    chat_template: str = ""
+    bos_token: str = ""
+    eos_token: str = ""
     load_ms: float = 0.0
     fingerprint: str = ""
 

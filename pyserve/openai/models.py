@@ -90,6 +90,9 @@ class Props(msgspec.Struct, frozen=True):
     default_generation_settings: GenerationDefaults
     total_slots: int
     model_alias: str
+    chat_template: str
+    bos_token: str
+    eos_token: str
     modalities: Modalities
     build_info: str
 
@@ -99,6 +102,9 @@ def model_props(model_id: str, info: ModelInfo) -> Props:
         default_generation_settings=GenerationDefaults(info.n_ctx, SamplingParams()),
         total_slots=info.n_seq_max,
         model_alias=model_id,
+        chat_template=info.chat_template,
+        bos_token=info.bos_token,
+        eos_token=info.eos_token,
         modalities=Modalities(),
         build_info=f"pyserve {__version__}",
     )

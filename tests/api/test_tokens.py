@@ -1,4 +1,4 @@
-"""The endpoints around tokens, in llama-server's shapes."""
+"""The endpoints around tokens, in llama-server's shapes and vLLM's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ BODIES = {
 def test_text_becomes_tokens_and_tokens_text(front):
     tokens = front.post("/tokenize", {"content": "one two"}).get_json()["tokens"]
     assert len(tokens) == 2
-    assert front.post("/detokenize", {"tokens": tokens}).get_json() == {"content": "one two"}
-    assert front.post("/detokenize", {"tokens": []}).get_json() == {"content": ""}
+    assert front.post("/detokenize", {"tokens": tokens}).get_json() == {
+        "content": "one two",
+        "prompt": "one two",
+    }
+    assert front.post("/detokenize", {"tokens": []}).get_json()["content"] == ""
     assert front.post("/tokenize", {"content": ""}).get_json() == {"tokens": []}
 
 
@@ -94,6 +97,8 @@ def test_a_busy_front_says_so(start, path):
     ("path", "body", "param", "code"),
     [
         ("/tokenize", {}, "content", "missing_required_parameter"),
+        ("/tokenize", {"content": "a", "prompt": "a"}, "prompt", "invalid_value"),
+        ("/tokenize", {"prompt": "é" * 2**20 + "x"}, "prompt", "invalid_value"),
         ("/tokenize", {"content": 5}, "content", "invalid_type"),
         ("/tokenize", {"content": ["a"]}, "content", "invalid_type"),
         ("/tokenize", {"content": "é" * 2**20 + "x"}, "content", "invalid_value"),
@@ -115,6 +120,16 @@ def test_bad_bodies_are_refused_by_name(front, path, body, param, code):
     response = front.post(path, body)
     error = error_of(response)
     assert (response.status_code, error["param"], error["code"]) == (400, param, code)
+
+
+def test_vllms_clients_find_what_they_ask_for(front):
+    info = front.client.get("/tokenizer_info").get_json()
+    assert (info["eos_token"], info["bos_token"]) == ("</s>", None)
+    plain = front.post("/tokenize", {"prompt": "one two", "add_special_tokens": False}).get_json()
+    special = front.post("/tokenize", {"prompt": "one two"}).get_json()
+    assert (plain["count"], special["count"]) == (2, 3)
+    assert special["tokens"][1:] == plain["tokens"]
+    assert plain["max_model_len"] == 4096
 
 
 def test_props_name_the_model_and_its_context(start):

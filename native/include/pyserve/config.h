@@ -44,6 +44,9 @@ struct ModelInfo {
   int64_t kv_bytes = 0;       // allocated for KV caches and states
   int64_t compute_bytes = 0;  // allocated for computing
   bool has_chat_template = false;
+  std::string chat_template;  // its source; "" = none, or too long to show
+  std::string bos_token;      // as text; "" = none
+  std::string eos_token;
   double load_ms = 0;
 };
 

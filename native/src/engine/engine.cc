@@ -11,6 +11,7 @@
 #include "llama/chat_template.h"
 #include "llama/model.h"
 #include "llama/tokenizer.h"
+#include "text/utf8.h"
 
 namespace pyserve {
 namespace {
@@ -35,6 +36,8 @@ EngineConfig checked(const EngineConfig& config) {
   check_range("n_queue_max", config.n_queue_max, 0, 1 << 20);
   return config;
 }
+
+constexpr size_t kMaxShownTemplateBytes = 1024 * 1024;
 
 std::string special_text(const Model& model, Token token) {
   return token < 0 ? std::string() : model.piece(token, true);
@@ -139,6 +142,12 @@ ModelInfo Engine::info() const {
   info.cache_type_v = impl_->config.cache_type_v;
   info.kv_bytes = impl_->loop.context().kv_bytes();
   info.compute_bytes = impl_->loop.context().compute_bytes();
+  const std::string chat_template = impl_->model.chat_template();
+  if (chat_template.size() <= kMaxShownTemplateBytes) {
+    info.chat_template = sanitize_utf8(chat_template);
+  }
+  info.bos_token = sanitize_utf8(special_text(impl_->model, impl_->model.bos()));
+  info.eos_token = sanitize_utf8(special_text(impl_->model, impl_->model.eos()));
   info.load_ms = impl_->load_ms;
   return info;
 }

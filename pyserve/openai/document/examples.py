@@ -68,6 +68,9 @@ INFO = ModelInfo(
     n_seq_max=16,
     n_threads=2,
     has_chat_template=True,
+    chat_template="{% for message in messages %}...",
+    bos_token="<|im_start|>",
+    eos_token="<|im_end|>",
 )
 _RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit)-|(?:resp|msg|fp)_)[0-9a-f]{12,}")
 _TIMES = ("created", "created_at", "completed_at")

@@ -42,6 +42,8 @@ FIELDS = {
     "echo": "Put the prompt before the answer.",
     "best_of": "Compute this many answers and give the n best by mean log-probability.",
     "TokenizeRequest.content": "The text to cut into tokens.",
+    "TokenizeRequest.prompt": "Another name of content, which vLLM's clients use.",
+    "TokenizeRequest.add_special_tokens": "As add_special, beside prompt; absent: true.",
     "DetokenizeRequest.tokens": "The tokens to make text of.",
     "add_special": "Put the token in front that texts begin with, if the model has one.",
     "parse_special": "Read the names of control tokens as these tokens; absent: true.",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.tokens import Detokenized, InputTokens, Rendered, Tokenized
+from pyserve.openai.tokens import (
+    Detokenized,
+    InputTokens,
+    Rendered,
+    Tokenized,
+    TokenizerInfo,
+    tokenizer_info,
+)
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 
@@ -36,7 +43,18 @@ TOKENS = (
         request=DetokenizeRequest,
         body={"tokens": [19556, 905]},
         response=Detokenized,
-        example=lambda: Detokenized("Hello world"),
+        example=lambda: Detokenized("Hello world", "Hello world"),
+    ),
+    Operation(
+        name="tokenizerInfo",
+        method="get",
+        path="/tokenizer_info",
+        tag=TAG,
+        summary="The special tokens and the chat template of a model",
+        details="As vLLM has it. `?model=` names the model where there are several.",
+        response=TokenizerInfo,
+        example=lambda: tokenizer_info(examples.INFO),
+        may_be_unavailable=True,
     ),
     Operation(
         name="applyTemplate",
