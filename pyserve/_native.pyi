@@ -1,5 +1,6 @@
 """The extension module: the C++ engine. Only `pyserve.engine.local` uses it."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 cpu_features: list[str]
@@ -118,14 +119,31 @@ class EngineStats:
 
 class SamplingParams:
     temperature: float
+    dynatemp_range: float
+    dynatemp_exponent: float
     top_k: int
     top_p: float
     min_p: float
     typical_p: float
+    top_n_sigma: float
+    min_keep: int
+    xtc_probability: float
+    xtc_threshold: float
     repeat_penalty: float
     repeat_last_n: int
     frequency_penalty: float
     presence_penalty: float
+    dry_multiplier: float
+    dry_base: float
+    dry_allowed_length: int
+    dry_penalty_last_n: int
+    dry_sequence_breakers: Sequence[str]
+    mirostat: int
+    mirostat_tau: float
+    mirostat_eta: float
+    adaptive_target: float
+    adaptive_decay: float
+    samplers: str
     logit_bias: list[tuple[int, float]]
     seed: int | None
     ignore_eos: bool

@@ -13,17 +13,37 @@
 
 namespace pyserve {
 
-// How the next token is chosen. Neutral values switch a sampler off.
+// How the next token is chosen: llama-server's names and defaults. Neutral values switch a sampler
+// off.
 struct SamplingParams {
-  float temperature = 0.8F;  // <= 0: greedy, ties go to the lowest id
-  int top_k = 40;            // <= 0: off
-  float top_p = 0.95F;       // 1: off
-  float min_p = 0.05F;       // 0: off
-  float typical_p = 1.0F;    // 1: off
+  float temperature = 0.8F;     // <= 0: greedy, ties go to the lowest id
+  float dynatemp_range = 0.0F;  // > 0: temperature +- range, by the entropy of the row
+  float dynatemp_exponent = 1.0F;
+  int top_k = 40;             // <= 0: off
+  float top_p = 0.95F;        // 1: off
+  float min_p = 0.05F;        // 0: off
+  float typical_p = 1.0F;     // 1: off
+  float top_n_sigma = -1.0F;  // <= 0: off
+  int min_keep = 0;           // typical_p, top_p, min_p and xtc leave at least so many tokens
+  float xtc_probability = 0.0F;
+  float xtc_threshold = 0.1F;  // > 0.5: off
   float repeat_penalty = 1.0F;
   int repeat_last_n = 64;  // tokens of prompt and answer; -1: the whole context
   float frequency_penalty = 0.0F;
   float presence_penalty = 0.0F;  // both look at the answer alone
+  float dry_multiplier = 0.0F;    // 0: off
+  float dry_base = 1.75F;
+  int dry_allowed_length = 2;
+  int dry_penalty_last_n = 64;  // tokens of prompt and answer; -1: the whole context, 0: off
+  std::vector<std::string> dry_sequence_breakers{"\n", ":", "\"", "*"};
+  int mirostat = 0;  // 1, 2: instead of all filters; penalties and temperature still apply
+  float mirostat_tau = 5.0F;
+  float mirostat_eta = 0.1F;
+  float adaptive_target = -1.0F;  // < 0: off
+  float adaptive_decay = 0.9F;
+  // llama.cpp's letters, in the order of use; a sampler that is left out is off: penalties e, dry
+  // d, top_n_sigma s, top_k k, typ_p y, top_p p, min_p m, xtc x, temperature t, adaptive_p a
+  std::string samplers = "edskypmxta";
   std::vector<std::pair<Token, float>> logit_bias;
   std::optional<int64_t> seed;  // none: a random one
   bool ignore_eos = false;

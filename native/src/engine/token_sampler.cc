@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "sample/sampler_order.h"
+
 namespace pyserve {
 namespace {
 
@@ -29,7 +31,7 @@ std::variant<FusedSampler, SamplerChain> make_sampler(const Model& model,
 }  // namespace
 
 TokenSampler::TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt)
-    : sampler_(make_sampler(model, with_all_biases(model, params), prompt)) {}
+    : sampler_(make_sampler(model, with_all_biases(model, normalized(params)), prompt)) {}
 
 FusedSampler::Choice TokenSampler::sample(std::span<float> row, int n_logprobs,
                                           SampleScratch& scratch) {

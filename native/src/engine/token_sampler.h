@@ -13,13 +13,14 @@
 
 namespace pyserve {
 
-// Buffers of one draw, shared by all requests of an engine thread.
+// Buffers of one draw, shared by all requests that one thread samples.
 struct SampleScratch {
   RowScratch row;
   SamplerScratch chain;
 };
 
-// Thread: engine thread only.
+// Thread: one at a time. Different requests can be sampled on different threads at once, each
+// thread with a scratch of its own: nothing else that changes is shared.
 class TokenSampler {
  public:
   TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt);

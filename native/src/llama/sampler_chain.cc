@@ -1,6 +1,8 @@
 #include "llama/sampler_chain.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "llama.h"
 #include "sample/fused_sampler.h"
@@ -8,45 +10,87 @@
 namespace pyserve {
 namespace {
 
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr float kNegligible = 80.0F;  // logits so far below the best have a probability below 1e-34
+constexpr int kMirostatCandidates = 100;  // the paper's m, as in llama.cpp
+
 // The vendor's own name for "a random seed" must not be met by folding.
 uint32_t vendor_seed(std::optional<int64_t> seed) {
   const uint32_t folded = fold_seed(seed);
   return folded == LLAMA_DEFAULT_SEED ? 0 : folded;
 }
 
-llama_sampler* repeat_sampler(const Model& model, const SamplingParams& params, TokenSpan prompt) {
-  const int last_n = params.repeat_last_n < 0 ? model.n_ctx_train() : params.repeat_last_n;
-  llama_sampler* sampler =
-      llama_sampler_init_penalties(model.n_vocab(), last_n, params.repeat_penalty, 0.0F, 0.0F);
-  const size_t n_skip = prompt.size() > static_cast<size_t>(last_n) ? prompt.size() - last_n : 0;
-  for (const Token token : prompt.subspan(n_skip)) llama_sampler_accept(sampler, token);
-  return sampler;
+// Vendored windows are allocated whole.
+int window(const Model& model, int last_n) {
+  return last_n < 0 ? model.n_ctx_train() : std::min(last_n, model.n_ctx_train());
 }
 
-llama_sampler* answer_sampler(const Model& model, const SamplingParams& params) {
-  return llama_sampler_init_penalties(model.n_vocab(), model.n_ctx_train(), 1.0F,
-                                      params.frequency_penalty, params.presence_penalty);
+void accept_tail(llama_sampler* sampler, TokenSpan prompt, int n_window) {
+  const auto n = std::min(prompt.size(), static_cast<size_t>(n_window));
+  for (const Token token : prompt.last(n)) llama_sampler_accept(sampler, token);
 }
 
-void add_draw(llama_sampler* chain, const SamplingParams& params) {
-  if (params.temperature <= 0) {
-    llama_sampler_chain_add(chain, llama_sampler_init_greedy());
-    return;
+llama_sampler* make_draw(const Model& model, const SamplingParams& params, uint32_t seed) {
+  if (params.mirostat == 1) {
+    return llama_sampler_init_mirostat(model.n_vocab(), seed, params.mirostat_tau,
+                                       params.mirostat_eta, kMirostatCandidates);
   }
-  if (params.top_k > 0) llama_sampler_chain_add(chain, llama_sampler_init_top_k(params.top_k));
-  if (params.typical_p < 1) {
-    llama_sampler_chain_add(chain, llama_sampler_init_typical(params.typical_p, 1));
+  if (params.mirostat == 2) {
+    return llama_sampler_init_mirostat_v2(seed, params.mirostat_tau, params.mirostat_eta);
   }
-  if (params.top_p < 1) llama_sampler_chain_add(chain, llama_sampler_init_top_p(params.top_p, 1));
-  if (params.min_p > 0) llama_sampler_chain_add(chain, llama_sampler_init_min_p(params.min_p, 1));
-  llama_sampler_chain_add(chain, llama_sampler_init_temp(params.temperature));
-  llama_sampler_chain_add(chain, llama_sampler_init_dist(vendor_seed(params.seed)));
+  if (params.adaptive_target >= 0) {
+    return llama_sampler_init_adaptive_p(params.adaptive_target, params.adaptive_decay, seed);
+  }
+  return llama_sampler_init_dist(seed);
+}
+
+// Takes out candidates with a logit of -infinity. False when none is left, or one is no number.
+bool keep_possible(llama_token_data_array& candidates) {
+  size_t n_kept = 0;
+  bool is_number = true;
+  for (size_t i = 0; i < candidates.size; ++i) {
+    const float logit = candidates.data[i].logit;
+    if (logit == kMinusInfinity) continue;
+    is_number &= std::isfinite(logit);
+    candidates.data[n_kept++] = candidates.data[i];
+  }
+  candidates.size = n_kept;
+  return is_number && n_kept > 0;
+}
+
+float best_logit(const llama_token_data_array& candidates) {
+  float best = kMinusInfinity;
+  for (size_t i = 0; i < candidates.size; ++i) best = std::max(best, candidates.data[i].logit);
+  return best;
+}
+
+// Probabilities that underflow to zero become NaN in -p log p.
+void drop_negligible(llama_token_data_array& candidates) {
+  const float limit = best_logit(candidates) - kNegligible;
+  const auto* end = std::remove_if(candidates.data, candidates.data + candidates.size,
+                                   [&](const llama_token_data& c) { return c.logit < limit; });
+  candidates.size = static_cast<size_t>(end - candidates.data);
+}
+
+// A division by a small temperature must not reach +infinity.
+void make_best_zero(llama_token_data_array& candidates) {
+  const float best = best_logit(candidates);
+  for (size_t i = 0; i < candidates.size; ++i) candidates.data[i].logit -= best;
 }
 
 }  // namespace
 
 struct SamplerScratch::Candidates {
   std::vector<llama_token_data> data;
+
+  llama_token_data_array fill(LogitsRow logits, std::span<const std::pair<Token, float>> biases) {
+    data.resize(logits.size());
+    for (size_t i = 0; i < logits.size(); ++i) {
+      data[i] = {static_cast<llama_token>(i), logits[i], 0.0F};
+    }
+    for (const auto& [token, bias] : biases) data[token].logit += bias;
+    return {data.data(), data.size(), -1, false};
+  }
 };
 
 SamplerScratch::SamplerScratch() : candidates_(std::make_unique<Candidates>()) {}
@@ -55,38 +99,92 @@ SamplerScratch::~SamplerScratch() = default;
 void SamplerDeleter::operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
 
 SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt)
-    : chain_(llama_sampler_chain_init(llama_sampler_chain_default_params())) {
-  std::vector<llama_logit_bias> biases;
-  for (const auto& [token, bias] : params.logit_bias) biases.push_back({token, bias});
-  const bool has_repeat = params.repeat_penalty != 1 && params.repeat_last_n != 0;
-  const bool has_answer = params.frequency_penalty != 0 || params.presence_penalty != 0;
-  if (!biases.empty()) {
-    llama_sampler_chain_add(
-        chain_.get(), llama_sampler_init_logit_bias(
-                          model.n_vocab(), static_cast<int32_t>(biases.size()), biases.data()));
+    : biases_(params.logit_bias) {
+  const uint32_t seed = vendor_seed(params.seed);
+  for (const SamplerKind kind : active_samplers(params)) {
+    if (kind == SamplerKind::kPenalties) {
+      add_penalties(model, params, prompt);
+    } else if (kind == SamplerKind::kDry) {
+      add_dry(model, params, prompt);
+    } else {
+      add_filter(kind, params, seed);
+    }
   }
-  if (has_repeat) llama_sampler_chain_add(chain_.get(), repeat_sampler(model, params, prompt));
-  if (has_answer) llama_sampler_chain_add(chain_.get(), answer_sampler(model, params));
-  add_draw(chain_.get(), params);
+  draw_.reset(make_draw(model, params, seed));
+}
+
+void SamplerChain::add(SamplerKind kind, llama_sampler* sampler) {
+  steps_.push_back({kind, SamplerPtr(sampler)});
+}
+
+// The repeat penalty looks at prompt and answer, the other two at the answer alone.
+void SamplerChain::add_penalties(const Model& model, const SamplingParams& params,
+                                 TokenSpan prompt) {
+  if (params.repeat_penalty != 1 && params.repeat_last_n != 0) {
+    const int last_n = window(model, params.repeat_last_n);
+    add(SamplerKind::kPenalties,
+        llama_sampler_init_penalties(model.n_vocab(), last_n, params.repeat_penalty, 0.0F, 0.0F));
+    accept_tail(steps_.back().sampler.get(), prompt, last_n);
+  }
+  if (params.frequency_penalty != 0 || params.presence_penalty != 0) {
+    add(SamplerKind::kPenalties,
+        llama_sampler_init_penalties(model.n_vocab(), model.n_ctx_train(), 1.0F,
+                                     params.frequency_penalty, params.presence_penalty));
+  }
+}
+
+void SamplerChain::add_dry(const Model& model, const SamplingParams& params, TokenSpan prompt) {
+  const int last_n = window(model, params.dry_penalty_last_n);
+  std::vector<const char*> breakers;
+  for (const std::string& text : params.dry_sequence_breakers) breakers.push_back(text.c_str());
+  add(SamplerKind::kDry,
+      llama_sampler_init_dry(model.vocab(), params.dry_multiplier, params.dry_base,
+                             std::max(params.dry_allowed_length, 0), last_n, breakers.data(),
+                             breakers.size()));
+  accept_tail(steps_.back().sampler.get(), prompt, last_n);
+}
+
+void SamplerChain::add_filter(SamplerKind kind, const SamplingParams& p, uint32_t seed) {
+  const auto min_keep = static_cast<size_t>(std::max(p.min_keep, 0));
+  switch (kind) {
+    case SamplerKind::kTopNSigma:
+      return add(kind, llama_sampler_init_top_n_sigma(p.top_n_sigma));
+    case SamplerKind::kTopK:
+      return add(kind, llama_sampler_init_top_k(p.top_k));
+    case SamplerKind::kTypicalP:
+      return add(kind, llama_sampler_init_typical(p.typical_p, min_keep));
+    case SamplerKind::kTopP:
+      return add(kind, llama_sampler_init_top_p(p.top_p, min_keep));
+    case SamplerKind::kMinP:
+      return add(kind, llama_sampler_init_min_p(p.min_p, min_keep));
+    case SamplerKind::kXtc:
+      return add(kind, llama_sampler_init_xtc(p.xtc_probability, p.xtc_threshold, min_keep, seed));
+    case SamplerKind::kTemperature:
+      return add(kind,
+                 llama_sampler_init_temp_ext(p.temperature, p.dynatemp_range, p.dynatemp_exponent));
+    default:  // penalties and DRY have parts of their own, adaptive_p is the draw
+      return;
+  }
 }
 
 Token SamplerChain::sample(LogitsRow logits, SamplerScratch& scratch) {
-  const Token best = argmax(logits);
-  if (best < 0) return best;
-  std::vector<llama_token_data>& data = scratch.candidates_->data;
-  data.resize(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    data[i] = {static_cast<llama_token>(i), logits[i], 0.0F};
+  llama_token_data_array candidates = scratch.candidates_->fill(logits, biases_);
+  if (!keep_possible(candidates)) return -1;
+  for (const Step& step : steps_) {
+    if (step.kind == SamplerKind::kTemperature) make_best_zero(candidates);
+    if (step.kind == SamplerKind::kTypicalP) drop_negligible(candidates);
+    llama_sampler_apply(step.sampler.get(), &candidates);
+    if (!keep_possible(candidates)) return -1;
   }
-  llama_token_data_array candidates{data.data(), data.size(), -1, false};
-  llama_sampler_apply(chain_.get(), &candidates);
+  drop_negligible(candidates);
+  llama_sampler_apply(draw_.get(), &candidates);
   if (candidates.selected < 0 || candidates.selected >= static_cast<int64_t>(candidates.size)) {
     return -1;
   }
-  const llama_token_data& chosen = candidates.data[candidates.selected];
-  if (std::isinf(chosen.logit)) return -1;  // every token was banned
-  llama_sampler_accept(chain_.get(), chosen.id);
-  return chosen.id;
+  const Token chosen = candidates.data[candidates.selected].id;
+  for (const Step& step : steps_) llama_sampler_accept(step.sampler.get(), chosen);
+  llama_sampler_accept(draw_.get(), chosen);
+  return chosen;
 }
 
 }  // namespace pyserve

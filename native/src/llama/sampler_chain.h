@@ -1,11 +1,14 @@
-// One request's sampler: the vendored chain behind our parameters.
+// One request's sampler: the vendored samplers behind our parameters.
 #pragma once
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "llama/model.h"
 #include "pyserve/request.h"
 #include "sample/logits.h"
+#include "sample/sampler_order.h"
 
 struct llama_sampler;
 
@@ -14,6 +17,7 @@ namespace pyserve {
 struct SamplerDeleter {
   void operator()(llama_sampler* sampler) const;
 };
+using SamplerPtr = std::unique_ptr<llama_sampler, SamplerDeleter>;
 
 // The candidate array of a draw, kept between draws to save its allocation.
 class SamplerScratch {
@@ -29,21 +33,34 @@ class SamplerScratch {
   std::unique_ptr<Candidates> candidates_;
 };
 
-// Order: logit_bias, penalties, top_k, typical_p, top_p, min_p, temperature, draw (llama.cpp's
-// own). Draws depend on the seed and the logits alone, never on what else is in the batch. Thread:
-// engine thread only.
+// Biases first, then `params.samplers` in order, then the draw. Between two samplers candidates of
+// probability zero are taken out, which the vendored code is not made for: it asserts or computes
+// NaN. Draws depend on the seed and the logits alone, never on what else is in the batch.
+// Thread: one at a time.
 class SamplerChain {
  public:
-  // `prompt` feeds the repeat penalty. Tokens in `params.logit_bias` must be in the vocabulary;
-  // `params.ignore_eos` must be among the biases.
+  // `params` are normalized; tokens in their logit_bias must be in the vocabulary, ignore_eos must
+  // be among the biases. `prompt` feeds the repeat penalty and DRY.
   SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt);
 
-  // Chooses the next token and remembers it. -1: the row holds no finite logit, or no token is
+  // Chooses the next token and remembers it. -1: the row holds NaN or infinity, or no token is
   // left to choose. `scratch` is overwritten and can be shared between requests.
   Token sample(LogitsRow logits, SamplerScratch& scratch);
 
  private:
-  std::unique_ptr<llama_sampler, SamplerDeleter> chain_;
+  struct Step {
+    SamplerKind kind;
+    SamplerPtr sampler;
+  };
+
+  void add(SamplerKind kind, llama_sampler* sampler);
+  void add_penalties(const Model& model, const SamplingParams& params, TokenSpan prompt);
+  void add_dry(const Model& model, const SamplingParams& params, TokenSpan prompt);
+  void add_filter(SamplerKind kind, const SamplingParams& params, uint32_t seed);
+
+  std::vector<std::pair<Token, float>> biases_;
+  std::vector<Step> steps_;
+  SamplerPtr draw_;
 };
 
 }  // namespace pyserve

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 namespace pyserve {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr std::string_view kOrder = "ekpmt";  // letters of SamplingParams::samplers
 constexpr size_t kNucleusStart = 64;  // blocks whose maxima set the first threshold of top_p alone
 constexpr size_t kNucleusGrowth = 4;
 
@@ -84,6 +86,17 @@ uint32_t fold_seed(std::optional<int64_t> seed) {
   if (!seed) return std::random_device{}();
   const auto bits = static_cast<uint64_t>(*seed);
   return static_cast<uint32_t>(bits ^ (bits >> 32));
+}
+
+bool FusedSampler::can_sample(const SamplingParams& params) {
+  size_t i = 0;
+  for (const char letter : params.samplers) {
+    i = kOrder.find(letter, i);
+    if (i++ == kOrder.npos) return false;
+  }
+  const bool can_keep_less = params.top_p < 1 || params.min_p > 0;
+  return params.mirostat == 0 && params.dynatemp_range <= 0 &&
+         (params.min_keep <= 1 || !can_keep_less);
 }
 
 FusedSampler::FusedSampler(const SamplingParams& params, LogitEdits edits, uint32_t seed,

@@ -29,9 +29,11 @@ struct RowScratch {
 // Draws depend on the seed and the row alone. Thread: one at a time.
 class FusedSampler {
  public:
-  // Everything but typical_p is done here.
-  static bool can_sample(const SamplingParams& params) { return params.typical_p >= 1.0F; }
+  // Everything but mirostat and the samplers that are not named above, in this order alone.
+  // REQUIRES: normalized parameters.
+  static bool can_sample(const SamplingParams& params);
 
+  // REQUIRES: normalized parameters that can_sample().
   FusedSampler(const SamplingParams& params, LogitEdits edits, uint32_t seed,
                const RowKernels& kernels = row_kernels());
 
