@@ -19,22 +19,42 @@ FinishReason = Literal["stop", "length"]
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
-    """How the next token is chosen. Neutral values switch a sampler off.
+    """How the next token is chosen, with llama-server's names. Neutral values switch a sampler off.
 
     temperature 0 is greedy (ties: lowest id). seed None draws a random one.
-    repeat_penalty looks at the last `repeat_last_n` tokens of prompt and answer (-1: the whole
+    repeat_penalty and DRY look at the last tokens of prompt and answer (`*_last_n`; -1: the whole
     context, 0: off); frequency and presence penalties look at the answer alone.
+    mirostat 1 or 2 takes the place of all filters; penalties, DRY and temperature still apply.
+    samplers: llama.cpp's letters in the order of use; one that is left out is off (penalties e,
+    dry d, top_n_sigma s, top_k k, typ_p y, top_p p, min_p m, xtc x, temperature t, adaptive_p a).
     """
 
     temperature: float = 0.8
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
     top_k: int = 40
     top_p: float = 0.95
     min_p: float = 0.05
     typical_p: float = 1.0
+    top_n_sigma: float = -1.0
+    min_keep: int = 0
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
     repeat_penalty: float = 1.0
     repeat_last_n: int = 64
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = 64
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    adaptive_target: float = -1.0
+    adaptive_decay: float = 0.9
+    samplers: str = "edskypmxta"
     logit_bias: dict[int, float] = {}
     seed: int | None = None
     ignore_eos: bool = False

@@ -9,22 +9,11 @@ import msgspec
 
 from pyserve.engine.protocol import GenerateRequest, ModelInfo, SamplingParams
 from pyserve.errors import InvalidRequestError
-from pyserve.schemas.common import INT64_MAX, SamplingFields, as_list
+from pyserve.schemas.common import INT64_MAX, as_list
+from pyserve.schemas.sampling import SamplingFields
 
 RANDOM_SEED = -1  # as in llama.cpp and LocalAI
-_SAME_NAME = (
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "typical_p",
-    "repeat_penalty",
-    "repeat_last_n",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "ignore_eos",
-)
+_SAME_NAME = frozenset(SamplingParams.__struct_fields__) - {"seed"}
 
 
 def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
@@ -37,6 +26,10 @@ def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
     check_tokens(list(fields.logit_bias or {}), info, "logit_bias")
     if given.get("top_k") == -1:
         given["top_k"] = 0
+    if fields.repetition_penalty is not None:
+        given["repeat_penalty"] = fields.repetition_penalty
+    if fields.dry_sequence_breakers is not None:
+        given["dry_sequence_breakers"] = tuple(fields.dry_sequence_breakers)
     if fields.seed is not None and fields.seed != RANDOM_SEED:
         given["seed"] = fields.seed & INT64_MAX
     return SamplingParams(**given)

@@ -12,10 +12,10 @@ from pyserve.schemas.common import (
     MaxTokens,
     NPredict,
     RequestModel,
-    StreamFields,
     check_text_size,
     invalid,
 )
+from pyserve.schemas.sampling import StreamFields
 from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 

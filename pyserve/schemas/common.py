@@ -14,7 +14,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -23,12 +22,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, first_unsupported
+from pyserve.schemas.unsupported import Unsupported, first_unsupported
 
 MAX_TEXT_BYTES = 2 * 1024 * 1024
 MAX_PROMPTS = 64
 MAX_CHOICES = 64
-MAX_LOGIT_BIAS = 1024
 OWN_CODES = frozenset(
     {
         "invalid_type",
@@ -65,22 +63,6 @@ def _shape(value: object) -> str | None:
     return "<many>" if isinstance(value, list) else None
 
 
-def _token_biases(value: object) -> object:
-    """Object keys are strings in JSON: turn those that are token ids into integers."""
-    if isinstance(value, list):
-        if value:
-            raise invalid("unsupported_parameter", "must be an object: token id to bias")
-        return {}
-    if not isinstance(value, dict):
-        return value
-    if len(value) > MAX_LOGIT_BIAS:
-        raise invalid("invalid_value", f"has {len(value)} entries, at most {MAX_LOGIT_BIAS}")
-    for key in value:
-        if not (key.isascii() and key.isdigit() and len(key) <= 10 and int(key) <= INT32_MAX):  # noqa: PLR2004
-            raise invalid("invalid_value", 'keys must be token ids such as "50256"')
-    return {int(key): bias for key, bias in value.items()}
-
-
 ModelName = Annotated[str, Field(max_length=256), AfterValidator(_without_nul)]
 TokenId = Annotated[int, Field(ge=0, le=INT32_MAX)]
 MaxTokens = Annotated[int, Field(ge=1, le=INT32_MAX)]
@@ -104,16 +86,6 @@ TextOrTexts = Annotated[
         custom_error_message="must be a string or a list of strings",
     ),
 ]
-LogitBias = Annotated[
-    dict[TokenId, Annotated[float, Field(ge=-100, le=100)]],
-    BeforeValidator(_token_biases),
-    Field(
-        json_schema_extra={
-            "maxProperties": MAX_LOGIT_BIAS,
-            "propertyNames": {"pattern": "^[0-9]{1,10}$"},
-        }
-    ),
-]
 
 
 class RequestModel(BaseModel):
@@ -134,53 +106,6 @@ class RequestModel(BaseModel):
             if name is not None:
                 raise invalid("unsupported_parameter", "is not supported by this server", name)
         return data
-
-
-class SamplingFields(RequestModel):
-    """How tokens are chosen, on every generating endpoint. Absent: the engine's default."""
-
-    unsupported: ClassVar[Unsupported] = UNSUPPORTED
-
-    model: ModelName | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
-    max_tokens: MaxTokens | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=-1, le=INT32_MAX)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    typical_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    repeat_last_n: Annotated[int, Field(ge=-1, le=65536)] | None = None
-    logit_bias: LogitBias | None = None
-    seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
-    stop: Stop | None = None
-    ignore_eos: bool | None = None
-
-
-class StreamOptions(RequestModel):
-    """Options of a streamed answer."""
-
-    include_usage: bool | None = None
-
-
-class StreamFields(SamplingFields):
-    """Whether the answer comes as server-sent events."""
-
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-
-    @model_validator(mode="after")
-    def _options_need_stream(self) -> StreamFields:
-        if self.stream_options is not None and not self.stream:
-            message = "is only allowed together with stream: true"
-            raise invalid("invalid_value", message, "stream_options")
-        return self
-
-    @property
-    def include_usage(self) -> bool:
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
 def check_text_size(n_bytes: int, param: str) -> None:

@@ -12,13 +12,13 @@ from pyserve.schemas.common import (
     MAX_PROMPTS,
     UNLIMITED,
     NPredict,
-    StreamFields,
     Texts,
     TokenId,
     check_n_choices,
     check_text_size,
     invalid,
 )
+from pyserve.schemas.sampling import StreamFields
 from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 

@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from pyserve.schemas.common import (
-    SamplingFields,
     TextOrTexts,
     as_list,
     check_n_choices,
     check_text_size,
 )
+from pyserve.schemas.sampling import SamplingFields
 from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 

@@ -11,11 +11,11 @@ from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
     MaxTokens,
     RequestModel,
-    SamplingFields,
     check_text_size,
     invalid,
 )
 from pyserve.schemas.response_input import Input
+from pyserve.schemas.sampling import SamplingFields
 from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, first_unsupported
 

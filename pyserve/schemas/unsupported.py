@@ -1,8 +1,6 @@
 """Fields of OpenAI and of other servers that would change the answer and are not built.
 
-Each maps to the values that ask for nothing. Numbers are neutral as integer or as float. A field
-whose only effect is through another one of these (`mirostat_tau`, `dry_base`, `xtc_threshold`) is
-ignored, because the other one is refused.
+Each maps to the values that ask for nothing. Numbers are neutral as integer or as float.
 """
 
 from __future__ import annotations
@@ -35,25 +33,17 @@ PROMPT: Unsupported = {
 }
 # Which token comes next.
 SAMPLERS: Unsupported = {
-    "mirostat": (0,),
     "mirostat_mode": (0,),
-    "dry_multiplier": (0,),
-    "xtc_probability": (0,),
-    "dynatemp_range": (0,),
     "smoothing_factor": (0,),
     "tfs_z": (1,),
     "tfs": (1,),
     "top_a": (0,),
-    "top_n_sigma": (-1, 0),
     "epsilon_cutoff": (0,),
     "eta_cutoff": (0,),
-    "repetition_penalty": (1,),
     "length_penalty": (1,),
     "no_repeat_ngram_size": (0,),
     "penalty_alpha": (0,),
     "typical": (1,),
-    "min_keep": (0,),
-    "samplers": ([],),
     "use_beam_search": (False,),
     "logits_processors": ([],),
     "bad_words": ([],),

@@ -49,19 +49,52 @@ def test_absent_fields_take_the_engines_defaults():
 def test_every_sampling_field_reaches_the_engine():
     fields = {
         "temperature": 0.5,
+        "dynatemp_range": 0.25,
+        "dynatemp_exponent": 2.0,
         "top_k": 3,
         "top_p": 0.5,
         "min_p": 0.25,
         "typical_p": 0.75,
+        "top_n_sigma": 1.0,
+        "min_keep": 2,
+        "xtc_probability": 0.5,
+        "xtc_threshold": 0.25,
         "repeat_penalty": 1.5,
         "repeat_last_n": -1,
         "frequency_penalty": -1.0,
         "presence_penalty": 1.0,
+        "dry_multiplier": 0.5,
+        "dry_base": 2.0,
+        "dry_allowed_length": 3,
+        "dry_penalty_last_n": -1,
+        "mirostat": 2,
+        "mirostat_tau": 4.0,
+        "mirostat_eta": 0.25,
+        "adaptive_target": 0.5,
+        "adaptive_decay": 0.75,
         "seed": 7,
         "ignore_eos": True,
     }
-    (request,) = chat_requests(chat(**fields, logit_bias={"5": -100}), INFO)
-    assert request.sampling == SamplingParams(**fields, logit_bias={5: -100.0})
+    others = {
+        "dry_sequence_breakers": ("x",),
+        "samplers": "kt",
+        "logit_bias": {5: -100.0},
+    }
+    body = chat(
+        **fields,
+        logit_bias={"5": -100},
+        samplers=["top_k", "temperature"],
+        dry_sequence_breakers=["x"],
+    )
+    (request,) = chat_requests(body, INFO)
+    assert request.sampling == SamplingParams(**fields, **others)
+    assert {*fields, *others} == set(SamplingParams.__struct_fields__)
+
+
+def test_repetition_penalty_is_another_name_of_repeat_penalty():
+    for fields in ({}, {"repeat_penalty": 1.5}):
+        (request,) = chat_requests(chat(repetition_penalty=1.5, **fields), INFO)
+        assert request.sampling.repeat_penalty == 1.5
 
 
 @pytest.mark.parametrize(

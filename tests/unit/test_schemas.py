@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
+from pyserve.engine.protocol import SamplingParams
 from pyserve.errors import InvalidRequestError
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.common import MAX_TEXT_BYTES, RequestModel
@@ -37,13 +39,40 @@ RANGES = {
     "frequency_penalty": (-2, 2, -2.001, 2.001),
     "presence_penalty": (-2, 2, -2.001, 2.001),
     "repeat_penalty": (0.0001, 10, 0, 10.001),
+    "repetition_penalty": (0.0001, 10, 0, 10.001),
+    "dynatemp_range": (0, 100, -0.001, 100.001),
+    "dynatemp_exponent": (0, 100, -0.001, 100.001),
+    "top_n_sigma": (-1, 100, -1.001, 100.001),
+    "min_keep": (0, 2**31 - 1, -1, 2**31),
+    "xtc_probability": (0, 1, -0.001, 1.001),
+    "xtc_threshold": (0, 1, -0.001, 1.001),
+    "dry_multiplier": (0, 100, -0.001, 100.001),
+    "dry_base": (1, 100, 0.999, 100.001),
+    "dry_allowed_length": (0, 2**31 - 1, -1, 2**31),
+    "dry_penalty_last_n": (-1, 2**31 - 1, -2, 2**31),
+    "mirostat": (0, 2, -1, 3),
+    "mirostat_tau": (0, 100, -0.001, 100.001),
+    "mirostat_eta": (0, 1, -0.001, 1.001),
+    "adaptive_target": (-1, 1, -1.001, 1.001),
+    "adaptive_decay": (0, 0.99, -0.001, 0.991),
     "repeat_last_n": (-1, 65536, -2, 65537),
     "n": (1, 16, 0, 17),
     "seed": (-(2**63), 2**63 - 1, -(2**63) - 1, 2**63),
     "max_tokens": (1, 2**31 - 1, 0, 2**31),
     "priority": (-100, 100, -101, 101),
 }
-INTEGERS = ("top_k", "repeat_last_n", "n", "seed", "max_tokens", "priority")
+INTEGERS = (
+    "top_k",
+    "repeat_last_n",
+    "min_keep",
+    "dry_allowed_length",
+    "dry_penalty_last_n",
+    "mirostat",
+    "n",
+    "seed",
+    "max_tokens",
+    "priority",
+)
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -132,7 +161,37 @@ def test_an_integer_must_be_written_as_one(name, value):
         ({"logit_bias": {"9999999999": 1}}, "logit_bias", "invalid_value"),
         ({"logit_bias": {"5": 101}}, "logit_bias.5", "invalid_value"),
         ({"logit_bias": {str(i): 1 for i in range(1025)}}, "logit_bias", "invalid_value"),
-        ({"logit_bias": [[1, 2]]}, "logit_bias", "unsupported_parameter"),
+        ({"logit_bias": {"5": True}}, "logit_bias.5", "invalid_type"),
+        ({"logit_bias": {"5": "1"}}, "logit_bias.5", "invalid_type"),
+        ({"logit_bias": [[5, 101]]}, "logit_bias.5", "invalid_value"),
+        ({"logit_bias": [[5, 60], [5, 41]]}, "logit_bias.5", "invalid_value"),
+        ({"logit_bias": [[0, 1], [-1, 1]]}, "logit_bias.1", "invalid_value"),
+        ({"logit_bias": [[0, 1], ["x", 1]]}, "logit_bias.1", "unsupported_parameter"),
+        ({"logit_bias": [[True, 1]]}, "logit_bias.0", "invalid_type"),
+        ({"logit_bias": [[1, True]]}, "logit_bias.0", "invalid_type"),
+        ({"logit_bias": [[1, None]]}, "logit_bias.0", "invalid_type"),
+        ({"logit_bias": [[1.0, 1]]}, "logit_bias.0", "invalid_type"),
+        ({"logit_bias": [[1]]}, "logit_bias.0", "invalid_type"),
+        ({"logit_bias": [1, 2]}, "logit_bias.0", "invalid_type"),
+        ({"logit_bias": [[1, 1]] * 1025}, "logit_bias", "invalid_value"),
+        ({"logit_bias": "x"}, "logit_bias", "invalid_type"),
+        ({"samplers": 1}, "samplers", "invalid_type"),
+        ({"samplers": "kz"}, "samplers", "invalid_value"),
+        ({"samplers": "k" * 33}, "samplers", "invalid_value"),
+        ({"samplers": ["top_k", "infill"]}, "samplers.1", "invalid_value"),
+        ({"samplers": ["top_k", 1]}, "samplers.1", "invalid_value"),
+        ({"samplers": ["top_k"] * 33}, "samplers", "invalid_value"),
+        ({"dry_sequence_breakers": "x"}, "dry_sequence_breakers", "invalid_type"),
+        ({"dry_sequence_breakers": [""]}, "dry_sequence_breakers.0", "invalid_value"),
+        ({"dry_sequence_breakers": ["a", 1]}, "dry_sequence_breakers.1", "invalid_type"),
+        ({"dry_sequence_breakers": ["é" * 21]}, "dry_sequence_breakers.0", "invalid_value"),
+        ({"dry_sequence_breakers": ["a\0"]}, "dry_sequence_breakers.0", "invalid_value"),
+        ({"dry_sequence_breakers": ["a"] * 17}, "dry_sequence_breakers", "invalid_value"),
+        (
+            {"repeat_penalty": 1.1, "repetition_penalty": 1.2},
+            "repetition_penalty",
+            "invalid_value",
+        ),
         ({"logprobs": 1}, "logprobs", "invalid_type"),
         ({"top_logprobs": 1}, "top_logprobs", "invalid_value"),
         ({"top_logprobs": 1, "logprobs": False}, "top_logprobs", "invalid_value"),
@@ -177,11 +236,6 @@ def test_chat_refuses(fields, param, code):
         ("modalities", ["text", "audio"]),
         ("reasoning_effort", "high"),
         ("chat_template", "{{ x }}"),
-        ("mirostat", 2),
-        ("mirostat", False),
-        ("dry_multiplier", 0.8),
-        ("xtc_probability", 0.5),
-        ("repetition_penalty", 1.1),
         ("stop_token_ids", [2]),
         ("min_tokens", 5),
         ("best_of", 2),
@@ -227,6 +281,50 @@ def test_what_is_not_built_is_refused_by_name(name, value):
 )
 def test_chat_accepts(fields):
     assert ChatRequest.model_validate({"messages": [USER], **fields})
+
+
+@pytest.mark.parametrize(
+    ("given", "biases"),
+    [
+        ({}, {}),
+        ([], {}),
+        ({"5": 1, "7": False}, {5: 1, 7: -math.inf}),
+        ([[5, 1], [7, False], [5, -2.5]], {5: -1.5, 7: -math.inf}),
+        ([[5, False], [5, 100]], {5: -math.inf}),
+    ],
+)
+def test_biases_come_as_an_object_or_as_pairs(given, biases):
+    assert (
+        ChatRequest.model_validate({"messages": [USER], "logit_bias": given}).logit_bias == biases
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "letters"),
+    [
+        ([], ""),
+        ("", ""),
+        ("kpt", "kpt"),
+        (["top_k", "Top-P", "minp", "TEMP", "nucleus"], "kpmtp"),
+        (
+            [
+                "penalties",
+                "dry",
+                "top_n_sigma",
+                "top_k",
+                "typ_p",
+                "top_p",
+                "min_p",
+                "xtc",
+                "temperature",
+                "adaptive_p",
+            ],
+            SamplingParams().samplers,
+        ),
+    ],
+)
+def test_samplers_come_as_names_or_letters(given, letters):
+    assert ChatRequest.model_validate({"messages": [USER], "samplers": given}).samplers == letters
 
 
 def test_parts_follow_each_other_without_a_separator():
