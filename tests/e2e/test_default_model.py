@@ -230,6 +230,26 @@ def test_a_repeated_prompt_is_cached(client: openai.OpenAI) -> None:
     assert cached() > 60
 
 
+def test_samplers_of_llama_server_reach_the_model(client: openai.OpenAI) -> None:
+    def text(**fields: object) -> str:
+        reply = client.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "Repeat this for ever: the sun is hot."}],
+            temperature=0,
+            seed=1,
+            max_tokens=4,
+            extra_body=fields,
+        )
+        return (reply.choices[0].message.content or "").lower()
+
+    dry = {"dry_multiplier": 5, "dry_penalty_last_n": -1}
+    assert text() == "the sun is hot"
+    assert text(mirostat=2, mirostat_tau=0) == "the sun is hot"
+    assert text(**dry, samplers=["top_k", "temperature"]) == "the sun is hot"
+    assert text(**dry) != "the sun is hot"
+    assert text(xtc_probability=1, xtc_threshold=0.05) != "the sun is hot"
+
+
 def test_a_prompt_over_the_context_is_refused_with_the_numbers(client: openai.OpenAI) -> None:
     for stream in (False, True):
         with pytest.raises(openai.BadRequestError) as caught:
