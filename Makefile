@@ -11,8 +11,8 @@ BUILD := build/release
 NATIVE_TESTS := native/tests/pyserve_native_tests
 BUILD_INPUTS := $(shell find native cmake -type f) CMakeLists.txt pyproject.toml \
                 vendor/llama.cpp.toml vendor/fetch.py
-CXX_FILES = $(shell find native -name '*.h' -o -name '*.cc')
-CMAKE_FILES = $(shell find CMakeLists.txt cmake native -name '*.cmake' -o -name CMakeLists.txt)
+CXX_FILES = $(shell find native bench/micro -name '*.h' -o -name '*.cc')
+CMAKE_FILES = $(shell find CMakeLists.txt cmake native bench/micro -name '*.cmake' -o -name CMakeLists.txt)
 # Not built when another binary is named, or when PEERS leaves it out.
 BENCH_SERVER := $(if $(PYSERVE_LLAMA_SERVER),,$(if $(or $(if $(PEERS),,default),\
                 $(filter llama-server%,$(PEERS))),build/bench/bin/llama-server))
@@ -25,7 +25,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e \
-        lint fmt type asan tsan bench bench-quick ci clean
+        lint fmt type asan tsan bench bench-quick bench-micro ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
 get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
@@ -137,6 +137,11 @@ bench bench-quick: $(BUILD)/.installed $(VENV)/.bench-deps $(BENCH_SERVER) ## me
 	code=$$?; [ $$code -ne 1 ] || exit 1; \
 	$(BIN)/python -m bench.report --markdown build/bench/report.md --html build/bench/report.html && \
 	echo "see build/bench/report.md and build/bench/report.html" && exit $$code
+
+bench-micro: $(BUILD)/.installed ## what sampling, planning, the prefix tree and text assembly cost
+	@$(BIN)/cmake -S . -B $(BUILD) -DPYSERVE_BUILD_BENCH=ON >/dev/null
+	@$(BIN)/cmake --build $(BUILD) --target pyserve_bench_micro
+	@$(BUILD)/bench/micro/pyserve_bench_micro $(ARGS)
 
 $(VENV)/.bench-deps: $(VENV)/.made pyproject.toml
 	@$(BIN)/python -m pip install --quiet --group bench

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "llama.h"
@@ -64,12 +65,14 @@ std::map<Token, float> oracle(const SamplingParams& p, const Row& row) {
 }
 
 // A token exactly at the cut of top_p may fall either way by rounding.
-bool same_but_for_the_cut(const std::map<Token, float>& expected,
-                          const std::vector<RankedToken>& kept) {
+bool same_but_for_the_cut(const std::map<Token, float>& expected, std::vector<RankedToken> kept) {
   if (expected.size() > kept.size() + 1 || kept.size() > expected.size() + 1) return false;
   std::vector<std::pair<float, Token>> sorted;
   for (const auto& [token, logit] : expected) sorted.emplace_back(-logit, token);
   std::sort(sorted.begin(), sorted.end());
+  std::sort(kept.begin(), kept.end(), [](const RankedToken& a, const RankedToken& b) {
+    return a.logprob != b.logprob ? a.logprob > b.logprob : a.token < b.token;
+  });
   for (size_t i = 0; i < std::min(sorted.size(), kept.size()); ++i) {
     if (sorted[i].second != kept[i].token) return false;
   }
@@ -103,6 +106,33 @@ TEST_CASE("10,000 random rows keep the tokens that the vendored chain keeps") {
                         [&](const RankedToken& kept) { return kept.token == token; }));
   }
   CHECK(n_at_cut < 20);
+}
+
+TEST_CASE("a nucleus of very many tokens is the shortest one") {
+  std::mt19937 random(11);
+  RowScratch scratch;
+  for (int round = 0; round < 12; ++round) {
+    Row row = random_row(40000, random);
+    const float width = 0.01F * static_cast<float>(1 + round % 4 * 20);
+    for (float& logit : row) logit *= width;
+    if (round % 3 == 0) row[random() % row.size()] = -kInf;
+    const float top_p = round % 2 == 0 ? 0.9F : 0.3F;
+    make(params(0, top_p, 0.0F, 1.0F)).sample(row, -1, scratch);
+    // Reference: sort everything, add in double precision.
+    const float max = *std::max_element(row.begin(), row.end());
+    std::vector<double> weights;
+    for (const float logit : row) weights.push_back(std::exp(static_cast<double>(logit) - max));
+    std::sort(weights.begin(), weights.end(), std::greater<>());
+    const double needed = top_p * std::accumulate(weights.begin(), weights.end(), 0.0);
+    size_t n = 0;
+    for (double mass = 0; mass < needed; ++n) mass += weights[n];
+    INFO("round ", round, " n ", n);
+    CHECK(n > 1000);
+    CHECK(std::abs(static_cast<long>(scratch.ranked.size()) - static_cast<long>(n)) <= 1);
+    float worst = kInf;
+    for (const RankedToken& token : scratch.ranked) worst = std::min(worst, token.logprob);
+    CHECK(std::exp(worst - max) == doctest::Approx(weights[n - 1]).epsilon(1e-4));
+  }
 }
 
 TEST_CASE("draws follow the distribution (chi-square)") {

@@ -10,70 +10,6 @@ namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr std::string_view kOrder = "ekpmt";  // letters of SamplingParams::samplers
-constexpr size_t kNucleusStart = 64;  // blocks whose maxima set the first threshold of top_p alone
-constexpr size_t kNucleusGrowth = 4;
-
-bool is_better(const RankedToken& a, const RankedToken& b) {
-  return a.logprob != b.logprob ? a.logprob > b.logprob : a.token < b.token;
-}
-
-// The k-th largest block maximum: at least k logits are >= it. Without so many blocks, everything.
-float block_threshold(size_t k, RowScratch& scratch) {
-  if (k == 0 || k > scratch.max.size()) return kMinusInfinity;
-  scratch.sorted = scratch.max;
-  std::nth_element(scratch.sorted.begin(), scratch.sorted.begin() + static_cast<long>(k) - 1,
-                   scratch.sorted.end(), std::greater<>());
-  return scratch.sorted[k - 1];
-}
-
-// All tokens with a logit >= threshold, and above -infinity, into scratch.ranked.
-void collect(const RowKernels& kernels, std::span<const float> row, float threshold,
-             RowScratch& scratch) {
-  scratch.ranked.clear();
-  const float limit = std::max(threshold, std::numeric_limits<float>::lowest());
-  scratch.ids.resize(kBlock);
-  scratch.values.resize(kBlock);
-  for (size_t b = 0; b < scratch.max.size(); ++b) {
-    if (scratch.max[b] < limit) continue;
-    const size_t begin = b * kBlock;
-    const size_t n = std::min(kBlock, row.size() - begin);
-    const size_t n_found =
-        kernels.collect(row.data() + begin, n, limit, static_cast<int32_t>(begin),
-                        scratch.ids.data(), scratch.values.data());
-    for (size_t i = 0; i < n_found; ++i) {
-      scratch.ranked.push_back({scratch.ids[i], scratch.values[i]});
-    }
-  }
-}
-
-// The k best tokens, sorted.
-void collect_best(const RowKernels& kernels, std::span<const float> row, size_t k,
-                  RowScratch& scratch) {
-  collect(kernels, row, block_threshold(k, scratch), scratch);
-  std::vector<RankedToken>& ranked = scratch.ranked;
-  const size_t n = std::min(k, ranked.size());
-  std::partial_sort(ranked.begin(), ranked.begin() + static_cast<long>(n), ranked.end(), is_better);
-  ranked.resize(n);
-}
-
-// Sum of exp((logit - max) * scale) over the row; leaves the sums of the blocks in scratch.sum.
-double total_exp(const RowKernels& kernels, std::span<const float> row, float scale, float max,
-                 RowScratch& scratch) {
-  scratch.sum.resize(scratch.max.size());
-  kernels.block_exp_sum(row.data(), row.size(), scale, scratch.max.data(), scratch.sum.data());
-  double total = 0;
-  for (size_t b = 0; b < scratch.sum.size(); ++b) {
-    if (scratch.sum[b] == 0) continue;
-    total += scratch.sum[b] * std::exp(static_cast<double>(scratch.max[b] - max) * scale);
-  }
-  return total;
-}
-
-float row_max(const RowScratch& scratch) {
-  return scratch.max.empty() ? kMinusInfinity
-                             : *std::max_element(scratch.max.begin(), scratch.max.end());
-}
-
 Token first_with_logit(std::span<const float> row, float max, const RowScratch& scratch) {
   const auto block = std::find(scratch.max.begin(), scratch.max.end(), max);
   const auto begin = row.begin() + (block - scratch.max.begin()) * static_cast<long>(kBlock);
@@ -150,15 +86,14 @@ Token FusedSampler::draw(std::span<const float> row, RowScratch& scratch) {
   if (has_top_k) {
     keep_top_k(row, scratch);
   } else if (params_.top_p < 1) {
-    keep_nucleus(row, max, scratch);
+    keep_nucleus(kernels_, row, params_.top_p, scratch);
   } else if (params_.min_p > 0) {
     collect(kernels_, row, max + std::log(params_.min_p), scratch);
-    std::sort(scratch.ranked.begin(), scratch.ranked.end(), is_better);
   } else {
     return draw_from_all(row, max, scratch);
   }
-  cut_min_p(scratch);
-  return draw_from_ranked(scratch);
+  cut_min_p(max, scratch);
+  return draw_from_ranked(max, scratch);
 }
 
 void FusedSampler::keep_top_k(std::span<const float> row, RowScratch& scratch) const {
@@ -168,56 +103,28 @@ void FusedSampler::keep_top_k(std::span<const float> row, RowScratch& scratch) c
   for (const RankedToken& token : scratch.ranked) {
     total += std::exp(token.logprob - scratch.ranked.front().logprob);
   }
-  cut_top_p(total, scratch);
+  cut_top_p(params_.top_p * total, scratch);
 }
 
-void FusedSampler::keep_nucleus(std::span<const float> row, float max, RowScratch& scratch) const {
-  const double total = total_exp(kernels_, row, 1.0F, max, scratch);
-  for (size_t k = kNucleusStart;; k *= kNucleusGrowth) {
-    const float threshold = block_threshold(k, scratch);
-    collect(kernels_, row, threshold, scratch);
-    std::sort(scratch.ranked.begin(), scratch.ranked.end(), is_better);
-    const size_t n_before = scratch.ranked.size();
-    cut_top_p(total, scratch);
-    if (scratch.ranked.size() < n_before || threshold == kMinusInfinity) return;
-  }
-}
-
-// Keeps the shortest sorted prefix whose probabilities reach top_p.
-void FusedSampler::cut_top_p(double total, RowScratch& scratch) const {
-  std::vector<RankedToken>& ranked = scratch.ranked;
-  double sum = 0;
-  for (size_t i = 0; i < ranked.size(); ++i) {
-    sum += std::exp(ranked[i].logprob - ranked.front().logprob);
-    if (sum < params_.top_p * total) continue;
-    ranked.resize(i + 1);
-    return;
-  }
-}
-
-void FusedSampler::cut_min_p(RowScratch& scratch) const {
+void FusedSampler::cut_min_p(float max, RowScratch& scratch) const {
   if (params_.min_p <= 0) return;
-  std::vector<RankedToken>& ranked = scratch.ranked;
-  const float limit = ranked.front().logprob + std::log(params_.min_p);
-  const auto end = std::find_if(ranked.begin() + 1, ranked.end(),
-                                [&](const RankedToken& token) { return token.logprob < limit; });
-  ranked.erase(end, ranked.end());
+  const float limit = max + std::log(params_.min_p);
+  std::erase_if(scratch.ranked, [&](const RankedToken& token) { return token.logprob < limit; });
 }
 
-Token FusedSampler::draw_from_ranked(RowScratch& scratch) {
+Token FusedSampler::draw_from_ranked(float max, RowScratch& scratch) {
   const std::vector<RankedToken>& ranked = scratch.ranked;
   scratch.values.resize(ranked.size());
   double total = 0;
   for (size_t i = 0; i < ranked.size(); ++i) {
-    scratch.values[i] =
-        std::exp((ranked[i].logprob - ranked.front().logprob) / params_.temperature);
+    scratch.values[i] = std::exp((ranked[i].logprob - max) / params_.temperature);
     total += scratch.values[i];
   }
   const double target = total * std::uniform_real_distribution<double>(0, 1)(random_);
   double sum = 0;
   for (size_t i = 0; i < ranked.size(); ++i) {
     sum += scratch.values[i];
-    if (sum >= target) return ranked[i].token;
+    if (sum >= target && scratch.values[i] > 0) return ranked[i].token;
   }
   return ranked.back().token;
 }

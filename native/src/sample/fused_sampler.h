@@ -3,24 +3,14 @@
 
 #include <random>
 #include <span>
-#include <vector>
 
 #include "pyserve/request.h"
 #include "sample/logit_edits.h"
 #include "sample/logits.h"
 #include "sample/row_kernels.h"
+#include "sample/row_scan.h"
 
 namespace pyserve {
-
-// Buffers of one draw; sharing them between requests saves allocations.
-struct RowScratch {
-  std::vector<float> max;     // of each block
-  std::vector<float> sum;     // of exp over each block
-  std::vector<float> sorted;  // block maxima in the making of a threshold
-  std::vector<int32_t> ids;
-  std::vector<float> values;
-  std::vector<RankedToken> ranked;  // `logprob` holds a logit here
-};
 
 // bias, penalties, top_k, top_p, min_p, temperature, draw: llama.cpp's order, exact but for ties.
 // After the edits every filter keeps a prefix of the tokens sorted by logit, so only the few tokens
@@ -51,11 +41,9 @@ class FusedSampler {
                       RowScratch& scratch) const;
   Token draw(std::span<const float> row, RowScratch& scratch);
   Token draw_from_all(std::span<const float> row, float max, RowScratch& scratch);
-  Token draw_from_ranked(RowScratch& scratch);
+  Token draw_from_ranked(float max, RowScratch& scratch);
   void keep_top_k(std::span<const float> row, RowScratch& scratch) const;
-  void keep_nucleus(std::span<const float> row, float max, RowScratch& scratch) const;
-  void cut_top_p(double total, RowScratch& scratch) const;
-  void cut_min_p(RowScratch& scratch) const;
+  void cut_min_p(float max, RowScratch& scratch) const;
 
   const SamplingParams params_;
   LogitEdits edits_;

@@ -1,0 +1,78 @@
+// pyserve_bench_micro [sampler|policy|tree|text ...]: all of them without arguments.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bench.h"
+
+namespace pyserve::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+volatile long sink = 0;
+
+double time_us(const Operation& operation, int n_inner) {
+  const auto begin = Clock::now();
+  for (int i = 0; i < n_inner; ++i) sink = sink + operation();
+  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count() / n_inner;
+}
+
+double median(std::vector<double>& values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
+
+}  // namespace
+
+void print_heading(const std::string& what, const std::string& other) {
+  if (other.empty()) {
+    std::printf("\n%-44s %10s\n", what.c_str(), "us");
+  } else {
+    std::printf("\n%-44s %10s %10s %8s\n", what.c_str(), "us", other.c_str(), "ratio");
+  }
+}
+
+void measure(const std::string& name, const Operation& ours, int n_inner, int n_rounds) {
+  std::vector<double> times;
+  for (int i = -3; i < n_rounds; ++i) {
+    const double us = time_us(ours, n_inner);
+    if (i >= 0) times.push_back(us);  // the first ones fill caches
+  }
+  std::printf("%-44s %10.2f\n", name.c_str(), median(times));
+}
+
+void compare(const std::string& name, const Operation& ours, const Operation& theirs,
+             int n_rounds) {
+  std::vector<double> our_times;
+  std::vector<double> their_times;
+  for (int i = -3; i < n_rounds; ++i) {
+    const double us = time_us(ours, 1);
+    const double their_us = time_us(theirs, 1);
+    if (i < 0) continue;
+    our_times.push_back(us);
+    their_times.push_back(their_us);
+  }
+  const double us = median(our_times);
+  const double their_us = median(their_times);
+  std::printf("%-44s %10.1f %10.1f %8.1f\n", name.c_str(), us, their_us, their_us / us);
+}
+
+}  // namespace pyserve::bench
+
+int main(int argc, char** argv) {
+  using namespace pyserve::bench;
+  const std::vector<std::pair<std::string_view, void (*)()>> parts{{"sampler", bench_sampler},
+                                                                   {"policy", bench_policy},
+                                                                   {"tree", bench_tree},
+                                                                   {"text", bench_text}};
+  const std::vector<std::string_view> wanted(argv + 1, argv + argc);
+  for (const auto& [name, run] : parts) {
+    if (wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end()) run();
+  }
+  return 0;
+}

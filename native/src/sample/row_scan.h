@@ -1,0 +1,45 @@
+// The few tokens of a row that matter, without sorting the row.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "sample/logits.h"
+#include "sample/row_kernels.h"
+
+namespace pyserve {
+
+// Buffers of one draw; sharing them between the requests of a thread saves allocations.
+struct RowScratch {
+  std::vector<float> max;       // of each block: the caller's, the functions below read it
+  std::vector<float> sum;       // of exp over each block
+  std::vector<float> sorted;    // block maxima in the making of a threshold
+  std::vector<double> buckets;  // of exp, by logit
+  std::vector<int32_t> ids;
+  std::vector<float> values;
+  std::vector<RankedToken> ranked;  // the tokens found; `logprob` holds a logit here
+};
+
+float row_max(const RowScratch& scratch);
+
+// Sum of exp((logit - max) * scale) over the row; leaves the sums of the blocks in scratch.sum.
+double total_exp(const RowKernels& kernels, std::span<const float> row, float scale, float max,
+                 RowScratch& scratch);
+
+// All tokens with a logit >= threshold, and above -infinity, in the order of ids.
+void collect(const RowKernels& kernels, std::span<const float> row, float threshold,
+             RowScratch& scratch);
+
+// The k best tokens, sorted: descending, equals by id.
+void collect_best(const RowKernels& kernels, std::span<const float> row, size_t k,
+                  RowScratch& scratch);
+
+// The fewest best tokens that have top_p of the row's probability, in any order.
+void keep_nucleus(const RowKernels& kernels, std::span<const float> row, float top_p,
+                  RowScratch& scratch);
+
+// Cuts scratch.ranked where its sum of exp(logit - row maximum) reaches `mass_needed`. The first
+// `n_kept` tokens have the sum `mass` and stay; the others are sorted.
+void cut_top_p(double mass_needed, RowScratch& scratch, size_t n_kept = 0, double mass = 0);
+
+}  // namespace pyserve
