@@ -127,7 +127,7 @@ TEST_CASE("a nucleus of very many tokens is the shortest one") {
     size_t n = 0;
     for (double mass = 0; mass < needed; ++n) mass += weights[n];
     INFO("round ", round, " n ", n);
-    CHECK(n > 1000);
+    CHECK(n > 256);  // more than the narrow search would sort
     CHECK(std::abs(static_cast<long>(scratch.ranked.size()) - static_cast<long>(n)) <= 1);
     float worst = kInf;
     for (const RankedToken& token : scratch.ranked) worst = std::min(worst, token.logprob);
