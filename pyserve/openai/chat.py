@@ -24,11 +24,11 @@ from pyserve.schemas.chat import ChatRequest, Message
 TEMPLATE_ROLES = {"developer": "system", "function": "tool"}
 
 
-class ChatMessage(msgspec.Struct, frozen=True):
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     """The assistant's turn."""
 
-    content: str | None
     role: Literal["assistant"] = "assistant"
+    content: str | None
     refusal: None = None
     annotations: list[Any] = []
 

@@ -66,6 +66,8 @@ class CompletionRequest(StreamFields, SchedulingFields, AcceptedFields):
     unsupported: ClassVar[Unsupported] = {
         **without(UNSUPPORTED, "n_predict"),
         "suffix": ("",),
+        "messages": (),
+        "max_completion_tokens": (),
         "add_special_tokens": (True,),
     }
 

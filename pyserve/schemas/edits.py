@@ -25,6 +25,12 @@ class EditRequest(SamplingFields, SchedulingFields):
         "stream": (False,),
         "echo": (False,),
         "suffix": ("",),
+        "best_of": (1,),
+        "logprobs": (False,),
+        "top_logprobs": (0,),
+        "messages": (),
+        "prompt": ("",),
+        "max_completion_tokens": (),
     }
 
     instruction: Annotated[str, Field(min_length=1)]

@@ -41,6 +41,7 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     Exception: (500, SERVER),
 }
 HTTP_CODES = {
+    400: "malformed_request",
     404: "unknown_url",
     405: "method_not_allowed",
     413: "request_too_large",

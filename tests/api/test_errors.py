@@ -149,7 +149,7 @@ def test_a_full_queue_is_503_with_retry_after_and_nothing_stays_behind(start):
 
 
 def test_more_requests_than_the_front_holds_are_503(start):
-    front = start(FakeScript(hold_after=0), max_streams=1)
+    front = start(FakeScript(hold_after=1), max_streams=1)
     first = front.post(CHAT, chat_body(stream=True))
     assert first.status_code == 200
     refused = front.post(CHAT, chat_body())

@@ -372,6 +372,8 @@ def test_a_prompt_may_be_one_or_many_of_text_or_tokens(prompt, prompts):
         ({"best_of": 13, "prompt": ["a"] * 5}, "best_of", "invalid_value"),
         ({"echo": 0}, "echo", "invalid_type"),
         ({"suffix": "x"}, "suffix", "unsupported_parameter"),
+        ({"messages": [USER]}, "messages", "unsupported_parameter"),
+        ({"max_completion_tokens": 5}, "max_completion_tokens", "unsupported_parameter"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -407,6 +409,9 @@ def test_edit_inputs(fields, inputs):
         ({"instruction": ""}, "instruction"),
         ({"instruction": "x", "input": 5}, "input"),
         ({"instruction": "x", "stream": True}, "stream"),
+        ({"instruction": "x", "best_of": 2}, "best_of"),
+        ({"instruction": "x", "logprobs": 1}, "logprobs"),
+        ({"instruction": "x", "prompt": "x"}, "prompt"),
         ({"instruction": "x" * 2**20, "input": ["", "", ""]}, "input"),
     ],
     ids=lambda value: str(value)[:40],

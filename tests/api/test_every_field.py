@@ -1,0 +1,63 @@
+"""Every field of every endpoint: nonsense is refused by name, null is absent."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.completions import CompletionRequest
+from pyserve.schemas.edits import EditRequest
+from pyserve.schemas.responses import ResponseRequest
+from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
+from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of
+
+ENDPOINTS = {
+    CHAT: (ChatRequest, chat_body()),
+    COMPLETIONS: (CompletionRequest, {"prompt": "p"}),
+    EDITS: (EditRequest, {"instruction": "i"}),
+    RESPONSES: (ResponseRequest, {"input": "i"}),
+    "/tokenize": (TokenizeRequest, {"content": "c"}),
+    "/detokenize": (DetokenizeRequest, {"tokens": [1]}),
+}
+NONSENSE = ([[[]]], "\0", -(10**30), 0.5e300, [{"a": [None]}], [["a"] * 3] * 3)
+CODES = {
+    "invalid_type",
+    "invalid_value",
+    "missing_required_parameter",
+    "unsupported_content",
+    "unsupported_parameter",
+}
+# What a text may be: these take any, the first of them NUL as well.
+TEXTS = {"user", "safety_identifier", "prompt_cache_key", "cache_salt"}
+PROMPTS = {"prompt", "instruction", "input", "instructions", "content"}
+
+
+def fields_of(path):
+    schema, _ = ENDPOINTS[path]
+    return [*schema.model_fields, *schema.unsupported]
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_nonsense_is_refused_by_the_fields_name(front, path):
+    _, body = ENDPOINTS[path]
+    for name in fields_of(path):
+        for value in NONSENSE:
+            if value == "\0" and name in TEXTS | PROMPTS:
+                continue
+            response = front.post(path, {**body, name: value})
+            error = error_of(response)
+            assert response.status_code == 400, (name, value)
+            assert error["param"].split(".")[0] == name, (name, value, error)
+            assert error["code"] in CODES
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_null_is_absent_or_refused_by_name(front, path):
+    _, body = ENDPOINTS[path]
+    for name in fields_of(path):
+        response = front.post(path, {**body, name: None})
+        if name in body and name != "prompt":
+            error = error_of(response)
+            assert (response.status_code, error["param"]) == (400, name)
+        else:
+            assert response.status_code == 200, name
