@@ -68,6 +68,7 @@ void register_stats(py::module_& module) {
       .def_readonly("n_decode_tokens", &EngineStats::n_decode_tokens)
       .def_readonly("n_steps", &EngineStats::n_steps)
       .def_readonly("n_preempted", &EngineStats::n_preempted)
+      .def_readonly("n_threads", &EngineStats::n_threads)
       .def_readonly("prompt_ms", &EngineStats::prompt_ms)
       .def_readonly("decode_ms", &EngineStats::decode_ms)
       .def_readonly("n_kv_used", &EngineStats::n_kv_used)

@@ -133,7 +133,12 @@ Request random_request(Random& random, RequestId id, int n_vocab) {
   request.max_tokens = random.one_in(8) ? -1 : 1 + random.below(60);
   if (random.one_in(3)) request.stop = {random.pick<std::string>({" the", "e", "cat jumped"})};
   request.n_logprobs = random.one_in(3) ? random.below(6) : -1;
+  if (random.one_in(20)) request.max_tokens = 0;
+  request.n_prompt_logprobs = random.one_in(6) ? random.below(4) : -1;
   request.tenant = random.one_in(2) ? "one" : "two";
+  request.priority = random.below(5) - 2;
+  if (random.one_in(10)) request.deadline_ms = 1 + random.below(50);
+  request.is_deterministic = random.one_in(12);
   return request;
 }
 
@@ -259,6 +264,7 @@ EngineConfig crowded(const char* model_path, int n_threads) {
   config.n_seq_max = 6;
   config.n_batch = 32;
   config.n_threads = n_threads;
+  config.n_threads_batch = n_threads;
   config.n_queue_max = 16;
   return config;
 }

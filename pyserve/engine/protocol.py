@@ -188,6 +188,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since the engine started, and what it holds now.
 
+    n_threads: that computed the last step.
     n_prefix_hits: requests that began with a prefix others had computed; n_prefix_restored of them
       from a copy of what the KV cache had evicted.
     n_prefix_pins: prefixes kept in the KV cache now; prefix_copy_bytes: copies beside it.
@@ -203,6 +204,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_decode_tokens: int = 0
     n_steps: int = 0
     n_preempted: int = 0
+    n_threads: int = 0
     prompt_ms: float = 0.0
     decode_ms: float = 0.0
     n_kv_used: int = 0

@@ -139,6 +139,7 @@ struct EngineStats {
   int64_t n_decode_tokens = 0;
   int64_t n_steps = 0;
   int64_t n_preempted = 0;
+  int64_t n_threads = 0;  // of the last step
   double prompt_ms = 0;
   double decode_ms = 0;
   int64_t n_kv_used = 0;

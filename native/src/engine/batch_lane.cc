@@ -119,7 +119,8 @@ StepLimits BatchLane::limits(const std::vector<RunningView>& views) {
   if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
   const int n_threads = is_pure_decode_ ? config_.n_threads : config_.n_threads_batch;
   const int n_rows = is_pure_decode_ ? std::min(n_decode, limits.n_decode_max) : 0;
-  context_.set_threads(threads_.plan(n_threads, n_rows, monotonic_ms()));
+  n_threads_ = threads_.plan(n_threads, n_rows, monotonic_ms());
+  context_.set_threads(n_threads_);
   return limits;
 }
 
@@ -273,6 +274,7 @@ void BatchLane::check_cache() const {
 void BatchLane::count(EngineStats& stats) const {
   stats.n_running += static_cast<int64_t>(running_.size());
   stats.n_waiting += static_cast<int64_t>(admission_.n_waiting());
+  stats.n_threads = n_threads_;
   stats.n_kv_used = cache_.n_used_cells();
   stats.n_kv_total = context_.n_kv();
   stats.n_prefix_pins = cache_.n_pins();

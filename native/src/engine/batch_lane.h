@@ -63,6 +63,7 @@ class BatchLane final : public Lane {
   StepCosts costs_;
   Concurrency concurrency_;
   ThreadCount threads_;
+  int n_threads_ = 0;
   int64_t n_turns_ = 0;
   bool is_pure_decode_ = false;  // the planned step has no prompt
   WorkerPool samplers_;

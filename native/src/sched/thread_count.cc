@@ -19,20 +19,13 @@ double median(std::vector<double> values) {
 
 int ThreadCount::plan(int n_allowed, int n_rows, double now_ms) {
   PYSERVE_CHECK(n_allowed >= 1);
-  // What runs has changed: the times of this trial cannot be compared.
-  if (n_rows_ != 0 && n_rows > 0 && (n_rows != n_rows_ || n_allowed != n_allowed_)) n_rows_ = 0;
-  if (n_rows <= 0) {
-    n_step_ = n_step_ / options_.n_block_steps * options_.n_block_steps;  // begins its block again
-    is_counted_ = false;
-    return current(n_allowed);
-  }
-  if (n_rows_ == 0) start_trial(n_allowed, n_rows, now_ms);
-  if (n_rows_ == 0) {
-    is_counted_ = false;
-    return current(n_allowed);
-  }
-  is_counted_ = true;
-  return numbers_[n_step_ / options_.n_block_steps % 2];
+  if (n_rows_ == 0 && n_rows > 0) start_trial(n_allowed, n_rows, now_ms);
+  is_counted_ = n_rows_ != 0 && n_rows == n_rows_ && n_allowed == n_allowed_;
+  if (is_counted_) return numbers_[n_step_ / options_.n_block_steps % 2];
+  // Another size in between: the block begins again. What runs may have changed for good.
+  n_step_ = n_step_ / options_.n_block_steps * options_.n_block_steps;
+  if (n_rows_ != 0 && ++n_others_ > options_.n_others_max) n_rows_ = 0;
+  return current(n_allowed);
 }
 
 int ThreadCount::current(int n_allowed) const {
@@ -55,6 +48,7 @@ void ThreadCount::start_trial(int n_allowed, int n_rows, double now_ms) {
   n_allowed_ = n_allowed;
   n_rows_ = n_rows;
   n_step_ = 0;
+  n_others_ = 0;
   for (std::vector<double>& times : times_) times.clear();
 }
 

@@ -12,6 +12,7 @@ struct ThreadCountOptions {
   double max_wait_ms = 30'000;
   int n_block_steps = 4;  // of one number in a trial; the first one does not count
   int n_blocks = 4;       // of a trial, alternating
+  int n_others_max = 40;  // steps of another size, after which a trial is given up
 };
 
 // A step ends when its slowest thread does: one that shares its core with a neighbour makes all
@@ -50,6 +51,7 @@ class ThreadCount {
   int n_rows_ = 0;           // 0: no trial
   bool is_counted_ = false;  // the planned step belongs to it
   int n_step_ = 0;
+  int n_others_ = 0;
   int numbers_[2] = {0, 0};
   std::vector<double> times_[2];
 };
