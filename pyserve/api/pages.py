@@ -1,10 +1,10 @@
-"""GET /, GET /openapi.json, GET /docs, and the files that the page needs."""
+"""GET / (about the server, or a page to chat), GET /openapi.json, GET /docs, and their files."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from pyserve import __version__
@@ -16,19 +16,25 @@ from pyserve.web.services import services
 
 blueprint = Blueprint("pages", __name__)
 
-ASSETS = {
-    "docs.html": "text/html; charset=utf-8",
-    "docs.js": "text/javascript; charset=utf-8",
-    "docs.css": "text/css; charset=utf-8",
-}
-# The pages load nothing from elsewhere and run no script of theirs.
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
+JSON, HTML = "application/json", "text/html"
+CONTENT_TYPES = {"html": HTML, "js": "text/javascript", "css": "text/css"}
+ASSETS = frozenset(f"{page}.{kind}" for page in ("chat", "docs") for kind in CONTENT_TYPES)
+# The pages load nothing from elsewhere and run no script but their own.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @blueprint.get("/")
 def about() -> Response:
-    names = [status.id for status in services().backend.models()]
-    return json_reply(About("pyserve", __version__, names, endpoints()))
+    if request.accept_mimetypes.best_match([JSON, HTML], JSON) == HTML:
+        response = asset("chat.html")
+    else:
+        names = [status.id for status in services().backend.models()]
+        response = json_reply(About("pyserve", __version__, names, endpoints()))
+    response.vary.add("Accept")
+    return response
 
 
 @blueprint.get("/openapi.json")
@@ -44,9 +50,13 @@ def docs() -> Response:
 @blueprint.get("/ui/<name>")
 def asset(name: str) -> Response:
     """A file of `pyserve/ui`."""
-    content_type = ASSETS.get(name)
-    if content_type is None:
+    if name not in ASSETS:
         raise NotFound
     data = (files("pyserve") / "ui" / name).read_bytes()
-    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+    content_type = f"{CONTENT_TYPES[name.rpartition('.')[2]]}; charset=utf-8"
+    headers = {
+        "Content-Security-Policy": POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-cache",
+    }
     return Response(data, content_type=content_type, headers=headers)

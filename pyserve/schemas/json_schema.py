@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,9 +24,17 @@ def request_schemas(models: Iterable[type[RequestModel]]) -> dict[str, dict[str,
         name: _tidied(schema) for name, schema in top["$defs"].items()
     }
     for model, _ in pairs:
-        fields = set(model.model_fields)
-        schemas[model.__name__]["x-refused-fields"] = sorted(set(model.unsupported) - fields)
+        schema = schemas[model.__name__]
+        properties = schema["properties"]
+        schema["properties"] = {name: properties[name] for name in _own_first(model)}
+        schema["x-refused-fields"] = sorted(set(model.unsupported) - set(model.model_fields))
     return schemas
+
+
+def _own_first(model: type[RequestModel]) -> list[str]:
+    """The fields of `model`: its own, then those of each class that it is made of."""
+    names = [name for cls in model.__mro__ for name in inspect.get_annotations(cls)]
+    return [name for name in dict.fromkeys(names) if name in model.model_fields]
 
 
 def _tidied(schema: Any) -> Any:

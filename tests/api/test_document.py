@@ -79,23 +79,3 @@ def test_every_status_of_an_error_is_in_it(document):
         int(s) for s in document["paths"]["/completions"]["post"]["responses"] if s != "default"
     }
     assert {status for status, _ in STATUS_AND_TYPE.values()} - shown == {500, STATUS_OF_NOBODY}
-
-
-@pytest.mark.parametrize("prefix", ["/", "/v1/"])
-def test_the_page_and_all_it_loads_come_from_here(front, prefix):
-    page = front.client.get(f"{prefix}docs")
-    assert page.status_code == 200
-    assert page.content_type.startswith("text/html")
-    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    links = [
-        link for link in re.findall(r'(?:src|href)="([^"]+)"', page.text) if "data:" not in link
-    ]
-    assert len(links) >= 3
-    for link in links:
-        assert front.client.get(prefix + link).status_code == 200
-        assert "//" not in link
-
-
-@pytest.mark.parametrize("path", ["/ui/nothing", "/ui/..%2fapp.py", "/ui/", "/docs/"])
-def test_nothing_else_of_the_package_is_served(front, path):
-    assert front.client.get(path).status_code == 404

@@ -131,6 +131,7 @@ READING = (
         path="/",
         tag="Server",
         summary="What answers here",
+        details="A browser gets a page to chat with the models (`Accept: text/html`).",
         response=About,
         example=lambda: About("pyserve", __version__, [examples.MODEL], endpoints()),
     ),
@@ -154,7 +155,7 @@ READING = (
         method="get",
         path="/ui/{name}",
         tag="Server",
-        summary="A file that the page needs",
+        summary="A file of the pages",
         media_type="*/*",
     ),
 )

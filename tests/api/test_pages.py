@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("prefix", ["/", "/v1/"])
+@pytest.mark.parametrize("name", ["docs", ""])
+def test_a_page_and_all_it_loads_come_from_here(front, prefix, name):
+    page = front.client.get(prefix + name, headers=BROWSER)
+    assert page.status_code == 200
+    assert page.content_type.startswith("text/html")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    links = set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) - {"data:,"}
+    assert len(links) >= 3
+    for link in links:
+        response = front.client.get(prefix + link)
+        assert response.status_code == 200
+        assert "//" not in link
+        assert not re.search(r"https?://", response.text)
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/plain"])
+def test_programs_get_data_at_the_root(front, accept):
+    response = front.client.get("/", headers={"Accept": accept} if accept else {})
+    assert response.get_json()["models"] == ["tiny"]
+    assert response.headers["Vary"] == "Accept"
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [("chat.js", "text/javascript"), ("chat.css", "text/css"), ("docs.html", "text/html")],
+)
+def test_files_have_their_types(front, name, content_type):
+    response = front.client.get(f"/ui/{name}")
+    assert response.mimetype == content_type
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/ui/nothing", "/ui/nothing.html", "/ui/..%2fapp.py", "/ui/", "/docs/"]
+)
+def test_nothing_else_of_the_package_is_served(front, path):
+    assert front.client.get(path).status_code == 404
