@@ -1,22 +1,27 @@
-"""POST /tokenize, /detokenize, /apply-template, /v1/chat/completions/input_tokens, and
-GET /tokenizer_info"""
+"""POST /tokenize, /detokenize, /apply-template, the input_tokens of chats and
+responses, GET /tokenizer_info"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat import template_message
+from pyserve.openai.responses import response_messages
 from pyserve.openai.sampling import check_tokens
 from pyserve.openai.tokens import (
     Detokenized,
     InputTokens,
     Rendered,
+    ResponseInputTokens,
     Tokenized,
     tokenizer_info,
     with_pieces,
 )
 from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 from pyserve.web.body import read_body
 from pyserve.web.engines import ask_engine
@@ -70,12 +75,19 @@ def apply_template() -> Response:
 
 
 @blueprint.post("/chat/completions/input_tokens")
-def input_tokens() -> Response:
+def chat_input_tokens() -> Response:
     """How many tokens that prompt has; it may be longer than the context."""
     body = read_body(ChatRequest)
     messages = [template_message(message) for message in body.messages]
+    return json_reply(InputTokens(_count(body.model, messages)))
 
-    def answer(engine: Engine) -> InputTokens:
-        return InputTokens(len(engine.tokenize_chat(messages)))
 
-    return json_reply(ask_engine(body.model, answer))
+@blueprint.post("/responses/input_tokens")
+def response_input_tokens() -> Response:
+    """The same for a request of the Responses API."""
+    body = read_body(ResponseRequest)
+    return json_reply(ResponseInputTokens(_count(body.model, response_messages(body))))
+
+
+def _count(named: str | None, messages: list[dict[str, Any]]) -> int:
+    return ask_engine(named, lambda engine: len(engine.tokenize_chat(messages)))

@@ -134,10 +134,22 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def response_request(body: ResponseRequest, info: ModelInfo) -> GenerateRequest:
-    """The engine request of a responses request; `instructions` become the first system message.
+    """The engine request of a responses request.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have.
     """
+    return base_request(
+        body,
+        info,
+        **scheduling(body),
+        messages=response_messages(body),
+        max_tokens=body.max_output_tokens,
+        n_logprobs=body.n_logprobs,
+    )
+
+
+def response_messages(body: ResponseRequest) -> list[dict[str, Any]]:
+    """The conversation; `instructions` become its first system message."""
     if isinstance(body.input, str):
         turns = [("user", body.input)]
     else:
@@ -146,14 +158,7 @@ def response_request(body: ResponseRequest, info: ModelInfo) -> GenerateRequest:
         ]
     if body.instructions:
         turns.insert(0, ("system", body.instructions))
-    return base_request(
-        body,
-        info,
-        **scheduling(body),
-        messages=[{"role": role, "content": text} for role, text in turns],
-        max_tokens=body.max_output_tokens,
-        n_logprobs=body.n_logprobs,
-    )
+    return [{"role": role, "content": text} for role, text in turns]
 
 
 def new_response(body: ResponseRequest, model: str, request: GenerateRequest) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -52,6 +53,13 @@ class InputTokens(msgspec.Struct, frozen=True):
     """Answers /chat/completions/input_tokens."""
 
     input_tokens: int
+
+
+class ResponseInputTokens(msgspec.Struct, frozen=True):
+    """Answers /responses/input_tokens."""
+
+    input_tokens: int
+    object: Literal["response.input_tokens"] = "response.input_tokens"
 
 
 def tokenizer_info(info: ModelInfo) -> TokenizerInfo:

@@ -6,7 +6,7 @@ import pytest
 
 from pyserve.openai.tokens import with_pieces
 from tests.support.answers import as_json
-from tests.support.front import CHAT, chat_body, error_of
+from tests.support.front import CHAT, RESPONSES, chat_body, error_of
 
 COUNT = "/v1/chat/completions/input_tokens"
 BODIES = {
@@ -67,6 +67,15 @@ def test_the_count_is_the_usage_of_the_same_request(front, path):
     body = chat_body("one two three", temperature=0, max_tokens=1)
     usage = front.post(CHAT, body).get_json()["usage"]
     assert front.post(path, body).get_json() == {"input_tokens": usage["prompt_tokens"]}
+
+
+def test_a_response_is_counted_too(front):
+    body = {"instructions": "be brief", "input": "one two three"}
+    usage = front.post(RESPONSES, body).get_json()["usage"]
+    assert front.post(f"{RESPONSES}/input_tokens", body).get_json() == {
+        "object": "response.input_tokens",
+        "input_tokens": usage["input_tokens"],
+    }
 
 
 def test_a_count_may_be_over_the_context(start):

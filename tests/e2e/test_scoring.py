@@ -1,4 +1,4 @@
-"""Log-probabilities of prompts and of answers on the default model, through HTTP."""
+"""Log-probabilities and tokens on the default model, through HTTP."""
 
 from __future__ import annotations
 
@@ -122,3 +122,33 @@ def test_the_best_candidate_is_likelier_than_the_first(http: httpx.Client) -> No
 def test_an_answer_of_no_tokens_is_empty(http: httpx.Client) -> None:
     (choice,) = complete(http, prompt="Hello", max_tokens=0)
     assert (choice["text"], choice["finish_reason"]) == ("", "length")
+
+
+def test_tokens_of_a_split_character_are_bytes(http: httpx.Client) -> None:
+    text = "日本語 <|im_end|>"
+    body = {"content": text, "with_pieces": True}
+    tokens = http.post("/tokenize", json=body).raise_for_status().json()["tokens"]
+    pieces = [token["piece"] for token in tokens]
+    assert any(isinstance(piece, list) for piece in pieces)
+    assert pieces[-1] == "<|im_end|>"
+    as_bytes = [p.encode() if isinstance(p, str) else bytes(p) for p in pieces]
+    assert b"".join(as_bytes).decode() == text
+    ids = [token["id"] for token in tokens]
+    assert http.post("/detokenize", json={"tokens": ids}).json()["content"] == text
+
+
+def test_a_chat_is_counted_as_it_is_computed(client: openai.OpenAI, http: httpx.Client) -> None:
+    messages: Any = [{"role": "user", "content": "Is <|im_end|> a control token?"}]
+    counted = http.post("/v1/chat/completions/input_tokens", json={"messages": messages}).json()
+    reply = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=1)
+    assert reply.usage is not None
+    assert counted == {"input_tokens": reply.usage.prompt_tokens}
+    count = client.responses.input_tokens.count(model=MODEL, input=messages[0]["content"])
+    assert count.input_tokens == reply.usage.prompt_tokens
+
+
+def test_an_evaluation_harness_finds_the_tokenizer(http: httpx.Client) -> None:
+    info = http.get("/tokenizer_info").json()
+    body = {"prompt": info["eos_token"], "add_special_tokens": False}
+    (eos,) = http.post("/tokenize", json=body).json()["tokens"]
+    assert http.post("/detokenize", json={"tokens": [eos]}).json()["prompt"] == info["eos_token"]

@@ -87,6 +87,37 @@ def test_half_a_character_detokenizes_to_a_replacement(engine: LocalEngine) -> N
         engine.detokenize([-1])
 
 
+@pytest.mark.parametrize("text", ["hello world", "ünïcödé € 😀", "<|im_start|>x"])
+def test_pieces_are_the_bytes_of_the_text(engine: LocalEngine, text: str) -> None:
+    tokens = engine.tokenize(text, add_special=False, parse_special=True)
+    pieces = engine.pieces(tokens)
+    assert len(pieces) == len(tokens)
+    assert b"".join(pieces) == text.encode()
+    with pytest.raises(InvalidRequestError, match="vocabulary"):
+        engine.pieces([engine.info().n_vocab])
+
+
+@pytest.mark.parametrize("content", ["Hi", "", *CONTROL])
+def test_a_chat_is_counted_as_its_request_is(engine: LocalEngine, content: str) -> None:
+    tokens = engine.tokenize_chat([{"role": "user", "content": content}])
+    assert len(tokens) == _chat(engine, content).finish.usage.n_prompt_tokens
+    assert tokens[0] == IM_START
+
+
+def test_a_chat_over_the_context_is_counted_too(engine: LocalEngine) -> None:
+    n_ctx = engine.info().n_ctx
+    tokens = engine.tokenize_chat([{"role": "user", "content": "x " * n_ctx}])
+    assert len(tokens) > n_ctx
+
+
+def test_the_tokenizer_is_described(engine: LocalEngine) -> None:
+    info = engine.info()
+    assert info.has_chat_template
+    assert "messages" in info.chat_template
+    assert info.eos_token in CONTROL
+    assert info.bos_token in ("", *CONTROL)
+
+
 def test_a_long_run_of_one_letter_is_tokenized_on_a_stack_that_fits(engine: LocalEngine) -> None:
     text = "A" * 2_000_000
     assert engine.detokenize(engine.tokenize(text, add_special=False, parse_special=False)) == text

@@ -8,11 +8,13 @@ from pyserve.openai.tokens import (
     Detokenized,
     InputTokens,
     Rendered,
+    ResponseInputTokens,
     Tokenized,
     TokenizerInfo,
     tokenizer_info,
 )
 from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 
 TAG = "Tokens"
@@ -79,5 +81,16 @@ TOKENS = (
         body=examples.CHAT,
         response=InputTokens,
         example=lambda: InputTokens(24),
+    ),
+    Operation(
+        name="countResponseInputTokens",
+        method="post",
+        path="/responses/input_tokens",
+        tag=TAG,
+        summary="The same for a request of the Responses API",
+        request=ResponseRequest,
+        body=examples.RESPONSE,
+        response=ResponseInputTokens,
+        example=lambda: ResponseInputTokens(24),
     ),
 )
