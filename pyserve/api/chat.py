@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.openai.chat import ChatAnswer
+from pyserve.openai.chat import ChatAnswer, template_messages
 from pyserve.schemas.chat import ChatRequest
 from pyserve.web.body import read_body
 from pyserve.web.generation import generate, generate_stream
+from pyserve.web.truncation import fitting
 
 blueprint = Blueprint("chat", __name__)
 
@@ -19,7 +20,9 @@ def create(model: str | None = None) -> Response:
     body = read_body(ChatRequest)
 
     def answer(model_id: str, engine: Engine) -> ChatAnswer:
-        return ChatAnswer(body, model_id, engine.info())
+        messages = template_messages(body)
+        cut = fitting(engine, messages, body.truncation, body.n_max_tokens)
+        return ChatAnswer(body, model_id, engine.info(), cut)
 
     run = generate_stream if body.stream else generate
     return run(body.model, model, answer)

@@ -6,10 +6,12 @@ from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
 from pyserve.openai.response_events import ResponsesAnswer
+from pyserve.openai.responses import response_messages
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.body import read_body
 from pyserve.web.generation import generate, generate_stream
 from pyserve.web.sse import TypedFrames
+from pyserve.web.truncation import fitting
 
 blueprint = Blueprint("responses", __name__)
 
@@ -20,7 +22,9 @@ def create(model: str | None = None) -> Response:
     body = read_body(ResponseRequest)
 
     def answer(model_id: str, engine: Engine) -> ResponsesAnswer:
-        return ResponsesAnswer(body, model_id, engine.info())
+        messages = response_messages(body)
+        cut = fitting(engine, messages, body.truncation, body.max_output_tokens)
+        return ResponsesAnswer(body, model_id, engine.info(), cut)
 
     if body.stream:
         return generate_stream(body.model, model, answer, TypedFrames)

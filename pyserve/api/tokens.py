@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.openai.chat import template_message
+from pyserve.openai.chat import template_messages
 from pyserve.openai.responses import response_messages
 from pyserve.openai.sampling import check_tokens
 from pyserve.openai.tokens import (
@@ -70,7 +70,7 @@ def get_tokenizer_info() -> Response:
 def apply_template() -> Response:
     """The prompt of a chat request; fields beside its messages are checked and not used."""
     body = read_body(ChatRequest)
-    messages = [template_message(message) for message in body.messages]
+    messages = template_messages(body)
     return json_reply(ask_engine(body.model, lambda engine: Rendered(engine.render(messages))))
 
 
@@ -78,8 +78,7 @@ def apply_template() -> Response:
 def chat_input_tokens() -> Response:
     """How many tokens that prompt has; it may be longer than the context."""
     body = read_body(ChatRequest)
-    messages = [template_message(message) for message in body.messages]
-    return json_reply(InputTokens(_count(body.model, messages)))
+    return json_reply(InputTokens(_count(body.model, template_messages(body))))
 
 
 @blueprint.post("/responses/input_tokens")

@@ -19,6 +19,7 @@ from pyserve.openai.answer import Output, StreamUsage, TokenUsage, new_head, tok
 from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
+from pyserve.openai.truncation import Cut
 from pyserve.schemas.chat import ChatRequest, Message
 
 TEMPLATE_ROLES = {"developer": "system", "function": "tool"}
@@ -42,6 +43,13 @@ class ChatChoice(msgspec.Struct, frozen=True):
     finish_reason: FinishReason
 
 
+class Truncation(msgspec.Struct, frozen=True):
+    """What was left out, when the request has `truncation` auto."""
+
+    dropped_messages: int
+    dropped_tokens: int
+
+
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     """The plain response."""
 
@@ -53,6 +61,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     choices: list[ChatChoice]
     usage: TokenUsage
     service_tier: str = "default"
+    truncation: Truncation | UnsetType = UNSET
 
 
 class ChatDelta(msgspec.Struct, frozen=True):
@@ -84,16 +93,21 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatAnswer:
-    """Implements `StreamAnswer` for a chat request."""
+    """Implements `StreamAnswer` for a chat request. cut: what is left of its messages."""
 
     prompt_param = "messages"
 
-    def __init__(self, body: ChatRequest, model: str, info: ModelInfo) -> None:
+    def __init__(
+        self, body: ChatRequest, model: str, info: ModelInfo, cut: Cut | None = None
+    ) -> None:
         self._n = body.n or 1
         self._wants_logprobs = bool(body.logprobs)
         self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))
         self._usage = StreamUsage(body.include_usage, self._n, self._n)
-        self.requests = chat_requests(body, info)
+        self.requests = chat_requests(body, info, cut)
+        self._truncation = (
+            UNSET if cut is None else Truncation(cut.dropped_messages, cut.dropped_tokens)
+        )
 
     def response(self, outputs: Sequence[Output]) -> ChatCompletion:
         choices = [
@@ -106,7 +120,9 @@ class ChatAnswer:
             for index, output in enumerate(outputs)
         ]
         usage = token_usage([output.finish for output in outputs], self._n)
-        return ChatCompletion(**self._head, choices=choices, usage=usage)
+        return ChatCompletion(
+            **self._head, choices=choices, usage=usage, truncation=self._truncation
+        )
 
     def open(self) -> list[msgspec.Struct]:
         first = ChatDelta(role="assistant", content="")
@@ -140,7 +156,9 @@ class ChatAnswer:
         return chat_logprobs(tokens) if self._wants_logprobs else None
 
 
-def chat_requests(body: ChatRequest, info: ModelInfo) -> list[GenerateRequest]:
+def chat_requests(
+    body: ChatRequest, info: ModelInfo, cut: Cut | None = None
+) -> list[GenerateRequest]:
     """The n engine requests of a chat request.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have.
@@ -149,11 +167,16 @@ def chat_requests(body: ChatRequest, info: ModelInfo) -> list[GenerateRequest]:
         body,
         info,
         **scheduling(body),
-        messages=[template_message(message) for message in body.messages],
+        messages=template_messages(body) if cut is None else cut.messages,
         max_tokens=body.n_max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     return expand(request, body.n or 1)
+
+
+def template_messages(body: ChatRequest) -> list[dict[str, Any]]:
+    """The conversation as chat templates know it."""
+    return [template_message(message) for message in body.messages]
 
 
 def template_message(message: Message) -> dict[str, Any]:

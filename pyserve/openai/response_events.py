@@ -27,6 +27,7 @@ from pyserve.openai.responses import (
     output_text,
     response_request,
 )
+from pyserve.openai.truncation import Cut
 from pyserve.schemas.responses import ResponseRequest
 
 
@@ -83,12 +84,17 @@ class TextDone(msgspec.Struct, frozen=True):
 
 
 class ResponsesAnswer:
-    """Implements `TypedStreamAnswer` for a responses request: one answer, one message in it."""
+    """Implements `TypedStreamAnswer` for a responses request: one answer, one message in it.
+
+    cut: what is left of the conversation.
+    """
 
     prompt_param = "input"
 
-    def __init__(self, body: ResponseRequest, model: str, info: ModelInfo) -> None:
-        request = response_request(body, info)
+    def __init__(
+        self, body: ResponseRequest, model: str, info: ModelInfo, cut: Cut | None = None
+    ) -> None:
+        request = response_request(body, info, cut)
         self.requests: list[GenerateRequest] = [request]
         self._response = new_response(body, model, request)
         self._message_id = new_item_id("msg")

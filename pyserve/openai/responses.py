@@ -13,6 +13,7 @@ from pyserve.openai.ids import new_item_id
 from pyserve.openai.logprobs import ChatTokenLogprob, chat_logprobs
 from pyserve.openai.sampling import base_request
 from pyserve.openai.scheduling import scheduling
+from pyserve.openai.truncation import Cut
 from pyserve.schemas.responses import ResponseRequest
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
@@ -129,12 +130,14 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     tools: list[Any] = []
     top_logprobs: int
     top_p: float
-    truncation: str = "disabled"
+    truncation: str
     user: str | None
 
 
-def response_request(body: ResponseRequest, info: ModelInfo) -> GenerateRequest:
-    """The engine request of a responses request.
+def response_request(
+    body: ResponseRequest, info: ModelInfo, cut: Cut | None = None
+) -> GenerateRequest:
+    """The engine request of a responses request. cut: what is left of its messages.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have.
     """
@@ -142,7 +145,7 @@ def response_request(body: ResponseRequest, info: ModelInfo) -> GenerateRequest:
         body,
         info,
         **scheduling(body),
-        messages=response_messages(body),
+        messages=response_messages(body) if cut is None else cut.messages,
         max_tokens=body.max_output_tokens,
         n_logprobs=body.n_logprobs,
     )
@@ -178,6 +181,7 @@ def new_response(body: ResponseRequest, model: str, request: GenerateRequest) ->
         tool_choice=body.tool_choice or "auto",
         top_logprobs=body.top_logprobs or 0,
         top_p=request.sampling.top_p,
+        truncation=body.truncation or "disabled",
         user=body.user,
     )
 

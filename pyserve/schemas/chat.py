@@ -133,7 +133,10 @@ class Prediction(RequestModel):
 
 
 class ChatRequest(StreamFields, SchedulingFields, AcceptedFields):
-    """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit."""
+    """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit.
+
+    truncation auto leaves out the oldest turns of a conversation that does not fit.
+    """
 
     unsupported: ClassVar[Unsupported] = {
         **without(UNSUPPORTED, "n_predict"),
@@ -156,6 +159,7 @@ class ChatRequest(StreamFields, SchedulingFields, AcceptedFields):
     max_completion_tokens: MaxTokens | None = None
     n_predict: NPredict | None = None
     prediction: Prediction | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 

@@ -37,7 +37,6 @@ REASONS: Mapping[str, tuple[tuple[object, ...], str]] = {
     "background": ((False,), "the answer is given in the response to the request"),
     "prompt": ((), "there are no stored prompts: send instructions and input"),
     "max_tokens": ((), "the field is called max_output_tokens here"),
-    "truncation": (("disabled",), 'only "disabled" is: leave out what does not fit'),
     "tool_choice": (("none", "auto"), "there are no tools"),
 }
 PARTS_OF_FIELDS: Mapping[str, Unsupported] = {
@@ -93,6 +92,7 @@ class ResponseRequest(SamplingFields, SchedulingFields, AcceptedFields):
     input: Input
     instructions: str | None = None
     max_output_tokens: MaxTokens | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
     text: TextConfig | None = None

@@ -35,6 +35,11 @@ def note_model(model_id: str) -> None:
     g.model_resolved = model_id
 
 
+def note_dropped(n_messages: int) -> None:
+    """Say how many messages were left out of the current request, for X-Dropped-Messages."""
+    g.n_dropped = n_messages
+
+
 def _set_id() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _SANE.fullmatch(given) else fresh_id()
@@ -44,4 +49,6 @@ def _add_headers(response: Response) -> Response:
     response.headers["X-Request-Id"] = request_id()
     if "model_resolved" in g:
         response.headers["X-Model-Resolved"] = quote(g.model_resolved, safe=" /:@+=,;()[]{}!#$&'*")
+    if "n_dropped" in g:
+        response.headers["X-Dropped-Messages"] = str(g.n_dropped)
     return response

@@ -207,6 +207,7 @@ def test_an_integer_must_be_written_as_one(name, value):
         ({"max_completion_tokens": 0}, "max_completion_tokens", "invalid_value"),
         ({"n_predict": -2}, "n_predict", "invalid_value"),
         ({"user": 5}, "user", "invalid_type"),
+        ({"truncation": "shift"}, "truncation", "invalid_value"),
         ({"store": "yes"}, "store", "invalid_type"),
         ({"service_tier": "gold"}, "service_tier", "invalid_value"),
         ({"metadata": []}, "metadata", "invalid_type"),

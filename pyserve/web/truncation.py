@@ -1,0 +1,26 @@
+"""Makes a conversation fit the model of the current request, and says so in a header."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pyserve.engine.protocol import Engine
+from pyserve.openai.truncation import Cut, cut_to_fit
+from pyserve.web.request_id import note_dropped
+
+Truncation = Literal["auto", "disabled"]
+
+
+def fitting(
+    engine: Engine,
+    messages: list[dict[str, Any]],
+    truncation: Truncation | None,
+    n_max_tokens: int | None,
+) -> Cut | None:
+    """What `cut_to_fit` leaves of `messages`; None unless truncation is auto."""
+    if truncation != "auto":
+        return None
+    n_ctx = engine.info().n_ctx
+    cut = cut_to_fit(messages, n_ctx, n_max_tokens, lambda rest: len(engine.tokenize_chat(rest)))
+    note_dropped(cut.dropped_messages)
+    return cut
