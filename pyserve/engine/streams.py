@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pyserve.engine.protocol import (
@@ -36,6 +36,8 @@ MAX_QUEUED_DELTAS = 4096
 MAX_QUEUED_CHARS = 1 << 20
 POLL_TIMEOUT_S = 1.0
 
+Listener = Callable[[], object]
+
 
 class RequestStream:
     """One running request, fed by a `StreamHub`. Implements `TokenStream`.
@@ -48,13 +50,14 @@ class RequestStream:
     def __init__(self, request_id: int, cancel: Callable[[int], None]) -> None:
         self.request_id = request_id
         self._cancel = cancel
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._deltas: deque[Delta] = deque()
         self._n_chars = 0
         self._n_prompt_tokens: int | None = None
         self._error: PyserveError | None = None
         self._is_over = False
-        self._listener: threading.Event | None = None
+        self._listener: Listener | None = None
 
     @property
     def n_prompt_tokens(self) -> int | None:
@@ -84,6 +87,17 @@ class RequestStream:
                 raise RuntimeError("the stream was read to its end")
             return None
 
+    def take(self) -> Delta | None:
+        """The next delta if there is one. Raises the error that follows the last."""
+        with self._lock:
+            if self._deltas:
+                delta = self._deltas.popleft()
+                self._n_chars -= len(delta.text)
+                return delta
+        if self._error is not None:
+            raise self._error
+        return None
+
     def __iter__(self) -> Iterator[Delta]:
         while (delta := self.get()) is not None:
             yield delta
@@ -102,7 +116,7 @@ class RequestStream:
 
     def push(self, delta: Delta) -> None:
         """Add a delta for the reader; ignored after the end."""
-        with self._changed:
+        with self._lock:
             if self._is_over:
                 return
             n_chars = self._n_chars + len(delta.text)
@@ -122,12 +136,13 @@ class RequestStream:
             if not self._is_over:
                 self._end(error)
 
-    def listen(self, listener: threading.Event | None) -> None:
-        """Have `listener` set whenever there is something to get, and now if there is already."""
-        with self._changed:
+    def listen(self, listener: Listener | None) -> None:
+        """Have `listener` called for each delta to take and for the error, also those there are."""
+        with self._lock:
             self._listener = listener
-            if listener is not None and (self._deltas or self._is_over):
-                listener.set()
+            if listener is not None:
+                for _ in range(len(self._deltas) + (self._error is not None)):
+                    listener()
 
     def _end(self, error: PyserveError) -> None:
         self._error = error
@@ -135,9 +150,10 @@ class RequestStream:
         self._wake()
 
     def _wake(self) -> None:
-        self._changed.notify()
         if self._listener is not None:
-            self._listener.set()
+            self._listener()
+        else:
+            self._changed.notify()
 
 
 class StreamHub:
@@ -170,12 +186,12 @@ class StreamHub:
             if stream is None:
                 continue
             match event:
-                case Accepted(n_prompt_tokens=n_prompt_tokens):
-                    stream.accept(n_prompt_tokens)
                 case Step(delta=delta):
                     if delta.finish is not None:
                         self.discard(event.request_id)
                     stream.push(delta)
+                case Accepted(n_prompt_tokens=n_prompt_tokens):
+                    stream.accept(n_prompt_tokens)
                 case Failed(error=error):
                     self.discard(event.request_id)
                     stream.fail(from_info(error))
@@ -248,49 +264,6 @@ class StreamEngine:
             self._hub.fail_all(error)
         except Exception as error:
             self._hub.fail_all(EngineRestartedError(f"the engine failed: {error}"))
-
-
-def merge(streams: Sequence[TokenStream], timeout_s: float) -> Iterator[tuple[int, Delta] | None]:
-    """The deltas of several streams as they come, each with the index of its stream.
-
-    Fair: one delta of each stream in turn. Yields None whenever `timeout_s` passes without any.
-    Ends when all streams are finished. Raises the first error; the other streams are then still
-    running and the caller's to cancel. No stream may be read by anyone else meanwhile.
-    """
-    open_streams = {index: as_request_stream(stream) for index, stream in enumerate(streams)}
-    listener = threading.Event()
-    for stream in open_streams.values():
-        stream.listen(listener)
-    try:
-        while open_streams:
-            if not listener.wait(timeout_s):
-                yield None
-                continue
-            listener.clear()
-            yield from _drain(open_streams)
-    finally:
-        for stream in open_streams.values():
-            stream.listen(None)
-
-
-def _drain(open_streams: dict[int, RequestStream]) -> Iterator[tuple[int, Delta]]:
-    """Everything that waits, in turns; streams that finish leave `open_streams`."""
-    waiting = dict(open_streams)
-    while waiting:
-        for index, stream in list(waiting.items()):
-            delta = stream.get(0)
-            if delta is None:
-                del waiting[index]
-                continue
-            if delta.finish is not None:
-                del waiting[index], open_streams[index]
-            yield index, delta
-
-
-def as_request_stream(stream: TokenStream) -> RequestStream:
-    if not isinstance(stream, RequestStream):
-        raise TypeError(f"merge needs streams of a StreamHub, not {type(stream).__name__}")
-    return stream
 
 
 def copy_error(error: PyserveError) -> PyserveError:

@@ -14,8 +14,8 @@ from typing import TypeVar
 import msgspec
 from flask import Response, request
 
+from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
-from pyserve.engine.streams import merge
 from pyserve.errors import ContextLengthExceededError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.web.disconnect import ClientWatch

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from pyserve.engine.merge import merge
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.engine.streams import (
     MAX_QUEUED_CHARS,
     MAX_QUEUED_DELTAS,
     RequestStream,
     StreamEngine,
-    merge,
 )
 from pyserve.errors import (
     CancelledError,
@@ -205,6 +205,30 @@ def test_merge_raises_the_first_error_and_leaves_the_others_running(core, engine
         list(merge([bad, good], SOON_S))
     core.push(finished(good.request_id, "fine"))
     assert good.get(SOON_S).text == "fine"
+
+
+def test_merge_misses_nothing_that_comes_while_it_waits():
+    core = ScriptedCore()
+    engine = StreamEngine(core)
+    streams = [submit(engine) for _ in range(4)]
+
+    def feed() -> None:
+        for part in range(200):
+            core.push(
+                *(step(s.request_id, f"{part} ") for s in streams if (part + s.request_id) % 3)
+            )
+        core.push(*(finished(stream.request_id) for stream in streams))
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    texts = [""] * len(streams)
+    for item in merge(streams, SOON_S):
+        assert item is not None
+        texts[item[0]] += item[1].text
+    feeder.join(SOON_S)
+    engine.close()
+    for text, stream in zip(texts, streams, strict=True):
+        assert text == "".join(f"{p} " for p in range(200) if (p + stream.request_id) % 3)
 
 
 def test_merge_of_nothing_is_empty():
