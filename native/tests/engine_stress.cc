@@ -82,13 +82,36 @@ class Ledger {
   size_t n_ended_ = 0;
 };
 
+// The rarer samplers, some of them, in any order.
+void add_rare_samplers(Random& random, SamplingParams& params) {
+  params.typical_p = random.one_in(4) ? random.between(0.01F, 1.0F) : 1.0F;
+  params.top_n_sigma = random.one_in(4) ? random.between(0.0F, 3.0F) : -1.0F;
+  params.xtc_probability = random.one_in(4) ? random.between(0.0F, 1.0F) : 0.0F;
+  params.xtc_threshold = random.between(0.0F, 0.6F);
+  params.dynatemp_range = random.one_in(4) ? random.between(0.0F, 2.0F) : 0.0F;
+  params.dynatemp_exponent = random.between(0.0F, 10.0F);
+  params.min_keep = random.one_in(4) ? random.below(1000) : 0;
+  params.dry_multiplier = random.one_in(3) ? random.between(0.0F, 100.0F) : 0.0F;
+  params.dry_base = random.between(1.0F, 100.0F);
+  params.dry_allowed_length = random.below(4);
+  params.dry_penalty_last_n = random.below(100) - 1;
+  if (random.one_in(2)) params.dry_sequence_breakers = {"the ", "a", "\xff", "<|im_end|>"};
+  params.mirostat = random.one_in(6) ? 1 + random.below(2) : 0;
+  params.mirostat_tau = random.between(0.0F, 20.0F);
+  params.adaptive_target = random.one_in(6) ? random.between(0.0F, 1.0F) : -1.0F;
+  if (!random.one_in(4)) return;
+  for (int i = random.below(10); i > 0; --i) {
+    std::swap(params.samplers[random.below(10)], params.samplers[random.below(10)]);
+  }
+}
+
 SamplingParams random_sampling(Random& random, int n_vocab) {
   SamplingParams params;
+  if (random.one_in(3)) add_rare_samplers(random, params);
   params.temperature = random.one_in(3) ? 0.0F : random.between(0.1F, 2.0F);
   params.top_k = random.below(50);
   params.top_p = random.between(0.2F, 1.0F);
   params.min_p = random.one_in(2) ? 0.0F : random.between(0.0F, 0.3F);
-  params.typical_p = random.one_in(4) ? random.between(0.3F, 1.0F) : 1.0F;
   params.repeat_penalty = random.one_in(2) ? 1.0F : random.between(0.8F, 1.5F);
   params.repeat_last_n = random.below(66) - 1;
   params.frequency_penalty = random.one_in(2) ? 0.0F : random.between(-1.0F, 1.0F);

@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/dry_breaker_cache.h"
 #include "engine/prompt_thread.h"
 #include "engine/registry.h"
 #include "engine/step_loop.h"
@@ -51,6 +52,7 @@ struct Engine::Impl {
         begin(Clock::now()),
         model(config.model_path, config.use_mmap),
         tokenizer(model),
+        dry_breakers(model, tokenizer),
         chat_template(model.chat_template(), special_text(model, model.bos()),
                       special_text(model, model.eos())),
         registry(static_cast<size_t>(config.n_seq_max) + config.n_queue_max),
@@ -68,6 +70,7 @@ struct Engine::Impl {
   const TimePoint begin;
   const Model model;
   const Tokenizer tokenizer;
+  DryBreakerCache dry_breakers;
   const ChatTemplate chat_template;
   Registry registry;
   StepLoop loop;
@@ -188,6 +191,7 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     tokenizer.check_tokens(biased);
     request.prompt = TokenPrompt{};
     registry.publish({{ticket->id, AcceptedEvent{static_cast<int>(prepared->tokens.size())}}});
+    prepared->dry_breakers = dry_breakers.get(request.sampling);
     prepared->ticket = ticket;
     prepared->request = std::move(request);
     loop.submit(std::move(prepared));

@@ -21,7 +21,7 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       n_prompt_(static_cast<int>(prepared_.tokens.size())),
       n_to_score_(prepared_.request.n_prompt_logprobs < 0 ? 0 : n_prompt_),
       tokens_(std::move(prepared_.tokens)),
-      sampler_(model, prepared_.request.sampling, tokens_),
+      sampler_(model, prepared_.request.sampling, tokens_, prepared_.dry_breakers),
       output_(prepared_.request.stop) {}
 
 void RunningRequest::start(SeqId seq_id, int n_computed) {

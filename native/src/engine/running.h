@@ -23,6 +23,7 @@ struct PreparedRequest {
   std::shared_ptr<Ticket> ticket;
   Request request;            // its prompt is spent
   std::vector<Token> tokens;  // at least one, at most n_ctx - 1
+  std::shared_ptr<const DryBreakers> dry_breakers;
 };
 
 // Thread: engine thread only; take_logits() of different requests may run in parallel.

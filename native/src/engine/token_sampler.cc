@@ -19,19 +19,29 @@ SamplingParams with_all_biases(const Model& model, SamplingParams params) {
   return params;
 }
 
+// The window of a penalty; -1 means the whole context.
+int window(const Model& model, int last_n) { return last_n < 0 ? model.n_ctx_train() : last_n; }
+
 std::variant<FusedSampler, SamplerChain> make_sampler(const Model& model,
                                                       const SamplingParams& params,
-                                                      TokenSpan prompt) {
-  if (!FusedSampler::can_sample(params)) return SamplerChain(model, params, prompt);
-  const int n_window = params.repeat_last_n < 0 ? model.n_ctx_train() : params.repeat_last_n;
-  return FusedSampler(params, LogitEdits(params.logit_bias, params, n_window, prompt),
-                      fold_seed(params.seed));
+                                                      TokenSpan prompt,
+                                                      std::shared_ptr<const DryBreakers> breakers) {
+  std::optional<DryPenalty> dry;
+  if (params.dry_multiplier > 0) {
+    dry.emplace(params, window(model, params.dry_penalty_last_n), std::move(breakers), prompt);
+  }
+  if (!FusedSampler::can_sample(params)) return SamplerChain(model, params, prompt, dry);
+  LogitEdits edits(params.logit_bias, params, window(model, params.repeat_last_n), prompt,
+                   std::move(dry));
+  return FusedSampler(params, std::move(edits), fold_seed(params.seed));
 }
 
 }  // namespace
 
-TokenSampler::TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt)
-    : sampler_(make_sampler(model, with_all_biases(model, normalized(params)), prompt)) {}
+TokenSampler::TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt,
+                           std::shared_ptr<const DryBreakers> breakers)
+    : sampler_(make_sampler(model, with_all_biases(model, normalized(params)), prompt,
+                            std::move(breakers))) {}
 
 FusedSampler::Choice TokenSampler::sample(std::span<float> row, int n_logprobs,
                                           SampleScratch& scratch) {

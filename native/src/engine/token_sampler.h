@@ -2,7 +2,7 @@
 // out.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <span>
 #include <variant>
 
@@ -23,7 +23,9 @@ struct SampleScratch {
 // thread with a scratch of its own: nothing else that changes is shared.
 class TokenSampler {
  public:
-  TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt);
+  // `breakers` are those of DryBreakerCache; null without DRY.
+  TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt,
+               std::shared_ptr<const DryBreakers> breakers);
 
   // Chooses and remembers the next token; see FusedSampler::sample.
   FusedSampler::Choice sample(std::span<float> row, int n_logprobs, SampleScratch& scratch);

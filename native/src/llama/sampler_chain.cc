@@ -64,6 +64,16 @@ float best_logit(const llama_token_data_array& candidates) {
   return best;
 }
 
+void subtract(const std::unordered_map<Token, float>& penalties,
+              llama_token_data_array& candidates) {
+  if (penalties.empty()) return;
+  for (size_t i = 0; i < candidates.size; ++i) {
+    const auto penalty = penalties.find(candidates.data[i].id);
+    if (penalty != penalties.end()) candidates.data[i].logit -= penalty->second;
+  }
+  candidates.sorted = false;
+}
+
 // Probabilities that underflow to zero become NaN in -p log p.
 void drop_negligible(llama_token_data_array& candidates) {
   const float limit = best_logit(candidates) - kNegligible;
@@ -98,14 +108,15 @@ SamplerScratch::~SamplerScratch() = default;
 
 void SamplerDeleter::operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
 
-SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt)
+SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt,
+                           const std::optional<DryPenalty>& dry)
     : biases_(params.logit_bias) {
   const uint32_t seed = vendor_seed(params.seed);
   for (const SamplerKind kind : active_samplers(params)) {
     if (kind == SamplerKind::kPenalties) {
       add_penalties(model, params, prompt);
     } else if (kind == SamplerKind::kDry) {
-      add_dry(model, params, prompt);
+      steps_.push_back({kind, nullptr, dry});
     } else {
       add_filter(kind, params, seed);
     }
@@ -114,7 +125,7 @@ SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, Tok
 }
 
 void SamplerChain::add(SamplerKind kind, llama_sampler* sampler) {
-  steps_.push_back({kind, SamplerPtr(sampler)});
+  steps_.push_back({kind, SamplerPtr(sampler), std::nullopt});
 }
 
 // The repeat penalty looks at prompt and answer, the other two at the answer alone.
@@ -131,17 +142,6 @@ void SamplerChain::add_penalties(const Model& model, const SamplingParams& param
         llama_sampler_init_penalties(model.n_vocab(), model.n_ctx_train(), 1.0F,
                                      params.frequency_penalty, params.presence_penalty));
   }
-}
-
-void SamplerChain::add_dry(const Model& model, const SamplingParams& params, TokenSpan prompt) {
-  const int last_n = window(model, params.dry_penalty_last_n);
-  std::vector<const char*> breakers;
-  for (const std::string& text : params.dry_sequence_breakers) breakers.push_back(text.c_str());
-  add(SamplerKind::kDry,
-      llama_sampler_init_dry(model.vocab(), params.dry_multiplier, params.dry_base,
-                             std::max(params.dry_allowed_length, 0), last_n, breakers.data(),
-                             breakers.size()));
-  accept_tail(steps_.back().sampler.get(), prompt, last_n);
 }
 
 void SamplerChain::add_filter(SamplerKind kind, const SamplingParams& p, uint32_t seed) {
@@ -170,10 +170,14 @@ void SamplerChain::add_filter(SamplerKind kind, const SamplingParams& p, uint32_
 Token SamplerChain::sample(LogitsRow logits, SamplerScratch& scratch) {
   llama_token_data_array candidates = scratch.candidates_->fill(logits, biases_);
   if (!keep_possible(candidates)) return -1;
-  for (const Step& step : steps_) {
+  for (Step& step : steps_) {
     if (step.kind == SamplerKind::kTemperature) make_best_zero(candidates);
     if (step.kind == SamplerKind::kTypicalP) drop_negligible(candidates);
-    llama_sampler_apply(step.sampler.get(), &candidates);
+    if (step.dry) {
+      subtract(step.dry->penalties(), candidates);
+    } else {
+      llama_sampler_apply(step.sampler.get(), &candidates);
+    }
     if (!keep_possible(candidates)) return -1;
   }
   drop_negligible(candidates);
@@ -182,7 +186,13 @@ Token SamplerChain::sample(LogitsRow logits, SamplerScratch& scratch) {
     return -1;
   }
   const Token chosen = candidates.data[candidates.selected].id;
-  for (const Step& step : steps_) llama_sampler_accept(step.sampler.get(), chosen);
+  for (Step& step : steps_) {
+    if (step.dry) {
+      step.dry->accept(chosen);
+    } else {
+      llama_sampler_accept(step.sampler.get(), chosen);
+    }
+  }
   llama_sampler_accept(draw_.get(), chosen);
   return chosen;
 }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "llama/model.h"
 #include "pyserve/request.h"
+#include "sample/dry.h"
 #include "sample/logits.h"
 #include "sample/sampler_order.h"
 
@@ -33,15 +35,17 @@ class SamplerScratch {
   std::unique_ptr<Candidates> candidates_;
 };
 
-// Biases first, then `params.samplers` in order, then the draw. Between two samplers candidates of
-// probability zero are taken out, which the vendored code is not made for: it asserts or computes
-// NaN. Draws depend on the seed and the logits alone, never on what else is in the batch.
+// The vendored samplers but for DRY. Biases first, then `params.samplers` in order, then the draw.
+// Between two samplers candidates of probability zero are taken out, which the vendored code is not
+// made for: it asserts or computes NaN. Draws depend on the seed and the logits alone, never on
+// what else is in the batch.
 // Thread: one at a time.
 class SamplerChain {
  public:
   // `params` are normalized; tokens in their logit_bias must be in the vocabulary, ignore_eos must
-  // be among the biases. `prompt` feeds the repeat penalty and DRY.
-  SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt);
+  // be among the biases. `prompt` feeds the repeat penalty. `dry` is what DRY means for `params`.
+  SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt,
+               const std::optional<DryPenalty>& dry);
 
   // Chooses the next token and remembers it. -1: the row holds NaN or infinity, or no token is
   // left to choose. `scratch` is overwritten and can be shared between requests.
@@ -50,12 +54,12 @@ class SamplerChain {
  private:
   struct Step {
     SamplerKind kind;
-    SamplerPtr sampler;
+    SamplerPtr sampler;             // of all kinds but DRY
+    std::optional<DryPenalty> dry;  // ours: the vendored one searches the vocabulary every time
   };
 
   void add(SamplerKind kind, llama_sampler* sampler);
   void add_penalties(const Model& model, const SamplingParams& params, TokenSpan prompt);
-  void add_dry(const Model& model, const SamplingParams& params, TokenSpan prompt);
   void add_filter(SamplerKind kind, const SamplingParams& params, uint32_t seed);
 
   std::vector<std::pair<Token, float>> biases_;

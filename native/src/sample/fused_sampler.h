@@ -12,11 +12,10 @@
 
 namespace pyserve {
 
-// bias, penalties, top_k, top_p, min_p, temperature, draw: llama.cpp's order, exact but for ties.
-// After the edits every filter keeps a prefix of the tokens sorted by logit, so only the few tokens
-// above a threshold are ever sorted: with k blocks of the row having a maximum >= t, the k best
-// tokens are all >= t.
-// Draws depend on the seed and the row alone. Thread: one at a time.
+// bias, penalties, DRY, top_k, top_p, min_p, temperature, draw: llama.cpp's order, exact but for
+// ties. After the edits every filter keeps a prefix of the tokens sorted by logit, so only the few
+// tokens above a threshold are ever sorted: with k blocks of the row having a maximum >= t, the k
+// best tokens are all >= t. Draws depend on the seed and the row alone. Thread: one at a time.
 class FusedSampler {
  public:
   // Everything but mirostat and the samplers that are not named above, in this order alone.

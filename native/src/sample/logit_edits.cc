@@ -5,12 +5,13 @@
 namespace pyserve {
 
 LogitEdits::LogitEdits(std::vector<std::pair<Token, float>> biases, const SamplingParams& params,
-                       int n_window, TokenSpan prompt)
+                       int n_window, TokenSpan prompt, std::optional<DryPenalty> dry)
     : biases_(std::move(biases)),
       repeat_penalty_(params.repeat_penalty),
       frequency_penalty_(params.frequency_penalty),
       presence_penalty_(params.presence_penalty),
-      n_window_(params.repeat_penalty == 1.0F ? 0 : static_cast<size_t>(std::max(n_window, 0))) {
+      n_window_(params.repeat_penalty == 1.0F ? 0 : static_cast<size_t>(std::max(n_window, 0))),
+      dry_(std::move(dry)) {
   const size_t n_skip = prompt.size() > n_window_ ? prompt.size() - n_window_ : 0;
   for (const Token token : prompt.subspan(n_skip)) push_window(token);
 }
@@ -18,6 +19,7 @@ LogitEdits::LogitEdits(std::vector<std::pair<Token, float>> biases, const Sampli
 void LogitEdits::accept(Token token) {
   push_window(token);
   if (frequency_penalty_ != 0 || presence_penalty_ != 0) ++in_answer_[token];
+  if (dry_) dry_->accept(token);
 }
 
 void LogitEdits::push_window(Token token) {
@@ -40,6 +42,9 @@ std::span<const Token> LogitEdits::apply(std::span<float> row) {
   for (const auto& [token, count] : in_answer_) {
     const float penalty = static_cast<float>(count) * frequency_penalty_ + presence_penalty_;
     edit(row, token, row[token] - penalty);
+  }
+  if (dry_) {
+    for (const auto& [token, penalty] : dry_->penalties()) edit(row, token, row[token] - penalty);
   }
   return edited_;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -9,17 +10,19 @@
 
 #include "pyserve/request.h"
 #include "pyserve/types.h"
+#include "sample/dry.h"
 
 namespace pyserve {
 
 // Changes only the logits of biased and of recently seen tokens, and can take the changes back.
-// Order: biases, repeat penalty (prompt and answer), frequency and presence penalty (answer alone).
+// Order: biases, repeat penalty (prompt and answer), frequency and presence penalty (answer alone),
+// DRY.
 // Thread: one at a time.
 class LogitEdits {
  public:
   // `biases` are added; `n_window` tokens of prompt and answer get the repeat penalty.
   LogitEdits(std::vector<std::pair<Token, float>> biases, const SamplingParams& params,
-             int n_window, TokenSpan prompt);
+             int n_window, TokenSpan prompt, std::optional<DryPenalty> dry = std::nullopt);
 
   // Remembers a token of the answer.
   void accept(Token token);
@@ -42,6 +45,7 @@ class LogitEdits {
   std::deque<Token> window_;
   std::unordered_map<Token, int> in_window_;
   std::unordered_map<Token, int> in_answer_;
+  std::optional<DryPenalty> dry_;
   std::vector<Token> edited_;
   std::vector<float> originals_;
 };
