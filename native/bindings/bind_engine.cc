@@ -53,6 +53,9 @@ void register_config(py::module_& module) {
       .def_readonly("chat_template", &ModelInfo::chat_template)
       .def_readonly("bos_token", &ModelInfo::bos_token)
       .def_readonly("eos_token", &ModelInfo::eos_token)
+      .def_readonly("fim_pre_token", &ModelInfo::fim_pre_token)
+      .def_readonly("fim_suf_token", &ModelInfo::fim_suf_token)
+      .def_readonly("fim_mid_token", &ModelInfo::fim_mid_token)
       .def_readonly("load_ms", &ModelInfo::load_ms);
 }
 

@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
 from pyserve.openai.completions import CompletionAnswer
+from pyserve.openai.infill import infill_prompts
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.body import read_body
 from pyserve.web.generation import generate, generate_stream
@@ -19,7 +20,10 @@ def create(model: str | None = None) -> Response:
     body = read_body(CompletionRequest)
 
     def answer(model_id: str, engine: Engine) -> CompletionAnswer:
-        return CompletionAnswer(body, model_id, engine.info(), engine.detokenize)
+        info, prompts = engine.info(), None
+        if body.suffix:
+            prompts = infill_prompts(body.prompts, body.suffix, info, engine.tokenize)
+        return CompletionAnswer(body, model_id, info, engine.detokenize, prompts)
 
     run = generate_stream if body.stream else generate
     return run(body.model, model, answer)

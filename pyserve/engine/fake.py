@@ -50,12 +50,13 @@ class FakeCore:
         script: FakeScript = STEERABLE,
         *,
         has_chat_template: bool = True,
+        has_infill: bool = False,
     ) -> None:
         self.requests: list[GenerateRequest] = []
         self.cancelled: list[int] = []
         self._config = config
         self._script = script
-        self._info = fake_info(config, has_chat_template)
+        self._info = fake_info(config, has_chat_template, has_infill)
         self._vocab = FakeVocab()
         self._changed = threading.Condition()
         self._events: list[Event] = []

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.protocol import ModelInfo, TokenLogprob, TopLogprob
 
 DEFAULT_N_CTX = 4096
 N_VOCAB = 32_000
 BOS = 0
+FIM_TOKENS = {
+    "fim_pre_token": N_VOCAB - 3,
+    "fim_suf_token": N_VOCAB - 2,
+    "fim_mid_token": N_VOCAB - 1,
+}
 
 
 class FakeVocab:
@@ -42,9 +49,9 @@ class FakeVocab:
         return [TokenLogprob(tokens[0], pieces[0].encode(), 0.0, []), *rest[1:]]
 
 
-def fake_info(config: EngineConfig, has_chat_template: bool) -> ModelInfo:
+def fake_info(config: EngineConfig, has_chat_template: bool, has_infill: bool = False) -> ModelInfo:
     n_ctx = config.n_ctx or DEFAULT_N_CTX
-    return ModelInfo(
+    info = ModelInfo(
         architecture="fake",
         description="scripted answers, no model",
         quantization="none",
@@ -60,3 +67,4 @@ def fake_info(config: EngineConfig, has_chat_template: bool) -> ModelInfo:
         has_chat_template=has_chat_template,
         eos_token="</s>",
     )
+    return msgspec.structs.replace(info, **FIM_TOKENS) if has_infill else info

@@ -155,6 +155,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
       a step.
     chat_template: its source, "" = none or too long to show. bos_token, eos_token: their texts.
+    fim_*_token: put before prompt, suffix and answer for fill-in-the-middle; -1 = none.
     fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
       "" = unknown.
     """
@@ -181,6 +182,9 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str = ""
     bos_token: str = ""
     eos_token: str = ""
+    fim_pre_token: int = -1
+    fim_suf_token: int = -1
+    fim_mid_token: int = -1
     load_ms: float = 0.0
     fingerprint: str = ""
 

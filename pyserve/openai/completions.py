@@ -44,6 +44,7 @@ class CompletionAnswer:
 
     With `best_of` a prompt has more requests than choices, and its best n are the choices.
     detokenize: the engine's, asked for the text of token-id prompts where it is needed.
+    prompts: what the engine gets instead of the request's.
     """
 
     prompt_param = "prompt"
@@ -54,11 +55,12 @@ class CompletionAnswer:
         model: str,
         info: ModelInfo,
         detokenize: Callable[[list[int]], str],
+        prompts: Sequence[str | list[int]] | None = None,
     ) -> None:
         self._n = body.n or 1
         self._n_candidates = body.n_candidates
         self._head = msgspec.structs.asdict(new_head("cmpl", model, info))
-        self.requests = completion_requests(body, info)
+        self.requests = completion_requests(body, info, prompts)
         self._usage = StreamUsage(body.include_usage, len(self.requests), self._n_candidates)
         self._writers = _writers(body, detokenize)
 
@@ -120,7 +122,11 @@ def _writers(body: CompletionRequest, detokenize: Callable[[list[int]], str]) ->
     return writers
 
 
-def completion_requests(body: CompletionRequest, info: ModelInfo) -> list[GenerateRequest]:
+def completion_requests(
+    body: CompletionRequest,
+    info: ModelInfo,
+    prompts: Sequence[str | list[int]] | None = None,
+) -> list[GenerateRequest]:
     """The engine requests of each prompt, prompt by prompt: n, or best_of if that is more.
 
     Raises InvalidRequestError for a token id that the model does not have.
@@ -135,7 +141,7 @@ def completion_requests(body: CompletionRequest, info: ModelInfo) -> list[Genera
         n_prompt_logprobs=body.logprobs if body.echo else None,
     )
     requests: list[GenerateRequest] = []
-    for prompt in body.prompts:
+    for prompt in body.prompts if prompts is None else prompts:
         if isinstance(prompt, str):
             request = msgspec.structs.replace(base, prompt=prompt)
         else:

@@ -59,13 +59,13 @@ Prompt = Annotated[
 class CompletionRequest(StreamFields, SchedulingFields, AcceptedFields):
     """Texts to continue, or to score. An absent prompt is an empty one.
 
-    max_tokens 0 with echo and logprobs gives the log-probabilities of the prompt alone. n_predict
-    is llama.cpp's name of max_tokens, and -1 is no limit.
+    suffix: what follows the answer, for models that can fill in the middle. max_tokens 0 with echo
+    and logprobs gives the log-probabilities of the prompt alone. n_predict is llama.cpp's name of
+    max_tokens, and -1 is no limit.
     """
 
     unsupported: ClassVar[Unsupported] = {
         **without(UNSUPPORTED, "n_predict"),
-        "suffix": ("",),
         "messages": (),
         "max_completion_tokens": (),
         "add_special_tokens": (True,),
@@ -75,6 +75,7 @@ class CompletionRequest(StreamFields, SchedulingFields, AcceptedFields):
     max_tokens: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = None
     n_predict: NPredict | None = None
     echo: bool | None = None
+    suffix: str | None = None
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     best_of: Annotated[int, Field(ge=1, le=MAX_BEST_OF)] | None = None
 
@@ -91,10 +92,18 @@ class CompletionRequest(StreamFields, SchedulingFields, AcceptedFields):
         return self
 
     @model_validator(mode="after")
+    def _suffix_is_not_echoed(self) -> CompletionRequest:
+        if self.suffix and self.echo:
+            raise invalid("invalid_value", "cannot be combined with echo: true", "suffix")
+        return self
+
+    @model_validator(mode="after")
     def _size_is_bounded(self) -> CompletionRequest:
         param = "n" if self.best_of is None else "best_of"
         check_n_choices(len(self.prompts), self.n_candidates, param)
-        check_text_size(sum(len(text.encode()) for text in self.texts), "prompt")
+        n_behind = len((self.suffix or "").encode()) * len(self.prompts)
+        check_text_size(n_behind, "suffix")
+        check_text_size(n_behind + sum(len(text.encode()) for text in self.texts), "prompt")
         return self
 
     @property

@@ -33,6 +33,7 @@ def start() -> Iterator[StartFront]:
             others: tuple[ModelStatus, ...] = (),
             engine: dict[str, Any] | None = None,
             has_chat_template: bool = True,
+            has_infill: bool = False,
             keep_alive_s: float = KEEP_ALIVE_S,
             **settings: Any,
         ) -> Front:
@@ -41,6 +42,7 @@ def start() -> Iterator[StartFront]:
                     EngineConfig(model_id=name, model_path="", **(engine or {})),
                     script,
                     has_chat_template=has_chat_template,
+                    has_infill=has_infill,
                 )
                 for name in models
             }

@@ -142,3 +142,27 @@ def test_the_likeliest_candidates_are_chosen(start):
     assert [choice["text"] for choice in choices_of(response)] == ["one"]
     assert response.get_json()["usage"]["completion_tokens"] == 7
     assert len(front.core.requests) == 3
+
+
+def test_a_suffix_reaches_a_model_that_can_fill_in_the_middle(start):
+    front = start(FakeScript(texts=("middle",)), has_infill=True)
+    body = {"prompt": "one two", "suffix": " three", "logprobs": 0}
+    (choice,) = choices_of(front.post(COMPLETIONS, body))
+    assert choice["text"] == "middle"
+    assert choice["logprobs"]["text_offset"] == [len("one two")]
+    (request,) = front.core.requests
+    info = front.core.info()
+    assert request.prompt is None
+    assert [token for token in request.tokens or [] if token > 100] == [
+        info.fim_pre_token,
+        info.fim_suf_token,
+        info.fim_mid_token,
+    ]
+
+
+def test_a_suffix_is_refused_by_a_model_that_cannot(front):
+    response = front.post(COMPLETIONS, {"prompt": "one", "suffix": "three"})
+    error = error_of(response)
+    assert (response.status_code, error["param"]) == (400, "suffix")
+    assert error["code"] == "unsupported_parameter"
+    assert choices_of(front.post(COMPLETIONS, {"prompt": "one", "suffix": ""}))

@@ -18,6 +18,7 @@ IM_START = 257
 IM_END = 258
 N_SPECIAL = 3
 N_VOCAB = 320
+FIM_TOKENS = {"fim_pre": 317, "fim_suf": 318, "fim_mid": 319}
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -42,16 +43,21 @@ def write_tiny_llama(
     chat_template: bool = True,
     seed: int = 0,
     nan_token: int | None = None,
+    infill: bool = False,
 ) -> Path:
     """Write the model to `path` and return it.
 
     n_ctx: trained context in tokens. n_vocab: at least 260 (bytes, control tokens, one merge,
     without which the vocabulary does not load); what the merges do not fill becomes unused tokens.
+    infill: with fill-in-the-middle tokens, FIM_TOKENS.
     nan_token: a token whose embedding is NaN, so that prompts with it cannot be computed.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _add_metadata(writer, n_ctx, n_vocab)
     add_tokenizer(writer, n_vocab)
+    if infill:
+        for name, token in FIM_TOKENS.items():
+            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
     if chat_template:
         writer.add_chat_template(CHAT_TEMPLATE)
     _add_tensors(writer, n_vocab, np.random.default_rng(seed), nan_token)

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "pyserve/types.h"
+
 namespace pyserve {
 
 struct EngineConfig {
@@ -47,6 +49,10 @@ struct ModelInfo {
   std::string chat_template;  // its source; "" = none, or too long to show
   std::string bos_token;      // as text; "" = none
   std::string eos_token;
+  // Fill-in-the-middle: before the prompt, before the suffix, before the answer; -1 = none.
+  Token fim_pre_token = -1;
+  Token fim_suf_token = -1;
+  Token fim_mid_token = -1;
   double load_ms = 0;
 };
 

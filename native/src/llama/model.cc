@@ -78,6 +78,9 @@ ModelInfo Model::info() const {
   info.n_layer = llama_model_n_layer(get());
   info.n_ctx_train = llama_model_n_ctx_train(get());
   info.has_chat_template = !chat_template().empty();
+  info.fim_pre_token = llama_vocab_fim_pre(vocab());
+  info.fim_suf_token = llama_vocab_fim_suf(vocab());
+  info.fim_mid_token = llama_vocab_fim_mid(vocab());
   return info;
 }
 

@@ -58,6 +58,7 @@ FIELDS = {
     "CompletionRequest.logprobs": "Give log-probabilities, and this many alternatives per token.",
     "top_logprobs": "How many alternatives to give beside each token.",
     "prompt": "What to continue: a text, token ids, or a list of either.",
+    "suffix": "What follows the answer, for models with fill-in-the-middle tokens.",
     "echo": "Put the prompt before the answer.",
     "best_of": "Compute this many answers and give the n best by mean log-probability.",
     "TokenizeRequest.content": "The text to cut into tokens.",
