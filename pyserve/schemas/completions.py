@@ -24,6 +24,8 @@ from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 
 MAX_PROMPT_TOKENS = 2**20
 MAX_BEST_OF = 20
+MAX_SCORED_TOKENS = 2**18
+MAX_SCORED_BYTES = 2**20
 DEFAULT_MAX_TOKENS = 16
 TokenIds = Annotated[
     list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_TOKENS, fail_fast=True)
@@ -104,6 +106,21 @@ class CompletionRequest(StreamFields, SchedulingFields, AcceptedFields):
         n_behind = len((self.suffix or "").encode()) * len(self.prompts)
         check_text_size(n_behind, "suffix")
         check_text_size(n_behind + sum(len(text.encode()) for text in self.texts), "prompt")
+        return self
+
+    @model_validator(mode="after")
+    def _scoring_is_bounded(self) -> CompletionRequest:
+        """Every scored token is a line of the response, which is held as a whole."""
+        if not self.echo or self.logprobs is None:
+            return self
+        n_tokens = sum(len(tokens) for tokens in self.token_lists) * self.n_candidates
+        if n_tokens > MAX_SCORED_TOKENS:
+            message = f"asks to score {n_tokens} tokens, at most {MAX_SCORED_TOKENS}"
+            raise invalid("invalid_value", message, "prompt")
+        n_bytes = sum(len(text.encode()) for text in self.texts) * self.n_candidates
+        if n_bytes > MAX_SCORED_BYTES:
+            message = f"asks to score {n_bytes} bytes of text, at most {MAX_SCORED_BYTES}"
+            raise invalid("invalid_value", message, "prompt")
         return self
 
     @property

@@ -30,6 +30,7 @@ def completion_problem(**fields: Any) -> tuple[str, str | None, str]:
     return problem(CompletionRequest, fields)
 
 
+SCORED = {"echo": True, "logprobs": 1, "max_tokens": 0}
 RANGES = {
     "temperature": (0, 2, -0.001, 2.001),
     "top_p": (0.0001, 1, 0, 1.001),
@@ -372,6 +373,9 @@ def test_a_prompt_may_be_one_or_many_of_text_or_tokens(prompt, prompts):
         ({"best_of": 3, "n": 2, "stream": True}, "best_of", "invalid_value"),
         ({"best_of": 13, "prompt": ["a"] * 5}, "best_of", "invalid_value"),
         ({"echo": 0}, "echo", "invalid_type"),
+        ({"prompt": [[1] * 2**17] * 2 + [[1]], **SCORED}, "prompt", "invalid_value"),
+        ({"prompt": [[1] * 2**17], "best_of": 3, **SCORED}, "prompt", "invalid_value"),
+        ({"prompt": "x" * 2**20 + "x", **SCORED}, "prompt", "invalid_value"),
         ({"suffix": 5}, "suffix", "invalid_type"),
         ({"suffix": "x", "echo": True}, "suffix", "invalid_value"),
         ({"suffix": "é" * 2**19, "prompt": ["a"] * 3}, "suffix", "invalid_value"),
