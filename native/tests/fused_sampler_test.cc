@@ -49,9 +49,34 @@ struct Chain {
   llama_sampler* chain;
 };
 
+// What was said before: only the answer gets the frequency and presence penalties.
+struct History {
+  std::vector<Token> prompt;
+  std::vector<Token> answer;
+};
+
+// The vendored biases and penalties.
+void add_edits(const SamplingParams& p, int n_vocab, const History& history, Chain& chain) {
+  std::vector<llama_logit_bias> biases;
+  for (const auto& [token, bias] : p.logit_bias) biases.push_back({token, bias});
+  if (!biases.empty()) {
+    chain.add(
+        llama_sampler_init_logit_bias(n_vocab, static_cast<int>(biases.size()), biases.data()));
+  }
+  llama_sampler* repeat =
+      llama_sampler_init_penalties(n_vocab, p.repeat_last_n, p.repeat_penalty, 0, 0);
+  for (const Token token : history.prompt) llama_sampler_accept(repeat, token);
+  chain.add(repeat);
+  chain.add(llama_sampler_init_penalties(n_vocab, n_vocab, 1.0F, p.frequency_penalty,
+                                         p.presence_penalty));
+  for (const Token token : history.answer) llama_sampler_accept(chain.chain, token);
+}
+
 // What the vendored chain leaves of the row: token -> logit.
-std::map<Token, float> oracle(const SamplingParams& p, const Row& row) {
+std::map<Token, float> oracle(const SamplingParams& p, const Row& row,
+                              const History& history = {}) {
   Chain chain;
+  add_edits(p, static_cast<int>(row.size()), history, chain);
   if (p.top_k > 0) chain.add(llama_sampler_init_top_k(p.top_k));
   if (p.top_p < 1) chain.add(llama_sampler_init_top_p(p.top_p, 1));
   if (p.min_p > 0) chain.add(llama_sampler_init_min_p(p.min_p, 1));
@@ -81,25 +106,54 @@ bool same_but_for_the_cut(const std::map<Token, float>& expected, std::vector<Ra
 
 }  // namespace
 
+namespace {
+
+template <typename T>
+T one_of(std::initializer_list<T> values, std::mt19937& random) {
+  return values.begin()[random() % values.size()];
+}
+
+SamplingParams random_params(std::mt19937& random, size_t n_vocab) {
+  SamplingParams p =
+      params(one_of({0, 1, 5, 40, 300, 5000}, random), one_of({1.0F, 0.95F, 0.5F, 0.01F}, random),
+             one_of({0.0F, 0.05F, 0.5F}, random), 0.8F);
+  if (random() % 3 != 0) return p;
+  p.repeat_penalty = one_of({1.0F, 1.1F, 3.0F}, random);
+  p.repeat_last_n = one_of({0, 16, 64}, random);
+  p.frequency_penalty = one_of({0.0F, -0.5F, 1.5F}, random);
+  p.presence_penalty = one_of({0.0F, -1.0F, 2.0F}, random);
+  p.logit_bias = {{static_cast<Token>(random() % n_vocab), one_of({-kInf, -5.0F, 9.0F}, random)}};
+  return p;
+}
+
+History random_history(std::mt19937& random, size_t n_vocab) {
+  History history{std::vector<Token>(80), std::vector<Token>(20)};
+  for (Token& token : history.prompt) token = static_cast<Token>(random() % n_vocab);
+  for (Token& token : history.answer) token = static_cast<Token>(random() % n_vocab);
+  return history;
+}
+
+}  // namespace
+
 TEST_CASE("10,000 random rows keep the tokens that the vendored chain keeps") {
   std::mt19937 random(5);
-  const std::vector<int> top_ks{0, 1, 5, 40, 300, 5000};
-  const std::vector<float> top_ps{1.0F, 0.95F, 0.5F, 0.01F};
-  const std::vector<float> min_ps{0.0F, 0.05F, 0.5F};
-  const std::vector<size_t> sizes{320, 1000, 4099};
+  const Row pool = random_row(60000, random);
   int n_at_cut = 0;
   RowScratch scratch;
   for (int round = 0; round < 10000; ++round) {
-    const SamplingParams p =
-        params(top_ks[random() % top_ks.size()], top_ps[random() % top_ps.size()],
-               min_ps[random() % min_ps.size()], 0.8F);
-    const bool keeps_all = p.top_k == 0 && p.top_p == 1 && p.min_p == 0;
-    if (keeps_all) continue;
-    Row row = random_row(sizes[random() % sizes.size()], random);
-    if (p.top_k >= static_cast<int>(row.size()) && p.top_p == 1 && p.min_p == 0) continue;
-    const Token token = make(p).sample(row, -1, scratch).token;
-    const std::map<Token, float> expected = oracle(p, row);
-    INFO("top_k ", p.top_k, " top_p ", p.top_p, " min_p ", p.min_p, " n ", row.size());
+    const size_t n = one_of({320, 1000, 4099}, random);
+    const auto begin = pool.begin() + static_cast<long>(random() % (pool.size() - n));
+    Row row(begin, begin + static_cast<long>(n));
+    const SamplingParams p = random_params(random, n);
+    const bool has_top_k = p.top_k > 0 && p.top_k < static_cast<int>(n);
+    if (!has_top_k && p.top_p == 1 && p.min_p == 0) continue;  // everything is kept
+    const History history = random_history(random, n);
+    LogitEdits edits(p.logit_bias, p, p.repeat_last_n, history.prompt);
+    for (const Token token : history.answer) edits.accept(token);
+    const Token token = FusedSampler(p, std::move(edits), 1).sample(row, -1, scratch).token;
+    std::map<Token, float> expected = oracle(p, row, history);
+    std::erase_if(expected, [](const auto& item) { return item.second == -kInf; });
+    INFO("round ", round, " top_k ", p.top_k, " top_p ", p.top_p, " min_p ", p.min_p, " n ", n);
     REQUIRE(same_but_for_the_cut(expected, scratch.ranked));
     n_at_cut += expected.size() != scratch.ranked.size() ? 1 : 0;
     REQUIRE(std::any_of(scratch.ranked.begin(), scratch.ranked.end(),
@@ -149,7 +203,7 @@ TEST_CASE("draws follow the distribution (chi-square)") {
     FusedSampler sampler = make(p, 7);
     RowScratch scratch;
     std::map<Token, int> seen;
-    constexpr int kDraws = 40000;
+    constexpr int kDraws = 20000;
     Row copy = row;
     for (int i = 0; i < kDraws; ++i) ++seen[sampler.sample(copy, -1, scratch).token];
     // Rare tokens are counted as one.
