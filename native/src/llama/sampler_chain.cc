@@ -12,7 +12,6 @@ namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr float kNegligible = 80.0F;  // logits so far below the best have a probability below 1e-34
-constexpr int kMirostatCandidates = 100;  // the paper's m, as in llama.cpp
 
 // The vendor's own name for "a random seed" must not be met by folding.
 uint32_t vendor_seed(std::optional<int64_t> seed) {
@@ -30,14 +29,7 @@ void accept_tail(llama_sampler* sampler, TokenSpan prompt, int n_window) {
   for (const Token token : prompt.last(n)) llama_sampler_accept(sampler, token);
 }
 
-llama_sampler* make_draw(const Model& model, const SamplingParams& params, uint32_t seed) {
-  if (params.mirostat == 1) {
-    return llama_sampler_init_mirostat(model.n_vocab(), seed, params.mirostat_tau,
-                                       params.mirostat_eta, kMirostatCandidates);
-  }
-  if (params.mirostat == 2) {
-    return llama_sampler_init_mirostat_v2(seed, params.mirostat_tau, params.mirostat_eta);
-  }
+llama_sampler* make_draw(const SamplingParams& params, uint32_t seed) {
   if (params.adaptive_target >= 0) {
     return llama_sampler_init_adaptive_p(params.adaptive_target, params.adaptive_decay, seed);
   }
@@ -121,7 +113,7 @@ SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, Tok
       add_filter(kind, params, seed);
     }
   }
-  draw_.reset(make_draw(model, params, seed));
+  draw_.reset(make_draw(params, seed));
 }
 
 void SamplerChain::add(SamplerKind kind, llama_sampler* sampler) {

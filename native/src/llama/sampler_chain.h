@@ -35,11 +35,10 @@ class SamplerScratch {
   std::unique_ptr<Candidates> candidates_;
 };
 
-// The vendored samplers but for DRY. Biases first, then `params.samplers` in order, then the draw.
-// Between two samplers candidates of probability zero are taken out, which the vendored code is not
-// made for: it asserts or computes NaN. Draws depend on the seed and the logits alone, never on
-// what else is in the batch.
-// Thread: one at a time.
+// The vendored samplers but for DRY, without mirostat, which FusedSampler does. Biases first, then
+// `params.samplers` in order, then the draw. Between two samplers candidates of probability zero
+// are taken out, which the vendored code is not made for: it asserts or computes NaN. Draws depend
+// on the seed and the logits alone, never on what else is in the batch. Thread: one at a time.
 class SamplerChain {
  public:
   // `params` are normalized; tokens in their logit_bias must be in the vocabulary, ignore_eos must

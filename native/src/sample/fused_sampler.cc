@@ -31,13 +31,14 @@ bool FusedSampler::can_sample(const SamplingParams& params) {
     if (i++ == kOrder.npos) return false;
   }
   const bool can_keep_less = params.top_p < 1 || params.min_p > 0;
-  return params.mirostat == 0 && params.dynatemp_range <= 0 &&
-         (params.min_keep <= 1 || !can_keep_less);
+  return params.dynatemp_range <= 0 && (params.min_keep <= 1 || !can_keep_less);
 }
 
 FusedSampler::FusedSampler(const SamplingParams& params, LogitEdits edits, uint32_t seed,
                            const RowKernels& kernels)
-    : params_(params), edits_(std::move(edits)), random_(seed), kernels_(kernels) {}
+    : params_(params), edits_(std::move(edits)), random_(seed), kernels_(kernels) {
+  if (params.mirostat != 0) mirostat_.emplace(params);
+}
 
 FusedSampler::Choice FusedSampler::sample(std::span<float> row, int n_logprobs,
                                           RowScratch& scratch) {
@@ -82,6 +83,12 @@ Token FusedSampler::draw(std::span<const float> row, RowScratch& scratch) {
   const float max = row_max(scratch);
   if (!std::isfinite(max)) return -1;
   if (params_.temperature <= 0) return first_with_logit(row, max, scratch);
+  if (mirostat_) {
+    mirostat_->filter(kernels_, row, scratch);
+    const Drawn drawn = draw_from_ranked(max, scratch);
+    mirostat_->observe(drawn.probability);
+    return drawn.token;
+  }
   const bool has_top_k = params_.top_k > 0 && static_cast<size_t>(params_.top_k) < row.size();
   if (has_top_k) {
     keep_top_k(row, scratch);
@@ -93,7 +100,7 @@ Token FusedSampler::draw(std::span<const float> row, RowScratch& scratch) {
     return draw_from_all(row, max, scratch);
   }
   cut_min_p(max, scratch);
-  return draw_from_ranked(max, scratch);
+  return draw_from_ranked(max, scratch).token;
 }
 
 void FusedSampler::keep_top_k(std::span<const float> row, RowScratch& scratch) const {
@@ -112,7 +119,7 @@ void FusedSampler::cut_min_p(float max, RowScratch& scratch) const {
   std::erase_if(scratch.ranked, [&](const RankedToken& token) { return token.logprob < limit; });
 }
 
-Token FusedSampler::draw_from_ranked(float max, RowScratch& scratch) {
+FusedSampler::Drawn FusedSampler::draw_from_ranked(float max, RowScratch& scratch) {
   const std::vector<RankedToken>& ranked = scratch.ranked;
   scratch.values.resize(ranked.size());
   double total = 0;
@@ -124,9 +131,9 @@ Token FusedSampler::draw_from_ranked(float max, RowScratch& scratch) {
   double sum = 0;
   for (size_t i = 0; i < ranked.size(); ++i) {
     sum += scratch.values[i];
-    if (sum >= target && scratch.values[i] > 0) return ranked[i].token;
+    if (sum >= target && scratch.values[i] > 0) return {ranked[i].token, scratch.values[i] / total};
   }
-  return ranked.back().token;
+  return {ranked.back().token, 1.0};
 }
 
 Token FusedSampler::draw_from_all(std::span<const float> row, float max, RowScratch& scratch) {

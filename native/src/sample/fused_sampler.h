@@ -1,24 +1,27 @@
 // From a row of logits to a token, in one or two passes over the vocabulary.
 #pragma once
 
+#include <optional>
 #include <random>
 #include <span>
 
 #include "pyserve/request.h"
 #include "sample/logit_edits.h"
 #include "sample/logits.h"
+#include "sample/mirostat.h"
 #include "sample/row_kernels.h"
 #include "sample/row_scan.h"
 
 namespace pyserve {
 
 // bias, penalties, DRY, top_k, top_p, min_p, temperature, draw: llama.cpp's order, exact but for
-// ties. After the edits every filter keeps a prefix of the tokens sorted by logit, so only the few
-// tokens above a threshold are ever sorted: with k blocks of the row having a maximum >= t, the k
-// best tokens are all >= t. Draws depend on the seed and the row alone. Thread: one at a time.
+// ties. Or with mirostat: bias, penalties, DRY, temperature, mirostat. After the edits every filter
+// keeps a prefix of the tokens sorted by logit, so only the few tokens above a threshold are ever
+// sorted: with k blocks of the row having a maximum >= t, the k best tokens are all >= t. Draws
+// depend on the seed and the row alone. Thread: one at a time.
 class FusedSampler {
  public:
-  // Everything but mirostat and the samplers that are not named above, in this order alone.
+  // Everything but the samplers that are not named above, in this order alone.
   // REQUIRES: normalized parameters.
   static bool can_sample(const SamplingParams& params);
 
@@ -36,16 +39,22 @@ class FusedSampler {
   Choice sample(std::span<float> row, int n_logprobs, RowScratch& scratch);
 
  private:
+  struct Drawn {
+    Token token;
+    double probability;  // among scratch.ranked
+  };
+
   bool refresh_blocks(std::span<const float> row, std::span<const Token> edited,
                       RowScratch& scratch) const;
   Token draw(std::span<const float> row, RowScratch& scratch);
   Token draw_from_all(std::span<const float> row, float max, RowScratch& scratch);
-  Token draw_from_ranked(float max, RowScratch& scratch);
+  Drawn draw_from_ranked(float max, RowScratch& scratch);
   void keep_top_k(std::span<const float> row, RowScratch& scratch) const;
   void cut_min_p(float max, RowScratch& scratch) const;
 
   const SamplingParams params_;
   LogitEdits edits_;
+  std::optional<Mirostat> mirostat_;
   std::mt19937 random_;
   const RowKernels& kernels_;
 };

@@ -110,6 +110,15 @@ void collect_best(const RowKernels& kernels, std::span<const float> row, size_t 
   ranked.resize(n);
 }
 
+void keep_best(const RowKernels& kernels, std::span<const float> row, size_t k,
+               RowScratch& scratch) {
+  collect(kernels, row, block_threshold(k, scratch), scratch);
+  std::vector<RankedToken>& ranked = scratch.ranked;
+  if (ranked.size() <= k) return;
+  std::nth_element(ranked.begin(), ranked.begin() + static_cast<long>(k), ranked.end(), is_better);
+  ranked.resize(k);
+}
+
 void keep_nucleus(const RowKernels& kernels, std::span<const float> row, float top_p,
                   RowScratch& scratch) {
   const float max = row_max(scratch);

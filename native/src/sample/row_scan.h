@@ -34,6 +34,10 @@ void collect(const RowKernels& kernels, std::span<const float> row, float thresh
 void collect_best(const RowKernels& kernels, std::span<const float> row, size_t k,
                   RowScratch& scratch);
 
+// The same in any order, which is faster for a large k.
+void keep_best(const RowKernels& kernels, std::span<const float> row, size_t k,
+               RowScratch& scratch);
+
 // The fewest best tokens that have top_p of the row's probability, in any order.
 void keep_nucleus(const RowKernels& kernels, std::span<const float> row, float top_p,
                   RowScratch& scratch);

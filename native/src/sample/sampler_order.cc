@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 namespace pyserve {
 namespace {
 
 constexpr float kSmallestTemperature = 1e-6F;
-constexpr std::string_view kEditsOfLogits = "ed";
+constexpr std::string_view kWithMirostat = "edt";
 constexpr std::string_view kNoneOfGreedy = "skpma";  // they never drop the best token
 
 bool has(const SamplingParams& params, SamplerKind kind) {
@@ -99,8 +100,10 @@ SamplingParams normalized(SamplingParams params) {
   if (params.mirostat != 1 && params.mirostat != 2) params.mirostat = 0;
   if (params.mirostat != 0) {
     params.dynatemp_range = 0;
-    keep(params, [](char letter) { return kEditsOfLogits.find(letter) != kEditsOfLogits.npos; });
-    params.samplers += static_cast<char>(SamplerKind::kTemperature);
+    const std::string listed = std::exchange(params.samplers, "");
+    for (const char letter : kWithMirostat) {
+      if (letter == 't' || listed.find(letter) != std::string::npos) params.samplers += letter;
+    }
   }
   keep(params, [&](char letter) { return is_active(params, static_cast<SamplerKind>(letter)); });
   if (is_greedy(params)) {

@@ -23,8 +23,9 @@ enum class SamplerKind : char {
 
 // `params` with one spelling for what is the same: samplers that are not listed in `samplers` are
 // neutral, unknown letters are gone, a temperature too small to divide by is 0.
-// With mirostat only penalties, DRY and a plain temperature are left, as in llama.cpp (which leaves
-// the penalties out, too); greedy requests lose what always keeps the best token.
+// With mirostat only penalties, DRY and a plain temperature are left, in this order, as in
+// llama.cpp (which leaves the first two out, too); greedy requests lose what always keeps the best
+// token.
 SamplingParams normalized(SamplingParams params);
 
 // The samplers that change something, in order. REQUIRES: normalized parameters.
