@@ -52,7 +52,8 @@ class VendoredChain {
     if (p.top_p < 1) add(llama_sampler_init_top_p(p.top_p, 0));
     if (p.min_p > 0) add(llama_sampler_init_min_p(p.min_p, 0));
     add(llama_sampler_init_temp_ext(p.temperature, 0, 1));
-    add(llama_sampler_init_dist(1));
+    add(p.mirostat == 2 ? llama_sampler_init_mirostat_v2(1, p.mirostat_tau, p.mirostat_eta)
+                        : llama_sampler_init_dist(1));
     for (const Token token : prompt) llama_sampler_accept(chain_.get(), token);
   }
 
@@ -112,11 +113,15 @@ void bench_sampler() {
     bench_row("greedy", greedy, rows);
     bench_row("default (top_k 40, top_p .95, min_p .05)", {}, rows);
     bench_row("default, repeat_penalty 1.1", repeat, rows);
+    bench_row("default, logprobs (vendored without)", {}, rows, 0);
     bench_row("default, 5 logprobs (vendored without)", {}, rows, 5);
     bench_row("top_p .95 alone", nucleus, rows);
     std::vector<Row> flat_rows = make_rows(n_vocab, 0.0F);
     bench_row("top_p .95 alone, flat rows", nucleus, flat_rows);
     bench_row("temperature alone", only_temperature(), rows);
+    SamplingParams mirostat = only_temperature();
+    mirostat.mirostat = 2;
+    bench_row("mirostat 2", mirostat, rows);
   }
 }
 

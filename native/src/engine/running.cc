@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sample/row_scan.h"
+
 namespace pyserve {
 namespace {
 
@@ -75,7 +77,7 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const Rows& 
                                                       SampleScratch& scratch) {
   DeltaEvent delta;
   // 1. Scores of the prompt.
-  if (is_scoring() && !score(n_logits, rows, delta)) return std::nullopt;
+  if (is_scoring() && !score(n_logits, rows, scratch, delta)) return std::nullopt;
   if (n_computed_ < n_known()) return delta;
   // 2. No answer is wanted.
   if (!first_token_at_) first_token_at_ = Clock::now();
@@ -95,7 +97,9 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const Rows& 
 }
 
 // The step has computed [n_computed - n_logits, n_computed); the row of a token is about the next.
-bool RunningRequest::score(int n_logits, const Rows& rows, DeltaEvent& delta) {
+bool RunningRequest::score(int n_logits, const Rows& rows, SampleScratch& scratch,
+                           DeltaEvent& delta) {
+  const RowKernels& kernels = row_kernels();
   if (n_scored_ == 0) {
     delta.prompt_logprobs.push_back({tokens_[0], model_.piece(tokens_[0], true), 0, {}});
     n_scored_ = 1;
@@ -103,9 +107,10 @@ bool RunningRequest::score(int n_logits, const Rows& rows, DeltaEvent& delta) {
   const int first = n_computed_ - n_logits + 1;
   for (; n_scored_ < std::min(n_computed_ + 1, n_to_score_); ++n_scored_) {
     const std::span<const float> row = rows(n_scored_ - first);
-    if (argmax(row) < 0) return false;
+    if (!scan_maxima(kernels, row, scratch.row)) return false;
     const Token token = tokens_[n_scored_];
-    const RowLogprobs logprobs = row_logprobs(row, token, prepared_.request.n_prompt_logprobs);
+    const RowLogprobs logprobs =
+        row_logprobs(kernels, row, token, prepared_.request.n_prompt_logprobs, scratch.row);
     delta.prompt_logprobs.push_back(make_logprob(token, logprobs));
   }
   return true;

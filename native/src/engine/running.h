@@ -85,7 +85,7 @@ class RunningRequest {
   RunningView view(int n_forked, int n_most) const;
 
  private:
-  bool score(int n_logits, const Rows& rows, DeltaEvent& delta);
+  bool score(int n_logits, const Rows& rows, SampleScratch& scratch, DeltaEvent& delta);
   TokenLogprob make_logprob(Token token, const RowLogprobs& logprobs) const;
   void say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta);
   void end(FinishReason reason, DeltaEvent& delta);

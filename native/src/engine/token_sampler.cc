@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "sample/row_scan.h"
 #include "sample/sampler_order.h"
 
 namespace pyserve {
@@ -50,9 +51,10 @@ FusedSampler::Choice TokenSampler::sample(std::span<float> row, int n_logprobs,
   }
   FusedSampler::Choice choice;
   choice.token = std::get<SamplerChain>(sampler_).sample(row, scratch.chain);
-  if (choice.token >= 0 && n_logprobs >= 0) {
-    choice.logprobs = row_logprobs(row, choice.token, n_logprobs);
-  }
+  if (choice.token < 0 || n_logprobs < 0) return choice;
+  const RowKernels& kernels = row_kernels();
+  if (!scan_maxima(kernels, row, scratch.row)) return {};
+  choice.logprobs = row_logprobs(kernels, row, choice.token, n_logprobs, scratch.row);
   return choice;
 }
 

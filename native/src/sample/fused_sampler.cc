@@ -43,18 +43,11 @@ FusedSampler::FusedSampler(const SamplingParams& params, LogitEdits edits, uint3
 FusedSampler::Choice FusedSampler::sample(std::span<float> row, int n_logprobs,
                                           RowScratch& scratch) {
   // 1. The row as the model gave it.
-  scratch.max.resize(n_blocks(row.size()));
-  if (!kernels_.block_max(row.data(), row.size(), scratch.max.data())) return {};
-  const float raw_max = row_max(scratch);
-  if (!std::isfinite(raw_max)) return {};
+  if (!scan_maxima(kernels_, row, scratch)) return {};
   Choice choice;
   double log_sum = 0;
   if (n_logprobs >= 0) {
-    log_sum = raw_max + std::log(total_exp(kernels_, row, 1.0F, raw_max, scratch));
-    collect_best(kernels_, row, static_cast<size_t>(n_logprobs), scratch);
-    for (const RankedToken& best : scratch.ranked) {
-      choice.logprobs.top.push_back({best.token, finite_logprob(best.logprob - log_sum)});
-    }
+    log_sum = best_logprobs(kernels_, row, n_logprobs, scratch, choice.logprobs.top);
   }
   // 2. The row as the request wants it.
   const std::span<const Token> edited = edits_.apply(row);

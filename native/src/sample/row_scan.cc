@@ -65,6 +65,12 @@ void keep_wide_nucleus(const RowKernels& kernels, std::span<const float> row, do
 
 }  // namespace
 
+bool scan_maxima(const RowKernels& kernels, LogitsRow row, RowScratch& scratch) {
+  scratch.max.resize(n_blocks(row.size()));
+  return kernels.block_max(row.data(), row.size(), scratch.max.data()) &&
+         std::isfinite(row_max(scratch));
+}
+
 float row_max(const RowScratch& scratch) {
   return scratch.max.empty() ? kMinusInfinity
                              : *std::max_element(scratch.max.begin(), scratch.max.end());
@@ -103,11 +109,31 @@ void collect(const RowKernels& kernels, std::span<const float> row, float thresh
 
 void collect_best(const RowKernels& kernels, std::span<const float> row, size_t k,
                   RowScratch& scratch) {
-  collect(kernels, row, block_threshold(k, scratch), scratch);
   std::vector<RankedToken>& ranked = scratch.ranked;
+  if (k == 0) return ranked.clear();
+  collect(kernels, row, block_threshold(k, scratch), scratch);
   const size_t n = std::min(k, ranked.size());
   std::partial_sort(ranked.begin(), ranked.begin() + static_cast<long>(n), ranked.end(), is_better);
   ranked.resize(n);
+}
+
+double best_logprobs(const RowKernels& kernels, LogitsRow row, int k, RowScratch& scratch,
+                     std::vector<RankedToken>& top) {
+  const float max = row_max(scratch);
+  const double log_sum = max + std::log(total_exp(kernels, row, 1.0F, max, scratch));
+  collect_best(kernels, row, static_cast<size_t>(std::max(k, 0)), scratch);
+  for (const RankedToken& best : scratch.ranked) {
+    top.push_back({best.token, finite_logprob(best.logprob - log_sum)});
+  }
+  return log_sum;
+}
+
+RowLogprobs row_logprobs(const RowKernels& kernels, LogitsRow row, Token sampled, int k,
+                         RowScratch& scratch) {
+  RowLogprobs out;
+  const double log_sum = best_logprobs(kernels, row, k, scratch, out.top);
+  out.sampled = finite_logprob(row[static_cast<size_t>(sampled)] - log_sum);
+  return out;
 }
 
 void keep_best(const RowKernels& kernels, std::span<const float> row, size_t k,

@@ -20,6 +20,10 @@ struct RowScratch {
   std::vector<RankedToken> ranked;  // the tokens found; `logprob` holds a logit here
 };
 
+// Fills scratch.max. False for a row that must not be used: with NaN or +infinity in it, or without
+// anything above -infinity.
+bool scan_maxima(const RowKernels& kernels, LogitsRow row, RowScratch& scratch);
+
 float row_max(const RowScratch& scratch);
 
 // Sum of exp((logit - max) * scale) over the row; leaves the sums of the blocks in scratch.sum.
@@ -34,7 +38,16 @@ void collect(const RowKernels& kernels, std::span<const float> row, float thresh
 void collect_best(const RowKernels& kernels, std::span<const float> row, size_t k,
                   RowScratch& scratch);
 
-// The same in any order, which is faster for a large k.
+// Their log-probabilities, as row_logprobs() of logits.h has them, into `top`. Returns the log of
+// the sum of exp(logit) over the row: a logit less that is a log-probability.
+double best_logprobs(const RowKernels& kernels, LogitsRow row, int k, RowScratch& scratch,
+                     std::vector<RankedToken>& top);
+
+// row_logprobs() of logits.h in one pass over the row. REQUIRES: scan_maxima() has just been true.
+RowLogprobs row_logprobs(const RowKernels& kernels, LogitsRow row, Token sampled, int k,
+                         RowScratch& scratch);
+
+// The k best tokens in any order, which is faster for a large k.
 void keep_best(const RowKernels& kernels, std::span<const float> row, size_t k,
                RowScratch& scratch);
 
