@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat import ChatAnswer, template_messages
+from pyserve.openai.continuation import continued_tokens
 from pyserve.schemas.chat import ChatRequest
 from pyserve.web.body import read_body
 from pyserve.web.generation import generate, generate_stream
@@ -22,7 +23,10 @@ def create(model: str | None = None) -> Response:
     def answer(model_id: str, engine: Engine) -> ChatAnswer:
         messages = template_messages(body)
         cut = fitting(engine, messages, body.truncation, body.n_max_tokens)
-        return ChatAnswer(body, model_id, engine.info(), cut)
+        tokens = None
+        if body.continue_final_message:
+            tokens = continued_tokens(engine, messages if cut is None else cut.messages)
+        return ChatAnswer(body, model_id, engine.info(), cut, tokens)
 
     run = generate_stream if body.stream else generate
     return run(body.model, model, answer)

@@ -3,12 +3,11 @@ responses, GET /tokenizer_info"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat import template_messages
+from pyserve.openai.continuation import continued_text, continued_tokens
 from pyserve.openai.responses import response_messages
 from pyserve.openai.sampling import check_tokens
 from pyserve.openai.tokens import (
@@ -71,22 +70,36 @@ def apply_template() -> Response:
     """The prompt of a chat request; fields beside its messages are checked and not used."""
     body = read_body(ChatRequest)
     messages = template_messages(body)
-    return json_reply(ask_engine(body.model, lambda engine: Rendered(engine.render(messages))))
+
+    def answer(engine: Engine) -> Rendered:
+        if body.continue_final_message:
+            return Rendered(continued_text(engine, messages))
+        return Rendered(engine.render(messages))
+
+    return json_reply(ask_engine(body.model, answer))
 
 
 @blueprint.post("/chat/completions/input_tokens")
 def chat_input_tokens() -> Response:
     """How many tokens that prompt has; it may be longer than the context."""
     body = read_body(ChatRequest)
-    return json_reply(InputTokens(_count(body.model, template_messages(body))))
+    messages = template_messages(body)
+
+    def answer(engine: Engine) -> InputTokens:
+        if body.continue_final_message:
+            return InputTokens(len(continued_tokens(engine, messages)))
+        return InputTokens(len(engine.tokenize_chat(messages)))
+
+    return json_reply(ask_engine(body.model, answer))
 
 
 @blueprint.post("/responses/input_tokens")
 def response_input_tokens() -> Response:
     """The same for a request of the Responses API."""
     body = read_body(ResponseRequest)
-    return json_reply(ResponseInputTokens(_count(body.model, response_messages(body))))
+    messages = response_messages(body)
 
+    def answer(engine: Engine) -> ResponseInputTokens:
+        return ResponseInputTokens(len(engine.tokenize_chat(messages)))
 
-def _count(named: str | None, messages: list[dict[str, Any]]) -> int:
-    return ask_engine(named, lambda engine: len(engine.tokenize_chat(messages)))
+    return json_reply(ask_engine(body.model, answer))

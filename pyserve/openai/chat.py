@@ -16,6 +16,7 @@ from pyserve.engine.protocol import (
     TokenLogprob,
 )
 from pyserve.openai.answer import Output, StreamUsage, TokenUsage, new_head, token_usage
+from pyserve.openai.continuation import continued_stops
 from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
@@ -93,18 +94,26 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatAnswer:
-    """Implements `StreamAnswer` for a chat request. cut: what is left of its messages."""
+    """Implements `StreamAnswer` for a chat request.
+
+    cut: what is left of its messages. tokens: the prompt, if it is not made of messages.
+    """
 
     prompt_param = "messages"
 
     def __init__(
-        self, body: ChatRequest, model: str, info: ModelInfo, cut: Cut | None = None
+        self,
+        body: ChatRequest,
+        model: str,
+        info: ModelInfo,
+        cut: Cut | None = None,
+        tokens: list[int] | None = None,
     ) -> None:
         self._n = body.n or 1
         self._wants_logprobs = bool(body.logprobs)
         self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))
         self._usage = StreamUsage(body.include_usage, self._n, self._n)
-        self.requests = chat_requests(body, info, cut)
+        self.requests = chat_requests(body, info, cut, tokens)
         self._truncation = (
             UNSET if cut is None else Truncation(cut.dropped_messages, cut.dropped_tokens)
         )
@@ -157,20 +166,28 @@ class ChatAnswer:
 
 
 def chat_requests(
-    body: ChatRequest, info: ModelInfo, cut: Cut | None = None
+    body: ChatRequest,
+    info: ModelInfo,
+    cut: Cut | None = None,
+    tokens: list[int] | None = None,
 ) -> list[GenerateRequest]:
-    """The n engine requests of a chat request.
+    """The n engine requests of a chat request; `cut` and `tokens` as of `ChatAnswer`.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have.
     """
+    messages = template_messages(body) if cut is None else cut.messages
     request = base_request(
         body,
         info,
         **scheduling(body),
-        messages=template_messages(body) if cut is None else cut.messages,
+        messages=messages if tokens is None else None,
+        tokens=tokens,
         max_tokens=body.n_max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
+    if tokens is not None:
+        stop = [*request.stop, *continued_stops(info)]
+        request = msgspec.structs.replace(request, stop=stop)
     return expand(request, body.n or 1)
 
 

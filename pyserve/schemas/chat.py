@@ -136,6 +136,7 @@ class ChatRequest(StreamFields, SchedulingFields, AcceptedFields):
     """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit.
 
     truncation auto leaves out the oldest turns of a conversation that does not fit.
+    continue_final_message goes on with the assistant's last message instead of answering it.
     """
 
     unsupported: ClassVar[Unsupported] = {
@@ -147,8 +148,6 @@ class ChatRequest(StreamFields, SchedulingFields, AcceptedFields):
         "reasoning_effort": ("none",),
         "verbosity": ("medium",),
         "web_search_options": (),
-        "continue_final_message": (False,),
-        "add_generation_prompt": (True,),
         "add_special_tokens": (False,),
         "best_of": (1,),
         "echo": (False,),
@@ -160,6 +159,8 @@ class ChatRequest(StreamFields, SchedulingFields, AcceptedFields):
     n_predict: NPredict | None = None
     prediction: Prediction | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
@@ -175,6 +176,20 @@ class ChatRequest(StreamFields, SchedulingFields, AcceptedFields):
         """Most tokens of the answer; None: as many as fit. The newest of the three names wins."""
         given = self.max_completion_tokens or self.max_tokens or self.n_predict
         return None if given == UNLIMITED else given
+
+    @model_validator(mode="after")
+    def _continuation_is_possible(self) -> ChatRequest:
+        if self.continue_final_message:
+            if self.add_generation_prompt:
+                message = "cannot be true together with continue_final_message: true"
+                raise invalid("invalid_value", message, "add_generation_prompt")
+            if len(self.messages) == 1 or self.messages[-1].role != "assistant":
+                message = "needs a last message of the assistant, and one before it"
+                raise invalid("invalid_value", message, "continue_final_message")
+        elif self.add_generation_prompt is False:
+            message = "false needs continue_final_message: true"
+            raise invalid("unsupported_parameter", message, "add_generation_prompt")
+        return self
 
     @model_validator(mode="after")
     def _text_is_bounded(self) -> ChatRequest:

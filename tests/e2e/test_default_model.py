@@ -261,6 +261,16 @@ def test_a_prompt_over_the_context_is_refused_with_the_numbers(client: openai.Op
         assert caught.value.body["n_prompt_tokens"] > 9000
 
 
+def test_an_answer_goes_on_with_what_the_assistant_has_begun(http: httpx.Client) -> None:
+    messages = [
+        {"role": "user", "content": "What is the capital of France?"},
+        {"role": "assistant", "content": "The capital of France is the city of"},
+    ]
+    body = {"messages": messages, "temperature": 0, "max_tokens": 2}
+    reply = http.post("/v1/chat/completions", json={**body, "continue_final_message": True})
+    assert reply.raise_for_status().json()["choices"][0]["message"]["content"][:6] == " Paris"
+
+
 def test_control_tokens_that_a_user_types_do_not_end_the_turn(http: httpx.Client) -> None:
     def n_prompt(content: str) -> int:
         body = {"messages": [{"role": "user", "content": content}], "max_tokens": 1}

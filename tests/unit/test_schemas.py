@@ -14,6 +14,7 @@ from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.validate import validate
 
 USER = {"role": "user", "content": "hi"}
+BEGUN = {"role": "assistant", "content": "Well,"}
 
 
 def problem(schema: type[RequestModel], fields: dict[str, Any]) -> tuple[str, str | None, str]:
@@ -209,6 +210,23 @@ def test_an_integer_must_be_written_as_one(name, value):
         ({"n_predict": -2}, "n_predict", "invalid_value"),
         ({"user": 5}, "user", "invalid_type"),
         ({"truncation": "shift"}, "truncation", "invalid_value"),
+        ({"continue_final_message": 1}, "continue_final_message", "invalid_type"),
+        ({"continue_final_message": True}, "continue_final_message", "invalid_value"),
+        (
+            {"continue_final_message": True, "messages": [BEGUN]},
+            "continue_final_message",
+            "invalid_value",
+        ),
+        (
+            {
+                "continue_final_message": True,
+                "add_generation_prompt": True,
+                "messages": [USER, BEGUN],
+            },
+            "add_generation_prompt",
+            "invalid_value",
+        ),
+        ({"add_generation_prompt": False}, "add_generation_prompt", "unsupported_parameter"),
         ({"store": "yes"}, "store", "invalid_type"),
         ({"service_tier": "gold"}, "service_tier", "invalid_value"),
         ({"metadata": []}, "metadata", "invalid_type"),

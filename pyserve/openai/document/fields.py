@@ -48,6 +48,8 @@ FIELDS = {
     "priority": "Waiting requests with a higher one start first; 0 is the default.",
     "deterministic": "The same seed gives the same bytes whatever else runs; slower.",
     "n_predict": "The name that llama.cpp gives to max_tokens; -1: no limit.",
+    "continue_final_message": "Go on with the assistant's last message instead of answering it.",
+    "add_generation_prompt": "The opposite of continue_final_message.",
     "truncation": "auto: leave out the oldest turns of a conversation that does not fit.",
     "prediction": "What the answer may look like; it changes nothing.",
     "messages": "The conversation so far, oldest turn first.",

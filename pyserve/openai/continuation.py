@@ -1,0 +1,37 @@
+"""Answers that go on with the last message of a conversation instead of following it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyserve.engine.protocol import Engine, ModelInfo
+
+Message = dict[str, Any]
+
+# As the engine ends the answers of models without a chat template, whose prompt is a transcript.
+TRANSCRIPT_STOPS = ["\nUser:", "\nSystem:", "\nTool:"]
+
+
+def continued_tokens(engine: Engine, messages: list[Message]) -> list[int]:
+    """The prompt up to the end of the last message's text, which is read as plain text.
+
+    REQUIRES: at least two messages, the last one the assistant's.
+    """
+    text = _begun_answer(messages, engine.info())
+    plain = engine.tokenize(text, add_special=False, parse_special=False)
+    return [*engine.tokenize_chat(messages[:-1]), *plain]
+
+
+def continued_text(engine: Engine, messages: list[Message]) -> str:
+    """The same prompt as text."""
+    return engine.render(messages[:-1]) + _begun_answer(messages, engine.info())
+
+
+def continued_stops(info: ModelInfo) -> list[str]:
+    """Stop strings that a prompt of tokens needs, in place of the engine's own."""
+    return [] if info.has_chat_template else TRANSCRIPT_STOPS
+
+
+def _begun_answer(messages: list[Message], info: ModelInfo) -> str:
+    text = str(messages[-1]["content"])
+    return text if info.has_chat_template else f" {text}"
