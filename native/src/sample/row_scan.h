@@ -38,12 +38,12 @@ void collect(const RowKernels& kernels, std::span<const float> row, float thresh
 void collect_best(const RowKernels& kernels, std::span<const float> row, size_t k,
                   RowScratch& scratch);
 
-// Their log-probabilities, as row_logprobs() of logits.h has them, into `top`. Returns the log of
+// Their log-probabilities into `top`; tokens at -infinity are never among them. Returns the log of
 // the sum of exp(logit) over the row: a logit less that is a log-probability.
 double best_logprobs(const RowKernels& kernels, LogitsRow row, int k, RowScratch& scratch,
                      std::vector<RankedToken>& top);
 
-// row_logprobs() of logits.h in one pass over the row. REQUIRES: scan_maxima() has just been true.
+// The same, and the log-probability of `sampled`. REQUIRES: scan_maxima() was true for this row.
 RowLogprobs row_logprobs(const RowKernels& kernels, LogitsRow row, Token sampled, int k,
                          RowScratch& scratch);
 
