@@ -10,8 +10,11 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.local import LocalEngine
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.errors import InvalidRequestError, ModelLoadError
+from pyserve.openai.completions import completion_requests
+from pyserve.openai.infill import infill_prompts
+from pyserve.schemas.completions import CompletionRequest
 from tests.native.helpers import GREEDY, Answer
-from tests.support.tiny_gguf import IM_END, IM_START
+from tests.support.tiny_gguf import FIM_TOKENS, IM_END, IM_START, write_tiny_llama
 
 CONTROL = ("<|im_end|>", "<|im_start|>", "<|endoftext|>")
 
@@ -158,3 +161,19 @@ def test_info_describes_the_model(engine: LocalEngine) -> None:
     )
     assert info.has_chat_template
     assert info.n_params > 0
+
+
+def test_fill_in_the_middle_tokens_are_known_and_used(engine: LocalEngine, tmp_path: Path) -> None:
+    info = engine.info()
+    assert {info.fim_pre_token, info.fim_suf_token, info.fim_mid_token} == {-1}
+    path = write_tiny_llama(tmp_path / "infill.gguf", infill=True)
+    able = LocalEngine(EngineConfig(model_id="infill", model_path=str(path)))
+    body = CompletionRequest(prompt="def f():<|im_end|>", suffix="return x", temperature=0)
+    (tokens,) = infill_prompts(body.prompts, "return x", able.info(), able.tokenize)
+    fim = [token for token in tokens if token in FIM_TOKENS.values()]
+    assert fim == list(FIM_TOKENS.values())
+    assert IM_END not in tokens
+    (request,) = completion_requests(body, able.info(), [tokens])
+    answer = Answer(list(able.submit(request)))
+    assert answer.finish.usage.n_prompt_tokens == len(tokens)
+    able.close()
