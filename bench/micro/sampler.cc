@@ -75,12 +75,12 @@ class VendoredChain {
 };
 
 void bench_row(const std::string& name, SamplingParams params, std::vector<Row>& rows,
-               int n_logprobs = -1) {
+               int n_logprobs = -1, const RowKernels& kernels = row_kernels()) {
   const auto n_vocab = static_cast<int>(rows.front().size());
   const std::vector<Token> prompt = make_prompt(rows.front().size());
   VendoredChain vendored(params, n_vocab, prompt);
   params = normalized(params);
-  FusedSampler fused(params, LogitEdits({}, params, params.repeat_last_n, prompt), 1);
+  FusedSampler fused(params, LogitEdits({}, params, params.repeat_last_n, prompt), 1, kernels);
   RowScratch scratch;
   size_t ours = 0;
   size_t theirs = 0;
@@ -122,6 +122,11 @@ void bench_sampler() {
     SamplingParams mirostat = only_temperature();
     mirostat.mirostat = 2;
     bench_row("mirostat 2", mirostat, rows);
+    for (const RowKernels* kernels : supported_row_kernels()) {
+      const std::string name = std::string(", ") + kernels->name;
+      bench_row("default" + name, {}, rows, -1, *kernels);
+      bench_row("temperature alone" + name, only_temperature(), rows, -1, *kernels);
+    }
   }
 }
 
