@@ -31,7 +31,9 @@ std::variant<FusedSampler, SamplerChain> make_sampler(const Model& model,
   if (params.dry_multiplier > 0) {
     dry.emplace(params, window(model, params.dry_penalty_last_n), std::move(breakers), prompt);
   }
-  if (!FusedSampler::can_sample(params)) return SamplerChain(model, params, prompt, dry);
+  if (!FusedSampler::can_sample(params)) {
+    return SamplerChain(model, params, prompt, std::move(dry));
+  }
   LogitEdits edits(params.logit_bias, params, window(model, params.repeat_last_n), prompt,
                    std::move(dry));
   return FusedSampler(params, std::move(edits), fold_seed(params.seed));
@@ -50,7 +52,7 @@ FusedSampler::Choice TokenSampler::sample(std::span<float> row, int n_logprobs,
     return fused->sample(row, n_logprobs, scratch.row);
   }
   FusedSampler::Choice choice;
-  choice.token = std::get<SamplerChain>(sampler_).sample(row, scratch.chain);
+  choice.token = std::get<SamplerChain>(sampler_).sample(row, scratch.chain, scratch.row);
   if (choice.token < 0 || n_logprobs < 0) return choice;
   const RowKernels& kernels = row_kernels();
   if (!scan_maxima(kernels, row, scratch.row)) return {};

@@ -85,13 +85,16 @@ void make_best_zero(llama_token_data_array& candidates) {
 struct SamplerScratch::Candidates {
   std::vector<llama_token_data> data;
 
-  llama_token_data_array fill(LogitsRow logits, std::span<const std::pair<Token, float>> biases) {
-    data.resize(logits.size());
-    for (size_t i = 0; i < logits.size(); ++i) {
-      data[i] = {static_cast<llama_token>(i), logits[i], 0.0F};
-    }
-    for (const auto& [token, bias] : biases) data[token].logit += bias;
+  llama_token_data_array fill(LogitsRow row) {
+    data.resize(row.size());
+    for (size_t i = 0; i < row.size(); ++i) data[i] = {static_cast<llama_token>(i), row[i], 0.0F};
     return {data.data(), data.size(), -1, false};
+  }
+
+  llama_token_data_array fill_sorted(std::span<const RankedToken> ranked) {
+    data.clear();
+    for (const RankedToken& token : ranked) data.push_back({token.token, token.logprob, 0.0F});
+    return {data.data(), data.size(), -1, true};
   }
 };
 
@@ -101,10 +104,11 @@ SamplerScratch::~SamplerScratch() = default;
 void SamplerDeleter::operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
 
 SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt,
-                           const std::optional<DryPenalty>& dry)
-    : biases_(params.logit_bias) {
+                           std::optional<DryPenalty> dry) {
   const uint32_t seed = vendor_seed(params.seed);
-  for (const SamplerKind kind : active_samplers(params)) {
+  const std::vector<SamplerKind> kinds = active_samplers(params);
+  const size_t n_taken = take_first(model, params, prompt, dry, kinds);
+  for (const SamplerKind kind : std::span(kinds).subspan(n_taken)) {
     if (kind == SamplerKind::kPenalties) {
       add_penalties(model, params, prompt);
     } else if (kind == SamplerKind::kDry) {
@@ -114,6 +118,23 @@ SamplerChain::SamplerChain(const Model& model, const SamplingParams& params, Tok
     }
   }
   draw_.reset(make_draw(params, seed));
+}
+
+size_t SamplerChain::take_first(const Model& model, const SamplingParams& params, TokenSpan prompt,
+                                const std::optional<DryPenalty>& dry,
+                                std::span<const SamplerKind> kinds) {
+  size_t n_taken = 0;
+  const auto take = [&](SamplerKind kind) {
+    const bool is_next = n_taken < kinds.size() && kinds[n_taken] == kind;
+    n_taken += is_next ? 1 : 0;
+    return is_next;
+  };
+  const SamplingParams penalties = take(SamplerKind::kPenalties) ? params : SamplingParams{};
+  const bool has_dry = take(SamplerKind::kDry);
+  edits_.emplace(params.logit_bias, penalties, window(model, penalties.repeat_last_n), prompt,
+                 has_dry ? dry : std::nullopt);
+  if (take(SamplerKind::kTopK)) n_best_ = static_cast<size_t>(params.top_k);
+  return n_taken;
 }
 
 void SamplerChain::add(SamplerKind kind, llama_sampler* sampler) {
@@ -159,9 +180,19 @@ void SamplerChain::add_filter(SamplerKind kind, const SamplingParams& p, uint32_
   }
 }
 
-Token SamplerChain::sample(LogitsRow logits, SamplerScratch& scratch) {
-  llama_token_data_array candidates = scratch.candidates_->fill(logits, biases_);
-  if (!keep_possible(candidates)) return -1;
+Token SamplerChain::sample(std::span<float> row, SamplerScratch& scratch, RowScratch& row_scratch) {
+  const RowKernels& kernels = row_kernels();
+  edits_->apply(row);
+  const bool can_use = scan_maxima(kernels, row, row_scratch);
+  llama_token_data_array candidates{};
+  if (can_use && n_best_ > 0 && n_best_ < row.size()) {
+    collect_best(kernels, row, n_best_, row_scratch);
+    candidates = scratch.candidates_->fill_sorted(row_scratch.ranked);
+  } else if (can_use) {
+    candidates = scratch.candidates_->fill(row);
+  }
+  edits_->undo(row);
+  if (!can_use || !keep_possible(candidates)) return -1;
   for (Step& step : steps_) {
     if (step.kind == SamplerKind::kTemperature) make_best_zero(candidates);
     if (step.kind == SamplerKind::kTypicalP) drop_negligible(candidates);
@@ -186,6 +217,7 @@ Token SamplerChain::sample(LogitsRow logits, SamplerScratch& scratch) {
     }
   }
   llama_sampler_accept(draw_.get(), chosen);
+  edits_->accept(chosen);
   return chosen;
 }
 

@@ -3,13 +3,14 @@
 
 #include <memory>
 #include <optional>
-#include <utility>
+#include <span>
 #include <vector>
 
 #include "llama/model.h"
 #include "pyserve/request.h"
 #include "sample/dry.h"
-#include "sample/logits.h"
+#include "sample/logit_edits.h"
+#include "sample/row_scan.h"
 #include "sample/sampler_order.h"
 
 struct llama_sampler;
@@ -44,11 +45,11 @@ class SamplerChain {
   // `params` are normalized; tokens in their logit_bias must be in the vocabulary, ignore_eos must
   // be among the biases. `prompt` feeds the repeat penalty. `dry` is what DRY means for `params`.
   SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt,
-               const std::optional<DryPenalty>& dry);
+               std::optional<DryPenalty> dry);
 
   // Chooses the next token and remembers it. -1: the row holds NaN or infinity, or no token is
-  // left to choose. `scratch` is overwritten and can be shared between requests.
-  Token sample(LogitsRow logits, SamplerScratch& scratch);
+  // left to choose. `row` is edited in between and restored; the others are overwritten.
+  Token sample(std::span<float> row, SamplerScratch& scratch, RowScratch& row_scratch);
 
  private:
   struct Step {
@@ -57,11 +58,17 @@ class SamplerChain {
     std::optional<DryPenalty> dry;  // ours: the vendored one searches the vocabulary every time
   };
 
+  // How many of `kinds` are done on the row.
+  size_t take_first(const Model& model, const SamplingParams& params, TokenSpan prompt,
+                    const std::optional<DryPenalty>& dry, std::span<const SamplerKind> kinds);
   void add(SamplerKind kind, llama_sampler* sampler);
   void add_penalties(const Model& model, const SamplingParams& params, TokenSpan prompt);
   void add_filter(SamplerKind kind, const SamplingParams& params, uint32_t seed);
 
-  std::vector<std::pair<Token, float>> biases_;
+  // What the order begins with is done on the row itself, which is much faster: the biases, then
+  // penalties and DRY, then top_k.
+  std::optional<LogitEdits> edits_;
+  size_t n_best_ = 0;  // of top_k; 0 = none
   std::vector<Step> steps_;
   SamplerPtr draw_;
 };
