@@ -79,7 +79,7 @@ class FakeCore:
             plan = make_plan(request, _echo(request, prompt), self._script, index, max(n_room, 0))
             self._requests[request_id] = FakeRequest(request_id, request, tokens, plan)
             self._begin_and_list(time.monotonic())
-            self._changed.notify()
+            self._changed.notify_all()
 
     def cancel(self, request_id: int) -> None:
         with self._changed:
@@ -93,6 +93,11 @@ class FakeCore:
         with self._changed:
             self._is_released = True
             self._changed.notify_all()
+
+    def wait_submitted(self, n: int, timeout_s: float) -> bool:
+        """Wait until `n` requests were submitted; False when the time is over."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self.requests) >= n, timeout_s)
 
     def wait_cancelled(self, n: int, timeout_s: float) -> bool:
         """Wait until `n` requests were cancelled; False when the time is over."""

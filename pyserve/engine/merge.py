@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -11,30 +11,44 @@ from pyserve.engine.protocol import Delta, TokenStream
 from pyserve.engine.streams import RequestStream
 
 
-def merge(streams: Sequence[TokenStream], timeout_s: float) -> Iterator[tuple[int, Delta] | None]:
+def merge(
+    streams: Sequence[TokenStream],
+    timeout_s: float,
+    more: Callable[[], Sequence[TokenStream]] = tuple,
+) -> Iterator[tuple[int, Delta] | None]:
     """The deltas of several streams as they come, each with the index of its stream.
 
     Fair: one delta of each stream in turn. Yields None whenever `timeout_s` passes without any.
+    more: asked for further streams after each end of one and each None; they get the next indexes.
     Ends when all streams are finished. Raises the first error; the other streams are then still
     running and the caller's to cancel. No stream may be read by anyone else meanwhile.
     """
-    sources = [as_request_stream(stream) for stream in streams]
+    sources: list[RequestStream] = []
     ready: SimpleQueue[int] = SimpleQueue()  # the index of a stream for each thing to take from it
-    n_open = len(sources)
-    for index, source in enumerate(sources):
-        source.listen(partial(ready.put, index))
+
+    def add(some: Sequence[TokenStream]) -> int:
+        for stream in some:
+            source = as_request_stream(stream)
+            sources.append(source)
+            source.listen(partial(ready.put, len(sources) - 1))
+        return len(some)
+
     try:
+        n_open = add(streams)
         while n_open:
             try:
                 first = ready.get(timeout=timeout_s)
             except Empty:
                 yield None
+                n_open += add(more())
                 continue
             for index in in_turns([first, *(ready.get() for _ in range(ready.qsize()))]):
                 delta = sources[index].take()
-                if delta is not None:
-                    n_open -= delta.finish is not None
-                    yield index, delta
+                if delta is None:
+                    continue
+                yield index, delta
+                if delta.finish is not None:
+                    n_open += add(more()) - 1
     finally:
         for source in sources:
             source.listen(None)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pyserve.engine.protocol import Delta, FinishReason, GenerateRequest, ModelInfo
+from pyserve.errors import ContextLengthExceededError
 from pyserve.openai.answer import Output, StreamUsage, TokenUsage, new_head, token_usage
 from pyserve.openai.best_of import best_of
 from pyserve.openai.legacy_choice import ChoiceWriter
@@ -104,6 +105,14 @@ class CompletionAnswer:
         return Completion(**self._head, choices=[choice], usage=self._usage.before_end)
 
 
+def check_length(prompt: list[int], info: ModelInfo) -> None:
+    """Raise ContextLengthExceededError for a prompt that leaves no room for an answer."""
+    if len(prompt) >= info.n_ctx:
+        message = f"the prompt has {len(prompt):,} tokens, the context is {info.n_ctx:,}"
+        details = {"n_prompt_tokens": len(prompt), "n_ctx": info.n_ctx}
+        raise ContextLengthExceededError(message, param="prompt", **details)
+
+
 def _writers(body: CompletionRequest, detokenize: Callable[[list[int]], str]) -> list[ChoiceWriter]:
     """One for each choice."""
     if not body.echo and body.logprobs is None:
@@ -146,6 +155,7 @@ def completion_requests(
             request = msgspec.structs.replace(base, prompt=prompt)
         else:
             check_tokens(prompt, info, "prompt")
+            check_length(prompt, info)
             request = msgspec.structs.replace(base, tokens=prompt)
         requests += expand(request, body.n_candidates)
     return requests

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -16,7 +18,7 @@ from flask import Response, request
 
 from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
-from pyserve.errors import ContextLengthExceededError
+from pyserve.errors import ContextLengthExceededError, QueueFullError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.web.disconnect import ClientWatch
 from pyserve.web.engines import pick_model, ready_engine
@@ -33,30 +35,39 @@ T = TypeVar("T")
 MakeAnswer = Callable[[str, Engine], A]
 
 WATCH_S = 0.25
+RETRY_S = 0.05
+RETRY_FOR_S = 10.0
+N_AHEAD = 8  # so many requests of one client wait in the engine beside those that can run
 
 
 class Generation:
-    """Owns a permit and the streams submitted under it. `close` may come twice."""
+    """Owns a permit and the streams submitted under it. `close` may come twice.
+
+    No more requests than the engine runs at once, and some that wait, are with it at a time, so
+    that one client with many prompts leaves room in the queue for others.
+    """
 
     def __init__(self, permit: Permit, watch: ClientWatch, patience: Patience) -> None:
         self._permit = permit
         self._watch = watch
         self._patience = patience
         self._streams: list[TokenStream] = []
+        self._n_finished = 0
+        self._waiting: deque[GenerateRequest] = deque()
 
-    def submit(self, engine: Engine, requests: list[GenerateRequest]) -> None:
-        """Run `requests` and wait until each is accepted.
+    def submit(self, engine: Engine, answer: Answer) -> None:
+        """Run the requests of `answer` and wait until the first ones are accepted.
 
         Raises the first error; the rest is then for `close` to cancel.
         """
-        left_s = self._patience.left_s
-        deadline_ms = None if left_s is None else left_s * 1000
-        for engine_request in requests:
-            timed = msgspec.structs.replace(engine_request, deadline_ms=deadline_ms)
-            self._streams.append(engine.submit(timed))
-        for stream in self._streams:
-            while not stream.wait_accepted(WATCH_S):
-                self._watch.check()
+        self._engine = engine
+        self._prompt_param = answer.prompt_param
+        self._n_at_once = engine.info().n_seq_max + N_AHEAD
+        self._waiting.extend(answer.requests)
+        with self._naming_the_prompt():
+            for stream in self._submit_more():
+                while not stream.wait_accepted(WATCH_S):
+                    self._watch.check()
 
     def deltas(self) -> Iterator[tuple[int, Delta] | None]:
         """Deltas as they come, with the index of their request; None about every WATCH_S.
@@ -64,20 +75,60 @@ class Generation:
         Raises ClientGoneError, or the first error of a stream.
         """
         watched_at = time.monotonic()
-        for item in merge(self._streams, WATCH_S):
-            if item is None or time.monotonic() - watched_at >= WATCH_S:
-                self._watch.check()
-                watched_at = time.monotonic()
-            yield item
+        with self._naming_the_prompt():
+            for item in merge(self._streams, WATCH_S, self._submit_more):
+                if item is None or time.monotonic() - watched_at >= WATCH_S:
+                    self._watch.check()
+                    watched_at = time.monotonic()
+                if item is not None and item[1].finish is not None:
+                    self._n_finished += 1
+                yield item
 
     def collect(self) -> list[Output]:
         """Everything, by request."""
-        outputs = [Output() for _ in self._streams]
+        outputs = [Output() for _ in range(len(self._streams) + len(self._waiting))]
         for item in self.deltas():
             if item is not None:
                 index, delta = item
                 outputs[index].push(delta)
         return outputs
+
+    def _submit_more(self) -> list[TokenStream]:
+        """Submit what may be with the engine now; less if its queue is full.
+
+        Raises QueueFullError if it was full at once, or when it is full for long afterwards.
+        """
+        begin = len(self._streams)
+        gives_up_at = time.monotonic() + RETRY_FOR_S
+        while self._waiting and self._n_with_engine < self._n_at_once:
+            left_s = self._patience.left_s
+            deadline_ms = None if left_s is None else left_s * 1000
+            timed = msgspec.structs.replace(self._waiting[0], deadline_ms=deadline_ms)
+            try:
+                self._streams.append(self._engine.submit(timed))
+            except QueueFullError:
+                if self._n_with_engine > 0:
+                    break  # again when one of ours ends
+                if not self._streams or time.monotonic() >= gives_up_at:
+                    raise
+                self._watch.check()
+                time.sleep(RETRY_S)
+                continue
+            self._waiting.popleft()
+        return self._streams[begin:]
+
+    @property
+    def _n_with_engine(self) -> int:
+        return len(self._streams) - self._n_finished
+
+    @contextmanager
+    def _naming_the_prompt(self) -> Iterator[None]:
+        """Put the name of the prompt's field into errors about its length."""
+        try:
+            yield
+        except ContextLengthExceededError as error:
+            error.param = error.param or self._prompt_param
+            raise
 
     def close(self) -> None:
         """Cancel what still runs and give the permit back. Any thread."""
@@ -143,11 +194,7 @@ def _start(
         wait_s = patience.at_most(parts.config.load_timeout_s)
         engine = ready_engine(parts.backend, model_id, wait_s, watch)
         answer = make_answer(model_id, engine)
-        generation.submit(engine, answer.requests)
-    except ContextLengthExceededError as error:
-        generation.close()
-        error.param = error.param or answer.prompt_param
-        raise
+        generation.submit(engine, answer)
     except BaseException:
         generation.close()
         raise

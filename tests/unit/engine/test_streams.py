@@ -233,3 +233,13 @@ def test_merge_misses_nothing_that_comes_while_it_waits():
 
 def test_merge_of_nothing_is_empty():
     assert list(merge([], 1.0)) == []
+
+
+def test_merge_takes_further_streams_after_each_end(core, engine):
+    one, two, three = (engine.submit(GenerateRequest(prompt="x")) for _ in range(3))
+    later = [[two], [three], [], []]
+    for request_id in (1, 2, 3):
+        core.push(finished(request_id, f"t{request_id}"))
+    merged = [item for item in merge([one], SOON_S, lambda: later.pop(0)) if item is not None]
+    assert [(index, delta.text) for index, delta in merged] == [(0, "t1"), (1, "t2"), (2, "t3")]
+    assert later == [[]]
