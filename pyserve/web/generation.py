@@ -37,7 +37,7 @@ MakeAnswer = Callable[[str, Engine], A]
 WATCH_S = 0.25
 RETRY_S = 0.05
 RETRY_FOR_S = 10.0
-N_AHEAD = 8  # so many requests of one client wait in the engine beside those that can run
+N_AHEAD = 4  # so many requests of one client wait in the engine beside those that can run
 
 
 class Generation:
