@@ -6,6 +6,7 @@ it: the pump thread of `StreamEngine` here, the socket reader of `RemoteEngine`.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import threading
 from collections import deque
@@ -215,6 +216,8 @@ class StreamEngine:
         self._closing = threading.Event()
         self._pump = threading.Thread(target=self._run, name="engine-events", daemon=True)
         self._pump.start()
+        # A thread inside the core while the interpreter ends would end the process badly.
+        atexit.register(self.close)
 
     def submit(self, request: GenerateRequest) -> TokenStream:
         stream = self._hub.open(self._core.cancel)
@@ -250,6 +253,7 @@ class StreamEngine:
         if self._closing.is_set():
             return
         self._closing.set()
+        atexit.unregister(self.close)
         closed = UnavailableError("the engine is closed")
         self._hub.fail_all(CancelledError("the engine was closed"), later=closed)
         self._core.close()

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
-from pyserve.engine.protocol import TokenStream
+from pyserve.engine.local import LocalEngine, NativeCore
+from pyserve.engine.protocol import Accepted, GenerateRequest, Step, TokenStream
 from pyserve.errors import CancelledError, DeadlineExceededError
-from tests.native.helpers import ask, read, submit
+from tests.native.helpers import GREEDY, ask, read, submit
 from tests.support.tiny_gguf import write_tiny_llama
+
+LONG = 16384
 
 
 @pytest.fixture
-def narrow(tiny_model: Path) -> LocalEngine:
+def narrow(tmp_path: Path) -> Iterator[LocalEngine]:
     """One request at a time."""
-    config = EngineConfig(model_id="tiny", model_path=str(tiny_model), n_seq_max=1)
-    return LocalEngine(config)
+    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
+    config = EngineConfig(model_id="long", model_path=str(path), n_ctx=LONG, n_seq_max=1)
+    engine = LocalEngine(config)
+    yield engine
+    engine.close()
 
 
-def order_of_ends(streams: dict[str, TokenStream]) -> list[str]:
-    ends: list[str] = []
+@pytest.fixture
+def narrow_core(tmp_path: Path) -> Iterator[NativeCore]:
+    """One request at a time, and events in the order in which they happen."""
+    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
+    config = EngineConfig(model_id="long", model_path=str(path), n_ctx=LONG, n_seq_max=1)
+    core = NativeCore(config)
+    yield core
+    core.close()
 
-    def wait(name: str) -> None:
-        read(streams[name])
-        ends.append(name)
 
-    threads = [threading.Thread(target=wait, args=(name,)) for name in streams]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def order_of_ends(core: NativeCore, requests: dict[int, GenerateRequest]) -> list[int]:
+    """The ids in the order in which they end, when all wait before the first one starts."""
+    first = 0
+    core.submit(first, GenerateRequest(prompt="a", sampling=GREEDY))
+    while not any(isinstance(event, Step) for event in core.poll(30)):
+        pass
+    for request_id, request in requests.items():
+        core.submit(request_id, request)
+    n_accepted, ends = 0, []
+    while n_accepted < len(requests) or core.stats().n_waiting < len(requests):
+        n_accepted += sum(isinstance(event, Accepted) for event in core.poll(0.01))
+    core.cancel(first)
+    while len(ends) < len(requests):
+        for event in core.poll(30):
+            if isinstance(event, Step) and event.delta.finish is not None:
+                ends.append(event.request_id)
     return ends
 
 
@@ -45,32 +64,26 @@ def occupy(engine: LocalEngine) -> TokenStream:
     return stream
 
 
-def test_higher_priorities_start_first(narrow: LocalEngine) -> None:
-    first = occupy(narrow)
-    streams = {
-        name: submit(narrow, f"the cat {name}", priority=priority, max_tokens=30)
-        for name, priority in {"low": -5, "normal": 0, "high": 5}.items()
+def test_higher_priorities_start_first(narrow_core: NativeCore) -> None:
+    requests = {
+        number: GenerateRequest(
+            prompt=f"the cat {number}", sampling=GREEDY, priority=priority, max_tokens=30
+        )
+        for number, priority in {1: -5, 2: 0, 3: 5}.items()
     }
-    for stream in streams.values():
-        assert stream.wait_accepted(30)
-    while narrow.stats().n_waiting < 3:
-        pass
-    first.cancel()
-    assert order_of_ends(streams) == ["high", "normal", "low"]
-    narrow.close()
+    assert order_of_ends(narrow_core, requests) == [3, 2, 1]
 
 
-def test_a_tenant_that_sends_much_does_not_delay_another(narrow: LocalEngine) -> None:
-    first = occupy(narrow)
-    streams = {
-        f"many{i}": submit(narrow, f"the cat {i}", tenant="many", max_tokens=60) for i in range(6)
+def test_a_tenant_that_sends_much_does_not_delay_another(narrow_core: NativeCore) -> None:
+    requests = {
+        number: GenerateRequest(
+            prompt=f"the cat {number}", sampling=GREEDY, tenant="many", max_tokens=60
+        )
+        for number in range(1, 7)
     }
-    streams["few"] = submit(narrow, "the cat of the other", tenant="few", max_tokens=60)
-    while narrow.stats().n_waiting < 7:
-        pass
-    first.cancel()
-    assert order_of_ends(streams).index("few") <= 1
-    narrow.close()
+    other = "the cat of the other"
+    requests[7] = GenerateRequest(prompt=other, sampling=GREEDY, tenant="few", max_tokens=60)
+    assert order_of_ends(narrow_core, requests).index(7) <= 1
 
 
 def test_a_deadline_ends_the_wait_and_nothing_else(narrow: LocalEngine) -> None:
@@ -82,13 +95,12 @@ def test_a_deadline_ends_the_wait_and_nothing_else(narrow: LocalEngine) -> None:
     in_time = submit(narrow, "c", deadline_ms=60_000.0)
     first.cancel()
     assert read(in_time).finish.reason == "length"
-    narrow.close()
 
 
 def test_a_cancelled_prompt_stops_inside_its_step(tmp_path: Path) -> None:
-    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=16384)
+    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
     config = EngineConfig(
-        model_id="long", model_path=str(path), n_ctx=16384, n_batch=16384, n_seq_max=2
+        model_id="long", model_path=str(path), n_ctx=LONG, n_batch=LONG, n_seq_max=2
     )
     engine = LocalEngine(config)
     prompt = [65 + i % 50 for i in range(16000)]
