@@ -172,6 +172,7 @@ class Request:
     sampling: SamplingParams
     max_tokens: int
     stop: list[str]
+    grammar: str
     n_logprobs: int
     n_prompt_logprobs: int
     tenant: str

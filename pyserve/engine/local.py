@@ -70,6 +70,7 @@ class NativeCore:
         native.sampling = _sampling(request.sampling)
         native.max_tokens = _or_minus_one(request.max_tokens)
         native.stop = request.stop
+        native.grammar = request.grammar
         native.n_logprobs = _or_minus_one(request.n_logprobs)
         native.n_prompt_logprobs = _or_minus_one(request.n_prompt_logprobs)
         native.tenant = request.tenant

@@ -69,6 +69,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     tokens: token ids, taken as they are.
     max_tokens: None means as many as the context allows; 0 computes the prompt and no answer.
     stop: strings; generation ends before the first one that appears.
+    grammar: GBNF with a rule `root`; the answer is held to it, and ends with `stop` only
+      when it is complete. "" = anything. One that cannot be enforced fails with param `grammar`.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
     n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
@@ -83,6 +85,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     sampling: SamplingParams = SamplingParams()
     max_tokens: int | None = None
     stop: list[str] = []
+    grammar: str = ""
     n_logprobs: int | None = None
     n_prompt_logprobs: int | None = None
     tenant: str = ""

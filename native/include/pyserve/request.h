@@ -68,6 +68,7 @@ struct Request {
   SamplingParams sampling;
   int max_tokens = -1;  // < 0: as many as the context allows; 0: no answer
   std::vector<std::string> stop;
+  std::string grammar;            // GBNF, with a rule `root`: what the answer may be; "": anything
   int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
   int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
   std::string tenant;             // prefixes are reused within a tenant only,

@@ -231,7 +231,7 @@ void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, Step
       report.events.push_back({request->ticket().id, std::move(*outcome.delta)});
     } else {
       cache_.drop(request->seq_id());
-      report.fail(*request, numeric_error());
+      report.fail(*request, request->no_token_error());
     }
     request = nullptr;
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/dry_breaker_cache.h"
+#include "engine/grammar_cache.h"
 #include "engine/prompt_thread.h"
 #include "engine/registry.h"
 #include "engine/step_loop.h"
@@ -53,6 +54,7 @@ struct Engine::Impl {
         model(config.model_path, config.use_mmap),
         tokenizer(model),
         dry_breakers(model, tokenizer),
+        grammars(model),
         chat_template(model.chat_template(), special_text(model, model.bos()),
                       special_text(model, model.eos())),
         registry(static_cast<size_t>(config.n_seq_max) + config.n_queue_max),
@@ -71,6 +73,7 @@ struct Engine::Impl {
   const Model model;
   const Tokenizer tokenizer;
   DryBreakerCache dry_breakers;
+  GrammarCache grammars;
   const ChatTemplate chat_template;
   Registry registry;
   StepLoop loop;
@@ -190,6 +193,8 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
     tokenizer.check_tokens(biased);
     request.prompt = TokenPrompt{};
+    prepared->grammar = grammars.get(request.grammar);
+    request.grammar.clear();
     registry.publish({{ticket->id, AcceptedEvent{static_cast<int>(prepared->tokens.size())}}});
     prepared->dry_breakers = dry_breakers.get(request.sampling);
     prepared->ticket = ticket;

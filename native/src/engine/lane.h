@@ -41,13 +41,6 @@ inline ErrorInfo failed_step_error() {
   return {ErrorCode::kInternal, "the model could not compute this step", {}, {}};
 }
 
-inline ErrorInfo numeric_error() {
-  return {ErrorCode::kNumeric,
-          "the model gave NaN or infinity, or every token is banned by logit_bias",
-          {},
-          {}};
-}
-
 inline ErrorInfo deadline_error(const RunningRequest& request) {
   ErrorInfo error{ErrorCode::kDeadlineExceeded, {}, {}, {}};
   const auto waited_ms = static_cast<int64_t>(request.waited_ms());

@@ -23,7 +23,8 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       n_prompt_(static_cast<int>(prepared_.tokens.size())),
       n_to_score_(prepared_.request.n_prompt_logprobs < 0 ? 0 : n_prompt_),
       tokens_(std::move(prepared_.tokens)),
-      sampler_(model, prepared_.request.sampling, tokens_, prepared_.dry_breakers),
+      sampler_(model, prepared_.request.sampling, tokens_, prepared_.dry_breakers,
+               std::move(prepared_.grammar)),
       output_(prepared_.request.stop) {}
 
 void RunningRequest::start(SeqId seq_id, int n_computed) {
@@ -140,7 +141,12 @@ void RunningRequest::say(Token token, std::optional<TokenLogprob> logprob, Delta
     delta.finish->stop_string = std::move(out.stop);
     return;
   }
-  // 3. The limit of the request or of the context.
+  // 3. All that the grammar describes has been said.
+  if (sampler_.grammar() != nullptr && sampler_.grammar()->is_complete()) {
+    end(FinishReason::kStop, delta);
+    return;
+  }
+  // 4. The limit of the request or of the context.
   const int max_tokens = prepared_.request.max_tokens;
   if ((max_tokens >= 0 && n_known() - n_prompt_ >= max_tokens) || n_known() >= n_ctx_) {
     end(FinishReason::kLength, delta);
@@ -152,6 +158,17 @@ void RunningRequest::end(FinishReason reason, DeltaEvent& delta) {
   delta.text += rest.text;
   std::move(rest.logprobs.begin(), rest.logprobs.end(), std::back_inserter(delta.logprobs));
   delta.finish = make_finish(reason);
+}
+
+ErrorInfo RunningRequest::no_token_error() const {
+  if (sampler_.grammar() != nullptr) {
+    const std::string reason = sampler_.grammar()->why_stuck();
+    if (!reason.empty()) return {ErrorCode::kInvalidRequest, reason, "grammar", {}};
+  }
+  return {ErrorCode::kNumeric,
+          "the model gave NaN or infinity, or every token is banned by logit_bias",
+          {},
+          {}};
 }
 
 Finish RunningRequest::make_finish(FinishReason reason) const {

@@ -24,6 +24,7 @@ struct PreparedRequest {
   Request request;            // its prompt is spent
   std::vector<Token> tokens;  // at least one, at most n_ctx - 1
   std::shared_ptr<const DryBreakers> dry_breakers;
+  std::optional<GrammarMatcher> grammar;
 };
 
 // Thread: engine thread only; take_logits() of different requests may run in parallel.
@@ -57,6 +58,9 @@ class RunningRequest {
   // After advance(), when the step had logits: scores the prompt, and samples the next token when
   // all known ones are computed. Returns what the client gets; nullopt when a row is unusable.
   std::optional<DeltaEvent> take_logits(int n_logits, const Rows& rows, SampleScratch& scratch);
+
+  // Why take_logits() found no token.
+  ErrorInfo no_token_error() const;
 
   const Ticket& ticket() const { return *prepared_.ticket; }
   const std::string& tenant() const { return prepared_.request.tenant; }

@@ -79,7 +79,7 @@ void SoloLane::take_logits(RunningRequest& request, int n_logits, StepReport& re
   const auto rows = [this](int k) { return context_->logits(0, k); };
   std::optional<DeltaEvent> delta = request.take_logits(n_logits, rows, scratch_);
   if (!delta) {
-    report.fail(request, numeric_error());
+    report.fail(request, request.no_token_error());
     return end();
   }
   const bool is_last = delta->finish.has_value();

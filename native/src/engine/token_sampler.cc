@@ -42,22 +42,43 @@ std::variant<FusedSampler, SamplerChain> make_sampler(const Model& model,
 }  // namespace
 
 TokenSampler::TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt,
-                           std::shared_ptr<const DryBreakers> breakers)
+                           std::shared_ptr<const DryBreakers> breakers,
+                           std::optional<GrammarMatcher> grammar)
     : sampler_(make_sampler(model, with_all_biases(model, normalized(params)), prompt,
-                            std::move(breakers))) {}
+                            std::move(breakers))),
+      grammar_(std::move(grammar)) {}
 
 FusedSampler::Choice TokenSampler::sample(std::span<float> row, int n_logprobs,
                                           SampleScratch& scratch) {
+  FusedSampler::Choice choice = choose(row, n_logprobs, scratch);
+  if (grammar_ && choice.token >= 0) grammar_->accept(choice.token);
+  return choice;
+}
+
+FusedSampler::Choice TokenSampler::choose(std::span<float> row, int n_logprobs,
+                                          SampleScratch& scratch) {
   if (auto* fused = std::get_if<FusedSampler>(&sampler_)) {
-    return fused->sample(row, n_logprobs, scratch.row);
+    return fused->sample(row, n_logprobs, scratch.row, grammar_ ? &*grammar_ : nullptr);
   }
   FusedSampler::Choice choice;
-  choice.token = std::get<SamplerChain>(sampler_).sample(row, scratch.chain, scratch.row);
+  choice.token = choose_by_chain(row, scratch);
   if (choice.token < 0 || n_logprobs < 0) return choice;
   const RowKernels& kernels = row_kernels();
   if (!scan_maxima(kernels, row, scratch.row)) return {};
   choice.logprobs = row_logprobs(kernels, row, choice.token, n_logprobs, scratch.row);
   return choice;
+}
+
+Token TokenSampler::choose_by_chain(std::span<float> row, SampleScratch& scratch) {
+  auto& chain = std::get<SamplerChain>(sampler_);
+  Token token = chain.draw(row, scratch.chain, scratch.row);
+  if (grammar_ && token >= 0 && !grammar_->allows(token)) {
+    scratch.masked_row.assign(row.begin(), row.end());
+    grammar_->mask(scratch.masked_row);
+    token = chain.draw(scratch.masked_row, scratch.chain, scratch.row);
+  }
+  if (token >= 0) chain.accept(token);
+  return token;
 }
 
 }  // namespace pyserve

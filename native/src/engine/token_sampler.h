@@ -3,13 +3,16 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <variant>
+#include <vector>
 
 #include "llama/model.h"
 #include "llama/sampler_chain.h"
 #include "pyserve/request.h"
 #include "sample/fused_sampler.h"
+#include "sample/grammar_matcher.h"
 
 namespace pyserve {
 
@@ -17,21 +20,29 @@ namespace pyserve {
 struct SampleScratch {
   RowScratch row;
   SamplerScratch chain;
+  std::vector<float> masked_row;
 };
 
 // Thread: one at a time. Different requests can be sampled on different threads at once, each
 // thread with a scratch of its own: nothing else that changes is shared.
 class TokenSampler {
  public:
-  // `breakers` are those of DryBreakerCache; null without DRY.
+  // `breakers` are those of DryBreakerCache; null without DRY. All tokens obey `grammar`.
   TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt,
-               std::shared_ptr<const DryBreakers> breakers);
+               std::shared_ptr<const DryBreakers> breakers, std::optional<GrammarMatcher> grammar);
 
   // Chooses and remembers the next token; see FusedSampler::sample.
   FusedSampler::Choice sample(std::span<float> row, int n_logprobs, SampleScratch& scratch);
 
+  // Null without a grammar.
+  const GrammarMatcher* grammar() const { return grammar_ ? &*grammar_ : nullptr; }
+
  private:
+  FusedSampler::Choice choose(std::span<float> row, int n_logprobs, SampleScratch& scratch);
+  Token choose_by_chain(std::span<float> row, SampleScratch& scratch);
+
   std::variant<FusedSampler, SamplerChain> sampler_;
+  std::optional<GrammarMatcher> grammar_;
 };
 
 }  // namespace pyserve

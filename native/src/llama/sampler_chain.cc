@@ -180,7 +180,7 @@ void SamplerChain::add_filter(SamplerKind kind, const SamplingParams& p, uint32_
   }
 }
 
-Token SamplerChain::sample(std::span<float> row, SamplerScratch& scratch, RowScratch& row_scratch) {
+Token SamplerChain::draw(std::span<float> row, SamplerScratch& scratch, RowScratch& row_scratch) {
   const RowKernels& kernels = row_kernels();
   edits_->apply(row);
   const bool can_use = scan_maxima(kernels, row, row_scratch);
@@ -208,7 +208,10 @@ Token SamplerChain::sample(std::span<float> row, SamplerScratch& scratch, RowScr
   if (candidates.selected < 0 || candidates.selected >= static_cast<int64_t>(candidates.size)) {
     return -1;
   }
-  const Token chosen = candidates.data[candidates.selected].id;
+  return candidates.data[candidates.selected].id;
+}
+
+void SamplerChain::accept(Token chosen) {
   for (Step& step : steps_) {
     if (step.dry) {
       step.dry->accept(chosen);
@@ -218,7 +221,6 @@ Token SamplerChain::sample(std::span<float> row, SamplerScratch& scratch, RowScr
   }
   llama_sampler_accept(draw_.get(), chosen);
   edits_->accept(chosen);
-  return chosen;
 }
 
 }  // namespace pyserve

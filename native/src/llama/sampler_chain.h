@@ -47,9 +47,11 @@ class SamplerChain {
   SamplerChain(const Model& model, const SamplingParams& params, TokenSpan prompt,
                std::optional<DryPenalty> dry);
 
-  // Chooses the next token and remembers it. -1: the row holds NaN or infinity, or no token is
-  // left to choose. `row` is edited in between and restored; the others are overwritten.
-  Token sample(std::span<float> row, SamplerScratch& scratch, RowScratch& row_scratch);
+  // Draws the next token. -1: the row holds NaN or infinity, or no token is left to choose. `row`
+  // is edited in between and restored; the others are overwritten.
+  Token draw(std::span<float> row, SamplerScratch& scratch, RowScratch& row_scratch);
+  // Remembers the next token.
+  void accept(Token token);
 
  private:
   struct Step {

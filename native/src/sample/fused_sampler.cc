@@ -40,8 +40,8 @@ FusedSampler::FusedSampler(const SamplingParams& params, LogitEdits edits, uint3
   if (params.mirostat != 0) mirostat_.emplace(params);
 }
 
-FusedSampler::Choice FusedSampler::sample(std::span<float> row, int n_logprobs,
-                                          RowScratch& scratch) {
+FusedSampler::Choice FusedSampler::sample(std::span<float> row, int n_logprobs, RowScratch& scratch,
+                                          GrammarMatcher* grammar) {
   // 1. The row as the model gave it.
   if (!scan_maxima(kernels_, row, scratch)) return {};
   Choice choice;
@@ -52,6 +52,9 @@ FusedSampler::Choice FusedSampler::sample(std::span<float> row, int n_logprobs,
   // 2. The row as the request wants it.
   const std::span<const Token> edited = edits_.apply(row);
   if (refresh_blocks(row, edited, scratch)) choice.token = draw(row, scratch);
+  if (grammar != nullptr && choice.token >= 0 && !grammar->allows(choice.token)) {
+    choice.token = draw_allowed(row, *grammar, scratch);
+  }
   edits_.undo(row);
   if (choice.token < 0) return {};
   edits_.accept(choice.token);
@@ -70,6 +73,15 @@ bool FusedSampler::refresh_blocks(std::span<const float> row, std::span<const To
     is_number &= kernels_.block_max(row.data() + begin, n, &scratch.max[b]);
   }
   return is_number;
+}
+
+Token FusedSampler::draw_allowed(std::span<float> row, GrammarMatcher& grammar,
+                                 RowScratch& scratch) {
+  scratch.saved_row.assign(row.begin(), row.end());
+  grammar.mask(row);
+  const Token token = scan_maxima(kernels_, row, scratch) ? draw(row, scratch) : -1;
+  std::copy(scratch.saved_row.begin(), scratch.saved_row.end(), row.begin());
+  return token;
 }
 
 Token FusedSampler::draw(std::span<const float> row, RowScratch& scratch) {

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "pyserve/request.h"
+#include "sample/grammar_matcher.h"
 #include "sample/logit_edits.h"
 #include "sample/logits.h"
 #include "sample/mirostat.h"
@@ -35,8 +36,10 @@ class FusedSampler {
   };
 
   // Chooses the next token and remembers it. `row` is edited in between and restored.
-  // n_logprobs < 0: none.
-  Choice sample(std::span<float> row, int n_logprobs, RowScratch& scratch);
+  // n_logprobs < 0: none. A token that `grammar` does not allow is drawn again among those that it
+  // allows; the caller tells the grammar what was chosen.
+  Choice sample(std::span<float> row, int n_logprobs, RowScratch& scratch,
+                GrammarMatcher* grammar = nullptr);
 
  private:
   struct Drawn {
@@ -47,6 +50,7 @@ class FusedSampler {
   bool refresh_blocks(std::span<const float> row, std::span<const Token> edited,
                       RowScratch& scratch) const;
   Token draw(std::span<const float> row, RowScratch& scratch);
+  Token draw_allowed(std::span<float> row, GrammarMatcher& grammar, RowScratch& scratch);
   Token draw_from_all(std::span<const float> row, float max, RowScratch& scratch);
   Drawn draw_from_ranked(float max, RowScratch& scratch);
   void keep_top_k(std::span<const float> row, RowScratch& scratch) const;

@@ -17,6 +17,7 @@ struct RowScratch {
   std::vector<double> buckets;  // of exp, by logit
   std::vector<int32_t> ids;
   std::vector<float> values;
+  std::vector<float> saved_row;
   std::vector<RankedToken> ranked;  // the tokens found; `logprob` holds a logit here
 };
 

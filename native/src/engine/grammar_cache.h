@@ -1,0 +1,35 @@
+// Grammars as requests use them.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "llama/model.h"
+#include "sample/grammar_matcher.h"
+
+namespace pyserve {
+
+// Keeps the grammars that were used last, and the texts of the vocabulary from the first use on.
+// Thread: prompt thread only; what it gives shares nothing that changes.
+class GrammarCache {
+ public:
+  explicit GrammarCache(const Model& model) : model_(model) {}
+
+  // A matcher at the beginning of an answer; none for an empty text. Throws as compile_grammar
+  // does, and for a grammar that no token of the model can begin.
+  std::optional<GrammarMatcher> get(const std::string& text);
+
+ private:
+  using GrammarPtr = std::shared_ptr<const Grammar>;
+
+  GrammarPtr compiled(const std::string& text);
+
+  const Model& model_;
+  std::shared_ptr<const TokenBytes> tokens_;
+  std::list<std::pair<std::string, GrammarPtr>> latest_first_;
+};
+
+}  // namespace pyserve

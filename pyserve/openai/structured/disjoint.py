@@ -1,0 +1,64 @@
+"""Whether no value is valid against two of several schemas."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Resolve = Callable[[object], Any]
+
+
+def are_disjoint(schemas: Sequence[Any], resolve: Resolve) -> bool:
+    """Told by their types, their constants, or constants of members that both require."""
+    plain = [_followed(schema, resolve) for schema in schemas]
+    return all(_differ(a, b, resolve) for a, b in itertools.combinations(plain, 2))
+
+
+def _followed(schema: Any, resolve: Resolve) -> dict[str, Any]:
+    for _ in range(8):
+        if not isinstance(schema, dict):
+            return {}
+        if "$ref" not in schema:
+            return schema
+        schema = resolve(schema["$ref"])
+    return {}
+
+
+def _differ(a: dict[str, Any], b: dict[str, Any], resolve: Resolve) -> bool:
+    constants = _constants(a), _constants(b)
+    if None not in constants and not set(constants[0] or ()) & set(constants[1] or ()):
+        return True
+    types = _types(a), _types(b)
+    if types[0] and types[1] and not types[0] & types[1]:
+        return True
+    if types != ({"object"}, {"object"}):
+        return False
+    names = _required(a) & _required(b)
+    return any(
+        _differ(_member(a, name, resolve), _member(b, name, resolve), resolve) for name in names
+    )
+
+
+def _constants(schema: dict[str, Any]) -> set[str] | None:
+    """The values of `const` or `enum` as JSON."""
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    return {json.dumps(value, sort_keys=True) for value in values} if values else None
+
+
+def _types(schema: dict[str, Any]) -> set[str]:
+    types = schema.get("type", "object" if "properties" in schema else [])
+    names = {types} if isinstance(types, str) else {name for name in types if type(name) is str}
+    return names | ({"integer"} if "number" in names else set())
+
+
+def _required(schema: dict[str, Any]) -> set[str]:
+    required = schema.get("required")
+    names = required if isinstance(required, list) else []
+    return {name for name in names if isinstance(name, str)}
+
+
+def _member(schema: dict[str, Any], name: str, resolve: Resolve) -> dict[str, Any]:
+    properties = schema.get("properties")
+    return _followed(properties.get(name), resolve) if isinstance(properties, dict) else {}
