@@ -95,7 +95,8 @@ def test_no_limit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("quota_us", "n_threads"), [("350000", 3), ("900000", 4), ("100000", 1), ("20000", 1)]
+    ("quota_us", "n_threads"),
+    [("350000", 3), ("150000", 1), ("900000", 4), ("100000", 1), ("20000", 1)],
 )
 def test_quota_is_rounded_down_but_never_to_nothing(tmp_path, quota_us, n_threads):
     write(tmp_path, siblings("0,4", "1,5", "2,6", "3,7"))
