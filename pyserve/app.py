@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pyserve.api import chat, completions, edits, health, models, pages, responses, tokens
+from pyserve.api import chat, completions, edits, health, models, pages, responses, schemas, tokens
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
 from pyserve.web import errors, request_id
@@ -19,6 +19,7 @@ BLUEPRINTS = (
     edits.blueprint,
     responses.blueprint,
     tokens.blueprint,
+    schemas.blueprint,
     models.blueprint,
     health.blueprint,
     pages.blueprint,

@@ -20,6 +20,7 @@ from pyserve.openai.continuation import continued_stops
 from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
+from pyserve.openai.structured.constraint import grammar_of
 from pyserve.openai.truncation import Cut
 from pyserve.schemas.chat import ChatRequest, Message
 
@@ -173,13 +174,15 @@ def chat_requests(
 ) -> list[GenerateRequest]:
     """The n engine requests of a chat request; `cut` and `tokens` as of `ChatAnswer`.
 
-    Raises InvalidRequestError for a logit_bias on a token that the model does not have.
+    Raises InvalidRequestError for a logit_bias on a token that the model does not have, and for a
+    constraint that cannot be enforced.
     """
     messages = template_messages(body) if cut is None else cut.messages
     request = base_request(
         body,
         info,
         **scheduling(body),
+        grammar=grammar_of(body),
         messages=messages if tokens is None else None,
         tokens=tokens,
         max_tokens=body.n_max_tokens,

@@ -16,6 +16,7 @@ from pyserve.openai.legacy_choice import ChoiceWriter
 from pyserve.openai.legacy_logprobs import LegacyLogprobs
 from pyserve.openai.sampling import base_request, check_tokens, expand
 from pyserve.openai.scheduling import scheduling
+from pyserve.openai.structured.constraint import grammar_of
 from pyserve.schemas.completions import CompletionRequest
 
 
@@ -145,6 +146,7 @@ def completion_requests(
         body,
         info,
         **scheduling(body),
+        grammar=grammar_of(body),
         max_tokens=body.n_max_tokens,
         n_logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
         n_prompt_logprobs=body.logprobs if body.echo else None,

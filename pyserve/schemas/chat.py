@@ -15,6 +15,7 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
+from pyserve.schemas.constraints import ConstraintFields
 from pyserve.schemas.sampling import StreamFields
 from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
@@ -132,7 +133,7 @@ class Prediction(RequestModel):
     content: Content
 
 
-class ChatRequest(StreamFields, SchedulingFields, AcceptedFields):
+class ChatRequest(StreamFields, ConstraintFields, SchedulingFields, AcceptedFields):
     """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit.
 
     truncation auto leaves out the oldest turns of a conversation that does not fit.

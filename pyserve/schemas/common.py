@@ -50,7 +50,7 @@ def invalid(code: str, message: str, param: str | None = None) -> PydanticCustom
     return PydanticCustomError(code, text, {"param": param} if param else None)
 
 
-def _without_nul(value: str) -> str:
+def without_nul(value: str) -> str:
     if "\0" in value:
         raise invalid("invalid_value", "must not contain the character U+0000")
     return value
@@ -63,11 +63,11 @@ def _shape(value: object) -> str | None:
     return "<many>" if isinstance(value, list) else None
 
 
-ModelName = Annotated[str, Field(max_length=256), AfterValidator(_without_nul)]
+ModelName = Annotated[str, Field(max_length=256), AfterValidator(without_nul)]
 TokenId = Annotated[int, Field(ge=0, le=INT32_MAX)]
 MaxTokens = Annotated[int, Field(ge=1, le=INT32_MAX)]
 NPredict = Annotated[int, Field(ge=-1, le=INT32_MAX)]
-StopString = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_without_nul)]
+StopString = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(without_nul)]
 Stop = Annotated[
     Annotated[StopString, Tag("<one>")]
     | Annotated[list[StopString], Field(max_length=16, fail_fast=True), Tag("<many>")],

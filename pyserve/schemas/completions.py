@@ -18,6 +18,7 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
+from pyserve.schemas.constraints import ConstraintFields
 from pyserve.schemas.sampling import StreamFields
 from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
@@ -58,7 +59,7 @@ Prompt = Annotated[
 ]
 
 
-class CompletionRequest(StreamFields, SchedulingFields, AcceptedFields):
+class CompletionRequest(StreamFields, ConstraintFields, SchedulingFields, AcceptedFields):
     """Texts to continue, or to score. An absent prompt is an empty one.
 
     suffix: what follows the answer, for models that can fill in the middle. max_tokens 0 with echo

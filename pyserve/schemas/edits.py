@@ -14,14 +14,14 @@ from pyserve.schemas.common import (
 )
 from pyserve.schemas.sampling import SamplingFields
 from pyserve.schemas.scheduling import SchedulingFields
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
+from pyserve.schemas.unsupported import UNCONSTRAINED, Unsupported
 
 
 class EditRequest(SamplingFields, SchedulingFields):
     """Texts to change as an instruction says. Edits are not streamed."""
 
     unsupported: ClassVar[Unsupported] = {
-        **UNSUPPORTED,
+        **UNCONSTRAINED,
         "stream": (False,),
         "echo": (False,),
         "suffix": ("",),

@@ -34,7 +34,8 @@ def request_schemas(models: Iterable[type[RequestModel]]) -> dict[str, dict[str,
 def _own_first(model: type[RequestModel]) -> list[str]:
     """The fields of `model`: its own, then those of each class that it is made of."""
     names = [name for cls in model.__mro__ for name in inspect.get_annotations(cls)]
-    return [name for name in dict.fromkeys(names) if name in model.model_fields]
+    fields = model.model_fields
+    return [fields[name].alias or name for name in dict.fromkeys(names) if name in fields]
 
 
 def _tidied(schema: Any) -> Any:

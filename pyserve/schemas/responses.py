@@ -17,7 +17,7 @@ from pyserve.schemas.common import (
 from pyserve.schemas.response_input import Input
 from pyserve.schemas.sampling import SamplingFields
 from pyserve.schemas.scheduling import SchedulingFields
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, first_unsupported
+from pyserve.schemas.unsupported import UNCONSTRAINED, Unsupported, first_unsupported
 
 LOGPROBS = "message.output_text.logprobs"
 # What they would add to the answer comes from tools and from reasoning: an answer has none of it.
@@ -84,7 +84,7 @@ class ResponseRequest(SamplingFields, SchedulingFields, AcceptedFields):
     """
 
     unsupported: ClassVar[Unsupported] = {
-        **UNSUPPORTED,
+        **UNCONSTRAINED,
         "n": (1,),
         **{name: neutral_values for name, (neutral_values, _) in REASONS.items()},
     }

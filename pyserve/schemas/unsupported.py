@@ -12,15 +12,8 @@ Unsupported = Mapping[str, tuple[object, ...]]
 
 # What the answer may look like.
 CONSTRAINTS: Unsupported = {
-    "response_format": ({"type": "text"},),
     "tools": ([],),
     "functions": ([],),
-    "grammar": ("",),
-    "json_schema": (),
-    "guided_json": (),
-    "guided_regex": (),
-    "guided_choice": (),
-    "guided_grammar": (),
     "structured_outputs": (),
     "format": ("",),
 }
@@ -64,6 +57,19 @@ ENDINGS: Unsupported = {
 }
 
 UNSUPPORTED: Unsupported = {**CONSTRAINTS, **PROMPT, **SAMPLERS, **ENDINGS}
+# The fields of ConstraintFields, for the endpoints that do not have them.
+UNCONSTRAINED: Unsupported = {
+    **UNSUPPORTED,
+    "response_format": ({"type": "text"},),
+    "grammar": ("",),
+    "json_schema": (),
+    "regex": ("",),
+    "choice": (),
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+}
 
 
 def without(unsupported: Unsupported, *names: str) -> Unsupported:

@@ -33,6 +33,49 @@ SCHEMA = {
 }
 
 
+CORNERS: list[dict[str, Any]] = [
+    {"type": "string", "enum": ['a"b\\c', "\x7f", "日本"]},
+    {"const": {"a": [1, 2.5, None], "b": {}}},
+    {"type": ["integer", "null"], "exclusiveMinimum": -12, "exclusiveMaximum": 7.5},
+    {"type": "integer", "minimum": 95, "maximum": 100203},
+    {"type": "integer", "maximum": -7},
+    {"type": "integer", "minimum": 1},
+    {"type": "number"},
+    {"type": "string", "maxLength": 3},
+    {"type": "string", "pattern": '^(\\w|[^a-z"]){1,3}\\\\$'},
+    {"type": "string", "format": "date-time"},
+    {"type": "string", "format": "uuid"},
+    {"type": "string", "format": "ipv4"},
+    {"type": "string", "format": "email"},
+    {"type": "array", "prefixItems": [{"type": "boolean"}, {"const": 1}], "items": False},
+    {"type": "array", "items": {"type": "null"}, "minItems": 2, "maxItems": 2},
+    {"type": "array", "maxItems": 0},
+    {"type": "object", "properties": {"a": {"type": "null"}, "ab": {"type": "boolean"}}},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "null"}, "ab": {"type": "null"}},
+        "additionalProperties": {"type": "boolean"},
+    },
+    {"type": "object", "required": ["x"], "additionalProperties": {"type": "null"}},
+    {
+        "$ref": "#/$defs/node",
+        "$defs": {
+            "node": {
+                "type": "object",
+                "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+                "required": ["next"],
+            }
+        },
+    },
+    {
+        "oneOf": [
+            {"properties": {"k": {"const": "a"}, "n": {"type": "integer"}}, "required": ["k"]},
+            {"properties": {"k": {"const": "b"}}, "required": ["k"]},
+        ]
+    },
+]
+
+
 def wild(seed: int, **fields: Any) -> SamplingParams:
     return SamplingParams(**WILD, seed=seed, **fields)
 
@@ -50,6 +93,22 @@ def test_answers_of_every_seed_are_valid_when_they_end_with_stop(engine: LocalEn
     assert len(stopped) > 50
     for text in stopped:
         jsonschema.validate(json.loads(text), SCHEMA)
+
+
+@pytest.mark.parametrize("schema", CORNERS, ids=lambda schema: json.dumps(schema)[:60])
+def test_corners_of_schemas_hold(engine: LocalEngine, schema: dict[str, Any]) -> None:
+    grammar = SchemaGrammar(schema)
+    assert grammar.issues == []
+    streams = [
+        submit(engine, PROMPT, grammar=grammar.text(), sampling=wild(seed), max_tokens=120)
+        for seed in range(12)
+    ]
+    texts = [answer.text for answer in map(read, streams) if answer.finish.reason == "stop"]
+    assert texts
+    checker = jsonschema.FormatChecker()
+    for text in texts:
+        text.encode()
+        jsonschema.Draft202012Validator(schema, format_checker=checker).validate(json.loads(text))
 
 
 def test_any_object_is_an_object(engine: LocalEngine) -> None:

@@ -251,8 +251,6 @@ def test_chat_refuses(fields, param, code):
         ("tool_choice", {"type": "function", "function": {"name": "f"}}),
         ("functions", [{}]),
         ("function_call", "auto"),
-        ("response_format", {"type": "json_object"}),
-        ("grammar", "root ::= x"),
         ("modalities", ["text", "audio"]),
         ("reasoning_effort", "high"),
         ("chat_template", "{{ x }}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.structured.check import SchemaCheck, check_schema
 from pyserve.openai.tokens import (
     Detokenized,
     InputTokens,
@@ -14,6 +15,7 @@ from pyserve.openai.tokens import (
     tokenizer_info,
 )
 from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.constraints import SchemaCheckRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 
@@ -92,5 +94,17 @@ TOKENS = (
         body=examples.RESPONSE,
         response=ResponseInputTokens,
         example=lambda: ResponseInputTokens(24),
+    ),
+    Operation(
+        name="checkSchema",
+        method="post",
+        path="/schema/check",
+        tag="Structured output",
+        summary="Whether a JSON Schema can be enforced, and what it costs",
+        details="Names every keyword that would be refused. No model is asked.",
+        request=SchemaCheckRequest,
+        body={"schema": {"type": "object", "properties": {"age": {"type": "integer"}}}},
+        response=SchemaCheck,
+        example=lambda: check_schema(SchemaCheckRequest(schema={"type": "object"})),
     ),
 )

@@ -1,0 +1,125 @@
+"""What an answer may be: the fields of OpenAI, of llama-server and of vLLM.
+
+One request has one constraint. Whether a schema or an expression can be enforced is decided in
+`pyserve.openai.structured`, whether a grammar can, in the engine.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from pyserve.schemas.common import RequestModel, invalid, without_nul
+
+MAX_GRAMMAR_BYTES = 64 * 1024
+MAX_SCHEMA_BYTES = 64 * 1024
+MAX_CHOICE_TEXTS = 1024
+MAX_REGEX_CHARS = 4096
+
+
+def _bounded_grammar(value: str) -> str:
+    n_bytes = len(value.encode())
+    if n_bytes > MAX_GRAMMAR_BYTES:
+        raise invalid("invalid_value", f"has {n_bytes} bytes, at most {MAX_GRAMMAR_BYTES}")
+    return value
+
+
+def _bounded_schema(value: dict[str, Any]) -> dict[str, Any]:
+    n_bytes = len(json.dumps(value))
+    if n_bytes > MAX_SCHEMA_BYTES:
+        raise invalid("invalid_value", f"has {n_bytes} bytes as JSON, at most {MAX_SCHEMA_BYTES}")
+    return value
+
+
+def _parsed(value: object) -> object:
+    """A schema that was sent as a text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise invalid("invalid_value", "must be a JSON Schema, but is no JSON") from None
+
+
+Grammar = Annotated[str, AfterValidator(without_nul), AfterValidator(_bounded_grammar)]
+Regex = Annotated[str, Field(max_length=MAX_REGEX_CHARS), AfterValidator(without_nul)]
+ChoiceText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(without_nul)]
+ChoiceTexts = Annotated[
+    list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICE_TEXTS, fail_fast=True)
+]
+JsonSchema = Annotated[dict[str, Any], AfterValidator(_bounded_schema)]
+JsonSchemaOrText = Annotated[
+    JsonSchema,
+    BeforeValidator(_parsed),
+    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}]}),
+]
+
+
+class NamedSchema(RequestModel):
+    """A JSON Schema; with `strict`, one in which every object names all its members."""
+
+    name: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    description: Annotated[str, Field(max_length=4096)] | None = None
+    schema_: JsonSchema | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(RequestModel):
+    """What the answer looks like. `schema` beside json_object is llama-server's."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NamedSchema | None = None
+    schema_: JsonSchema | None = Field(default=None, alias="schema")
+
+    @model_validator(mode="after")
+    def _schema_fits_type(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise invalid(
+                "missing_required_parameter", "is required", "response_format.json_schema"
+            )
+        if self.type != "json_schema" and self.json_schema is not None:
+            message = 'needs type "json_schema"'
+            raise invalid("invalid_value", message, "response_format.json_schema")
+        if self.type != "json_object" and self.schema_ is not None:
+            message = 'needs type "json_object"'
+            raise invalid("invalid_value", message, "response_format.schema")
+        return self
+
+
+class ConstraintFields(RequestModel):
+    """At most one of them; response_format text and an empty grammar are none."""
+
+    response_format: ResponseFormat | None = None
+    grammar: Grammar | None = None
+    json_schema: JsonSchema | None = None
+    regex: Regex | None = None
+    choice: ChoiceTexts | None = None
+    guided_json: JsonSchemaOrText | None = None
+    guided_regex: Regex | None = None
+    guided_choice: ChoiceTexts | None = None
+    guided_grammar: Grammar | None = None
+
+    @model_validator(mode="after")
+    def _one_constraint(self) -> ConstraintFields:
+        names = self.constraints
+        if len(names) > 1:
+            message = f"cannot be combined with {names[0]}: an answer has one constraint"
+            raise invalid("invalid_value", message, names[1])
+        return self
+
+    @property
+    def constraints(self) -> list[str]:
+        """The names of the fields that ask for something."""
+        given = [name for name in ConstraintFields.model_fields if getattr(self, name) is not None]
+        if self.response_format is not None and self.response_format.type == "text":
+            given.remove("response_format")
+        return [name for name in given if getattr(self, name) != ""]
+
+
+class SchemaCheckRequest(RequestModel):
+    """A JSON Schema to look at; strict: by the rules of OpenAI's strict mode."""
+
+    schema_: JsonSchema = Field(alias="schema")
+    strict: bool | None = None
