@@ -6,6 +6,7 @@ import time
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pyserve.engine.protocol import Finish, GenerateRequest, ModelInfo
 from pyserve.openai.answer import Output
@@ -13,6 +14,7 @@ from pyserve.openai.ids import new_item_id
 from pyserve.openai.logprobs import ChatTokenLogprob, chat_logprobs
 from pyserve.openai.sampling import base_request
 from pyserve.openai.scheduling import scheduling
+from pyserve.openai.structured.constraint import text_format_grammar
 from pyserve.openai.truncation import Cut
 from pyserve.schemas.responses import ResponseRequest
 
@@ -83,10 +85,14 @@ class ReasoningSettings(msgspec.Struct, frozen=True):
     summary: None = None
 
 
-class TextFormat(msgspec.Struct, frozen=True):
-    """The only format."""
+class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answer was held to; all but the type for a schema only."""
 
-    type: Literal["text"] = "text"
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    schema: dict[str, Any] | UnsetType = UNSET
+    strict: bool | UnsetType | None = UNSET
 
 
 class TextSettings(msgspec.Struct, frozen=True):
@@ -139,12 +145,14 @@ def response_request(
 ) -> GenerateRequest:
     """The engine request of a responses request. cut: what is left of its messages.
 
-    Raises InvalidRequestError for a logit_bias on a token that the model does not have.
+    Raises InvalidRequestError for a logit_bias on a token that the model does not have, and for a
+    schema that cannot be enforced.
     """
     return base_request(
         body,
         info,
         **scheduling(body),
+        grammar=text_format_grammar(body.text.format if body.text else None),
         messages=response_messages(body) if cut is None else cut.messages,
         max_tokens=body.max_output_tokens,
         n_logprobs=body.n_logprobs,
@@ -178,11 +186,27 @@ def new_response(body: ResponseRequest, model: str, request: GenerateRequest) ->
         prompt_cache_key=body.prompt_cache_key,
         safety_identifier=body.safety_identifier,
         temperature=request.sampling.temperature,
+        text=_text_settings(body),
         tool_choice=body.tool_choice or "auto",
         top_logprobs=body.top_logprobs or 0,
         top_p=request.sampling.top_p,
         truncation=body.truncation or "disabled",
         user=body.user,
+    )
+
+
+def _text_settings(body: ResponseRequest) -> TextSettings:
+    asked = body.text.format if body.text else None
+    if asked is None or asked.name is None or asked.schema_ is None or asked.type != "json_schema":
+        return TextSettings(format=TextFormat(type=asked.type if asked else "text"))
+    return TextSettings(
+        format=TextFormat(
+            type="json_schema",
+            name=asked.name,
+            description=asked.description,
+            schema=asked.schema_,
+            strict=asked.strict,
+        )
     )
 
 

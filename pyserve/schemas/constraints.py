@@ -49,6 +49,7 @@ ChoiceText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator
 ChoiceTexts = Annotated[
     list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICE_TEXTS, fail_fast=True)
 ]
+SchemaName = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
 JsonSchema = Annotated[dict[str, Any], AfterValidator(_bounded_schema)]
 JsonSchemaOrText = Annotated[
     JsonSchema,
@@ -60,7 +61,7 @@ JsonSchemaOrText = Annotated[
 class NamedSchema(RequestModel):
     """A JSON Schema; with `strict`, one in which every object names all its members."""
 
-    name: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    name: SchemaName
     description: Annotated[str, Field(max_length=4096)] | None = None
     schema_: JsonSchema | None = Field(default=None, alias="schema")
     strict: bool | None = None
@@ -85,6 +86,27 @@ class ResponseFormat(RequestModel):
         if self.type != "json_object" and self.schema_ is not None:
             message = 'needs type "json_object"'
             raise invalid("invalid_value", message, "response_format.schema")
+        return self
+
+
+class TextFormat(RequestModel):
+    """The same in the Responses API, where the schema stands beside its name."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: SchemaName | None = None
+    description: Annotated[str, Field(max_length=4096)] | None = None
+    schema_: JsonSchema | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+    @model_validator(mode="after")
+    def _schema_fits_type(self) -> TextFormat:
+        if self.type == "json_schema":
+            for field, value in (("name", self.name), ("schema", self.schema_)):
+                if value is None:
+                    path = f"text.format.{field}"
+                    raise invalid("missing_required_parameter", "is required", path)
+        elif self.schema_ is not None:
+            raise invalid("invalid_value", 'needs type "json_schema"', "text.format.schema")
         return self
 
 

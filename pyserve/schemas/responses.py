@@ -14,6 +14,7 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
+from pyserve.schemas.constraints import TextFormat
 from pyserve.schemas.response_input import Input
 from pyserve.schemas.sampling import SamplingFields
 from pyserve.schemas.scheduling import SchedulingFields
@@ -40,7 +41,7 @@ REASONS: Mapping[str, tuple[tuple[object, ...], str]] = {
     "tool_choice": (("none", "auto"), "there are no tools"),
 }
 PARTS_OF_FIELDS: Mapping[str, Unsupported] = {
-    "text": {"format": ({"type": "text"},), "verbosity": ("medium",)},
+    "text": {"verbosity": ("medium",)},
     "reasoning": {
         "effort": ("none",),
         "summary": (),
@@ -50,12 +51,6 @@ PARTS_OF_FIELDS: Mapping[str, Unsupported] = {
     },
     "stream_options": {"include_obfuscation": (False,)},
 }
-
-
-class TextFormat(RequestModel):
-    """What the text looks like."""
-
-    type: Literal["text"]
 
 
 class TextConfig(RequestModel):

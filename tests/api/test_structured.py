@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.front import CHAT, COMPLETIONS, chat_body, error_of
+from tests.support.front import CHAT, COMPLETIONS, RESPONSES, chat_body, error_of
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
 NAMED = {"name": "person", "schema": SCHEMA}
@@ -96,6 +96,18 @@ def test_strict_is_openai_s(front):
 )
 def test_nonsense_is_refused(front, fields, param):
     assert refusal(front, fields)[0] == param
+
+
+def test_the_format_of_a_response_is_held_to_and_repeated(front):
+    text_format = {"type": "json_schema", "name": "person", "schema": SCHEMA, "strict": False}
+    body = front.post(RESPONSES, {"input": "x", "text": {"format": text_format}}).get_json()
+    assert "age" in front.core.requests[-1].grammar
+    assert body["text"]["format"] == {**text_format, "description": None}
+    front.post(RESPONSES, {"input": "x", "text": {"format": {"type": "json_object"}}})
+    assert front.core.requests[-1].grammar
+    bad = {**text_format, "schema": {"not": {}}}
+    response = front.post(RESPONSES, {"input": "x", "text": {"format": bad}})
+    assert error_of(response)["param"] == "text.format.schema.not"
 
 
 def test_a_schema_can_be_checked_without_a_model(front):

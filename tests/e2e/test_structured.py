@@ -137,6 +137,18 @@ def test_choice_and_regex_of_other_servers(client: openai.OpenAI) -> None:
     assert ask(grammar='root ::= "sky" | "sea"', ignore_eos=True) in ("sky", "sea")
 
 
+def test_the_responses_api_parses_a_pydantic_model(client: openai.OpenAI) -> None:
+    response = client.responses.parse(
+        model=MODEL,
+        input="Describe Anna, 31, from Bern, as JSON.",
+        text_format=Person,
+        max_output_tokens=200,
+        temperature=0,
+    )
+    assert response.status == "completed"
+    assert isinstance(response.output_parsed, Person)
+
+
 @pytest.mark.parametrize(
     "grammar",
     [

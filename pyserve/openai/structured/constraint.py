@@ -14,6 +14,7 @@ from pyserve.schemas.constraints import (
     ConstraintFields,
     NamedSchema,
     ResponseFormat,
+    TextFormat,
 )
 
 MAX_PARAM_CHARS = 200
@@ -51,11 +52,19 @@ def _format_grammar(value: ResponseFormat) -> str:
     if value.json_schema is None:
         schema = ANY_OBJECT if value.schema_ is None else value.schema_
         return schema_grammar(schema, "response_format.schema")
-    return named_schema_grammar(value.json_schema, "response_format.json_schema")
+    return _named_schema_grammar(value.json_schema, "response_format.json_schema")
 
 
-def named_schema_grammar(named: NamedSchema, param: str) -> str:
-    """The grammar of a schema with its options; `param` is where it stands in the request."""
+def text_format_grammar(value: TextFormat | None) -> str:
+    """The same for `text.format` of the Responses API."""
+    if value is None or value.type == "text":
+        return ""
+    if value.type == "json_object":
+        return schema_grammar(ANY_OBJECT, "text.format")
+    return _named_schema_grammar(value, "text.format")
+
+
+def _named_schema_grammar(named: NamedSchema | TextFormat, param: str) -> str:
     schema = {} if named.schema_ is None else named.schema_
     return schema_grammar(schema, f"{param}.schema", is_strict=bool(named.strict))
 
