@@ -170,6 +170,7 @@ class Request:
     id: int
     prompt: ChatPrompt | TextPrompt | TokenPrompt
     sampling: SamplingParams
+    wants_embedding: bool
     max_tokens: int
     stop: list[str]
     grammar: str
@@ -231,6 +232,8 @@ class DeltaEvent:
     def logprobs(self) -> list[TokenLogprob]: ...
     @property
     def prompt_logprobs(self) -> list[TokenLogprob]: ...
+    @property
+    def embedding(self) -> bytes: ...
     @property
     def finish(self) -> Finish | None: ...
 

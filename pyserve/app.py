@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pyserve.api import chat, completions, edits, health, models, pages, responses, schemas, tokens
+from pyserve.api import (
+    chat,
+    completions,
+    edits,
+    embeddings,
+    health,
+    models,
+    pages,
+    responses,
+    schemas,
+    tokens,
+)
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
 from pyserve.web import errors, request_id
@@ -17,6 +28,7 @@ BLUEPRINTS = (
     chat.blueprint,
     completions.blueprint,
     edits.blueprint,
+    embeddings.blueprint,
     responses.blueprint,
     tokens.blueprint,
     schemas.blueprint,

@@ -15,6 +15,12 @@ py::bytes piece_bytes(const Logprob& logprob) {
   return logprob.piece;
 }
 
+// float32, as the CPU has them.
+py::bytes embedding_bytes(const DeltaEvent& delta) {
+  return {reinterpret_cast<const char*>(delta.embedding.data()),
+          delta.embedding.size() * sizeof(float)};
+}
+
 void register_logprobs(py::module_& module) {
   py::class_<TopLogprob>(module, "TopLogprob")
       .def_readonly("token", &TopLogprob::token)
@@ -49,6 +55,7 @@ void register_events(py::module_& module) {
       .def_readonly("n_tokens", &DeltaEvent::n_tokens)
       .def_readonly("logprobs", &DeltaEvent::logprobs)
       .def_readonly("prompt_logprobs", &DeltaEvent::prompt_logprobs)
+      .def_property_readonly("embedding", &embedding_bytes)
       .def_readonly("finish", &DeltaEvent::finish);
   py::class_<FailedEvent>(module, "FailedEvent")
       .def_property_readonly("code", [](const FailedEvent& e) { return code_name(e.error.code); })

@@ -49,6 +49,7 @@ void register_request(py::module_& module) {
       .def_readwrite("id", &Request::id)
       .def_readwrite("prompt", &Request::prompt)
       .def_readwrite("sampling", &Request::sampling)
+      .def_readwrite("wants_embedding", &Request::wants_embedding)
       .def_readwrite("max_tokens", &Request::max_tokens)
       .def_readwrite("stop", &Request::stop)
       .def_readwrite("grammar", &Request::grammar)

@@ -180,7 +180,7 @@ class FakeCore:
         n_prompt = len(request.tokens)
         if request.plan.refusal is not None:
             self._fail(request, request.plan.refusal, "failed")
-        elif n_prompt + 1 > self._info.n_ctx:
+        elif n_prompt + (not request.request.wants_embedding) > self._info.n_ctx:
             self._fail(request, _too_long(n_prompt, self._info.n_ctx), "failed")
         else:
             request.is_accepted = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import struct
+
 import msgspec
 
 from pyserve.engine.config import EngineConfig
@@ -9,6 +12,7 @@ from pyserve.engine.protocol import ModelInfo, TokenLogprob, TopLogprob
 
 DEFAULT_N_CTX = 4096
 N_VOCAB = 32_000
+N_EMBD = 8
 BOS = 0
 FIM_TOKENS = {
     "fim_pre_token": N_VOCAB - 3,
@@ -49,6 +53,13 @@ class FakeVocab:
         return [TokenLogprob(tokens[0], pieces[0].encode(), 0.0, []), *rest[1:]]
 
 
+def fake_embedding(tokens: list[int]) -> bytes:
+    """How often each remainder of a token id by N_EMBD comes, as a vector of length 1."""
+    counts = [sum(token % N_EMBD == i for token in tokens) for i in range(N_EMBD)]
+    length = math.hypot(*counts)
+    return struct.pack(f"<{N_EMBD}f", *(count / length for count in counts))
+
+
 def fake_info(config: EngineConfig, has_chat_template: bool, has_infill: bool = False) -> ModelInfo:
     n_ctx = config.n_ctx or DEFAULT_N_CTX
     info = ModelInfo(
@@ -58,7 +69,7 @@ def fake_info(config: EngineConfig, has_chat_template: bool, has_infill: bool = 
         n_params=0,
         size_bytes=0,
         n_vocab=N_VOCAB,
-        n_embd=0,
+        n_embd=N_EMBD,
         n_layer=0,
         n_ctx_train=n_ctx,
         n_ctx=n_ctx,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pyserve.engine.fake_model import FakeVocab
+from pyserve.engine.fake_model import FakeVocab, fake_embedding
 from pyserve.engine.fake_script import Plan
 from pyserve.engine.protocol import Delta, Finish, GenerateRequest, Usage
 from pyserve.errors import DeadlineExceededError
@@ -66,7 +66,8 @@ class FakeRequest:
             usage = Usage(n_prompt_tokens=len(self.tokens), n_completion_tokens=n_done)
             finish = Finish(reason=plan.finish_reason, usage=usage, stop_string=plan.stop_string)
         if n_done == 0:
-            return Delta(finish=finish)
+            wants = self.request.wants_embedding
+            return Delta(finish=finish, embedding=fake_embedding(self.tokens) if wants else None)
         logprobs = None
         if self.request.n_logprobs is not None:
             logprobs = [vocab.logprob(plan.words[n_done - 1], n_done, self.request.n_logprobs)]

@@ -68,6 +68,7 @@ class NativeCore:
         native.id = request_id
         native.prompt = _prompt(request)
         native.sampling = _sampling(request.sampling)
+        native.wants_embedding = request.wants_embedding
         native.max_tokens = _or_minus_one(request.max_tokens)
         native.stop = request.stop
         native.grammar = request.grammar
@@ -210,6 +211,7 @@ def _delta(body: _native.DeltaEvent) -> Delta:
         n_tokens=body.n_tokens,
         logprobs=logprobs,
         prompt_logprobs=[_logprob(item) for item in body.prompt_logprobs] or None,
+        embedding=body.embedding or None,
         finish=finish,
     )
 

@@ -67,6 +67,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       model's chat template; text in them is never read as control tokens.
     prompt: plain text; control tokens in it are plain text too, BOS is added if the model wants it.
     tokens: token ids, taken as they are.
+    wants_embedding: the vector of the prompt instead of an answer, in the delta with `finish`.
     max_tokens: None means as many as the context allows; 0 computes the prompt and no answer.
     stop: strings; generation ends before the first one that appears.
     grammar: GBNF with a rule `root`; the answer is held to it, and ends with `stop` only
@@ -83,6 +84,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | None = None
     tokens: list[int] | None = None
     sampling: SamplingParams = SamplingParams()
+    wants_embedding: bool = False
     max_tokens: int | None = None
     stop: list[str] = []
     grammar: str = ""
@@ -143,12 +145,14 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     `logprobs` belong to the tokens whose text ends in `text`. The last delta has `finish` set.
     `prompt_logprobs` come in order, in chunks, before all text; nothing precedes the first token of
     a prompt, so its log-probability is 0 and it has no alternatives.
+    `embedding` is a vector of length 1 as little-endian float32, where one was asked for.
     """
 
     text: str = ""
     n_tokens: int = 0
     logprobs: list[TokenLogprob] | None = None
     prompt_logprobs: list[TokenLogprob] | None = None
+    embedding: bytes | None = None
     finish: Finish | None = None
 
 

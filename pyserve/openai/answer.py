@@ -80,6 +80,7 @@ class Output:
     def __init__(self) -> None:
         self.logprobs: list[TokenLogprob] = []
         self.prompt_logprobs: list[TokenLogprob] = []
+        self.embedding = b""
         self._texts: list[str] = []
         self._finish: Finish | None = None
 
@@ -87,6 +88,7 @@ class Output:
         self._texts.append(delta.text)
         self.logprobs += delta.logprobs or []
         self.prompt_logprobs += delta.prompt_logprobs or []
+        self.embedding = delta.embedding or self.embedding
         self._finish = delta.finish or self._finish
 
     @property

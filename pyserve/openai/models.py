@@ -9,7 +9,7 @@ import msgspec
 from pyserve import __version__
 from pyserve.engine.protocol import ModelInfo, SamplingParams
 
-CAPABILITIES = ["chat", "completion", "edit"]
+CAPABILITIES = ["chat", "completion", "edit", "embedding"]
 
 
 class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ TokenIds = Annotated[
 TokenLists = Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_PROMPTS, fail_fast=True)]
 
 
-def _prompt_tag(prompt: object) -> str | None:
+def prompt_tag(prompt: object) -> str | None:
     """Texts, token ids and lists of token ids are told apart by the first element."""
     if isinstance(prompt, str):
         return "<text>"
@@ -52,7 +52,7 @@ Prompt = Annotated[
     | Annotated[TokenIds, Tag("<tokens>")]
     | Annotated[TokenLists, Tag("<token_lists>")],
     Discriminator(
-        _prompt_tag,
+        prompt_tag,
         custom_error_type="invalid_type",
         custom_error_message="must be a string, a list of strings, token ids or lists of token ids",
     ),

@@ -7,14 +7,16 @@ import pytest
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
+from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
-from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of
+from tests.support.front import CHAT, COMPLETIONS, EDITS, EMBEDDINGS, RESPONSES, chat_body, error_of
 
 ENDPOINTS = {
     CHAT: (ChatRequest, chat_body()),
     COMPLETIONS: (CompletionRequest, {"prompt": "p"}),
     EDITS: (EditRequest, {"instruction": "i"}),
+    EMBEDDINGS: (EmbeddingRequest, {"input": "i"}),
     RESPONSES: (ResponseRequest, {"input": "i"}),
     "/tokenize": (TokenizeRequest, {"content": "c"}),
     "/detokenize": (DetokenizeRequest, {"tokens": [1]}),

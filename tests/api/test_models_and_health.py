@@ -43,9 +43,9 @@ def test_a_loaded_model_says_what_it_is(start):
         "n_ctx": 64,
         "n_ctx_train": 64,
         "n_vocab": 32000,
-        "n_embd": 0,
+        "n_embd": 8,
         "has_chat_template": False,
-        "capabilities": ["chat", "completion", "edit"],
+        "capabilities": ["chat", "completion", "edit", "embedding"],
     }
     assert loading["meta"].keys() == loaded["meta"].keys()
     assert loading["meta"]["state"] == "loading"

@@ -18,6 +18,7 @@ from pyserve.web.services import Services
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 EDITS = "/v1/edits"
+EMBEDDINGS = "/v1/embeddings"
 RESPONSES = "/v1/responses"
 SOON_S = 10.0
 

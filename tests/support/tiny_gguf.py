@@ -44,17 +44,21 @@ def write_tiny_llama(
     seed: int = 0,
     nan_token: int | None = None,
     infill: bool = False,
+    pooling: int | None = None,
 ) -> Path:
     """Write the model to `path` and return it.
 
     n_ctx: trained context in tokens. n_vocab: at least 260 (bytes, control tokens, one merge,
     without which the vocabulary does not load); what the merges do not fill becomes unused tokens.
     infill: with fill-in-the-middle tokens, FIM_TOKENS.
+    pooling: of embeddings, as in the file: 1 mean, 2 first token, 3 last token.
     nan_token: a token whose embedding is NaN, so that prompts with it cannot be computed.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _add_metadata(writer, n_ctx, n_vocab)
     add_tokenizer(writer, n_vocab)
+    if pooling is not None:
+        writer.add_pooling_type(gguf.PoolingType(pooling))
     if infill:
         for name, token in FIM_TOKENS.items():
             writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)

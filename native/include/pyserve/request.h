@@ -66,7 +66,8 @@ struct Request {
   RequestId id = 0;
   std::variant<ChatPrompt, TextPrompt, TokenPrompt> prompt;
   SamplingParams sampling;
-  int max_tokens = -1;  // < 0: as many as the context allows; 0: no answer
+  bool wants_embedding = false;  // the vector of the prompt instead of an answer
+  int max_tokens = -1;           // < 0: as many as the context allows; 0: no answer
   std::vector<std::string> stop;
   std::string grammar;            // GBNF, with a rule `root`: what the answer may be; "": anything
   int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
@@ -115,6 +116,7 @@ struct DeltaEvent {
   std::vector<TokenLogprob> logprobs;  // of the tokens whose text ends in `text`
   // Come in order before all text. Nothing precedes the first token: 0, without alternatives.
   std::vector<TokenLogprob> prompt_logprobs;
+  std::vector<float> embedding;  // of length 1; comes with `finish`, where it was asked for
   std::optional<Finish> finish;
 };
 

@@ -66,7 +66,7 @@ struct Engine::Impl {
   void prepare(std::shared_ptr<Ticket> ticket, Request request);
   std::vector<Token> prompt_tokens(Request& request) const;
   void check_text(size_t n_bytes) const;
-  void check_length(const std::vector<Token>& tokens) const;
+  void check_length(const std::vector<Token>& tokens, bool wants_embedding) const;
 
   const EngineConfig config;
   const TimePoint begin;
@@ -188,7 +188,7 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
       for (std::string& stop : chat_template.stop_strings())
         request.stop.push_back(std::move(stop));
     }
-    check_length(prepared->tokens);
+    check_length(prepared->tokens, request.wants_embedding);
     std::vector<Token> biased;
     for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
     tokenizer.check_tokens(biased);
@@ -226,6 +226,11 @@ std::vector<Token> Engine::Impl::prompt_tokens(Request& request) const {
   for (const PromptPart& part : parts) n_bytes += part.text.size();
   check_text(n_bytes);
   std::vector<Token> tokens = tokenizer.tokenize_prompt(parts, true);
+  // Models made for embeddings want their end token, whose state they look at.
+  if (request.wants_embedding && model.adds_eos() &&
+      (tokens.empty() || tokens.back() != model.eos())) {
+    tokens.push_back(model.eos());
+  }
   // An empty text still has a beginning.
   if (tokens.empty()) tokens.push_back(model.bos() >= 0 ? model.bos() : std::max(model.eos(), 0));
   return tokens;
@@ -238,15 +243,16 @@ void Engine::Impl::check_text(size_t n_bytes) const {
                                                     std::to_string(prompt_thread.max_text_bytes()));
 }
 
-void Engine::Impl::check_length(const std::vector<Token>& tokens) const {
+void Engine::Impl::check_length(const std::vector<Token>& tokens, bool wants_embedding) const {
   if (tokens.empty()) throw EngineError(ErrorCode::kInvalidRequest, "the prompt has no tokens");
   const int n_ctx = loop.context().n_ctx();
   const auto n_prompt = static_cast<int>(tokens.size());
-  if (n_prompt < n_ctx) return;
+  if (n_prompt + (wants_embedding ? 0 : 1) <= n_ctx) return;
   ErrorInfo info;
   info.code = ErrorCode::kContextLengthExceeded;
   info.message = "the prompt has " + std::to_string(n_prompt) + " tokens, the context holds " +
-                 std::to_string(n_ctx) + " including at least one token of the answer";
+                 std::to_string(n_ctx) +
+                 (wants_embedding ? "" : " including at least one token of the answer");
   info.details = {{"n_prompt_tokens", n_prompt}, {"n_ctx", n_ctx}};
   throw EngineError(std::move(info));
 }

@@ -171,6 +171,14 @@ ErrorInfo RunningRequest::no_token_error() const {
           {}};
 }
 
+DeltaEvent RunningRequest::finish_with(std::vector<float> embedding) {
+  first_token_at_ = Clock::now();
+  DeltaEvent delta;
+  delta.embedding = std::move(embedding);
+  delta.finish = make_finish(FinishReason::kStop);
+  return delta;
+}
+
 Finish RunningRequest::make_finish(FinishReason reason) const {
   Finish finish;
   finish.reason = reason;

@@ -22,7 +22,7 @@ namespace pyserve {
 struct PreparedRequest {
   std::shared_ptr<Ticket> ticket;
   Request request;            // its prompt is spent
-  std::vector<Token> tokens;  // at least one, at most n_ctx - 1
+  std::vector<Token> tokens;  // at least one, at most n_ctx - 1, or n_ctx for an embedding
   std::shared_ptr<const DryBreakers> dry_breakers;
   std::optional<GrammarMatcher> grammar;
 };
@@ -62,11 +62,15 @@ class RunningRequest {
   // Why take_logits() found no token.
   ErrorInfo no_token_error() const;
 
+  // The last event of a request for the vector of its prompt. REQUIRES: start() was called.
+  DeltaEvent finish_with(std::vector<float> embedding);
+
   const Ticket& ticket() const { return *prepared_.ticket; }
   const std::string& tenant() const { return prepared_.request.tenant; }
   int priority() const { return prepared_.request.priority; }
   double deadline_ms() const { return prepared_.request.deadline_ms; }
   double waited_ms() const { return elapsed_ms(ticket().submitted_at, Clock::now()); }
+  bool wants_embedding() const { return prepared_.request.wants_embedding; }
   bool is_deterministic() const { return prepared_.request.is_deterministic; }
   SeqId seq_id() const { return seq_id_; }
   int n_prompt() const { return n_prompt_; }

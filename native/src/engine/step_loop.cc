@@ -9,7 +9,8 @@ StepLoop::StepLoop(const Model& model, const EngineConfig& config, Registry& reg
       is_deterministic_(config.is_deterministic),
       registry_(registry),
       batch_(model, config),
-      solo_(model, config, batch_.context()) {
+      solo_(model, config, batch_.context()),
+      embedding_(model, config, batch_.context()) {
   publish();
 }
 
@@ -43,17 +44,27 @@ void StepLoop::run() {
 }
 
 void StepLoop::take_inbox() {
-  const bool is_idle = batch_.is_idle() && solo_.is_idle();
-  for (auto& prepared : inbox_.take_all(is_idle ? -1 : 0)) {
+  for (auto& prepared : inbox_.take_all(is_idle() ? -1 : 0)) {
     if (prepared == nullptr) continue;
     auto request =
         std::make_unique<RunningRequest>(model_, std::move(*prepared), context().n_ctx());
-    const bool is_solo = is_deterministic_ || request->is_deterministic();
-    lanes_[is_solo ? 1 : 0]->add(std::move(request));
+    Lane& lane = lane_of(*request);
+    lane.add(std::move(request));
   }
 }
 
+Lane& StepLoop::lane_of(const RunningRequest& request) {
+  if (request.wants_embedding()) return embedding_;
+  if (is_deterministic_ || request.is_deterministic()) return solo_;
+  return batch_;
+}
+
+bool StepLoop::is_idle() const {
+  return batch_.is_idle() && solo_.is_idle() && embedding_.is_idle();
+}
+
 void StepLoop::step() {
+  embedding_.yield_to_others(!batch_.is_idle() || !solo_.is_idle());
   for (Lane* lane : lanes_) {
     lane->drop_cancelled(report_);
     lane->step(report_);
@@ -73,6 +84,7 @@ void StepLoop::publish() {
   counters.n_running = counters.n_waiting = 0;
   batch_.count(counters);
   solo_.count(counters);
+  embedding_.count(counters);
   {
     std::lock_guard lock(stats_mutex_);
     published_ = counters;

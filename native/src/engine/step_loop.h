@@ -8,6 +8,7 @@
 
 #include "base/queue.h"
 #include "engine/batch_lane.h"
+#include "engine/embedding_lane.h"
 #include "engine/registry.h"
 #include "engine/running.h"
 #include "engine/solo_lane.h"
@@ -36,6 +37,8 @@ class StepLoop {
 
  private:
   void take_inbox();
+  Lane& lane_of(const RunningRequest& request);
+  bool is_idle() const;
   void step();
   void fail_all(const ErrorInfo& error);
   void publish();
@@ -45,7 +48,8 @@ class StepLoop {
   Registry& registry_;
   BatchLane batch_;
   SoloLane solo_;
-  Lane* const lanes_[2] = {&batch_, &solo_};
+  EmbeddingLane embedding_;
+  Lane* const lanes_[3] = {&batch_, &solo_, &embedding_};
 
   Queue<std::unique_ptr<PreparedRequest>> inbox_;
   std::atomic<bool> is_stopping_{false};

@@ -1,6 +1,7 @@
 #include "llama/context.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 
 #include "base/check.h"
@@ -81,6 +82,20 @@ llama_context_params context_params(const Model& model, const EngineConfig& conf
   return params;
 }
 
+// The states are wanted and not the logits, which would cost more than all else in a model with a
+// large vocabulary: the graph is left as soon as the states are there.
+bool stop_after_states(ggml_tensor* node, bool is_question, void* /*unused*/) {
+  const bool are_states = std::strcmp(node->name, "result_norm") == 0;
+  return is_question ? are_states : !are_states;
+}
+
+void ask_for_states(llama_context_params& params) {
+  params.embeddings = true;
+  params.pooling_type = LLAMA_POOLING_TYPE_NONE;
+  params.n_outputs_max = params.n_batch;
+  params.cb_eval = stop_after_states;
+}
+
 std::shared_ptr<ggml_threadpool> new_threadpool(int n_threads) {
   ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
   // On few cores a spinning worker takes the time the front needs.
@@ -92,8 +107,11 @@ std::shared_ptr<ggml_threadpool> new_threadpool(int n_threads) {
 
 void ContextDeleter::operator()(llama_context* context) const { llama_free(context); }
 
-Context::Context(const Model& model, const EngineConfig& config, const Context* threads)
+Context::Context(const Model& model, const EngineConfig& config, const Context* threads,
+                 ContextOutput output)
     : model_(model),
+      threads_(threads),
+      output_(output),
       threadpool_(threads != nullptr ? threads->threadpool_ : new_threadpool(max_threads(config))) {
   n_ctx_ = choose_n_ctx(model, config);
   n_kv_ = std::max(config.n_kv, n_ctx_);
@@ -103,12 +121,14 @@ Context::Context(const Model& model, const EngineConfig& config, const Context* 
   shape.n_kv = n_kv_;
   shape.n_seq = n_seq;
   shape.n_batch = config.n_batch;
-  shape.n_outputs = std::max(n_seq, kMaxScored);
+  const bool has_states = output == ContextOutput::kStates;
+  shape.n_outputs = has_states ? config.n_batch : std::max(n_seq, kMaxScored);
   shape.is_window_full = is_window_full(model, config, n_kv_, n_seq);
   shape.type_k = config.cache_type_k;
   shape.type_v = config.cache_type_v;
   check_memory(plan_memory(model, shape), config.n_bytes_available, n_kv_);
-  const llama_context_params params = context_params(model, config, n_kv_, n_seq);
+  llama_context_params params = context_params(model, config, n_kv_, n_seq);
+  if (has_states) ask_for_states(params);
   VendorLog::instance().begin_load(false);
   context_.reset(llama_init_from_model(model.get(), params));
   const std::string cause = VendorLog::instance().end_load();
@@ -134,6 +154,7 @@ bool Context::should_abort() const {
   };
   const bool is_wanted =
       abort_.load(std::memory_order_relaxed) ||
+      (threads_ != nullptr && threads_->abort_.load(std::memory_order_relaxed)) ||
       (items_ != nullptr && std::all_of(items_->begin(), items_->end(), is_cancelled));
   if (is_wanted) VendorLog::expect_failure(true);
   return is_wanted;
@@ -188,7 +209,8 @@ void Context::find_rows(const std::vector<BatchItem>& items, const llama_batch& 
   rows_.clear();
   for (int i = 0; i < batch.n_tokens; ++i) {
     if (batch.logits[i] == 0) continue;
-    rows_.push_back(llama_get_logits_ith(context_.get(), i));
+    rows_.push_back(output_ == ContextOutput::kStates ? llama_get_embeddings_ith(context_.get(), i)
+                                                      : llama_get_logits_ith(context_.get(), i));
     PYSERVE_CHECK(rows_.back() != nullptr);
   }
   first_row_.clear();
@@ -201,6 +223,10 @@ void Context::find_rows(const std::vector<BatchItem>& items, const llama_batch& 
 
 std::span<float> Context::logits(size_t index, int k) const {
   return {rows_.at(first_row_.at(index) + k), static_cast<size_t>(model_.n_vocab())};
+}
+
+std::span<const float> Context::state(size_t index, int k) const {
+  return {rows_.at(first_row_.at(index) + k), static_cast<size_t>(model_.n_embd_out())};
 }
 
 int64_t Context::kv_bytes() const {

@@ -38,6 +38,9 @@ inline int max_threads(const EngineConfig& config) {
 // Rows of logits that a step can have: one for every request, or these of prompts to score.
 inline constexpr int kMaxScored = 64;
 
+// What a context is asked for: rows of logits, or the states that become logits, for embeddings.
+enum class ContextOutput { kLogits, kStates };
+
 enum class DecodeStatus {
   kOk,
   kNoCells,  // nothing was computed; free cells and try again
@@ -50,8 +53,10 @@ class Context {
  public:
   // Throws EngineError(kModelLoad), for instance when there is not enough memory for the KV cache.
   // The model must outlive it. `threads`: computes on the threads of this one, not at the same time
-  // as it, and keeps no prefixes; nullptr: on threads of its own.
-  Context(const Model& model, const EngineConfig& config, const Context* threads = nullptr);
+  // as it, keeps no prefixes, and heeds its request_abort(); it must outlive this one.
+  // nullptr: on threads of its own.
+  Context(const Model& model, const EngineConfig& config, const Context* threads = nullptr,
+          ContextOutput output = ContextOutput::kLogits);
 
   int n_ctx() const { return n_ctx_; }  // most tokens of one request
   int n_kv() const { return n_kv_; }    // cells shared by all
@@ -64,11 +69,14 @@ class Context {
 
   // Computes one step. Throws EngineError(kInternal) for a token or position out of range.
   // REQUIRES: at most n_batch tokens in all, at least one; at most kMaxScored or
-  // config.n_seq_max rows of logits, whichever is more.
+  // config.n_seq_max rows of logits, whichever is more. With kStates: n_logits of every item are
+  // its tokens.
   DecodeStatus decode(const std::vector<BatchItem>& items);
   // The row of the `k`th token with logits of items[index] of the last successful decode; valid
   // until the next one. Thread: any while no decode runs.
   std::span<float> logits(size_t index, int k) const;
+  // With kStates the same of its final hidden state: model.n_embd_out() numbers.
+  std::span<const float> state(size_t index, int k) const;
 
   // How many threads compute the next steps. REQUIRES: at most max_threads(config).
   void set_threads(int n_threads);
@@ -83,6 +91,8 @@ class Context {
   bool should_abort() const;
 
   const Model& model_;
+  const Context* const threads_;
+  const ContextOutput output_;
   int n_ctx_ = 0;
   int n_kv_ = 0;
   int n_pins_ = 0;
@@ -92,7 +102,7 @@ class Context {
   std::unique_ptr<ContextMemory> memory_;
   const std::vector<BatchItem>* items_ = nullptr;  // while they are computed
   std::vector<int> first_row_;                     // item index -> into rows_
-  std::vector<float*> rows_;                       // of every token with logits
+  std::vector<float*> rows_;                       // of every token with logits, or with a state
 };
 
 }  // namespace pyserve

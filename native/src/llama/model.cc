@@ -105,6 +105,23 @@ int64_t Model::recurrent_state_bytes() const {
 
 int Model::n_swa() const { return llama_model_n_swa(get()); }
 
+Pooling Model::pooling() const {
+  switch (get()->hparams.pooling_type) {
+    case LLAMA_POOLING_TYPE_CLS:
+      return Pooling::kFirst;
+    case LLAMA_POOLING_TYPE_LAST:
+      return Pooling::kLast;
+    case LLAMA_POOLING_TYPE_RANK:
+      return Pooling::kNone;
+    default:
+      return Pooling::kMean;
+  }
+}
+
+int Model::n_embd_out() const { return llama_model_n_embd_out(get()); }
+
+bool Model::is_bidirectional() const { return !get()->hparams.causal_attn; }
+
 bool Model::is_eog(Token token) const { return llama_vocab_is_eog(vocab(), token); }
 
 Token Model::bos() const {
@@ -118,6 +135,8 @@ Token Model::eos() const {
 }
 
 bool Model::adds_bos() const { return llama_vocab_get_add_bos(vocab()) && bos() >= 0; }
+
+bool Model::adds_eos() const { return llama_vocab_get_add_eos(vocab()) && eos() >= 0; }
 
 std::string Model::piece(Token token, bool special) const {
   std::string buffer(64, '\0');

@@ -18,6 +18,9 @@ struct ModelDeleter {
   void operator()(llama_model* model) const;
 };
 
+// How the states of a prompt's tokens become one vector.
+enum class Pooling { kMean, kFirst, kLast, kNone };
+
 // Immutable after construction: any thread.
 class Model {
  public:
@@ -38,6 +41,13 @@ class Model {
   // Size of the sliding attention window in tokens; 0 = none.
   int n_swa() const;
 
+  // As the GGUF says; kMean where it says nothing, kNone for a model that ranks.
+  Pooling pooling() const;
+  // Numbers in the state of a token.
+  int n_embd_out() const;
+  // A token sees those after it, too: a prompt cannot be computed in parts.
+  bool is_bidirectional() const;
+
   bool is_eog(Token token) const;
   // Every token that ends generation, and every token the model must never produce.
   const std::vector<Token>& eog_tokens() const { return eog_tokens_; }
@@ -45,6 +55,7 @@ class Model {
   Token bos() const;  // -1 = none
   Token eos() const;  // -1 = none
   bool adds_bos() const;
+  bool adds_eos() const;
   // The bytes of `token`, "" for control tokens unless `special`.
   std::string piece(Token token, bool special = false) const;
   std::vector<SpecialToken> special_tokens() const;

@@ -6,6 +6,7 @@ Ids and times are made steady: the document is the same whenever it is asked for
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,11 +17,13 @@ from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.chat import ChatAnswer
 from pyserve.openai.completions import CompletionAnswer
 from pyserve.openai.edits import EditAnswer
+from pyserve.openai.embeddings import EmbeddingAnswer
 from pyserve.openai.models import Model, model_object
 from pyserve.openai.response_events import ResponsesAnswer
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
+from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.responses import ResponseRequest
 
 MODEL = "smollm2-135m-instruct"
@@ -48,6 +51,7 @@ EDIT: Mapping[str, Any] = {
     "input": "She go to school every days.",
     "temperature": 0,
 }
+EMBEDDING: Mapping[str, Any] = {"model": MODEL, "input": "A red fox in the snow"}
 RESPONSE: Mapping[str, Any] = {
     "model": MODEL,
     "instructions": "Answer in one short sentence.",
@@ -77,13 +81,14 @@ _TIMES = ("created", "created_at", "completed_at")
 
 
 class Example:
-    """The answer to a request, when the model says `pieces`."""
+    """The answer to a request, when the model says `pieces`, or makes a vector."""
 
-    def __init__(self, answer: Answer, pieces: Sequence[str]) -> None:
+    def __init__(self, answer: Answer, pieces: Sequence[str], embedding: bytes = b"") -> None:
         usage = Usage(n_prompt_tokens=N_PROMPT, n_completion_tokens=len(pieces))
         finish = Finish(reason="stop", usage=usage)
         self._answer = answer
-        self._deltas = [*(Delta(text=piece, n_tokens=1) for piece in pieces), Delta(finish=finish)]
+        said = [Delta(text=piece, n_tokens=1) for piece in pieces]
+        self._deltas = [*said, Delta(finish=finish, embedding=embedding or None)]
 
     def plain(self) -> Any:
         """The response, as JSON."""
@@ -112,6 +117,11 @@ def completion() -> Example:
 def edit() -> Example:
     answer = EditAnswer(EditRequest.model_validate(EDIT), MODEL, INFO)
     return Example(answer, ["She goes to school every day."])
+
+
+def embedding() -> Example:
+    answer = EmbeddingAnswer(EmbeddingRequest.model_validate(EMBEDDING), MODEL, INFO)
+    return Example(answer, [], embedding=struct.pack("<3f", 0.25, -0.5, 0.75))
 
 
 def response() -> Example:

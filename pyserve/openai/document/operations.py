@@ -11,6 +11,7 @@ from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.document.token_operations import TOKENS
 from pyserve.openai.edits import Edit
+from pyserve.openai.embeddings import Embeddings
 from pyserve.openai.models import Model, ModelList, Props, model_props
 from pyserve.openai.response_events import ItemEvent, PartEvent, ResponseEvent, TextDelta, TextDone
 from pyserve.openai.responses import Response
@@ -18,6 +19,7 @@ from pyserve.openai.server import About, Health, ModelHealth
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
+from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.responses import ResponseRequest
 
 GENERATING = (
@@ -59,6 +61,18 @@ GENERATING = (
         body=examples.EDIT,
         response=Edit,
         example=lambda: examples.edit().plain(),
+    ),
+    Operation(
+        name="createEmbedding",
+        method="post",
+        path="/embeddings",
+        tag="Text",
+        summary="Make vectors of texts",
+        details="Pooled as the model file says, else the mean of all tokens; of length 1.",
+        request=EmbeddingRequest,
+        body=examples.EMBEDDING,
+        response=Embeddings,
+        example=lambda: examples.embedding().plain(),
     ),
     Operation(
         name="createResponse",

@@ -1,0 +1,24 @@
+"""POST /v1/embeddings"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from pyserve.engine.protocol import Engine
+from pyserve.openai.embeddings import EmbeddingAnswer
+from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.web.body import read_body
+from pyserve.web.generation import generate
+
+blueprint = Blueprint("embeddings", __name__)
+
+
+@blueprint.post("/embeddings")
+@blueprint.post("/engines/<path:model>/embeddings")
+def create(model: str | None = None) -> Response:
+    body = read_body(EmbeddingRequest)
+
+    def answer(model_id: str, engine: Engine) -> EmbeddingAnswer:
+        return EmbeddingAnswer(body, model_id, engine.info())
+
+    return generate(body.model, model, answer)
