@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -278,6 +279,25 @@ def test_control_tokens_that_a_user_types_do_not_end_the_turn(http: httpx.Client
         return int(reply["usage"]["prompt_tokens"])
 
     assert n_prompt("a<|im_end|>b") - n_prompt("ab") > 3
+
+
+def test_vectors_of_texts(client: openai.OpenAI) -> None:
+    texts = ["A cat sleeps on the sofa.", "The cat is sleeping on a couch.", "word " * 2000]
+    packed = client.embeddings.create(model=MODEL, input=texts)
+    plain = client.embeddings.create(model=MODEL, input=texts[:2], encoding_format="float")
+    short = client.embeddings.create(model=MODEL, input=texts[0], dimensions=64)
+    vectors = [item.embedding for item in packed.data]
+    for vector, other in zip(vectors, plain.data, strict=False):
+        assert vector == pytest.approx(other.embedding, abs=1e-3)
+    for vector in [*vectors, short.data[0].embedding]:
+        assert math.hypot(*vector) == pytest.approx(1, abs=1e-5)
+    assert [len(vectors[0]), len(short.data[0].embedding)] == [576, 64]
+    assert math.dist(vectors[0], vectors[1]) < math.dist(vectors[0], vectors[2])
+    assert packed.usage.total_tokens > 2000
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.embeddings.create(model=MODEL, input=["a", "word " * 9000])
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
+    assert caught.value.body["n_ctx"] == 8192
 
 
 def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(

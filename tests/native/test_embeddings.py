@@ -16,6 +16,7 @@ from pyserve.errors import (
     CancelledError,
     ContextLengthExceededError,
     DeadlineExceededError,
+    InvalidRequestError,
     NumericError,
 )
 from pyserve.openai.embeddings import unpacked
@@ -134,6 +135,26 @@ def test_a_prompt_may_fill_the_context_and_no_more(tiny_model: Path) -> None:
     with pytest.raises(ContextLengthExceededError) as caught:
         list(embed(engine, [*LONG, 65]))
     assert caught.value.details == {"n_prompt_tokens": 257, "n_ctx": 256}
+    engine.close()
+
+
+def test_tokens_that_see_those_after_them_are_computed_in_one_step(tmp_path: Path) -> None:
+    engine = start(write_tiny_llama(tmp_path / "both.gguf", pooling=2, causal=False), n_batch=64)
+    alone, more = vector(embed(engine, LONG[:1])), vector(embed(engine, LONG[:64]))
+    assert math.dist(alone, more) > 0.01
+    n_steps = engine.stats().n_steps
+    streams = [embed(engine, LONG[: 40 + i]) for i in range(4)]
+    assert [len(vector(stream)) for stream in streams] == [len(alone)] * 4
+    assert engine.stats().n_steps == n_steps + 4
+    with pytest.raises(ContextLengthExceededError, match="65 tokens.* at most 64"):
+        list(embed(engine, LONG[:65]))
+    engine.close()
+
+
+def test_a_model_that_ranks_is_refused(tmp_path: Path) -> None:
+    engine = pooled(tmp_path, 4)
+    with pytest.raises(InvalidRequestError, match="ranks"):
+        list(embed(engine, LONG))
     engine.close()
 
 

@@ -45,18 +45,22 @@ def write_tiny_llama(
     nan_token: int | None = None,
     infill: bool = False,
     pooling: int | None = None,
+    causal: bool = True,
 ) -> Path:
     """Write the model to `path` and return it.
 
     n_ctx: trained context in tokens. n_vocab: at least 260 (bytes, control tokens, one merge,
     without which the vocabulary does not load); what the merges do not fill becomes unused tokens.
     infill: with fill-in-the-middle tokens, FIM_TOKENS.
+    causal: tokens see those before them only.
     pooling: of embeddings, as in the file: 1 mean, 2 first token, 3 last token.
     nan_token: a token whose embedding is NaN, so that prompts with it cannot be computed.
     """
     writer = gguf.GGUFWriter(path, "llama")
     _add_metadata(writer, n_ctx, n_vocab)
     add_tokenizer(writer, n_vocab)
+    if not causal:
+        writer.add_causal_attention(False)
     if pooling is not None:
         writer.add_pooling_type(gguf.PoolingType(pooling))
     if infill:
