@@ -53,7 +53,7 @@ class GrammarStates {
   };
   static constexpr size_t kManyStates = 8 * 1024;
   static constexpr size_t kMaxStates = 32 * 1024;
-  static constexpr int64_t kMaxWork = 2 * 1024 * 1024;  // places visited for one token
+  static constexpr int64_t kMaxWork = 512 * 1024;  // places visited for one token
 
   int32_t push(int32_t pc, int32_t stack);
   int32_t copy_stack(const std::vector<Place>& stacks, int32_t stack);
