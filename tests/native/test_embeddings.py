@@ -146,7 +146,7 @@ def test_tokens_that_see_those_after_them_are_computed_in_one_step(tmp_path: Pat
     streams = [embed(engine, LONG[: 40 + i]) for i in range(4)]
     assert [len(vector(stream)) for stream in streams] == [len(alone)] * 4
     assert engine.stats().n_steps == n_steps + 4
-    with pytest.raises(ContextLengthExceededError, match="65 tokens.* at most 64"):
+    with pytest.raises(ContextLengthExceededError, match=r"65 tokens.* at most 64"):
         list(embed(engine, LONG[:65]))
     engine.close()
 
