@@ -83,9 +83,10 @@ llama_context_params context_params(const Model& model, const EngineConfig& conf
 }
 
 // The states are wanted and not the logits, which would cost more than all else in a model with a
-// large vocabulary: the graph is left as soon as the states are there.
+// large vocabulary: the graph is left as soon as the states are there. Without pooling they have
+// the name of what is pooled.
 bool stop_after_states(ggml_tensor* node, bool is_question, void* /*unused*/) {
-  const bool are_states = std::strcmp(node->name, "result_norm") == 0;
+  const bool are_states = std::strcmp(node->name, "result_embd_pooled") == 0;
   return is_question ? are_states : !are_states;
 }
 
