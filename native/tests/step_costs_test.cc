@@ -90,6 +90,20 @@ TEST_CASE("one step of each kind is enough for an estimate") {
   CHECK(costs.ms_per_prompt_token() == doctest::Approx(2).epsilon(0.1));
 }
 
+TEST_CASE("prompts cost more the more they look back at") {
+  StepCosts costs;
+  for (int round = 0; round < 3; ++round) {
+    for (int depth = 0; depth < 4000; depth += 128) {
+      const int64_t n_ctx = int64_t{128} * (depth + 64);
+      costs.observe({4, 128, 2000, 20 + 128 * 0.5 + 0.0004 * static_cast<double>(n_ctx), n_ctx});
+      costs.observe({4, 0, 2000, 20});
+    }
+  }
+  CHECK(costs.ms_per_prompt_token() == doctest::Approx(0.5).epsilon(0.1));
+  CHECK(costs.ms_per_prompt_token(4000) == doctest::Approx(0.5 + 0.0004 * 4000).epsilon(0.1));
+  CHECK(costs.prompt_ms(10, 2000) == doctest::Approx(10 * (0.5 + 0.0004 * 2000)).epsilon(0.1));
+}
+
 TEST_CASE("linear costs are recovered within ten per cent") {
   unsigned seed = 0;
   for (const Truth& truth : kTruths) {

@@ -101,8 +101,11 @@ StepPlan BatchLane::make_plan() {
 StepLimits BatchLane::limits(const std::vector<RunningView>& views) {
   int n_decode = 0;
   int64_t n_ctx_tokens = 0;
+  int n_depth = 0;  // of the deepest prompt
   is_pure_decode_ = true;
-  for (const RunningView& view : views) {
+  for (size_t i = 0; i < views.size(); ++i) {
+    const RunningView& view = views[i];
+    if (view.n_missing() > 1) n_depth = std::max(n_depth, running_[i]->n_computed());
     if (view.is_decode()) {
       ++n_decode;
       n_ctx_tokens += view.n_known;
@@ -113,7 +116,7 @@ StepLimits BatchLane::limits(const std::vector<RunningView>& views) {
   StepLimits limits;
   limits.n_batch = config_.n_batch;
   limits.n_prefill =
-      prefill_budget(costs_.ms_per_prompt_token(), config_.max_token_gap_ms, kMinPrefill,
+      prefill_budget(costs_.ms_per_prompt_token(n_depth), config_.max_token_gap_ms, kMinPrefill,
                      config_.n_batch, costs_.decode_ms(n_decode, n_ctx_tokens));
   limits.n_cells_free = cache_.n_free_cells();
   if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
@@ -180,6 +183,8 @@ void BatchLane::learn(const StepPlan& plan, double step_ms, StepReport& report) 
       admission_.charge_decode(request.tenant(), 1);
     } else {
       sample.n_prompt += item.n_tokens;
+      sample.n_prompt_ctx_tokens +=
+          int64_t{item.n_tokens} * (request.n_computed() + item.n_tokens / 2);
     }
   }
   costs_.observe(sample);

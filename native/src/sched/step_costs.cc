@@ -23,7 +23,8 @@ int bucket_of(int n, int n_buckets) {
   return std::min(2 * log2 + is_upper_half, n_buckets - 1);
 }
 
-double dot(const std::array<double, 4>& a, const std::array<double, 4>& b) {
+template <size_t kSize>
+double dot(const std::array<double, kSize>& a, const std::array<double, kSize>& b) {
   double sum = 0;
   for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
   return sum;
@@ -40,6 +41,7 @@ void StepCosts::observe(const StepSample& sample) {
   entry.features[kPrompt] = sample.n_prompt;
   entry.features[kRows] = sample.n_decode;
   entry.features[kContext] = static_cast<double>(sample.n_ctx_tokens);
+  entry.features[kPromptContext] = static_cast<double>(sample.n_prompt_ctx_tokens);
   entry.features[kBase] = 1;
   entry.ms = sample.step_ms;
   entry.n_step = ++n_steps_;
@@ -110,12 +112,17 @@ void StepCosts::learn_factors(const StepSample& sample) {
   if (decode_errors.size() > 0) decode_factor_ = decode_errors.median();
   Recent<15> prompt_errors;
   for (const StepSample& recent : recent_prompts_) {
-    const double fitted = coefficients_[kPrompt] * recent.n_prompt;
+    const double fitted = fitted_prompt_ms(recent);
     const double rest = decode_ms(recent.n_decode, recent.n_ctx_tokens);
     // Beside many decodes a small piece cannot be told from noise.
     if (fitted > rest / 2) prompt_errors.push(std::max(recent.step_ms - rest, 0.0) / fitted);
   }
   if (prompt_errors.size() > 0) prompt_factor_ = prompt_errors.median();
+}
+
+double StepCosts::fitted_prompt_ms(const StepSample& sample) const {
+  return coefficients_[kPrompt] * sample.n_prompt +
+         coefficients_[kPromptContext] * static_cast<double>(sample.n_prompt_ctx_tokens);
 }
 
 double StepCosts::fitted_decode_ms(int n_rows, int64_t n_ctx_tokens) const {

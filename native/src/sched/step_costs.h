@@ -15,9 +15,11 @@ struct StepSample {
   int n_prompt = 0;          // prompt tokens
   int64_t n_ctx_tokens = 0;  // sum over the decode rows of the tokens each looks back at
   double step_ms = 0;
+  int64_t n_prompt_ctx_tokens = 0;  // the same sum over the prompt tokens
 };
 
-// A step is modelled as base + decode rows + context + prompt tokens, each at a cost >= 0.
+// A step is modelled as base + decode rows + prompt tokens + what each of both looks back at, each
+// at a cost >= 0.
 //
 // Samples are kept by the shape of their step, a few of each shape, so that a long time in one
 // shape does not drive out what the others have taught. The fit minimises the sum of relative
@@ -34,15 +36,19 @@ class StepCosts {
   // A step that decodes `n_rows` with `n_ctx_tokens` behind them and no prompt. 0: unknown.
   double decode_ms(int n_rows, int64_t n_ctx_tokens) const;
 
-  // What one prompt token adds to a step. 0: unknown.
-  double ms_per_prompt_token() const { return coefficients_[kPrompt] * prompt_factor_; }
+  // What one prompt token adds to a step when it looks back at `n_ctx_tokens`. 0: unknown.
+  double ms_per_prompt_token(double n_ctx_tokens = 0) const {
+    return prompt_factor_ * (coefficients_[kPrompt] + coefficients_[kPromptContext] * n_ctx_tokens);
+  }
 
   // What `n_tokens` of prompt add to a step. 0: unknown.
-  double prompt_ms(int n_tokens) const { return n_tokens * ms_per_prompt_token(); }
+  double prompt_ms(int n_tokens, double n_ctx_tokens = 0) const {
+    return n_tokens * ms_per_prompt_token(n_ctx_tokens);
+  }
 
  private:
   // Prompt tokens and rows first: what one shape alone cannot tell apart is put down to them.
-  enum { kPrompt, kRows, kContext, kBase, kNumFeatures };
+  enum { kPrompt, kRows, kContext, kPromptContext, kBase, kNumFeatures };
   using Vector = std::array<double, kNumFeatures>;
   using Matrix = std::array<Vector, kNumFeatures>;
   struct Entry {
@@ -61,6 +67,7 @@ class StepCosts {
   void add_weighted(const Entry& entry, Matrix& gram, Vector& moment) const;
   void solve(const Matrix& gram, const Vector& moment);
   void learn_factors(const StepSample& sample);
+  double fitted_prompt_ms(const StepSample& sample) const;
   double fitted_decode_ms(int n_rows, int64_t n_ctx_tokens) const;
 
   std::vector<Shape> shapes_;
