@@ -115,9 +115,12 @@ StepLimits BatchLane::limits(const std::vector<RunningView>& views) {
   is_pure_decode_ = is_pure_decode_ && n_decode > 0;
   StepLimits limits;
   limits.n_batch = config_.n_batch;
-  limits.n_prefill =
-      prefill_budget(costs_.ms_per_prompt_token(n_depth), config_.max_token_gap_ms, kMinPrefill,
-                     config_.n_batch, costs_.decode_ms(n_decode, n_ctx_tokens));
+  // Where decodes alone take most of the target, prompts get as much time as they do: in smaller
+  // pieces few requests would ever decode together.
+  const double decode_ms = costs_.decode_ms(n_decode, n_ctx_tokens);
+  const double target_ms = std::max(config_.max_token_gap_ms, 2 * decode_ms);
+  limits.n_prefill = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms, kMinPrefill,
+                                    config_.n_batch, decode_ms);
   limits.n_cells_free = cache_.n_free_cells();
   if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
   const int n_threads = is_pure_decode_ ? config_.n_threads : config_.n_threads_batch;
