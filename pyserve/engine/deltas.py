@@ -1,0 +1,94 @@
+"""What an engine gives back: the pieces of an answer, its end, or why there is none."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pyserve.errors import ErrorInfo
+
+FinishReason = Literal["stop", "length"]
+
+
+class TopLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """One alternative token. `piece` is the token's bytes, maybe a part of a UTF-8 character."""
+
+    token: int
+    piece: bytes
+    logprob: float
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """The sampled token, and the best alternatives in descending order (maybe itself included)."""
+
+    token: int
+    piece: bytes
+    logprob: float
+    top: list[TopLogprob]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Token counts. n_cached_tokens of the prompt were not computed again."""
+
+    n_prompt_tokens: int
+    n_completion_tokens: int
+    n_cached_tokens: int = 0
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of one request went."""
+
+    queue_ms: float = 0.0
+    prompt_ms: float = 0.0
+    decode_ms: float = 0.0
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a request that was not cancelled and did not fail."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings = Timings()
+    stop_string: str | None = None
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step added: text (valid UTF-8, never part of a stop string), maybe the end.
+
+    `logprobs` belong to the tokens whose text ends in `text`. The last delta has `finish` set.
+    `prompt_logprobs` come in order, in chunks, before all text; nothing precedes the first token of
+    a prompt, so its log-probability is 0 and it has no alternatives.
+    `embedding` is a vector of length 1 as little-endian float32, where one was asked for.
+    """
+
+    text: str = ""
+    n_tokens: int = 0
+    logprobs: list[TokenLogprob] | None = None
+    prompt_logprobs: list[TokenLogprob] | None = None
+    embedding: bytes | None = None
+    finish: Finish | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
+    """The prompt was rendered, tokenized and fits. First event of a request that is not refused."""
+
+    request_id: int
+    n_prompt_tokens: int
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
+    """New output of a request. The one whose delta has `finish` is the request's last event."""
+
+    request_id: int
+    delta: Delta
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """The request failed or was cancelled (code `cancelled`). Its last event."""
+
+    request_id: int
+    error: ErrorInfo
+
+
+Event = Accepted | Step | Failed

@@ -1,0 +1,75 @@
+"""What an engine says about itself: its model, and its counters."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine knows about its loaded model, and how it was started.
+
+    size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
+      a step.
+    chat_template: its source, "" = none or too long to show. bos_token, eos_token: their texts.
+    fim_*_token: put before prompt, suffix and answer for fill-in-the-middle; -1 = none.
+    fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
+      "" = unknown.
+    """
+
+    architecture: str
+    description: str
+    quantization: str
+    n_params: int
+    size_bytes: int
+    n_vocab: int
+    n_embd: int
+    n_layer: int
+    n_ctx_train: int
+    n_ctx: int
+    n_seq_max: int
+    n_threads: int
+    has_chat_template: bool
+    n_threads_batch: int = 0
+    n_kv: int = 0
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    kv_bytes: int = 0
+    compute_bytes: int = 0
+    chat_template: str = ""
+    bos_token: str = ""
+    eos_token: str = ""
+    fim_pre_token: int = -1
+    fim_suf_token: int = -1
+    fim_mid_token: int = -1
+    load_ms: float = 0.0
+    fingerprint: str = ""
+
+
+class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters since the engine started, and what it holds now.
+
+    n_threads: that computed the last step.
+    n_prefix_hits: requests that began with a prefix others had computed; n_prefix_restored of them
+      from a copy of what the KV cache had evicted.
+    n_prefix_pins: prefixes kept in the KV cache now; prefix_copy_bytes: copies beside it.
+    """
+
+    n_running: int = 0
+    n_waiting: int = 0
+    n_finished: int = 0
+    n_failed: int = 0
+    n_cancelled: int = 0
+    n_prompt_tokens: int = 0
+    n_cached_tokens: int = 0
+    n_decode_tokens: int = 0
+    n_steps: int = 0
+    n_preempted: int = 0
+    n_threads: int = 0
+    prompt_ms: float = 0.0
+    decode_ms: float = 0.0
+    n_kv_used: int = 0
+    n_kv_total: int = 0
+    n_prefix_hits: int = 0
+    n_prefix_restored: int = 0
+    n_prefix_pins: int = 0
+    prefix_copy_bytes: int = 0

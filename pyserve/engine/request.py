@@ -1,0 +1,86 @@
+"""What is asked of an engine: one sequence to generate, and how tokens are chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is chosen, with llama-server's names. Neutral values switch a sampler off.
+
+    temperature 0 is greedy (ties: lowest id). seed None draws a random one.
+    repeat_penalty and DRY look at the last tokens of prompt and answer (`*_last_n`; -1: the whole
+    context, 0: off); frequency and presence penalties look at the answer alone.
+    mirostat 1 or 2 takes the place of all filters; penalties, DRY and temperature still apply.
+    samplers: llama.cpp's letters in the order of use; one that is left out is off (penalties e,
+    dry d, top_n_sigma s, top_k k, typ_p y, top_p p, min_p m, xtc x, temperature t, adaptive_p a).
+    """
+
+    temperature: float = 0.8
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    typical_p: float = 1.0
+    top_n_sigma: float = -1.0
+    min_keep: int = 0
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    repeat_penalty: float = 1.0
+    repeat_last_n: int = 64
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = 64
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    adaptive_target: float = -1.0
+    adaptive_decay: float = 0.9
+    samplers: str = "edskypmxta"
+    logit_bias: dict[int, float] = {}
+    seed: int | None = None
+    ignore_eos: bool = False
+
+
+class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One sequence to generate. Exactly one of messages, prompt, tokens is set.
+
+    messages: OpenAI chat messages as plain dicts (role, content: str, name ...), rendered with the
+      model's chat template; text in them is never read as control tokens.
+    prompt: plain text; control tokens in it are plain text too, BOS is added if the model wants it.
+    tokens: token ids, taken as they are.
+    wants_embedding: the vector of the prompt instead of an answer, in the delta with `finish`.
+    max_tokens: None means as many as the context allows; 0 computes the prompt and no answer.
+    stop: strings; generation ends before the first one that appears.
+    grammar: GBNF with a rule `root`; the answer is held to it, and ends with `stop` only
+      when it is complete. "" = anything. One that cannot be enforced fails with param `grammar`.
+    n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
+    n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
+    tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
+    priority: higher ones start first. deadline_ms: a request that still waits this long after it
+      was submitted fails with `deadline_exceeded`.
+    deterministic: bit-equal output for the same seed whatever else runs and is cached; slower.
+    """
+
+    messages: list[dict[str, Any]] | None = None
+    prompt: str | None = None
+    tokens: list[int] | None = None
+    sampling: SamplingParams = SamplingParams()
+    wants_embedding: bool = False
+    max_tokens: int | None = None
+    stop: list[str] = []
+    grammar: str = ""
+    n_logprobs: int | None = None
+    n_prompt_logprobs: int | None = None
+    tenant: str = ""
+    cache_salt: str = ""
+    priority: int = 0
+    deadline_ms: float | None = None
+    deterministic: bool = False
