@@ -11,6 +11,7 @@ from pyserve.engine.protocol import FinishReason, GenerateRequest, ModelInfo
 from pyserve.openai.answer import Output, TokenUsage, new_head, token_usage
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
+from pyserve.openai.structured.constraint import grammar_of
 from pyserve.schemas.edits import EditRequest
 
 SYSTEM_MESSAGE = (
@@ -65,7 +66,7 @@ class EditAnswer:
 
     def response(self, outputs: Sequence[Output]) -> Edit:
         choices = [
-            EditChoice(output.text.strip(), index, output.finish.reason)
+            EditChoice(self._trimmed(output.text), index, output.finish.reason)
             for index, output in enumerate(outputs)
         ]
         return Edit(
@@ -76,11 +77,15 @@ class EditAnswer:
             usage=token_usage([output.finish for output in outputs], self._n),
         )
 
+    def _trimmed(self, text: str) -> str:
+        """A constrained answer stays as it is: only that obeys the constraint."""
+        return text if self.requests[0].grammar else text.strip()
+
 
 def edit_requests(body: EditRequest, info: ModelInfo) -> list[GenerateRequest]:
     """The n engine requests of each input, input by input."""
     requests: list[GenerateRequest] = []
-    base = base_request(body, info, **scheduling(body))
+    base = base_request(body, info, grammar=grammar_of(body), **scheduling(body))
     for text in body.inputs:
         # A token is at least a byte: enough for an answer as long as the input, and then some.
         max_tokens = body.max_tokens or len(text.encode()) + SPARE_TOKENS

@@ -1,4 +1,4 @@
-"""What an answer may be: the fields of OpenAI, of llama-server and of vLLM.
+"""What an answer may be: the fields of OpenAI, llama-server, vLLM and Ollama.
 
 One request has one constraint. Whether a schema or an expression can be enforced is decided in
 `pyserve.openai.structured`, whether a grammar can, in the engine.
@@ -43,6 +43,13 @@ def _parsed(value: object) -> object:
         raise invalid("invalid_value", "must be a JSON Schema, but is no JSON") from None
 
 
+def _json_or_schema(value: object) -> object:
+    """Ollama's `format`: "json" is any object, "" is nothing."""
+    if value == "":
+        return None
+    return {"type": "object"} if value == "json" else value
+
+
 Grammar = Annotated[str, AfterValidator(without_nul), AfterValidator(_bounded_grammar)]
 Regex = Annotated[str, Field(max_length=MAX_REGEX_CHARS), AfterValidator(without_nul)]
 ChoiceText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(without_nul)]
@@ -55,6 +62,13 @@ JsonSchemaOrText = Annotated[
     JsonSchema,
     BeforeValidator(_parsed),
     WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "string"}]}),
+]
+
+
+OllamaFormat = Annotated[
+    JsonSchema | None,
+    BeforeValidator(_json_or_schema),
+    WithJsonSchema({"anyOf": [{"type": "object"}, {"enum": ["json", ""]}]}),
 ]
 
 
@@ -110,6 +124,34 @@ class TextFormat(RequestModel):
         return self
 
 
+class StructuredOutputs(RequestModel):
+    """vLLM's way to say one of the constraints."""
+
+    json_: JsonSchemaOrText | None = Field(default=None, alias="json")
+    json_object: bool | None = None
+    regex: Regex | None = None
+    choice: ChoiceTexts | None = None
+    grammar: Grammar | None = None
+
+    @model_validator(mode="after")
+    def _one_constraint(self) -> StructuredOutputs:
+        if len(self._given) != 1:
+            message = "needs exactly one of json, json_object, regex, choice, grammar"
+            raise invalid("invalid_value", message)
+        return self
+
+    @property
+    def given(self) -> tuple[str, object]:
+        """The one member that asks for something: its name as it is sent, and its value."""
+        return self._given[0]
+
+    @property
+    def _given(self) -> list[tuple[str, object]]:
+        values = {"json": self.json_, "regex": self.regex, "choice": self.choice}
+        flags = {"grammar": self.grammar or None, "json_object": self.json_object or None}
+        return [(k, v) for k, v in {**values, **flags}.items() if v is not None]
+
+
 class ConstraintFields(RequestModel):
     """At most one of them; response_format text and an empty grammar are none."""
 
@@ -122,6 +164,8 @@ class ConstraintFields(RequestModel):
     guided_regex: Regex | None = None
     guided_choice: ChoiceTexts | None = None
     guided_grammar: Grammar | None = None
+    structured_outputs: StructuredOutputs | None = None
+    format: OllamaFormat | None = None
 
     @model_validator(mode="after")
     def _one_constraint(self) -> ConstraintFields:

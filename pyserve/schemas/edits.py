@@ -12,16 +12,17 @@ from pyserve.schemas.common import (
     check_n_choices,
     check_text_size,
 )
+from pyserve.schemas.constraints import ConstraintFields
 from pyserve.schemas.sampling import SamplingFields
 from pyserve.schemas.scheduling import SchedulingFields
-from pyserve.schemas.unsupported import UNCONSTRAINED, Unsupported
+from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 
-class EditRequest(SamplingFields, SchedulingFields):
+class EditRequest(SamplingFields, ConstraintFields, SchedulingFields):
     """Texts to change as an instruction says. Edits are not streamed."""
 
     unsupported: ClassVar[Unsupported] = {
-        **UNCONSTRAINED,
+        **UNSUPPORTED,
         "stream": (False,),
         "echo": (False,),
         "suffix": ("",),

@@ -14,8 +14,6 @@ Unsupported = Mapping[str, tuple[object, ...]]
 CONSTRAINTS: Unsupported = {
     "tools": ([],),
     "functions": ([],),
-    "structured_outputs": (),
-    "format": ("",),
 }
 # How the prompt is made.
 PROMPT: Unsupported = {
@@ -69,6 +67,8 @@ UNCONSTRAINED: Unsupported = {
     "guided_regex": (),
     "guided_choice": (),
     "guided_grammar": (),
+    "structured_outputs": (),
+    "format": ("",),
 }
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.front import CHAT, COMPLETIONS, RESPONSES, chat_body, error_of
+from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
 NAMED = {"name": "person", "schema": SCHEMA}
 
 
 def grammar_for(front, fields, path=CHAT):
-    body = chat_body(**fields) if path == CHAT else {"prompt": "p", **fields}
+    shapes = {CHAT: chat_body(), COMPLETIONS: {"prompt": "p"}, EDITS: {"instruction": "i"}}
+    body = {**shapes[path], **fields}
     response = front.post(path, body)
     assert response.status_code == 200, response.text
     return front.core.requests[-1].grammar
 
 
-@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS, EDITS])
 @pytest.mark.parametrize(
     "fields",
     [
@@ -34,6 +35,13 @@ def grammar_for(front, fields, path=CHAT):
         {"guided_choice": ["yes", "no"]},
         {"grammar": 'root ::= "x"'},
         {"guided_grammar": 'root ::= "x"'},
+        {"structured_outputs": {"json": SCHEMA}},
+        {"structured_outputs": {"json_object": True}},
+        {"structured_outputs": {"regex": "[ab]+"}},
+        {"structured_outputs": {"choice": ["yes", "no"]}},
+        {"structured_outputs": {"grammar": 'root ::= "x"'}},
+        {"format": "json"},
+        {"format": SCHEMA},
     ],
 )
 def test_a_constraint_becomes_a_grammar(front, path, fields):
@@ -42,7 +50,7 @@ def test_a_constraint_becomes_a_grammar(front, path, fields):
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"response_format": {"type": "text"}}, {"grammar": ""}, {"response_format": None}],
+    [{}, {"response_format": {"type": "text"}}, {"grammar": ""}, {"format": ""}],
 )
 def test_no_constraint_is_no_grammar(front, fields):
     assert grammar_for(front, fields) == ""
@@ -92,6 +100,11 @@ def test_strict_is_openai_s(front):
             "response_format.json_schema.name",
         ),
         ({"response_format": {"type": "text", "schema": {}}}, "response_format.schema"),
+        ({"structured_outputs": {}}, "structured_outputs"),
+        ({"structured_outputs": {"json": {}, "regex": "a"}}, "structured_outputs"),
+        ({"structured_outputs": {"regex": "(a"}}, "structured_outputs.regex"),
+        ({"structured_outputs": {"json": {"not": {}}}}, "structured_outputs.json.not"),
+        ({"format": "xml"}, "format"),
     ],
 )
 def test_nonsense_is_refused(front, fields, param):

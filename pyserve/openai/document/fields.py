@@ -95,6 +95,8 @@ FIELDS = {
     "guided_regex": "The name that vLLM gives to regex.",
     "guided_choice": "The name that vLLM gives to choice.",
     "guided_grammar": "The name that vLLM gives to grammar.",
+    "structured_outputs": "One of json, json_object, regex, choice, grammar, as vLLM has them.",
+    "format": 'The name that Ollama gives to json_schema; "json" is any JSON object.',
     "SchemaCheckRequest.schema": "The JSON Schema to look at.",
     "text": "What the answer looks like: text, any JSON object, or JSON that follows a schema.",
     "TextConfig.format": "What the answer is.",

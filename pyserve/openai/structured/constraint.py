@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyserve.errors import InvalidRequestError
@@ -14,6 +14,7 @@ from pyserve.schemas.constraints import (
     ConstraintFields,
     NamedSchema,
     ResponseFormat,
+    StructuredOutputs,
     TextFormat,
 )
 
@@ -39,13 +40,10 @@ def grammar_of(fields: ConstraintFields) -> str:
     value = getattr(fields, name)
     if isinstance(value, ResponseFormat):
         return _format_grammar(value)
-    if name in ("json_schema", "guided_json"):
-        return schema_grammar(value, name)
-    if name in ("regex", "guided_regex"):
-        return _regex_grammar(value, name)
-    if name in ("choice", "guided_choice"):
-        return _choice_grammar(value, name)
-    return str(value)
+    if isinstance(value, StructuredOutputs):
+        kind, inner = value.given
+        return _MAKERS[kind](inner, f"{name}.{kind}")
+    return _MAKERS[name.removeprefix("guided_")](value, name)
 
 
 def _format_grammar(value: ResponseFormat) -> str:
@@ -97,3 +95,14 @@ def _bounded(grammar: str, param: str) -> str:
         message = f"{param} becomes a grammar of {n_bytes} bytes, at most {MAX_GRAMMAR_BYTES}"
         raise InvalidRequestError(message, param=param)
     return grammar
+
+
+_MAKERS: dict[str, Callable[[Any, str], str]] = {
+    "json": schema_grammar,
+    "json_schema": schema_grammar,
+    "format": schema_grammar,
+    "json_object": lambda _, param: schema_grammar(ANY_OBJECT, param),
+    "regex": _regex_grammar,
+    "choice": _choice_grammar,
+    "grammar": lambda text, _: str(text),
+}
