@@ -11,11 +11,12 @@ import shutil
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from pyserve.cli.announce import Announcer
 from pyserve.cli.launch import LOG_FORMAT
-from pyserve.cli.plan import plan_engines
+from pyserve.cli.plan import plan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.errors import PyserveError
@@ -46,9 +47,17 @@ def main(argv: list[str]) -> int:
     is_cut = stop_at_eof(lifeline_fd)
     try:
         with stoppable():
-            engines = plan_engines(config)
+            models = plan_models(config)
         announcer = Announcer(config.host, config.port, out=sys.stderr, err=sys.stderr)
-        return Supervisor(config, engines, runtime_dir, must_load=False, observer=announcer).run()
+        supervisor = Supervisor(
+            config,
+            models,
+            runtime_dir,
+            must_load=False,
+            observer=announcer,
+            replan=partial(plan_models, config),
+        )
+        return supervisor.run()
     except PyserveError as error:
         print(f"Error: {error.message}", file=sys.stderr)
         return 1

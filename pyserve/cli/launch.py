@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 
 from pyserve.cli.announce import Announcer
 from pyserve.cli.listener import bind_listener, listen
-from pyserve.cli.plan import plan_engines
+from pyserve.cli.plan import plan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.supervisor.runtime import locked_runtime_dir
@@ -26,11 +27,16 @@ def launch(config: ServeConfig) -> int:
     with bind_listener(config.host, config.port) as listener:
         config = config.model_copy(update={"port": listener.getsockname()[1]})
         with stoppable():
-            engines = plan_engines(config)
+            models = plan_models(config)
         listen(listener, config.host)
         with locked_runtime_dir() as directory:
             announcer = Announcer(config.host, config.port, out=sys.stdout, err=sys.stderr)
             supervisor = Supervisor(
-                config, engines, directory, listener=listener, observer=announcer
+                config,
+                models,
+                directory,
+                listener=listener,
+                observer=announcer,
+                replan=partial(plan_models, config),
             )
             return supervisor.run()

@@ -1,4 +1,4 @@
-"""From settings to the engines that are to run."""
+"""From settings to the models that the supervisor is to run."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.threads import usable_threads
 from pyserve.models.files import ModelFile, resolve_models
+from pyserve.supervisor.spec import ModelSpec
 
 FAKE_MODEL = "fake"
 NO_FILE = "/dev/null"
 
 
-def plan_engines(config: ServeConfig) -> list[EngineConfig]:
-    """One engine per model to serve; may pull a model that is missing.
+def plan_models(config: ServeConfig) -> list[ModelSpec]:
+    """The models to serve; may pull one that is missing.
 
     Raises PyserveError with a text for the user.
     """
     n_threads = config.threads or usable_threads()
-    return [engine_config(config, model, n_threads) for model in model_files(config)]
+    return [
+        ModelSpec(engine=engine_config(config, model, n_threads), is_preloaded=True)
+        for model in model_files(config)
+    ]
 
 
 def model_files(config: ServeConfig) -> list[ModelFile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import selectors
 import signal
@@ -12,14 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pyserve.config import ServeConfig
-from pyserve.engine.config import EngineConfig
+from pyserve.errors import PyserveError
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.control import ControlServer
 from pyserve.supervisor.front_slot import FrontSlot
+from pyserve.supervisor.pool import ModelPool
 from pyserve.supervisor.processes import reap_orphans
 from pyserve.supervisor.runtime import CONTROL_NAME
 from pyserve.supervisor.signals import SignalQueue
 from pyserve.supervisor.slot import EngineSlot
+from pyserve.supervisor.spec import ModelSpec
 
 TICK_S = 1.0
 FRONT_STOP_EXTRA_S = 3.0  # beyond gunicorn's own limit
@@ -27,6 +30,9 @@ ENGINE_STOP_S = 3.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Observer = Callable[[Sequence[ModelStatus], bool], None]
+Replan = Callable[[], Sequence[ModelSpec]]
+
+log = logging.getLogger(__name__)
 
 
 class Phase(enum.Enum):
@@ -39,6 +45,7 @@ class Phase(enum.Enum):
 class Supervisor:
     """Owns the engines and, given a listener, gunicorn. `run` is the whole life of it.
 
+    models: the models to serve. replan: reads the configuration again, for `reload`.
     runtime_dir: private directory for the sockets; the caller removes it.
     listener: the bound TCP socket that gunicorn serves; None runs engines only.
     must_load: stop with exit code 1 when at first no model at all can be loaded, or the front
@@ -50,20 +57,20 @@ class Supervisor:
     def __init__(
         self,
         config: ServeConfig,
-        engines: Sequence[EngineConfig],
+        models: Sequence[ModelSpec],
         runtime_dir: Path,
         *,
         listener: socket.socket | None = None,
         must_load: bool = True,
         observer: Observer = lambda _models, _is_front_up: None,
+        replan: Replan | None = None,
     ) -> None:
         self._selector = selectors.DefaultSelector()
         self._control = ControlServer(runtime_dir / CONTROL_NAME, self._selector)
-        self._slots = [
-            EngineSlot(config, engine, runtime_dir / f"engine{index}", time.monotonic)
-            for index, engine in enumerate(engines)
-        ]
-        self._reports: dict[EngineSlot, socket.socket | None] = dict.fromkeys(self._slots)
+        self._models = models
+        self._replan = replan
+        self._pool = ModelPool(config, runtime_dir, time.monotonic)
+        self._reports: dict[EngineSlot, socket.socket] = {}
         self._front: FrontSlot | None = None
         if listener is not None:
             self._front = FrontSlot(config, listener, self._control.path, time.monotonic)
@@ -109,9 +116,17 @@ class Supervisor:
             if not self._is_front_up:
                 self._front.kill()  # it has no clients yet
 
+    def reload(self) -> None:
+        """Read the configuration again and serve what it names now.
+
+        Unchanged models go on undisturbed. Raises PyserveError and changes nothing when the
+        configuration cannot be used.
+        """
+        if self._replan is not None:
+            self._pool.configure(self._replan())
+
     def _start(self) -> None:
-        for slot in self._slots:
-            slot.start()
+        self._pool.configure(self._models)
         self._watch_reports()
         self._publish()
         if self._front is not None:
@@ -132,7 +147,7 @@ class Supervisor:
     def _sleep_s(self) -> float:
         if self._phase is not Phase.RUNNING:
             return TICK_S / 10
-        times = [slot.next_check_at() for slot in self._slots]
+        times = [self._pool.next_check_at()]
         if self._front is not None:
             times.append(self._front.next_check_at())
         earliest = min((at for at in times if at is not None), default=float("inf"))
@@ -140,17 +155,24 @@ class Supervisor:
 
     def _on_signal(self, sig: signal.Signals) -> None:
         if sig == signal.SIGHUP and not os.isatty(0):
-            if self._front is not None and self._phase is Phase.RUNNING:
-                self._front.reload()
+            if self._phase is Phase.RUNNING:
+                self._on_hangup()
         elif self._phase is Phase.RUNNING:
             self.stop()
         else:
             self._phase, self._exit_code = Phase.STOPPED, 1
 
+    def _on_hangup(self) -> None:
+        try:
+            self.reload()
+        except (PyserveError, OSError) as error:
+            log.error("the models stay as they are: %s", error)
+        if self._front is not None:
+            self._front.reload()
+
     def _step(self) -> None:
         if self._phase is Phase.RUNNING:
-            for slot in self._slots:
-                slot.check()
+            self._pool.check()
             if self._front is not None:
                 self._front.check()
             self._publish()
@@ -163,22 +185,22 @@ class Supervisor:
             reap_orphans({child.pid for child in self._children()})
 
     def _children(self) -> list[EngineSlot | FrontSlot]:
-        return [*self._slots] if self._front is None else [*self._slots, self._front]
+        slots = self._pool.all_slots
+        return [*slots] if self._front is None else [*slots, self._front]
 
     def _watch_reports(self) -> None:
         """Follow every slot from the report socket of its last process to that of its new one."""
-        for slot, watched in self._reports.items():
-            if slot.report is watched:
-                continue
-            if watched is not None:
-                self._selector.unregister(watched)
-            if slot.report is not None:
+        stale = [slot for slot, watched in self._reports.items() if slot.report is not watched]
+        for slot in stale:
+            self._selector.unregister(self._reports.pop(slot))
+        for slot in self._pool.all_slots:
+            if slot.report is not None and slot not in self._reports:
                 self._selector.register(slot.report, selectors.EVENT_READ, slot)
-            self._reports[slot] = slot.report
+                self._reports[slot] = slot.report
 
     def _publish(self) -> None:
         """Tell fronts and observer what has changed; give up if nothing could be started."""
-        statuses = [slot.status for slot in self._slots]
+        statuses = self._pool.statuses()
         is_front_up = self._front is None or self._control.n_fronts > 0
         is_news = statuses != self._published
         if is_news:
@@ -187,15 +209,15 @@ class Supervisor:
             self._published, self._is_front_up = statuses, is_front_up
             self._has_front_been_up = self._has_front_been_up or is_front_up
             self._observer(statuses, is_front_up)
+        has_loaded = any(slot.has_been_ready for slot in self._pool.slots)
+        self._must_load = self._must_load and not has_loaded
         if self._must_load and self._is_hopeless():
             self.stop(exit_code=1)
 
     def _is_hopeless(self) -> bool:
         if self._front is not None and self._front.n_exits > 0 and not self._has_front_been_up:
             return True
-        return all(
-            slot.status.state == "failed" and not slot.has_been_ready for slot in self._slots
-        )
+        return all(status.state == "failed" for status in self._pool.statuses())
 
     def _finish_front(self) -> None:
         if self._front is not None and not self._front.reap():
@@ -204,11 +226,11 @@ class Supervisor:
             self._front.kill()
         self._phase = Phase.STOPPING_ENGINES
         self._deadline = time.monotonic() + ENGINE_STOP_S
-        for slot in self._slots:
+        for slot in self._pool.all_slots:
             slot.stop()
 
     def _finish_engines(self) -> None:
-        n_left = sum(not slot.reap() for slot in self._slots)
+        n_left = sum(not slot.reap() for slot in self._pool.all_slots)
         if n_left == 0 or time.monotonic() >= self._deadline:
             self._phase = Phase.STOPPED
 

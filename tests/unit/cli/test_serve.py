@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pyserve.cli import COMMANDS, main
 from pyserve.cli.announce import Announcer, banner, describe, url_host
 from pyserve.cli.listener import bind_listener, explain, listen
-from pyserve.cli.plan import plan_engines
+from pyserve.cli.plan import plan_models
 from pyserve.cli.serve import OPTIONS, serve
 from pyserve.config import ServeConfig, read_config
 from pyserve.errors import ErrorInfo, InvalidRequestError, UnavailableError
@@ -113,8 +113,9 @@ def test_settings_survive_the_way_through_the_environment(monkeypatch):
 
 def test_the_fake_engine_needs_no_file():
     config = read_config({"engine": "fake", "models": ["a", "b"], "ctx_size": 64, "threads": 3})
-    engines = plan_engines(config)
-    assert [engine.model_id for engine in engines] == ["a", "b"]
+    models = plan_models(config)
+    assert [model.id for model in models] == ["a", "b"]
+    engines = [model.engine for model in models]
     assert {(engine.n_ctx, engine.n_threads) for engine in engines} == {(64, 3)}
 
 

@@ -1,0 +1,27 @@
+"""What the supervisor is told about a model: everything it needs to run it, and nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pyserve.engine.config import EngineConfig
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured model. A changed spec is a changed model: its engine is started anew.
+
+    engine: what its engine is started with; `engine.model_id` is the name clients use.
+    n_bytes: the memory it is predicted to take, 0 = not known.
+    is_preloaded: loaded at the start, as far as there is room. is_pinned: that, and never unloaded
+    to make room or for being idle. ttl_s: unloaded after so many idle seconds; 0 = never.
+    """
+
+    engine: EngineConfig
+    n_bytes: int = 0
+    is_preloaded: bool = False
+    is_pinned: bool = False
+    ttl_s: float = 0.0
+
+    @property
+    def id(self) -> str:
+        return self.engine.model_id
