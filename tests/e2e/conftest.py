@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+import openai
 import pytest
 
 from tests.support.server import ServerProcess
 
+DEFAULT_MODEL = "smollm2-135m-instruct"
 MakeServer = Callable[..., ServerProcess]
 
 
@@ -42,3 +45,27 @@ def make_server(run_dir: Path) -> Iterator[MakeServer]:
 def server(make_server: MakeServer) -> ServerProcess:
     """A healthy server with the fake engine."""
     return make_server(["--engine", "fake"]).start()
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[ServerProcess]:
+    """A healthy server of the default model, for all tests that leave it as it is."""
+    directory = Path(tempfile.mkdtemp(prefix="ps-"))
+    with ServerProcess(directory, [DEFAULT_MODEL]) as server:
+        server.start()
+        yield server
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def client(model_server: ServerProcess) -> Iterator[openai.OpenAI]:
+    """The official client of `model_server`."""
+    with openai.OpenAI(base_url=f"{model_server.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def http(model_server: ServerProcess) -> Iterator[httpx.Client]:
+    """A plain client of `model_server`."""
+    with httpx.Client(base_url=model_server.url, timeout=120, trust_env=False) as client:
+        yield client

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import math
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,27 +36,6 @@ TOPICS = [
     "a letter",
     "fire",
 ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
-    with ServerProcess(directory, [MODEL]) as server:
-        server.start()
-        yield server
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture
-def http(server: ServerProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
 
 
 def story_tokens(client: openai.OpenAI, topic: str) -> list[ChatCompletionTokenLogprob]:
@@ -100,9 +75,9 @@ def is_same_up_to_ties(
     return True
 
 
-def test_the_start_is_announced(server: ServerProcess) -> None:
-    output = server.output()
-    for word in (server.url, MODEL, "8,192", "Q4_1", "threads", "curl "):
+def test_the_start_is_announced(model_server: ServerProcess) -> None:
+    output = model_server.output()
+    for word in (model_server.url, MODEL, "8,192", "Q4_1", "threads", "curl "):
         assert word in output
 
 
@@ -301,9 +276,9 @@ def test_vectors_of_texts(client: openai.OpenAI) -> None:
 
 
 def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(
-    server: ServerProcess, http: httpx.Client
+    model_server: ServerProcess, http: httpx.Client
 ) -> None:
-    engine, front = server.engine(), server.worker()
+    engine, front = model_server.engine(), model_server.worker()
     body = {
         "messages": [{"role": "user", "content": "Tell me everything about the sea."}],
         "stream": True,
@@ -317,9 +292,9 @@ def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(
         engine.kill()
         rest = list(events)
     assert rest[-1]["error"]["code"] == "engine_restarted"
-    wait_until(lambda: server.engine().pid != engine.pid, 20, "a new engine")
-    server.wait_healthy()
-    assert server.worker().pid == front.pid
+    wait_until(lambda: model_server.engine().pid != engine.pid, 20, "a new engine")
+    model_server.wait_healthy()
+    assert model_server.worker().pid == front.pid
     answer = http.post(
         "/v1/chat/completions",
         json={"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3},

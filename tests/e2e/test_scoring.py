@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
-from tests.support.server import ServerProcess
-
 pytestmark = pytest.mark.model
 
 MODEL = "smollm2-135m-instruct"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
-    with ServerProcess(directory, [MODEL]) as server:
-        server.start()
-        yield server
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-def http(server: ServerProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
-        yield client
 
 
 def complete(http: httpx.Client, **fields: Any) -> list[dict[str, Any]]:

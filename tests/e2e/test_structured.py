@@ -5,11 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
 
 import httpx
 import jsonschema
@@ -40,21 +36,6 @@ class Person(pydantic.BaseModel):
     mood: Mood
     address: Address | None
     pets: list[str] = pydantic.Field(max_length=2)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
-    with ServerProcess(directory, [MODEL]) as server:
-        server.start()
-        yield server
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
 
 
 def question(text: str) -> list[dict[str, str]]:
@@ -163,9 +144,11 @@ def test_the_responses_api_parses_a_pydantic_model(client: openai.OpenAI) -> Non
     ],
     ids=["parentheses", "left recursion", "repetitions", "readings"],
 )
-def test_hostile_grammars_are_the_clients_mistake(server: ServerProcess, grammar: str) -> None:
+def test_hostile_grammars_are_the_clients_mistake(
+    model_server: ServerProcess, grammar: str
+) -> None:
     body = {"messages": question("x"), "grammar": grammar, "max_tokens": 4}
-    url = f"{server.url}/v1/chat/completions"
+    url = f"{model_server.url}/v1/chat/completions"
     response = httpx.post(url, json=body, timeout=60, trust_env=False)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "grammar"
