@@ -183,3 +183,19 @@ TEST_CASE("a grammar that no token continues is stuck") {
   matching.mask(row);
   CHECK(!matching.why_stuck().empty());
 }
+
+TEST_CASE("the text that must come next ends where there is a choice") {
+  GrammarMatcher matching = matcher("root ::= \"ab\" (\"cde\" | \"cdf\") \"gh\"");
+  CHECK(matching.forced_text(100) == "abcd");
+  CHECK(matching.forced_text(3) == "abc");
+  CHECK_FALSE(matching.is_complete_after("abcd"));
+  for (const char byte : std::string("abcde")) matching.accept(static_cast<uint8_t>(byte));
+  CHECK(matching.forced_text(100) == "gh");
+  CHECK(matching.is_complete_after("gh"));
+}
+
+TEST_CASE("nothing must come next where the answer may end") {
+  GrammarMatcher matching = matcher("root ::= \"a\" \"b\"?");
+  matching.accept('a');
+  CHECK(matching.forced_text(100).empty());
+}

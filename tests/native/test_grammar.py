@@ -196,3 +196,39 @@ def test_a_grammar_with_too_many_readings_fails_alone(engine: LocalEngine) -> No
     with pytest.raises(InvalidRequestError, match="takes too long"):
         ask(engine, PROMPT, grammar=grammar)
     assert ask(engine, PROMPT, max_tokens=2).finish.reason == "length"
+
+
+def test_what_the_grammar_dictates_takes_no_steps(engine: LocalEngine) -> None:
+    text = "the dog sat on the mat and the cat on the dog"
+    answer = ask(engine, PROMPT, grammar=f'root ::= "{text}"', max_tokens=200)
+    assert (answer.text, answer.finish.reason) == (text, "stop")
+    assert len(answer.deltas) <= 2 < answer.finish.usage.n_completion_tokens
+    assert sum(delta.n_tokens for delta in answer.deltas) == answer.finish.usage.n_completion_tokens
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_dictated_text_changes_nothing_after_it(engine: LocalEngine, deterministic: bool) -> None:
+    grammar = 'root ::= [a-z] "-12345-" [a-z] "<>=<>" [a-z0-9]{8}'
+    greedy = {"temperature": 0.0, "repeat_penalty": 1.3}
+    for prompt in ("the cat", "the dog sat", "on the mat"):
+        # Where biases could ban what is dictated, every token is sampled.
+        dictated, sampled = (
+            ask(
+                engine,
+                prompt,
+                grammar=grammar,
+                sampling=SamplingParams(**greedy, logit_bias=bias),
+                deterministic=deterministic,
+            )
+            for bias in ({}, {0: 0.0})
+        )
+        assert len(dictated.deltas) < len(sampled.deltas)
+        assert dictated.text == sampled.text
+
+
+def test_dictated_text_respects_limits_and_stop_strings(engine: LocalEngine) -> None:
+    grammar = 'root ::= "one two three four five six seven"'
+    cut = ask(engine, PROMPT, grammar=grammar, max_tokens=5)
+    assert (cut.finish.reason, cut.finish.usage.n_completion_tokens) == ("length", 5)
+    stopped = ask(engine, PROMPT, grammar=grammar, stop=["three"], max_tokens=100)
+    assert (stopped.text, stopped.finish.stop_string) == ("one two ", "three")

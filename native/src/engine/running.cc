@@ -94,7 +94,18 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const Rows& 
   std::optional<TokenLogprob> logprob;
   if (n_logprobs >= 0) logprob = make_logprob(choice.token, choice.logprobs);
   say(choice.token, std::move(logprob), delta);
+  if (n_logprobs < 0) say_forced(delta);
   return delta;
+}
+
+// What the grammar leaves no choice about needs no step of its own.
+void RunningRequest::say_forced(DeltaEvent& delta) {
+  if (delta.finish) return;
+  for (const Token token : sampler_.forced_tokens()) {
+    if (delta.finish || !sampler_.accept(token)) return;
+    tokens_.push_back(token);
+    say(token, std::nullopt, delta);
+  }
 }
 
 // The step has computed [n_computed - n_logits, n_computed); the row of a token is about the next.
@@ -126,15 +137,15 @@ TokenLogprob RunningRequest::make_logprob(Token token, const RowLogprobs& logpro
 }
 
 void RunningRequest::say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta) {
-  delta.n_tokens = 1;
+  ++delta.n_tokens;
   // 1. The model ends its answer: the token has no text and no logprob.
   if (model_.is_eog(token) && !prepared_.request.sampling.ignore_eos) {
     end(FinishReason::kStop, delta);
     return;
   }
   OutputText::Release out = output_.feed(model_.piece(token), std::move(logprob));
-  delta.text = std::move(out.text);
-  delta.logprobs = std::move(out.logprobs);
+  delta.text += out.text;
+  std::move(out.logprobs.begin(), out.logprobs.end(), std::back_inserter(delta.logprobs));
   // 2. A stop string.
   if (out.stop) {
     delta.finish = make_finish(FinishReason::kStop);

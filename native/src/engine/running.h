@@ -96,6 +96,7 @@ class RunningRequest {
   bool score(int n_logits, const Rows& rows, SampleScratch& scratch, DeltaEvent& delta);
   TokenLogprob make_logprob(Token token, const RowLogprobs& logprobs) const;
   void say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta);
+  void say_forced(DeltaEvent& delta);
   void end(FinishReason reason, DeltaEvent& delta);
   Finish make_finish(FinishReason reason) const;
 

@@ -4,11 +4,16 @@
 #include <utility>
 #include <vector>
 
+#include "llama/tokenizer.h"
 #include "sample/row_scan.h"
 #include "sample/sampler_order.h"
+#include "text/utf8.h"
 
 namespace pyserve {
 namespace {
+
+// The vendored tokenizer recurses per byte: this many fit any stack.
+constexpr size_t kMaxForcedBytes = 256;
 
 // What the request asks for, and what the model must never say.
 SamplingParams with_all_biases(const Model& model, SamplingParams params) {
@@ -44,7 +49,9 @@ std::variant<FusedSampler, SamplerChain> make_sampler(const Model& model,
 TokenSampler::TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt,
                            std::shared_ptr<const DryBreakers> breakers,
                            std::optional<GrammarMatcher> grammar)
-    : sampler_(make_sampler(model, with_all_biases(model, normalized(params)), prompt,
+    : model_(model),
+      has_biases_(!params.logit_bias.empty()),
+      sampler_(make_sampler(model, with_all_biases(model, normalized(params)), prompt,
                             std::move(breakers))),
       grammar_(std::move(grammar)) {}
 
@@ -53,6 +60,27 @@ FusedSampler::Choice TokenSampler::sample(std::span<float> row, int n_logprobs,
   FusedSampler::Choice choice = choose(row, n_logprobs, scratch);
   if (grammar_ && choice.token >= 0) grammar_->accept(choice.token);
   return choice;
+}
+
+std::vector<Token> TokenSampler::forced_tokens() {
+  if (!grammar_ || has_biases_) return {};
+  const std::string text = grammar_->forced_text(kMaxForcedBytes);
+  // Where a character is cut the tokenizer would see another one.
+  if (text.size() < 2 || sanitize_utf8(text) != text) return {};
+  std::vector<Token> tokens = tokenize(model_, text, false, false);
+  if (!grammar_->is_complete_after(text)) tokens.pop_back();
+  return tokens;
+}
+
+bool TokenSampler::accept(Token token) {
+  if (grammar_ && !grammar_->allows(token)) return false;
+  if (auto* fused = std::get_if<FusedSampler>(&sampler_)) {
+    fused->accept(token);
+  } else {
+    std::get<SamplerChain>(sampler_).accept(token);
+  }
+  if (grammar_) grammar_->accept(token);
+  return true;
 }
 
 FusedSampler::Choice TokenSampler::choose(std::span<float> row, int n_logprobs,

@@ -34,6 +34,13 @@ class TokenSampler {
   // Chooses and remembers the next token; see FusedSampler::sample.
   FusedSampler::Choice sample(std::span<float> row, int n_logprobs, SampleScratch& scratch);
 
+  // The tokens that the grammar leaves no choice about, as the model's own tokenizer has them; the
+  // last one is left to the model, which may know a longer one, unless the answer ends with it.
+  // None without a grammar, and where biases could ban one of them.
+  std::vector<Token> forced_tokens();
+  // Remembers a token that was not sampled; false when the grammar does not allow it.
+  bool accept(Token token);
+
   // Null without a grammar.
   const GrammarMatcher* grammar() const { return grammar_ ? &*grammar_ : nullptr; }
 
@@ -41,6 +48,8 @@ class TokenSampler {
   FusedSampler::Choice choose(std::span<float> row, int n_logprobs, SampleScratch& scratch);
   Token choose_by_chain(std::span<float> row, SampleScratch& scratch);
 
+  const Model& model_;
+  const bool has_biases_;
   std::variant<FusedSampler, SamplerChain> sampler_;
   std::optional<GrammarMatcher> grammar_;
 };

@@ -8,6 +8,27 @@
 
 namespace pyserve {
 
+std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_special,
+                            bool parse_special) {
+  if (text.size() > INT_MAX / 2) {
+    throw EngineError(ErrorCode::kInvalidRequest,
+                      "text of " + std::to_string(text.size()) + " bytes is too long to tokenize");
+  }
+  const auto call = [&](std::vector<Token>& out) {
+    return llama_tokenize(model.vocab(), text.data(), static_cast<int32_t>(text.size()), out.data(),
+                          static_cast<int32_t>(out.size()), add_special, parse_special);
+  };
+  std::vector<Token> tokens(text.size() / 3 + 16);
+  int32_t n = call(tokens);
+  if (n < 0 && n != INT32_MIN) {
+    tokens.resize(-n);
+    n = call(tokens);
+  }
+  if (n < 0) throw EngineError(ErrorCode::kInvalidRequest, "the text cannot be tokenized");
+  tokens.resize(n);
+  return tokens;
+}
+
 Tokenizer::Tokenizer(const Model& model) : model_(model), splitter_(model.special_tokens()) {}
 
 std::vector<Token> Tokenizer::tokenize_prompt(const std::vector<PromptPart>& parts,
@@ -23,27 +44,6 @@ std::vector<Token> Tokenizer::tokenize_prompt(const std::vector<PromptPart>& par
   }
   const bool has_bos = !tokens.empty() && tokens.front() == model_.bos();
   if (add_bos && model_.adds_bos() && !has_bos) tokens.insert(tokens.begin(), model_.bos());
-  return tokens;
-}
-
-std::vector<Token> Tokenizer::tokenize(std::string_view text, bool add_special,
-                                       bool parse_special) const {
-  if (text.size() > INT_MAX / 2) {
-    throw EngineError(ErrorCode::kInvalidRequest,
-                      "text of " + std::to_string(text.size()) + " bytes is too long to tokenize");
-  }
-  const auto call = [&](std::vector<Token>& out) {
-    return llama_tokenize(model_.vocab(), text.data(), static_cast<int32_t>(text.size()),
-                          out.data(), static_cast<int32_t>(out.size()), add_special, parse_special);
-  };
-  std::vector<Token> tokens(text.size() / 3 + 16);
-  int32_t n = call(tokens);
-  if (n < 0 && n != INT32_MIN) {
-    tokens.resize(-n);
-    n = call(tokens);
-  }
-  if (n < 0) throw EngineError(ErrorCode::kInvalidRequest, "the text cannot be tokenized");
-  tokens.resize(n);
   return tokens;
 }
 

@@ -10,8 +10,12 @@
 
 namespace pyserve {
 
+// The vendor's tokenization of `text`. Throws EngineError(kInvalidRequest) if it fails. Any thread.
 // NOTE: the vendored pre-tokenizers recurse per character (about 320 bytes of stack each), so long
 // text must be tokenized on a thread with a stack to match.
+std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_special,
+                            bool parse_special);
+
 // Immutable after construction: any thread. The model must outlive it.
 class Tokenizer {
  public:
@@ -21,8 +25,10 @@ class Tokenizer {
   // alone. `add_bos` puts BOS in front unless it is there or the model wants none.
   std::vector<Token> tokenize_prompt(const std::vector<PromptPart>& parts, bool add_bos) const;
 
-  // The vendor's tokenization of `text`. Throws EngineError(kInvalidRequest) if it fails.
-  std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  // The vendor's tokenization of `text`, as the function above.
+  std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const {
+    return pyserve::tokenize(model_, text, add_special, parse_special);
+  }
 
   // Valid UTF-8. Throws EngineError(kInvalidRequest) for ids outside the vocabulary.
   std::string detokenize(const std::vector<Token>& tokens) const;

@@ -40,6 +40,8 @@ class FusedSampler {
   // allows; the caller tells the grammar what was chosen.
   Choice sample(std::span<float> row, int n_logprobs, RowScratch& scratch,
                 GrammarMatcher* grammar = nullptr);
+  // Remembers a token that was not drawn.
+  void accept(Token token) { edits_.accept(token); }
 
  private:
   struct Drawn {

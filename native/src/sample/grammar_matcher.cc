@@ -24,6 +24,23 @@ bool GrammarMatcher::allows(Token token) {
   return !text.empty() && after(state_, text) != GrammarStates::kDead;
 }
 
+std::string GrammarMatcher::forced_text(size_t n_max) {
+  states_.refill();
+  std::string text;
+  for (int32_t state = state_; text.size() < n_max;) {
+    const std::optional<uint8_t> byte = states_.only_byte(state);
+    if (!byte) break;
+    text += static_cast<char>(*byte);
+    state = states_.next(state, *byte);
+  }
+  return text;
+}
+
+bool GrammarMatcher::is_complete_after(std::string_view text) {
+  states_.refill();
+  return is_complete(after(state_, text));
+}
+
 void GrammarMatcher::accept(Token token) {
   if (tokens_->is_end(token)) return;
   states_.refill();

@@ -27,17 +27,24 @@ class GrammarMatcher {
   bool allows(Token token);
   // Sets the logits of all tokens that may not come next to -infinity.
   void mask(std::span<float> row);
+  // The text that must come next, at most `n_max` bytes of it; "" where there is a choice.
+  std::string forced_text(size_t n_max);
+  // Nothing but the end of the answer is possible after `text`.
+  bool is_complete_after(std::string_view text);
   // The answer goes on with `token`. REQUIRES: allows(token).
   void accept(Token token);
 
   // Nothing but the end of the answer is possible.
-  bool is_complete() const { return states_.can_end(state_) && !states_.can_go_on(state_); }
+  bool is_complete() const { return is_complete(state_); }
   // Why there is no next token, for the client; "" when there may be one. Known after mask().
   std::string why_stuck() const;
 
  private:
   static constexpr size_t kMaxMasks = 128;
 
+  bool is_complete(int32_t state) const {
+    return states_.can_end(state) && !states_.can_go_on(state);
+  }
   int32_t after(int32_t state, std::string_view text);
   const std::vector<bool>& allowed(int32_t state);
   std::vector<bool> find_allowed(int32_t state);

@@ -87,6 +87,17 @@ int32_t GrammarStates::add(State state) {
   return number;
 }
 
+std::optional<uint8_t> GrammarStates::only_byte(int32_t state) const {
+  const std::vector<Place>& places = states_[state].places;
+  if (states_[state].can_end || places.empty()) return std::nullopt;
+  const uint8_t byte = grammar_->program[places.front().pc].low;
+  for (const Place& place : places) {
+    const GrammarOp& op = grammar_->program[place.pc];
+    if (op.low != byte || op.high != byte) return std::nullopt;
+  }
+  return byte;
+}
+
 int32_t GrammarStates::next(int32_t state, uint8_t byte) {
   if (state == kDead) return kDead;
   auto& known = states_[state].next;

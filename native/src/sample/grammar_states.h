@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -31,6 +32,8 @@ class GrammarStates {
   bool can_end(int32_t state) const { return states_[state].can_end; }
   // A byte may follow.
   bool can_go_on(int32_t state) const { return !states_[state].places.empty(); }
+  // The byte that must follow; none when the text may end here or several bytes may follow.
+  std::optional<uint8_t> only_byte(int32_t state) const;
 
   // Allows work for one more token.
   void refill() { n_work_left_ = kMaxWork; }
