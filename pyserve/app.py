@@ -18,8 +18,9 @@ from pyserve.api import (
 )
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
-from pyserve.web import errors, request_id
+from pyserve.web import access, errors, origins, request_id
 from pyserve.web import services as app_services
+from pyserve.web.keys import load_keys
 from pyserve.web.limits import StreamLimit
 from pyserve.web.services import Services
 from pyserve.web.sse import KEEP_ALIVE_S
@@ -45,13 +46,17 @@ def create_app(
     """A front over `backend`, which stays the caller's to close. Apps share no state.
 
     keep_alive_s: so long a stream may be silent before a comment is sent.
+    Raises InvalidRequestError for API keys that cannot be used.
     """
     app = Flask("pyserve", static_folder=None)
     app.url_map.merge_slashes = False  # no redirects: clients do not follow a POST
     app.url_map.strict_slashes = False
     stream_limit = StreamLimit(config.max_streams)
-    app_services.install(app, Services(config, backend, stream_limit, keep_alive_s))
+    keys = load_keys(config.api_key, config.api_key_file)
+    app_services.install(app, Services(config, backend, stream_limit, keep_alive_s, keys))
     request_id.install(app)
+    origins.install(app)
+    access.install(app)
     errors.install(app)
     for blueprint in BLUEPRINTS:
         for name, prefix in PREFIXES.items():

@@ -6,6 +6,7 @@ processes it starts (`ServeConfig.to_environ`), so gunicorn on its own works wit
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,6 +34,16 @@ def default_models_dir() -> Path:
     return Path(home or "/tmp") / ".local" / "share" / "pyserve" / "models"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class ServeConfig(BaseSettings):
     """Settings of `pyserve serve`; field `x_y` is `--x-y` and `PYSERVE_X_Y`.
 
@@ -47,6 +58,10 @@ class ServeConfig(BaseSettings):
     cache_type_k, cache_type_v: element types of the KV cache; q8_0 halves it, q4_0 quarters it.
     prefix_cache_mib: memory per model for copies of computed prefixes that the KV cache has no room
       for; 0 keeps none.
+    api_key: keys that clients must send; none: everybody may. api_key_file: one per line, or TOML
+      (*.toml) with names, models and limits. insecure: no key is needed on other addresses either.
+    cors_origin: origins of web pages that may use the server; * is any. allowed_host: names by
+      which it may be called; with none, those of loopback while it listens there, else any.
     graceful_timeout_s: how long requests may go on when the server is told to stop.
     """
 
@@ -68,6 +83,11 @@ class ServeConfig(BaseSettings):
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
     max_token_gap_ms: Annotated[float, Field(ge=1, le=600_000)] = 100.0
+    api_key: Annotated[list[str], NoDecode] = []
+    api_key_file: Path | None = None
+    insecure: bool = False
+    cors_origin: Annotated[list[str], NoDecode] = []
+    allowed_host: Annotated[list[str], NoDecode] = []
     max_streams: PositiveInt = 64
     workers: PositiveInt = 1
     load_timeout_s: Annotated[float, Field(gt=0)] = 120.0
@@ -77,10 +97,10 @@ class ServeConfig(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     engine: str = "native"
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "api_key", "cors_origin", "allowed_host", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """PYSERVE_MODELS is a list separated by commas."""
+        """In the environment, lists are separated by commas."""
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value

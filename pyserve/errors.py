@@ -2,8 +2,11 @@
 
 PyserveError
  ├─ InvalidRequestError           the client's mistake (400)
- │   └─ ContextLengthExceededError
+ │   ├─ ContextLengthExceededError
+ │   ├─ UnauthorizedError         no valid API key (401)
+ │   └─ PermissionDeniedError     the key, host or origin may not do this (403)
  ├─ ModelNotFoundError            no such model (404)
+ ├─ RateLimitError                the API key has used what it may (429)
  ├─ ModelLoadError                the model file cannot be loaded (503, permanent until repaired)
  ├─ UnavailableError              try again later (503)
  │   ├─ ModelLoadingError
@@ -64,6 +67,24 @@ class ContextLengthExceededError(InvalidRequestError):
     """The prompt does not fit the context. details: n_prompt_tokens, n_ctx."""
 
     code = "context_length_exceeded"
+
+
+class UnauthorizedError(InvalidRequestError):
+    """The server has API keys, and the request has none of them."""
+
+    code = "invalid_api_key"
+
+
+class PermissionDeniedError(InvalidRequestError):
+    """Who asks, or the way they come by, is not allowed to do this."""
+
+    code = "permission_denied"
+
+
+class RateLimitError(PyserveError):
+    """The API key has used what it may for now. details: retry_after_s."""
+
+    code = "rate_limit_exceeded"
 
 
 class ModelNotFoundError(PyserveError):
@@ -131,6 +152,9 @@ _BY_CODE: dict[str, type[PyserveError]] = {
     for cls in (
         InvalidRequestError,
         ContextLengthExceededError,
+        UnauthorizedError,
+        PermissionDeniedError,
+        RateLimitError,
         ModelNotFoundError,
         ModelLoadError,
         UnavailableError,

@@ -21,6 +21,7 @@ from pyserve.supervisor.environment import (
     SUPERVISOR_SOCKET_ENV,
 )
 from pyserve.supervisor.runtime import create_runtime_dir
+from pyserve.web.keys import check_access
 
 RESERVE_THREADS = 16  # for /health and for refusing while all streams are in use
 SHM = Path("/dev/shm")
@@ -28,9 +29,11 @@ SHM = Path("/dev/shm")
 
 def _settings() -> ServeConfig:
     try:
-        return read_config({})
+        config = read_config({})
+        check_access(config)
     except PyserveError as error:
         sys.exit(f"Error: {error.message}")
+    return config
 
 
 _config = _settings()

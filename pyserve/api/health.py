@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from pyserve.errors import ModelLoadError, ModelLoadingError, PyserveError
 from pyserve.openai.server import Health, ModelHealth, ModelMemory
 from pyserve.supervisor.backend import ModelStatus
+from pyserve.web.access import may_use
 from pyserve.web.errors import error_response
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
@@ -25,7 +26,7 @@ blueprint = Blueprint("health", __name__)
 def health() -> Response:
     """200 when a model is ready, else 503 with the reason; both with the state of each model."""
     statuses = services().backend.models()
-    models = [_state(status) for status in statuses]
+    models = [_state(status) for status in statuses if may_use(status.id)]
     if any(status.state == "ready" for status in statuses):
         return json_reply(Health("ok", models))
     name, error = why_not_ready(statuses)

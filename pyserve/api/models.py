@@ -7,6 +7,7 @@ from flask import Blueprint, Response
 from pyserve.models.resolve import not_found
 from pyserve.openai.models import Model, ModelList, model_object, model_props
 from pyserve.supervisor.backend import ModelStatus
+from pyserve.web.access import may_use
 from pyserve.web.engines import ask_engine, pick_model
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
@@ -16,13 +17,14 @@ blueprint = Blueprint("models", __name__)
 
 @blueprint.get("/models")
 def list_all() -> Response:
-    return json_reply(ModelList(data=[_model(status) for status in services().backend.models()]))
+    statuses = [status for status in services().backend.models() if may_use(status.id)]
+    return json_reply(ModelList(data=[_model(status) for status in statuses]))
 
 
 @blueprint.get("/models/<path:model_id>")
 def get_one(model_id: str) -> Response:
     """Exactly that model: unlike generation, this never falls back to the only one."""
-    statuses = services().backend.models()
+    statuses = [status for status in services().backend.models() if may_use(status.id)]
     for status in statuses:
         if status.id == model_id:
             return json_reply(_model(status))

@@ -13,6 +13,7 @@ from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.supervisor.runtime import locked_runtime_dir
 from pyserve.supervisor.supervisor import Supervisor
+from pyserve.web.keys import check_access
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
@@ -24,6 +25,7 @@ def launch(config: ServeConfig) -> int:
     Thread: main thread.
     """
     logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT)
+    check_access(config)
     with bind_listener(config.host, config.port) as listener:
         config = config.model_copy(update={"port": listener.getsockname()[1]})
         with stoppable():

@@ -35,6 +35,13 @@ OPTIONS = (
     click.option(
         "--prefix-cache-mib", type=int, help="Memory for evicted prefixes, 0 = none [default: 512]."
     ),
+    click.option("--api-key", multiple=True, help="Key that clients must send; may be repeated."),
+    click.option("--api-key-file", help="File with keys: one per line, or TOML with limits."),
+    click.option(
+        "--insecure", is_flag=True, default=None, help="Listen beyond this machine without a key."
+    ),
+    click.option("--cors-origin", multiple=True, help="Web page that may use the server, or *."),
+    click.option("--allowed-host", multiple=True, help="Name of this server, or * for any."),
     click.option("--max-streams", type=int, help="Requests per front worker [default: 64]."),
     click.option("--workers", type=int, help="Front worker processes [default: 1]."),
     click.option("--load-timeout-s", type=float, help="Longest load of a model [default: 120]."),
@@ -72,7 +79,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     from pyserve.cli.launch import launch  # noqa: PLC0415
     from pyserve.config import read_config  # noqa: PLC0415
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     if models:
         given["models"] = list(models)
     with explained():

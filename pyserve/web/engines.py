@@ -10,8 +10,10 @@ from flask import request
 
 from pyserve.engine.protocol import Engine
 from pyserve.errors import ModelLoadingError
-from pyserve.models.resolve import resolve
+from pyserve.models.resolve import not_found, resolve
 from pyserve.supervisor.backend import Backend
+from pyserve.web import access
+from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
 from pyserve.web.request_id import note_model
 from pyserve.web.services import services
@@ -25,15 +27,13 @@ LOADING_SLICE_S = 1.0
 def pick_model(named: str | None, path_model: str | None = None) -> str:
     """The id of the model that answers the current request, noted for the response's header."""
     parts = services()
-    authorization = request.authorization
-    bearer = None
-    if authorization is not None and authorization.type == "bearer":
-        bearer = authorization.token
+    wanted = named or path_model or request.args.get("model")
+    available = [status.id for status in parts.backend.models()]
+    usable = access.usable(available)
+    if wanted in available and wanted not in usable:
+        raise not_found(wanted, usable)
     model_id = resolve(
-        named or path_model or request.args.get("model"),
-        bearer,
-        [status.id for status in parts.backend.models()],
-        strict=parts.config.strict_model_names,
+        wanted, access.named_by_token(), usable, strict=parts.config.strict_model_names
     )
     note_model(model_id)
     return model_id
@@ -61,7 +61,7 @@ def ask_engine(named: str | None, call: Callable[[Engine], T]) -> T:
     It takes the place of a generating request meanwhile.
     """
     parts = services()
-    permit = parts.stream_limit.acquire()
+    permit = admit()
     try:
         wait_s = request_patience().at_most(parts.config.load_timeout_s)
         watch = ClientWatch(request.environ)

@@ -17,7 +17,10 @@ from pyserve.errors import (
     InvalidRequestError,
     ModelLoadError,
     ModelNotFoundError,
+    PermissionDeniedError,
     PyserveError,
+    RateLimitError,
+    UnauthorizedError,
     UnavailableError,
 )
 from pyserve.web.disconnect import ClientGoneError
@@ -28,10 +31,15 @@ log = logging.getLogger(__name__)
 INVALID = "invalid_request_error"
 UNAVAILABLE = "unavailable_error"
 SERVER = "server_error"
+RATE_LIMIT = "rate_limit_error"
+PERMISSION = "permission_error"
 
 # Exception class -> status and `error.type`. The most derived class that is listed counts.
 STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     InvalidRequestError: (400, INVALID),
+    UnauthorizedError: (401, INVALID),
+    PermissionDeniedError: (403, PERMISSION),
+    RateLimitError: (429, RATE_LIMIT),
     ModelNotFoundError: (404, INVALID),
     ModelLoadError: (503, UNAVAILABLE),
     UnavailableError: (503, UNAVAILABLE),

@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
-from flask import Response, request
+from flask import Response
+from flask import request as http_request
 
 from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
 from pyserve.errors import ContextLengthExceededError, QueueFullError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
+from pyserve.web.access import tenant
+from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
 from pyserve.web.engines import pick_model, ready_engine
 from pyserve.web.limits import Permit
@@ -47,10 +50,11 @@ class Generation:
     that one client with many prompts leaves room in the queue for others.
     """
 
-    def __init__(self, permit: Permit, watch: ClientWatch, patience: Patience) -> None:
+    def __init__(self, permit: Permit, watch: ClientWatch, patience: Patience, tenant: str) -> None:
         self._permit = permit
         self._watch = watch
         self._patience = patience
+        self._tenant = tenant
         self._streams: list[TokenStream] = []
         self._n_finished = 0
         self._waiting: deque[GenerateRequest] = deque()
@@ -103,9 +107,11 @@ class Generation:
         while self._waiting and self._n_with_engine < self._n_at_once:
             left_s = self._patience.left_s
             deadline_ms = None if left_s is None else left_s * 1000
-            timed = msgspec.structs.replace(self._waiting[0], deadline_ms=deadline_ms)
+            request = msgspec.structs.replace(
+                self._waiting[0], deadline_ms=deadline_ms, tenant=self._tenant
+            )
             try:
-                self._streams.append(self._engine.submit(timed))
+                self._streams.append(self._engine.submit(request))
             except QueueFullError:
                 if self._n_with_engine > 0:
                     break  # again when one of ours ends
@@ -186,9 +192,9 @@ def _start(
 ) -> tuple[Generation, A]:
     """Everything up to the point where all engine requests are accepted."""
     parts = services()
-    watch = ClientWatch(request.environ)
+    watch = ClientWatch(http_request.environ)
     patience = request_patience()
-    generation = Generation(parts.stream_limit.acquire(), watch, patience)
+    generation = Generation(admit(), watch, patience, tenant())
     try:
         model_id = pick_model(named, path_model)
         wait_s = patience.at_most(parts.config.load_timeout_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from pyserve.errors import QueueFullError
 
@@ -19,14 +20,17 @@ class StreamLimit:
     def n_held(self) -> int:
         return self._n
 
-    def acquire(self) -> Permit:
-        """Never waits. Raises QueueFullError when `n_max` permits are held."""
+    def acquire(self, on_release: Callable[[], None] = lambda: None) -> Permit:
+        """Never waits; `on_release` is called once, when the permit is released.
+
+        Raises QueueFullError when `n_max` permits are held.
+        """
         with self._lock:
             if self._n >= self._n_max:
                 message = f"the server is busy with {self._n} requests"
                 raise QueueFullError(message, retry_after_s=1)
             self._n += 1
-        return Permit(self)
+        return Permit(self, on_release)
 
     def _release(self) -> None:
         with self._lock:
@@ -36,8 +40,9 @@ class StreamLimit:
 class Permit:
     """The right to generate. `release` may come twice, and from any thread."""
 
-    def __init__(self, limit: StreamLimit) -> None:
+    def __init__(self, limit: StreamLimit, on_release: Callable[[], None]) -> None:
         self._limit = limit
+        self._on_release = on_release
         self._lock = threading.Lock()
         self._is_held = True
 
@@ -46,3 +51,4 @@ class Permit:
             was_held, self._is_held = self._is_held, False
         if was_held:
             self._limit._release()
+            self._on_release()

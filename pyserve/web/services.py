@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
+from pyserve.web.key_limits import KeyLimits
+from pyserve.web.keys import KeyRing
 from pyserve.web.limits import StreamLimit
 
 _KEY = "pyserve"
@@ -24,6 +26,8 @@ class Services:
     backend: Backend
     stream_limit: StreamLimit
     keep_alive_s: float
+    keys: KeyRing = field(default_factory=KeyRing)
+    key_limits: KeyLimits = field(default_factory=KeyLimits)
 
 
 def install(app: Flask, parts: Services) -> None:

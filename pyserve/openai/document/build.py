@@ -21,8 +21,13 @@ ABOUT = (
     " are refused; unknown ones are ignored. The header `X-Request-Timeout` says how many seconds a"
     " request may wait until work on it begins."
 )
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "api_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+}
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
+STATUSES: tuple[int, ...] = (400, 401, 403, 404, 413, 415, 429, 503)
 PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -49,7 +54,12 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "/v1"}, {"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas.by_name, "responses": error_responses()},
+        "components": {
+            "schemas": schemas.by_name,
+            "responses": error_responses(),
+            "securitySchemes": SECURITY,
+        },
+        "security": [{}, *({name: []} for name in SECURITY)],
     }
 
 
@@ -87,7 +97,7 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
             "example": _stream_text(operation.events()),
         }
     found: dict[str, Any] = {"200": {"description": "Success", "content": content}}
-    statuses: tuple[int, ...] = (400, 404, 413, 415, 503) if operation.request is not None else ()
+    statuses = STATUSES if operation.request is not None else ()
     if operation.may_be_unavailable:
         statuses = (503,)
     for status in statuses:

@@ -20,6 +20,36 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
             "code": "invalid_value",
         },
     ),
+    401: (
+        "Unauthorized",
+        "The server has API keys, and the request has none of them.",
+        {
+            "message": "the API key is not valid",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "invalid_api_key",
+        },
+    ),
+    403: (
+        "Forbidden",
+        "The key, the Host or the Origin may not do this.",
+        {
+            "message": "pages of 'http://example.com' may not use this server",
+            "type": "permission_error",
+            "param": None,
+            "code": "origin_not_allowed",
+        },
+    ),
+    429: (
+        "RateLimited",
+        "The API key has used what it may; try again after the seconds in `Retry-After`.",
+        {
+            "message": "this API key has used its 60 requests per minute",
+            "type": "rate_limit_error",
+            "param": None,
+            "code": "rate_limit_exceeded",
+        },
+    ),
     404: (
         "NotFound",
         "There is no such model.",

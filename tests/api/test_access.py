@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.front import CHAT, SOON_S, chat_body, error_of
+
+KEY, ADMIN = "sk-the-only-key", "sk-of-an-admin"
+TOML = f"""
+[[keys]]
+key = "{KEY}"
+models = ["a"]
+max_concurrency = 1
+requests_per_minute = 3
+[[keys]]
+key = "{ADMIN}"
+admin = true
+"""
+
+
+@pytest.fixture
+def locked(start):
+    return start(api_key=[KEY])
+
+
+@pytest.fixture
+def shared(start, tmp_path):
+    """Two models, and a key that may use one of them, a little."""
+    path = tmp_path / "keys.toml"
+    path.write_text(TOML)
+    return start(models=("a", "b"), api_key_file=path)
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": f"Basic {KEY}"},
+        {"Authorization": KEY},
+        bearer(KEY[:-1]),
+        bearer(f"{KEY} {KEY}"),
+        bearer("x" * 100_000),
+        bearer("schlüssel-schlüssel"),
+        {"X-Api-Key": ""},
+        {"X-Api-Key": "sk-another-key"},
+    ],
+)
+def test_without_a_key_nothing_is_answered(locked, headers):
+    # The body is not JSON: it is not looked at.
+    response = locked.client.post(CHAT, data=b"{", headers=headers)
+    assert response.status_code == 401
+    error = error_of(response)
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_api_key")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert KEY not in response.text
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/props", "/v1/nothing", "/v1/engines/x/edits"])
+def test_every_other_path_needs_one_too(locked, path):
+    assert locked.client.get(path).status_code == 401
+    assert locked.client.get(f"{path}?api_key={KEY}").status_code == 401
+
+
+@pytest.mark.parametrize("headers", [bearer(KEY), {"X-Api-Key": KEY}, bearer(f"{KEY}:tiny")])
+def test_a_key_opens_it(locked, headers):
+    assert locked.client.get("/v1/models", headers=headers).status_code == 200
+    assert locked.post(CHAT, chat_body(), headers=headers).status_code == 200
+
+
+def test_health_and_pages_are_open_and_name_no_model(locked):
+    for path in ("/health", "/ready", "/docs", "/openapi.json", "/ui/chat.js"):
+        assert locked.client.get(path).status_code == 200, path
+    assert locked.client.get("/").get_json()["models"] == []
+    assert locked.client.get("/health").get_json()["models"] == []
+    assert locked.client.get("/", headers=bearer(KEY)).get_json()["models"] == ["tiny"]
+
+
+def test_the_token_may_name_the_model_after_the_key(shared):
+    for model in ("a", "b"):
+        response = shared.post(CHAT, chat_body(), headers=bearer(f"{ADMIN}:{model}"))
+        assert response.headers["X-Model-Resolved"] == model
+
+
+def test_other_models_do_not_exist_for_a_key(shared):
+    response = shared.post(CHAT, chat_body(model="b"), headers=bearer(KEY))
+    assert response.status_code == 404
+    assert error_of(response)["code"] == "model_not_found"
+    assert shared.client.get("/v1/models/b", headers=bearer(KEY)).status_code == 404
+    listed = shared.client.get("/v1/models", headers=bearer(KEY)).get_json()["data"]
+    assert [model["id"] for model in listed] == ["a"]
+
+
+def test_the_quota_of_a_key_is_shown_and_kept(shared):
+    left = []
+    for _ in range(3):
+        response = shared.post(CHAT, chat_body(), headers=bearer(KEY))
+        left.append(response.headers["x-ratelimit-remaining-requests"])
+        assert response.headers["x-ratelimit-limit-requests"] == "3"
+    assert left == ["2", "1", "0"]
+    response = shared.post(CHAT, chat_body(), headers=bearer(KEY))
+    assert response.status_code == 429
+    assert error_of(response)["code"] == "rate_limit_exceeded"
+    assert 1 <= int(response.headers["Retry-After"]) <= 20
+    assert response.headers["x-ratelimit-reset-requests"].endswith("s")
+    other = shared.post(CHAT, chat_body(model="a"), headers=bearer(ADMIN))
+    assert other.status_code == 200
+    assert "x-ratelimit-limit-requests" not in other.headers
+
+
+def test_a_key_has_as_many_requests_at_once_as_it_may(shared):
+    held = shared.post(CHAT, chat_body("#hold 0", stream=True), headers=bearer(KEY), buffered=False)
+    assert shared.cores["a"].wait_submitted(1, SOON_S)
+    response = shared.post(CHAT, chat_body(), headers=bearer(KEY))
+    assert response.status_code == 429
+    held.close()
+    assert shared.post(CHAT, chat_body(), headers=bearer(KEY)).status_code == 200
+
+
+def test_prefixes_are_shared_within_a_tenant_only(shared):
+    for key in (KEY, ADMIN):
+        shared.post(CHAT, chat_body(model="a"), headers=bearer(key))
+    tenants = [request.tenant for request in shared.cores["a"].requests]
+    assert len(set(tenants)) == 2
+    assert all(tenants)
+
+
+@pytest.mark.parametrize("host", ["evil.com", "evil.com:8080", "localhost.evil.com", "127.0.0.1.x"])
+def test_a_foreign_host_is_refused(front, host):
+    response = front.client.get("/v1/models", headers={"Host": host})
+    assert response.status_code == 403
+    assert error_of(response)["code"] == "host_not_allowed"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "[::1]:8080"])
+def test_the_names_of_loopback_are_ours(front, host):
+    assert front.client.get("/v1/models", headers={"Host": host}).status_code == 200
+
+
+def test_more_names_can_be_allowed(start):
+    front = start(allowed_host=["Llm.Example"])
+    assert front.client.get("/health", headers={"Host": "llm.example"}).status_code == 200
+    assert front.client.get("/health", headers={"Host": "evil.com"}).status_code == 403
+    anywhere = start(allowed_host=["*"])
+    assert anywhere.client.get("/health", headers={"Host": "evil.com"}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.com", "null", "http://localhost:3000", "x:[", ""])
+def test_pages_of_others_may_not_use_it(front, origin):
+    response = front.post(CHAT, chat_body(), headers={"Origin": origin})
+    assert response.status_code == 403
+    assert error_of(response)["code"] == "origin_not_allowed"
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert front.core.requests == []
+
+
+def test_our_own_page_may(front):
+    headers = {"Origin": "http://localhost:8080", "Host": "localhost:8080"}
+    assert front.post(CHAT, chat_body(), headers=headers).status_code == 200
+
+
+def test_listed_pages_may(start):
+    front = start(cors_origin=["https://app.example"], api_key=[KEY])
+    origin = {"Origin": "https://app.example"}
+    asked = origin | {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,x-stainless-os",
+    }
+    preflight = front.client.options(CHAT, headers=asked)
+    assert preflight.status_code == 204
+    assert preflight.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+    assert "x-stainless-os" in preflight.headers["Access-Control-Allow-Headers"]
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    for key, status in ((KEY, 200), ("sk-wrong-key", 401)):
+        response = front.post(CHAT, chat_body(), headers=origin | bearer(key))
+        assert response.status_code == status
+        assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+        assert "Origin" in response.headers["Vary"]
+    other = front.client.options(CHAT, headers=asked | {"Origin": "https://evil.example"})
+    assert other.status_code == 403
+    assert "Access-Control-Allow-Origin" not in other.headers
