@@ -6,6 +6,7 @@ address (Origin tells) or by a name of its own that it lets point here (Host tel
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -17,7 +18,6 @@ from pyserve.web.framing import MalformedRequestError
 from pyserve.web.services import services
 
 ANY = "*"
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 PREFLIGHT_AGE_S = 600
 ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, X-Api-Key, X-Request-Id, X-Request-Timeout"
@@ -42,13 +42,17 @@ def install(app: Flask) -> None:
     app.after_request(_add_headers)
 
 
-def allowed_hosts(config: ServeConfig) -> Collection[str] | None:
-    """The names that the Host header may have, without ports; None = any."""
-    if ANY in config.allowed_host:
-        return None
-    if config.allowed_host or is_loopback(config.host):
-        return LOOPBACK_NAMES | {config.host.lower(), *map(str.lower, config.allowed_host)}
-    return None
+def is_ours(name: str, config: ServeConfig) -> bool:
+    """Whether the server may be called by `name`, lower case and without port.
+
+    A foreign page can only come by a name that its owner lets point here. Addresses, names without
+    a dot and those below `localhost` are nobody's to register.
+    """
+    if ANY in config.allowed_host or not (config.allowed_host or is_loopback(config.host)):
+        return True
+    if name in {config.host.lower(), *map(str.lower, config.allowed_host)}:
+        return True
+    return "." not in name or name.endswith(".localhost") or _is_address(name)
 
 
 def host_name(authority: str) -> str:
@@ -61,11 +65,10 @@ def host_name(authority: str) -> str:
 
 def _check() -> Response | None:
     config = services().config
-    allowed = allowed_hosts(config)
     host = request.environ.get("HTTP_HOST", "")
     if not host and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
         raise MalformedRequestError("a request of HTTP/1.1 needs a Host header", param="Host")
-    if allowed is not None and host and host_name(host) not in allowed:
+    if host and not is_ours(host_name(host), config):
         raise HostNotAllowedError(
             f"the host {host[:100]!r} is not a name of this server (--allowed-host adds one)"
         )
@@ -80,8 +83,17 @@ def _check() -> Response | None:
     return Response(status=204) if request.method == "OPTIONS" and is_preflight else None
 
 
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_own(origin: str, host: str) -> bool:
-    return urlsplit(origin).netloc.lower() == host.lower() != ""
+    _, separator, authority = origin.partition("://")
+    return bool(separator) and authority.lower() == host.lower() != ""
 
 
 def _is_listed(origin: str, listed: Collection[str]) -> bool:

@@ -136,7 +136,10 @@ def test_a_foreign_host_is_refused(front, host):
     assert error_of(response)["code"] == "host_not_allowed"
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "[::1]:8080"])
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "[::1]:8080", "llm.localhost", "box:8080"],
+)
 def test_the_names_of_loopback_are_ours(front, host):
     assert front.client.get("/v1/models", headers={"Host": host}).status_code == 200
 
@@ -149,7 +152,9 @@ def test_more_names_can_be_allowed(start):
     assert anywhere.client.get("/health", headers={"Host": "evil.com"}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.com", "null", "http://localhost:3000", "x:[", ""])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.com", "null", "http://localhost:3000", "http://[", ""]
+)
 def test_pages_of_others_may_not_use_it(front, origin):
     response = front.post(CHAT, chat_body(), headers={"Origin": origin})
     assert response.status_code == 403

@@ -34,10 +34,10 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
         "Forbidden",
         "The key, the Host or the Origin may not do this.",
         {
-            "message": "pages of 'http://example.com' may not use this server",
+            "message": "the host 'example.com' is not a name of this server",
             "type": "permission_error",
             "param": None,
-            "code": "origin_not_allowed",
+            "code": "host_not_allowed",
         },
     ),
     429: (
