@@ -1,0 +1,73 @@
+"""The keys of LocalAI's model files that mean nothing here, and why.
+
+A key not listed here and not in `localai_schema` is unknown. A listed mapping stands for all that
+is in it.
+"""
+
+from __future__ import annotations
+
+GPU = "there is no GPU here"
+OTHER = "it is for other kinds of models"
+BACKEND = "it is for other backends"
+SERVER = "it is for LocalAI's own server"
+ENGINE = "the engine decides this by itself"
+TOOLS = "tool calls are parsed and constrained by what the model's template says"
+NOT_BUILT = "it is not supported yet"
+
+WITHOUT_EFFECT: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "gpu_layers", "main_gpu", "tensor_split", "no_mulmatq", "no_mul_mat_q", "low_vram",
+            "no_kv_offloading", "gpu_memory_utilization", "cuda", "tensor_parallel_size",
+        ),
+        GPU,
+    ),
+    **dict.fromkeys(
+        (
+            "diffusers", "step", "vall-e", "tts", "audio_path", "mmproj", "voice", "whisper",
+            "parameters.language", "parameters.translate", "parameters.clip_skip", "pipeline",
+            "template.multimodal", "limit_mm_per_prompt", "sound_generation", "parameters.voice",
+        ),
+        OTHER,
+    ),
+    **dict.fromkeys(
+        (
+            "trust_remote_code", "enforce_eager", "swap_space", "max_model_len", "quantization",
+            "load_format", "dtype", "disable_log_stats", "type", "rwkv", "tokenizer",
+            "parameters.tokenizer", "parameters.use_fast_tokenizer", "cfg_scale",
+            "parameters.rope_freq_base", "parameters.rope_freq_scale", "engine_args",
+            "disable_log_status",
+        ),
+        BACKEND,
+    ),
+    **dict.fromkeys(
+        (
+            "download_files", "artifacts", "debug", "feature_flags", "grpc", "mcp", "agent", "pii",
+            "router", "limits", "concurrency_groups", "compression", "tests", "known_input",
+            "parameters.cache", "reasoning", "reranking", "urls", "license", "icon", "tags",
+            "size", "proxy", "known_input_modalities", "known_output_modalities", "config_file",
+            "files", "remote", "installed", "gallery", "url", "context_shift",
+        ),
+        SERVER,
+    ),
+    **dict.fromkeys(
+        (
+            "f16", "mmlock", "numa", "flash_attention", "rms_norm_eps", "ngqa", "rope_scaling",
+            "yarn_ext_factor", "yarn_attn_factor", "yarn_beta_fast", "yarn_beta_slow",
+            "yarn_orig_ctx", "parameters.f16kv", "parameters.n_keep", "parameters.keep",
+            "parameters.tfz", "parameters.tfs_z", "prompt_cache_path", "prompt_cache_all",
+            "prompt_cache_ro", "cache_prompt", "overrides", "parameters.batch_size",
+        ),
+        ENGINE,
+    ),
+    "function": TOOLS,
+    **dict.fromkeys(
+        (
+            "lora_adapter", "lora_adapters", "lora_base", "lora_scale", "lora_scales",
+            "draft_model", "n_draft", "parameters.negative_prompt", "negative_prompt",
+            "template.reply_prefix", "parameters.logprobs", "parameters.top_logprobs",
+            "parameters.rope_scaling",
+        ),
+        NOT_BUILT,
+    ),
+}  # fmt: skip

@@ -1,0 +1,143 @@
+"""The keys of LocalAI's model files that are honoured here, and the values that they may have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from pyserve.config import CacheType
+from pyserve.schemas.common import INT32_MAX, INT64_MAX
+
+MAX_TEXT_CHARS = 256 * 1024
+MAX_STRINGS = 64
+
+
+def _listed(value: object) -> object:
+    """One string as a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _unset_if_zero(value: object) -> object:
+    """LocalAI writes 0 for what is not set."""
+    return None if value == 0 and not isinstance(value, bool) else value
+
+
+def _unset_if_negative(value: object) -> object:
+    return None if isinstance(value, int) and value <= 0 else value
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Strings = Annotated[
+    list[Annotated[str, Field(max_length=1024)]],
+    Field(max_length=MAX_STRINGS),
+    BeforeValidator(_listed),
+]
+Stops = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=256)]],
+    Field(max_length=MAX_STRINGS),
+    BeforeValidator(_listed),
+]
+Share = Annotated[float, Field(gt=0, le=1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+class Section(BaseModel):
+    """A mapping of a model file. Null is as good as absent; keys beside the fields are kept out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
+
+class Parameters(Section):
+    """`parameters`: the file of the model, and defaults of requests."""
+
+    model: Text | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Share | None, BeforeValidator(_unset_if_zero)] = None
+    top_k: Annotated[int, Field(ge=-1, le=INT32_MAX)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    typical_p: Annotated[Share | None, BeforeValidator(_unset_if_zero)] = None
+    max_tokens: Annotated[
+        Annotated[int, Field(ge=1, le=INT32_MAX)] | None, BeforeValidator(_unset_if_negative)
+    ] = None
+    n: Annotated[
+        Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(_unset_if_negative)
+    ] = None
+    echo: bool | None = None
+    seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
+    ignore_eos: bool | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    repeat_penalty: Annotated[
+        Annotated[float, Field(gt=0, le=10)] | None, BeforeValidator(_unset_if_zero)
+    ] = None
+    repeat_last_n: Annotated[int, Field(ge=-1, le=65536)] | None = None
+    logit_bias: Annotated[dict[int, float], Field(max_length=1024)] | None = None
+    batch: Annotated[
+        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_negative)
+    ] = None
+    stop: Stops = []
+
+
+class Template(Section):
+    """`template`: names of files in the models directory, or the templates themselves."""
+
+    chat: Text = ""
+    chat_message: Text = ""
+    completion: Text = ""
+    edit: Text = ""
+    function: Text = ""
+    use_tokenizer_template: bool = False
+    join_chat_messages_by_character: Annotated[str, Field(max_length=256)] | None = None
+
+
+class LocalModel(Section):
+    """One model. `parameters` of older files stand beside it, as in the examples of its time."""
+
+    name: Name | None = None
+    alias: Name | None = None
+    aliases: Annotated[list[Name], Field(max_length=256), BeforeValidator(_listed)] = []
+    backend: Text = ""
+    description: Text = ""
+    usage: Text = ""
+    disabled: bool = False
+    pinned: bool = False
+    known_usecases: Strings | None = None
+    parameters: Parameters = Parameters()
+    template: Template = Template()
+    context_size: Annotated[int, Field(ge=-1, le=2**24)] | None = None
+    threads: Annotated[
+        Annotated[int, Field(ge=1, le=4096)] | None, BeforeValidator(_unset_if_negative)
+    ] = None
+    batch: Annotated[
+        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_negative)
+    ] = None
+    mmap: bool | None = None
+    embeddings: bool | None = None
+    cache_type_k: CacheType | None = None
+    cache_type_v: CacheType | None = None
+    mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
+    mirostat_tau: Annotated[float, Field(ge=0, le=100)] | None = None
+    mirostat_eta: Annotated[float, Field(ge=0, le=1)] | None = None
+    stopwords: Stops = []
+    cutstrings: Strings = []
+    extract_regex: Strings = []
+    trimspace: Strings = []
+    trimsuffix: Strings = []
+    system_prompt: Text = ""
+    roles: dict[str, Annotated[str, Field(max_length=1024)]] = {}
+    grammar: Annotated[str, Field(max_length=64 * 1024)] = ""
+    reasoning_effort: Annotated[str, Field(max_length=32)] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    options: Strings = []
+
+
+SECTIONS: dict[str, type[Section]] = {"parameters": Parameters, "template": Template}

@@ -1,0 +1,95 @@
+"""Finds the prompt templates of a model: beside its file, by name, or written in its YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyserve.models.gotemplate.errors import TemplateError
+from pyserve.models.gotemplate.lexer import MAX_TEMPLATE_CHARS
+from pyserve.models.gotemplate.parser import parse
+from pyserve.models.localai_schema import Template
+from pyserve.models.profile import PromptProfile, TemplateSource
+
+KINDS = ("chat", "chat_message", "completion", "edit", "function")
+SUFFIX = ".tmpl"
+
+
+def prompt_profile(
+    directory: Path,
+    model: str,
+    template: Template,
+    *,
+    roles: dict[str, str] | None = None,
+    system_prompt: str = "",
+) -> PromptProfile:
+    """The templates of a model file `model` in `directory`.
+
+    Those of the YAML come first, then `<model>.tmpl` for what they leave open.
+    Raises TemplateError when one cannot be found or read.
+    """
+    sources = {kind: _find(directory, kind, getattr(template, kind)) for kind in KINDS}
+    beside = _beside(directory, model)
+    if beside is not None:
+        for kind in ("completion", "edit"):
+            sources[kind] = sources[kind] or beside
+        if not sources["chat_message"]:
+            sources["chat"] = sources["chat"] or beside
+    if template.use_tokenizer_template:
+        sources["chat"] = sources["chat_message"] = None
+    join = template.join_chat_messages_by_character
+    return PromptProfile(
+        **sources,
+        join="\n" if join is None else join,
+        roles=roles or {},
+        system_prompt=system_prompt,
+    )
+
+
+def _beside(directory: Path, model: str) -> TemplateSource | None:
+    """`<model>.tmpl`, also without the model's own ending."""
+    for name in (f"{model}{SUFFIX}", f"{model.removesuffix('.gguf')}{SUFFIX}"):
+        path = inside(directory, name)
+        if path is not None and path.is_file():
+            return _read(path, name)
+    return None
+
+
+def _find(directory: Path, kind: str, value: str) -> TemplateSource | None:
+    if not value.strip():
+        return None
+    if "\n" not in value and "{{" not in value and len(value) <= 255:  # noqa: PLR2004
+        for name in (f"{value}{SUFFIX}", value):
+            path = inside(directory, name)
+            if path is not None and path.is_file():
+                return _read(path, name)
+        if " " not in value:
+            problem = f"there is no file {value}{SUFFIX} in the models directory"
+            raise TemplateError(f"template.{kind}", 1, problem)
+    return _checked(TemplateSource(f"template.{kind}", value))
+
+
+def _read(path: Path, name: str) -> TemplateSource:
+    try:
+        data = path.read_bytes()[: 4 * MAX_TEMPLATE_CHARS + 1]
+        return _checked(TemplateSource(name, data.decode()))
+    except OSError as error:
+        raise TemplateError(name, 1, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TemplateError(name, 1, "is no UTF-8") from error
+
+
+def _checked(source: TemplateSource) -> TemplateSource:
+    parse(source.name, source.text)
+    return source
+
+
+def inside(directory: Path, name: str) -> Path | None:
+    """The path of `name` in the directory; None if it leads out of it."""
+    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        return None
+    path = directory / name
+    try:
+        is_inside = path.resolve().is_relative_to(directory.resolve())
+    except (OSError, RuntimeError):
+        return None
+    return path if is_inside else None
