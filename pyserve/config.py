@@ -22,6 +22,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 NTokens = Annotated[int, Field(ge=1, le=2**24)]
 
 
+ENDPOINTS = ("chat", "completion", "edit", "embeddings")
+
 CacheType = Literal["f16", "q8_0", "q4_0", "f32", "bf16", "q4_1", "q5_0", "q5_1", "iq4_nl"]
 
 
@@ -49,6 +51,7 @@ class ServeConfig(BaseSettings):
 
     models: what to serve, each a gallery name, a name in models_dir, or a path to a GGUF file.
       Empty: every GGUF in models_dir, or the default gallery model when there is none.
+    models_config_file: a YAML file of models in LocalAI's format, beside those in models_dir.
     ctx_size: context of one request in tokens; None takes the model's, at most 8192.
     kv_size: KV cells shared by all requests; None takes ctx_size.
     parallel: requests that decode at once; more wait. threads: None counts usable cores.
@@ -58,6 +61,9 @@ class ServeConfig(BaseSettings):
     cache_type_k, cache_type_v: element types of the KV cache; q8_0 halves it, q4_0 quarters it.
     prefix_cache_mib: memory per model for copies of computed prefixes that the KV cache has no room
       for; 0 keeps none.
+    model_alias: PATTERN=MODEL, further names of models; * and ? stand for any characters.
+    default_model: [ENDPOINT=]MODEL, for requests that name none while several are served;
+      endpoints are chat, completion, edit and embeddings.
     api_key: keys that clients must send; none: everybody may. api_key_file: one per line, or TOML
       (*.toml) with names, models and limits. insecure: no key is needed on other addresses either.
     cors_origin: origins of web pages that may use the server; * is any. allowed_host: names by
@@ -69,6 +75,7 @@ class ServeConfig(BaseSettings):
 
     models: Annotated[list[str], NoDecode] = []
     models_dir: Path = Field(default_factory=default_models_dir)
+    models_config_file: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     ctx_size: NTokens | None = None
@@ -94,15 +101,43 @@ class ServeConfig(BaseSettings):
     graceful_timeout_s: PositiveInt = 25
     max_body_bytes: PositiveInt = 8 * 1024 * 1024
     strict_model_names: bool = False
+    model_alias: Annotated[list[str], NoDecode] = []
+    default_model: Annotated[list[str], NoDecode] = []
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     engine: str = "native"
 
-    @field_validator("models", "api_key", "cors_origin", "allowed_host", mode="before")
+    @field_validator(
+        "models",
+        "model_alias",
+        "default_model",
+        "api_key",
+        "cors_origin",
+        "allowed_host",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """In the environment, lists are separated by commas."""
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @field_validator("model_alias")
+    @classmethod
+    def _has_both_names(cls, value: list[str]) -> list[str]:
+        for text in value:
+            name, _, model = text.partition("=")
+            if not name.strip() or not model.strip():
+                raise ValueError(f"{text[:80]!r} is not PATTERN=MODEL")
+        return value
+
+    @field_validator("default_model")
+    @classmethod
+    def _names_an_endpoint(cls, value: list[str]) -> list[str]:
+        for text in value:
+            endpoint, sign, model = text.partition("=")
+            if sign and (endpoint.strip() not in ENDPOINTS or not model.strip()):
+                raise ValueError(f"{text[:80]!r} is not [{'|'.join(ENDPOINTS)}=]MODEL")
         return value
 
     def to_environ(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pyserve.openai.chat import ChatAnswer, template_messages
 from pyserve.openai.continuation import continued_tokens
 from pyserve.schemas.chat import ChatRequest
 from pyserve.web.body import read_body
+from pyserve.web.engines import configured
 from pyserve.web.generation import generate, generate_stream
 from pyserve.web.truncation import fitting
 
@@ -18,7 +19,7 @@ blueprint = Blueprint("chat", __name__)
 @blueprint.post("/chat/completions")
 @blueprint.post("/engines/<path:model>/chat/completions")
 def create(model: str | None = None) -> Response:
-    body = read_body(ChatRequest)
+    body = configured(read_body(ChatRequest), model)
 
     def answer(model_id: str, engine: Engine) -> ChatAnswer:
         messages = template_messages(body)

@@ -9,6 +9,7 @@ from pyserve.openai.completions import CompletionAnswer
 from pyserve.openai.infill import infill_prompts
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.body import read_body
+from pyserve.web.engines import configured
 from pyserve.web.generation import generate, generate_stream
 
 blueprint = Blueprint("completions", __name__)
@@ -17,7 +18,7 @@ blueprint = Blueprint("completions", __name__)
 @blueprint.post("/completions")
 @blueprint.post("/engines/<path:model>/completions")
 def create(model: str | None = None) -> Response:
-    body = read_body(CompletionRequest)
+    body = configured(read_body(CompletionRequest), model)
 
     def answer(model_id: str, engine: Engine) -> CompletionAnswer:
         info, prompts = engine.info(), None

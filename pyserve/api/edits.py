@@ -8,6 +8,7 @@ from pyserve.engine.protocol import Engine
 from pyserve.openai.edits import EditAnswer
 from pyserve.schemas.edits import EditRequest
 from pyserve.web.body import read_body
+from pyserve.web.engines import configured
 from pyserve.web.generation import generate
 
 blueprint = Blueprint("edits", __name__)
@@ -16,7 +17,7 @@ blueprint = Blueprint("edits", __name__)
 @blueprint.post("/edits")
 @blueprint.post("/engines/<path:model>/edits")
 def create(model: str | None = None) -> Response:
-    body = read_body(EditRequest)
+    body = configured(read_body(EditRequest), model)
 
     def answer(model_id: str, engine: Engine) -> EditAnswer:
         return EditAnswer(body, model_id, engine.info())

@@ -8,7 +8,7 @@ from pyserve.models.resolve import not_found
 from pyserve.openai.models import Model, ModelList, model_object, model_props
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.web.access import may_use
-from pyserve.web.engines import ask_engine, pick_model
+from pyserve.web.engines import ask_engine, model_names, pick_model
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 
@@ -23,10 +23,12 @@ def list_all() -> Response:
 
 @blueprint.get("/models/<path:model_id>")
 def get_one(model_id: str) -> Response:
-    """Exactly that model: unlike generation, this never falls back to the only one."""
-    statuses = [status for status in services().backend.models() if may_use(status.id)]
+    """The model of that name: unlike generation, this never falls back to the only one."""
+    parts = services()
+    statuses = [status for status in parts.backend.models() if may_use(status.id)]
+    found = model_names(parts.config, statuses).find(model_id)
     for status in statuses:
-        if status.id == model_id:
+        if status.id == found:
             return json_reply(_model(status))
     raise not_found(model_id, [status.id for status in statuses])
 

@@ -9,6 +9,7 @@ from pyserve.openai.response_events import ResponsesAnswer
 from pyserve.openai.responses import response_messages
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.body import read_body
+from pyserve.web.engines import configured
 from pyserve.web.generation import generate, generate_stream
 from pyserve.web.sse import TypedFrames
 from pyserve.web.truncation import fitting
@@ -19,7 +20,7 @@ blueprint = Blueprint("responses", __name__)
 @blueprint.post("/responses")
 @blueprint.post("/engines/<path:model>/responses")
 def create(model: str | None = None) -> Response:
-    body = read_body(ResponseRequest)
+    body = configured(read_body(ResponseRequest), model)
 
     def answer(model_id: str, engine: Engine) -> ResponsesAnswer:
         messages = response_messages(body)

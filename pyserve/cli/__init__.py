@@ -12,6 +12,7 @@ from pyserve import __version__
 COMMANDS = {
     "serve": ("pyserve.cli.serve", "serve", "Serve models over the OpenAI API."),
     "pull": ("pyserve.cli.models", "pull", "Get a model by gallery name, URL or file."),
+    "check": ("pyserve.cli.check", "check", "Say what is made of a models directory."),
     "models": ("pyserve.cli.models", "models", "List local models and the gallery."),
 }
 

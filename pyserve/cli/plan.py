@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.threads import usable_threads
-from pyserve.models.files import ModelFile, resolve_models
+from pyserve.models.files import resolve_models
+from pyserve.models.gguf import trained_context
+from pyserve.models.model_file import ModelFile
 from pyserve.supervisor.spec import ModelSpec
 
 FAKE_MODEL = "fake"
 NO_FILE = "/dev/null"
+TRAINED_CONTEXT = -1  # LocalAI's context_size: all that the model was trained for
 
 
 def plan_models(config: ServeConfig) -> list[ModelSpec]:
@@ -19,9 +24,14 @@ def plan_models(config: ServeConfig) -> list[ModelSpec]:
 
     Raises PyserveError with a text for the user.
     """
-    n_threads = config.threads or usable_threads()
+    n_usable = usable_threads()
     return [
-        ModelSpec(engine=engine_config(config, model, n_threads), is_preloaded=True)
+        ModelSpec(
+            engine=engine_config(config, model, n_usable),
+            is_preloaded=True,
+            is_pinned=model.is_pinned,
+            profile=model.profile,
+        )
         for model in model_files(config)
     ]
 
@@ -33,9 +43,14 @@ def model_files(config: ServeConfig) -> list[ModelFile]:
     return resolve_models(config)
 
 
-def engine_config(config: ServeConfig, model: ModelFile, n_threads: int) -> EngineConfig:
-    """What the settings mean for one engine."""
-    return EngineConfig(
+def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> EngineConfig:
+    """What the settings mean for one engine; what a model's own configuration says comes first.
+
+    n_usable: cores that may be used. A model gets no more threads than that, whatever its
+    configuration says, because it may have been written for another machine.
+    """
+    n_threads = config.threads or n_usable
+    general = EngineConfig(
         model_id=model.id,
         model_path=str(model.path),
         n_ctx=config.ctx_size or model.ctx_size or 0,
@@ -51,3 +66,9 @@ def engine_config(config: ServeConfig, model: ModelFile, n_threads: int) -> Engi
         prefix_cache_mib=config.prefix_cache_mib,
         max_token_gap_ms=config.max_token_gap_ms,
     )
+    own = dict(model.settings)
+    if "n_threads" in own:
+        own["n_threads"] = own["n_threads_batch"] = min(own["n_threads"], n_usable)
+    if own.get("n_ctx") == TRAINED_CONTEXT:
+        own["n_ctx"] = trained_context(model.path) or 0
+    return msgspec.structs.replace(general, **own)

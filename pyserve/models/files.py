@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from pyserve.config import ServeConfig
 from pyserve.errors import ModelLoadError, ModelNotFoundError
+from pyserve.models.catalog import Catalog, read_catalog, with_template_beside
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
-from pyserve.models.gguf import check_gguf
+from pyserve.models.model_file import ModelFile, model_files, named_file
 from pyserve.models.pull import PullOptions, pull_entry
 
 logger = logging.getLogger(__name__)
 
 # Gets the file of a gallery entry into the directory and returns its path.
 Pull = Callable[[GalleryEntry, Path], Path]
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A model to serve. ctx_size: tokens, the gallery's advice when the user names no size."""
-
-    id: str
-    path: Path
-    ctx_size: int | None = None
 
 
 def resolve_models(
@@ -39,10 +30,12 @@ def resolve_models(
     known = gallery or load_gallery()
     directory = config.models_dir.expanduser().absolute()
     get = pull or _pull
+    catalog = read_catalog(directory, known, config.models_config_file)
+    _log_notes(catalog)
     if config.models:
-        files = [_resolve(name, directory, known, get) for name in config.models]
+        files = [_resolve(name, directory, known, get, catalog) for name in config.models]
     else:
-        files = _usable(directory, known) or [_from_gallery(known.default_entry(), directory, get)]
+        files = _usable(catalog) or [_from_gallery(known.default_entry(), directory, get)]
     _refuse_duplicates(files)
     return files
 
@@ -51,20 +44,26 @@ def local_models(directory: Path, gallery: Gallery) -> list[ModelFile]:
     """The GGUF files in the directory, by id, without looking into them."""
     if not directory.is_dir():
         return []
-    return sorted((_named(path, gallery) for path in _gguf_files(directory)), key=lambda f: f.id)
+    files = (named_file(path, gallery) for path in model_files(directory))
+    return sorted(files, key=lambda file: file.id)
 
 
-def _resolve(name: str, directory: Path, gallery: Gallery, pull: Pull) -> ModelFile:
+def _resolve(
+    name: str, directory: Path, gallery: Gallery, pull: Pull, catalog: Catalog
+) -> ModelFile:
+    for model in catalog.models:
+        if model.id == name and name in catalog.described:
+            return model
     if "/" not in name:
         entry = gallery.find(name)
         if entry is not None:
             return _from_gallery(entry, directory, pull)
         for path in (directory / name, directory / f"{name}.gguf"):
             if path.is_file():
-                return _checked(_named(path, gallery))
+                return with_template_beside(named_file(path, gallery))
     path = Path(name).expanduser().absolute()
     if path.exists():
-        return _checked(_named(path, gallery))
+        return with_template_beside(named_file(path, gallery))
     known = ", ".join(entry.name for entry in gallery.models)
     raise ModelNotFoundError(
         f"no model {name!r}: not in the gallery ({known}), not in {directory}, not a file. "
@@ -82,43 +81,21 @@ def _from_gallery(entry: GalleryEntry, directory: Path, pull: Pull) -> ModelFile
             f"{path} is damaged: {size_bytes:,} bytes instead of {entry.size_bytes:,}; "
             f"repair it with: pyserve pull {entry.name}"
         )
-    return _checked(ModelFile(entry.name, path, entry.defaults.ctx_size))
+    return with_template_beside(ModelFile(entry.name, path, entry.defaults.ctx_size))
 
 
-def _usable(directory: Path, gallery: Gallery) -> list[ModelFile]:
-    """The loadable files of the directory; a bad one is reported and must not stop the others."""
-    files, failures = [], []
-    for file in local_models(directory, gallery):
-        try:
-            files.append(_checked(file))
-        except ModelLoadError as error:
-            failures.append(error)
-            logger.warning("not served: %s", error.message)
-    if failures and not files:
-        raise failures[0]
-    return files
+def _usable(catalog: Catalog) -> list[ModelFile]:
+    """The models of the directory; a bad one is reported and must not stop the others."""
+    failures = [note for note in catalog.notes if note.level == "error"]
+    if failures and not catalog.models:
+        raise ModelLoadError(str(failures[0]))
+    return catalog.models
 
 
-def _gguf_files(directory: Path) -> Iterator[Path]:
-    """Model files only: no projector files, and of a split model the first part."""
-    for path in directory.glob("*.gguf"):
-        head, _, n_parts = path.stem.rpartition("-of-")
-        is_later_part = n_parts.isdigit() and head[-5:].isdigit() and int(head[-5:]) > 1
-        if not is_later_part and not path.name.startswith(("mmproj", ".")):
-            yield path
-
-
-def _named(path: Path, gallery: Gallery) -> ModelFile:
-    """The model id of a gallery's file is its gallery name, of any other file its stem."""
-    entry = gallery.find(path.name)
-    if entry is not None:
-        return ModelFile(entry.name, path, entry.defaults.ctx_size)
-    return ModelFile(path.stem if path.suffix == ".gguf" else path.name, path)
-
-
-def _checked(file: ModelFile) -> ModelFile:
-    check_gguf(file.path)
-    return file
+def _log_notes(catalog: Catalog) -> None:
+    for note in catalog.notes:
+        if note.level != "note":
+            logger.warning("%s", note)
 
 
 def _refuse_duplicates(files: list[ModelFile]) -> None:

@@ -97,6 +97,14 @@ def quantization(path: Path) -> str | None:
     return _QUANTIZATIONS.get(value) if isinstance(value, int) else None
 
 
+def trained_context(path: Path) -> int | None:
+    """The context in tokens that the model was trained for; None if the file does not say."""
+    architecture = read_metadata(path, ["general.architecture"]).get("general.architecture")
+    key = f"{architecture}.context_length"
+    value = read_metadata(path, [key]).get(key)
+    return value if isinstance(value, int) and value > 0 else None
+
+
 def _explain_format(path: Path, head: bytes) -> str:
     name = _OTHER_FORMATS.get(head[:4])
     if name is None:

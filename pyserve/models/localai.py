@@ -20,7 +20,11 @@ TEXT_BACKENDS = frozenset(
         "cpu-llama-cpp", "ik-llama-cpp", "gguf", "ggml",
     }
 )  # fmt: skip
-KNOWN_OPTIONS = {"parallel": "n_seq_max", "n_parallel": "n_seq_max", "cache_ram": "prefix_cache_mib"}
+KNOWN_OPTIONS = {
+    "parallel": "n_seq_max",
+    "n_parallel": "n_seq_max",
+    "cache_ram": "prefix_cache_mib",
+}
 OPTION_LIMITS = {"n_seq_max": (1, 128), "prefix_cache_mib": (0, 2**20)}
 MODEL_KEYS = frozenset({"name", "parameters", "backend", "alias", "template", "context_size"})
 
@@ -115,7 +119,11 @@ class _Reader:
         """Say of each key that is not honoured why."""
         for path in _leaves(value):
             reason = next(
-                (WITHOUT_EFFECT[_dotted(path[:n])] for n in (1, 2) if _dotted(path[:n]) in WITHOUT_EFFECT),
+                (
+                    WITHOUT_EFFECT[_dotted(path[:n])]
+                    for n in (1, 2)
+                    if _dotted(path[:n]) in WITHOUT_EFFECT
+                ),
                 None,
             )
             if reason is not None:

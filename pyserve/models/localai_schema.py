@@ -68,9 +68,9 @@ class Parameters(Section):
     max_tokens: Annotated[
         Annotated[int, Field(ge=1, le=INT32_MAX)] | None, BeforeValidator(_unset_if_negative)
     ] = None
-    n: Annotated[
-        Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(_unset_if_negative)
-    ] = None
+    n: Annotated[Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(_unset_if_negative)] = (
+        None
+    )
     echo: bool | None = None
     seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
     ignore_eos: bool | None = None

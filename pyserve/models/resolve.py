@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from pyserve.errors import InvalidRequestError, ModelNotFoundError
 
 MAX_LISTED = 20
+ANY_ENDPOINT = ""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names under which models answer.
+
+    ids: of the served models. aliases: pairs of a name, maybe with * and ?, and an id; the first
+    that fits counts, those without * and ? before the others. defaults: the model of each
+    endpoint for requests that name none; ANY_ENDPOINT for all others.
+    """
+
+    ids: Sequence[str]
+    aliases: Sequence[tuple[str, str]] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+    def find(self, name: str | None) -> str | None:
+        """The id that a name stands for."""
+        if not name:
+            return None
+        if name in self.ids:
+            return name
+        for alias, model_id in self.aliases:
+            if alias == name and model_id in self.ids:
+                return model_id
+        for alias, model_id in self.aliases:
+            if is_pattern(alias) and model_id in self.ids and fnmatchcase(name, alias):
+                return model_id
+        return None
+
+    def default(self, endpoint: str) -> str | None:
+        """The model for an endpoint of those that name none."""
+        model_id = self.defaults.get(endpoint, self.defaults.get(ANY_ENDPOINT))
+        return self.find(model_id)
+
+
+def is_pattern(alias: str) -> bool:
+    return "*" in alias or "?" in alias
 
 
 def resolve(
-    requested: str | None, bearer: str | None, available: Sequence[str], *, strict: bool = False
+    requested: str | None,
+    bearer: str | None,
+    names: Names,
+    *,
+    strict: bool = False,
+    endpoint: str = ANY_ENDPOINT,
 ) -> str:
     """The id of the model that answers.
 
@@ -19,14 +64,14 @@ def resolve(
     With exactly one model available, that one answers any name, unless `strict`.
     Raises ModelNotFoundError for an unknown name, InvalidRequestError when a name is needed.
     """
-    name = requested or (bearer if bearer in available else None)
-    if name in available:
-        return str(name)
-    if len(available) == 1 and not (strict and name):
-        return available[0]
-    if name or not available:
-        raise not_found(name, available)
-    message = f"model: name one of the {len(available)} models: {listed(available)}"
+    found = names.find(requested) if requested else names.find(bearer) or names.default(endpoint)
+    if found is not None:
+        return found
+    if len(names.ids) == 1 and not (strict and requested):
+        return names.ids[0]
+    if requested or not names.ids:
+        raise not_found(requested, names.ids)
+    message = f"model: name one of the {len(names.ids)} models: {listed(names.ids)}"
     raise InvalidRequestError(message, param="model")
 
 
@@ -42,3 +87,12 @@ def listed(available: Sequence[str]) -> str:
     """The names for a message, cut after MAX_LISTED."""
     names = ", ".join(available[:MAX_LISTED])
     return names if len(available) <= MAX_LISTED else f"{names}, ..."
+
+
+def split_pairs(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """`NAME=MODEL` texts as pairs; a text without = is a model for any name, with name ""."""
+    pairs = []
+    for text in texts:
+        name, sign, model = text.partition("=")
+        pairs.append((name.strip(), model.strip()) if sign else ("", name.strip()))
+    return pairs

@@ -8,6 +8,7 @@ import msgspec
 
 from pyserve.engine.protocol import Engine, ModelInfo
 from pyserve.errors import ErrorInfo
+from pyserve.models.profile import PLAIN, ModelProfile
 
 ModelState = Literal["loading", "ready", "failed", "stopped"]
 
@@ -17,6 +18,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     id: the name clients use. created: Unix seconds (the model file's modification time).
     info: set while `ready`. error: why it is `failed`. socket_path: the engine's socket.
+    profile: what the model's configuration says about requests.
     """
 
     id: str
@@ -26,6 +28,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     socket_path: str | None = None
     n_restarts: int = 0
+    profile: ModelProfile = PLAIN
 
 
 class Backend(Protocol):

@@ -11,7 +11,7 @@ from pyserve.engine.wire import PROTOCOL_VERSION, Hello, WireError, encode
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.messages import Models, front_hello_decoder
 
-MAX_QUEUED_BYTES = 1 << 20
+MAX_QUEUED_BYTES = 32 << 20  # prompt templates are in it
 
 
 class Subscriber:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.slot import EngineSlot
@@ -43,7 +45,7 @@ class ModelPool:
         before, self._models = self._models, {}
         for spec in specs:
             old_spec, old_slot = before.pop(spec.id, (None, None))
-            if old_slot is not None and old_spec == spec:
+            if old_spec is not None and old_slot is not None and old_spec.is_same_engine(spec):
                 self._models[spec.id] = (spec, old_slot)
                 continue
             if old_slot is not None:
@@ -66,7 +68,10 @@ class ModelPool:
         return min((at for at in times if at is not None), default=None)
 
     def statuses(self) -> list[ModelStatus]:
-        return [slot.status for slot in self.slots]
+        return [
+            msgspec.structs.replace(slot.status, profile=spec.profile)
+            for spec, slot in self._models.values()
+        ]
 
     def _new_slot(self, spec: ModelSpec) -> EngineSlot:
         stem = self._sockets_dir / f"engine{self._n_slots}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pyserve.engine.config import EngineConfig
+from pyserve.models.profile import PLAIN, ModelProfile
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +15,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes: the memory it is predicted to take, 0 = not known.
     is_preloaded: loaded at the start, as far as there is room. is_pinned: that, and never unloaded
     to make room or for being idle. ttl_s: unloaded after so many idle seconds; 0 = never.
+    profile: what fronts are told; a change of it alone does not start the engine anew.
     """
 
     engine: EngineConfig
@@ -21,7 +23,12 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     is_preloaded: bool = False
     is_pinned: bool = False
     ttl_s: float = 0.0
+    profile: ModelProfile = PLAIN
 
     @property
     def id(self) -> str:
         return self.engine.model_id
+
+    def is_same_engine(self, other: ModelSpec) -> bool:
+        """Whether nothing but the profile differs."""
+        return msgspec.structs.replace(self, profile=other.profile) == other

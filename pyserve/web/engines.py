@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from flask import request
 
+from pyserve.config import ServeConfig
 from pyserve.engine.protocol import Engine
 from pyserve.errors import ModelLoadingError
-from pyserve.models.resolve import not_found, resolve
-from pyserve.supervisor.backend import Backend
+from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.models.resolve import ANY_ENDPOINT, Names, not_found, resolve, split_pairs
+from pyserve.openai.defaults import with_defaults
+from pyserve.schemas.sampling import SamplingFields
+from pyserve.supervisor.backend import Backend, ModelStatus
 from pyserve.web import access
 from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
@@ -20,23 +24,65 @@ from pyserve.web.services import services
 from pyserve.web.timeout import request_patience
 
 T = TypeVar("T")
+Body = TypeVar("Body", bound=SamplingFields)
 
 LOADING_SLICE_S = 1.0
+# Blueprints, and what models are said to be for.
+ENDPOINTS = {
+    "chat": "chat",
+    "responses": "chat",
+    "completions": "completion",
+    "edits": "edit",
+    "embeddings": "embeddings",
+}
 
 
 def pick_model(named: str | None, path_model: str | None = None) -> str:
     """The id of the model that answers the current request, noted for the response's header."""
     parts = services()
     wanted = named or path_model or request.args.get("model")
-    available = [status.id for status in parts.backend.models()]
-    usable = access.usable(available)
-    if wanted in available and wanted not in usable:
-        raise not_found(wanted, usable)
+    statuses = parts.backend.models()
+    usable = [status for status in statuses if access.may_use(status.id)]
+    names = model_names(parts.config, usable)
+    if len(usable) < len(statuses):
+        meant = model_names(parts.config, statuses).find(wanted)
+        if meant is not None and not access.may_use(meant):
+            raise not_found(wanted, names.ids)
     model_id = resolve(
-        wanted, access.named_by_token(), usable, strict=parts.config.strict_model_names
+        wanted,
+        access.named_by_token(),
+        names,
+        strict=parts.config.strict_model_names,
+        endpoint=ENDPOINTS.get((request.blueprint or "").rpartition(".")[2], ANY_ENDPOINT),
     )
     note_model(model_id)
     return model_id
+
+
+def model_names(config: ServeConfig, statuses: Sequence[ModelStatus]) -> Names:
+    """The names of the served models: ids, the aliases of options, then those of model files."""
+    aliases = split_pairs(config.model_alias)
+    for status in statuses:
+        aliases += [(alias, status.id) for alias in status.profile.aliases]
+    defaults: dict[str, str] = {}
+    for status in reversed(statuses):
+        defaults |= dict.fromkeys(status.profile.usecases or (), status.id)
+    defaults |= dict(split_pairs(config.default_model))
+    return Names([status.id for status in statuses], aliases, defaults)
+
+
+def profile_of(model_id: str) -> ModelProfile:
+    """The profile of a served model."""
+    statuses = services().backend.models()
+    return next((status.profile for status in statuses if status.id == model_id), PLAIN)
+
+
+def configured(body: Body, path_model: str | None = None) -> Body:
+    """`body` with the defaults of the model that will answer it.
+
+    Raises what `pick_model` raises.
+    """
+    return with_defaults(body, profile_of(pick_model(body.model, path_model)))
 
 
 def ready_engine(backend: Backend, model_id: str, wait_s: float, watch: ClientWatch) -> Engine:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pyserve.errors import InvalidRequestError, ModelNotFoundError
-from pyserve.models.resolve import resolve
+from pyserve.models.resolve import Names, resolve
 
 TWO = ["a/b:c", "d"]
 
@@ -21,34 +21,34 @@ TWO = ["a/b:c", "d"]
     ],
 )
 def test_the_model_that_answers(requested, bearer, available, answers):
-    assert resolve(requested, bearer, available) == answers
+    assert resolve(requested, bearer, Names(available)) == answers
 
 
 def test_an_unknown_name_among_several_is_not_found_and_they_are_listed():
     with pytest.raises(ModelNotFoundError, match="a/b:c, d"):
-        resolve("unknown", "d", TWO)
+        resolve("unknown", "d", Names(TWO))
 
 
 @pytest.mark.parametrize("bearer", [None, "sk-no-model"])
 def test_no_name_among_several_is_a_mistake_of_the_request(bearer):
     with pytest.raises(InvalidRequestError, match="a/b:c, d") as caught:
-        resolve(None, bearer, TWO)
+        resolve(None, bearer, Names(TWO))
     assert caught.value.param == "model"
 
 
 def test_strict_names_do_not_fall_back():
     with pytest.raises(ModelNotFoundError):
-        resolve("unknown", None, ["only"], strict=True)
-    assert resolve(None, None, ["only"], strict=True) == "only"
+        resolve("unknown", None, Names(["only"]), strict=True)
+    assert resolve(None, None, Names(["only"]), strict=True) == "only"
 
 
 @pytest.mark.parametrize("requested", [None, "x"])
 def test_without_models_nothing_is_found(requested):
     with pytest.raises(ModelNotFoundError):
-        resolve(requested, None, [])
+        resolve(requested, None, Names([]))
 
 
 def test_a_long_list_is_cut():
     with pytest.raises(ModelNotFoundError) as caught:
-        resolve("x", None, [f"model-{i}" for i in range(1000)])
+        resolve("x", None, Names([f"model-{i}" for i in range(1000)]))
     assert len(caught.value.message) < 400

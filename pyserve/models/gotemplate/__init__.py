@@ -1,1 +1,1 @@
-"""The part of Go's text/template that prompt templates of LocalAI use, interpreted within bounds."""
+"""The part of Go's text/template that prompts of LocalAI need, interpreted within bounds."""

@@ -15,20 +15,25 @@ def is_true(value: object) -> bool:
 
 def printed(value: object) -> Marked:
     """As fmt.Print writes it; nil as nothing, since it stands for a field that is not set."""
-    if value is None:
-        return joined([])
     if isinstance(value, str):
         return joined(runs_of(value))
-    if isinstance(value, bool):
-        return joined([("true" if value else "false", False)])
-    if isinstance(value, float):
-        return joined([(f"{value:g}", False)])
     if isinstance(value, list | tuple):
         return joined([("[", False), *_spaced(value), ("]", False)])
     if isinstance(value, dict):
-        pairs = [joined([*printed(k).runs, (":", False), *printed(v).runs]) for k, v in sorted_items(value)]
+        pairs = [
+            joined([*printed(key).runs, (":", False), *printed(item).runs])
+            for key, item in sorted_items(value)
+        ]
         return joined([("map[", False), *_spaced(pairs), ("]", False)])
-    return joined([(str(value), False)])
+    return joined([(_scalar(value), False)])
+
+
+def _scalar(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _spaced(values: Any) -> list[tuple[str, bool]]:

@@ -1,0 +1,74 @@
+"""`pyserve check`: what of a models directory is used, what is not, and what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pyserve.cli.explain import explained
+from pyserve.config import read_config
+from pyserve.models.catalog import read_catalog
+from pyserve.models.gallery import load_gallery
+from pyserve.models.model_file import ModelFile
+from pyserve.models.notes import Note
+
+
+@click.command()
+@click.argument(
+    "directory", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
+@click.option(
+    "--models-config-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="YAML file of models in LocalAI's format.",
+)
+def check(directory: Path | None, models_config_file: Path | None) -> None:
+    """Say what is made of the model files in DIRECTORY, without loading a model.
+
+    The exit code is 1 when there are errors; the models they are about are not served.
+    """
+    with explained():
+        given = {"models_config_file": models_config_file} if models_config_file else {}
+        config = read_config(given)
+        where = (directory or config.models_dir).expanduser().absolute()
+        catalog = read_catalog(where, load_gallery(), config.models_config_file)
+    for model in catalog.models:
+        click.echo(described(model))
+        _print_notes([note for note in catalog.notes if note.model == model.id])
+    served = {model.id for model in catalog.models}
+    others = [note for note in catalog.notes if note.model not in served]
+    if others:
+        click.echo("Not served, or about no model:")
+        _print_notes(others)
+    n_errors = sum(note.level == "error" for note in catalog.notes)
+    click.echo(f"{len(catalog.models)} models can be served; errors: {n_errors}")
+    sys.exit(1 if n_errors else 0)
+
+
+def _print_notes(notes: list[Note]) -> None:
+    for note in notes:
+        click.echo(f"  {note}")
+
+
+def described(model: ModelFile) -> str:
+    """A model's name, file, and all that its configuration sets."""
+    profile, prompt = model.profile, model.profile.prompt
+    templates = [
+        kind
+        for kind in ("chat", "chat_message", "completion", "edit", "function")
+        if getattr(prompt, kind) is not None
+    ]
+    shaping = [name for name in profile.shape.__struct_fields__ if getattr(profile.shape, name)]
+    facts = {
+        "engine": ", ".join(f"{name} {value}" for name, value in model.settings.items()),
+        "defaults": ", ".join(f"{name} {value}" for name, value in profile.defaults.items()),
+        "stop": ", ".join(repr(text) for text in profile.stop),
+        "templates": ", ".join(templates) or "the model file's own",
+        "answers are shaped by": ", ".join(shaping),
+        "aliases": ", ".join(profile.aliases),
+        "for": ", ".join(profile.usecases or ()),
+    }
+    lines = [f"  {name}: {text}" for name, text in facts.items() if text]
+    return "\n".join([f"{model.id} ({model.path.name})", *lines])

@@ -1,0 +1,182 @@
+"""The models of a directory: those that its YAML files describe, and the GGUF files beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pyserve.errors import ModelLoadError
+from pyserve.models.gallery import Gallery
+from pyserve.models.gguf import check_gguf
+from pyserve.models.gotemplate.errors import TemplateError
+from pyserve.models.localai import TEXT_BACKENDS, LocalEntry, read_models
+from pyserve.models.localai_schema import LocalModel
+from pyserve.models.model_file import ModelFile, model_files, named_file
+from pyserve.models.notes import Level, Note
+from pyserve.models.profiles import bad_patterns, engine_settings, profile_of, with_aliases
+from pyserve.models.templates import inside, prompt_profile
+from pyserve.models.yaml_file import MAX_BYTES
+
+MAX_FILES = 1000
+
+
+@dataclass
+class Catalog:
+    """models: that can be served, those of YAML files first. notes: about all the rest.
+
+    described: ids of those of YAML files. hidden: GGUF files that YAML files name.
+    """
+
+    models: list[ModelFile] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    described: set[str] = field(default_factory=set)
+    hidden: set[Path] = field(default_factory=set)
+
+
+def read_catalog(directory: Path, gallery: Gallery, config_file: Path | None = None) -> Catalog:
+    """Everything in `directory`; `config_file` is one more YAML file, and comes first.
+
+    Files that are damaged are notes, not errors. REQUIRES: an absolute directory.
+    """
+    catalog = Catalog()
+    aliases: list[LocalEntry] = []
+    for path in _yaml_files(directory, config_file):
+        entries, notes = _read(path)
+        catalog.notes += notes
+        for entry in entries:
+            if entry.values.alias:
+                aliases.append(entry)
+            else:
+                _add(catalog, directory, entry)
+    _add_loose_files(catalog, directory, gallery)
+    for entry in aliases:
+        _add_alias(catalog, entry)
+    return catalog
+
+
+def _yaml_files(directory: Path, config_file: Path | None) -> Iterator[Path]:
+    if config_file is not None:
+        yield config_file
+    paths = sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")])
+    yield from (
+        path
+        for path in paths[:MAX_FILES]
+        if not path.name.startswith(".") and path.is_file() and path != config_file
+    )
+
+
+def _read(path: Path) -> tuple[list[LocalEntry], list[Note]]:
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1).decode("utf-8-sig")
+    except OSError as error:
+        return [], [Note("error", path.name, 0, "", f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError:
+        return [], [Note("error", path.name, 0, "", "is no UTF-8")]
+    return read_models(path.name, text)
+
+
+def _add(catalog: Catalog, directory: Path, entry: LocalEntry) -> None:
+    """Add the model of an entry, or say why it is not served."""
+
+    def note(level: Level, text: str) -> None:
+        catalog.notes.append(Note(level, entry.file, entry.line, entry.name, text))
+
+    values = entry.values
+    path = _model_path(directory, entry)
+    if path is not None:
+        catalog.hidden.add(path)
+    if values.backend.strip().lower() not in TEXT_BACKENDS:
+        note("note", f"not served: the backend {values.backend!r} is for other kinds of models")
+        return
+    if values.disabled:
+        note("note", "not served: it is disabled")
+        return
+    if any(model.id == entry.name for model in catalog.models):
+        note("error", "another model has this name; the first one is served")
+        return
+    try:
+        served = _checked(directory, entry, path)
+    except (ModelLoadError, TemplateError) as error:
+        note("error", error.message)
+        return
+    for pattern, problem in bad_patterns(served.profile.shape):
+        note("error", f"the regular expression {pattern[:80]!r} cannot be used: {problem}")
+        return
+    catalog.models.append(served)
+    catalog.described.add(served.id)
+
+
+def _model_path(directory: Path, entry: LocalEntry) -> Path | None:
+    """The file of the model; None if it would not be in the directory."""
+    model = entry.values.parameters.model or entry.name
+    if "://" in model:
+        model = model.split("?")[0].rsplit("/", 1)[-1]
+    for name in (model, f"{model}.gguf"):
+        path = inside(directory, name)
+        if path is not None and path.is_file():
+            return path
+    return inside(directory, model)
+
+
+def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile:
+    """The model file. Raises ModelLoadError or TemplateError."""
+    values = entry.values
+    model = values.parameters.model or entry.name
+    if path is None:
+        raise ModelLoadError(f"parameters.model: {model!r} is not in the models directory")
+    if not path.is_file() and "://" in model:
+        raise ModelLoadError(f"parameters.model: get it first, with: pyserve pull {model}")
+    check_gguf(path)
+    prompt = prompt_profile(
+        directory,
+        str(path.relative_to(directory)),
+        values.template,
+        roles=values.roles,
+        system_prompt=values.system_prompt,
+    )
+    return ModelFile(
+        entry.name,
+        path,
+        settings=engine_settings(values, entry.options),
+        profile=profile_of(values, prompt),
+        is_pinned=values.pinned,
+    )
+
+
+def _add_loose_files(catalog: Catalog, directory: Path, gallery: Gallery) -> None:
+    for file in sorted(
+        (named_file(path, gallery) for path in model_files(directory)), key=lambda f: f.id
+    ):
+        if file.path in catalog.hidden or any(model.id == file.id for model in catalog.models):
+            continue
+        try:
+            catalog.models.append(with_template_beside(file))
+        except (ModelLoadError, TemplateError) as error:
+            text = f"not served: {error.message}"
+            catalog.notes.append(Note("error", file.path.name, 0, file.id, text))
+
+
+def with_template_beside(file: ModelFile) -> ModelFile:
+    """The model with `<model file>.tmpl`. Raises ModelLoadError or TemplateError."""
+    check_gguf(file.path)
+    values = LocalModel()
+    prompt = prompt_profile(file.path.parent, file.path.name, values.template)
+    return replace(file, profile=profile_of(values, prompt))
+
+
+def _add_alias(catalog: Catalog, entry: LocalEntry) -> None:
+    """Give a served model the further name that an entry is."""
+    target = str(entry.values.alias)
+    if any(model.id == entry.name for model in catalog.models):
+        text = "another model has this name; the alias is left out"
+        catalog.notes.append(Note("error", entry.file, entry.line, entry.name, text))
+        return
+    for i, model in enumerate(catalog.models):
+        if model.id == target:
+            profile = with_aliases(model.profile, [entry.name])
+            catalog.models[i] = replace(model, profile=profile)
+            return
+    text = f"alias: there is no model {target!r}"
+    catalog.notes.append(Note("error", entry.file, entry.line, entry.name, text))

@@ -1,0 +1,82 @@
+"""From checked values of a model file to what the engine is started with, and to a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from pyserve.models.localai_schema import LocalModel
+from pyserve.models.patterns import PatternError, compiled
+from pyserve.models.profile import ModelProfile, PromptProfile, ShapeProfile
+
+
+def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, Any]:
+    """Fields of `EngineConfig`; -1 as n_ctx is all that the model was trained for."""
+    settings: dict[str, Any] = {
+        "n_ctx": values.context_size or None,
+        "n_threads": values.threads,
+        "n_batch": values.batch or values.parameters.batch,
+        "use_mmap": values.mmap,
+        "cache_type_k": values.cache_type_k,
+        "cache_type_v": values.cache_type_v,
+        **options,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
+    """What requests get of a model's values."""
+    usecases = values.known_usecases
+    return ModelProfile(
+        defaults=_defaults(values),
+        stop=tuple(dict.fromkeys([*values.stopwords, *values.parameters.stop])),
+        prompt=prompt,
+        shape=ShapeProfile(
+            cutstrings=tuple(values.cutstrings),
+            extract_regex=tuple(values.extract_regex),
+            trimspace=tuple(values.trimspace),
+            trimsuffix=tuple(values.trimsuffix),
+        ),
+        aliases=tuple(values.aliases),
+        description=values.description,
+        usage=values.usage,
+        usecases=None if usecases is None else tuple(_usecases(usecases)),
+    )
+
+
+def with_aliases(profile: ModelProfile, names: Sequence[str]) -> ModelProfile:
+    """The same with further names."""
+    aliases = tuple(dict.fromkeys([*profile.aliases, *names]))
+    return msgspec.structs.replace(profile, aliases=aliases)
+
+
+def _defaults(values: LocalModel) -> dict[str, Any]:
+    parameters = values.parameters.model_dump(exclude_none=True)
+    for name in ("model", "batch", "stop"):
+        parameters.pop(name, None)
+    others = {
+        "mirostat": values.mirostat,
+        "mirostat_tau": values.mirostat_tau,
+        "mirostat_eta": values.mirostat_eta,
+        "grammar": values.grammar or None,
+        "reasoning_effort": values.reasoning_effort,
+        "chat_template_kwargs": values.chat_template_kwargs,
+    }
+    return parameters | {name: value for name, value in others.items() if value is not None}
+
+
+def _usecases(names: Sequence[str]) -> Iterator[str]:
+    """LocalAI writes FLAG_CHAT, or chat."""
+    for name in names:
+        yield name.lower().removeprefix("flag_")
+
+
+def bad_patterns(shape: ShapeProfile) -> Iterator[tuple[str, str]]:
+    """The regular expressions that RE2 does not take, and why."""
+    for pattern in (*shape.cutstrings, *shape.extract_regex):
+        try:
+            compiled(pattern)
+        except PatternError as error:
+            yield pattern, str(error)

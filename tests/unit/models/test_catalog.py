@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pyserve.cli.check import check
+from pyserve.models.catalog import Catalog, read_catalog
+from pyserve.models.gallery import load_gallery
+from pyserve.models.model_file import ModelFile
+
+GGUF = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    for name in ("a.gguf", "b.gguf"):
+        (tmp_path / name).write_bytes(GGUF)
+    return tmp_path
+
+
+def catalog_of(directory: Path, **files: str) -> Catalog:
+    for name, text in files.items():
+        (directory / f"{name}.yaml").write_text(text)
+    return read_catalog(directory, load_gallery())
+
+
+def model_of(catalog: Catalog, name: str) -> ModelFile:
+    (model,) = [model for model in catalog.models if model.id == name]
+    return model
+
+
+def notes_of(catalog: Catalog, level: str) -> list[str]:
+    return [str(note) for note in catalog.notes if note.level == level]
+
+
+FULL = """
+name: assistant
+backend: llama-cpp
+description: Answers briefly.
+usage: |
+  Ask it.
+context_size: 2048
+threads: 4
+f16: true
+mmap: false
+gpu_layers: 35
+known_usecases: [FLAG_CHAT, completion]
+aliases: [helper, "gpt-*"]
+parameters:
+  model: a.gguf
+  temperature: 0.2
+  top_p: 0.9
+  top_k: 80
+  min_p: 0.1
+  max_tokens: 200
+  repeat_penalty: 1.1
+  presence_penalty: 0.5
+  frequency_penalty: -0.5
+  seed: 7
+  ignore_eos: true
+  typical_p: 0.95
+  batch: 256
+  n_keep: 5
+mirostat: 2
+mirostat_tau: 4
+mirostat_eta: 0.2
+stopwords: ["USER:", "</s>"]
+cutstrings: ['\\[.*?\\]']
+extract_regex: ['<a>(.*)</a>']
+trimspace: ["ASSISTANT:"]
+trimsuffix: ["</s>"]
+system_prompt: Be brief.
+roles: {user: "USER:", assistant: "ASSISTANT:"}
+cache_type_k: q8_0
+options: ["parallel:2", "use_jinja:true"]
+function:
+  grammar:
+    disable: true
+"""
+
+
+def test_every_key_that_concerns_text_is_honoured(directory: Path) -> None:
+    catalog = catalog_of(directory, x=FULL)
+    model = model_of(catalog, "assistant")
+    assert model.path == directory / "a.gguf"
+    assert model.settings == {
+        "n_ctx": 2048, "n_threads": 4, "n_batch": 256, "use_mmap": False,
+        "cache_type_k": "q8_0", "n_seq_max": 2,
+    }  # fmt: skip
+    assert model.profile.defaults == {
+        "temperature": 0.2, "top_p": 0.9, "top_k": 80, "min_p": 0.1, "max_tokens": 200,
+        "repeat_penalty": 1.1, "presence_penalty": 0.5, "frequency_penalty": -0.5, "seed": 7,
+        "ignore_eos": True, "typical_p": 0.95, "mirostat": 2, "mirostat_tau": 4.0,
+        "mirostat_eta": 0.2,
+    }  # fmt: skip
+    assert model.profile.stop == ("USER:", "</s>")
+    assert model.profile.shape.cutstrings == (r"\[.*?\]",)
+    assert model.profile.prompt.system_prompt == "Be brief."
+    assert model.profile.prompt.roles == {"user": "USER:", "assistant": "ASSISTANT:"}
+    assert model.profile.aliases == ("helper", "gpt-*")
+    assert model.profile.usecases == ("chat", "completion")
+    assert [m.id for m in catalog.models] == ["assistant", "b"]  # a.gguf is the assistant's
+
+
+def test_what_has_no_effect_is_a_note_and_what_is_unknown_a_warning(directory: Path) -> None:
+    catalog = catalog_of(directory, x=FULL + "colour: blue\nparameters2: {}\n")
+    notes = notes_of(catalog, "note")
+    assert any("x.yaml:11:" in note and "gpu_layers has no effect" in note for note in notes)
+    assert any("parameters.n_keep" in note for note in notes)
+    assert any("use_jinja" in note for note in notes)
+    assert notes_of(catalog, "warning") == [
+        "x.yaml:44: warning: assistant: colour is not a key that is known here",
+        "x.yaml:45: warning: assistant: parameters2 is not a key that is known here",
+    ]
+    assert notes_of(catalog, "error") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- name: x\n  parameters: {model: a.gguf}\n- name: y\n  parameters: {model: b.gguf}\n",
+        "name: x\nparameters: {model: a.gguf}\n---\nname: y\nparameters: {model: b.gguf}\n",
+    ],
+)
+def test_many_models_in_one_file(directory: Path, text: str) -> None:
+    catalog = catalog_of(directory, many=text)
+    assert {model.id: model.path.name for model in catalog.models} == {"x": "a.gguf", "y": "b.gguf"}
+
+
+def test_one_model_file_may_be_several_models(directory: Path) -> None:
+    catalog = catalog_of(directory, x="parameters: {model: a}", y="parameters: {model: a.gguf}")
+    assert [model.id for model in catalog.models] == ["x", "y", "b"]
+
+
+def test_a_config_file_elsewhere(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("etc") / "models.yaml"
+    path.write_text("- name: x\n  parameters: {model: a.gguf}\n")
+    catalog = read_catalog(directory, load_gallery(), path)
+    assert [model.id for model in catalog.models] == ["x", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: x\nparameters:\n  model: a.gguf\n  temperature: hot", "x.yaml:4: error: x: parame"),
+        ("name: x\nparameters: {model: a.gguf, top_p: 3}", "parameters.top_p"),
+        ("name: x\ncontext_size: -5\nparameters: {model: a.gguf}", "x.yaml:2: error"),
+        ("name: x\nparameters: {model: ../secret.gguf}", "not in the models directory"),
+        ("name: x\nparameters: {model: /etc/passwd}", "not in the models directory"),
+        ("name: x\nparameters: {model: missing.gguf}", "does not exist"),
+        ("name: x\nparameters: {model: 'https://host/c.gguf'}", "pyserve pull"),
+        ("name: b\nparameters: [1", "x.yaml:3: error"),
+        ("name: x\nparameters: {model: a.gguf}\ncutstrings: ['(']", "regular expression"),
+        ("name: x\nparameters: {model: a.gguf}\ncutstrings: ['(?=a)']", "regular expression"),
+        ("name: x\nparameters: {model: a.gguf}\ntemplate: {chat: none}", "none.tmpl"),
+        ("name: x\nparameters: {model: a.gguf}\ntemplate: {chat: '{{if}}'}", "template.chat:1"),
+        ("name: x\nparameters: {model: a.gguf}\ntemplate: {chat: ../t}", "../t.tmpl"),
+        ("name: q\nalias: nobody", "there is no model 'nobody'"),
+    ],
+)
+def test_an_error_costs_its_model_only(directory: Path, text: str, words: str) -> None:
+    catalog = catalog_of(directory, x=text, y="name: y\nparameters: {model: b.gguf}")
+    (error,) = notes_of(catalog, "error")
+    assert words in error
+    assert "y" in [model.id for model in catalog.models]
+    assert "x" not in [model.id for model in catalog.models]
+
+
+def test_a_link_out_of_the_directory_is_not_followed(directory: Path) -> None:
+    (directory / "out.gguf").symlink_to("/etc/passwd")
+    catalog = catalog_of(directory, x="name: x\nparameters: {model: out.gguf}")
+    assert "not in the models directory" in notes_of(catalog, "error")[0]
+
+
+def test_other_backends_and_disabled_models_are_skipped(directory: Path) -> None:
+    catalog = catalog_of(
+        directory,
+        x="name: x\nbackend: whisper\nparameters: {model: a.gguf}",
+        y="name: y\ndisabled: true\nparameters: {model: b.gguf}",
+    )
+    assert catalog.models == []
+    assert len(notes_of(catalog, "note")) == 2
+
+
+def test_an_alias_entry_is_a_further_name_of_its_model(directory: Path) -> None:
+    catalog = catalog_of(directory, x="name: gpt-4\nalias: b")
+    assert model_of(catalog, "b").profile.aliases == ("gpt-4",)
+
+
+def test_two_models_of_one_name(directory: Path) -> None:
+    text = "- name: x\n  parameters: {model: a.gguf}\n- name: x\n  parameters: {model: b.gguf}\n"
+    catalog = catalog_of(directory, x=text)
+    assert model_of(catalog, "x").path.name == "a.gguf"
+    assert "another model has this name" in notes_of(catalog, "error")[0]
+
+
+def test_files_that_are_no_models_are_warned_about(directory: Path) -> None:
+    catalog = catalog_of(directory, compose="services: {web: {image: x}}", empty="")
+    assert len(notes_of(catalog, "warning")) == 2
+    assert [model.id for model in catalog.models] == ["a", "b"]
+
+
+def test_a_split_model_is_one_model(directory: Path) -> None:
+    for i in (1, 2):
+        (directory / f"big-0000{i}-of-00002.gguf").write_bytes(GGUF)
+    assert [m.id for m in catalog_of(directory).models] == ["a", "b", "big-00001-of-00002"]
+
+
+class TestTemplates:
+    def prompt(self, directory: Path, text: str = "name: x\nparameters: {model: a.gguf}\n"):
+        return model_of(catalog_of(directory, x=text), "x").profile.prompt
+
+    def test_beside_the_model_file(self, directory: Path) -> None:
+        (directory / "a.gguf.tmpl").write_text("Q: {{.Input}}")
+        prompt = self.prompt(directory)
+        assert {prompt.chat, prompt.completion, prompt.edit} == {prompt.chat}
+        assert prompt.chat is not None
+        assert prompt.chat.text == "Q: {{.Input}}"
+
+    def test_a_loose_model_has_it_too(self, directory: Path) -> None:
+        (directory / "a.gguf.tmpl").write_text("Q: {{.Input}}")
+        prompt = model_of(catalog_of(directory), "a").profile.prompt
+        assert prompt.chat is not None
+
+    def test_by_name_and_inline_come_first(self, directory: Path) -> None:
+        (directory / "a.gguf.tmpl").write_text("beside")
+        (directory / "mine.tmpl").write_text("mine {{.Input}}")
+        text = "template: {chat: mine, completion: 'inline {{.Input}}'}\n"
+        prompt = self.prompt(directory, "name: x\nparameters: {model: a.gguf}\n" + text)
+        texts = [getattr(prompt, kind).text for kind in ("chat", "completion", "edit")]
+        assert texts == ["mine {{.Input}}", "inline {{.Input}}", "beside"]
+
+    def test_the_model_files_own(self, directory: Path) -> None:
+        (directory / "a.gguf.tmpl").write_text("beside")
+        text = "template: {use_tokenizer_template: true}\n"
+        prompt = self.prompt(directory, "name: x\nparameters: {model: a.gguf}\n" + text)
+        assert (prompt.chat, prompt.has_chat) == (None, False)
+
+
+def test_check_prints_what_is_used_and_fails_on_errors(directory: Path) -> None:
+    (directory / "x.yaml").write_text(FULL)
+    result = CliRunner().invoke(check, [str(directory)])
+    assert result.exit_code == 0, result.output
+    assert "assistant (a.gguf)" in result.output
+    assert "n_ctx 2048" in result.output
+    assert "gpu_layers has no effect: there is no GPU here" in result.output
+    (directory / "y.yaml").write_text("name: [")
+    result = CliRunner().invoke(check, [str(directory)])
+    assert result.exit_code == 1
+    assert "y.yaml:" in result.output
