@@ -68,6 +68,12 @@ class ServeConfig(BaseSettings):
       (*.toml) with names, models and limits. insecure: no key is needed on other addresses either.
     cors_origin: origins of web pages that may use the server; * is any. allowed_host: names by
       which it may be called; with none, those of loopback while it listens there, else any.
+    preload: models loaded at the start, or "all" or "none". Empty: those that `models` names, or
+      the only one; others are loaded when a request asks for them.
+    pin: models loaded at the start and never unloaded to make room or for being idle.
+    max_loaded_models: loaded at once; 0 = as many as memory has room for.
+    model_ttl: seconds after which an idle model is unloaded; 0 = never.
+    memory_limit_mib: for all models together; 0 = what the system and its cgroups have.
     graceful_timeout_s: how long requests may go on when the server is told to stop.
     """
 
@@ -98,6 +104,11 @@ class ServeConfig(BaseSettings):
     max_streams: PositiveInt = 64
     workers: PositiveInt = 1
     load_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    preload: Annotated[list[str], NoDecode] = []
+    pin: Annotated[list[str], NoDecode] = []
+    max_loaded_models: Annotated[int, Field(ge=0, le=4096)] = 0
+    model_ttl: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    memory_limit_mib: Annotated[int, Field(ge=0, le=2**30)] = 0
     graceful_timeout_s: PositiveInt = 25
     max_body_bytes: PositiveInt = 8 * 1024 * 1024
     strict_model_names: bool = False
@@ -110,6 +121,8 @@ class ServeConfig(BaseSettings):
         "models",
         "model_alias",
         "default_model",
+        "preload",
+        "pin",
         "api_key",
         "cors_origin",
         "allowed_host",

@@ -1,4 +1,7 @@
-"""GET /health and GET /ready (also /healthz, /readyz): is there a model that can answer?"""
+"""GET /health and GET /ready (also /healthz, /readyz): is there a model that can answer?
+
+A model that is not loaded can: it is loaded when it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,18 @@ from pyserve.web.services import services
 
 blueprint = Blueprint("health", __name__)
 
+CAN_ANSWER = ("ready", "unloaded", "unloading")
+
 
 @blueprint.get("/health")
 @blueprint.get("/healthz")
 @blueprint.get("/ready")
 @blueprint.get("/readyz")
 def health() -> Response:
-    """200 when a model is ready, else 503 with the reason; both with the state of each model."""
+    """200 when a model can answer, else 503 with the reason; both with the state of each model."""
     statuses = services().backend.models()
     models = [_state(status) for status in statuses if may_use(status.id)]
-    if any(status.state == "ready" for status in statuses):
+    if any(status.state in CAN_ANSWER for status in statuses):
         return json_reply(Health("ok", models))
     name, error = why_not_ready(statuses)
     # Asked every second while a model is loaded: worth no line in the log.

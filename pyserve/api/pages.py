@@ -11,7 +11,7 @@ from pyserve import __version__
 from pyserve.openai.document.build import document_json
 from pyserve.openai.document.operations import endpoints
 from pyserve.openai.server import About
-from pyserve.web.access import usable
+from pyserve.web.access import may_use
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 
@@ -32,8 +32,8 @@ def about() -> Response:
     if request.accept_mimetypes.best_match([JSON, HTML], JSON) == HTML:
         response = asset("chat.html")
     else:
-        names = usable(status.id for status in services().backend.models())
-        response = json_reply(About("pyserve", __version__, [*names], endpoints()))
+        names = [status.id for status in services().backend.models() if may_use(status.id)]
+        response = json_reply(About("pyserve", __version__, names, endpoints()))
     response.vary.add("Accept")
     return response
 

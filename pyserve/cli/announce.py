@@ -34,6 +34,7 @@ class Announcer:
                 self._print(line, self._err if status.state == "failed" else self._out)
         is_settled = all(status.state != "loading" for status in models)
         ready = [status for status in models if status.state == "ready"]
+        ready += [status for status in models if status.state == "unloaded"]
         if is_front_up and is_settled and ready and not self._is_announced:
             self._is_announced = True
             self._print(banner(self._url, ready), self._out)
@@ -52,6 +53,8 @@ def describe(status: ModelStatus) -> str:
             return f"model {status.id}: failed: {status.error.message}{_remedy(status.error)}"
         case "loading" if status.n_restarts > 0:
             return f"model {status.id}: the engine ended, loading it again ..."
+        case "unloaded":
+            return f"model {status.id}: is loaded when it is asked for"
         case "loading":
             return f"loading model {status.id} ..."
         case state:
@@ -75,7 +78,7 @@ def summary(info: ModelInfo) -> str:
 
 
 def banner(url: str, ready: Sequence[ModelStatus]) -> str:
-    """How to reach the server and try it."""
+    """How to reach the server and try it, with the first of the models."""
     body = {
         "model": ready[0].id,
         "messages": [{"role": "user", "content": "Say this is a test!"}],

@@ -9,6 +9,7 @@ import msgspec
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.threads import usable_threads
+from pyserve.errors import InvalidRequestError
 from pyserve.models.files import resolve_models
 from pyserve.models.gguf import trained_context
 from pyserve.models.model_file import ModelFile
@@ -17,6 +18,7 @@ from pyserve.supervisor.spec import ModelSpec
 FAKE_MODEL = "fake"
 NO_FILE = "/dev/null"
 TRAINED_CONTEXT = -1  # LocalAI's context_size: all that the model was trained for
+WORDS = {"all", "none"}  # of --preload
 
 
 def plan_models(config: ServeConfig) -> list[ModelSpec]:
@@ -25,15 +27,31 @@ def plan_models(config: ServeConfig) -> list[ModelSpec]:
     Raises PyserveError with a text for the user.
     """
     n_usable = usable_threads()
+    files = model_files(config)
+    _check_names(config, files)
     return [
         ModelSpec(
             engine=engine_config(config, model, n_usable),
-            is_preloaded=True,
-            is_pinned=model.is_pinned,
+            is_preloaded=_is_preloaded(config, model, len(files)),
+            is_pinned=model.is_pinned or model.id in config.pin,
+            ttl_s=config.model_ttl,
             profile=model.profile,
         )
-        for model in model_files(config)
+        for model in files
     ]
+
+
+def _check_names(config: ServeConfig, files: list[ModelFile]) -> None:
+    known = {file.id for file in files}
+    for option, names in (("--preload", set(config.preload) - WORDS), ("--pin", set(config.pin))):
+        for name in sorted(names - known):
+            raise InvalidRequestError(f"{option}: {name!r} is none of {', '.join(sorted(known))}")
+
+
+def _is_preloaded(config: ServeConfig, model: ModelFile, n_models: int) -> bool:
+    if config.preload:
+        return "all" in config.preload or model.id in config.preload
+    return bool(config.models) or n_models == 1
 
 
 def model_files(config: ServeConfig) -> list[ModelFile]:

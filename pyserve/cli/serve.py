@@ -45,6 +45,20 @@ OPTIONS = (
     click.option("--allowed-host", multiple=True, help="Name of this server, or * for any."),
     click.option("--max-streams", type=int, help="Requests per front worker [default: 64]."),
     click.option("--workers", type=int, help="Front worker processes [default: 1]."),
+    click.option(
+        "--preload",
+        help="Models to load at the start, separated by commas; all, none [default: those named].",
+    ),
+    click.option("--pin", help="Models that stay loaded, separated by commas."),
+    click.option(
+        "--max-loaded-models", type=int, help="Models loaded at once, 0 = as memory allows."
+    ),
+    click.option(
+        "--model-ttl", type=float, help="Unload a model after so many idle seconds, 0 = never."
+    ),
+    click.option(
+        "--memory-limit-mib", type=int, help="Memory for all models, 0 = what the system has."
+    ),
     click.option("--load-timeout-s", type=float, help="Longest load of a model [default: 120]."),
     click.option(
         "--graceful-timeout-s", type=int, help="Longest end of running requests [default: 25]."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -10,7 +11,7 @@ from pyserve.engine.protocol import Engine, ModelInfo
 from pyserve.errors import ErrorInfo
 from pyserve.models.profile import PLAIN, ModelProfile
 
-ModelState = Literal["loading", "ready", "failed", "stopped"]
+ModelState = Literal["unloaded", "loading", "ready", "unloading", "failed", "stopped"]
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     id: the name clients use. created: Unix seconds (the model file's modification time).
     info: set while `ready`. error: why it is `failed`. socket_path: the engine's socket.
     profile: what the model's configuration says about requests.
+    n_bytes: the memory it takes when it is loaded, 0 = not known. model_path: its file.
     """
 
     id: str
@@ -29,6 +31,20 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     socket_path: str | None = None
     n_restarts: int = 0
     profile: ModelProfile = PLAIN
+    n_bytes: int = 0
+    model_path: str = ""
+    is_pinned: bool = False
+
+
+class Lease(Protocol):
+    """The engine of a loaded model, which is not unloaded to make room until the release."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    def release(self) -> None:
+        """May come twice, and from any thread."""
+        ...
 
 
 class Backend(Protocol):
@@ -38,11 +54,32 @@ class Backend(Protocol):
         """All served models, in the order they were named; never blocks on an engine."""
         ...
 
-    def engine(self, model_id: str, *, wait_s: float = 0.0) -> Engine:
-        """The engine of a ready model, waiting up to `wait_s` while it is loading.
+    def lease(
+        self,
+        model_id: str,
+        *,
+        wait_s: float = 0.0,
+        keep_alive_s: float | None = None,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> Lease:
+        """Have the model loaded if it is not, wait up to `wait_s` for that, and hold it.
 
+        keep_alive_s: how long it is to stay idle afterwards; None: as configured, < 0: for ever.
+        on_wait: called about once a second meanwhile; what it raises ends the wait.
         Raises ModelNotFoundError, ModelLoadingError (details: retry_after_s) or ModelLoadError.
         """
+        ...
+
+    def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
+        """Unload the model once its running requests have ended; forced: at once, failing them.
+
+        Returns when its memory is free. Raises ModelNotFoundError, or UnavailableError when that
+        takes longer than `wait_s`; it is unloaded nevertheless.
+        """
+        ...
+
+    def reload(self) -> None:
+        """Read the configuration of the models again. Raises PyserveError: nothing has changed."""
         ...
 
     def close(self) -> None: ...

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from pyserve.engine.protocol import Engine
 from pyserve.engine.remote import RemoteEngine
-from pyserve.engine.sockets import RECV_BYTES, connect
-from pyserve.engine.wire import PROTOCOL_VERSION, Hello, WireError, encode
 from pyserve.errors import (
     CancelledError,
-    ModelLoadError,
     ModelLoadingError,
     ModelNotFoundError,
     PyserveError,
@@ -26,19 +22,24 @@ from pyserve.errors import (
     from_info,
 )
 from pyserve.supervisor.backend import ModelStatus
-from pyserve.supervisor.messages import ControlMessage, Models, control_decoder
+from pyserve.supervisor.link import SupervisorLink
+from pyserve.supervisor.messages import Acquire, Release, Reload, Reply, Unload
 
-RECONNECT_S = 0.2
-MAX_RECONNECT_S = 2.0
+ANSWER_S = 10.0  # for what the supervisor answers at once
+SLICE_S = 1.0
 
-log = logging.getLogger(__name__)
+OnWait = Callable[[], None]
+
+
+def _no_wait() -> None:
+    """What most waits call."""
 
 
 class SupervisorBackend:
     """Implements `Backend` over the control socket at `socket_path`. Any thread may call it.
 
     Holds what the supervisor said last, and one `RemoteEngine` per engine process. While the
-    supervisor is gone every model is `stopped` and `engine` raises UnavailableError.
+    supervisor is gone every model is `stopped` and `lease` raises UnavailableError.
 
     before_connect: called before each attempt to connect; may start the supervisor.
     """
@@ -46,15 +47,16 @@ class SupervisorBackend:
     def __init__(
         self, socket_path: Path, *, before_connect: Callable[[], None] = lambda: None
     ) -> None:
-        self._socket_path = socket_path
-        self._before_connect = before_connect
         self._changed = threading.Condition()
         self._statuses: list[ModelStatus] | None = None
-        self._socket: socket.socket | None = None
-        self._closing = threading.Event()
         self._engines_lock = threading.Lock()
         self._engines: dict[str, tuple[str, RemoteEngine]] = {}
-        self._link = threading.Thread(target=self._run, name="supervisor-link", daemon=True)
+        self._link = SupervisorLink(
+            socket_path,
+            before_connect=before_connect,
+            on_models=self._on_models,
+            on_lost=self._on_lost,
+        )
         self._link.start()
 
     def wait_known(self, timeout_s: float) -> bool:
@@ -69,14 +71,49 @@ class SupervisorBackend:
                 raise UnavailableError("the models are not known yet", retry_after_s=1)
             return list(self._statuses)
 
-    def engine(self, model_id: str, *, wait_s: float = 0.0) -> Engine:
+    def lease(
+        self,
+        model_id: str,
+        *,
+        wait_s: float = 0.0,
+        keep_alive_s: float | None = None,
+        on_wait: OnWait = _no_wait,
+    ) -> EngineLease:
         deadline = time.monotonic() + wait_s
         while True:
-            status = self._wait_ready(model_id, deadline)
-            engine = self._connect(status)
-            if engine is not None:
-                return engine
+            status = self._find(model_id)
+            call_id, socket_path = self._acquire(status, deadline, keep_alive_s, on_wait)
+            try:
+                engine = self._connect(model_id, socket_path)
+                if engine is not None:
+                    return EngineLease(engine, partial(self._release, call_id))
+            except BaseException:
+                self._release(call_id)
+                raise
+            self._release(call_id)
             self._wait_changed(status, deadline)
+
+    def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
+        self._find(model_id)
+
+        def request(call_id: int) -> Unload:
+            return Unload(call_id=call_id, model_id=model_id, is_forced=is_forced)
+
+        call_id, answer = self._link.ask(request)
+        try:
+            _result(answer, time.monotonic() + wait_s, _no_wait)
+        except FutureTimeoutError:
+            self._release(call_id)
+            message = f"the model {model_id} is unloaded when its running requests have ended"
+            raise UnavailableError(message, retry_after_s=1) from None
+
+    def reload(self) -> None:
+        _call_id, answer = self._link.ask(lambda call_id: Reload(call_id=call_id))
+        try:
+            _result(answer, time.monotonic() + ANSWER_S, _no_wait)
+        except FutureTimeoutError:
+            message = "the supervisor has not read the configuration yet"
+            raise UnavailableError(message, retry_after_s=1) from None
 
     def abort(self, error: PyserveError) -> None:
         """End all running requests of this front with `error`."""
@@ -87,25 +124,33 @@ class SupervisorBackend:
             engine.abort(error)
 
     def close(self) -> None:
-        self._closing.set()
-        with self._changed:
-            if self._socket is not None:
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-        self._link.join()
+        self._link.close()
         self.abort(CancelledError("the front was closed"))
 
-    def _wait_ready(self, model_id: str, deadline: float) -> ModelStatus:
-        """The status of a ready model. Raises ModelLoadingError when the time is over."""
-        with self._changed:
-            while True:
-                status = self._find(model_id)
-                if status.state == "ready":
-                    return status
-                if status.state != "loading":
-                    raise _error_of(status)
-                if not self._changed.wait(max(deadline - time.monotonic(), 0.0)):
-                    raise _loading(model_id)
+    def _acquire(
+        self, status: ModelStatus, deadline: float, keep_alive_s: float | None, on_wait: OnWait
+    ) -> tuple[int, str]:
+        """A lease's id, and the socket of the engine. Raises what the supervisor says."""
+
+        def request(call_id: int) -> Acquire:
+            return Acquire(call_id=call_id, model_id=status.id, keep_alive_s=keep_alive_s)
+
+        if status.state in ("ready", "failed"):  # then there is an answer at once
+            deadline = max(deadline, time.monotonic() + SLICE_S)
+        call_id, answer = self._link.ask(request)
+        try:
+            reply = _result(answer, deadline, on_wait)
+        except FutureTimeoutError:
+            self._release(call_id)
+            raise _late(self._find(status.id)) from None
+        except BaseException:
+            self._release(call_id)
+            raise
+        assert reply.socket_path is not None, "a granted lease has a socket"
+        return call_id, reply.socket_path
+
+    def _release(self, call_id: int) -> None:
+        self._link.tell(Release(call_id=call_id))
 
     def _wait_changed(self, status: ModelStatus, deadline: float) -> None:
         """Wait for news of a model whose engine is gone although it is said to be ready."""
@@ -114,71 +159,32 @@ class SupervisorBackend:
                 lambda: status not in (self._statuses or ()), max(deadline - time.monotonic(), 0.0)
             )
         if not is_news:
-            raise _loading(status.id)
+            raise _late(status)
 
     def _find(self, model_id: str) -> ModelStatus:
-        if self._statuses is None:
-            raise UnavailableError("the models are not known yet", retry_after_s=1)
-        for status in self._statuses:
+        for status in self.models():
             if status.id == model_id:
                 return status
         raise ModelNotFoundError(f"no model {model_id!r}", param="model")
 
-    def _connect(self, status: ModelStatus) -> RemoteEngine | None:
-        """The engine of a ready model, or None if its process is gone."""
-        assert status.socket_path is not None, "a ready model has a socket"
+    def _connect(self, model_id: str, socket_path: str) -> RemoteEngine | None:
+        """The engine at the socket, or None if its process is gone."""
         with self._engines_lock:
-            path, engine = self._engines.get(status.id, ("", None))
-            if engine is None or path != status.socket_path or not engine.is_alive:
+            path, engine = self._engines.get(model_id, ("", None))
+            if engine is None or path != socket_path or not engine.is_alive:
                 try:
-                    engine = RemoteEngine(status.socket_path)
+                    engine = RemoteEngine(socket_path)
                 except UnavailableError:
                     return None
-                self._engines[status.id] = (status.socket_path, engine)
+                self._engines[model_id] = (socket_path, engine)
             return engine
 
-    def _run(self) -> None:
-        delay_s = RECONNECT_S
-        while not self._closing.is_set():
-            try:
-                self._before_connect()
-                connection = connect(self._socket_path)
-            except OSError as error:
-                log.debug("no supervisor yet: %s", error)
-                self._closing.wait(delay_s)
-                delay_s = min(delay_s * 2, MAX_RECONNECT_S)
-                continue
-            delay_s = RECONNECT_S
-            with connection:
-                self._follow(connection)
-            self._lose()
-
-    def _follow(self, connection: socket.socket) -> None:
-        """Take in what the supervisor says until it ends."""
+    def _on_models(self, models: list[ModelStatus]) -> None:
         with self._changed:
-            self._socket = connection
-        decoder = control_decoder()
-        try:
-            connection.sendall(encode(Hello()))
-            while not self._closing.is_set() and (data := connection.recv(RECV_BYTES)):
-                for message in decoder.feed(data):
-                    self._on_message(message)
-        except (OSError, WireError) as error:
-            log.warning("the supervisor cannot be followed: %s", error)
-        finally:
-            with self._changed:
-                self._socket = None
+            self._statuses = models
+            self._changed.notify_all()
 
-    def _on_message(self, message: ControlMessage) -> None:
-        match message:
-            case Models(models=models):
-                with self._changed:
-                    self._statuses = models
-                    self._changed.notify_all()
-            case Hello(version=version) if version != PROTOCOL_VERSION:
-                raise WireError(f"the supervisor speaks version {version}")
-
-    def _lose(self) -> None:
+    def _on_lost(self) -> None:
         with self._changed:
             self._statuses = self._statuses and [
                 msgspec.structs.replace(status, state="stopped", info=None, socket_path=None)
@@ -187,13 +193,41 @@ class SupervisorBackend:
             self._changed.notify_all()
 
 
-def _loading(model_id: str) -> ModelLoadingError:
-    return ModelLoadingError(f"the model {model_id} is being loaded", retry_after_s=1)
+class EngineLease:
+    """Implements `Lease` of a `SupervisorBackend`."""
+
+    def __init__(self, engine: RemoteEngine, release: Callable[[], None]) -> None:
+        self.engine = engine
+        self._release = release
+        self._lock = threading.Lock()
+        self._is_held = True
+
+    def release(self) -> None:
+        with self._lock:
+            was_held, self._is_held = self._is_held, False
+        if was_held:
+            self._release()
 
 
-def _error_of(status: ModelStatus) -> PyserveError:
-    if status.error is not None:
-        return from_info(status.error)
-    if status.state == "stopped":
-        return UnavailableError("the supervisor is gone", retry_after_s=1)
-    return ModelLoadError(f"the model {status.id} cannot be loaded")
+def _result(answer: Future[Reply], deadline: float, on_wait: OnWait) -> Reply:
+    """The reply. Raises the error in it, or FutureTimeoutError; calls `on_wait` meanwhile."""
+    while True:
+        left_s = max(deadline - time.monotonic(), 0.0)
+        try:
+            reply = answer.result(min(left_s, SLICE_S))
+        except FutureTimeoutError:
+            on_wait()
+            if left_s <= SLICE_S:
+                raise
+            continue
+        if reply.error is not None:
+            raise from_info(reply.error)
+        return reply
+
+
+def _late(status: ModelStatus) -> ModelLoadingError:
+    """Why the wait for the model was in vain."""
+    if status.state in ("unloaded", "unloading"):
+        message = f"the model {status.id} waits for room: other models are busy"
+        return ModelLoadingError(message, retry_after_s=5)
+    return ModelLoadingError(f"the model {status.id} is being loaded", retry_after_s=1)

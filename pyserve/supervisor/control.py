@@ -1,15 +1,16 @@
-"""The supervisor's control socket: pushes the models' statuses to the connected fronts."""
+"""The supervisor's control socket: tells fronts the models' statuses, and answers them."""
 
 from __future__ import annotations
 
 import selectors
 import socket
 from pathlib import Path
+from typing import Protocol
 
 from pyserve.engine.sockets import RECV_BYTES, Outbox, is_same_user, listen
 from pyserve.engine.wire import PROTOCOL_VERSION, Hello, WireError, encode
 from pyserve.supervisor.backend import ModelStatus
-from pyserve.supervisor.messages import Models, front_hello_decoder
+from pyserve.supervisor.messages import FrontMessage, Models, Reply, Request, front_decoder
 
 MAX_QUEUED_BYTES = 32 << 20  # prompt templates are in it
 
@@ -19,9 +20,19 @@ class Subscriber:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        self.decoder = front_hello_decoder()
+        self.decoder = front_decoder()
         self.outbox = Outbox(connection, max_queued_bytes=MAX_QUEUED_BYTES)
         self.has_greeted = False
+
+
+class RequestHandler(Protocol):
+    """Who answers the fronts, with `ControlServer.reply`, now or later."""
+
+    def on_request(self, front: Subscriber, request: Request) -> None: ...
+
+    def on_gone(self, front: Subscriber) -> None:
+        """The front waits for no answer any more, and uses nothing."""
+        ...
 
 
 class ControlServer:
@@ -30,9 +41,12 @@ class ControlServer:
     Registers its sockets with `selector`, with itself as data; the loop calls `on_ready` for them.
     """
 
-    def __init__(self, path: Path, selector: selectors.BaseSelector) -> None:
+    def __init__(
+        self, path: Path, selector: selectors.BaseSelector, handler: RequestHandler
+    ) -> None:
         self.path = path
         self._selector = selector
+        self._handler = handler
         self._listener = listen(path)
         self._subscribers: dict[socket.socket, Subscriber] = {}
         self._frame = encode(Models(models=[]))
@@ -48,6 +62,11 @@ class ControlServer:
         self._frame = encode(Models(models=models))
         for subscriber in list(self._subscribers.values()):
             self._send(subscriber, self._frame)
+
+    def reply(self, front: Subscriber, reply: Reply) -> None:
+        """Answer a request; a front that is gone is no error."""
+        if front.connection in self._subscribers:
+            self._send(front, encode(reply))
 
     def on_ready(self, sock: socket.socket, mask: int) -> None:
         """Act upon a socket of this server."""
@@ -83,16 +102,24 @@ class ControlServer:
     def _read(self, subscriber: Subscriber) -> None:
         try:
             data = subscriber.connection.recv(RECV_BYTES)
-            for hello in subscriber.decoder.feed(data):
-                if hello.version != PROTOCOL_VERSION:
-                    raise WireError(f"version {hello.version}")
-                subscriber.has_greeted = True
+            for message in subscriber.decoder.feed(data):
+                self._on_message(subscriber, message)
         except BlockingIOError:
             return
         except (OSError, WireError):
             data = b""
-        if not data:
+        if not data and subscriber.connection in self._subscribers:
             self._drop(subscriber)
+
+    def _on_message(self, subscriber: Subscriber, message: FrontMessage) -> None:
+        if isinstance(message, Hello):
+            if message.version != PROTOCOL_VERSION:
+                raise WireError(f"version {message.version}")
+            subscriber.has_greeted = True
+        elif subscriber.has_greeted:
+            self._handler.on_request(subscriber, message)
+        else:
+            raise WireError("a request before the greeting")
 
     def _send(self, subscriber: Subscriber, data: bytes) -> None:
         try:
@@ -109,3 +136,4 @@ class ControlServer:
         del self._subscribers[subscriber.connection]
         self._selector.unregister(subscriber.connection)
         subscriber.connection.close()
+        self._handler.on_gone(subscriber)

@@ -1,10 +1,14 @@
-"""What the supervisor tells the fronts over its control socket, framed as in `engine.wire`."""
+"""What fronts and supervisor tell each other over the control socket.
+
+Framed as in `engine.wire`.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 from pyserve.engine.wire import FrameDecoder, Hello
+from pyserve.errors import ErrorInfo
 from pyserve.supervisor.backend import ModelStatus
 
 
@@ -14,7 +18,48 @@ class Models(msgspec.Struct, frozen=True, kw_only=True, tag="models"):
     models: list[ModelStatus]
 
 
-ControlMessage = Hello | Models
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag="reply"):
+    """The answer to the front's message of that id. socket_path: of the engine, to an Acquire."""
+
+    call_id: int
+    error: ErrorInfo | None = None
+    socket_path: str | None = None
+
+
+class Acquire(msgspec.Struct, frozen=True, kw_only=True, tag="acquire"):
+    """A request wants the model loaded until its Release. Replied to when it is.
+
+    keep_alive_s: how long the model is to stay afterwards; None: as it is set, < 0: for ever.
+    """
+
+    call_id: int
+    model_id: str
+    keep_alive_s: float | None = None
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
+    """The end of the Acquire of that id, or that nobody waits for its reply any more."""
+
+    call_id: int
+
+
+class Unload(msgspec.Struct, frozen=True, kw_only=True, tag="unload"):
+    """Unload the model when its requests have ended, at once if forced. Replied to when it is."""
+
+    call_id: int
+    model_id: str
+    is_forced: bool = False
+
+
+class Reload(msgspec.Struct, frozen=True, kw_only=True, tag="reload"):
+    """Read the configuration of the models again. Replied to when it is in force."""
+
+    call_id: int
+
+
+Request = Acquire | Release | Unload | Reload
+FrontMessage = Hello | Request
+ControlMessage = Hello | Models | Reply
 
 
 def control_decoder() -> FrameDecoder[ControlMessage]:
@@ -22,6 +67,6 @@ def control_decoder() -> FrameDecoder[ControlMessage]:
     return FrameDecoder(msgspec.msgpack.Decoder(ControlMessage))
 
 
-def front_hello_decoder() -> FrameDecoder[Hello]:
-    """For what a front sends: nothing but its Hello."""
-    return FrameDecoder(msgspec.msgpack.Decoder(Hello))
+def front_decoder() -> FrameDecoder[FrontMessage]:
+    """For what a front sends."""
+    return FrameDecoder(msgspec.msgpack.Decoder(FrontMessage))

@@ -25,6 +25,8 @@ from pyserve.supervisor.processes import describe_exit, start_engine
 
 HEARTBEAT_TIMEOUT_S = 30.0
 FILE_CHECK_S = 2.0
+UNLOAD_S = 5.0  # an engine that takes longer to end is killed
+MAX_COOL_DOWN_S = 60.0
 N_CRASHES_BEFORE_READY = 2  # a model that was never loaded is given up sooner
 
 log = logging.getLogger(__name__)
@@ -34,9 +36,9 @@ Clock = Callable[[], float]
 class EngineSlot:
     """Starts the engine of one model, starts it again when it dies, and knows its status.
 
-    A model that cannot be loaded stays `failed` until its file changes. An engine that keeps
-    crashing is `failed` between attempts, which come at growing intervals.
-    Thread: the supervisor's loop only. Nothing blocks.
+    A model that cannot be loaded stays `failed` until its file changes, which makes it `unloaded`,
+    or until somebody starts it again. An engine that keeps crashing is `failed` between attempts,
+    which come at growing intervals. Thread: the supervisor's loop only. Nothing blocks.
     """
 
     def __init__(
@@ -48,16 +50,22 @@ class EngineSlot:
         self._clock = clock
         self._file = FileStamp(Path(engine.model_path))
         self._policy = RestartPolicy(n_crashes=N_CRASHES_BEFORE_READY)
+        self._load_policy = new_load_policy()
+        self._cool_until = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._n_starts = 0
         self._started_at = 0.0
         self._heard_at = 0.0
+        self._unloading_since = 0.0
         self._restart_at: float | None = None
         self._load_error: ErrorInfo | None = None
         self.report: socket.socket | None = None
         self.has_been_ready = False
+        self.ready_at = 0.0
         created = int(self._file.mtime_s or time.time())
-        self.status = ModelStatus(id=engine.model_id, created=created, state="loading")
+        self.status = ModelStatus(
+            id=engine.model_id, created=created, state="unloaded", model_path=engine.model_path
+        )
 
     @property
     def pid(self) -> int | None:
@@ -66,6 +74,16 @@ class EngineSlot:
     @property
     def is_running(self) -> bool:
         return self._process is not None
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether the model takes memory, or will do so by itself."""
+        return self.is_running or (self._restart_at is not None and self._load_error is None)
+
+    @property
+    def cool_down_s(self) -> float:
+        """How long a model that could not be loaded is not to be tried again; it may be over."""
+        return max(self._cool_until - self._clock(), 0.0)
 
     def start(self) -> None:
         """Start an engine process; the status is `loading` from now on."""
@@ -96,10 +114,12 @@ class EngineSlot:
         for message in messages:
             self._heard_at = self._clock()
             match message:
-                case Ready(info=info):
+                case Ready(info=info) if self.status.state == "loading":
                     if not self.has_been_ready:
                         self.has_been_ready = True
                         self._policy = RestartPolicy()
+                    self._load_policy = new_load_policy()
+                    self.ready_at = self._heard_at
                     self._set(state="ready", info=info, socket_path=str(self._socket_path))
                 case LoadFailed(error=error):
                     self._load_error = error
@@ -114,14 +134,33 @@ class EngineSlot:
             else:
                 self._check_deadlines(now)
         elif self._restart_at is not None and now >= self._restart_at:
-            if self._load_error is not None and not self._file.has_changed():
-                self._restart_at = now + FILE_CHECK_S
-            else:
+            if self._load_error is None:
                 self.start()
+            elif self._file.has_changed():
+                self._to_unloaded()
+            else:
+                self._restart_at = now + FILE_CHECK_S
 
     def next_check_at(self) -> float | None:
         """When `check` has something to do even if nothing is reported."""
         return self._restart_at if self._process is None else None
+
+    def unload(self) -> None:
+        """Ask the engine process to end: the status is `unloading`, then `unloaded`."""
+        if self._process is None:
+            self._to_unloaded()
+        elif self.status.state != "unloading":
+            self._unloading_since = self._clock()
+            self._set(state="unloading")
+            self.stop()
+
+    def fail(self, error: ErrorInfo) -> None:
+        """Take the model as one that cannot be loaded. REQUIRES: no process runs."""
+        now = self._clock()
+        self._load_error = error
+        self._restart_at = now + FILE_CHECK_S
+        self._cool_until = now + self._load_policy.on_crash(now, lived_s=0.0).delay_s
+        self._set(state="failed", error=error)
 
     def stop(self) -> None:
         """Ask the engine process to end, and start no other."""
@@ -147,9 +186,11 @@ class EngineSlot:
         while self.report is not None:  # what it said at last
             self.on_report()
         self._process = None
+        if self.status.state == "unloading":
+            self._to_unloaded()
+            return
         if self._load_error is not None:
-            self._restart_at = now + FILE_CHECK_S
-            self._set(state="failed", error=self._load_error)
+            self.fail(self._load_error)
             return
         how = describe_exit(returncode)
         restart = self._policy.on_crash(now, lived_s=now - self._started_at)
@@ -176,10 +217,19 @@ class EngineSlot:
                 message = f"loading {self._engine.model_path} took more than {limit_s:g} s"
                 self._load_error = ModelLoadError(message).to_info()
                 self.kill()
+        elif self.status.state == "unloading":
+            if now - self._unloading_since > UNLOAD_S:
+                self.kill()
         elif now - self._heard_at > HEARTBEAT_TIMEOUT_S:
             log.error("the engine of %s gave no sign of life", self.status.id)
             self._heard_at = now
             self.kill()
+
+    def _to_unloaded(self) -> None:
+        self._restart_at = None
+        self._load_error = None
+        self._file.remember()
+        self._set(state="unloaded")
 
     def _close_report(self) -> None:
         if self.report is not None:
@@ -189,6 +239,11 @@ class EngineSlot:
     def _set(self, **changes: object) -> None:
         fields = {"info": None, "error": None, "socket_path": None} | changes
         self.status = msgspec.structs.replace(self.status, **fields)
+
+
+def new_load_policy() -> RestartPolicy:
+    """When a failed load may be tried again: after 1, 2, 4 ... seconds."""
+    return RestartPolicy(n_crashes=1, max_delay_s=MAX_COOL_DOWN_S)
 
 
 class FileStamp:

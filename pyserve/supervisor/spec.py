@@ -9,13 +9,13 @@ from pyserve.models.profile import PLAIN, ModelProfile
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured model. A changed spec is a changed model: its engine is started anew.
+    """One configured model.
 
     engine: what its engine is started with; `engine.model_id` is the name clients use.
     n_bytes: the memory it is predicted to take, 0 = not known.
     is_preloaded: loaded at the start, as far as there is room. is_pinned: that, and never unloaded
     to make room or for being idle. ttl_s: unloaded after so many idle seconds; 0 = never.
-    profile: what fronts are told; a change of it alone does not start the engine anew.
+    profile: what fronts are told.
     """
 
     engine: EngineConfig
@@ -30,5 +30,5 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         return self.engine.model_id
 
     def is_same_engine(self, other: ModelSpec) -> bool:
-        """Whether nothing but the profile differs."""
-        return msgspec.structs.replace(self, profile=other.profile) == other
+        """Whether a running engine can go on under the other spec."""
+        return self.engine == other.engine

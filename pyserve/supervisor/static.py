@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pyserve.engine.protocol import Engine
-from pyserve.errors import ModelLoadingError, ModelNotFoundError, from_info
+from pyserve.errors import ModelLoadingError, ModelNotFoundError, UnavailableError, from_info
 from pyserve.supervisor.backend import ModelStatus
+
+
+class StaticLease:
+    """Implements `Lease` for an engine that stays."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def release(self) -> None:
+        """There is nothing to give back."""
 
 
 class StaticBackend:
@@ -28,17 +38,38 @@ class StaticBackend:
         ]
         return [*ready, *self._others.values()]
 
-    def engine(self, model_id: str, *, wait_s: float = 0.0) -> Engine:
+    def lease(
+        self,
+        model_id: str,
+        *,
+        wait_s: float = 0.0,
+        keep_alive_s: float | None = None,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> StaticLease:
         """As in `Backend`; never waits, because nothing here ever finishes loading."""
-        del wait_s
+        del wait_s, keep_alive_s, on_wait
         if model_id in self._engines:
-            return self._engines[model_id]
-        status = self._others.get(model_id)
-        if status is None:
-            raise ModelNotFoundError(f"model {model_id!r} not found", param="model")
+            return StaticLease(self._engines[model_id])
+        status = self._find(model_id)
         if status.error is not None:
             raise from_info(status.error)
         raise ModelLoadingError(f"model {model_id!r} is {status.state}", retry_after_s=1)
+
+    def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
+        """Raises as in `Backend`; engines that were given stay."""
+        del wait_s, is_forced
+        if model_id in self._engines:
+            raise UnavailableError(f"model {model_id!r} cannot be unloaded", retry_after_s=1)
+        self._find(model_id)
+
+    def reload(self) -> None:
+        """There is no configuration to read."""
+
+    def _find(self, model_id: str) -> ModelStatus:
+        status = self._others.get(model_id)
+        if status is None:
+            raise ModelNotFoundError(f"model {model_id!r} not found", param="model")
+        return status
 
     def close(self) -> None:
         for engine in self._engines.values():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import logging
 import os
 import selectors
 import signal
@@ -13,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pyserve.config import ServeConfig
-from pyserve.errors import PyserveError
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.control import ControlServer
+from pyserve.supervisor.desk import FrontDesk, Replan
 from pyserve.supervisor.front_slot import FrontSlot
 from pyserve.supervisor.pool import ModelPool
 from pyserve.supervisor.processes import reap_orphans
@@ -30,9 +29,6 @@ ENGINE_STOP_S = 3.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Observer = Callable[[Sequence[ModelStatus], bool], None]
-Replan = Callable[[], Sequence[ModelSpec]]
-
-log = logging.getLogger(__name__)
 
 
 class Phase(enum.Enum):
@@ -45,7 +41,7 @@ class Phase(enum.Enum):
 class Supervisor:
     """Owns the engines and, given a listener, gunicorn. `run` is the whole life of it.
 
-    models: the models to serve. replan: reads the configuration again, for `reload`.
+    models: the models to serve. replan: reads the configuration again.
     runtime_dir: private directory for the sockets; the caller removes it.
     listener: the bound TCP socket that gunicorn serves; None runs engines only.
     must_load: stop with exit code 1 when at first no model at all can be loaded, or the front
@@ -66,10 +62,10 @@ class Supervisor:
         replan: Replan | None = None,
     ) -> None:
         self._selector = selectors.DefaultSelector()
-        self._control = ControlServer(runtime_dir / CONTROL_NAME, self._selector)
         self._models = models
-        self._replan = replan
         self._pool = ModelPool(config, runtime_dir, time.monotonic)
+        self._desk = FrontDesk(runtime_dir / CONTROL_NAME, self._selector, self._pool, replan)
+        self._control = self._desk.control
         self._reports: dict[EngineSlot, socket.socket] = {}
         self._front: FrontSlot | None = None
         if listener is not None:
@@ -116,17 +112,9 @@ class Supervisor:
             if not self._is_front_up:
                 self._front.kill()  # it has no clients yet
 
-    def reload(self) -> None:
-        """Read the configuration again and serve what it names now.
-
-        Unchanged models go on undisturbed. Raises PyserveError and changes nothing when the
-        configuration cannot be used.
-        """
-        if self._replan is not None:
-            self._pool.configure(self._replan())
-
     def _start(self) -> None:
         self._pool.configure(self._models)
+        self._pool.check()
         self._watch_reports()
         self._publish()
         if self._front is not None:
@@ -163,10 +151,7 @@ class Supervisor:
             self._phase, self._exit_code = Phase.STOPPED, 1
 
     def _on_hangup(self) -> None:
-        try:
-            self.reload()
-        except (PyserveError, OSError) as error:
-            log.error("the models stay as they are: %s", error)
+        self._desk.reload()
         if self._front is not None:
             self._front.reload()
 

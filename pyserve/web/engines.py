@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from flask import request
+from flask import g, request
 
 from pyserve.config import ServeConfig
 from pyserve.engine.protocol import Engine
-from pyserve.errors import ModelLoadingError
 from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.models.resolve import ANY_ENDPOINT, Names, not_found, resolve, split_pairs
 from pyserve.openai.defaults import with_defaults
 from pyserve.schemas.sampling import SamplingFields
-from pyserve.supervisor.backend import Backend, ModelStatus
+from pyserve.supervisor.backend import Lease, ModelStatus
 from pyserve.web import access
 from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
 from pyserve.web.request_id import note_model
 from pyserve.web.services import services
-from pyserve.web.timeout import request_patience
+from pyserve.web.timeout import Patience, request_patience
 
 T = TypeVar("T")
 Body = TypeVar("Body", bound=SamplingFields)
 
-LOADING_SLICE_S = 1.0
 # Blueprints, and what models are said to be for.
 ENDPOINTS = {
     "chat": "chat",
@@ -85,20 +82,18 @@ def configured(body: Body, path_model: str | None = None) -> Body:
     return with_defaults(body, profile_of(pick_model(body.model, path_model)))
 
 
-def ready_engine(backend: Backend, model_id: str, wait_s: float, watch: ClientWatch) -> Engine:
-    """The model's engine, waiting up to `wait_s` for it to be loaded while the client does.
+def lease_engine(model_id: str, patience: Patience, watch: ClientWatch) -> Lease:
+    """The model's engine, waiting for it to be loaded as long as the client does.
 
-    Raises what `Backend.engine` raises, and ClientGoneError.
+    Raises what `Backend.lease` raises, and ClientGoneError.
     """
-    deadline = time.monotonic() + wait_s
-    while True:
-        left_s = deadline - time.monotonic()
-        try:
-            return backend.engine(model_id, wait_s=max(0.0, min(left_s, LOADING_SLICE_S)))
-        except ModelLoadingError:
-            if left_s <= 0:
-                raise
-        watch.check()
+    parts = services()
+    return parts.backend.lease(
+        model_id,
+        wait_s=patience.at_most(parts.config.load_timeout_s),
+        keep_alive_s=g.get("keep_alive_s"),
+        on_wait=watch.check,
+    )
 
 
 def ask_engine(named: str | None, call: Callable[[Engine], T]) -> T:
@@ -106,11 +101,13 @@ def ask_engine(named: str | None, call: Callable[[Engine], T]) -> T:
 
     It takes the place of a generating request meanwhile.
     """
-    parts = services()
     permit = admit()
     try:
-        wait_s = request_patience().at_most(parts.config.load_timeout_s)
         watch = ClientWatch(request.environ)
-        return call(ready_engine(parts.backend, pick_model(named), wait_s, watch))
+        lease = lease_engine(pick_model(named), request_patience(), watch)
+        try:
+            return call(lease.engine)
+        finally:
+            lease.release()
     finally:
         permit.release()

@@ -21,10 +21,11 @@ from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
 from pyserve.errors import ContextLengthExceededError, QueueFullError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
+from pyserve.supervisor.backend import Lease
 from pyserve.web.access import tenant
 from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
-from pyserve.web.engines import pick_model, ready_engine
+from pyserve.web.engines import lease_engine, pick_model
 from pyserve.web.limits import Permit
 from pyserve.web.replies import json_reply
 from pyserve.web.request_id import request_id
@@ -44,7 +45,7 @@ N_AHEAD = 4  # so many requests of one client wait in the engine beside those th
 
 
 class Generation:
-    """Owns a permit and the streams submitted under it. `close` may come twice.
+    """Owns a permit, the lease of a model and the streams submitted to it. `close` may come twice.
 
     No more requests than the engine runs at once, and some that wait, are with it at a time, so
     that one client with many prompts leaves room in the queue for others.
@@ -56,8 +57,14 @@ class Generation:
         self._patience = patience
         self._tenant = tenant
         self._streams: list[TokenStream] = []
+        self._lease: Lease | None = None
         self._n_finished = 0
         self._waiting: deque[GenerateRequest] = deque()
+
+    def hold(self, lease: Lease) -> Engine:
+        """Have the model stay loaded until `close`; returns its engine."""
+        self._lease = lease
+        return lease.engine
 
     def submit(self, engine: Engine, answer: Answer) -> None:
         """Run the requests of `answer` and wait until the first ones are accepted.
@@ -137,9 +144,11 @@ class Generation:
             raise
 
     def close(self) -> None:
-        """Cancel what still runs and give the permit back. Any thread."""
+        """Cancel what still runs and give model and permit back. Any thread."""
         for stream in self._streams:
             stream.cancel()
+        if self._lease is not None:
+            self._lease.release()
         self._permit.release()
 
 
@@ -191,14 +200,12 @@ def _start(
     named: str | None, path_model: str | None, make_answer: MakeAnswer[A]
 ) -> tuple[Generation, A]:
     """Everything up to the point where all engine requests are accepted."""
-    parts = services()
     watch = ClientWatch(http_request.environ)
     patience = request_patience()
     generation = Generation(admit(), watch, patience, tenant())
     try:
         model_id = pick_model(named, path_model)
-        wait_s = patience.at_most(parts.config.load_timeout_s)
-        engine = ready_engine(parts.backend, model_id, wait_s, watch)
+        engine = generation.hold(lease_engine(model_id, patience, watch))
         answer = make_answer(model_id, engine)
         generation.submit(engine, answer)
     except BaseException:

@@ -43,7 +43,7 @@ class Front:
         """The engine of the only model, as the app has it."""
         parts: Services = self.app.extensions["pyserve"]
         (status,) = parts.backend.models()
-        return parts.backend.engine(status.id)
+        return parts.backend.lease(status.id).engine
 
     def post(self, path: str, body: Any, **options: Any) -> TestResponse:
         return self.client.post(path, json=body, **options)

@@ -20,7 +20,8 @@ from pyserve.errors import (
 )
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.client import SupervisorBackend
-from pyserve.supervisor.control import ControlServer
+from pyserve.supervisor.control import ControlServer, Subscriber
+from pyserve.supervisor.messages import Acquire, Release, Reply, Request, Unload
 from tests.support.scripted_core import MODEL, ScriptedCore, finished
 from tests.support.server import wait_until
 
@@ -28,11 +29,14 @@ SOON_S = 10.0
 
 
 class Control:
-    """A ControlServer in a thread, which publishes what the test says."""
+    """A ControlServer in a thread, which publishes what the test says, and answers by that."""
 
     def __init__(self, path: Path) -> None:
         self._selector = selectors.DefaultSelector()
-        self.server = ControlServer(path, self._selector)
+        self.server = ControlServer(path, self._selector, self)
+        self._models: dict[str, ModelStatus] = {}
+        self._waiting: list[tuple[Subscriber, Acquire]] = []
+        self.requests: list[Request] = []
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._selector.register(self._wake_receiver, selectors.EVENT_READ)
         self._news: list[list[ModelStatus] | None] = []
@@ -47,6 +51,27 @@ class Control:
         self._thread.join(SOON_S)
         self._wake_sender.close()
         self._wake_receiver.close()
+
+    def on_request(self, front: Subscriber, request: Request) -> None:
+        self.requests.append(request)
+        if isinstance(request, Acquire):
+            self._waiting.append((front, request))
+            self._answer()
+        elif isinstance(request, Unload) and request.is_forced:
+            self.server.reply(front, Reply(call_id=request.call_id))
+
+    def on_gone(self, front: Subscriber) -> None:
+        self._waiting = [waiting for waiting in self._waiting if waiting[0] is not front]
+
+    def _answer(self) -> None:
+        for front, request in list(self._waiting):
+            status = self._models[request.model_id]
+            if status.state in ("ready", "failed"):
+                self._waiting.remove((front, request))
+                reply = Reply(
+                    call_id=request.call_id, error=status.error, socket_path=status.socket_path
+                )
+                self.server.reply(front, reply)
 
     def _tell(self, news: list[ModelStatus] | None) -> None:
         self._news.append(news)
@@ -64,7 +89,9 @@ class Control:
                     self.server.close()
                     self._selector.close()
                     return
+                self._models = {status.id: status for status in news}
                 self.server.publish(news)
+                self._answer()
 
 
 class EngineThread:
@@ -129,26 +156,26 @@ def wait_for(backend: SupervisorBackend, *models: ModelStatus) -> None:
 
 def test_a_loading_model_is_told(backend):
     with pytest.raises(ModelLoadingError) as caught:
-        backend.engine("m")
+        backend.lease("m")
     assert caught.value.details["retry_after_s"] >= 1
 
 
 def test_unknown_ids_are_told(backend):
     with pytest.raises(ModelNotFoundError):
-        backend.engine("other", wait_s=SOON_S)
+        backend.lease("other", wait_s=SOON_S)
 
 
 def test_engine_waits_while_the_model_is_loading(control, backend, engine):
     publisher = threading.Timer(0.05, control.publish, [engine.status()])
     publisher.start()
-    assert backend.engine("m", wait_s=SOON_S).info() == MODEL
+    assert backend.lease("m", wait_s=SOON_S).engine.info() == MODEL
     publisher.join()
 
 
 def test_one_connection_per_engine_process(control, backend, engine):
     control.publish(engine.status())
-    first = backend.engine("m", wait_s=SOON_S)
-    assert backend.engine("m") is first
+    first = backend.lease("m", wait_s=SOON_S).engine
+    assert backend.lease("m").engine is first
 
 
 def test_a_failed_model_raises_its_own_error_even_while_waited_for(control, backend):
@@ -157,30 +184,30 @@ def test_a_failed_model_raises_its_own_error_even_while_waited_for(control, back
     publisher = threading.Timer(0.05, control.publish, [failed])
     publisher.start()
     with pytest.raises(ModelLoadError, match="no magic"):
-        backend.engine("m", wait_s=SOON_S)
+        backend.lease("m", wait_s=SOON_S)
     publisher.join()
 
 
 def test_a_dead_engine_counts_as_loading_until_there_is_news(control, backend, engine, private_dir):
     control.publish(engine.status())
-    connected = backend.engine("m", wait_s=SOON_S)
+    connected = backend.lease("m", wait_s=SOON_S).engine
     engine.stop()
     wait_until(lambda: not connected.is_alive, SOON_S, "the connection is seen to be closed")
     with pytest.raises(ModelLoadingError):
-        backend.engine("m")
+        backend.lease("m")
     restarted = EngineThread(private_dir / "e2.sock")
     control.publish(restarted.status())
-    assert backend.engine("m", wait_s=SOON_S).info() == MODEL
+    assert backend.lease("m", wait_s=SOON_S).engine.info() == MODEL
     restarted.stop()
 
 
 def test_an_engine_restarted_under_the_same_path_is_reached(control, backend, engine, private_dir):
     control.publish(engine.status())
-    connected = backend.engine("m", wait_s=SOON_S)
+    connected = backend.lease("m", wait_s=SOON_S).engine
     engine.stop()
     wait_until(lambda: not connected.is_alive, SOON_S, "the connection is seen to be closed")
     restarted = EngineThread(engine.path)
-    assert backend.engine("m", wait_s=SOON_S).info() == MODEL
+    assert backend.lease("m", wait_s=SOON_S).engine.info() == MODEL
     restarted.stop()
 
 
@@ -193,7 +220,7 @@ def test_without_a_supervisor_models_are_stopped_and_come_back(private_dir):
     control.stop()
     wait_for(backend, ModelStatus(id="m", created=1, state="stopped"))
     with pytest.raises(UnavailableError, match="supervisor"):
-        backend.engine("m", wait_s=SOON_S)
+        backend.lease("m", wait_s=SOON_S)
     again = Control(path)
     again.publish(LOADING)
     wait_for(backend, LOADING)
@@ -209,13 +236,13 @@ def test_before_the_first_word_of_the_supervisor_everything_is_unavailable(priva
     with pytest.raises(UnavailableError):
         backend.models()
     with pytest.raises(UnavailableError):
-        backend.engine("m")
+        backend.lease("m")
     backend.close()
 
 
 def test_abort_ends_running_streams_with_its_error(control, backend, engine):
     control.publish(engine.status())
-    stream = backend.engine("m", wait_s=SOON_S).submit(GenerateRequest(prompt="x"))
+    stream = backend.lease("m", wait_s=SOON_S).engine.submit(GenerateRequest(prompt="x"))
     backend.abort(UnavailableError("shutting down"))
     with pytest.raises(UnavailableError, match="shutting down"):
         stream.get(SOON_S)
@@ -223,9 +250,9 @@ def test_abort_ends_running_streams_with_its_error(control, backend, engine):
 
 def test_after_abort_a_new_request_still_works(control, backend, engine):
     control.publish(engine.status())
-    backend.engine("m", wait_s=SOON_S)
+    backend.lease("m", wait_s=SOON_S)
     backend.abort(UnavailableError("shutting down"))
-    stream = backend.engine("m").submit(GenerateRequest(prompt="x"))
+    stream = backend.lease("m").engine.submit(GenerateRequest(prompt="x"))
     engine.core.push(*(finished(request_id, "ok") for request_id in engine.core.requests))
     assert stream.get(SOON_S).text == "ok"
 
@@ -238,3 +265,58 @@ def test_garbage_on_the_control_socket_only_ends_that_connection(control, backen
             pass
     control.publish()
     wait_for(backend)
+
+
+def test_a_release_reaches_the_supervisor_once(control, backend, engine):
+    control.publish(engine.status())
+    lease = backend.lease("m", wait_s=SOON_S, keep_alive_s=7.0)
+    lease.release()
+    lease.release()
+    wait_until(lambda: len(control.requests) == 2, SOON_S, "the release arrives")
+    acquire, release = control.requests
+    assert acquire == Acquire(call_id=acquire.call_id, model_id="m", keep_alive_s=7.0)
+    assert release == Release(call_id=acquire.call_id)
+
+
+def test_a_wait_that_is_given_up_is_told_to_the_supervisor(control, backend):
+    class Gone(Exception):
+        pass
+
+    def go() -> None:
+        raise Gone
+
+    with pytest.raises(Gone):
+        backend.lease("m", wait_s=SOON_S, on_wait=go)
+    with pytest.raises(ModelLoadingError):
+        backend.lease("m", wait_s=0.01)
+    wait_until(lambda: len(control.requests) == 4, SOON_S, "the releases arrive")
+    assert [type(request) for request in control.requests] == [Acquire, Release] * 2
+
+
+def test_a_model_that_waits_for_room_says_so(control, backend):
+    unloaded = ModelStatus(id="m", created=1, state="unloaded")
+    control.publish(unloaded)
+    wait_for(backend, unloaded)
+    with pytest.raises(ModelLoadingError, match="waits for room"):
+        backend.lease("m", wait_s=0.01)
+
+
+def test_unloading_waits_for_the_supervisors_word(control, backend):
+    backend.unload("m", wait_s=SOON_S, is_forced=True)
+    with pytest.raises(UnavailableError, match="when its running requests have ended"):
+        backend.unload("m", wait_s=0.01)
+    with pytest.raises(ModelNotFoundError):
+        backend.unload("other")
+
+
+def test_who_waits_when_the_supervisor_goes_is_told(private_dir):
+    control = Control(private_dir / "s.sock")
+    control.publish(LOADING)
+    backend = SupervisorBackend(private_dir / "s.sock")
+    wait_for(backend, LOADING)
+    stopper = threading.Timer(0.1, control.stop)
+    stopper.start()
+    with pytest.raises(UnavailableError, match="supervisor"):
+        backend.lease("m", wait_s=SOON_S)
+    stopper.join()
+    backend.close()

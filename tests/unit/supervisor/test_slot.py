@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pyserve.engine.protocol import GenerateRequest
 from pyserve.engine.remote import RemoteEngine
 from pyserve.errors import EngineRestartedError
 from pyserve.supervisor.processes import describe_exit, engine_environ
-from pyserve.supervisor.slot import FILE_CHECK_S, HEARTBEAT_TIMEOUT_S, EngineSlot
+from pyserve.supervisor.slot import FILE_CHECK_S, HEARTBEAT_TIMEOUT_S, UNLOAD_S, EngineSlot
 
 SOON_S = 60.0
 
@@ -112,8 +113,42 @@ def test_a_load_failure_stays_until_the_file_changes(make_slot, clock, model):
     model.write_bytes(b"repaired")
     clock.ahead_s += FILE_CHECK_S + 1
     slot.check()
-    assert slot.status.state == "loading"
+    assert slot.status.state == "unloaded"
+    assert slot.status.error is None
     assert not slot.has_been_ready
+
+
+def test_failed_loads_cool_down_longer_and_longer(make_slot, clock):
+    slot = make_slot("no-such-engine")
+    for cool_down_s in (1, 2, 4):
+        run_until_state(slot, "failed")
+        assert 0 < slot.cool_down_s <= cool_down_s
+        clock.ahead_s += cool_down_s
+        assert slot.cool_down_s == 0
+        slot.start()
+
+
+def test_an_unloaded_model_ends_its_process_and_can_be_started_again(make_slot):
+    slot = make_slot("fake")
+    run_until_state(slot, "ready")
+    assert slot.is_resident
+    slot.unload()
+    assert slot.status.state == "unloading"
+    run_until_state(slot, "unloaded")
+    assert not slot.is_resident
+    slot.check()
+    assert not slot.is_running
+    slot.start()
+    run_until_state(slot, "ready")
+
+
+def test_an_engine_that_does_not_end_when_unloaded_is_killed(make_slot, clock):
+    slot = make_slot("fake")
+    run_until_state(slot, "ready")
+    os.kill(slot.pid, signal.SIGSTOP)
+    slot.unload()
+    clock.ahead_s += UNLOAD_S + 1
+    run_until_state(slot, "unloaded")
 
 
 def test_an_engine_without_heartbeat_is_replaced(make_slot, clock):

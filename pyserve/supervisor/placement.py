@@ -1,0 +1,124 @@
+"""Which models leave so that another one can be loaded. Pure: everything comes in as values."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A model that takes memory now.
+
+    n_bytes: what comes back when it leaves. used_at: when it was last of use, ready_at: since when
+    it can answer; seconds of one clock. is_busy: requests run in it, or wait for it.
+    is_settled: it has been there long enough that it may be taken from under its clients, who then
+    wait for its return. is_leaving: its process is told to end.
+    """
+
+    key: Hashable
+    n_bytes: int = 0
+    used_at: float = 0.0
+    ready_at: float = 0.0
+    is_pinned: bool = False
+    is_busy: bool = False
+    is_settled: bool = False
+    is_leaving: bool = False
+
+
+@dataclass(frozen=True)
+class Room:
+    """What there is for models. n_bytes_free: None = not known. n_models_max: 0 = any number.
+
+    n_bytes_free does not count what residents are still entitled to, and may be below 0.
+    """
+
+    n_bytes_free: int | None
+    n_models_max: int = 0
+
+
+class Verdict(enum.Enum):
+    """START: there is room. WAIT: there will be. REFUSE: there will never be."""
+
+    START = "start"
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+class Move(NamedTuple):
+    """What to do about a model that is to be loaded.
+
+    unload: these leave at once, they are idle. drain: these take no new requests, so that they
+    become idle.
+    """
+
+    verdict: Verdict
+    unload: tuple[Hashable, ...] = ()
+    drain: tuple[Hashable, ...] = ()
+
+
+def make_room(
+    n_bytes: int, residents: Sequence[Resident], room: Room, *, may_drain: bool = False
+) -> Move:
+    """How a model of `n_bytes` gets its place among the residents.
+
+    Idle models leave, the least recently used first; pinned ones never. Busy ones are left to
+    finish by themselves, or with `may_drain` settled ones are drained, those first that have been
+    there longest.
+    """
+    lack = _Lack(n_bytes, len(residents), room)
+    if lack.is_met:
+        return Move(Verdict.START)
+    lack.give(resident for resident in residents if resident.is_leaving)
+    others = [r for r in residents if not (r.is_leaving or r.is_pinned)]
+    idle = sorted((r for r in others if not r.is_busy), key=lambda r: r.used_at)
+    unload = lack.choose(idle)
+    busy = sorted((r for r in others if r.is_busy), key=lambda r: r.ready_at)
+    drain = lack.choose(busy)
+    if not lack.is_met:
+        return Move(Verdict.REFUSE)
+    if not drain:
+        return Move(Verdict.WAIT, _keys(unload))
+    if may_drain and all(resident.is_settled for resident in drain):
+        return Move(Verdict.WAIT, _keys(unload), _keys(drain))
+    return Move(Verdict.WAIT)
+
+
+class _Lack:
+    """What is missing of a place: bytes, and the right to be one more model."""
+
+    def __init__(self, n_bytes: int, n_residents: int, room: Room) -> None:
+        free = room.n_bytes_free
+        self._n_bytes = 0 if free is None else n_bytes - free
+        self._n_models = n_residents + 1 - room.n_models_max if room.n_models_max else 0
+
+    @property
+    def is_met(self) -> bool:
+        return self._n_bytes <= 0 and self._n_models <= 0
+
+    def give(self, residents: Iterable[Resident]) -> None:
+        """Count on the places of these."""
+        for resident in residents:
+            self._n_bytes -= resident.n_bytes
+            self._n_models -= 1
+
+    def choose(self, residents: Sequence[Resident]) -> list[Resident]:
+        """Those of the residents that are needed, the first ones first; they are counted on."""
+        chosen: list[Resident] = []
+        for resident in residents:
+            if self.is_met:
+                break
+            chosen.append(resident)
+            self.give([resident])
+        for resident in chosen[:-1]:  # a later, larger one may have made it needless
+            if self._n_bytes + resident.n_bytes <= 0 and self._n_models + 1 <= 0:
+                chosen.remove(resident)
+                self._n_bytes += resident.n_bytes
+                self._n_models += 1
+        return chosen
+
+
+def _keys(residents: Iterable[Resident]) -> tuple[Hashable, ...]:
+    return tuple(resident.key for resident in residents)
