@@ -107,6 +107,7 @@ void register_engine(py::module_& module) {
       .def("pieces", &pieces, py::arg("tokens"))
       .def("render", &Engine::render, py::arg("messages_json"), ReleaseGil())
       .def("tokenize_chat", &Engine::tokenize_chat, py::arg("messages_json"), ReleaseGil())
+      .def("tokenize_segments", &Engine::tokenize_segments, py::arg("prompt"), ReleaseGil())
       .def("info", &Engine::info, ReleaseGil())
       .def("stats", &Engine::stats, ReleaseGil())
       .def("stop", &Engine::stop, ReleaseGil());

@@ -43,6 +43,8 @@ void register_request(py::module_& module) {
       .def_readwrite("ignore_eos", &SamplingParams::ignore_eos);
   py::class_<ChatPrompt>(module, "ChatPrompt").def(py::init<std::string>());
   py::class_<TextPrompt>(module, "TextPrompt").def(py::init<std::string>());
+  py::class_<SegmentPrompt>(module, "SegmentPrompt")
+      .def(py::init<std::vector<std::pair<std::string, bool>>>());
   py::class_<TokenPrompt>(module, "TokenPrompt").def(py::init<std::vector<Token>>());
   py::class_<Request>(module, "Request")
       .def(py::init<>())

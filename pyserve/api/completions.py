@@ -7,9 +7,10 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import Engine
 from pyserve.openai.completions import CompletionAnswer
 from pyserve.openai.infill import infill_prompts
+from pyserve.openai.templated import templated_completion
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.body import read_body
-from pyserve.web.engines import configured
+from pyserve.web.engines import configured, profile_of
 from pyserve.web.generation import generate, generate_stream
 
 blueprint = Blueprint("completions", __name__)
@@ -24,7 +25,8 @@ def create(model: str | None = None) -> Response:
         info, prompts = engine.info(), None
         if body.suffix:
             prompts = infill_prompts(body.prompts, body.suffix, info, engine.tokenize)
-        return CompletionAnswer(body, model_id, info, engine.detokenize, prompts)
+        told = templated_completion(body, profile_of(model_id).prompt)
+        return CompletionAnswer(told, model_id, info, engine.detokenize, prompts)
 
     run = generate_stream if body.stream else generate
     return run(body.model, model, answer)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
+from pyserve.models.prompter import Prompter
 from pyserve.openai.edits import EditAnswer
 from pyserve.schemas.edits import EditRequest
 from pyserve.web.body import read_body
-from pyserve.web.engines import configured
+from pyserve.web.engines import configured, profile_of
 from pyserve.web.generation import generate
 
 blueprint = Blueprint("edits", __name__)
@@ -20,6 +21,7 @@ def create(model: str | None = None) -> Response:
     body = configured(read_body(EditRequest), model)
 
     def answer(model_id: str, engine: Engine) -> EditAnswer:
-        return EditAnswer(body, model_id, engine.info())
+        prompter = Prompter(profile_of(model_id).prompt)
+        return EditAnswer(body, model_id, engine.info(), prompter)
 
     return generate(body.model, model, answer)

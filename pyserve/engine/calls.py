@@ -16,6 +16,7 @@ from pyserve.engine.wire import (
     Reply,
     Tokenize,
     TokenizeChat,
+    TokenizeSegments,
 )
 from pyserve.errors import ErrorInfo, InternalError, PyserveError
 
@@ -37,6 +38,8 @@ def answer(core: EngineCore, call: Call) -> Reply:
             value = {"text": core.render(messages)}
         case TokenizeChat(messages=messages):
             value = {"tokens": core.tokenize_chat(messages)}
+        case TokenizeSegments(segments=segments):
+            value = {"tokens": core.tokenize_segments(segments)}
         case GetInfo():
             value = {"info": core.info()}
         case GetStats():

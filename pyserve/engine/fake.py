@@ -23,6 +23,7 @@ from pyserve.engine.protocol import (
     Failed,
     GenerateRequest,
     ModelInfo,
+    Segment,
     Step,
 )
 from pyserve.errors import (
@@ -132,6 +133,10 @@ class FakeCore:
     def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
         return self.tokenize(self.render(messages), add_special=True, parse_special=True)
 
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        text = "".join(segment.text for segment in segments)
+        return self.tokenize(text, add_special=True, parse_special=True)
+
     def render(self, messages: list[dict[str, Any]]) -> str:
         lines = [f"{message['role']}: {message['content']}\n" for message in messages]
         return "".join([*lines, "assistant:"])
@@ -164,6 +169,8 @@ class FakeCore:
             return self.render(request.messages)
         if request.tokens is not None:
             return self._vocab.text(request.tokens)
+        if request.segments is not None:
+            return "".join(segment.text for segment in request.segments)
         return request.prompt or ""
 
     def _step(self, now: float) -> None:

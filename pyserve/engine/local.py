@@ -21,6 +21,7 @@ from pyserve.engine.protocol import (
     GenerateRequest,
     ModelInfo,
     SamplingParams,
+    Segment,
     Step,
     Timings,
     TokenLogprob,
@@ -109,6 +110,10 @@ class NativeCore:
         with _translated():
             return self._engine.tokenize_chat(_JSON.encode(messages).decode())
 
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        with _translated():
+            return self._engine.tokenize_segments(_segment_prompt(segments))
+
     def info(self) -> ModelInfo:
         info = msgspec.convert(self._engine.info(), ModelInfo, from_attributes=True)
         return msgspec.structs.replace(info, fingerprint=_fingerprint(info))
@@ -147,16 +152,24 @@ def _from_native(error: _native.EngineError) -> PyserveError:
     return from_info(ErrorInfo(code=code, message=message, param=param, details=details))
 
 
+def _segment_prompt(segments: list[Segment]) -> _native.SegmentPrompt:
+    return _native.SegmentPrompt([(segment.text, segment.is_input) for segment in segments])
+
+
 def _prompt(
     request: GenerateRequest,
-) -> _native.ChatPrompt | _native.TextPrompt | _native.TokenPrompt:
+) -> _native.ChatPrompt | _native.TextPrompt | _native.SegmentPrompt | _native.TokenPrompt:
     if request.messages is not None:
         return _native.ChatPrompt(_JSON.encode(request.messages).decode())
     if request.prompt is not None:
         return _native.TextPrompt(request.prompt)
+    if request.segments is not None:
+        return _segment_prompt(request.segments)
     if request.tokens is not None:
         return _native.TokenPrompt(request.tokens)
-    raise InvalidRequestError("one of messages, prompt and tokens is required", param="prompt")
+    raise InvalidRequestError(
+        "one of messages, prompt, segments and tokens is required", param="prompt"
+    )
 
 
 def _fingerprint(info: ModelInfo) -> str:

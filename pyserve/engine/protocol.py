@@ -31,6 +31,7 @@ from pyserve.engine.model_info import (
 from pyserve.engine.request import (
     GenerateRequest,
     SamplingParams,
+    Segment,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "GenerateRequest",
     "ModelInfo",
     "SamplingParams",
+    "Segment",
     "Step",
     "Timings",
     "TokenLogprob",
@@ -90,6 +92,8 @@ class EngineCore(Protocol):
     def render(self, messages: list[dict[str, Any]]) -> str: ...
 
     def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]: ...
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]: ...
 
     def info(self) -> ModelInfo: ...
 
@@ -159,6 +163,10 @@ class Engine(Protocol):
 
     def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
         """The tokens of that prompt, exactly as a request with these messages gets them."""
+        ...
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        """The tokens of a rendered prompt, exactly as a request with these segments gets them."""
         ...
 
     def info(self) -> ModelInfo: ...

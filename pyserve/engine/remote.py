@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from pyserve.engine.protocol import EngineStats, GenerateRequest, ModelInfo, TokenStream
+from pyserve.engine.protocol import EngineStats, GenerateRequest, ModelInfo, Segment, TokenStream
 from pyserve.engine.sockets import RECV_BYTES, connect
 from pyserve.engine.streams import StreamHub, copy_error
 from pyserve.engine.wire import (
@@ -32,6 +32,7 @@ from pyserve.engine.wire import (
     Submit,
     Tokenize,
     TokenizeChat,
+    TokenizeSegments,
     WireError,
     encode,
     engine_decoder,
@@ -112,6 +113,10 @@ class RemoteEngine:
 
     def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
         call = TokenizeChat(call_id=next(self._call_ids), messages=messages)
+        return self._ask(call).tokens or []
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        call = TokenizeSegments(call_id=next(self._call_ids), segments=segments)
         return self._ask(call).tokens or []
 
     def info(self) -> ModelInfo:

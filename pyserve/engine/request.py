@@ -49,12 +49,20 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     ignore_eos: bool = False
 
 
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """A part of a rendered prompt. Names of control tokens are plain text in input."""
+
+    text: str
+    is_input: bool
+
+
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One sequence to generate. Exactly one of messages, prompt, tokens is set.
+    """One sequence to generate. Exactly one of messages, prompt, segments, tokens is set.
 
     messages: OpenAI chat messages as plain dicts (role, content: str, name ...), rendered with the
       model's chat template; text in them is never read as control tokens.
     prompt: plain text; control tokens in it are plain text too, BOS is added if the model wants it.
+    segments: a prompt that a template of our own made; BOS as with `prompt`.
     tokens: token ids, taken as they are.
     wants_embedding: the vector of the prompt instead of an answer, in the delta with `finish`.
     max_tokens: None means as many as the context allows; 0 computes the prompt and no answer.
@@ -71,6 +79,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     messages: list[dict[str, Any]] | None = None
     prompt: str | None = None
+    segments: list[Segment] | None = None
     tokens: list[int] | None = None
     sampling: SamplingParams = SamplingParams()
     wants_embedding: bool = False

@@ -22,6 +22,7 @@ from pyserve.engine.protocol import (
     Failed,
     GenerateRequest,
     ModelInfo,
+    Segment,
     Step,
     TokenStream,
 )
@@ -242,6 +243,9 @@ class StreamEngine:
 
     def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
         return self._core.tokenize_chat(messages)
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        return self._core.tokenize_segments(segments)
 
     def info(self) -> ModelInfo:
         return self._core.info()

@@ -5,7 +5,7 @@ begin with a Hello; a peer that speaks another protocol version, sends garbage o
 over the cap is disconnected. Request ids and call ids are chosen by the front, per connection.
 
   front -> engine:  Hello, Submit, Cancel, and the calls: Tokenize, Detokenize, Pieces, Render,
-                    TokenizeChat, GetInfo, GetStats
+                    TokenizeChat, TokenizeSegments, GetInfo, GetStats
   engine -> front:  Hello, Reply (to every Submit and Get/Tokenize/...), Events
   engine -> supervisor (its own socket):  Ready or LoadFailed, then Heartbeats
 """
@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from pyserve.engine.protocol import EngineStats, Event, GenerateRequest, ModelInfo
+from pyserve.engine.protocol import EngineStats, Event, GenerateRequest, ModelInfo, Segment
 from pyserve.errors import ErrorInfo
 
 PROTOCOL_VERSION = 1
@@ -85,6 +85,13 @@ class TokenizeChat(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize_chat
     messages: list[dict[str, Any]]
 
 
+class TokenizeSegments(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize_segments"):
+    """Answered by the token ids of the prompt."""
+
+    call_id: int
+    segments: list[Segment]
+
+
 class GetInfo(msgspec.Struct, frozen=True, kw_only=True, tag="info"):
     """Answered by the ModelInfo."""
 
@@ -97,7 +104,9 @@ class GetStats(msgspec.Struct, frozen=True, kw_only=True, tag="stats"):
     call_id: int
 
 
-Call = Tokenize | Detokenize | Pieces | Render | TokenizeChat | GetInfo | GetStats
+Call = (
+    Tokenize | Detokenize | Pieces | Render | TokenizeChat | TokenizeSegments | GetInfo | GetStats
+)
 FrontMessage = Hello | Submit | Cancel | Call
 
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from pyserve.engine.protocol import Delta, FinishReason, GenerateRequest, ModelInfo
 from pyserve.errors import ContextLengthExceededError
+from pyserve.models.gotemplate.marked import Marked
 from pyserve.openai.answer import Output, StreamUsage, TokenUsage, new_head, token_usage
 from pyserve.openai.best_of import best_of
 from pyserve.openai.legacy_choice import ChoiceWriter
@@ -17,6 +18,7 @@ from pyserve.openai.legacy_logprobs import LegacyLogprobs
 from pyserve.openai.sampling import base_request, check_tokens, expand
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import grammar_of
+from pyserve.openai.templated import segments_of
 from pyserve.schemas.completions import CompletionRequest
 
 
@@ -153,7 +155,9 @@ def completion_requests(
     )
     requests: list[GenerateRequest] = []
     for prompt in body.prompts if prompts is None else prompts:
-        if isinstance(prompt, str):
+        if isinstance(prompt, Marked):
+            request = msgspec.structs.replace(base, segments=segments_of(prompt))
+        elif isinstance(prompt, str):
             request = msgspec.structs.replace(base, prompt=prompt)
         else:
             check_tokens(prompt, info, "prompt")

@@ -30,7 +30,7 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
         names = next((same for same in SAME_THING if name in same), (name,))
         here = [same for same in names if same in fields]
         if here and all(getattr(body, same) is None for same in here) and _fits(body, name, value):
-            update[name if name in here else here[0]] = value
+            update[here[0]] = value
     if profile.stop:
         own = [] if body.stop is None else as_list(body.stop)
         update["stop"] = list(dict.fromkeys([*own, *profile.stop]))

@@ -8,10 +8,12 @@ from typing import Literal
 import msgspec
 
 from pyserve.engine.protocol import FinishReason, GenerateRequest, ModelInfo
+from pyserve.models.prompter import Prompter
 from pyserve.openai.answer import Output, TokenUsage, new_head, token_usage
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import grammar_of
+from pyserve.openai.templated import segments_of
 from pyserve.schemas.edits import EditRequest
 
 SYSTEM_MESSAGE = (
@@ -59,10 +61,12 @@ class EditAnswer:
 
     prompt_param = "input"
 
-    def __init__(self, body: EditRequest, model: str, info: ModelInfo) -> None:
+    def __init__(
+        self, body: EditRequest, model: str, info: ModelInfo, prompter: Prompter | None = None
+    ) -> None:
         self._n = body.n or 1
         self._head = new_head("edit", model, info)
-        self.requests = edit_requests(body, info)
+        self.requests = edit_requests(body, info, prompter)
 
     def response(self, outputs: Sequence[Output]) -> Edit:
         choices = [
@@ -82,15 +86,23 @@ class EditAnswer:
         return text if self.requests[0].grammar else text.strip()
 
 
-def edit_requests(body: EditRequest, info: ModelInfo) -> list[GenerateRequest]:
-    """The n engine requests of each input, input by input."""
+def edit_requests(
+    body: EditRequest, info: ModelInfo, prompter: Prompter | None = None
+) -> list[GenerateRequest]:
+    """The n engine requests of each input, input by input.
+
+    prompter: the templates of the model's configuration. Raises TemplateError.
+    """
     requests: list[GenerateRequest] = []
     base = base_request(body, info, grammar=grammar_of(body), **scheduling(body))
     for text in body.inputs:
         # A token is at least a byte: enough for an answer as long as the input, and then some.
         max_tokens = body.max_tokens or len(text.encode()) + SPARE_TOKENS
         request = msgspec.structs.replace(base, max_tokens=max_tokens)
-        if info.has_chat_template:
+        if prompter is not None and prompter.has_edit:
+            segments = segments_of(prompter.edit(body.instruction, text))
+            request = msgspec.structs.replace(request, segments=segments)
+        elif info.has_chat_template:
             messages = edit_messages(body.instruction, text)
             request = msgspec.structs.replace(request, messages=messages)
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pyserve.engine.protocol import Engine
 from pyserve.errors import ModelLoadingError, ModelNotFoundError, UnavailableError, from_info
+from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.supervisor.backend import ModelStatus
 
 
@@ -24,16 +25,29 @@ class StaticBackend:
     """Implements `Backend`. Any thread may call any method. `close` closes the engines.
 
     engines: the ready models by id. others: models in another state, listed after them.
+    profiles: what requests get of models' configurations, by id.
     """
 
-    def __init__(self, engines: Mapping[str, Engine], others: Iterable[ModelStatus] = ()) -> None:
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        others: Iterable[ModelStatus] = (),
+        profiles: Mapping[str, ModelProfile] | None = None,
+    ) -> None:
+        self._profiles = profiles or {}
         self._engines = dict(engines)
         self._others = {status.id: status for status in others}
         self._created = int(time.time())
 
     def models(self) -> list[ModelStatus]:
         ready = [
-            ModelStatus(id=name, created=self._created, state="ready", info=engine.info())
+            ModelStatus(
+                id=name,
+                created=self._created,
+                state="ready",
+                info=engine.info(),
+                profile=self._profiles.get(name, PLAIN),
+            )
             for name, engine in self._engines.items()
         ]
         return [*ready, *self._others.values()]

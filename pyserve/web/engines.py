@@ -9,9 +9,10 @@ from flask import g, request
 
 from pyserve.config import ServeConfig
 from pyserve.engine.protocol import Engine
-from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.models.profile import PLAIN, ModelProfile, PromptProfile
 from pyserve.models.resolve import ANY_ENDPOINT, Names, not_found, resolve, split_pairs
 from pyserve.openai.defaults import with_defaults
+from pyserve.openai.templated import templated
 from pyserve.schemas.sampling import SamplingFields
 from pyserve.supervisor.backend import Lease, ModelStatus
 from pyserve.web import access
@@ -83,17 +84,26 @@ def configured(body: Body, path_model: str | None = None) -> Body:
 
 
 def lease_engine(model_id: str, patience: Patience, watch: ClientWatch) -> Lease:
-    """The model's engine, waiting for it to be loaded as long as the client does.
+    """The model's engine with its templates, waiting for it as long as the client does.
 
     Raises what `Backend.lease` raises, and ClientGoneError.
     """
     parts = services()
-    return parts.backend.lease(
+    lease = parts.backend.lease(
         model_id,
         wait_s=patience.at_most(parts.config.load_timeout_s),
         keep_alive_s=g.get("keep_alive_s"),
         on_wait=watch.check,
     )
+    return TemplatedLease(lease, profile_of(model_id).prompt)
+
+
+class TemplatedLease:
+    """Implements `Lease`: another one, whose engine makes prompts as a profile says."""
+
+    def __init__(self, lease: Lease, profile: PromptProfile) -> None:
+        self.engine = templated(lease.engine, profile)
+        self.release = lease.release
 
 
 def ask_engine(named: str | None, call: Callable[[Engine], T]) -> T:

@@ -20,12 +20,15 @@ from flask import request as http_request
 from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
 from pyserve.errors import ContextLengthExceededError, QueueFullError
+from pyserve.models.gotemplate.errors import TemplateError
+from pyserve.models.profile import ShapeProfile
 from pyserve.openai.answer import Answer, Output, StreamAnswer
+from pyserve.openai.shaping import shaped_deltas
 from pyserve.supervisor.backend import Lease
 from pyserve.web.access import tenant
 from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
-from pyserve.web.engines import lease_engine, pick_model
+from pyserve.web.engines import lease_engine, pick_model, profile_of
 from pyserve.web.limits import Permit
 from pyserve.web.replies import json_reply
 from pyserve.web.request_id import request_id
@@ -60,19 +63,22 @@ class Generation:
         self._lease: Lease | None = None
         self._n_finished = 0
         self._waiting: deque[GenerateRequest] = deque()
+        self._shape = ShapeProfile()
 
     def hold(self, lease: Lease) -> Engine:
         """Have the model stay loaded until `close`; returns its engine."""
         self._lease = lease
         return lease.engine
 
-    def submit(self, engine: Engine, answer: Answer) -> None:
+    def submit(self, engine: Engine, answer: Answer, shape: ShapeProfile) -> None:
         """Run the requests of `answer` and wait until the first ones are accepted.
 
+        shape: what is done to their texts.
         Raises the first error; the rest is then for `close` to cancel.
         """
         self._engine = engine
         self._prompt_param = answer.prompt_param
+        self._shape = shape
         self._n_at_once = engine.info().n_seq_max + N_AHEAD
         self._waiting.extend(answer.requests)
         with self._naming_the_prompt():
@@ -87,7 +93,8 @@ class Generation:
         """
         watched_at = time.monotonic()
         with self._naming_the_prompt():
-            for item in merge(self._streams, WATCH_S, self._submit_more):
+            merged = merge(self._streams, WATCH_S, self._submit_more)
+            for item in shaped_deltas(merged, self._shape):
                 if item is None or time.monotonic() - watched_at >= WATCH_S:
                     self._watch.check()
                     watched_at = time.monotonic()
@@ -136,10 +143,10 @@ class Generation:
 
     @contextmanager
     def _naming_the_prompt(self) -> Iterator[None]:
-        """Put the name of the prompt's field into errors about its length."""
+        """Put the name of the prompt's field into errors about its length and its template."""
         try:
             yield
-        except ContextLengthExceededError as error:
+        except (ContextLengthExceededError, TemplateError) as error:
             error.param = error.param or self._prompt_param
             raise
 
@@ -207,7 +214,7 @@ def _start(
         model_id = pick_model(named, path_model)
         engine = generation.hold(lease_engine(model_id, patience, watch))
         answer = make_answer(model_id, engine)
-        generation.submit(engine, answer)
+        generation.submit(engine, answer, profile_of(model_id).shape)
     except BaseException:
         generation.close()
         raise

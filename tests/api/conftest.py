@@ -12,6 +12,7 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake import STEERABLE, FakeCore
 from pyserve.engine.fake_script import FakeScript
 from pyserve.engine.streams import StreamEngine
+from pyserve.models.profile import ModelProfile
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.static import StaticBackend
 from pyserve.web.services import Services
@@ -34,6 +35,7 @@ def start() -> Iterator[StartFront]:
             engine: dict[str, Any] | None = None,
             has_chat_template: bool = True,
             has_infill: bool = False,
+            profiles: dict[str, ModelProfile] | None = None,
             keep_alive_s: float = KEEP_ALIVE_S,
             **settings: Any,
         ) -> Front:
@@ -47,7 +49,7 @@ def start() -> Iterator[StartFront]:
                 for name in models
             }
             engines = {name: StreamEngine(core) for name, core in cores.items()}
-            backend = running.enter_context(closing(StaticBackend(engines, others)))
+            backend = running.enter_context(closing(StaticBackend(engines, others, profiles)))
             app = create_app(ServeConfig(**settings), backend, keep_alive_s=keep_alive_s)
             parts: Services = app.extensions["pyserve"]
             return Front(app, app.test_client(), cores, parts.stream_limit)

@@ -8,7 +8,7 @@ import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.local import LocalEngine
-from pyserve.engine.protocol import GenerateRequest
+from pyserve.engine.protocol import GenerateRequest, Segment
 from pyserve.errors import InvalidRequestError, ModelLoadError
 from pyserve.openai.completions import completion_requests
 from pyserve.openai.infill import infill_prompts
@@ -177,3 +177,22 @@ def test_fill_in_the_middle_tokens_are_known_and_used(engine: LocalEngine, tmp_p
     answer = Answer(list(able.submit(request)))
     assert answer.finish.usage.n_prompt_tokens == len(tokens)
     able.close()
+
+
+def test_segments_name_control_tokens_in_their_own_text_only(engine: LocalEngine) -> None:
+    eos = engine.info().eos_token
+    own = engine.tokenize_segments([Segment(eos, False)])
+    typed = engine.tokenize_segments([Segment(eos, True)])
+    assert engine.tokenize(eos, add_special=True, parse_special=True) == own
+    assert engine.tokenize(eos, add_special=True, parse_special=False) == typed
+    assert own != typed
+
+
+def test_a_request_of_segments_is_as_one_of_the_messages(engine: LocalEngine) -> None:
+    messages = [{"role": "user", "content": "hi"}]
+    text = engine.render(messages)
+    segments = [Segment(text, False)]
+    stream = engine.submit(GenerateRequest(segments=segments, max_tokens=2))
+    finish = list(stream)[-1].finish
+    assert finish.usage.n_prompt_tokens == len(engine.tokenize_segments(segments))
+    assert finish.usage.n_prompt_tokens == len(engine.tokenize_chat(messages))

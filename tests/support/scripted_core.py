@@ -14,6 +14,7 @@ from pyserve.engine.protocol import (
     Finish,
     GenerateRequest,
     ModelInfo,
+    Segment,
     Step,
     Usage,
 )
@@ -79,6 +80,9 @@ class ScriptedCore:
 
     def pieces(self, tokens: list[int]) -> list[bytes]:
         return [bytes([token]) for token in tokens]
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        return list("".join(segment.text for segment in segments).encode())
 
     def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
         return list(self.render(messages).encode())

@@ -43,6 +43,9 @@ class Engine {
   // The tokens of that prompt, exactly as a request with these messages gets them.
   std::vector<Token> tokenize_chat(const std::string& messages_json);
 
+  // The tokens of a rendered prompt, in the same way.
+  std::vector<Token> tokenize_segments(const SegmentPrompt& prompt);
+
   ModelInfo info() const;
   EngineStats stats() const;
 

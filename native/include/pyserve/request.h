@@ -57,6 +57,10 @@ struct ChatPrompt {
 struct TextPrompt {
   std::string text;
 };
+// A rendered template: names of control tokens count in its own text, and are plain text in input.
+struct SegmentPrompt {
+  std::vector<std::pair<std::string, bool>> segments;  // a text, and whether it is input
+};
 // Token ids, taken as they are.
 struct TokenPrompt {
   std::vector<Token> tokens;
@@ -64,7 +68,7 @@ struct TokenPrompt {
 
 struct Request {
   RequestId id = 0;
-  std::variant<ChatPrompt, TextPrompt, TokenPrompt> prompt;
+  std::variant<ChatPrompt, TextPrompt, SegmentPrompt, TokenPrompt> prompt;
   SamplingParams sampling;
   bool wants_embedding = false;  // the vector of the prompt instead of an answer
   int max_tokens = -1;           // < 0: as many as the context allows; 0: no answer

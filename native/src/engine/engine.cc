@@ -137,6 +137,12 @@ std::vector<Token> Engine::tokenize_chat(const std::string& messages_json) {
   return impl_->prompt_thread.run([&] { return impl_->prompt_tokens(request); });
 }
 
+std::vector<Token> Engine::tokenize_segments(const SegmentPrompt& prompt) {
+  Request request;
+  request.prompt = prompt;
+  return impl_->prompt_thread.run([&] { return impl_->prompt_tokens(request); });
+}
+
 ModelInfo Engine::info() const {
   ModelInfo info = impl_->model.info();
   info.n_ctx = impl_->loop.context().n_ctx();
@@ -219,6 +225,8 @@ std::vector<Token> Engine::Impl::prompt_tokens(Request& request) const {
   if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
     check_text(chat->messages_json.size());
     parts = chat_template.render(chat->messages_json);
+  } else if (auto* segments = std::get_if<SegmentPrompt>(&request.prompt)) {
+    for (auto& [text, is_input] : segments->segments) parts.push_back({std::move(text), is_input});
   } else {
     parts.push_back({std::get<TextPrompt>(request.prompt).text, true});
   }

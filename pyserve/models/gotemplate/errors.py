@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pyserve.errors import PyserveError
+from pyserve.errors import InvalidRequestError
 
 
-class TemplateError(PyserveError):
-    """A template cannot be read, or fails on some data. details: line.
+class TemplateError(InvalidRequestError):
+    """A template cannot be read, or refuses some data.
 
     The message begins with the template's name and line.
     """
 
-    code = "template_failed"
-
     def __init__(self, name: str, line: int, problem: str) -> None:
-        super().__init__(f"template {name}:{line}: {problem}", line=line)
+        super().__init__(f"template {name}:{line}: {problem}")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyserve.models.gotemplate.marked import Marked, Run, is_marked, joined, runs_of, user_text
+from pyserve.models.gotemplate.marked import Marked, Run, all_marked, is_marked, joined, runs_of
 from pyserve.models.gotemplate.values import is_true, printed, to_json
 
 MAX_REPEATED_CHARS = 64 * 1024
@@ -58,13 +58,7 @@ def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(*args: Any) -> Any:
         result = function(*args)
-        if not is_marked(args):
-            return result
-        if isinstance(result, str):
-            return user_text(str(result))
-        if isinstance(result, list):
-            return [user_text(str(item)) if isinstance(item, str) else item for item in result]
-        return result
+        return all_marked(result) if is_marked(args) else result
 
     return call
 
@@ -234,7 +228,7 @@ def _modulo(left: int, right: int) -> int:
 
 
 def _dict(*pairs: Any) -> dict[Any, Any]:
-    return {str(key): value for key, value in zip(pairs[::2], pairs[1::2], strict=False)}
+    return {_text(key): value for key, value in zip(pairs[::2], pairs[1::2], strict=False)}
 
 
 def _to_int(value: Any) -> int:
@@ -275,7 +269,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "mustToJson": _kept(to_json),
     "toRawJson": _kept(to_json),
     "toPrettyJson": _kept(lambda value: to_json(value, 2)),
-    "fromJson": _from_json,
+    "fromJson": _kept(_from_json),
     # strings
     "trim": lambda text: _stripped(_text(text), None),
     "trimAll": lambda chars, text: _stripped(_text(text), _text(chars)),

@@ -6,7 +6,8 @@ is text of templates and operators.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 Run = tuple[str, bool]  # a text, and whether users wrote it
 
@@ -55,6 +56,17 @@ def runs_of(text: str) -> tuple[Run, ...]:
     if isinstance(text, Marked):
         return text.runs
     return ((str(text), False),) if text else ()
+
+
+def all_marked(value: Any) -> Any:
+    """A value of strings, lists and maps, in which all strings are users'."""
+    if isinstance(value, str):
+        return user_text(str(value))
+    if isinstance(value, Mapping):
+        return {all_marked(key): all_marked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [all_marked(item) for item in value]
+    return value
 
 
 def is_marked(value: object) -> bool:

@@ -1,0 +1,109 @@
+"""What a model's configuration does to answers: cut, extract and trim their text.
+
+The order is LocalAI's: cutstrings, extract_regex, trimspace, trimsuffix. A streamed answer joins to
+the same text as a plain one: what may still change is held back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from pyserve.engine.protocol import Delta
+from pyserve.models.patterns import compiled
+from pyserve.models.profile import ShapeProfile
+
+
+def shaped(text: str, shape: ShapeProfile) -> str:
+    """The whole answer as it is shown."""
+    for pattern in shape.cutstrings:
+        text = compiled(pattern).sub("", text)
+    found = [compiled(pattern).search(text) for pattern in shape.extract_regex]
+    extracted = "".join(match.group() for match in found if match is not None)
+    text = extracted or text
+    for affix in shape.trimspace:
+        text = text.removeprefix(affix).strip()
+    for affix in shape.trimsuffix:
+        text = text.removesuffix(affix).strip()
+    return text
+
+
+class Shaper:
+    """Shapes one streamed answer. One thread.
+
+    Regular expressions see the whole answer, so nothing is said before its end. Trimming alone
+    holds back the beginning until it is known what of it goes, and as much of the end as may go.
+    """
+
+    def __init__(self, shape: ShapeProfile) -> None:
+        self._shape = shape
+        self._is_whole = bool(shape.cutstrings or shape.extract_regex)
+        affixes = "".join([*shape.trimsuffix])
+        self._n_held = sum(not char.isspace() for char in affixes)
+        self._has_begun = False
+        self._held = ""
+
+    def push(self, delta: Delta) -> Delta:
+        """The delta with the text that can be said now; everything else in it stays."""
+        self._held += delta.text
+        is_end = delta.finish is not None
+        if self._is_whole:
+            text = shaped(self._held, self._shape) if is_end else ""
+        else:
+            text = self._last() if is_end else self._sure()
+        return msgspec.structs.replace(delta, text=text)
+
+    def _last(self) -> str:
+        if not self._has_begun:
+            return shaped(self._held, self._shape)
+        text = self._held.rstrip() if self._shape.trimspace else self._held
+        for affix in self._shape.trimsuffix:
+            text = text.removesuffix(affix).rstrip()
+        return text
+
+    def _sure(self) -> str:
+        """What no continuation can take back, taken out of what is held."""
+        if not self._has_begun and not self._begin():
+            return ""
+        end, n_left = len(self._held), self._n_held
+        while end > 0 and (n_left > 0 or self._held[end - 1].isspace()):
+            end -= 1
+            n_left -= not self._held[end].isspace()
+        said, self._held = self._held[:end], self._held[end:]
+        return said
+
+    def _begin(self) -> bool:
+        """Trim the beginning; False while it is too short to know how."""
+        text = self._held
+        for affix in self._shape.trimspace:
+            if affix.startswith(text):
+                return False
+            text = text.removeprefix(affix).lstrip()
+        if self._shape.trimsuffix:
+            text = text.lstrip()
+        if not text:
+            return False
+        self._held, self._has_begun = text, True
+        return True
+
+
+def shaped_deltas(
+    deltas: Iterable[tuple[int, Delta] | None], shape: ShapeProfile
+) -> Iterator[tuple[int, Delta] | None]:
+    """Deltas of several answers by index, each answer shaped; None passes through.
+
+    In place of a delta of which nothing can be said yet comes a None.
+    """
+    if shape == ShapeProfile():
+        yield from deltas
+        return
+    shapers: dict[int, Shaper] = {}
+    for item in deltas:
+        if item is None:
+            yield None
+            continue
+        index, delta = item
+        delta = shapers.setdefault(index, Shaper(shape)).push(delta)
+        is_news = delta.text or delta.finish or delta.logprobs or delta.prompt_logprobs
+        yield (index, delta) if is_news else None

@@ -1,0 +1,110 @@
+"""An engine whose prompts are made by templates of the model's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pyserve.engine.protocol import (
+    Engine,
+    EngineStats,
+    GenerateRequest,
+    ModelInfo,
+    Segment,
+    TokenStream,
+)
+from pyserve.models.gotemplate.marked import Marked
+from pyserve.models.profile import PromptProfile
+from pyserve.models.prompter import Prompter
+from pyserve.schemas.completions import CompletionRequest
+
+Messages = list[dict[str, Any]]
+
+
+def templated(engine: Engine, profile: PromptProfile) -> Engine:
+    """The engine, or one that makes the prompts of chats as the profile says."""
+    if not profile.has_chat and not profile.system_prompt:
+        return engine
+    return TemplatedEngine(engine, Prompter(profile))
+
+
+def segments_of(prompt: Marked) -> list[Segment]:
+    """The parts of a prompt for the engine."""
+    return [Segment(text, is_input) for text, is_input in prompt.runs]
+
+
+def templated_completion(body: CompletionRequest, profile: PromptProfile) -> CompletionRequest:
+    """The request with its texts put into the model's template; token ids stay as they are.
+
+    Raises TemplateError.
+    """
+    if profile.completion is None or body.suffix:
+        return body
+    prompter = Prompter(profile)
+    prompts = [
+        prompter.completion(prompt) if isinstance(prompt, str) else prompt
+        for prompt in body.prompts
+    ]
+    return body.model_copy(update={"prompt": prompts})
+
+
+class TemplatedEngine:
+    """Implements `Engine` over another one, which stays the caller's to close. Any thread."""
+
+    def __init__(self, engine: Engine, prompter: Prompter) -> None:
+        self._engine = engine
+        self._prompter = prompter
+
+    def submit(self, request: GenerateRequest) -> TokenStream:
+        if request.messages is not None:
+            request = self._with_prompt(request, request.messages)
+        return self._engine.submit(request)
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        return self._engine.tokenize(text, add_special=add_special, parse_special=parse_special)
+
+    def detokenize(self, tokens: list[int]) -> str:
+        return self._engine.detokenize(tokens)
+
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        return self._engine.pieces(tokens)
+
+    def render(self, messages: Messages) -> str:
+        if self._prompter.has_chat:
+            return str(self._prompter.chat(messages))
+        return self._engine.render(self._with_system(messages))
+
+    def tokenize_chat(self, messages: Messages) -> list[int]:
+        if self._prompter.has_chat:
+            return self.tokenize_segments(segments_of(self._prompter.chat(messages)))
+        return self._engine.tokenize_chat(self._with_system(messages))
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        return self._engine.tokenize_segments(segments)
+
+    def info(self) -> ModelInfo:
+        info = self._engine.info()
+        if not self._prompter.has_chat:
+            return info
+        return msgspec.structs.replace(info, has_chat_template=True)
+
+    def stats(self) -> EngineStats:
+        return self._engine.stats()
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _with_prompt(self, request: GenerateRequest, messages: Messages) -> GenerateRequest:
+        if not self._prompter.has_chat:
+            return msgspec.structs.replace(request, messages=self._with_system(messages))
+        segments = segments_of(self._prompter.chat(messages))
+        return msgspec.structs.replace(request, messages=None, segments=segments)
+
+    def _with_system(self, messages: Messages) -> Messages:
+        return [_plain(message) for message in self._prompter.with_system(messages)]
+
+
+def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(message)
