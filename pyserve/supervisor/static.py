@@ -60,13 +60,14 @@ class StaticBackend:
         keep_alive_s: float | None = None,
         on_wait: Callable[[], None] = lambda: None,
     ) -> StaticLease:
-        """As in `Backend`; never waits, because nothing here ever finishes loading."""
-        del wait_s, keep_alive_s, on_wait
+        """As in `Backend`; waits for nothing, because nothing here ever finishes loading."""
+        del wait_s, keep_alive_s
         if model_id in self._engines:
             return StaticLease(self._engines[model_id])
         status = self._find(model_id)
         if status.error is not None:
             raise from_info(status.error)
+        on_wait()
         raise ModelLoadingError(f"model {model_id!r} is {status.state}", retry_after_s=1)
 
     def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
