@@ -10,6 +10,7 @@ PyserveError
  ├─ ModelLoadError                the model file cannot be loaded (503, permanent until repaired)
  ├─ UnavailableError              try again later (503)
  │   ├─ ModelLoadingError
+ │   ├─ ModelBusyError            it is to be unloaded, but requests still run in it
  │   ├─ QueueFullError
  │   ├─ DeadlineExceededError     it waited for as long as the client allowed
  │   └─ EngineRestartedError      the engine process died under the request
@@ -111,6 +112,12 @@ class ModelLoadingError(UnavailableError):
     code = "model_loading"
 
 
+class ModelBusyError(UnavailableError):
+    """The model is unloaded only when its running requests have ended."""
+
+    code = "model_busy"
+
+
 class QueueFullError(UnavailableError):
     """The engine's wait queue is full."""
 
@@ -159,6 +166,7 @@ _BY_CODE: dict[str, type[PyserveError]] = {
         ModelLoadError,
         UnavailableError,
         ModelLoadingError,
+        ModelBusyError,
         QueueFullError,
         DeadlineExceededError,
         EngineRestartedError,

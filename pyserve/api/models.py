@@ -1,16 +1,21 @@
-"""GET /v1/models, GET /v1/models/{id}, GET /props"""
+"""GET /models, /models/{id}, /props; POST /models/load, /models/unload, /models/reload"""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from pyserve.errors import ModelBusyError
 from pyserve.models.resolve import not_found
-from pyserve.openai.models import Model, ModelList, model_object, model_props
+from pyserve.openai.models import ModelAction, ModelList, model_object, model_props
+from pyserve.schemas.models import LoadRequest, UnloadRequest
 from pyserve.supervisor.backend import ModelStatus
-from pyserve.web.access import may_use
-from pyserve.web.engines import ask_engine, model_names, pick_model
+from pyserve.web.access import may_use, require_admin
+from pyserve.web.body import read_body
+from pyserve.web.disconnect import ClientWatch
+from pyserve.web.engines import ask_engine, lease_engine, model_names, pick_model
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
+from pyserve.web.timeout import request_patience
 
 blueprint = Blueprint("models", __name__)
 
@@ -18,19 +23,54 @@ blueprint = Blueprint("models", __name__)
 @blueprint.get("/models")
 def list_all() -> Response:
     statuses = [status for status in services().backend.models() if may_use(status.id)]
-    return json_reply(ModelList(data=[_model(status) for status in statuses]))
+    return json_reply(ModelList(data=[model_object(status) for status in statuses]))
 
 
 @blueprint.get("/models/<path:model_id>")
 def get_one(model_id: str) -> Response:
-    """The model of that name: unlike generation, this never falls back to the only one."""
+    return json_reply(model_object(_named(model_id)))
+
+
+@blueprint.post("/models/load")
+def load() -> Response:
+    """Load a model, also one that could not be loaded just now."""
+    require_admin()
+    body = read_body(LoadRequest)
     parts = services()
-    statuses = [status for status in parts.backend.models() if may_use(status.id)]
-    found = model_names(parts.config, statuses).find(model_id)
-    for status in statuses:
-        if status.id == found:
-            return json_reply(_model(status))
-    raise not_found(model_id, [status.id for status in statuses])
+    model_id = _named(body.model).id
+    parts.backend.load(model_id)
+    if body.wait is not False:
+        watch = ClientWatch(request.environ)
+        lease_engine(model_id, request_patience(), watch).release()
+    return json_reply(ModelAction(success=True, model=model_id))
+
+
+@blueprint.post("/models/unload")
+def unload() -> Response:
+    """Unload a model when its running requests have ended; `force` fails them."""
+    require_admin()
+    body = read_body(UnloadRequest)
+    parts = services()
+    model_id = _named(body.model).id
+    wait_s = request_patience().at_most(parts.config.load_timeout_s)
+    try:
+        parts.backend.unload(
+            model_id,
+            wait_s=0.0 if body.wait is False else wait_s,
+            is_forced=bool(body.force),
+        )
+    except ModelBusyError:
+        if body.wait is not False:
+            raise
+    return json_reply(ModelAction(success=True, model=model_id))
+
+
+@blueprint.post("/models/reload")
+def reload() -> Response:
+    """Read the configuration of the models again; unchanged ones go on undisturbed."""
+    require_admin()
+    services().backend.reload()
+    return list_all()
 
 
 @blueprint.get("/props")
@@ -40,5 +80,12 @@ def get_props() -> Response:
     return json_reply(model_props(model_id, info))
 
 
-def _model(status: ModelStatus) -> Model:
-    return model_object(status.id, status.created, status.state, status.info)
+def _named(name: str) -> ModelStatus:
+    """The model of that name: unlike generation, this never falls back to the only one."""
+    parts = services()
+    statuses = [status for status in parts.backend.models() if may_use(status.id)]
+    found = model_names(parts.config, statuses).find(name)
+    for status in statuses:
+        if status.id == found:
+            return status
+    raise not_found(name, [status.id for status in statuses])

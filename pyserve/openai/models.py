@@ -8,6 +8,7 @@ import msgspec
 
 from pyserve import __version__
 from pyserve.engine.protocol import ModelInfo, SamplingParams
+from pyserve.supervisor.backend import ModelStatus
 
 CAPABILITIES = ["chat", "completion", "edit", "embedding"]
 
@@ -15,7 +16,8 @@ CAPABILITIES = ["chat", "completion", "edit", "embedding"]
 class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about a model, under llama-server's names where it has one; null until it is loaded.
 
-    n_ctx: most tokens of one request. size: bytes of the weights.
+    n_ctx: most tokens of one request. size: bytes of the weights. memory: bytes that the model
+    takes when it is loaded, or is predicted to take. pinned: it stays loaded.
     """
 
     state: str
@@ -28,16 +30,29 @@ class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
     n_vocab: int | None = None
     n_embd: int | None = None
     has_chat_template: bool | None = None
+    memory: int | None = None
+    pinned: bool = False
     capabilities: list[str] = []
 
 
+class ModelLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a model is loaded, as llama-server's router says it.
+
+    value: loaded, loading, unloading or unloaded. failed: it could not be loaded.
+    """
+
+    value: str
+    failed: bool
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """One served model. created: Unix seconds; meta goes beyond the specification."""
+    """One served model. created: Unix seconds; status and meta go beyond the specification."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "pyserve"
+    status: ModelLoad
     meta: ModelMeta
 
 
@@ -48,15 +63,39 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[Model]
 
 
-def model_object(model_id: str, created: int, state: str, info: ModelInfo | None) -> Model:
-    """info: None while the model is not loaded."""
-    meta = ModelMeta(state=state) if info is None else _meta(state, info)
-    return Model(id=model_id, created=created, meta=meta)
+class ModelAction(msgspec.Struct, frozen=True):
+    """That what was asked for a model is done, or begun."""
+
+    success: bool
+    model: str
 
 
-def _meta(state: str, info: ModelInfo) -> ModelMeta:
-    return ModelMeta(
-        state=state,
+STATUS_VALUES = {
+    "ready": "loaded",
+    "loading": "loading",
+    "unloading": "unloading",
+    "unloaded": "unloaded",
+    "failed": "unloaded",
+    "stopped": "unloaded",
+}
+
+
+def model_object(status: ModelStatus) -> Model:
+    return Model(
+        id=status.id,
+        created=status.created,
+        status=ModelLoad(value=STATUS_VALUES[status.state], failed=status.state == "failed"),
+        meta=_meta(status),
+    )
+
+
+def _meta(status: ModelStatus) -> ModelMeta:
+    info = status.info
+    meta = ModelMeta(state=status.state, memory=status.n_bytes or None, pinned=status.is_pinned)
+    if info is None:
+        return meta
+    return msgspec.structs.replace(
+        meta,
         architecture=info.architecture,
         quantization=info.quantization,
         n_params=info.n_params,

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pyserve.schemas.accepted import Label
 from pyserve.schemas.common import INT32_MAX, ModelName, RequestModel, check_text_size
 from pyserve.schemas.completions import TokenIds, prompt_tag
+from pyserve.schemas.keep_alive import KeepAlive
 from pyserve.schemas.unsupported import Unsupported
 
 MAX_INPUTS = 2048
@@ -46,6 +47,7 @@ class EmbeddingRequest(RequestModel):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
     user: Label | None = None
+    keep_alive: KeepAlive | None = None
 
     @model_validator(mode="after")
     def _text_is_bounded(self) -> EmbeddingRequest:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pyserve.schemas.common import RequestModel
+from pyserve.schemas.keep_alive import KeepAlive
 
 MAX_PRIORITY = 100
 
@@ -16,9 +17,10 @@ class SchedulingFields(RequestModel):
 
     priority: higher ones start first, 0 is the default. deterministic: the same seed gives the
     same bytes whatever else runs; slower. cache_salt: computed prefixes are shared only among
-    requests with the same one.
+    requests with the same one. keep_alive: how long the model stays loaded afterwards.
     """
 
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
     deterministic: bool | None = None
     cache_salt: Annotated[str, Field(max_length=256)] | None = None
+    keep_alive: KeepAlive | None = None

@@ -70,10 +70,17 @@ class Backend(Protocol):
         """
         ...
 
+    def load(self, model_id: str) -> None:
+        """Have the model loaded, also if it could not be just now; does not wait for it.
+
+        Raises ModelNotFoundError or UnavailableError.
+        """
+        ...
+
     def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
         """Unload the model once its running requests have ended; forced: at once, failing them.
 
-        Returns when its memory is free. Raises ModelNotFoundError, or UnavailableError when that
+        Returns when its memory is free. Raises ModelNotFoundError, or ModelBusyError when that
         takes longer than `wait_s`; it is unloaded nevertheless.
         """
         ...

@@ -15,6 +15,7 @@ import msgspec
 from pyserve.engine.remote import RemoteEngine
 from pyserve.errors import (
     CancelledError,
+    ModelBusyError,
     ModelLoadingError,
     ModelNotFoundError,
     PyserveError,
@@ -23,7 +24,7 @@ from pyserve.errors import (
 )
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.link import SupervisorLink
-from pyserve.supervisor.messages import Acquire, Release, Reload, Reply, Unload
+from pyserve.supervisor.messages import Acquire, Load, Release, Reload, Reply, Request, Unload
 
 ANSWER_S = 10.0  # for what the supervisor answers at once
 SLICE_S = 1.0
@@ -93,6 +94,10 @@ class SupervisorBackend:
             self._release(call_id)
             self._wait_changed(status, deadline)
 
+    def load(self, model_id: str) -> None:
+        self._find(model_id)
+        self._ask_at_once(lambda call_id: Load(call_id=call_id, model_id=model_id))
+
     def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
         self._find(model_id)
 
@@ -105,15 +110,10 @@ class SupervisorBackend:
         except FutureTimeoutError:
             self._release(call_id)
             message = f"the model {model_id} is unloaded when its running requests have ended"
-            raise UnavailableError(message, retry_after_s=1) from None
+            raise ModelBusyError(message, retry_after_s=1) from None
 
     def reload(self) -> None:
-        _call_id, answer = self._link.ask(lambda call_id: Reload(call_id=call_id))
-        try:
-            _result(answer, time.monotonic() + ANSWER_S, _no_wait)
-        except FutureTimeoutError:
-            message = "the supervisor has not read the configuration yet"
-            raise UnavailableError(message, retry_after_s=1) from None
+        self._ask_at_once(lambda call_id: Reload(call_id=call_id))
 
     def abort(self, error: PyserveError) -> None:
         """End all running requests of this front with `error`."""
@@ -148,6 +148,15 @@ class SupervisorBackend:
             raise
         assert reply.socket_path is not None, "a granted lease has a socket"
         return call_id, reply.socket_path
+
+    def _ask_at_once(self, request: Callable[[int], Request]) -> None:
+        """Ask what has an answer soon. Raises the error in it, or UnavailableError."""
+        call_id, answer = self._link.ask(request)
+        try:
+            _result(answer, time.monotonic() + ANSWER_S, _no_wait)
+        except FutureTimeoutError:
+            self._release(call_id)
+            raise UnavailableError("the supervisor is busy", retry_after_s=1) from None
 
     def _release(self, call_id: int) -> None:
         self._link.tell(Release(call_id=call_id))

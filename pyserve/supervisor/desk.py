@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyserve.errors import ErrorInfo, InvalidRequestError, PyserveError
 from pyserve.supervisor.control import ControlServer, Subscriber
-from pyserve.supervisor.messages import Acquire, Release, Reload, Reply, Request, Unload
+from pyserve.supervisor.messages import Acquire, Load, Release, Reload, Reply, Request, Unload
 from pyserve.supervisor.pool import ModelPool
 from pyserve.supervisor.spec import ModelSpec
 
@@ -34,22 +34,34 @@ class FrontDesk:
         self.control = ControlServer(path, selector, self)
         self._pool = pool
         self._replan = replan
+        self._replies: list[tuple[Subscriber, Reply]] = []
 
     def on_request(self, front: Subscriber, request: Request) -> None:
         """As in `RequestHandler`."""
 
         def tell(reply: Reply) -> None:
-            self.control.reply(front, reply)
+            self._replies.append((front, reply))
 
         match request:
             case Acquire():
                 self._pool.acquire(front, request, tell)
             case Release(call_id=call_id):
                 self._pool.release(front, call_id)
+            case Load():
+                self._pool.load(request, tell)
             case Unload():
                 self._pool.unload(front, request, tell)
             case Reload(call_id=call_id):
                 tell(Reply(call_id=call_id, error=self.reload()))
+
+    def send_replies(self) -> None:
+        """Send what there is to answer.
+
+        After the statuses: who has its answer knows what the models have become by it.
+        """
+        replies, self._replies = self._replies, []
+        for front, reply in replies:
+            self.control.reply(front, reply)
 
     def on_gone(self, front: Subscriber) -> None:
         """As in `RequestHandler`."""

@@ -20,7 +20,8 @@ N_LOADS_STAY = 3  # a model stays at least so many times as long as its load too
 
 @dataclass(eq=False)
 class Entry:
-    """wants_load: to be loaded although nobody asks for it. must_leave: to be unloaded when idle.
+    """wants_load: to be loaded although no request asks for it. is_urgent: also at the expense of
+    idle models. must_leave: to be unloaded when idle.
 
     used_at: when its last request ended or began. keep_alive_s: what that request asked for.
     measured_bytes: the memory its last engine said it takes.
@@ -29,6 +30,7 @@ class Entry:
     spec: ModelSpec
     slot: EngineSlot
     wants_load: bool
+    is_urgent: bool = False
     must_leave: bool = False
     used_at: float = 0.0
     keep_alive_s: float | None = None
@@ -61,6 +63,13 @@ class Entry:
             return not self.slot.is_resident and self.slot.cool_down_s == 0
         return self.state == "unloaded"
 
+    def want(self) -> None:
+        """Have the model loaded, also if it could not be loaded just now."""
+        self.wants_load = self.is_urgent = True
+        self.must_leave = False
+        if self.state == "failed":
+            self.slot.unload()
+
     def start(self) -> None:
         """Load the model; what the system refuses makes it failed."""
         self.keep_alive_s = None
@@ -78,7 +87,7 @@ class Entry:
         message = (
             f"the model {self.spec.id} has no room: it needs {self.n_bytes >> 20} MiB, and {limits}"
         )
-        self.wants_load = False
+        self.wants_load = self.is_urgent = False
         self.slot.fail(ModelLoadError(message, n_bytes_needed=self.n_bytes).to_info())
 
     def why_failed(self) -> ErrorInfo:
@@ -93,7 +102,7 @@ class Entry:
         self.slot.check()
         info = self.slot.status.info
         if info is not None:
-            self.wants_load = False
+            self.wants_load = self.is_urgent = False
             n_bytes = info.size_bytes + info.kv_bytes + info.compute_bytes
             self.measured_bytes = n_bytes + PROCESS_BYTES
         if not self.slot.is_resident:

@@ -43,6 +43,13 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
     call_id: int
 
 
+class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """Load the model, at the expense of idle ones if need be. Replied to at once."""
+
+    call_id: int
+    model_id: str
+
+
 class Unload(msgspec.Struct, frozen=True, kw_only=True, tag="unload"):
     """Unload the model when its requests have ended, at once if forced. Replied to when it is."""
 
@@ -57,7 +64,7 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True, tag="reload"):
     call_id: int
 
 
-Request = Acquire | Release | Unload | Reload
+Request = Acquire | Release | Load | Unload | Reload
 FrontMessage = Hello | Request
 ControlMessage = Hello | Models | Reply
 

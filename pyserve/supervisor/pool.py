@@ -13,7 +13,7 @@ from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.entry import Entry
 from pyserve.supervisor.leases import Lease, LeaseTable, Tell
 from pyserve.supervisor.memory import free_bytes
-from pyserve.supervisor.messages import Acquire, Reply, Unload
+from pyserve.supervisor.messages import Acquire, Load, Reply, Unload
 from pyserve.supervisor.placement import Move, Resident, Room, Verdict, make_room
 from pyserve.supervisor.slot import EngineSlot
 from pyserve.supervisor.spec import ModelSpec
@@ -109,6 +109,14 @@ class ModelPool:
         for lease in self._leases.remove_front(front):
             self._end_use(lease)
 
+    def load(self, message: Load, tell: Tell) -> None:
+        """Load a model that no request asks for; answers before it is loaded."""
+        entry = self._entries.get(message.model_id)
+        if entry is not None:
+            entry.want()
+        error = _not_found(message.model_id) if entry is None else None
+        tell(Reply(call_id=message.call_id, error=error))
+
     def unload(self, front: Hashable, message: Unload, tell: Tell) -> None:
         """Unload when idle, or at once; answer when it is done."""
         entry = self._entries.get(message.model_id)
@@ -116,7 +124,8 @@ class ModelPool:
             tell(Reply(call_id=message.call_id, error=_not_found(message.model_id)))
             return
         self._unloads[front, message.call_id] = (entry, tell)
-        entry.must_leave, entry.wants_load = True, False
+        entry.must_leave = True
+        entry.wants_load = entry.is_urgent = False
         if message.is_forced or not entry.slot.is_running:
             entry.slot.unload()
 
@@ -168,11 +177,12 @@ class ModelPool:
 
     def _load_wanted(self, now: float) -> set[Entry]:
         """Start what there is room for, in the order of asking; returns whom to drain for it."""
-        wanted = [entry for entry in self._entries.values() if entry.wants_load]
         preloads = [
             (0.0 if entry.spec.is_pinned else now, entry)
-            for entry in wanted
-            if not self._leases.is_waited_for(entry)
+            for entry in self._entries.values()
+            if entry.wants_load
+            and entry.state == "unloaded"
+            and not self._leases.is_waited_for(entry)
         ]
         for asked_at, entry in [*preloads, *self._waiting()]:
             if entry.can_start:
@@ -191,8 +201,8 @@ class ModelPool:
         room = Room(free, self._config.max_loaded_models)
         may_drain = now - asked_at >= DRAIN_AFTER_S
         move = make_room(entry.n_bytes, residents, room, may_drain=may_drain)
-        is_optional = not (entry.spec.is_pinned or self._leases.is_waited_for(entry))
-        if is_optional and (move.verdict is Verdict.REFUSE or move.unload):
+        is_urgent = entry.is_urgent or entry.spec.is_pinned or self._leases.is_waited_for(entry)
+        if not is_urgent and (move.verdict is Verdict.REFUSE or move.unload):
             entry.wants_load = False  # not at the expense of others
             return Move(Verdict.REFUSE)
         if move.verdict is Verdict.START:

@@ -165,6 +165,7 @@ class Supervisor:
             self._finish_front()
         elif self._phase is Phase.STOPPING_ENGINES:
             self._finish_engines()
+        self._desk.send_replies()
         self._watch_reports()
         if os.getpid() == 1:
             reap_orphans({child.pid for child in self._children()})

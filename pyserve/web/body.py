@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from pyserve.schemas.validate import Body, validate
 from pyserve.web.framing import MalformedRequestError, describe_malformed, is_malformed
 from pyserve.web.json_gate import parse_object
+from pyserve.web.request_id import note_keep_alive
 from pyserve.web.services import services
 
 READ_BYTES = 64 * 1024
@@ -21,7 +22,9 @@ def read_body(schema: type[Body]) -> Body:
     A content type is demanded because a page of another site can post anything else unasked.
     """
     _check_headers()
-    return validate(schema, parse_object(_read(services().config.max_body_bytes)))
+    body = validate(schema, parse_object(_read(services().config.max_body_bytes)))
+    note_keep_alive(getattr(body, "keep_alive", None))
+    return body
 
 
 def _check_headers() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from flask import g, request
+from flask import request
 
 from pyserve.config import ServeConfig
 from pyserve.engine.protocol import Engine
@@ -18,7 +18,7 @@ from pyserve.supervisor.backend import Lease, ModelStatus
 from pyserve.web import access
 from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
-from pyserve.web.request_id import note_model
+from pyserve.web.request_id import keep_alive_s, note_model
 from pyserve.web.services import services
 from pyserve.web.timeout import Patience, request_patience
 
@@ -92,7 +92,7 @@ def lease_engine(model_id: str, patience: Patience, watch: ClientWatch) -> Lease
     lease = parts.backend.lease(
         model_id,
         wait_s=patience.at_most(parts.config.load_timeout_s),
-        keep_alive_s=g.get("keep_alive_s"),
+        keep_alive_s=keep_alive_s(),
         on_wait=watch.check,
     )
     return TemplatedLease(lease, profile_of(model_id).prompt)

@@ -1,4 +1,4 @@
-"""Headers of every response: the request's id, and the model that was really used."""
+"""What is noted about the current request: its id, its model, and what its headers say of them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,17 @@ def fresh_id() -> str:
 def note_model(model_id: str) -> None:
     """Name the model that answers the current request, for X-Model-Resolved."""
     g.model_resolved = model_id
+
+
+def note_keep_alive(seconds: float | None) -> None:
+    """Say how long the model of the current request is to stay; None: as it is configured."""
+    g.keep_alive_s = seconds
+
+
+def keep_alive_s() -> float | None:
+    """What was noted last for the current request."""
+    seconds: float | None = g.get("keep_alive_s")
+    return seconds
 
 
 def note_dropped(n_messages: int) -> None:

@@ -49,7 +49,10 @@ def test_every_route_is_in_it_and_nothing_else(front, document):
 def test_the_examples_work_and_get_what_it_says(front, document, prefix):
     for path, methods in document["paths"].items():
         if "post" in methods:
-            body = methods["post"]["requestBody"]["content"]["application/json"]["example"]
+            asked = methods["post"].get("requestBody")
+            body = asked and asked["content"]["application/json"]["example"]
+            if path.startswith("/models/") and body:
+                body["model"] = "tiny"
             response = front.post(prefix + path.replace("{model}", "tiny"), body)
             assert response.status_code == 200
             check(document, schema_of(methods["post"], 200), response.get_json())

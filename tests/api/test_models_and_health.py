@@ -33,7 +33,9 @@ def test_all_models_are_listed(start, path):
 def test_a_loaded_model_says_what_it_is(start):
     front = start(others=(LOADING,), engine={"n_ctx": 64}, has_chat_template=False)
     loaded, loading = front.client.get("/v1/models").get_json()["data"]
-    assert set(loaded) == {"id", "object", "created", "owned_by", "meta"}
+    assert set(loaded) == {"id", "object", "created", "owned_by", "status", "meta"}
+    assert loaded["status"] == {"value": "loaded", "failed": False}
+    assert loading["status"] == {"value": "loading", "failed": False}
     assert loaded["meta"] == {
         "state": "ready",
         "architecture": "fake",
@@ -45,6 +47,8 @@ def test_a_loaded_model_says_what_it_is(start):
         "n_vocab": 32000,
         "n_embd": 8,
         "has_chat_template": False,
+        "memory": None,
+        "pinned": False,
         "capabilities": ["chat", "completion", "edit", "embedding"],
     }
     assert loading["meta"].keys() == loaded["meta"].keys()
@@ -166,6 +170,84 @@ def test_a_model_id_beyond_latin_1_fits_into_the_header(start):
     response = start(models=("modèle-模型",)).post(CHAT, chat_body())
     assert response.status_code == 200
     assert response.headers["X-Model-Resolved"] == "mod%C3%A8le-%E6%A8%A1%E5%9E%8B"
+
+
+def state_of(front, model_id):
+    return front.client.get(f"/models/{model_id}").get_json()["meta"]["state"]
+
+
+@pytest.mark.parametrize("prefix", ["/v1", ""])
+def test_models_are_unloaded_and_loaded_on_demand(start, prefix):
+    front = start(models=("a/b:c", "d"))
+    done = {"success": True, "model": "d"}
+    assert front.post(f"{prefix}/models/unload", {"model": "d"}).get_json() == done
+    assert (state_of(front, "d"), state_of(front, "a/b:c")) == ("unloaded", "ready")
+    assert front.client.get("/health").status_code == 200
+    assert front.post(f"{prefix}/models/load", {"model": "d"}).get_json() == done
+    assert state_of(front, "d") == "ready"
+    front.post(f"{prefix}/models/unload", {"model": "d", "wait": False, "force": True})
+    assert front.post(CHAT, chat_body(model="d")).status_code == 200
+    assert state_of(front, "d") == "ready"
+
+
+@pytest.mark.parametrize("action", ["load", "unload"])
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"model": "x"}, 404, "model"),
+        ({}, 400, "model"),
+        ({"model": 1}, 400, "model"),
+        ({"model": "tiny", "wait": "no"}, 400, "wait"),
+    ],
+)
+def test_what_cannot_be_loaded_or_unloaded_is_refused(front, action, body, status, param):
+    response = front.post(f"/models/{action}", body)
+    assert (response.status_code, error_of(response)["param"]) == (status, param)
+
+
+def test_a_model_that_cannot_be_loaded_says_why_when_it_is_waited_for(start):
+    front = start(others=(FAILED,))
+    assert error_of(front.post("/models/load", {"model": "bad"}))["code"] == "model_load_failed"
+    assert front.post("/models/load", {"model": "bad", "wait": False}).status_code == 200
+
+
+def test_a_busy_model_is_unloaded_later(front):
+    held = front.post(CHAT, chat_body("#hold=1 x y z", stream=True), buffered=False)
+    response = front.post("/models/unload", {"model": "tiny"})
+    assert (response.status_code, error_of(response)["code"]) == (503, "model_busy")
+    assert response.headers["Retry-After"]
+    assert front.post("/models/unload", {"model": "tiny", "wait": False}).status_code == 200
+    held.close()
+    assert front.post("/models/unload", {"model": "tiny"}).status_code == 200
+
+
+def test_reloading_answers_with_the_models(front):
+    response = front.post("/v1/models/reload", None)
+    assert [model["id"] for model in response.get_json()["data"]] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        (0, 0),
+        (1.5, 1.5),
+        (-7, -1),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("-1m", -1),
+        ("5", 5),
+    ],
+)
+def test_requests_say_how_long_the_model_stays(front, value, seconds):
+    assert front.post(CHAT, chat_body(keep_alive=value)).status_code == 200
+    assert front.backend.keep_alives == [seconds]
+
+
+@pytest.mark.parametrize("value", ["", "m", "5 m", "1d", "5mm", True, [], "9" * 65, 1e10, "1e2"])
+def test_other_words_for_it_are_refused(front, value):
+    response = front.post(CHAT, chat_body(keep_alive=value))
+    assert (response.status_code, error_of(response)["param"]) == (400, "keep_alive")
 
 
 @pytest.mark.parametrize("path", ["/", "/v1"])

@@ -15,6 +15,7 @@ DOCUMENT = schemathesis.openapi.from_dict(document())
 ALL = [result.ok() for result in DOCUMENT.get_all_operations()]
 OPERATIONS = [operation for operation in ALL if not operation.path.startswith("/engines/")]
 WITH_BODY = [operation for operation in OPERATIONS if operation.body]
+EXACT = ("/models/load", "/models/unload")  # these take no other name than the model's
 FEW = settings(
     max_examples=20,
     derandomize=True,
@@ -46,5 +47,5 @@ def test_random_requests_are_no_reason_to_fail(start, operation, mode):
 
     answer()
     assert statuses <= {200, 400, 404}
-    if operation.body:
+    if operation.body and operation.path not in EXACT:
         assert 200 in statuses or mode is GenerationMode.NEGATIVE

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from pyserve.engine.fake import FakeCore
 from pyserve.engine.protocol import Engine
+from pyserve.supervisor.static import StaticBackend
 from pyserve.web.limits import StreamLimit
 from pyserve.web.services import Services
 
@@ -39,11 +40,17 @@ class Front:
         return core
 
     @property
+    def backend(self) -> StaticBackend:
+        """What the app has for a supervisor."""
+        parts: Services = self.app.extensions["pyserve"]
+        assert isinstance(parts.backend, StaticBackend)
+        return parts.backend
+
+    @property
     def engine(self) -> Engine:
         """The engine of the only model, as the app has it."""
-        parts: Services = self.app.extensions["pyserve"]
-        (status,) = parts.backend.models()
-        return parts.backend.lease(status.id).engine
+        (status,) = self.backend.models()
+        return self.backend.lease(status.id).engine
 
     def post(self, path: str, body: Any, **options: Any) -> TestResponse:
         return self.client.post(path, json=body, **options)

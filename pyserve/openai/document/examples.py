@@ -25,6 +25,7 @@ from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.responses import ResponseRequest
+from pyserve.supervisor.backend import ModelStatus
 
 MODEL = "smollm2-135m-instruct"
 CREATED = 1764000000
@@ -130,7 +131,10 @@ def response() -> Example:
 
 
 def model() -> Model:
-    return model_object(MODEL, CREATED, "ready", INFO)
+    status = ModelStatus(
+        id=MODEL, created=CREATED, state="ready", info=INFO, n_bytes=INFO.size_bytes + (512 << 20)
+    )
+    return model_object(status)
 
 
 def _as_json(struct: Any) -> Any:

@@ -12,7 +12,7 @@ from pyserve.openai.document.operation import Operation
 from pyserve.openai.document.token_operations import TOKENS
 from pyserve.openai.edits import Edit
 from pyserve.openai.embeddings import Embeddings
-from pyserve.openai.models import Model, ModelList, Props, model_props
+from pyserve.openai.models import Model, ModelAction, ModelList, Props, model_props
 from pyserve.openai.response_events import ItemEvent, PartEvent, ResponseEvent, TextDelta, TextDone
 from pyserve.openai.responses import Response
 from pyserve.openai.server import About, Health, ModelHealth
@@ -20,6 +20,7 @@ from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.schemas.models import LoadRequest, UnloadRequest
 from pyserve.schemas.responses import ResponseRequest
 
 GENERATING = (
@@ -123,6 +124,40 @@ READING = (
         summary="One served model",
         response=Model,
         example=examples.model,
+    ),
+    Operation(
+        name="loadModel",
+        method="post",
+        path="/models/load",
+        tag="Models",
+        summary="Load a model",
+        details="Idle models leave if there is no room. With keys, an administrator's is needed.",
+        request=LoadRequest,
+        body={"model": examples.MODEL},
+        response=ModelAction,
+        example=lambda: ModelAction(success=True, model=examples.MODEL),
+    ),
+    Operation(
+        name="unloadModel",
+        method="post",
+        path="/models/unload",
+        tag="Models",
+        summary="Unload a model when its running requests have ended",
+        details="A request for it loads it again. With keys, an administrator's is needed.",
+        request=UnloadRequest,
+        body={"model": examples.MODEL},
+        response=ModelAction,
+        example=lambda: ModelAction(success=True, model=examples.MODEL),
+    ),
+    Operation(
+        name="reloadModels",
+        method="post",
+        path="/models/reload",
+        tag="Models",
+        summary="Read the configuration of the models again",
+        details="Unchanged models go on undisturbed. With keys, an administrator's is needed.",
+        response=ModelList,
+        example=lambda: ModelList(data=[examples.model()]),
     ),
     Operation(
         name="props",

@@ -9,7 +9,7 @@ import pytest
 
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
-from pyserve.supervisor.messages import Acquire, Reply, Unload
+from pyserve.supervisor.messages import Acquire, Load, Reply, Unload
 from pyserve.supervisor.pool import DRAIN_AFTER_S, ModelPool
 from pyserve.supervisor.spec import ModelSpec
 
@@ -45,6 +45,11 @@ class Front:
         self._n_calls += 1
         message = Acquire(call_id=self._n_calls, model_id=model_id, keep_alive_s=keep_alive_s)
         self._pool.acquire(self, message, self._note)
+        return self._n_calls
+
+    def load(self, model_id: str) -> int:
+        self._n_calls += 1
+        self._pool.load(Load(call_id=self._n_calls, model_id=model_id), self._note)
         return self._n_calls
 
     def unload(self, model_id: str, *, is_forced: bool = False) -> int:
@@ -310,6 +315,25 @@ def test_the_last_request_says_how_long_the_model_stays(make_pool, clock):
     clock.ahead_s += 4
     pool.check()
     assert states(pool) == {"a": "ready"}
+
+
+def test_a_model_can_be_loaded_without_a_request_and_idle_ones_leave_for_it(make_pool, clock):
+    pool = make_pool(spec("a"), spec("b"), max_loaded_models=1)
+    front = Front(pool)
+    front.release(front.use("a"))
+    assert front.replies[front.load("b")].error is None
+    run_until(pool, lambda: states(pool) == {"a": "unloaded", "b": "ready"})
+    assert front.replies[front.load("x")].error.code == "model_not_found"
+
+
+def test_a_failed_model_is_tried_again_when_somebody_says_so(make_pool):
+    pool = make_pool(spec("a"), load_timeout_s=0.001)
+    front = Front(pool)
+    front.acquire("a")
+    run_until(pool, lambda: states(pool) == {"a": "failed"})
+    front.load("a")
+    pool.check()
+    assert states(pool) == {"a": "loading"}
 
 
 def test_unloading_waits_for_running_requests_and_gives_all_memory_back(make_pool):

@@ -1,0 +1,23 @@
+"""The request bodies that load and unload models."""
+
+from __future__ import annotations
+
+from pyserve.schemas.common import ModelName, RequestModel
+
+
+class LoadRequest(RequestModel):
+    """Which model to load. wait: answer when it is loaded, which is the default."""
+
+    model: ModelName
+    wait: bool | None = None
+
+
+class UnloadRequest(RequestModel):
+    """Which model to unload. wait: answer when its memory is free, which is the default.
+
+    force: without waiting for its running requests, which fail.
+    """
+
+    model: ModelName
+    wait: bool | None = None
+    force: bool | None = None

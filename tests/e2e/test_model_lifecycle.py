@@ -1,0 +1,157 @@
+"""Several models in one server that has room for fewer: real engines, tiny models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.server import ServerProcess, is_alive, sse_events, wait_until
+from tests.support.tiny_gguf import write_tiny_llama
+from tests.support.tiny_memories import write_tiny
+
+CHAT = "/v1/chat/completions"
+SOON_S = 60.0
+N_ROUNDS = 8
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    write_tiny_llama(tmp_path / "llama.gguf", n_ctx=512)
+    write_tiny(tmp_path / "gemma3.gguf", "gemma3", n_ctx=512)
+    write_tiny(tmp_path / "rwkv7.gguf", "rwkv7", n_ctx=512)
+    return tmp_path
+
+
+@pytest.fixture
+def client(make_server, models_dir: Path) -> Iterator[httpx.Client]:
+    args = ["--models-dir", str(models_dir), "--max-loaded-models", "2", "--threads", "1"]
+    server: ServerProcess = make_server([*args, "--prefix-cache-mib", "8"]).start()
+    with httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False) as client:
+        client.server = server  # type: ignore[attr-defined]
+        yield client
+
+
+def body(model: str, **fields: Any) -> dict[str, Any]:
+    messages = [{"role": "user", "content": f"say this is a test of {model}"}]
+    return {"model": model, "messages": messages, "max_tokens": 8, "temperature": 0, **fields}
+
+
+def states(client: httpx.Client) -> dict[str, str]:
+    models = client.get("/models").raise_for_status().json()["data"]
+    return {model["id"]: model["meta"]["state"] for model in models}
+
+
+def engine_of(client: httpx.Client, model: str) -> Any:
+    server: ServerProcess = client.server  # type: ignore[attr-defined]
+    return next(p for p in server.find("pyserve.engine.runner") if model in " ".join(p.cmdline()))
+
+
+def test_models_of_a_directory_are_loaded_when_they_are_asked_for(client):
+    assert set(states(client).values()) == {"unloaded"}
+    assert client.get("/health").status_code == 200
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda _: client.post(CHAT, json=body("llama")), range(4)))
+    assert {reply.status_code for reply in replies} == {200}
+    assert states(client) == {"gemma3": "unloaded", "llama": "ready", "rwkv7": "unloaded"}
+    server: ServerProcess = client.server
+    assert len(server.find("pyserve.engine.runner")) == 1
+
+
+def test_mixed_traffic_with_room_for_two_of_three_fails_no_request(client):
+    models = ("llama", "gemma3", "rwkv7")
+
+    def ask(worker: int) -> list[int]:
+        return [request(worker, turn) for turn in range(N_ROUNDS)]
+
+    def request(worker: int, turn: int) -> int:
+        model = models[(worker * turn + worker) % 3]
+        if turn % 2:
+            with client.stream("POST", CHAT, json=body(model, stream=True)) as reply:
+                events = list(sse_events(reply))
+                return reply.status_code if events[-1] == "[DONE]" else 0
+        return client.post(CHAT, json=body(model)).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = [status for result in pool.map(ask, range(6)) for status in result]
+    assert statuses == [200] * 6 * N_ROUNDS
+    assert sorted(states(client).values()).count("ready") == 2
+
+
+def test_a_stream_keeps_its_model_while_others_come_and_go(client):
+    long = body("llama", max_tokens=200, ignore_eos=True, stream=True)
+    with client.stream("POST", CHAT, json=long) as reply:
+        events = sse_events(reply)
+        next(events)
+        for model in ("gemma3", "rwkv7", "gemma3"):
+            assert client.post(CHAT, json=body(model)).status_code == 200
+        assert list(events)[-1] == "[DONE]"
+
+
+def test_unloading_ends_the_process_and_loading_brings_it_back(client):
+    assert client.post("/models/load", json={"model": "llama"}).json()["success"]
+    assert states(client)["llama"] == "ready"
+    before = client.post(CHAT, json=body("llama")).json()["choices"]
+    process = engine_of(client, "llama")
+    assert client.post("/models/unload", json={"model": "llama"}).json()["success"]
+    assert states(client)["llama"] == "unloaded"
+    assert not is_alive(process)
+    assert client.post(CHAT, json=body("llama")).json()["choices"] == before
+
+
+def test_unloading_waits_for_a_stream_unless_it_is_forced(client):
+    long = body("llama", max_tokens=300, ignore_eos=True, stream=True)
+    with client.stream("POST", CHAT, json=long) as reply:
+        events = sse_events(reply)
+        next(events)
+        done: list[int] = []
+        unload = threading.Thread(
+            target=lambda: done.append(
+                client.post("/models/unload", json={"model": "llama"}).status_code
+            )
+        )
+        unload.start()
+        assert list(events)[-1] == "[DONE]"
+    unload.join(SOON_S)
+    assert done == [200]
+    with client.stream("POST", CHAT, json={**long, "max_tokens": 400}) as reply:
+        events = sse_events(reply)
+        next(events)
+        forced = {"model": "llama", "force": True}
+        assert client.post("/models/unload", json=forced).status_code == 200
+        rest = list(events)
+    assert rest[-1] == "[DONE]" or rest[-1]["error"]["code"] == "engine_restarted"
+
+
+def test_keep_alive_0_unloads_after_the_request(client):
+    assert client.post(CHAT, json=body("llama", keep_alive=0)).status_code == 200
+    wait_until(lambda: states(client)["llama"] == "unloaded", SOON_S, "the model is unloaded")
+
+
+def test_a_damaged_file_fails_alone_and_is_loaded_when_repaired(client, models_dir):
+    good = (models_dir / "llama.gguf").read_bytes()
+    (models_dir / "llama.gguf").write_bytes(good[: len(good) // 2])
+    reply = client.post(CHAT, json=body("llama"))
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "model_load_failed")
+    assert int(reply.headers["Retry-After"]) >= 1
+    assert client.post(CHAT, json=body("gemma3")).status_code == 200
+    assert states(client)["llama"] == "failed"
+    (models_dir / "llama.gguf").write_bytes(good)
+    wait_until(lambda: states(client)["llama"] == "unloaded", SOON_S, "the repair is seen")
+    assert client.post(CHAT, json=body("llama")).status_code == 200
+
+
+def test_reload_finds_new_files_and_leaves_loaded_models_alone(client, models_dir):
+    client.post(CHAT, json=body("llama")).raise_for_status()
+    process = engine_of(client, "llama")
+    write_tiny_llama(models_dir / "another.gguf", seed=1)
+    (models_dir / "rwkv7.gguf").unlink()
+    reply = client.post("/models/reload").raise_for_status().json()
+    assert {model["id"] for model in reply["data"]} == {"another", "gemma3", "llama"}
+    assert client.post(CHAT, json=body("another")).status_code == 200
+    assert is_alive(process)
