@@ -138,7 +138,7 @@ bench bench-quick: $(BUILD)/.installed $(VENV)/.bench-deps $(BENCH_SERVER) ## me
 	$(BIN)/python -m bench.report --markdown build/bench/report.md --html build/bench/report.html && \
 	echo "see build/bench/report.md and build/bench/report.html" && exit $$code
 
-bench-micro: $(BUILD)/.installed ## what sampling, planning, the prefix tree, text and its frames cost
+bench-micro: $(BUILD)/.installed ## what matrices, sampling, planning, the prefix tree, text and its frames cost
 	@$(BIN)/cmake -S . -B $(BUILD) -DPYSERVE_BUILD_BENCH=ON >/dev/null
 	@$(BIN)/cmake --build $(BUILD) --target pyserve_bench_micro
 	@$(BUILD)/bench/micro/pyserve_bench_micro $(ARGS)

@@ -18,9 +18,14 @@ void measure(const std::string& name, const Operation& ours, int n_inner = 1, in
 void compare(const std::string& name, const Operation& ours, const Operation& theirs,
              int n_rounds = 60);
 
+// The least microseconds of both instead, for operations that are long beside a disturbance.
+void compare_best(const std::string& name, const Operation& ours, const Operation& theirs,
+                  int n_rounds = 9);
+
 void bench_sampler();
 void bench_policy();
 void bench_tree();
 void bench_text();
+void bench_mul_mat();
 
 }  // namespace pyserve::bench

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include "kernels/install.h"
 #include "kernels/int8_gemm.h"
 #include "kernels/mul_mat_op.h"
+#include "repack.h"
 
 using namespace pyserve;
 
@@ -36,7 +38,9 @@ std::vector<float> random_floats(size_t n, unsigned seed) {
 
 // The weights as the quantized blocks say them.
 struct Weights {
-  Weights(ggml_type t, const Shape& shape) : type(t) {
+  Weights(ggml_type t, const Shape& shape,
+          ggml_backend_buffer_type_t l = ggml_backend_cpu_buffer_type())
+      : type(t), layout(l) {
     const std::vector<float> source =
         random_floats(static_cast<size_t>(shape.n_k) * shape.n_rows, 3);
     const size_t row_bytes = ggml_row_size(type, shape.n_k);
@@ -48,17 +52,26 @@ struct Weights {
   }
 
   ggml_type type;
+  ggml_backend_buffer_type_t layout;
   std::vector<char> blocks;
   std::vector<float> values;
 };
 
+struct Free {
+  void operator()(ggml_context* context) const { ggml_free(context); }
+  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
+};
+
 std::vector<float> computed(const Weights& weights, const Shape& s, const std::vector<float>& x,
                             int n_threads) {
-  const ggml_init_params params{256U << 20, nullptr, false};
-  const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(ggml_init(params), ggml_free);
-  ggml_tensor* w = ggml_new_tensor_2d(context.get(), weights.type, s.n_k, s.n_rows);
+  const std::unique_ptr<ggml_context, Free> context(ggml_init({256U << 20, nullptr, false}));
+  const std::unique_ptr<ggml_context, Free> no_data(ggml_init({1U << 20, nullptr, true}));
+  ggml_tensor* w = ggml_new_tensor_2d(no_data.get(), weights.type, s.n_k, s.n_rows);
+  const std::unique_ptr<ggml_backend_buffer, Free> buffer(
+      ggml_backend_buft_alloc_buffer(weights.layout, weights.blocks.size()));
+  ggml_backend_tensor_alloc(buffer.get(), w, ggml_backend_buffer_get_base(buffer.get()));
+  ggml_backend_tensor_set(w, weights.blocks.data(), 0, weights.blocks.size());
   ggml_tensor* tx = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, s.n_k, s.n_columns);
-  std::memcpy(w->data, weights.blocks.data(), weights.blocks.size());
   std::memcpy(tx->data, x.data(), x.size() * sizeof(float));
   ggml_tensor* out = ggml_mul_mat(context.get(), w, tx);
   ggml_cgraph* graph = ggml_new_graph(context.get());
@@ -90,35 +103,73 @@ double worst_error(const Weights& weights, const Shape& s, const std::vector<flo
   return worst;
 }
 
-}  // namespace
+enum class Product { kVendored, kFloat, kInt8 };
 
-// Integer products round activations to 8 bits, as the vendored ones do; the others are exact
-// to 32.
-double allowed_error(int n_columns) {
-  const char* kernels = std::getenv("PYSERVE_KERNELS");
-  const bool is_float = kernels != nullptr && std::string(kernels) == "float";
-  const bool is_exact = is_float || int8_gemm_kernels() == nullptr;
-  return is_exact && n_columns >= FloatMulMatOp::kMinColumns ? 5e-6 : 3e-2;
+Product product_for(const Weights& weights, const Shape& shape) {
+  const char* variable = std::getenv("PYSERVE_KERNELS");
+  const std::string kernels = variable == nullptr ? "" : variable;
+  if (kernels == "stock" || gemm_kernels() == nullptr) return Product::kVendored;
+  if (kernels != "float" && int8_gemm_kernels() != nullptr) {
+    return shape.n_columns >= Int8MulMatOp::kMinColumns ? Product::kInt8 : Product::kVendored;
+  }
+  const bool is_known = weights.type == GGML_TYPE_Q4_1 || weights.type == GGML_TYPE_Q5_1;
+  return is_known && shape.n_columns >= FloatMulMatOp::kMinColumns ? Product::kFloat
+                                                                   : Product::kVendored;
 }
 
-TEST_CASE("the matrix product is right for every shape and type") {
+const std::vector<ggml_type> kTypes{GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
+                                    GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
+// Those that the vendored library repacks when it loads them.
+const std::vector<ggml_type> kRepackedTypes{GGML_TYPE_Q4_0, GGML_TYPE_Q4_K};
+
+const std::vector<Shape> kShapes{{576, 192, 4}, {576, 100, 5}, {576, 40, 1},   {64, 50, 2},
+                                 {512, 20, 3},  {32, 33, 13},  {160, 16, 257}, {96, 7, 31},
+                                 {576, 1, 12},  {128, 65, 6},  {1536, 64, 16}, {256, 24, 7},
+                                 {768, 8, 9},   {512, 47, 33}};
+
+// Runs `check` for every shape that a type can have, in its layouts, on some threads.
+template <typename Check>
+void for_every_product(Check check) {
   install_kernels();
-  const std::vector<Shape> shapes{{576, 192, 4}, {576, 100, 5},  {576, 40, 1}, {64, 50, 2},
-                                  {512, 20, 3},  {1536, 64, 16}, {32, 33, 13}, {160, 16, 257},
-                                  {96, 7, 31},   {576, 1, 12},   {128, 65, 6}};
-  for (const ggml_type type : {GGML_TYPE_Q4_1, GGML_TYPE_Q5_1}) {
-    for (const Shape& shape : shapes) {
-      const Weights weights(type, shape);
-      const std::vector<float> x =
-          random_floats(static_cast<size_t>(shape.n_k) * shape.n_columns, 4);
-      for (const int n_threads : {1, 2, 3}) {
-        INFO(ggml_type_name(type), " ", shape.n_k, "x", shape.n_rows, " columns ", shape.n_columns,
-             " threads ", n_threads);
-        CHECK(worst_error(weights, shape, x, computed(weights, shape, x, n_threads)) <
-              allowed_error(shape.n_columns));
+  for (const bool is_repacked : {false, true}) {
+    for (const ggml_type type : is_repacked ? kRepackedTypes : kTypes) {
+      for (const Shape& shape : kShapes) {
+        if (shape.n_k % ggml_blck_size(type) != 0 || (is_repacked && shape.n_rows % 8 != 0))
+          continue;
+        const Weights weights(
+            type, shape,
+            is_repacked ? ggml_backend_cpu_repack_buffer_type() : ggml_backend_cpu_buffer_type());
+        for (const int n_threads : {1, 2, 3}) {
+          INFO(ggml_type_name(type), is_repacked ? " repacked " : " ", shape.n_k, "x", shape.n_rows,
+               " columns ", shape.n_columns, " threads ", n_threads);
+          check(weights, shape, n_threads);
+        }
       }
     }
   }
+}
+
+}  // namespace
+
+TEST_CASE("the matrix product is right for every shape and type") {
+  for_every_product([](const Weights& weights, const Shape& shape, int n_threads) {
+    const std::vector<float> x = random_floats(static_cast<size_t>(shape.n_k) * shape.n_columns, 4);
+    // The vendored products round activations to 8 bits, and so does our integer one.
+    const bool is_float = product_for(weights, shape) == Product::kFloat;
+    CHECK(worst_error(weights, shape, x, computed(weights, shape, x, n_threads)) <
+          (is_float ? 5e-6 : 3e-2));
+  });
+}
+
+TEST_CASE("the matrix product is exact for activations that are whole numbers") {
+  for_every_product([](const Weights& weights, const Shape& shape, int n_threads) {
+    if (product_for(weights, shape) == Product::kVendored) return;
+    std::vector<float> x = random_floats(static_cast<size_t>(shape.n_k) * shape.n_columns, 6);
+    for (size_t i = 0; i < x.size(); ++i) {
+      x[i] = i % 32 == 5 ? 127.0F : std::round(std::clamp(40 * x[i], -127.0F, 127.0F));
+    }
+    CHECK(worst_error(weights, shape, x, computed(weights, shape, x, n_threads)) < 5e-6);
+  });
 }
 
 TEST_CASE("a column gives the same product in every company") {

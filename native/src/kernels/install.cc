@@ -38,10 +38,8 @@ class Hook final : public ggml::cpu::extra_buffer_type {
 
  private:
   MulMatOp* mul_mat(const ggml_tensor* op) {
-    if (int8_mul_mat_) {
-      return MulMatOp::can_compute(op, Int8MulMatOp::kMinColumns) ? &*int8_mul_mat_ : nullptr;
-    }
-    return MulMatOp::can_compute(op, FloatMulMatOp::kMinColumns) ? &float_mul_mat_ : nullptr;
+    MulMatOp& product = int8_mul_mat_ ? static_cast<MulMatOp&>(*int8_mul_mat_) : float_mul_mat_;
+    return product.can_compute(op) ? &product : nullptr;
   }
 
   FlashAttnOp flash_attn_;

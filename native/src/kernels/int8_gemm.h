@@ -6,30 +6,37 @@
 
 namespace pyserve {
 
-// Activations of one block of 32: value = d * q; s = d * sum of q, for weights with an offset.
+// Activations of one block of 32: value = d * q.
 inline constexpr int kInt8Block = 32;
 
 // All columns, quantized. Row-major, one row per column of the product.
 struct Int8Columns {
-  const int8_t* q;  // [column][n_k]
-  const float* d;   // [column][n_k / 32]
-  const float* s;   // [column][n_k / 32]
+  const int8_t* q;      // [column][n_k]
+  const float* d;       // [column][n_k / 32]
+  const int32_t* sums;  // [column][n_k / 16], as the type of the weights wants them
   int n_k;
   int n_columns;
 };
 
 // Quantizes one column of n_k floats (a multiple of 32).
-using QuantizeFn = void (*)(const float* x, int n_k, int8_t* q, float* d, float* s);
+using QuantizeFn = void (*)(const float* x, int n_k, int8_t* q, float* d, int32_t* sums);
 
 // sums[column][i] = dot product of weight row i with the column, for 16 rows; row i starts at
 // rows[i].
 using Multiply16Fn = void (*)(const char* const* rows, const Int8Columns& columns, float* sums);
 
+// One type of weights. Columns are multiplied with the type for which they were quantized.
+struct Int8Kernel {
+  QuantizeFn quantize;
+  Multiply16Fn multiply;
+};
+
+// How the rows of weights lie in memory: as in the file, or 8 rows side by side as the vendored
+// library repacks them when it loads (x8; rows[0] and rows[8] are the groups of 8).
 struct Int8GemmKernels {
   const char* name;
-  QuantizeFn quantize;
-  Multiply16Fn multiply_q4_1;
-  Multiply16Fn multiply_q5_1;
+  Int8Kernel q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k;
+  Int8Kernel q4_0x8, q4_kx8;
 };
 
 // nullptr on CPUs without 512-bit VNNI: there 32-bit floats are as fast, and more exact.

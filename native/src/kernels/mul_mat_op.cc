@@ -3,20 +3,25 @@
 #include <algorithm>
 
 #include "ggml-backend.h"
+#include "repack.h"
 
 namespace pyserve {
 namespace {
 
 constexpr size_t kCacheLine = 64;
+constexpr int kRepackedRows = 8;  // that the vendored library puts side by side
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// Sixteen rows from `first_row` on, at weight k; rows past the end repeat the last one.
-void row_pointers(const ggml_tensor* weights, int64_t first_row, int k, const char** rows) {
+// Sixteen rows from `first_row` on, at weight k; rows past the end repeat the last one, or the last
+// group of those that lie together.
+void row_pointers(const ggml_tensor* weights, int64_t first_row, int k, int rows_together,
+                  const char** rows) {
   const size_t at =
       static_cast<size_t>(k / ggml_blck_size(weights->type)) * ggml_type_size(weights->type);
   for (int i = 0; i < kRowGroup; ++i) {
-    const int64_t row = std::min(first_row + i, weights->ne[1] - 1);
+    const int64_t group = first_row + i - i % rows_together;
+    const int64_t row = std::min(group, weights->ne[1] - rows_together);
     rows[i] = static_cast<const char*>(weights->data) + row * weights->nb[1] + at;
   }
 }
@@ -30,18 +35,24 @@ void store_rows(const ggml_tensor* op, int64_t first_row, int width, const float
   }
 }
 
-// Lets the threads take the panels of `width` rows one by one. Every thread calls begin_panels(),
-// meets the others at a barrier, and then calls for_each_panel().
+// Lets the threads take the panels of `width` rows, a few neighbours at a time, for weights are
+// fetched ahead in their order. Every thread calls begin_panels(), meets the others at a barrier,
+// and then calls for_each_panel().
 void begin_panels(const ggml_compute_params* params) {
   if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
 }
 
 template <typename Run>
 void for_each_panel(const ggml_compute_params* params, const ggml_tensor* op, int width, Run run) {
+  constexpr int kChunksPerThread = 8;  // one thread may be slower than another
+  constexpr int kMaxChunk = 64;
   const auto n_panels = static_cast<int>((op->ne[0] + width - 1) / width);
-  for (int panel = params->ith; panel < n_panels;
-       panel = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-    run(static_cast<int64_t>(panel) * width);
+  const int n_together = std::clamp(n_panels / (kChunksPerThread * params->nth), 1, kMaxChunk);
+  for (int first = params->ith * n_together; first < n_panels;
+       first = ggml_threadpool_chunk_add(params->threadpool, 1) * n_together) {
+    for (int panel = first; panel < std::min(first + n_together, n_panels); ++panel) {
+      run(static_cast<int64_t>(panel) * width);
+    }
   }
 }
 
@@ -72,7 +83,7 @@ void multiply_panel(const GemmKernels& kernels, const ggml_tensor* op, int64_t f
     const int depth = std::min(kPanelDepth, n_k - k);
     for (int group = 0; group < width; group += kRowGroup) {
       const char* rows[kRowGroup];
-      row_pointers(weights, first_row + group, k, rows);
+      row_pointers(weights, first_row + group, k, 1, rows);
       unpack(rows, depth, buffers.panel + group, width);
     }
     kernels.multiply(buffers.panel, depth, static_cast<const float*>(x->data) + k,
@@ -81,7 +92,7 @@ void multiply_panel(const GemmKernels& kernels, const ggml_tensor* op, int64_t f
   store_rows(op, first_row, width, buffers.sums);
 }
 
-// The work buffer of the integer product: [q][d][s] of all columns, then sums for each thread.
+// The work buffer of the integer product: [q][d][sums] of all columns, then sums for each thread.
 struct Int8Buffers {
   Int8Buffers(const ggml_tensor* op, void* wdata, int ith) {
     const size_t n_k = op->src[1]->ne[0];
@@ -89,7 +100,7 @@ struct Int8Buffers {
     char* at = static_cast<char*>(wdata);
     q = reinterpret_cast<int8_t*>(at);
     d = reinterpret_cast<float*>(at += round_up(n_values, kCacheLine));
-    s = d + n_values / kInt8Block;
+    column_sums = reinterpret_cast<int32_t*>(d + n_values / kInt8Block);
     at += shared_bytes(op) - round_up(n_values, kCacheLine);
     sums = reinterpret_cast<float*>(at + ith * sums_bytes(op));
   }
@@ -97,7 +108,7 @@ struct Int8Buffers {
   static size_t shared_bytes(const ggml_tensor* op) {
     const size_t n_values = static_cast<size_t>(op->src[1]->ne[0]) * op->ne[1];
     return round_up(n_values, kCacheLine) +
-           round_up(2 * n_values / kInt8Block * sizeof(float), kCacheLine);
+           round_up(3 * n_values / kInt8Block * sizeof(float), kCacheLine);
   }
   static size_t sums_bytes(const ggml_tensor* op) {
     return static_cast<size_t>(op->ne[1]) * kRowGroup * sizeof(float);
@@ -105,29 +116,36 @@ struct Int8Buffers {
 
   int8_t* q;
   float* d;
-  float* s;
+  int32_t* column_sums;
   float* sums;  // [column][16], this thread's
 };
 
-void quantize_columns(const Int8GemmKernels& kernels, const ggml_compute_params* params,
-                      const ggml_tensor* x, const Int8Buffers& buffers) {
+void quantize_columns(QuantizeFn quantize, const ggml_compute_params* params, const ggml_tensor* x,
+                      const Int8Buffers& buffers) {
   const auto n_k = static_cast<size_t>(x->ne[0]);
   const size_t n_blocks = n_k / kInt8Block;
   for (int64_t c = params->ith; c < x->ne[1]; c += params->nth) {
     const auto* column =
         reinterpret_cast<const float*>(static_cast<const char*>(x->data) + c * x->nb[1]);
-    kernels.quantize(column, static_cast<int>(n_k), buffers.q + c * n_k, buffers.d + c * n_blocks,
-                     buffers.s + c * n_blocks);
+    quantize(column, static_cast<int>(n_k), buffers.q + c * n_k, buffers.d + c * n_blocks,
+             buffers.column_sums + c * n_blocks * 2);
   }
 }
 
-}  // namespace
+bool is_repacked(const ggml_tensor* weights) {
+  return weights->buffer != nullptr &&
+         weights->buffer->buft == ggml_backend_cpu_repack_buffer_type() &&
+         weights->extra != nullptr && weights->ne[1] % kRepackedRows == 0;
+}
 
-bool MulMatOp::can_compute(const ggml_tensor* op, int n_min_columns) {
+bool is_plain(const ggml_tensor* weights) {
+  return weights->buffer == nullptr || ggml_backend_buffer_is_host(weights->buffer);
+}
+
+// One matrix of weights times at least n_min_columns columns of floats.
+bool is_product(const ggml_tensor* op, int n_min_columns) {
   const ggml_tensor* weights = op->src[0];
   const ggml_tensor* x = op->src[1];
-  if (weights->type != GGML_TYPE_Q4_1 && weights->type != GGML_TYPE_Q5_1) return false;
-  if (weights->buffer != nullptr && !ggml_backend_buffer_is_host(weights->buffer)) return false;
   if (x->type != GGML_TYPE_F32 || op->type != GGML_TYPE_F32 || x->ne[1] < n_min_columns) {
     return false;
   }
@@ -135,6 +153,53 @@ bool MulMatOp::can_compute(const ggml_tensor* op, int n_min_columns) {
       weights->ne[2] == 1 && weights->ne[3] == 1 && x->ne[2] == 1 && x->ne[3] == 1;
   return is_matrix && x->nb[0] == sizeof(float) && op->nb[0] == sizeof(float) &&
          weights->nb[0] == ggml_type_size(weights->type);
+}
+
+const Int8Kernel* repacked_kernel(const Int8GemmKernels& kernels, ggml_type type) {
+  switch (type) {
+    case GGML_TYPE_Q4_0:
+      return &kernels.q4_0x8;
+    case GGML_TYPE_Q4_K:
+      return &kernels.q4_kx8;
+    default:
+      return nullptr;
+  }
+}
+
+const Int8Kernel* plain_kernel(const Int8GemmKernels& kernels, ggml_type type) {
+  switch (type) {
+    case GGML_TYPE_Q4_0:
+      return &kernels.q4_0;
+    case GGML_TYPE_Q4_1:
+      return &kernels.q4_1;
+    case GGML_TYPE_Q5_0:
+      return &kernels.q5_0;
+    case GGML_TYPE_Q5_1:
+      return &kernels.q5_1;
+    case GGML_TYPE_Q8_0:
+      return &kernels.q8_0;
+    case GGML_TYPE_Q4_K:
+      return &kernels.q4_k;
+    case GGML_TYPE_Q5_K:
+      return &kernels.q5_k;
+    case GGML_TYPE_Q6_K:
+      return &kernels.q6_k;
+    default:
+      return nullptr;
+  }
+}
+
+const Int8Kernel* kernel_for(const Int8GemmKernels& kernels, const ggml_tensor* weights) {
+  if (is_repacked(weights)) return repacked_kernel(kernels, weights->type);
+  return is_plain(weights) ? plain_kernel(kernels, weights->type) : nullptr;
+}
+
+}  // namespace
+
+bool FloatMulMatOp::can_compute(const ggml_tensor* op) const {
+  const ggml_type type = op->src[0]->type;
+  return (type == GGML_TYPE_Q4_1 || type == GGML_TYPE_Q5_1) && is_plain(op->src[0]) &&
+         is_product(op, kMinColumns);
 }
 
 bool FloatMulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
@@ -151,6 +216,10 @@ bool FloatMulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op
   return true;
 }
 
+bool Int8MulMatOp::can_compute(const ggml_tensor* op) const {
+  return is_product(op, kMinColumns) && kernel_for(kernels_, op->src[0]) != nullptr;
+}
+
 bool Int8MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
   size = std::max(size, Int8Buffers::shared_bytes(op) + n_threads * Int8Buffers::sums_bytes(op));
   return true;
@@ -158,18 +227,18 @@ bool Int8MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size)
 
 bool Int8MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   const ggml_tensor* weights = op->src[0];
+  const Int8Kernel& kernel = *kernel_for(kernels_, weights);
   const Int8Buffers buffers(op, params->wdata, params->ith);
   begin_panels(params);
-  quantize_columns(kernels_, params, op->src[1], buffers);
+  quantize_columns(kernel.quantize, params, op->src[1], buffers);
   ggml_barrier(params->threadpool);
-  const Int8Columns columns{buffers.q, buffers.d, buffers.s, static_cast<int>(weights->ne[0]),
-                            static_cast<int>(op->ne[1])};
-  const Multiply16Fn multiply =
-      weights->type == GGML_TYPE_Q4_1 ? kernels_.multiply_q4_1 : kernels_.multiply_q5_1;
+  const Int8Columns columns{buffers.q, buffers.d, buffers.column_sums,
+                            static_cast<int>(weights->ne[0]), static_cast<int>(op->ne[1])};
+  const int rows_together = is_repacked(weights) ? kRepackedRows : 1;
   for_each_panel(params, op, kRowGroup, [&](int64_t first_row) {
     const char* rows[kRowGroup];
-    row_pointers(weights, first_row, 0, rows);
-    multiply(rows, columns, buffers.sums);
+    row_pointers(weights, first_row, 0, rows_together, rows);
+    kernel.multiply(rows, columns, buffers.sums);
     store_rows(op, first_row, kRowGroup, buffers.sums);
   });
   return true;

@@ -1,4 +1,4 @@
-// GGML_OP_MUL_MAT by our kernels, for weights that the vendored library multiplies row by row.
+// GGML_OP_MUL_MAT by our kernels, for quantized weights and more than a few columns.
 #pragma once
 
 #include "kernels/int8_gemm.h"
@@ -7,12 +7,12 @@
 
 namespace pyserve {
 
-// What both products share: which nodes they take, and rows handed out panel by panel.
 // Thread: compute threads of any pool; has no state.
 class MulMatOp : public ggml::cpu::tensor_traits {
  public:
-  // A Q4_1 or Q5_1 matrix in plain layout, times at least n_min_columns columns of floats.
-  static bool can_compute(const ggml_tensor* op, int n_min_columns);
+  // Whether the op, a GGML_OP_MUL_MAT, has weights of a type and layout that are known here, and
+  // enough columns of floats to be faster than the vendored product.
+  virtual bool can_compute(const ggml_tensor* op) const = 0;
 };
 
 // Weights become floats, a panel at a time, once for all columns. Activations stay 32-bit floats,
@@ -23,6 +23,7 @@ class FloatMulMatOp final : public MulMatOp {
 
   explicit FloatMulMatOp(const GemmKernels& kernels) : kernels_(kernels) {}
 
+  bool can_compute(const ggml_tensor* op) const override;
   bool work_size(int n_threads, const ggml_tensor* op, size_t& size) override;
   bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override;
 
@@ -38,6 +39,7 @@ class Int8MulMatOp final : public MulMatOp {
 
   explicit Int8MulMatOp(const Int8GemmKernels& kernels) : kernels_(kernels) {}
 
+  bool can_compute(const ggml_tensor* op) const override;
   bool work_size(int n_threads, const ggml_tensor* op, size_t& size) override;
   bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override;
 

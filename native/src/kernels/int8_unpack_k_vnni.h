@@ -1,0 +1,234 @@
+// Types whose blocks hold 256 weights, and types that the vendored library repacked when loading.
+// Include only from files compiled for AVX-512 with VNNI.
+#pragma once
+
+#include "kernels/int8_unpack_vnni.h"
+
+namespace pyserve {
+
+// The 6-bit scales and offsets of 8 blocks, from 12 bytes of each row: three vectors of 4 bytes.
+struct SixBitPairs {
+  SixBitPairs(__m512i first4, __m512i middle4, __m512i last4)
+      : first(first4), middle(middle4), last(last4) {}
+
+  __m512 scale(int b) const {
+    return b < 4 ? six(first, 8 * b) : four_and_two(8 * (b - 4), first, b);
+  }
+  __m512 offset(int b) const {
+    return b < 4 ? six(middle, 8 * b) : four_and_two(8 * (b - 4) + 4, middle, b);
+  }
+
+ private:
+  static __m512i shifted(__m512i x, int n_bits) {
+    return _mm512_srl_epi32(x, _mm_cvtsi32_si128(n_bits));
+  }
+  static __m512 six(__m512i x, int at) {
+    return _mm512_cvtepi32_ps(_mm512_and_si512(shifted(x, at), _mm512_set1_epi32(0x3F)));
+  }
+  __m512 four_and_two(int at, __m512i top, int b) const {
+    const __m512i low = _mm512_and_si512(shifted(last, at), _mm512_set1_epi32(0x0F));
+    const __m512i high = _mm512_and_si512(shifted(top, 8 * (b - 4) + 2), _mm512_set1_epi32(0x30));
+    return _mm512_cvtepi32_ps(_mm512_or_si512(low, high));
+  }
+
+  __m512i first;
+  __m512i middle;
+  __m512i last;
+};
+
+inline __m512 floats_of_low_halves(__m512i x) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)); }
+
+// Q4_K, Q5_K: d, dmin (16 bit), 12 bytes of scales, fifth bits (32 bytes, bit b of byte i for
+// weight i of block b, Q5_K only), 128 bytes: 32 of them hold one block below and the next above.
+template <bool kWithFifthBit>
+struct KNibbles {
+  static constexpr bool kHasOffset = true;
+  static constexpr int kZero = 0;
+  static constexpr int kGroups = 1;
+  static constexpr size_t kFifthBits = 16;
+  static constexpr size_t kNibbles = kFifthBits + (kWithFifthBit ? 32 : 0);
+  static constexpr size_t kBlockBytes = kNibbles + 128;
+  static constexpr int kBlockWeights = 256;
+  static constexpr int kRowsTogether = 1;
+
+  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
+    for (int b = 0; b < n_blocks; b += 2) {
+      load_quads(rows, at + kNibbles + b * 16, out.weights[b]);
+      load_quads(rows, at + kNibbles + b * 16 + 16, out.weights[b] + 4);
+      for (int j = 0; j < kQuads; ++j) {
+        out.weights[b + 1][j] = high_nibbles(out.weights[b][j]);
+        out.weights[b][j] = low_nibbles(out.weights[b][j]);
+      }
+    }
+    if constexpr (kWithFifthBit) add_fifth(rows, at, n_blocks, out);
+    __m512i head[4];  // d and dmin, then the scales
+    load_quads(rows, at, head);
+    const SixBitPairs pairs(head[1], head[2], head[3]);
+    const __m512 d = floats_of_low_halves(head[0]);
+    const __m512 minus_dmin =
+        Avx512::sub(Avx512::zero(), floats_of_low_halves(_mm512_srli_epi32(head[0], 16)));
+    for (int b = 0; b < n_blocks; ++b) {
+      out.scale[b] = Avx512::mul(d, pairs.scale(b));
+      out.offset[b] = Avx512::mul(minus_dmin, pairs.offset(b));
+    }
+  }
+
+  static void add_fifth(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
+    __m512i bits[kQuads];
+    load_quads(rows, at + kFifthBits, bits);
+    load_quads(rows, at + kFifthBits + 16, bits + 4);
+    for (int b = 0; b < n_blocks; ++b) {
+      for (int j = 0; j < kQuads; ++j) {
+        // Bit b of each byte goes to bit 4.
+        const __m512i moved = b < 4 ? _mm512_sll_epi16(bits[j], _mm_cvtsi32_si128(4 - b))
+                                    : _mm512_srl_epi16(bits[j], _mm_cvtsi32_si128(b - 4));
+        out.weights[b][j] =
+            _mm512_or_si512(out.weights[b][j], _mm512_and_si512(moved, bytes_of(0x10)));
+      }
+    }
+  }
+};
+
+// Q6_K: for each half of 128: 64 bytes of low nibbles, 32 of upper bits; after all of these
+// 16 signed bytes of scales, one for 16 weights, and d (16 bit).
+struct SixBits {
+  static constexpr bool kHasOffset = false;
+  static constexpr int kZero = 32;
+  static constexpr int kGroups = 2;
+  static constexpr size_t kUpper = 128;
+  static constexpr size_t kScales = 192;
+  static constexpr size_t kBlockBytes = 210;
+  static constexpr int kBlockWeights = 256;
+  static constexpr int kRowsTogether = 1;
+
+  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
+    RowNumbers<uint16_t> d;
+    d.gather(rows, at + kScales + 16, kBlockBytes, 1);
+    for (int b = 0; b < n_blocks; b += 4) unpack_half(rows, at, b, out);
+    __m512i scales[4];
+    load_quads(rows, at + kScales, scales);
+    const __m512 row_scale = Avx512::load_f16(d.at_block[0]);
+    for (int s = 0; s < 2 * n_blocks; ++s) {
+      const __m512i up = _mm512_sll_epi32(scales[s / 4], _mm_cvtsi32_si128(24 - 8 * (s % 4)));
+      out.scale[s] = Avx512::mul(row_scale, _mm512_cvtepi32_ps(_mm512_srai_epi32(up, 24)));
+    }
+  }
+
+  static void unpack_half(const char* const* rows, size_t at, int b, Unpacked& out) {
+    for (int half = 0; half < 2; ++half) {  // of the 32 bytes
+      __m512i lower[2][4];
+      __m512i upper[4];
+      load_quads(rows, at + b * 16 + half * 16, lower[0]);
+      load_quads(rows, at + b * 16 + half * 16 + 32, lower[1]);
+      load_quads(rows, at + kUpper + b * 8 + half * 16, upper);
+      for (int j = 0; j < 4; ++j) {
+        const auto with_bits = [](__m512i low, __m512i bits) {
+          return _mm512_or_si512(low, _mm512_and_si512(bits, bytes_of(0x30)));
+        };
+        const int quad = half * 4 + j;
+        const __m512i bits = upper[j];
+        out.weights[b][quad] = with_bits(low_nibbles(lower[0][j]), _mm512_slli_epi16(bits, 4));
+        out.weights[b + 1][quad] = with_bits(low_nibbles(lower[1][j]), _mm512_slli_epi16(bits, 2));
+        out.weights[b + 2][quad] = with_bits(high_nibbles(lower[0][j]), bits);
+        out.weights[b + 3][quad] = with_bits(high_nibbles(lower[1][j]), _mm512_srli_epi16(bits, 2));
+      }
+    }
+  }
+};
+
+// Two quads from 8 rows side by side, 8 bytes of each; twice.
+inline void load_repacked_quads(const char* const* rows, size_t at, __m512i* quads) {
+  const __m512i first = _mm512_loadu_si512(rows[0] + at);
+  const __m512i second = _mm512_loadu_si512(rows[8] + at);
+  const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  quads[0] = _mm512_permutex2var_epi32(first, even, second);
+  quads[1] = _mm512_permutex2var_epi32(first, _mm512_add_epi32(even, _mm512_set1_epi32(1)), second);
+}
+
+inline __m512 load_repacked_f16(const char* const* rows, size_t at) {
+  const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[0] + at));
+  const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[8] + at));
+  return _mm512_cvtph_ps(_mm256_set_m128i(second, first));
+}
+
+// Q4_0 repacked: d of 8 rows, then their bytes, 8 at a time; nibbles are signed.
+struct RepackedNibbles {
+  static constexpr bool kHasOffset = false;
+  static constexpr int kZero = 8;
+  static constexpr int kGroups = 1;
+  static constexpr size_t kBlockBytes = 8 * 18;
+  static constexpr int kBlockWeights = 32;
+  static constexpr int kRowsTogether = 8;
+
+  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
+    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
+      __m512i* weights = out.weights[b];
+      for (int j = 0; j < 4; j += 2) {
+        load_repacked_quads(rows, at + 16 + j * 32, weights + j);
+      }
+      for (int j = 0; j < 4; ++j) {
+        const __m512i quad = _mm512_xor_si512(weights[j], bytes_of(0x88));
+        weights[j] = low_nibbles(quad);
+        weights[j + 4] = high_nibbles(quad);
+      }
+      out.scale[b] = load_repacked_f16(rows, at);
+    }
+  }
+};
+
+// Q4_K repacked: d and dmin of 8 rows, for each block 12 bytes with the scales and offsets of the
+// 8 rows, then the rows' nibbles, 8 bytes at a time.
+struct RepackedKNibbles {
+  static constexpr bool kHasOffset = true;
+  static constexpr int kZero = 0;
+  static constexpr int kGroups = 1;
+  static constexpr size_t kScales = 32;
+  static constexpr size_t kNibbles = kScales + 96;
+  static constexpr size_t kBlockBytes = 8 * 144;
+  static constexpr int kBlockWeights = 256;
+  static constexpr int kRowsTogether = 8;
+
+  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
+    const __m512 d = load_repacked_f16(rows, at);
+    const __m512 minus_dmin = Avx512::sub(Avx512::zero(), load_repacked_f16(rows, at + 16));
+    for (int b = 0; b < n_blocks; b += 2) {
+      for (int j = 0; j < kQuads; j += 2) {
+        load_repacked_quads(rows, at + kNibbles + b * 128 + j * 32, out.weights[b] + j);
+      }
+      for (int j = 0; j < kQuads; ++j) {
+        out.weights[b + 1][j] = high_nibbles(out.weights[b][j]);
+        out.weights[b][j] = low_nibbles(out.weights[b][j]);
+      }
+    }
+    for (int b = 0; b < n_blocks; ++b) {
+      uint64_t scale[2];
+      uint64_t offset[2];
+      six_bit_pairs(rows[0] + at + kScales + b * 12, scale[0], offset[0]);
+      six_bit_pairs(rows[8] + at + kScales + b * 12, scale[1], offset[1]);
+      out.scale[b] = Avx512::mul(d, floats(scale));
+      out.offset[b] = Avx512::mul(minus_dmin, floats(offset));
+    }
+  }
+
+  // The scales and offsets of 8 rows, a byte each.
+  static void six_bit_pairs(const char* from, uint64_t& scale, uint64_t& offset) {
+    uint32_t first = 0;
+    uint32_t middle = 0;
+    uint32_t last = 0;
+    std::memcpy(&first, from, sizeof(first));
+    std::memcpy(&middle, from + 4, sizeof(middle));
+    std::memcpy(&last, from + 8, sizeof(last));
+    const uint32_t scale_up = (last & 0x0F0F0F0FU) | ((first >> 2) & 0x30303030U);
+    const uint32_t offset_up = ((last >> 4) & 0x0F0F0F0FU) | ((middle >> 2) & 0x30303030U);
+    scale = (first & 0x3F3F3F3FU) | static_cast<uint64_t>(scale_up) << 32;
+    offset = (middle & 0x3F3F3F3FU) | static_cast<uint64_t>(offset_up) << 32;
+  }
+
+  static __m512 floats(const uint64_t* bytes) {
+    const auto low = static_cast<long long>(bytes[0]);
+    const auto high = static_cast<long long>(bytes[1]);
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_set_epi64x(high, low)));
+  }
+};
+
+}  // namespace pyserve
