@@ -28,6 +28,7 @@ void register_config(py::module_& module) {
       .def_readwrite("cache_type_k", &EngineConfig::cache_type_k)
       .def_readwrite("cache_type_v", &EngineConfig::cache_type_v)
       .def_readwrite("n_bytes_available", &EngineConfig::n_bytes_available)
+      .def_readwrite("shown_tokens", &EngineConfig::shown_tokens)
       .def_readwrite("prefix_cache_mib", &EngineConfig::prefix_cache_mib)
       .def_readwrite("max_token_gap_ms", &EngineConfig::max_token_gap_ms);
   py::class_<ModelInfo>(module, "ModelInfo")
@@ -105,8 +106,8 @@ void register_engine(py::module_& module) {
            py::arg("parse_special"), ReleaseGil())
       .def("detokenize", &Engine::detokenize, py::arg("tokens"), ReleaseGil())
       .def("pieces", &pieces, py::arg("tokens"))
-      .def("render", &Engine::render, py::arg("messages_json"), ReleaseGil())
-      .def("tokenize_chat", &Engine::tokenize_chat, py::arg("messages_json"), ReleaseGil())
+      .def("render", &Engine::render, py::arg("prompt"), ReleaseGil())
+      .def("tokenize_chat", &Engine::tokenize_chat, py::arg("prompt"), ReleaseGil())
       .def("tokenize_segments", &Engine::tokenize_segments, py::arg("prompt"), ReleaseGil())
       .def("info", &Engine::info, ReleaseGil())
       .def("stats", &Engine::stats, ReleaseGil())

@@ -41,7 +41,9 @@ void register_request(py::module_& module) {
       .def_readwrite("logit_bias", &SamplingParams::logit_bias)
       .def_readwrite("seed", &SamplingParams::seed)
       .def_readwrite("ignore_eos", &SamplingParams::ignore_eos);
-  py::class_<ChatPrompt>(module, "ChatPrompt").def(py::init<std::string>());
+  py::class_<ChatPrompt>(module, "ChatPrompt")
+      .def(py::init<std::string, std::string, std::string>(), py::arg("messages_json"),
+           py::arg("tools_json") = "", py::arg("kwargs_json") = "");
   py::class_<TextPrompt>(module, "TextPrompt").def(py::init<std::string>());
   py::class_<SegmentPrompt>(module, "SegmentPrompt")
       .def(py::init<std::vector<std::pair<std::string, bool>>>());

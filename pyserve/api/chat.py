@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.openai.chat import ChatAnswer, template_messages
+from pyserve.openai.chat import ChatAnswer, chat_conversation
 from pyserve.openai.continuation import continued_tokens
 from pyserve.schemas.chat import ChatRequest
 from pyserve.web.body import read_body
@@ -22,12 +23,14 @@ def create(model: str | None = None) -> Response:
     body = configured(read_body(ChatRequest), model)
 
     def answer(model_id: str, engine: Engine) -> ChatAnswer:
-        messages = template_messages(body)
-        cut = fitting(engine, messages, body.truncation, body.n_max_tokens)
+        talk = chat_conversation(engine, body)
+        cut = fitting(engine, talk.messages, body.truncation, body.n_max_tokens, talk.options)
+        if cut is not None:
+            talk = msgspec.structs.replace(talk, messages=cut.messages)
         tokens = None
         if body.continue_final_message:
-            tokens = continued_tokens(engine, messages if cut is None else cut.messages)
-        return ChatAnswer(body, model_id, engine.info(), cut, tokens)
+            tokens = continued_tokens(engine, talk.messages, talk.options)
+        return ChatAnswer(body, model_id, engine.info(), talk, cut, tokens)
 
     run = generate_stream if body.stream else generate
     return run(body.model, model, answer)

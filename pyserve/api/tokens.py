@@ -6,7 +6,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.openai.chat import template_messages
+from pyserve.openai.chat import chat_conversation
 from pyserve.openai.continuation import continued_text, continued_tokens
 from pyserve.openai.responses import response_messages
 from pyserve.openai.sampling import check_tokens
@@ -67,14 +67,14 @@ def get_tokenizer_info() -> Response:
 
 @blueprint.post("/apply-template")
 def apply_template() -> Response:
-    """The prompt of a chat request; fields beside its messages are checked and not used."""
+    """The prompt of a chat request; what says how to sample is checked and not used."""
     body = read_body(ChatRequest)
-    messages = template_messages(body)
 
     def answer(engine: Engine) -> Rendered:
+        talk = chat_conversation(engine, body)
         if body.continue_final_message:
-            return Rendered(continued_text(engine, messages))
-        return Rendered(engine.render(messages))
+            return Rendered(continued_text(engine, talk.messages, talk.options))
+        return Rendered(engine.render(talk.messages, talk.options))
 
     return json_reply(ask_engine(body.model, answer))
 
@@ -83,12 +83,12 @@ def apply_template() -> Response:
 def chat_input_tokens() -> Response:
     """How many tokens that prompt has; it may be longer than the context."""
     body = read_body(ChatRequest)
-    messages = template_messages(body)
 
     def answer(engine: Engine) -> InputTokens:
+        talk = chat_conversation(engine, body)
         if body.continue_final_message:
-            return InputTokens(len(continued_tokens(engine, messages)))
-        return InputTokens(len(engine.tokenize_chat(messages)))
+            return InputTokens(len(continued_tokens(engine, talk.messages, talk.options)))
+        return InputTokens(len(engine.tokenize_chat(talk.messages, talk.options)))
 
     return json_reply(ask_engine(body.model, answer))
 

@@ -34,10 +34,10 @@ def answer(core: EngineCore, call: Call) -> Reply:
             value = {"text": core.detokenize(tokens)}
         case Pieces(tokens=tokens):
             value = {"pieces": core.pieces(tokens)}
-        case Render(messages=messages):
-            value = {"text": core.render(messages)}
-        case TokenizeChat(messages=messages):
-            value = {"tokens": core.tokenize_chat(messages)}
+        case Render(messages=messages, options=options):
+            value = {"text": core.render(messages, options)}
+        case TokenizeChat(messages=messages, options=options):
+            value = {"tokens": core.tokenize_chat(messages, options)}
         case TokenizeSegments(segments=segments):
             value = {"tokens": core.tokenize_segments(segments)}
         case GetInfo():

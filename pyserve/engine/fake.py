@@ -12,6 +12,8 @@ import threading
 import time
 from typing import Any
 
+import msgspec
+
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake_model import BOS, FakeVocab, fake_info
 from pyserve.engine.fake_request import FakeRequest
@@ -25,6 +27,7 @@ from pyserve.engine.protocol import (
     ModelInfo,
     Segment,
     Step,
+    TemplateOptions,
 )
 from pyserve.errors import (
     CancelledError,
@@ -42,7 +45,7 @@ class FakeCore:
 
     requests: every request ever submitted, in order. cancelled: the ids that `cancel` ended.
     The engine config's n_seq_max requests run at once, n_queue_max more may wait, for as long as
-    their deadlines allow.
+    their deadlines allow. chat_template: is shown; prompts are made without it.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class FakeCore:
         *,
         has_chat_template: bool = True,
         has_infill: bool = False,
+        chat_template: str = "",
     ) -> None:
         self.requests: list[GenerateRequest] = []
         self.cancelled: list[int] = []
         self._config = config
         self._script = script
-        self._info = fake_info(config, has_chat_template, has_infill)
+        info = fake_info(config, has_chat_template, has_infill)
+        self._info = msgspec.structs.replace(info, chat_template=chat_template)
         self._vocab = FakeVocab()
         self._changed = threading.Condition()
         self._events: list[Event] = []
@@ -130,14 +135,20 @@ class FakeCore:
         with self._changed:
             return [self._vocab.text([token]).encode() for token in tokens]
 
-    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
-        return self.tokenize(self.render(messages), add_special=True, parse_special=True)
+    def tokenize_chat(
+        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
+    ) -> list[int]:
+        return self.tokenize(self.render(messages, options), add_special=True, parse_special=True)
 
     def tokenize_segments(self, segments: list[Segment]) -> list[int]:
         text = "".join(segment.text for segment in segments)
         return self.tokenize(text, add_special=True, parse_special=True)
 
-    def render(self, messages: list[dict[str, Any]]) -> str:
+    def render(
+        self,
+        messages: list[dict[str, Any]],
+        options: TemplateOptions | None = None,  # noqa: ARG002
+    ) -> str:
         lines = [f"{message['role']}: {message['content']}\n" for message in messages]
         return "".join([*lines, "assistant:"])
 
@@ -166,7 +177,7 @@ class FakeCore:
 
     def _prompt(self, request: GenerateRequest) -> str:
         if request.messages is not None:
-            return self.render(request.messages)
+            return self.render(request.messages, request.template)
         if request.tokens is not None:
             return self._vocab.text(request.tokens)
         if request.segments is not None:

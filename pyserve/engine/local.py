@@ -11,6 +11,7 @@ import msgspec
 import pyserve
 from pyserve import _native
 from pyserve.engine.config import EngineConfig
+from pyserve.engine.markers import SHOWN_TOKENS
 from pyserve.engine.protocol import (
     Accepted,
     Delta,
@@ -23,6 +24,7 @@ from pyserve.engine.protocol import (
     SamplingParams,
     Segment,
     Step,
+    TemplateOptions,
     Timings,
     TokenLogprob,
     TopLogprob,
@@ -61,6 +63,7 @@ class NativeCore:
         for name in _CONFIG_FIELDS:
             setattr(native_config, name, getattr(config, name))
         native_config.is_deterministic = config.deterministic
+        native_config.shown_tokens = list(SHOWN_TOKENS)
         with _translated():
             self._engine = _native.Engine(native_config)
 
@@ -102,13 +105,15 @@ class NativeCore:
         with _translated():
             return self._engine.pieces(tokens)
 
-    def render(self, messages: list[dict[str, Any]]) -> str:
+    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
         with _translated():
-            return self._engine.render(_JSON.encode(messages).decode())
+            return self._engine.render(_chat_prompt(messages, options))
 
-    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
+    def tokenize_chat(
+        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
+    ) -> list[int]:
         with _translated():
-            return self._engine.tokenize_chat(_JSON.encode(messages).decode())
+            return self._engine.tokenize_chat(_chat_prompt(messages, options))
 
     def tokenize_segments(self, segments: list[Segment]) -> list[int]:
         with _translated():
@@ -160,7 +165,7 @@ def _prompt(
     request: GenerateRequest,
 ) -> _native.ChatPrompt | _native.TextPrompt | _native.SegmentPrompt | _native.TokenPrompt:
     if request.messages is not None:
-        return _native.ChatPrompt(_JSON.encode(request.messages).decode())
+        return _chat_prompt(request.messages, request.template)
     if request.prompt is not None:
         return _native.TextPrompt(request.prompt)
     if request.segments is not None:
@@ -170,6 +175,16 @@ def _prompt(
     raise InvalidRequestError(
         "one of messages, prompt, segments and tokens is required", param="prompt"
     )
+
+
+def _chat_prompt(
+    messages: list[dict[str, Any]], options: TemplateOptions | None
+) -> _native.ChatPrompt:
+    given = [_JSON.encode(messages).decode(), "", ""]
+    if options is not None:
+        given[1] = _JSON.encode(options.tools).decode() if options.tools else ""
+        given[2] = _JSON.encode(options.variables).decode() if options.variables else ""
+    return _native.ChatPrompt(*given)
 
 
 def _fingerprint(info: ModelInfo) -> str:

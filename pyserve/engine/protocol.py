@@ -32,6 +32,7 @@ from pyserve.engine.request import (
     GenerateRequest,
     SamplingParams,
     Segment,
+    TemplateOptions,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "SamplingParams",
     "Segment",
     "Step",
+    "TemplateOptions",
     "Timings",
     "TokenLogprob",
     "TokenStream",
@@ -89,9 +91,13 @@ class EngineCore(Protocol):
 
     def pieces(self, tokens: list[int]) -> list[bytes]: ...
 
-    def render(self, messages: list[dict[str, Any]]) -> str: ...
+    def render(
+        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
+    ) -> str: ...
 
-    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]: ...
+    def tokenize_chat(
+        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
+    ) -> list[int]: ...
 
     def tokenize_segments(self, segments: list[Segment]) -> list[int]: ...
 
@@ -157,11 +163,13 @@ class Engine(Protocol):
         """The bytes of each token, maybe a part of a UTF-8 character."""
         ...
 
-    def render(self, messages: list[dict[str, Any]]) -> str:
+    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
         """The prompt text that the chat template makes of `messages`."""
         ...
 
-    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
+    def tokenize_chat(
+        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
+    ) -> list[int]:
         """The tokens of that prompt, exactly as a request with these messages gets them."""
         ...
 

@@ -13,7 +13,14 @@ from typing import Any
 
 import msgspec
 
-from pyserve.engine.protocol import EngineStats, GenerateRequest, ModelInfo, Segment, TokenStream
+from pyserve.engine.protocol import (
+    EngineStats,
+    GenerateRequest,
+    ModelInfo,
+    Segment,
+    TemplateOptions,
+    TokenStream,
+)
 from pyserve.engine.sockets import RECV_BYTES, connect
 from pyserve.engine.streams import StreamHub, copy_error
 from pyserve.engine.wire import (
@@ -108,11 +115,14 @@ class RemoteEngine:
     def pieces(self, tokens: list[int]) -> list[bytes]:
         return self._ask(Pieces(call_id=next(self._call_ids), tokens=tokens)).pieces or []
 
-    def render(self, messages: list[dict[str, Any]]) -> str:
-        return self._ask(Render(call_id=next(self._call_ids), messages=messages)).text or ""
+    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
+        call = Render(call_id=next(self._call_ids), messages=messages, options=options)
+        return self._ask(call).text or ""
 
-    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
-        call = TokenizeChat(call_id=next(self._call_ids), messages=messages)
+    def tokenize_chat(
+        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
+    ) -> list[int]:
+        call = TokenizeChat(call_id=next(self._call_ids), messages=messages, options=options)
         return self._ask(call).tokens or []
 
     def tokenize_segments(self, segments: list[Segment]) -> list[int]:

@@ -56,11 +56,22 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
     is_input: bool
 
 
+class TemplateOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chat template is given beside the messages.
+
+    tools: as in OpenAI's `tools`. variables: more of the template's own, such as enable_thinking.
+    """
+
+    tools: list[dict[str, Any]] = []
+    variables: dict[str, Any] = {}
+
+
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One sequence to generate. Exactly one of messages, prompt, segments, tokens is set.
 
     messages: OpenAI chat messages as plain dicts (role, content: str, name ...), rendered with the
       model's chat template; text in them is never read as control tokens.
+    template: what the template is given beside them.
     prompt: plain text; control tokens in it are plain text too, BOS is added if the model wants it.
     segments: a prompt that a template of our own made; BOS as with `prompt`.
     tokens: token ids, taken as they are.
@@ -78,6 +89,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     messages: list[dict[str, Any]] | None = None
+    template: TemplateOptions | None = None
     prompt: str | None = None
     segments: list[Segment] | None = None
     tokens: list[int] | None = None

@@ -24,6 +24,7 @@ from pyserve.engine.protocol import (
     ModelInfo,
     Segment,
     Step,
+    TemplateOptions,
     TokenStream,
 )
 from pyserve.errors import (
@@ -238,11 +239,13 @@ class StreamEngine:
     def pieces(self, tokens: list[int]) -> list[bytes]:
         return self._core.pieces(tokens)
 
-    def render(self, messages: list[dict[str, Any]]) -> str:
-        return self._core.render(messages)
+    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
+        return self._core.render(messages, options)
 
-    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
-        return self._core.tokenize_chat(messages)
+    def tokenize_chat(
+        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
+    ) -> list[int]:
+        return self._core.tokenize_chat(messages, options)
 
     def tokenize_segments(self, segments: list[Segment]) -> list[int]:
         return self._core.tokenize_segments(segments)

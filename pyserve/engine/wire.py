@@ -17,7 +17,14 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from pyserve.engine.protocol import EngineStats, Event, GenerateRequest, ModelInfo, Segment
+from pyserve.engine.protocol import (
+    EngineStats,
+    Event,
+    GenerateRequest,
+    ModelInfo,
+    Segment,
+    TemplateOptions,
+)
 from pyserve.errors import ErrorInfo
 
 PROTOCOL_VERSION = 1
@@ -76,6 +83,7 @@ class Render(msgspec.Struct, frozen=True, kw_only=True, tag="render"):
 
     call_id: int
     messages: list[dict[str, Any]]
+    options: TemplateOptions | None = None
 
 
 class TokenizeChat(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize_chat"):
@@ -83,6 +91,7 @@ class TokenizeChat(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize_chat
 
     call_id: int
     messages: list[dict[str, Any]]
+    options: TemplateOptions | None = None
 
 
 class TokenizeSegments(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize_segments"):

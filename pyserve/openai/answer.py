@@ -81,11 +81,11 @@ class Output:
         self.logprobs: list[TokenLogprob] = []
         self.prompt_logprobs: list[TokenLogprob] = []
         self.embedding = b""
-        self._texts: list[str] = []
+        self.deltas: list[Delta] = []
         self._finish: Finish | None = None
 
     def push(self, delta: Delta) -> None:
-        self._texts.append(delta.text)
+        self.deltas.append(delta)
         self.logprobs += delta.logprobs or []
         self.prompt_logprobs += delta.prompt_logprobs or []
         self.embedding = delta.embedding or self.embedding
@@ -93,7 +93,7 @@ class Output:
 
     @property
     def text(self) -> str:
-        return "".join(self._texts)
+        return "".join(delta.text for delta in self.deltas)
 
     @property
     def finish(self) -> Finish:
@@ -128,8 +128,11 @@ class TokenUsage(msgspec.Struct, frozen=True):
     completion_tokens_details: CompletionTokensDetails = CompletionTokensDetails()
 
 
-def token_usage(finishes: Sequence[Finish], n: int) -> TokenUsage:
-    """Sum up; of each run of `n` finishes (choices of one prompt) the prompt counts once."""
+def token_usage(finishes: Sequence[Finish], n: int, n_reasoning: int = 0) -> TokenUsage:
+    """Sum up; of each run of `n` finishes (choices of one prompt) the prompt counts once.
+
+    n_reasoning: how many of the tokens of all answers are thoughts.
+    """
     prompts = [finish.usage for finish in finishes[::n]]
     n_prompt = sum(usage.n_prompt_tokens for usage in prompts)
     n_completion = sum(finish.usage.n_completion_tokens for finish in finishes)
@@ -140,6 +143,7 @@ def token_usage(finishes: Sequence[Finish], n: int) -> TokenUsage:
         prompt_tokens_details=PromptTokensDetails(
             cached_tokens=sum(usage.n_cached_tokens for usage in prompts)
         ),
+        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=n_reasoning),
     )
 
 
@@ -159,8 +163,9 @@ class StreamUsage:
     def before_end(self) -> msgspec.UnsetType | None:
         return None if self._include else msgspec.UNSET
 
-    def at_end(self) -> TokenUsage | None:
+    def at_end(self, n_reasoning: int = 0) -> TokenUsage | None:
         """The counts for a last chunk, or None when there shall be no such chunk."""
         if not self._include:
             return None
-        return token_usage([finish for finish in self._finishes if finish is not None], self._n)
+        finishes = [finish for finish in self._finishes if finish is not None]
+        return token_usage(finishes, self._n, n_reasoning)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyserve.engine.protocol import Engine, ModelInfo
+from pyserve.engine.protocol import Engine, ModelInfo, TemplateOptions
 
 Message = dict[str, Any]
 
@@ -12,19 +12,23 @@ Message = dict[str, Any]
 TRANSCRIPT_STOPS = ["\nUser:", "\nSystem:", "\nTool:"]
 
 
-def continued_tokens(engine: Engine, messages: list[Message]) -> list[int]:
+def continued_tokens(
+    engine: Engine, messages: list[Message], options: TemplateOptions | None = None
+) -> list[int]:
     """The prompt up to the end of the last message's text, which is read as plain text.
 
     REQUIRES: at least two messages, the last one the assistant's.
     """
     text = _begun_answer(messages, engine.info())
     plain = engine.tokenize(text, add_special=False, parse_special=False)
-    return [*engine.tokenize_chat(messages[:-1]), *plain]
+    return [*engine.tokenize_chat(messages[:-1], options), *plain]
 
 
-def continued_text(engine: Engine, messages: list[Message]) -> str:
+def continued_text(
+    engine: Engine, messages: list[Message], options: TemplateOptions | None = None
+) -> str:
     """The same prompt as text."""
-    return engine.render(messages[:-1]) + _begun_answer(messages, engine.info())
+    return engine.render(messages[:-1], options) + _begun_answer(messages, engine.info())
 
 
 def continued_stops(info: ModelInfo) -> list[str]:

@@ -28,3 +28,8 @@ def fingerprint(info: ModelInfo) -> str:
     facts = msgspec.structs.replace(info, load_ms=0.0)
     digest = hashlib.sha256(msgspec.json.encode((__version__, facts)))
     return f"fp_{digest.hexdigest()[:12]}"
+
+
+def new_call_id() -> str:
+    """A fresh id of a tool call: `call_` and 24 letters and digits."""
+    return f"call_{secrets.token_hex(12)}"

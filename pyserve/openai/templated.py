@@ -13,6 +13,7 @@ from pyserve.engine.protocol import (
     GenerateRequest,
     ModelInfo,
     Segment,
+    TemplateOptions,
     TokenStream,
 )
 from pyserve.models.gotemplate.marked import Marked
@@ -71,15 +72,17 @@ class TemplatedEngine:
     def pieces(self, tokens: list[int]) -> list[bytes]:
         return self._engine.pieces(tokens)
 
-    def render(self, messages: Messages) -> str:
+    def render(self, messages: Messages, options: TemplateOptions | None = None) -> str:
         if self._prompter.has_chat:
             return str(self._prompter.chat(messages))
-        return self._engine.render(self._with_system(messages))
+        return self._engine.render(self._with_system(messages), options)
 
-    def tokenize_chat(self, messages: Messages) -> list[int]:
+    def tokenize_chat(
+        self, messages: Messages, options: TemplateOptions | None = None
+    ) -> list[int]:
         if self._prompter.has_chat:
             return self.tokenize_segments(segments_of(self._prompter.chat(messages)))
-        return self._engine.tokenize_chat(self._with_system(messages))
+        return self._engine.tokenize_chat(self._with_system(messages), options)
 
     def tokenize_segments(self, segments: list[Segment]) -> list[int]:
         return self._engine.tokenize_segments(segments)
@@ -88,7 +91,7 @@ class TemplatedEngine:
         info = self._engine.info()
         if not self._prompter.has_chat:
             return info
-        return msgspec.structs.replace(info, has_chat_template=True)
+        return msgspec.structs.replace(info, has_chat_template=True, chat_template="")
 
     def stats(self) -> EngineStats:
         return self._engine.stats()

@@ -16,8 +16,10 @@ from pyserve.schemas.common import (
     invalid,
 )
 from pyserve.schemas.constraints import ConstraintFields
+from pyserve.schemas.reasoning import ReasoningFields
 from pyserve.schemas.sampling import StreamFields
 from pyserve.schemas.scheduling import SchedulingFields
+from pyserve.schemas.tools import ToolFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 
 MAX_MESSAGES = 2048
@@ -104,6 +106,8 @@ class Message(RequestModel):
     tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOL_CALLS)] | None = None
     function_call: CalledFunction | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
     content: Content | None = Field(default=None, validate_default=True)
 
     @field_validator("content", mode="before")
@@ -125,6 +129,11 @@ class Message(RequestModel):
             return self.content
         return "".join(part.text for part in self.content)
 
+    @property
+    def thoughts(self) -> str:
+        """What an earlier answer was reasoned with, under either name."""
+        return self.reasoning_content or self.reasoning or ""
+
 
 class Prediction(RequestModel):
     """What the answer may look like. It could only make the answer faster, never change it."""
@@ -133,7 +142,9 @@ class Prediction(RequestModel):
     content: Content
 
 
-class ChatRequest(StreamFields, ConstraintFields, SchedulingFields, AcceptedFields):
+class ChatRequest(
+    StreamFields, ConstraintFields, ToolFields, ReasoningFields, SchedulingFields, AcceptedFields
+):
     """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit.
 
     truncation auto leaves out the oldest turns of a conversation that does not fit.
@@ -141,12 +152,9 @@ class ChatRequest(StreamFields, ConstraintFields, SchedulingFields, AcceptedFiel
     """
 
     unsupported: ClassVar[Unsupported] = {
-        **without(UNSUPPORTED, "n_predict"),
-        "tool_choice": ("none",),
-        "function_call": ("none",),
+        **without(UNSUPPORTED, "n_predict", "tools", "functions", "chat_template_kwargs"),
         "modalities": (["text"],),
         "audio": (),
-        "reasoning_effort": ("none",),
         "verbosity": ("medium",),
         "web_search_options": (),
         "add_special_tokens": (False,),
@@ -200,7 +208,7 @@ class ChatRequest(StreamFields, ConstraintFields, SchedulingFields, AcceptedFiel
 
 def _n_bytes(message: Message) -> int:
     """UTF-8 bytes of everything in a message that becomes a part of the prompt."""
-    texts = [message.text, message.name or ""]
+    texts = [message.text, message.name or "", message.thoughts]
     for call in message.tool_calls or []:
         texts += [call.function.name, call.function.arguments]
     if message.function_call is not None:

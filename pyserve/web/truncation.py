@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pyserve.engine.protocol import Engine
+from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.openai.truncation import Cut, cut_to_fit
 from pyserve.web.request_id import note_dropped
 
@@ -16,11 +16,19 @@ def fitting(
     messages: list[dict[str, Any]],
     truncation: Truncation | None,
     n_max_tokens: int | None,
+    options: TemplateOptions | None = None,
 ) -> Cut | None:
-    """What `cut_to_fit` leaves of `messages`; None unless truncation is auto."""
+    """What `cut_to_fit` leaves of `messages`; None unless truncation is auto.
+
+    options: of the template, which the messages are counted with.
+    """
     if truncation != "auto":
         return None
     n_ctx = engine.info().n_ctx
-    cut = cut_to_fit(messages, n_ctx, n_max_tokens, lambda rest: len(engine.tokenize_chat(rest)))
+
+    def count(rest: list[dict[str, Any]]) -> int:
+        return len(engine.tokenize_chat(rest, options))
+
+    cut = cut_to_fit(messages, n_ctx, n_max_tokens, count)
     note_dropped(cut.dropped_messages)
     return cut

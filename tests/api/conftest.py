@@ -36,6 +36,7 @@ def start() -> Iterator[StartFront]:
             has_chat_template: bool = True,
             has_infill: bool = False,
             profiles: dict[str, ModelProfile] | None = None,
+            chat_template: str = "",
             keep_alive_s: float = KEEP_ALIVE_S,
             **settings: Any,
         ) -> Front:
@@ -45,6 +46,7 @@ def start() -> Iterator[StartFront]:
                     script,
                     has_chat_template=has_chat_template,
                     has_infill=has_infill,
+                    chat_template=chat_template,
                 )
                 for name in models
             }

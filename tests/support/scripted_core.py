@@ -84,10 +84,10 @@ class ScriptedCore:
     def tokenize_segments(self, segments: list[Segment]) -> list[int]:
         return list("".join(segment.text for segment in segments).encode())
 
-    def tokenize_chat(self, messages: list[dict[str, Any]]) -> list[int]:
-        return list(self.render(messages).encode())
+    def tokenize_chat(self, messages: list[dict[str, Any]], options: Any = None) -> list[int]:
+        return list(self.render(messages, options).encode())
 
-    def render(self, messages: list[dict[str, Any]]) -> str:
+    def render(self, messages: list[dict[str, Any]], options: Any = None) -> str:  # noqa: ARG002
         return "".join(f"{message['role']}: {message['content']}\n" for message in messages)
 
     def info(self) -> ModelInfo:

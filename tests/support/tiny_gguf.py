@@ -40,7 +40,7 @@ def write_tiny_llama(
     *,
     n_ctx: int = 256,
     n_vocab: int = N_VOCAB,
-    chat_template: bool = True,
+    chat_template: bool | str = True,
     seed: int = 0,
     nan_token: int | None = None,
     infill: bool = False,
@@ -51,6 +51,7 @@ def write_tiny_llama(
 
     n_ctx: trained context in tokens. n_vocab: at least 260 (bytes, control tokens, one merge,
     without which the vocabulary does not load); what the merges do not fill becomes unused tokens.
+    chat_template: its source; True: CHAT_TEMPLATE.
     infill: with fill-in-the-middle tokens, FIM_TOKENS.
     causal: tokens see those before them only.
     pooling: of embeddings, as in the file: 1 mean, 2 first token, 3 last token.
@@ -67,7 +68,8 @@ def write_tiny_llama(
         for name, token in FIM_TOKENS.items():
             writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
     if chat_template:
-        writer.add_chat_template(CHAT_TEMPLATE)
+        source = CHAT_TEMPLATE if chat_template is True else chat_template
+        writer.add_chat_template(source)
     _add_tensors(writer, n_vocab, np.random.default_rng(seed), nan_token)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -246,13 +246,7 @@ def test_chat_refuses(fields, param, code):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("tools", [{"type": "function"}]),
-        ("tool_choice", "auto"),
-        ("tool_choice", {"type": "function", "function": {"name": "f"}}),
-        ("functions", [{}]),
-        ("function_call", "auto"),
         ("modalities", ["text", "audio"]),
-        ("reasoning_effort", "high"),
         ("chat_template", "{{ x }}"),
         ("stop_token_ids", [2]),
         ("min_tokens", 5),

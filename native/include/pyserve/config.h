@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "pyserve/types.h"
 
@@ -22,6 +23,8 @@ struct EngineConfig {
   std::string cache_type_k = "f16";  // of the KV cache: f16, q8_0, q4_0, ...
   std::string cache_type_v = "f16";
   int64_t n_bytes_available = 0;  // a model that needs more is refused; 0: not known
+  // Control tokens that have a text in answers, because they tell parts of an answer apart.
+  std::vector<std::string> shown_tokens;
   int prefix_cache_mib = 512;  // for copies of prefixes that the KV cache has no room for; 0: none
   double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
 };

@@ -38,10 +38,10 @@ class Engine {
   std::string detokenize(const std::vector<Token>& tokens);
   // The bytes of each token, maybe a part of a UTF-8 character. Throws as detokenize does.
   std::vector<std::string> pieces(const std::vector<Token>& tokens);
-  // The prompt text that the chat template makes of a JSON array of messages.
-  std::string render(const std::string& messages_json);
-  // The tokens of that prompt, exactly as a request with these messages gets them.
-  std::vector<Token> tokenize_chat(const std::string& messages_json);
+  // The prompt text that the chat template makes of a conversation.
+  std::string render(const ChatPrompt& prompt);
+  // The tokens of that prompt, exactly as a request with this prompt gets them.
+  std::vector<Token> tokenize_chat(const ChatPrompt& prompt);
 
   // The tokens of a rendered prompt, in the same way.
   std::vector<Token> tokenize_segments(const SegmentPrompt& prompt);

@@ -52,6 +52,8 @@ struct SamplingParams {
 // OpenAI chat messages as a JSON array, rendered with the model's template.
 struct ChatPrompt {
   std::string messages_json;
+  std::string tools_json;   // an array as in OpenAI's `tools`; "": none
+  std::string kwargs_json;  // an object of more variables for the template; "": none
 };
 // Plain text: control tokens in it stay text, BOS is added if the model wants one.
 struct TextPrompt {

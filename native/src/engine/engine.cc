@@ -45,18 +45,22 @@ std::string special_text(const Model& model, Token token) {
   return token < 0 ? std::string() : model.piece(token, true);
 }
 
+size_t n_bytes_of(const ChatPrompt& prompt) {
+  return prompt.messages_json.size() + prompt.tools_json.size() + prompt.kwargs_json.size();
+}
+
 }  // namespace
 
 struct Engine::Impl {
   explicit Impl(const EngineConfig& engine_config)
       : config(checked(engine_config)),
         begin(Clock::now()),
-        model(config.model_path, config.use_mmap),
+        model(config.model_path, config.use_mmap, config.shown_tokens),
         tokenizer(model),
         dry_breakers(model, tokenizer),
         grammars(model),
         chat_template(model.chat_template(), special_text(model, model.bos()),
-                      special_text(model, model.eos())),
+                      special_text(model, model.eos()), model.special_tokens()),
         registry(static_cast<size_t>(config.n_seq_max) + config.n_queue_max),
         loop(model, config, registry),
         load_ms(elapsed_ms(begin, Clock::now())),
@@ -122,18 +126,18 @@ std::vector<std::string> Engine::pieces(const std::vector<Token>& tokens) {
   return impl_->tokenizer.pieces(tokens);
 }
 
-std::string Engine::render(const std::string& messages_json) {
-  impl_->check_text(messages_json.size());
+std::string Engine::render(const ChatPrompt& prompt) {
+  impl_->check_text(n_bytes_of(prompt));
   return impl_->prompt_thread.run([&] {
     std::string text;
-    for (const PromptPart& part : impl_->chat_template.render(messages_json)) text += part.text;
+    for (const PromptPart& part : impl_->chat_template.render(prompt)) text += part.text;
     return text;
   });
 }
 
-std::vector<Token> Engine::tokenize_chat(const std::string& messages_json) {
+std::vector<Token> Engine::tokenize_chat(const ChatPrompt& prompt) {
   Request request;
-  request.prompt = ChatPrompt{messages_json};
+  request.prompt = prompt;
   return impl_->prompt_thread.run([&] { return impl_->prompt_tokens(request); });
 }
 
@@ -223,8 +227,8 @@ std::vector<Token> Engine::Impl::prompt_tokens(Request& request) const {
   }
   std::vector<PromptPart> parts;
   if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
-    check_text(chat->messages_json.size());
-    parts = chat_template.render(chat->messages_json);
+    check_text(n_bytes_of(*chat));
+    parts = chat_template.render(*chat);
   } else if (auto* segments = std::get_if<SegmentPrompt>(&request.prompt)) {
     for (auto& [text, is_input] : segments->segments) parts.push_back({std::move(text), is_input});
   } else {

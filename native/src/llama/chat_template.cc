@@ -8,6 +8,7 @@
 #include "jinja/parser.h"
 #include "jinja/runtime.h"
 #include "json.h"
+#include "llama/input_guard.h"
 #include "pyserve/error.h"
 
 namespace pyserve {
@@ -18,6 +19,7 @@ struct ChatTemplate::Program {
   std::string bos_text;
   std::string eos_text;
   jinja::caps caps;
+  InputGuard guard;
 };
 
 namespace {
@@ -58,6 +60,32 @@ common_json merge_system_into_user(const common_json& messages) {
     merged.push_back(std::move(user));
   }
   return merged;
+}
+
+common_json parse_or(const std::string& text, common_json absent) {
+  return text.empty() ? std::move(absent) : common_json::parse(text);
+}
+
+// Messages as templates expect them that write calls and their results as JSON, which forgets what
+// was input. `wants_objects`: the arguments of calls are objects, where they can be.
+common_json guard_calls(const InputGuard& guard, const common_json& messages, bool wants_objects) {
+  common_json guarded = common_json::array();
+  for (const auto& message : messages) {
+    common_json copy = message;
+    if (string_field(message, "role") == "tool" && message.contains("content")) {
+      copy["content"] = guard.broken(message.at("content"));
+    }
+    if (message.contains("tool_calls")) {
+      common_json calls = message.at("tool_calls");
+      for (auto& call : calls) {
+        common_json& function = call["function"];
+        if (wants_objects) function["arguments"] = object_or_text(function.at("arguments"));
+      }
+      copy["tool_calls"] = guard.broken(calls);
+    }
+    guarded.push_back(std::move(copy));
+  }
+  return guarded;
 }
 
 // Some templates iterate over content parts and cannot take a string.
@@ -109,15 +137,17 @@ std::vector<PromptPart> render_transcript(const common_json& messages) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text) {
+ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text,
+                           std::vector<SpecialToken> specials) {
   if (source.empty()) return;
   try {
     jinja::lexer lexer;
     const jinja::lexer_result tokens = lexer.tokenize(source);
     jinja::program program = jinja::parse_from_tokens(tokens);
     const jinja::caps caps = jinja::caps_get(program);
-    program_ = std::make_unique<Program>(
-        Program{std::move(program), tokens.source, std::move(bos_text), std::move(eos_text), caps});
+    program_ = std::make_unique<Program>(Program{std::move(program), tokens.source,
+                                                 std::move(bos_text), std::move(eos_text), caps,
+                                                 InputGuard(std::move(specials))});
   } catch (const std::exception& error) {
     throw EngineError(ErrorCode::kModelLoad,
                       std::string("the model's chat template is not valid: ") + error.what());
@@ -127,16 +157,21 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
 ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 
-std::vector<PromptPart> ChatTemplate::render(const std::string& messages_json) const {
+std::vector<PromptPart> ChatTemplate::render(const ChatPrompt& prompt) const {
   try {
-    common_json messages = parse_messages(messages_json);
+    common_json messages = parse_messages(prompt.messages_json);
     if (!program_) return render_transcript(messages);
-    if (!program_->caps.supports_system_role) messages = merge_system_into_user(messages);
-    if (!program_->caps.supports_string_content) messages = as_typed_content(messages);
+    const jinja::caps& caps = program_->caps;
+    if (!caps.supports_system_role) messages = merge_system_into_user(messages);
+    messages = guard_calls(program_->guard, messages, caps.supports_object_arguments);
+    if (!caps.supports_string_content) messages = as_typed_content(messages);
 
     jinja::context context(program_->source);
-    common_json globals = common_json::object();
+    common_json globals = parse_or(prompt.kwargs_json, common_json::object());
     globals["messages"] = std::move(messages);
+    if (!prompt.tools_json.empty()) {
+      globals["tools"] = program_->guard.broken(common_json::parse(prompt.tools_json));
+    }
     jinja::global_from_json(context, globals, true);
     unmark_roles(context);
     context.set_val("bos_token", jinja::mk_val<jinja::value_string>(program_->bos_text));
@@ -147,7 +182,7 @@ std::vector<PromptPart> ChatTemplate::render(const std::string& messages_json) c
     const auto result = jinja::runtime::gather_string_parts(runtime.execute(program_->program));
     std::vector<PromptPart> parts;
     for (jinja::string_part& part : result->val_str.parts) {
-      parts.push_back({std::move(part.val), part.is_input});
+      InputGuard::add_mended({std::move(part.val), part.is_input}, parts);
     }
     return parts;
   } catch (const EngineError&) {

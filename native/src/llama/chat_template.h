@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "pyserve/request.h"
 #include "text/special_split.h"
 
 namespace pyserve {
@@ -20,15 +21,18 @@ namespace pyserve {
 // Immutable after construction: any thread.
 class ChatTemplate {
  public:
-  // `source` "" selects the transcript. Throws EngineError(kModelLoad) if it does not parse.
-  ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text);
+  // `source` "" selects the transcript. `specials` are the model's control tokens.
+  // Throws EngineError(kModelLoad) if it does not parse.
+  ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text,
+               std::vector<SpecialToken> specials);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
 
-  // `messages_json`: an array of objects with `role` and `content`. What comes out of message
-  // fields other than `role` is marked as input. Ends with the start of the assistant's turn.
+  // What comes out of message fields other than `role`, out of tools and variables, is marked as
+  // input or split where it spells a control token. Ends with the start of the assistant's turn.
+  // A transcript shows no tools.
   // Throws EngineError(kInvalidRequest) when the template refuses the messages.
-  std::vector<PromptPart> render(const std::string& messages_json) const;
+  std::vector<PromptPart> render(const ChatPrompt& prompt) const;
 
   // Stop strings without which the model would go on with the user's part.
   std::vector<std::string> stop_strings() const;

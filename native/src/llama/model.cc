@@ -1,5 +1,6 @@
 #include "llama/model.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -44,7 +45,8 @@ llama_model* load(const std::string& path, bool use_mmap) {
 
 void ModelDeleter::operator()(llama_model* model) const { llama_model_free(model); }
 
-Model::Model(const std::string& path, bool use_mmap) : model_(load(path, use_mmap)) {
+Model::Model(const std::string& path, bool use_mmap, const std::vector<std::string>& shown)
+    : model_(load(path, use_mmap)) {
   if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get())) {
     throw EngineError(ErrorCode::kModelLoad,
                       "the model is not a decoder-only language model, which is all that can "
@@ -59,6 +61,12 @@ Model::Model(const std::string& path, bool use_mmap) : model_(load(path, use_mma
   int32_t n_suppressed = 0;
   const llama_token* suppressed = llama_vocab_get_suppress_tokens(vocab(), &n_suppressed);
   if (suppressed != nullptr) suppressed_tokens_.assign(suppressed, suppressed + n_suppressed);
+  for (const SpecialToken& special : special_tokens()) {
+    if (std::find(shown.begin(), shown.end(), special.text) != shown.end() &&
+        !is_eog(special.token)) {
+      shown_tokens_.push_back(special.token);
+    }
+  }
 }
 
 const llama_vocab* Model::vocab() const { return llama_model_get_vocab(get()); }
@@ -139,6 +147,7 @@ bool Model::adds_bos() const { return llama_vocab_get_add_bos(vocab()) && bos() 
 bool Model::adds_eos() const { return llama_vocab_get_add_eos(vocab()) && eos() >= 0; }
 
 std::string Model::piece(Token token, bool special) const {
+  special |= std::binary_search(shown_tokens_.begin(), shown_tokens_.end(), token);
   std::string buffer(64, '\0');
   int32_t n = llama_token_to_piece(vocab(), token, buffer.data(),
                                    static_cast<int32_t>(buffer.size()), 0, special);

@@ -24,8 +24,9 @@ enum class Pooling { kMean, kFirst, kLast, kNone };
 // Immutable after construction: any thread.
 class Model {
  public:
+  // `shown` are control tokens that have a text, where the model has them.
   // Throws EngineError(kModelLoad) with the loader's own last error line.
-  Model(const std::string& path, bool use_mmap);
+  Model(const std::string& path, bool use_mmap, const std::vector<std::string>& shown);
 
   llama_model* get() const { return model_.get(); }
   const llama_vocab* vocab() const;
@@ -56,7 +57,7 @@ class Model {
   Token eos() const;  // -1 = none
   bool adds_bos() const;
   bool adds_eos() const;
-  // The bytes of `token`, "" for control tokens unless `special`.
+  // The bytes of `token`, "" for control tokens that are not shown, unless `special`.
   std::string piece(Token token, bool special = false) const;
   std::vector<SpecialToken> special_tokens() const;
   // The GGUF's chat template, "" = none.
@@ -66,6 +67,7 @@ class Model {
   std::unique_ptr<llama_model, ModelDeleter> model_;
   std::vector<Token> eog_tokens_;
   std::vector<Token> suppressed_tokens_;
+  std::vector<Token> shown_tokens_;  // sorted
 };
 
 }  // namespace pyserve

@@ -81,6 +81,11 @@ std::vector<SpecialSplitter::Piece> SpecialSplitter::split(
   return builder.take();
 }
 
+size_t SpecialSplitter::match_bytes(std::string_view text) const {
+  const SpecialToken* special = text.empty() ? nullptr : match(text);
+  return special == nullptr ? 0 : special->text.size();
+}
+
 const SpecialToken* SpecialSplitter::match(std::string_view text) const {
   for (const SpecialToken& special : by_first_byte_[static_cast<unsigned char>(text[0])]) {
     if (text.starts_with(special.text)) return &special;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -34,6 +35,9 @@ class SpecialSplitter {
   // that input is tokenized in the context of the template but can never be a control token.
   // At each position the longest control token wins. No piece is an empty string.
   std::vector<Piece> split(const std::vector<PromptPart>& parts) const;
+
+  // Bytes of the control token that `text` begins with; 0: there is none.
+  size_t match_bytes(std::string_view text) const;
 
  private:
   const SpecialToken* match(std::string_view text) const;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pyserve import __version__
-from pyserve.openai.chat import ChatChunk, ChatCompletion
+from pyserve.openai.chat_objects import ChatChunk, ChatCompletion
 from pyserve.openai.completions import Completion
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation

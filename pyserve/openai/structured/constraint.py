@@ -8,7 +8,7 @@ from typing import Any
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured.regex import UnsupportedRegexError, plain_regex
 from pyserve.openai.structured.rules import any_of, literal
-from pyserve.openai.structured.schema import SchemaGrammar
+from pyserve.openai.structured.schema import Issue, SchemaGrammar
 from pyserve.schemas.constraints import (
     MAX_GRAMMAR_BYTES,
     ConstraintFields,
@@ -72,10 +72,15 @@ def schema_grammar(schema: dict[str, Any], param: str, *, is_strict: bool = Fals
     grammar = SchemaGrammar(schema, is_strict=is_strict)
     if grammar.issues:
         issue = grammar.issues[0]
-        place = ".".join(filter(None, [param, *issue.path, issue.keyword]))[:MAX_PARAM_CHARS]
+        place = place_of(issue, param)
         subject = issue.keyword or "the schema"
         raise InvalidSchemaError(f"{place}: {subject} {issue.message}", param=place)
     return _bounded(grammar.text(), param)
+
+
+def place_of(issue: Issue, param: str) -> str:
+    """The path of an issue in the request, whose schema stands at `param`."""
+    return ".".join(filter(None, [param, *issue.path, issue.keyword]))[:MAX_PARAM_CHARS]
 
 
 def _regex_grammar(pattern: str, param: str) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 Ranges = Sequence[tuple[int, int]]  # code points, both ends included
 
 MAX_CODE_POINT = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
+INCLUDED = "part"
+_GBNF_PART = re.compile(
+    r'"(?:\\.|[^"\\])*(?:"|\\?\Z)'  # what is not closed reaches to the end
+    r"|\[(?:\\.|[^\]\\])*(?:\]|\\?\Z)"
+    r"|\{[0-9, ]*\}|#[^\n]*|(?P<name>[A-Za-z0-9_-]+)|.",
+    re.DOTALL,
+)
 
 
 class Rules:
@@ -16,6 +24,7 @@ class Rules:
     def __init__(self) -> None:
         self._bodies: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._included: list[str] = []
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -41,8 +50,19 @@ class Rules:
     def define(self, name: str, body: str) -> None:
         self._bodies[name] = body
 
+    def include(self, grammar: str) -> str:
+        """A reference to what the GBNF text `grammar` describes; its rules get other names."""
+        prefix = f"{INCLUDED}{len(self._included)}-"
+        renamed = [
+            prefix + found.group() if found.lastgroup == "name" else found.group()
+            for found in _GBNF_PART.finditer(grammar)
+        ]
+        self._included.append("".join(renamed) + "\n")
+        return f"{prefix}root"
+
     def text(self) -> str:
-        return "".join(f"{name} ::= {body}\n" for name, body in self._bodies.items())
+        own = [f"{name} ::= {body}\n" for name, body in self._bodies.items()]
+        return "".join([*own, *self._included])
 
 
 def literal(text: str) -> str:

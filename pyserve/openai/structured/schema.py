@@ -40,18 +40,23 @@ class SchemaGrammar:
 
     is_strict: as OpenAI's strict mode, objects must name all their members as required and allow
     no others.
+    rules: those of a grammar that this one becomes the part `expression` of.
     """
 
-    def __init__(self, schema: Any, *, is_strict: bool = False) -> None:
-        self.rules = JsonRules()
+    def __init__(
+        self, schema: Any, *, is_strict: bool = False, rules: JsonRules | None = None
+    ) -> None:
+        self.rules = JsonRules() if rules is None else rules
         self.issues: list[Issue] = []
         self.is_strict = is_strict
         self._root = schema
         self._references: dict[str, str] = {}
         self._open: dict[str, int] = {}  # references being followed, and how deep they began
         self._depth = 0  # in objects and arrays of the answer
-        name = self.rules.reserve_root()
-        self.rules.define(name, self.visit(schema, ()))
+        root = self.rules.reserve_root() if rules is None else None
+        self.expression = self.visit(schema, ())
+        if root is not None:
+            self.rules.define(root, self.expression)
 
     def text(self) -> str:
         return self.rules.text()

@@ -74,10 +74,10 @@ class RecordingCore(ScriptedCore):
         with self.changed:
             assert self.changed.wait_for(lambda: set(request_ids) <= set(self.cancelled), SOON_S)
 
-    def render(self, messages):
+    def render(self, messages, options=None):
         if not messages:
             raise ValueError("secret detail")
-        return super().render(messages)
+        return super().render(messages, options)
 
 
 @pytest.fixture

@@ -1,0 +1,91 @@
+"""The grammar of a function's arguments."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import msgspec
+
+from pyserve.errors import InvalidRequestError
+from pyserve.openai.structured.constraint import ANY_OBJECT, InvalidSchemaError, place_of
+from pyserve.openai.structured.json_text import JsonRules
+from pyserve.openai.structured.schema import Issue, SchemaGrammar
+
+MAX_RELAXATIONS = 64
+_NO_ARGUMENTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": False,
+}
+_COMBINED = ("$ref", "anyOf", "oneOf", "allOf", "enum", "const")
+
+
+class Function(msgspec.Struct, frozen=True):
+    """What a model may call. parameters: JSON Schema; None: it takes no arguments.
+
+    param: where it stands in the request. is_strict: the schema must be enforced as it is.
+    """
+
+    name: str
+    parameters: dict[str, Any] | None
+    param: str
+    is_strict: bool = False
+
+
+def arguments_expression(function: Function, rules: JsonRules) -> str:
+    """The expression for the arguments of `function`, an object.
+
+    What cannot be enforced of a schema is left out of it, unless it is strict.
+    Raises InvalidSchemaError for a strict one, InvalidRequestError for one of no objects.
+    """
+    schema = _object_schema(function)
+    for _ in range(MAX_RELAXATIONS):
+        issues = SchemaGrammar(schema, is_strict=function.is_strict).issues
+        if not issues:
+            return SchemaGrammar(schema, is_strict=function.is_strict, rules=rules).expression
+        if function.is_strict:
+            place = place_of(issues[0], f"{function.param}.parameters")
+            subject = issues[0].keyword or "the schema"
+            raise InvalidSchemaError(f"{place}: {subject} {issues[0].message}", param=place)
+        schema = _without(schema, issues[0])
+    return any_object(rules)
+
+
+def any_object(rules: JsonRules) -> str:
+    return SchemaGrammar(ANY_OBJECT, rules=rules).expression
+
+
+def _object_schema(function: Function) -> dict[str, Any]:
+    if function.parameters is None:
+        return _NO_ARGUMENTS
+    schema = function.parameters
+    kind = schema.get("type")
+    if kind is None and not any(keyword in schema for keyword in _COMBINED):
+        return {**schema, "type": "object"}
+    kinds = kind if isinstance(kind, list) else [kind]
+    if kind is not None and "object" not in kinds:
+        param = f"{function.param}.parameters.type"
+        raise InvalidRequestError(f'{param} must be "object": arguments are one', param=param)
+    return schema if kind is None else {**schema, "type": "object"}
+
+
+def _without(schema: dict[str, Any], issue: Issue) -> dict[str, Any]:
+    """`schema` without the keyword of `issue`; where there is none, without what stands there."""
+    whole: dict[str, Any] = {"": copy.deepcopy(schema)}
+    parent: Any = whole
+    step: Any = ""
+    for following in issue.path:
+        node = parent[step]
+        found: Any = int(following) if isinstance(node, list) else following
+        is_there = found < len(node) if isinstance(node, list) else found in node
+        if not is_there:
+            break  # made up while the schema was read, such as a required property without schema
+        parent, step = node, found
+    node = parent[step]
+    if isinstance(node, dict) and issue.keyword in node:
+        del node[issue.keyword]
+    else:
+        parent[step] = dict(ANY_OBJECT) if step == "" else True
+    relaxed: dict[str, Any] = whole[""]
+    return relaxed

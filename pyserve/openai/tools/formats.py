@@ -1,0 +1,127 @@
+# ruff: noqa: RUF001
+"""How models write tool calls, by what their chat templates say.
+
+A run of calls is  trigger before call (between call)* after  and a call is one of
+
+  object    {"name": "f", "arguments": {...}}
+  named     f<name_end>{...}
+
+White space in `before`, `between`, `after` and `name_end` may be more or less in an answer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to write calls.
+
+    trigger: what begins a run in an answer; "": calls are the whole answer, or none of it.
+    between: what separates the calls of a run; None: each call is a run of its own.
+    arguments_key: of an `object` call. name_end: between the name and arguments of a `named` one.
+    is_generic: the template knows no tools, so they are described in the system message.
+    has_short_ids: the template takes ids of nine letters and digits only.
+    """
+
+    name: str
+    kind: Literal["object", "named"] = "object"
+    trigger: str
+    before: str = ""
+    between: str | None = None
+    after: str = ""
+    arguments_key: str = "arguments"
+    name_end: str = ""
+    is_generic: bool = False
+    has_short_ids: bool = False
+    can_repeat: bool = True
+
+
+TAGGED = CallFormat(name="tagged", trigger="<tool_call>", before="\n", after="\n</tool_call>")
+GENERIC = msgspec.structs.replace(TAGGED, name="generic", is_generic=True)
+_SEPARATED = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>"
+# The texts that a template must hold to be of a format; the first match counts.
+_KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
+    (
+        ("<｜tool▁calls▁begin｜>", "function<｜tool▁sep｜>", "```json"),
+        CallFormat(
+            name="deepseek-r1",
+            kind="named",
+            trigger="<｜tool▁calls▁begin｜>",
+            before=_SEPARATED,
+            name_end="\n```json\n",
+            between=f"\n```<｜tool▁call▁end｜>\n{_SEPARATED}",
+            after="\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        ),
+    ),
+    (
+        ("<｜tool▁calls▁begin｜>", "<｜tool▁sep｜>"),
+        CallFormat(
+            name="deepseek-v3.1",
+            kind="named",
+            trigger="<｜tool▁calls▁begin｜>",
+            before="<｜tool▁call▁begin｜>",
+            name_end="<｜tool▁sep｜>",
+            between="<｜tool▁call▁end｜><｜tool▁call▁begin｜>",
+            after="<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        ),
+    ),
+    (
+        ("[TOOL_CALLS]", "[ARGS]"),
+        CallFormat(
+            name="mistral-args",
+            kind="named",
+            trigger="[TOOL_CALLS]",
+            name_end="[ARGS]",
+            has_short_ids=True,
+        ),
+    ),
+    (
+        ("[TOOL_CALLS]",),
+        CallFormat(
+            name="mistral",
+            trigger="[TOOL_CALLS]",
+            before="[",
+            between=", ",
+            after="]",
+            has_short_ids=True,
+        ),
+    ),
+    (
+        ("<|tool_call|>", "<|/tool_call|>"),
+        CallFormat(
+            name="phi",
+            trigger="<|tool_call|>",
+            before="[",
+            between=", ",
+            after="]<|/tool_call|>",
+        ),
+    ),
+    (
+        ("<|tool_call|>",),
+        CallFormat(name="granite", trigger="<|tool_call|>", before="[", between=", ", after="]"),
+    ),
+    (
+        ("<|python_tag|>", '"parameters"'),
+        CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
+    ),
+    (
+        ("<|start_header_id|>", '"parameters"'),
+        CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
+    ),
+)
+_OTHER_TAGGED = ("<function=", "<arg_key>", "<parameter=")
+
+
+def call_format(chat_template: str) -> CallFormat:
+    """The format that a template teaches; GENERIC for one that teaches none that is known."""
+    if "tools" not in chat_template:
+        return GENERIC
+    for signs, known in _KNOWN:
+        if all(sign in chat_template for sign in signs):
+            return known
+    if "<tool_call>" in chat_template and not any(sign in chat_template for sign in _OTHER_TAGGED):
+        return TAGGED
+    return GENERIC

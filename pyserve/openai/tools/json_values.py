@@ -1,0 +1,92 @@
+"""JSON read from a `TextReader`: enough of it to find where values end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from pyserve.openai.tools.reader import SPACE, MalformedError, Steps, TextReader
+
+MAX_NAME_CHARS = 256
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRUCTURE = re.compile(r'["{}\[\]]')
+_STRING_END = re.compile(r'\\.|"', re.DOTALL)
+_SCALAR_END = re.compile(r"[,}\]\s]")
+
+
+def read_string(reader: TextReader, max_chars: int = MAX_NAME_CHARS) -> Steps[str]:
+    """A short string. Raises MalformedError if there is something else."""
+    if (yield from reader.peek()) != '"':
+        raise MalformedError
+    while True:
+        found = _STRING.match(reader.rest)
+        if found is not None:
+            break
+        if len(reader.rest) > max_chars:
+            raise MalformedError
+        yield from reader.more()
+    try:
+        value = json.loads(reader.take(found.end()), strict=False)
+    except ValueError:
+        raise MalformedError from None
+    return str(value)
+
+
+def read_value(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:
+    """A value, given to `emit` in pieces as it comes."""
+    yield from reader.skip_space()
+    first = reader.rest[0]
+    if first == '"':
+        emit(reader.take(1))
+        yield from _read_string_rest(reader, emit)
+    elif first in "{[":
+        yield from _read_nested(reader, emit)
+    else:
+        yield from _read_scalar(reader, emit)
+
+
+def _read_nested(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:
+    depth = 0
+    while True:
+        found = _STRUCTURE.search(reader.rest)
+        if found is None:
+            if reader.rest:
+                emit(reader.take(len(reader.rest)))
+            yield from reader.more()
+            continue
+        emit(reader.take(found.end()))
+        mark = found.group()
+        if mark == '"':
+            yield from _read_string_rest(reader, emit)
+            continue
+        depth += 1 if mark in "{[" else -1
+        if depth == 0:
+            return
+
+
+def _read_string_rest(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:
+    while True:
+        found = _STRING_END.search(reader.rest)
+        if found is not None:
+            emit(reader.take(found.end()))
+            if found.group() == '"':
+                return
+            continue
+        n_ready = len(reader.rest) - reader.rest.endswith("\\")
+        if n_ready:
+            emit(reader.take(n_ready))
+        yield from reader.more()
+
+
+def _read_scalar(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:
+    if reader.rest[0] in f",:}}]{SPACE}":
+        raise MalformedError
+    while True:
+        found = _SCALAR_END.search(reader.rest)
+        n_ready = len(reader.rest) if found is None else found.start()
+        if n_ready:
+            emit(reader.take(n_ready))
+        if found is not None:
+            return
+        yield from reader.more()

@@ -1,0 +1,93 @@
+"""Conversations with calls in them, as chat templates know them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pyserve.openai.tools.formats import CallFormat
+
+Message = dict[str, Any]
+
+N_SHORT_ID = 9
+_INTRODUCTION = (
+    "These functions are available. Each line describes one, with its parameters as JSON Schema.\n"
+    "<tools>\n{tools}\n</tools>\n"
+    "{when}, write its name and its arguments as JSON between tags:\n"
+    '<tool_call>\n{{"name": "the name", "arguments": {{"parameter": "value"}}}}\n</tool_call>'
+)
+_MAY_CALL = "To call a function"
+_MUST_CALL = "Answer with nothing but a call. To call a function"
+
+
+def with_calls(messages: Sequence[Message], layout: CallFormat) -> list[Message]:
+    """The messages with their calls as the template expects them."""
+    if layout.is_generic:
+        return _as_text(messages)
+    if layout.has_short_ids:
+        return [_with_short_ids(message) for message in messages]
+    return list(messages)
+
+
+def introduced(
+    messages: Sequence[Message], tools: Sequence[dict[str, Any]], *, must_call: bool
+) -> list[Message]:
+    """The messages with a description of `tools` at the end of the first system message."""
+    lines = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
+    text = _INTRODUCTION.format(tools=lines, when=_MUST_CALL if must_call else _MAY_CALL)
+    first, *rest = messages
+    if first["role"] != "system":
+        return [{"role": "system", "content": text}, *messages]
+    return [{**first, "content": f"{first['content']}\n\n{text}"}, *rest]
+
+
+def _as_text(messages: Sequence[Message]) -> list[Message]:
+    """Calls become text of the assistant, their results text of the user."""
+    names: dict[str, str] = {}
+    plain: list[Message] = []
+    follows_result = False
+    for message in messages:
+        if message["role"] == "tool":
+            text = _result_text(message, names)
+            if follows_result:
+                plain[-1] = {**plain[-1], "content": f"{plain[-1]['content']}\n{text}"}
+            else:
+                plain.append({"role": "user", "content": text})
+            follows_result = True
+            continue
+        follows_result = False
+        calls = message.get("tool_calls", [])
+        names |= {call.get("id", ""): call["function"]["name"] for call in calls}
+        said = [message["content"], *(_call_text(call["function"]) for call in calls)]
+        kept = {key: value for key, value in message.items() if key != "tool_calls"}
+        plain.append({**kept, "content": "\n".join(filter(None, said))})
+    return plain
+
+
+def _call_text(function: dict[str, Any]) -> str:
+    name = json.dumps(function["name"], ensure_ascii=False)
+    return f'<tool_call>\n{{"name": {name}, "arguments": {function["arguments"]}}}\n</tool_call>'
+
+
+def _result_text(message: Message, names: dict[str, str]) -> str:
+    name = message.get("name") or names.get(message.get("tool_call_id", ""), "the function")
+    return f"Result of {name}: {message['content']}"
+
+
+def _with_short_ids(message: Message) -> Message:
+    short = dict(message)
+    if "tool_call_id" in message:
+        short["tool_call_id"] = _short_id(message["tool_call_id"])
+    if "tool_calls" in message:
+        short["tool_calls"] = [
+            {**call, "id": _short_id(call.get("id", ""))} for call in message["tool_calls"]
+        ]
+    return short
+
+
+def _short_id(call_id: str) -> str:
+    if len(call_id) == N_SHORT_ID and call_id.isascii() and call_id.isalnum():
+        return call_id
+    return hashlib.sha256(call_id.encode()).hexdigest()[:N_SHORT_ID]

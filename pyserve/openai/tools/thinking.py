@@ -1,0 +1,64 @@
+"""Whether a model thinks before it answers, as its chat template tells."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import Any
+
+from pyserve.engine.markers import THINKING_TAGS
+from pyserve.engine.protocol import Engine, TemplateOptions
+from pyserve.errors import InvalidRequestError
+from pyserve.openai.tools.message_reader import Thinking
+
+MAX_KNOWN = 256
+QUESTION = "What is thinking?"
+# Tokens of thoughts for each effort that OpenAI names; None: no limit.
+EFFORT_TOKENS = {
+    "none": 0,
+    "minimal": 128,
+    "low": 512,
+    "medium": 2048,
+    "high": 8192,
+    "xhigh": None,
+    "max": None,
+}
+_known: dict[tuple[str, str], Thinking | None] = {}
+
+
+@functools.lru_cache(MAX_KNOWN)
+def thinking_tags(chat_template: str) -> tuple[str, str] | None:
+    """The tags that the template knows; None: the model does not think."""
+    return next((pair for pair in THINKING_TAGS if pair[1] in chat_template), None)
+
+
+def thinking_of(engine: Engine, variables: dict[str, Any]) -> Thinking | None:
+    """How an answer begins to think when the template has these variables.
+
+    A prompt that ends with both tags leaves nothing to think: None. Any thread.
+    """
+    source = engine.info().chat_template
+    tags = thinking_tags(source)
+    if tags is None:
+        return None
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    key = (digest, json.dumps(variables, sort_keys=True))
+    if key not in _known:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        _known[key] = _probed(engine, tags, variables)
+    return _known[key]
+
+
+def _probed(engine: Engine, tags: tuple[str, str], variables: dict[str, Any]) -> Thinking | None:
+    begin, end = tags
+    options = TemplateOptions(variables=variables)
+    try:
+        prompt = engine.render([{"role": "user", "content": QUESTION}], options)
+    except InvalidRequestError:  # nor does it take a question alone
+        return Thinking(begin, end)
+    tail = prompt[prompt.rfind(QUESTION) + len(QUESTION) :]
+    if end in tail:
+        return None
+    return Thinking(begin, end, is_open=tail.rstrip().endswith(begin))

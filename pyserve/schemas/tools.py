@@ -1,0 +1,201 @@
+"""Functions that a model may call, in the fields of OpenAI's chat completions.
+
+`tool_choice` is also taken in the flat form of the Responses API, and as JSON in a string.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from pyserve.schemas.common import RequestModel, invalid
+from pyserve.schemas.constraints import JsonSchema, SchemaName
+
+MAX_TOOLS = 128
+MAX_TOOLS_BYTES = 1024 * 1024
+
+
+class FunctionDefinition(RequestModel):
+    """A function; without parameters it takes none. strict: the schema is enforced or refused."""
+
+    name: SchemaName
+    description: Annotated[str, Field(max_length=65536)] | None = None
+    parameters: JsonSchema | None = None
+    strict: bool | None = None
+
+
+def _is_function(tool: object) -> object:
+    kind = tool.get("type") if isinstance(tool, dict) else "function"
+    if isinstance(kind, str) and kind != "function":
+        raise invalid("unsupported_content", 'is not supported: only tools of type "function" are')
+    return tool
+
+
+class FunctionTool(RequestModel):
+    """A tool: a function."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+Tool = Annotated[FunctionTool, BeforeValidator(_is_function)]
+
+
+class NamedFunction(RequestModel):
+    """A function by its name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class NamedTool(RequestModel):
+    """A tool by the name of its function: in `function`, or flat."""
+
+    type: Literal["function"]
+    name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    function: NamedFunction | None = None
+
+    @model_validator(mode="after")
+    def _is_named(self) -> NamedTool:
+        if self.name is None and self.function is None:
+            raise invalid("missing_required_parameter", "needs the name of a function")
+        return self
+
+    @property
+    def function_name(self) -> str:
+        return self.name or (self.function.name if self.function else "")
+
+
+class ToolSubset(RequestModel):
+    """Some of the tools."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+
+
+class AllowedTools(RequestModel):
+    """A choice among some of the tools: in `allowed_tools`, or flat."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: ToolSubset | None = None
+    mode: Literal["auto", "required"] | None = None
+    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS)] | None = None
+
+    @model_validator(mode="after")
+    def _has_tools(self) -> AllowedTools:
+        if self.allowed_tools is None and (self.mode is None or self.tools is None):
+            raise invalid("missing_required_parameter", "needs `mode` and `tools`")
+        return self
+
+    @property
+    def subset(self) -> ToolSubset:
+        if self.allowed_tools is not None:
+            return self.allowed_tools
+        return ToolSubset(mode=self.mode or "auto", tools=self.tools or [])
+
+
+def _choice_tag(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<mode>"
+    kind = value.get("type") if isinstance(value, dict) else None
+    return {"function": "<named>", "allowed_tools": "<allowed>"}.get(str(kind))
+
+
+def _parsed_choice(value: object) -> object:
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("<mode>")]
+    | Annotated[NamedTool, Tag("<named>")]
+    | Annotated[AllowedTools, Tag("<allowed>")],
+    Discriminator(
+        _choice_tag,
+        custom_error_type="invalid_value",
+        custom_error_message='must be "none", "auto", "required", a function or allowed_tools',
+    ),
+    BeforeValidator(_parsed_choice),
+]
+
+
+def _function_choice_tag(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<mode>"
+    return "<named>" if isinstance(value, dict) else None
+
+
+FunctionChoice = Annotated[
+    Annotated[Literal["none", "auto"], Tag("<mode>")] | Annotated[NamedFunction, Tag("<named>")],
+    Discriminator(
+        _function_choice_tag,
+        custom_error_type="invalid_value",
+        custom_error_message='must be "none", "auto" or the name of a function in an object',
+    ),
+]
+
+
+def check_tool_names(names: list[str], param: str) -> None:
+    """Refuse two functions of one name."""
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise invalid(
+                "invalid_value", "is the name of an earlier function", f"{param}.{i}.name"
+            )
+
+
+def check_choice(choice: Any, names: list[str], param: str) -> None:
+    """Refuse a choice of a function that is not on offer."""
+    if choice == "required" and not names:
+        raise invalid("invalid_value", "needs tools", param)
+    chosen: list[str] = []
+    if isinstance(choice, NamedTool):
+        chosen = [choice.function_name]
+    elif isinstance(choice, NamedFunction):
+        chosen = [choice.name]
+    elif isinstance(choice, AllowedTools):
+        chosen = [tool.function_name for tool in choice.subset.tools]
+    for name in chosen:
+        if name not in names:
+            message = f"names a function that is none of the {len(names)} on offer"
+            raise invalid("invalid_value", message, param)
+
+
+class ToolFields(RequestModel):
+    """Functions to call. `functions` and `function_call` are the older form of the same."""
+
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: (
+        Annotated[list[FunctionDefinition], Field(max_length=MAX_TOOLS, fail_fast=True)] | None
+    ) = None
+    function_call: FunctionChoice | None = None
+
+    @model_validator(mode="after")
+    def _tools_fit_together(self) -> ToolFields:
+        tools, functions = self.tools or [], self.functions or []
+        if tools and functions:
+            raise invalid("invalid_value", "cannot be combined with tools", "functions")
+        names = [tool.function.name for tool in tools]
+        check_tool_names(names, "tools")
+        check_choice(self.tool_choice, names, "tool_choice")
+        names = [function.name for function in functions]
+        check_tool_names(names, "functions")
+        check_choice(self.function_call, names, "function_call")
+        definitions = [*(tool.function for tool in tools), *functions]
+        n_bytes = sum(definition_bytes(definition) for definition in definitions)
+        if n_bytes > MAX_TOOLS_BYTES:
+            message = f"has {n_bytes} bytes of text, at most {MAX_TOOLS_BYTES}"
+            raise invalid("invalid_value", message, "tools" if tools else "functions")
+        return self
+
+
+def definition_bytes(definition: FunctionDefinition) -> int:
+    """About as much as it adds to a prompt."""
+    return len((definition.description or "").encode()) + len(json.dumps(definition.parameters))
