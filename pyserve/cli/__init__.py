@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": ("pyserve.cli.serve", "serve", "Serve models over the OpenAI API."),
     "pull": ("pyserve.cli.models", "pull", "Get a model by gallery name, URL or file."),
     "check": ("pyserve.cli.check", "check", "Say what is made of a models directory."),
+    "render": ("pyserve.cli.render", "render", "Show the prompts that a model's templates make."),
     "models": ("pyserve.cli.models", "models", "List local models and the gallery."),
 }
 

@@ -65,6 +65,7 @@ def described(model: ModelFile) -> str:
         "engine": ", ".join(f"{name} {value}" for name, value in model.settings.items()),
         "defaults": ", ".join(f"{name} {value}" for name, value in profile.defaults.items()),
         "stop": ", ".join(repr(text) for text in profile.stop),
+        "system prompt": prompt.system_prompt[:60],
         "templates": ", ".join(templates) or "the model file's own",
         "answers are shaped by": ", ".join(shaping),
         "aliases": ", ".join(profile.aliases),

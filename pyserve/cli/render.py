@@ -1,0 +1,97 @@
+"""`pyserve render`: the prompts that the templates of a model make, without serving it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyserve.cli.explain import explained
+from pyserve.config import read_config
+from pyserve.engine.config import EngineConfig
+from pyserve.errors import InvalidRequestError, ModelLoadError
+from pyserve.models.files import resolve_models
+from pyserve.models.model_file import ModelFile
+from pyserve.models.prompter import Prompter
+from pyserve.openai.chat import template_messages
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.validate import validate
+
+SAMPLE = [
+    {"role": "system", "content": "You are a helpful assistant."},
+    {"role": "user", "content": "Hello!"},
+    {"role": "assistant", "content": "Hi, how can I help?"},
+    {"role": "user", "content": "What is the capital of France?"},
+]
+N_CTX = 64  # nothing is computed
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--messages",
+    "file",
+    type=click.File("r", encoding="utf-8"),
+    help="JSON: a list of messages, or a chat request; - is the standard input.",
+)
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of the model files.",
+)
+def render(model: str, file: Any, models_dir: Path | None) -> None:
+    """Show the prompts that the templates of MODEL make of a conversation.
+
+    First those of its configuration, then that of the model file itself. Completions and edits get
+    the last message.
+    """
+    with explained():
+        messages = read_messages(file) if file else SAMPLE
+        given: dict[str, Any] = {"models": [model]}
+        if models_dir is not None:
+            given["models_dir"] = models_dir
+        (found,) = resolve_models(read_config(given))
+        for title, prompt in prompts(found, messages):
+            click.secho(f"--- {title}", fg="cyan", err=True)
+            click.echo(prompt)
+
+
+def read_messages(file: Any) -> list[dict[str, Any]]:
+    """The conversation in a file. Raises InvalidRequestError."""
+    try:
+        data = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"{file.name} is no JSON: {error}") from error
+    body = data if isinstance(data, dict) else {"messages": data}
+    return template_messages(validate(ChatRequest, body))
+
+
+def prompts(model: ModelFile, messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What each template is, and the prompt it makes. Raises TemplateError or ModelLoadError."""
+    profile, last = model.profile.prompt, str(messages[-1]["content"])
+    prompter = Prompter(profile)
+    if prompter.has_chat:
+        source = profile.chat or profile.chat_message
+        yield f"chat, by {source.name if source else ''}", str(prompter.chat(messages))
+    if profile.completion is not None:
+        yield f"completion, by {profile.completion.name}", str(prompter.completion(last))
+    if profile.edit is not None:
+        yield f"edit, by {profile.edit.name}", str(prompter.edit("Correct it.", last))
+    note = " (not used: the configuration has a template)" if prompter.has_chat else ""
+    talk = messages if prompter.has_chat else [dict(m) for m in prompter.with_system(messages)]
+    yield f"chat, by the model file{note}", _by_model_file(model.path, talk)
+
+
+def _by_model_file(path: Path, messages: list[dict[str, Any]]) -> str:
+    try:
+        from pyserve.engine.local import LocalEngine  # noqa: PLC0415  # loads the native module
+    except ImportError as error:
+        raise ModelLoadError(f"the native engine cannot be used: {error}") from error
+    engine = LocalEngine(EngineConfig(model_id="", model_path=str(path), n_ctx=N_CTX, n_seq_max=1))
+    try:
+        return engine.render(messages)
+    finally:
+        engine.close()
