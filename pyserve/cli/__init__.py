@@ -14,6 +14,7 @@ COMMANDS = {
     "pull": ("pyserve.cli.models", "pull", "Get a model by gallery name, URL or file."),
     "check": ("pyserve.cli.check", "check", "Say what is made of a models directory."),
     "render": ("pyserve.cli.render", "render", "Show the prompts that a model's templates make."),
+    "info": ("pyserve.cli.info", "info", "Describe a model file and the memory it takes."),
     "models": ("pyserve.cli.models", "models", "List local models and the gallery."),
 }
 

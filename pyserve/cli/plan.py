@@ -12,6 +12,7 @@ from pyserve.engine.threads import usable_threads
 from pyserve.errors import InvalidRequestError
 from pyserve.models.files import resolve_models
 from pyserve.models.gguf import trained_context
+from pyserve.models.memory import predicted_bytes
 from pyserve.models.model_file import ModelFile
 from pyserve.supervisor.spec import ModelSpec
 
@@ -29,15 +30,18 @@ def plan_models(config: ServeConfig) -> list[ModelSpec]:
     n_usable = usable_threads()
     files = model_files(config)
     _check_names(config, files)
+    engines = [engine_config(config, model, n_usable) for model in files]
+    is_native = config.engine != "fake"
     return [
         ModelSpec(
-            engine=engine_config(config, model, n_usable),
+            engine=engine,
+            n_bytes=predicted_bytes(engine) if is_native else 0,
             is_preloaded=_is_preloaded(config, model, len(files)),
             is_pinned=model.is_pinned or model.id in config.pin,
             ttl_s=config.model_ttl,
             profile=model.profile,
         )
-        for model in files
+        for model, engine in zip(files, engines, strict=True)
     ]
 
 

@@ -48,6 +48,20 @@ def local_models(directory: Path, gallery: Gallery) -> list[ModelFile]:
     return sorted(files, key=lambda file: file.id)
 
 
+def find_local(name: str, directory: Path, gallery: Gallery) -> Path:
+    """The file of a model: by its id or file name in the directory, else a path to a file.
+
+    Raises ModelNotFoundError.
+    """
+    for file in local_models(directory, gallery):
+        if name in (file.id, file.path.name):
+            return file.path
+    path = Path(name).expanduser().absolute()
+    if path.is_file():
+        return path
+    raise ModelNotFoundError(f"no model {name!r}: not in {directory}, not a file")
+
+
 def _resolve(
     name: str, directory: Path, gallery: Gallery, pull: Pull, catalog: Catalog
 ) -> ModelFile:

@@ -1,0 +1,78 @@
+"""`pyserve info`: what a model file says of itself, and the memory it will take."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pyserve.cli.explain import explained
+from pyserve.cli.plan import engine_config
+from pyserve.config import ServeConfig, read_config
+from pyserve.models.describe import Description, describe_file
+from pyserve.models.files import find_local
+from pyserve.models.gallery import load_gallery
+from pyserve.models.gguf_reader import AnyValue, LongArray
+from pyserve.models.model_file import ModelFile
+from pyserve.models.progress import format_bytes
+
+MAX_TEXT_CHARS = 100
+MAX_ELEMENTS = 8
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--template", is_flag=True, help="Print the chat template, and nothing else.")
+def info(model: str, as_json: bool, template: bool) -> None:
+    """Describe a model: a name in the models directory, or a GGUF file.
+
+    Prints metadata, tensors by type, the chat template, and the memory that an engine with the
+    current settings (PYSERVE_*) is predicted to take, by the context.
+    """
+    with explained():
+        found = describe_model(model, read_config({}))
+    if template:
+        click.echo(found.template or "", nl=not (found.template or "").endswith("\n"))
+    elif as_json:
+        click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+
+
+def describe_model(name: str, config: ServeConfig) -> Description:
+    """Raises ModelNotFoundError or ModelLoadError."""
+    directory = config.models_dir.expanduser().absolute()
+    path = find_local(name, directory, load_gallery())
+    return describe_file(path, engine_config(config, ModelFile(path.stem, path), 1))
+
+
+def _print(found: Description) -> None:
+    click.echo(f"{found.path}")
+    click.echo(f"  {format_bytes(found.n_bytes)}, {found.n_params / 1e6:,.1f}M parameters\n")
+    for key, value in found.metadata.items():
+        click.echo(f"  {key} = {_shown(value)}")
+    click.echo("\nTensors")
+    for name, (count, n_bytes) in found.tensors.items():
+        click.echo(f"  {name:8} {count:6}  {format_bytes(n_bytes):>10}")
+    click.echo("\nChat template")
+    for line in (found.template or "none").splitlines():
+        click.echo(f"  {line}")
+    click.echo("\nMemory by context       weights   KV cache    compute      total")
+    for n_ctx, need in found.memory.items():
+        sizes = (need.weights, need.kv, need.compute, need.total)
+        columns = "".join(f"{format_bytes(n_bytes):>11}" for n_bytes in sizes)
+        click.echo(f"  {n_ctx:9,} tokens  {columns}")
+
+
+def _shown(value: AnyValue) -> str:
+    """A value on one line."""
+    if isinstance(value, LongArray):
+        return f"[{value.n:,} elements]"
+    if isinstance(value, list):
+        more = ", ..." if len(value) > MAX_ELEMENTS else ""
+        return "[" + ", ".join(map(_shown, value[:MAX_ELEMENTS])) + more + "]"
+    if isinstance(value, str):
+        more = " ..." if len(value) > MAX_TEXT_CHARS else ""
+        return json.dumps(value[:MAX_TEXT_CHARS], ensure_ascii=False) + more
+    return str(value)

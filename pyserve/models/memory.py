@@ -1,0 +1,164 @@
+"""How much memory a model will take, told from the head of its file.
+
+The same sums as the engine's own (`native/src/llama/memory_plan.cc`), which knows the model exactly
+and has the last word. Pure but for reading the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyserve.engine.config import EngineConfig
+from pyserve.errors import ModelLoadError
+from pyserve.models.gguf import check_gguf
+from pyserve.models.gguf_reader import AnyValue, LongArray, reading
+
+DEFAULT_CTX = 8192
+MAX_SEQUENCES = 256
+MIN_OUTPUTS = 64
+FLOAT_BYTES = 4
+# Bytes per value of a KV cache; quantized ones have a scale for each 32 values.
+CACHE_BYTES = {
+    "f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32,
+    "q4_1": 20 / 32, "q4_0": 18 / 32, "iq4_nl": 18 / 32,
+}  # fmt: skip
+# Architectures whose files say the window but not which layers have it: all but every n-th.
+WINDOW_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "gpt-oss": 2, "cohere2": 4}
+TOKENS = "tokenizer.ggml.tokens"
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes. kv: caches and states. compute: what one step needs beside, an estimate."""
+
+    weights: int
+    kv: int
+    compute: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv + self.compute
+
+
+def predict_memory(config: EngineConfig) -> MemoryNeed:
+    """What an engine of this configuration will take. Raises ModelLoadError for a damaged file."""
+    path = Path(config.model_path)
+    check_gguf(path)
+    with reading(path) as reader:
+        metadata = reader.metadata(until=TOKENS)
+    if not ModelShape(metadata).number("block_count"):  # some files have the vocabulary first
+        with reading(path) as reader:
+            metadata = reader.metadata()
+    return memory_need(metadata, weight_bytes(path), config)
+
+
+def predicted_bytes(config: EngineConfig) -> int:
+    """The total of `predict_memory`; 0 when the file does not tell."""
+    try:
+        return predict_memory(config).total
+    except (ModelLoadError, OSError, ValueError):
+        return 0
+
+
+def weight_bytes(path: Path) -> int:
+    """The size of a model file, with all parts of a split one."""
+    head, separator, n_parts = path.stem.rpartition("-of-")
+    if not (separator and n_parts.isdigit() and head[-5:].isdigit()):
+        return path.stat().st_size
+    parts = path.parent.glob(f"{head[:-5]}*-of-{n_parts}{path.suffix}")
+    return sum(part.stat().st_size for part in parts)
+
+
+def memory_need(
+    metadata: Mapping[str, AnyValue], n_weight_bytes: int, config: EngineConfig
+) -> MemoryNeed:
+    """metadata: of the model file, at least up to the vocabulary."""
+    shape = ModelShape(metadata)
+    n_ctx = config.n_ctx or min(shape.number("context_length", DEFAULT_CTX), DEFAULT_CTX)
+    n_kv = config.n_kv or n_ctx
+    return MemoryNeed(
+        n_weight_bytes, shape.kv_bytes(config, n_kv), shape.compute_bytes(config, n_kv)
+    )
+
+
+class ModelShape:
+    """The sizes of a model, by its metadata. What a file does not say counts as nothing."""
+
+    def __init__(self, metadata: Mapping[str, AnyValue]) -> None:
+        self._metadata = metadata
+        self._architecture = str(metadata.get("general.architecture", ""))
+
+    def number(self, name: str, default: int = 0) -> int:
+        """A number of the architecture; of one per layer, the largest."""
+        value = self._metadata.get(f"{self._architecture}.{name}", default)
+        if isinstance(value, list):
+            numbers = [number for number in value if isinstance(number, int)]
+            return max(numbers, default=default)
+        return value if isinstance(value, int) else default
+
+    def kv_bytes(self, config: EngineConfig, n_kv: int) -> int:
+        """Of the caches of all layers that attend, and the states of those that do not."""
+        n_head = max(self.number("attention.head_count"), 1)
+        head_size = self.number("embedding_length") // n_head
+        values_k = self.number("attention.key_length", head_size)
+        values_v = self.number("attention.value_length", head_size)
+        cell_bytes = values_k * CACHE_BYTES.get(config.cache_type_k, 2.0)
+        cell_bytes += values_v * CACHE_BYTES.get(config.cache_type_v, 2.0)
+        window = self.number("attention.sliding_window") * 2 * config.n_seq_max + config.n_batch
+        n_cells = 0
+        for layer in range(self.number("block_count")):
+            n_heads = self._of_layer("attention.head_count_kv", layer, n_head)
+            n_cells += n_heads * (min(window, n_kv) if self._has_window(layer) else n_kv)
+        return int(n_cells * cell_bytes) * self._attends + self._state_bytes(config)
+
+    def compute_bytes(self, config: EngineConfig, n_kv: int) -> int:
+        """Some activations of the batch, the attention mask, the logits."""
+        n_widths = 3 * self.number("embedding_length") + self.number("feed_forward_length")
+        n_outputs = max(min(2 * config.n_seq_max + n_kv // 128, MAX_SEQUENCES), MIN_OUTPUTS)
+        n_values = config.n_batch * n_widths + n_outputs * self._n_vocab()
+        return n_values * FLOAT_BYTES + config.n_batch * n_kv * self._attends * 2
+
+    @property
+    def _attends(self) -> bool:
+        """Whether any layer has a KV cache."""
+        return self.number("attention.head_count") > 0
+
+    def _of_layer(self, name: str, layer: int, default: int) -> int:
+        value = self._metadata.get(f"{self._architecture}.{name}", default)
+        if isinstance(value, list):
+            value = value[layer] if layer < len(value) else default
+        return value if isinstance(value, int) else default
+
+    def _has_window(self, layer: int) -> bool:
+        if not self.number("attention.sliding_window"):
+            return False
+        pattern = self._metadata.get(f"{self._architecture}.attention.sliding_window_pattern")
+        if isinstance(pattern, list):
+            return layer < len(pattern) and bool(pattern[layer])
+        period = pattern if isinstance(pattern, int) else WINDOW_PATTERNS.get(self._architecture, 1)
+        return period > 1 and layer % period < period - 1
+
+    def _state_bytes(self, config: EngineConfig) -> int:
+        """Of recurrent layers: one state for each running request, and as many kept ones."""
+        n_inner = self.number("ssm.inner_size")
+        n_state = self.number("ssm.state_size")
+        n_conv = max(self.number("ssm.conv_kernel") - 1, 0)
+        n_values = n_conv * (n_inner + 2 * self.number("ssm.group_count") * n_state)
+        n_values += n_inner * n_state
+        if head_size := self.number("wkv.head_size"):
+            n_values += self.number("embedding_length") * (2 + head_size)
+        return self._n_recurrent() * n_values * FLOAT_BYTES * 2 * config.n_seq_max
+
+    def _n_recurrent(self) -> int:
+        heads = self._metadata.get(f"{self._architecture}.attention.head_count_kv")
+        if isinstance(heads, list):
+            return sum(not n_heads for n_heads in heads)
+        return self.number("block_count")
+
+    def _n_vocab(self) -> int:
+        tokens = self._metadata.get(TOKENS)
+        if isinstance(tokens, LongArray):
+            return tokens.n
+        return len(tokens) if isinstance(tokens, list) else self.number("vocab_size")

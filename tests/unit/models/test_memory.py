@@ -1,0 +1,81 @@
+"""Predictions of memory; tests/native holds them against the engine's own sums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyserve.engine.config import EngineConfig
+from pyserve.models.memory import memory_need, predict_memory, predicted_bytes, weight_bytes
+from tests.support.tiny_gguf import write_tiny_llama
+
+LLAMA = {
+    "general.architecture": "llama",
+    "llama.block_count": 2,
+    "llama.embedding_length": 64,
+    "llama.feed_forward_length": 128,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+    "llama.context_length": 100_000,
+}
+
+
+def config(**settings: object) -> EngineConfig:
+    return EngineConfig(model_id="m", model_path="", **settings)
+
+
+def kv_bytes(metadata: dict[str, object], **settings: object) -> int:
+    return memory_need(metadata, 0, config(**settings)).kv
+
+
+def test_a_cache_has_keys_and_values_of_every_layer_and_cell():
+    assert kv_bytes(LLAMA, n_ctx=1000) == 2 * 2 * (16 + 16) * 2 * 1000
+    assert kv_bytes(LLAMA, n_ctx=1000, n_kv=3000) == 2 * 2 * (16 + 16) * 2 * 3000
+
+
+def test_the_context_is_the_models_own_but_at_most_8192_tokens():
+    assert kv_bytes(LLAMA) == kv_bytes(LLAMA, n_ctx=8192)
+    assert kv_bytes(LLAMA | {"llama.context_length": 512}) == kv_bytes(LLAMA, n_ctx=512)
+
+
+def test_quantized_caches_are_smaller():
+    full = kv_bytes(LLAMA, n_ctx=1024)
+    assert kv_bytes(LLAMA, n_ctx=1024, cache_type_k="q8_0", cache_type_v="q8_0") == full * 17 // 32
+    assert kv_bytes(LLAMA, n_ctx=1024, cache_type_v="f32") == full * 3 // 2
+
+
+def test_layers_with_a_window_have_its_cells_only():
+    window = LLAMA | {
+        "llama.attention.sliding_window": 16,
+        "llama.attention.sliding_window_pattern": [True, False],
+    }
+    n_window = 16 * 2 * 4 + 512
+    expected = 2 * 2 * 32 * (4096 + n_window)
+    assert kv_bytes(window, n_ctx=4096, n_seq_max=4) == expected
+
+
+def test_what_the_file_does_not_say_counts_as_nothing():
+    assert memory_need({}, 7, config()).total == 7
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF\x03", b"GGUF\x03\0\0\0" + b"\xff" * 99])
+def test_a_damaged_file_has_no_prediction(tmp_path: Path, content: bytes):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(content)
+    assert predicted_bytes(EngineConfig(model_id="m", model_path=str(path))) == 0
+
+
+def test_weights_are_those_of_all_parts(tmp_path: Path):
+    for part, n_bytes in [(1, 10), (2, 20)]:
+        (tmp_path / f"m-0000{part}-of-00002.gguf").write_bytes(bytes(n_bytes))
+    (tmp_path / "m-00001-of-00003.gguf").write_bytes(bytes(50))
+    assert weight_bytes(tmp_path / "m-00001-of-00002.gguf") == 30
+    assert weight_bytes(tmp_path / "m-00001-of-00003.gguf") == 50
+
+
+def test_a_file_with_its_vocabulary_first_is_read_to_the_end(tmp_path: Path):
+    path = write_tiny_llama(tmp_path / "m.gguf", n_vocab=2000)
+    need = predict_memory(EngineConfig(model_id="m", model_path=str(path)))
+    assert need.kv > 0
+    assert need.weights == path.stat().st_size
