@@ -23,7 +23,7 @@ from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 from pyserve.web.body import read_body
-from pyserve.web.engines import ask_engine
+from pyserve.web.engines import ask_engine, configured
 from pyserve.web.replies import json_reply
 
 blueprint = Blueprint("tokens", __name__)
@@ -68,7 +68,7 @@ def get_tokenizer_info() -> Response:
 @blueprint.post("/apply-template")
 def apply_template() -> Response:
     """The prompt of a chat request; what says how to sample is checked and not used."""
-    body = read_body(ChatRequest)
+    body = configured(read_body(ChatRequest))
 
     def answer(engine: Engine) -> Rendered:
         talk = chat_conversation(engine, body)
@@ -82,7 +82,7 @@ def apply_template() -> Response:
 @blueprint.post("/chat/completions/input_tokens")
 def chat_input_tokens() -> Response:
     """How many tokens that prompt has; it may be longer than the context."""
-    body = read_body(ChatRequest)
+    body = configured(read_body(ChatRequest))
 
     def answer(engine: Engine) -> InputTokens:
         talk = chat_conversation(engine, body)
@@ -96,7 +96,7 @@ def chat_input_tokens() -> Response:
 @blueprint.post("/responses/input_tokens")
 def response_input_tokens() -> Response:
     """The same for a request of the Responses API."""
-    body = read_body(ResponseRequest)
+    body = configured(read_body(ResponseRequest))
     messages = response_messages(body)
 
     def answer(engine: Engine) -> ResponseInputTokens:

@@ -13,6 +13,7 @@ from pyserve.models.catalog import read_catalog
 from pyserve.models.gallery import load_gallery
 from pyserve.models.model_file import ModelFile
 from pyserve.models.notes import Note
+from pyserve.models.templates import KINDS
 
 
 @click.command()
@@ -55,11 +56,7 @@ def _print_notes(notes: list[Note]) -> None:
 def described(model: ModelFile) -> str:
     """A model's name, file, and all that its configuration sets."""
     profile, prompt = model.profile, model.profile.prompt
-    templates = [
-        kind
-        for kind in ("chat", "chat_message", "completion", "edit", "function")
-        if getattr(prompt, kind) is not None
-    ]
+    templates = [kind for kind in KINDS if getattr(prompt, kind) is not None]
     shaping = [name for name in profile.shape.__struct_fields__ if getattr(profile.shape, name)]
     facts = {
         "engine": ", ".join(f"{name} {value}" for name, value in model.settings.items()),

@@ -17,6 +17,7 @@ from pyserve.models.files import resolve_models
 from pyserve.models.model_file import ModelFile
 from pyserve.models.prompter import Prompter
 from pyserve.openai.chat import template_messages
+from pyserve.openai.defaults import with_defaults
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.validate import validate
 
@@ -49,24 +50,23 @@ def render(model: str, file: Any, models_dir: Path | None) -> None:
     the last message.
     """
     with explained():
-        messages = read_messages(file) if file else SAMPLE
         given: dict[str, Any] = {"models": [model]}
         if models_dir is not None:
             given["models_dir"] = models_dir
         (found,) = resolve_models(read_config(given))
-        for title, prompt in prompts(found, messages):
+        body = with_defaults(read_messages(file), found.profile)
+        for title, prompt in prompts(found, template_messages(body)):
             click.secho(f"--- {title}", fg="cyan", err=True)
             click.echo(prompt)
 
 
-def read_messages(file: Any) -> list[dict[str, Any]]:
-    """The conversation in a file. Raises InvalidRequestError."""
+def read_messages(file: Any) -> ChatRequest:
+    """The conversation in a file, or the sample. Raises InvalidRequestError."""
     try:
-        data = json.load(file)
+        data = json.load(file) if file else SAMPLE
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"{file.name} is no JSON: {error}") from error
-    body = data if isinstance(data, dict) else {"messages": data}
-    return template_messages(validate(ChatRequest, body))
+    return validate(ChatRequest, data if isinstance(data, dict) else {"messages": data})
 
 
 def prompts(model: ModelFile, messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -81,8 +81,7 @@ def prompts(model: ModelFile, messages: list[dict[str, Any]]) -> Iterator[tuple[
     if profile.edit is not None:
         yield f"edit, by {profile.edit.name}", str(prompter.edit("Correct it.", last))
     note = " (not used: the configuration has a template)" if prompter.has_chat else ""
-    talk = messages if prompter.has_chat else [dict(m) for m in prompter.with_system(messages)]
-    yield f"chat, by the model file{note}", _by_model_file(model.path, talk)
+    yield f"chat, by the model file{note}", _by_model_file(model.path, messages)
 
 
 def _by_model_file(path: Path, messages: list[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ OTHER = "it is for other kinds of models"
 BACKEND = "it is for other backends"
 SERVER = "it is for LocalAI's own server"
 ENGINE = "the engine decides this by itself"
-TOOLS = "tool calls are parsed and constrained by what the model's template says"
+TOOLS = "tools are shown, and calls of them read, in the server's own way"
 NOT_BUILT = "it is not supported yet"
 
 WITHOUT_EFFECT: dict[str, str] = {
@@ -61,6 +61,7 @@ WITHOUT_EFFECT: dict[str, str] = {
         ENGINE,
     ),
     "function": TOOLS,
+    "template.function": TOOLS,
     **dict.fromkeys(
         (
             "lora_adapter", "lora_adapters", "lora_base", "lora_scale", "lora_scales",

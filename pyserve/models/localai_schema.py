@@ -94,7 +94,6 @@ class Template(Section):
     chat_message: Text = ""
     completion: Text = ""
     edit: Text = ""
-    function: Text = ""
     use_tokenizer_template: bool = False
     join_chat_messages_by_character: Annotated[str, Field(max_length=256)] | None = None
 

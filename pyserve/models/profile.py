@@ -19,14 +19,14 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     chat makes the prompt of the messages, each of them made by chat_message, where there is one,
     and joined with `join`. roles: words that stand for OpenAI's roles.
-    system_prompt: for chats that have no system message.
+    system_prompt: for chats that have no system message; a message before them, unless the
+      templates show it.
     """
 
     chat: TemplateSource | None = None
     chat_message: TemplateSource | None = None
     completion: TemplateSource | None = None
     edit: TemplateSource | None = None
-    function: TemplateSource | None = None
     join: str = "\n"
     roles: dict[str, str] = {}
     system_prompt: str = ""
@@ -35,6 +35,12 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     def has_chat(self) -> bool:
         """Whether chats are not for the template of the model file."""
         return self.chat is not None or self.chat_message is not None
+
+    @property
+    def shows_system(self) -> bool:
+        """Whether a template of chats has a place for the system prompt."""
+        sources = (self.chat, self.chat_message)
+        return any(source is not None and "SystemPrompt" in source.text for source in sources)
 
 
 class ShapeProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -31,9 +31,6 @@ class Prompter:
         self._chat_message = _parsed(profile.chat_message)
         self._completion = _parsed(profile.completion)
         self._edit = _parsed(profile.edit)
-        self._function = _parsed(profile.function)
-        sources = (profile.chat, profile.chat_message, profile.function)
-        self._shows_system = any(s is not None and "SystemPrompt" in s.text for s in sources)
 
     @property
     def has_chat(self) -> bool:
@@ -47,19 +44,10 @@ class Prompter:
     def has_edit(self) -> bool:
         return self._edit is not None
 
-    def with_system(self, messages: Sequence[Message]) -> list[Message]:
-        """The messages, with the configured system prompt before those that have none."""
-        system = self._profile.system_prompt
-        if not system or _has_system(messages):
-            return list(messages)
-        return [{"role": "system", "content": system}, *messages]
-
     def chat(self, messages: Sequence[Message], tools: Sequence[Message] = ()) -> Marked:
         """The prompt of a conversation. tools: as in OpenAI's `tools`. REQUIRES: has_chat."""
         system = "" if _has_system(messages) else self._profile.system_prompt
         marked = [_marked_message(message) for message in messages]
-        if system and not self._shows_system:
-            marked.insert(0, {"role": "system", "content": system})
         functions = [all_marked(tool.get("function", tool)) for tool in tools]
         parts = []
         for i, message in enumerate(marked):
@@ -67,10 +55,9 @@ class Prompter:
             if part.strip():
                 parts.append(part)
         text = _join(parts, self._profile.join)
-        template = self._function if functions and self._function is not None else self._chat
-        if template is None:
+        if self._chat is None:
             return text
-        return render(template, _data(text, system, _has_system(messages), functions))
+        return render(self._chat, _data(text, system, _has_system(messages), functions))
 
     def completion(self, prompt: str) -> Marked:
         """The prompt of a text to continue. REQUIRES: has_completion."""

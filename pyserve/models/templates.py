@@ -10,7 +10,7 @@ from pyserve.models.gotemplate.parser import parse
 from pyserve.models.localai_schema import Template
 from pyserve.models.profile import PromptProfile, TemplateSource
 
-KINDS = ("chat", "chat_message", "completion", "edit", "function")
+KINDS = ("chat", "chat_message", "completion", "edit")
 SUFFIX = ".tmpl"
 
 

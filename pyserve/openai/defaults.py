@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from pyserve.models.profile import ModelProfile
+from pyserve.models.profile import ModelProfile, PromptProfile
+from pyserve.schemas.chat import ChatRequest, Message
 from pyserve.schemas.common import MAX_CHOICES, RequestModel, as_list
 from pyserve.schemas.constraints import ConstraintFields
+from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.sampling import SamplingFields
 
 # Names of one thing: a default fills the first of them that a schema has, if none is set.
@@ -19,7 +22,7 @@ Body = TypeVar("Body", bound=SamplingFields)
 
 
 def with_defaults(body: Body, profile: ModelProfile) -> Body:
-    """`body` with the defaults of a model for the fields it does not set, and its stop strings.
+    """`body` with what a model gives to requests: defaults, stop strings, a system prompt.
 
     The values were checked when the configuration was read; those that the endpoint does not have
     are left out.
@@ -34,7 +37,30 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
     if profile.stop:
         own = [] if body.stop is None else as_list(body.stop)
         update["stop"] = list(dict.fromkeys([*own, *profile.stop]))
+    if profile.prompt.system_prompt:
+        update |= _system_prompt(body, profile.prompt)
     return body.model_copy(update=update) if update else body
+
+
+def _system_prompt(body: RequestModel, prompt: PromptProfile) -> dict[str, Any]:
+    """The configured system prompt for a conversation that has none.
+
+    A template that shows it by itself gets it as a message only where functions are offered: these
+    are described in a system message, which would take its place.
+    """
+    has_tools = bool(getattr(body, "tools", None) or getattr(body, "functions", None))
+    if prompt.shows_system and not has_tools:
+        return {}
+    text = prompt.system_prompt
+    if isinstance(body, ChatRequest) and not _has_system(body.messages):
+        return {"messages": [Message(role="system", content=text), *body.messages]}
+    if isinstance(body, ResponseRequest) and body.instructions is None:
+        return {} if _has_system(body.input) else {"instructions": text}
+    return {}
+
+
+def _has_system(messages: Iterable[Any]) -> bool:
+    return any(getattr(message, "role", None) in ("system", "developer") for message in messages)
 
 
 def _fits(body: RequestModel, name: str, value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -25,10 +24,8 @@ Messages = list[dict[str, Any]]
 
 
 def templated(engine: Engine, profile: PromptProfile) -> Engine:
-    """The engine, or one that makes the prompts of chats as the profile says."""
-    if not profile.has_chat and not profile.system_prompt:
-        return engine
-    return TemplatedEngine(engine, Prompter(profile))
+    """The engine, or one that makes the prompts of chats by the templates of the profile."""
+    return TemplatedEngine(engine, Prompter(profile)) if profile.has_chat else engine
 
 
 def segments_of(prompt: Marked) -> list[Segment]:
@@ -52,7 +49,10 @@ def templated_completion(body: CompletionRequest, profile: PromptProfile) -> Com
 
 
 class TemplatedEngine:
-    """Implements `Engine` over another one, which stays the caller's to close. Any thread."""
+    """Implements `Engine` over another one, which stays the caller's to close. Any thread.
+
+    prompter: has templates of chats.
+    """
 
     def __init__(self, engine: Engine, prompter: Prompter) -> None:
         self._engine = engine
@@ -60,7 +60,10 @@ class TemplatedEngine:
 
     def submit(self, request: GenerateRequest) -> TokenStream:
         if request.messages is not None:
-            request = self._with_prompt(request, request.messages)
+            segments = segments_of(self._prompt(request.messages, request.template))
+            request = msgspec.structs.replace(
+                request, messages=None, template=None, segments=segments
+            )
         return self._engine.submit(request)
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
@@ -73,24 +76,18 @@ class TemplatedEngine:
         return self._engine.pieces(tokens)
 
     def render(self, messages: Messages, options: TemplateOptions | None = None) -> str:
-        if self._prompter.has_chat:
-            return str(self._prompter.chat(messages))
-        return self._engine.render(self._with_system(messages), options)
+        return str(self._prompt(messages, options))
 
     def tokenize_chat(
         self, messages: Messages, options: TemplateOptions | None = None
     ) -> list[int]:
-        if self._prompter.has_chat:
-            return self.tokenize_segments(segments_of(self._prompter.chat(messages)))
-        return self._engine.tokenize_chat(self._with_system(messages), options)
+        return self.tokenize_segments(segments_of(self._prompt(messages, options)))
 
     def tokenize_segments(self, segments: list[Segment]) -> list[int]:
         return self._engine.tokenize_segments(segments)
 
     def info(self) -> ModelInfo:
         info = self._engine.info()
-        if not self._prompter.has_chat:
-            return info
         return msgspec.structs.replace(info, has_chat_template=True, chat_template="")
 
     def stats(self) -> EngineStats:
@@ -99,15 +96,5 @@ class TemplatedEngine:
     def close(self) -> None:
         self._engine.close()
 
-    def _with_prompt(self, request: GenerateRequest, messages: Messages) -> GenerateRequest:
-        if not self._prompter.has_chat:
-            return msgspec.structs.replace(request, messages=self._with_system(messages))
-        segments = segments_of(self._prompter.chat(messages))
-        return msgspec.structs.replace(request, messages=None, segments=segments)
-
-    def _with_system(self, messages: Messages) -> Messages:
-        return [_plain(message) for message in self._prompter.with_system(messages)]
-
-
-def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(message)
+    def _prompt(self, messages: Messages, options: TemplateOptions | None) -> Marked:
+        return self._prompter.chat(messages, () if options is None else options.tools)

@@ -122,6 +122,29 @@ class TestTemplates:
         front.post(CHAT, chat_body("hi"))
         assert [message["content"] for message in last_request(front).messages] == ["S!", "hi"]
 
+    def test_a_system_prompt_that_a_template_shows_is_no_message(self, start) -> None:
+        prompt = PromptProfile(
+            chat=TemplateSource("chat", "{{.SystemPrompt}}|{{.Input}}"), system_prompt="S!"
+        )
+        front = front_of(start, prompt=prompt)
+        front.post(CHAT, chat_body("hi"))
+        assert text_of(last_request(front).segments) == "S!|[hi]"
+        talk = [{"role": "system", "content": "own"}, {"role": "user", "content": "hi"}]
+        front.post(CHAT, {"messages": talk})
+        assert text_of(last_request(front).segments) == "|[own]\n[hi]"
+        tool = {"type": "function", "function": {"name": "add", "parameters": {}}}
+        front.post(CHAT, chat_body("hi", tools=[tool]))
+        text = text_of(last_request(front).segments)
+        assert text.startswith("|[S!\n\n")
+        assert '"add"' in text
+
+    def test_a_system_prompt_are_the_instructions_of_responses(self, start) -> None:
+        front = front_of(start, prompt=PromptProfile(system_prompt="S!"))
+        front.post(RESPONSES, {"input": "hi"})
+        assert [message["content"] for message in last_request(front).messages] == ["S!", "hi"]
+        front.post(RESPONSES, {"input": "hi", "instructions": "I!"})
+        assert [message["content"] for message in last_request(front).messages] == ["I!", "hi"]
+
     def test_a_template_that_fails_is_an_error_of_the_request(self, start) -> None:
         front = front_of(start, prompt=FAILING)
         response = front.post(CHAT, chat_body())

@@ -107,24 +107,10 @@ def test_words_of_roles_stand_before_what_they_say():
     assert Prompter(profile).chat(TALK[1:3]) == "U: Hi\nA:\nHello!"
 
 
-def test_the_system_prompt_is_a_message_for_templates_that_do_not_show_it():
-    profile = PromptProfile(chat=CHATML.chat, chat_message=CHATML.chat_message, system_prompt="S!")
-    prompt = Prompter(profile).chat(ASK)
-    assert prompt.startswith("<|im_start|>system\nS!<|im_end|>\n<|im_start|>user\nHi")
-    assert "S!" not in Prompter(profile).chat(TALK)
-
-
-def test_without_templates_the_system_prompt_goes_before_conversations_that_have_none():
-    prompter = Prompter(PromptProfile(system_prompt="S!"))
-    assert prompter.with_system(ASK) == [{"role": "system", "content": "S!"}, *ASK]
-    assert prompter.with_system(TALK) == TALK
-
-
 def test_functions_and_calls():
     profile = PromptProfile(
-        function=source("{{range .Functions}}{{.Name}}: {{.Description}} {{toJson .Parameters}}"
-                        "{{end}}|{{.Input}}"),
-        chat=source("{{.Input}}"),
+        chat=source("{{range .Functions}}{{.Name}}: {{.Description}} {{toJson .Parameters}}{{end}}"
+                    "|{{.Input}}"),
         chat_message=source("{{.RoleName}}{{if .FunctionCall}}{{toJson .FunctionCall}}{{end}}"
                             "{{.Content}}{{if .Function}}!{{end}}"),
     )  # fmt: skip
@@ -139,7 +125,7 @@ def test_functions_and_calls():
         'add: Adds. {}|userHi\nassistant[{"id":"c","function":{"name":"add","arguments":"{}"}}]\n'
         "tool3!"
     )
-    assert prompter.chat(ASK) == "userHi"
+    assert prompter.chat(ASK) == "|userHi"
 
 
 def test_completions_and_edits():
