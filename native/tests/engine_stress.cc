@@ -135,6 +135,20 @@ std::string random_text(Random& random) {
   return text;
 }
 
+// Most can be enforced; some are dictated in part, ambiguous, or left recursive.
+std::string random_grammar(Random& random) {
+  static const std::vector<std::string> grammars = {
+      R"(root ::= "the cat jumped out of the window " [a-z ]{3,20} "\xC3\xA9" | "\xE2\x82\xAC"+)",
+      R"(root ::= "{" (pair ("," pair)*)? "}"
+         pair ::= "\"" [a-z]{1,4} "\":" (root | [0-9]+))",
+      R"(root ::= a a a a
+         a ::= "x"* "y"? "x"*)",
+      R"(root ::= root "x" | "y")", R"(root ::= [a-z]+ " " root | ".")"};
+  std::string grammar = random.pick(grammars);
+  // Different texts, so that compiled ones leave the cache.
+  return grammar + "\n" + std::string(random.below(12), '#') + "\n";
+}
+
 Request random_request(Random& random, RequestId id, int n_vocab) {
   Request request;
   request.id = id;
@@ -162,6 +176,8 @@ Request random_request(Random& random, RequestId id, int n_vocab) {
   request.priority = random.below(5) - 2;
   if (random.one_in(10)) request.deadline_ms = 1 + random.below(50);
   request.is_deterministic = random.one_in(12);
+  if (random.one_in(4)) request.grammar = random_grammar(random);
+  request.wants_embedding = random.one_in(10);
   return request;
 }
 
