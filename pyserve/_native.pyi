@@ -178,6 +178,7 @@ class Request:
     max_tokens: int
     stop: list[str]
     grammar: str
+    draft: str
     n_logprobs: int
     n_prompt_logprobs: int
     tenant: str
@@ -216,6 +217,10 @@ class Finish:
     def n_completion_tokens(self) -> int: ...
     @property
     def n_cached_tokens(self) -> int: ...
+    @property
+    def n_draft_accepted(self) -> int: ...
+    @property
+    def n_draft_rejected(self) -> int: ...
     @property
     def queue_ms(self) -> float: ...
     @property

@@ -45,6 +45,8 @@ void register_events(py::module_& module) {
       .def_readonly("n_prompt_tokens", &Finish::n_prompt_tokens)
       .def_readonly("n_completion_tokens", &Finish::n_completion_tokens)
       .def_readonly("n_cached_tokens", &Finish::n_cached_tokens)
+      .def_readonly("n_draft_accepted", &Finish::n_draft_accepted)
+      .def_readonly("n_draft_rejected", &Finish::n_draft_rejected)
       .def_readonly("queue_ms", &Finish::queue_ms)
       .def_readonly("prompt_ms", &Finish::prompt_ms)
       .def_readonly("decode_ms", &Finish::decode_ms);

@@ -57,6 +57,7 @@ void register_request(py::module_& module) {
       .def_readwrite("max_tokens", &Request::max_tokens)
       .def_readwrite("stop", &Request::stop)
       .def_readwrite("grammar", &Request::grammar)
+      .def_readwrite("draft", &Request::draft)
       .def_readwrite("n_logprobs", &Request::n_logprobs)
       .def_readwrite("n_prompt_logprobs", &Request::n_prompt_logprobs)
       .def_readwrite("tenant", &Request::tenant)

@@ -158,7 +158,7 @@ Request random_request(Random& random, RequestId id, int n_vocab) {
       request.prompt = TextPrompt{text};
       break;
     case 1:
-      request.prompt = ChatPrompt{R"([{"role": "user", "content": ")" + text + R"("}])"};
+      request.prompt = ChatPrompt{R"([{"role": "user", "content": ")" + text + R"("}])", {}, {}};
       break;
     default: {
       std::vector<Token> tokens(1 + random.below(80));
@@ -177,6 +177,7 @@ Request random_request(Random& random, RequestId id, int n_vocab) {
   if (random.one_in(10)) request.deadline_ms = 1 + random.below(50);
   request.is_deterministic = random.one_in(12);
   if (random.one_in(4)) request.grammar = random_grammar(random);
+  if (random.one_in(3)) request.draft = random_text(random);
   request.wants_embedding = random.one_in(10);
   return request;
 }

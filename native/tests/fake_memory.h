@@ -59,6 +59,7 @@ class FakeMemory final : public SequenceMemory {
   }
 
   bool is_cuttable() const override { return kind_ == MemoryKind::kPlain; }
+  bool can_undo() const override { return kind_ != MemoryKind::kRecurrent; }
   bool is_forgetful() const override { return !is_cuttable(); }
   int fork_from(SeqId seq_id) const override {
     const auto state = states_.find(seq_id);

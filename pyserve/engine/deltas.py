@@ -29,11 +29,16 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Token counts. n_cached_tokens of the prompt were not computed again."""
+    """Token counts. n_cached_tokens of the prompt were not computed again.
+
+    n_draft_accepted tokens of the answer came from the draft; n_draft_rejected were wrong.
+    """
 
     n_prompt_tokens: int
     n_completion_tokens: int
     n_cached_tokens: int = 0
+    n_draft_accepted: int = 0
+    n_draft_rejected: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

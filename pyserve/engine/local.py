@@ -76,6 +76,7 @@ class NativeCore:
         native.max_tokens = _or_minus_one(request.max_tokens)
         native.stop = request.stop
         native.grammar = request.grammar
+        native.draft = request.draft
         native.n_logprobs = _or_minus_one(request.n_logprobs)
         native.n_prompt_logprobs = _or_minus_one(request.n_prompt_logprobs)
         native.tenant = request.tenant
@@ -256,6 +257,8 @@ def _finish(finish: _native.Finish) -> Finish:
             n_prompt_tokens=finish.n_prompt_tokens,
             n_completion_tokens=finish.n_completion_tokens,
             n_cached_tokens=finish.n_cached_tokens,
+            n_draft_accepted=finish.n_draft_accepted,
+            n_draft_rejected=finish.n_draft_rejected,
         ),
         timings=Timings(
             queue_ms=finish.queue_ms, prompt_ms=finish.prompt_ms, decode_ms=finish.decode_ms

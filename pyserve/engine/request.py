@@ -80,6 +80,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: strings; generation ends before the first one that appears.
     grammar: GBNF with a rule `root`; the answer is held to it, and ends with `stop` only
       when it is complete. "" = anything. One that cannot be enforced fails with param `grammar`.
+    draft: what the answer probably is, or parts of it. Changes only how fast it comes: several of
+      its tokens are checked in one step while few requests run.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
     n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
@@ -98,6 +100,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     stop: list[str] = []
     grammar: str = ""
+    draft: str = ""
     n_logprobs: int | None = None
     n_prompt_logprobs: int | None = None
     tenant: str = ""

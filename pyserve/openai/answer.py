@@ -143,7 +143,11 @@ def token_usage(finishes: Sequence[Finish], n: int, n_reasoning: int = 0) -> Tok
         prompt_tokens_details=PromptTokensDetails(
             cached_tokens=sum(usage.n_cached_tokens for usage in prompts)
         ),
-        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=n_reasoning),
+        completion_tokens_details=CompletionTokensDetails(
+            reasoning_tokens=n_reasoning,
+            accepted_prediction_tokens=sum(finish.usage.n_draft_accepted for finish in finishes),
+            rejected_prediction_tokens=sum(finish.usage.n_draft_rejected for finish in finishes),
+        ),
     )
 
 

@@ -162,6 +162,7 @@ def chat_requests(
         messages=talk.messages if tokens is None else None,
         template=talk.options if tokens is None else None,
         tokens=tokens,
+        draft="" if body.prediction is None else body.prediction.text,
         max_tokens=body.n_max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )

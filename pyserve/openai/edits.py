@@ -98,7 +98,7 @@ def edit_requests(
     for text in body.inputs:
         # A token is at least a byte: enough for an answer as long as the input, and then some.
         max_tokens = body.max_tokens or len(text.encode()) + SPARE_TOKENS
-        request = msgspec.structs.replace(base, max_tokens=max_tokens)
+        request = msgspec.structs.replace(base, max_tokens=max_tokens, draft=text)
         if prompter is not None and prompter.has_edit:
             segments = segments_of(prompter.edit(body.instruction, text))
             request = msgspec.structs.replace(request, segments=segments)

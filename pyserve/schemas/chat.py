@@ -123,11 +123,7 @@ class Message(RequestModel):
     @property
     def text(self) -> str:
         """The content as one text; parts follow each other without a separator."""
-        if self.content is None:
-            return self.refusal or ""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content)
+        return (self.refusal or "") if self.content is None else content_text(self.content)
 
     @property
     def thoughts(self) -> str:
@@ -135,11 +131,23 @@ class Message(RequestModel):
         return self.reasoning_content or self.reasoning or ""
 
 
+def content_text(content: Content) -> str:
+    """The content as one text; parts follow each other without a separator."""
+    if isinstance(content, str):
+        return content
+    return "".join(part.text for part in content)
+
+
 class Prediction(RequestModel):
-    """What the answer may look like. It could only make the answer faster, never change it."""
+    """What the answer may look like: makes an answer faster that does, and changes none."""
 
     type: Literal["content"]
     content: Content
+
+    @property
+    def text(self) -> str:
+        """The content as one text."""
+        return content_text(self.content)
 
 
 class ChatRequest(
@@ -203,6 +211,8 @@ class ChatRequest(
     @model_validator(mode="after")
     def _text_is_bounded(self) -> ChatRequest:
         check_text_size(sum(_n_bytes(message) for message in self.messages), "messages")
+        if self.prediction is not None:
+            check_text_size(len(self.prediction.text.encode()), "prediction")
         return self
 
 

@@ -125,3 +125,9 @@ def test_an_error_in_mid_answer_of_a_plain_request_has_its_status(front):
     response = front.post(CHAT, chat_body("a b c #fail=2"))
     assert response.status_code == 500
     assert error_of(response)["code"] == "internal_error"
+
+
+@pytest.mark.parametrize("content", ["as before", [{"type": "text", "text": "as before"}]])
+def test_a_prediction_is_a_draft(front, content):
+    front.post(CHAT, chat_body(prediction={"type": "content", "content": content}))
+    assert front.core.requests[-1].draft == "as before"

@@ -47,3 +47,8 @@ def test_an_edit_needs_an_instruction(front, body, param):
 def test_an_input_that_does_not_fit_is_refused(start):
     response = start(engine={"n_ctx": 100}).post(EDITS, {"instruction": "x", "input": "y " * 100})
     assert (response.status_code, error_of(response)["param"]) == (400, "input")
+
+
+def test_an_edit_is_drafted_from_its_input(front):
+    front.post(EDITS, {"instruction": "rephrase", "input": ["one", "two"]})
+    assert sorted(request.draft for request in front.core.requests) == ["one", "two"]

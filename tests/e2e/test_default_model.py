@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from openai.types.chat import ChatCompletionTokenLogprob
+from openai.types.chat import ChatCompletion, ChatCompletionTokenLogprob
 
 from tests.support.server import ServerProcess, sse_events, wait_until
 
@@ -87,6 +87,7 @@ def test_chat_as_the_readme_has_it(http: httpx.Client) -> None:
         "messages": [{"role": "user", "content": "Say this is a test!"}],
         "temperature": 0.7,
         "seed": 1,
+        "max_tokens": 200,  # a small model may go on for as long as the context allows
     }
     response = http.post("/v1/chat/completions", json=body, headers=HEADERS)
     reply = response.raise_for_status().json()
@@ -273,6 +274,26 @@ def test_vectors_of_texts(client: openai.OpenAI) -> None:
         client.embeddings.create(model=MODEL, input=["a", "word " * 9000])
     assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
     assert caught.value.body["n_ctx"] == 8192
+
+
+def test_a_right_prediction_is_accepted_and_changes_nothing(client: openai.OpenAI) -> None:
+    def write(**fields: Any) -> ChatCompletion:
+        return client.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "Count from one to ten in words."}],
+            temperature=0,
+            max_tokens=40,
+            **fields,
+        )
+
+    plain = write()
+    text = plain.choices[0].message.content
+    predicted = write(prediction={"type": "content", "content": text})
+    assert predicted.choices[0].message.content
+    details = predicted.usage.completion_tokens_details
+    assert details.accepted_prediction_tokens >= 10
+    assert details.accepted_prediction_tokens < predicted.usage.completion_tokens
+    assert plain.usage.completion_tokens_details.accepted_prediction_tokens == 0
 
 
 def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(

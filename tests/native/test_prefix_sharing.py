@@ -4,52 +4,20 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from pyserve.engine.config import EngineConfig
 from pyserve.engine.local import LocalEngine
 from pyserve.engine.protocol import EngineStats, TokenStream
 from pyserve.errors import CancelledError
+from tests.native.conftest import N_SEQ, Start
 from tests.native.helpers import Answer, ask, assert_same_up_to_ties, read, submit
 from tests.support import tiny_memories
-from tests.support.tiny_gguf import write_tiny_llama
 
 KINDS = ["llama", *tiny_memories.KINDS]
 SYSTEM = [65 + i * 7 % 26 for i in range(300)]
-N_SEQ = 8
 TENANTS = itertools.count()
-
-Start = Callable[..., LocalEngine]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One tiny model of each kind of memory."""
-    folder = tmp_path_factory.mktemp("memories")
-    paths = {
-        kind: tiny_memories.write_tiny(folder / f"{kind}.gguf", kind)
-        for kind in tiny_memories.KINDS
-    }
-    return paths | {"llama": write_tiny_llama(folder / "llama.gguf", n_ctx=1024)}
-
-
-@pytest.fixture
-def start(models: dict[str, Path]) -> Iterator[Start]:
-    """Starts engines and ends them."""
-    engines: list[LocalEngine] = []
-
-    def start_one(kind: str, **fields: int) -> LocalEngine:
-        settings = {"n_seq_max": N_SEQ, "n_kv": 8192, "n_batch": 16} | fields
-        config = EngineConfig(model_id=kind, model_path=str(models[kind]), **settings)
-        engines.append(LocalEngine(config))
-        return engines[-1]
-
-    yield start_one
-    for engine in engines:
-        engine.close()
 
 
 def tail(number: int, n_tokens: int = 12) -> list[int]:

@@ -76,6 +76,7 @@ struct Request {
   int max_tokens = -1;           // < 0: as many as the context allows; 0: no answer
   std::vector<std::string> stop;
   std::string grammar;            // GBNF, with a rule `root`: what the answer may be; "": anything
+  std::string draft;              // what the answer probably is: checked several tokens at a time
   int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
   int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
   std::string tenant;             // prefixes are reused within a tenant only,
@@ -106,6 +107,8 @@ struct Finish {
   int n_prompt_tokens = 0;
   int n_completion_tokens = 0;
   int n_cached_tokens = 0;
+  int n_draft_accepted = 0;  // tokens of the draft that became the answer's
+  int n_draft_rejected = 0;  // those that were computed for nothing
   double queue_ms = 0;
   double prompt_ms = 0;
   double decode_ms = 0;

@@ -15,6 +15,8 @@ constexpr int kMinPrefill = 16;
 constexpr int kMaxSamplers = 8;
 // Below this many logits the wake-up of a thread costs more than it saves.
 constexpr int64_t kMinParallelLogits = 500'000;
+// Rows of a step with drafts: so many cost a few times one, and more are better used by requests.
+constexpr int kMaxDraftRows = 16;
 
 PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context) {
   PrefixCacheLimits limits;
@@ -75,7 +77,7 @@ void BatchLane::step(StepReport& report) {
   learn(plan, decode_ms, report);
   // 3. Sample and commit.
   commit(plan, advance(plan), report);
-  if (is_pure_decode_) {
+  if (is_pure_decode_ && n_drafted_ == 0) {
     concurrency_.observe(static_cast<int>(plan.items.size()), elapsed_ms(begin, Clock::now()));
   }
   check_cache();
@@ -95,7 +97,35 @@ StepPlan BatchLane::make_plan() {
   for (const PlanItem& item : plan.items) {
     if (views[item.index].is_decode()) running_[item.index]->set_turn(++n_turns_);
   }
+  add_drafts(plan);
+  choose_threads(static_cast<int>(plan.items.size()) + n_drafted_);
   return plan;
+}
+
+// Requests of which much is known decode several tokens at once while there are few of them.
+void BatchLane::add_drafts(const StepPlan& plan) {
+  n_drafted_ = 0;
+  const auto n_items = static_cast<int>(plan.items.size());
+  const int n_most = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()}) - n_items;
+  const bool can_draft = is_pure_decode_ && plan.preempt.empty() && cache_.can_undo();
+  const auto n_draft = [&](const PlanItem& item, int n_max) {
+    return can_draft ? running_[item.index]->n_draft(n_max) : 0;
+  };
+  const auto n_drafting =
+      std::count_if(plan.items.begin(), plan.items.end(),
+                    [&](const PlanItem& item) { return n_draft(item, Draft::kMaxLength) > 0; });
+  const int n_share = n_drafting > 0 ? n_most / static_cast<int>(n_drafting) : 0;
+  for (const PlanItem& item : plan.items) {
+    const int n = n_draft(item, n_share);
+    running_[item.index]->add_draft(n);
+    n_drafted_ += n;
+  }
+}
+
+void BatchLane::choose_threads(int n_rows) {
+  const int n_threads = is_pure_decode_ ? config_.n_threads : config_.n_threads_batch;
+  n_threads_ = threads_.plan(n_threads, is_pure_decode_ ? n_rows : 0, monotonic_ms());
+  context_.set_threads(n_threads_);
 }
 
 StepLimits BatchLane::limits(const std::vector<RunningView>& views) {
@@ -123,10 +153,6 @@ StepLimits BatchLane::limits(const std::vector<RunningView>& views) {
                                     config_.n_batch, decode_ms);
   limits.n_cells_free = cache_.n_free_cells();
   if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
-  const int n_threads = is_pure_decode_ ? config_.n_threads : config_.n_threads_batch;
-  const int n_rows = is_pure_decode_ ? std::min(n_decode, limits.n_decode_max) : 0;
-  n_threads_ = threads_.plan(n_threads, n_rows, monotonic_ms());
-  context_.set_threads(n_threads_);
   return limits;
 }
 
@@ -147,7 +173,7 @@ DecodeStatus BatchLane::decode(const StepPlan& plan) {
   int n_tokens = 0;
   for (const PlanItem& item : plan.items) {
     batch.push_back(running_[item.index]->batch_item(item.n_tokens));
-    n_tokens += item.n_tokens;
+    n_tokens += static_cast<int>(batch.back().tokens.size());
   }
   cache_.make_room(n_tokens);
   return context_.decode(batch);
@@ -181,9 +207,10 @@ void BatchLane::learn(const StepPlan& plan, double step_ms, StepReport& report) 
   for (const PlanItem& item : plan.items) {
     const RunningRequest& request = *running_[item.index];
     if (request.is_answering() && item.n_tokens == 1) {
-      ++sample.n_decode;
-      sample.n_ctx_tokens += request.n_known();
-      admission_.charge_decode(request.tenant(), 1);
+      const int n_rows = request.n_logits(1);
+      sample.n_decode += n_rows;
+      sample.n_ctx_tokens += int64_t{n_rows} * request.n_known();
+      admission_.charge_decode(request.tenant(), n_rows);
     } else {
       sample.n_prompt += item.n_tokens;
       sample.n_prompt_ctx_tokens +=
@@ -206,6 +233,7 @@ std::vector<BatchLane::Outcome> BatchLane::advance(const StepPlan& plan) {
     RunningRequest& request = *running_[item.index];
     n_rows += outcomes[i].n_logits = request.n_logits(item.n_tokens);
     request.advance(item.n_tokens);
+    outcomes[i].n_computed = request.n_computed();
     cache_.advance(request.seq_id(), item.n_tokens);
     if (request.is_at_cut()) cache_.publish(request.seq_id(), request.computed_tokens());
   }
@@ -230,6 +258,9 @@ void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, Step
     Outcome& outcome = outcomes[i];
     if (outcome.n_logits == 0) continue;
     RunningPtr& request = running_[plan.items[i].index];
+    const int n_right = request->n_computed() - outcome.n_computed;
+    cache_.advance(request->seq_id(), n_right);
+    if (n_drafted_ > 0) cache_.undo(request->seq_id());
     if (outcome.delta && !outcome.delta->finish) {
       report.events.push_back({request->ticket().id, std::move(*outcome.delta)});
       continue;

@@ -40,10 +40,13 @@ class BatchLane final : public Lane {
   // What a step has computed for one request.
   struct Outcome {
     int n_logits = 0;
+    int n_computed = 0;               // without what turns out to be right of the draft
     std::optional<DeltaEvent> delta;  // none in spite of logits: a row is unusable
   };
 
   StepPlan make_plan();
+  void add_drafts(const StepPlan& plan);
+  void choose_threads(int n_rows);
   StepLimits limits(const std::vector<RunningView>& views);
   void preempt(const std::vector<int>& indices, StepReport& report);
   DecodeStatus decode(const StepPlan& plan);
@@ -66,6 +69,7 @@ class BatchLane final : public Lane {
   int n_threads_ = 0;
   int64_t n_turns_ = 0;
   bool is_pure_decode_ = false;  // the planned step has no prompt
+  int n_drafted_ = 0;            // tokens of drafts that the planned step checks
   WorkerPool samplers_;
   std::vector<SampleScratch> scratches_;  // of each sampling thread
 };

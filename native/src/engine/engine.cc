@@ -203,6 +203,9 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
     tokenizer.check_tokens(biased);
     request.prompt = TokenPrompt{};
+    check_text(request.draft.size());
+    prepared->draft = tokenizer.tokenize(request.draft, false, false);
+    request.draft.clear();
     prepared->grammar = grammars.get(request.grammar);
     request.grammar.clear();
     registry.publish({{ticket->id, AcceptedEvent{static_cast<int>(prepared->tokens.size())}}});

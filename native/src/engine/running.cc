@@ -25,7 +25,9 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       tokens_(std::move(prepared_.tokens)),
       sampler_(model, prepared_.request.sampling, tokens_, prepared_.dry_breakers,
                std::move(prepared_.grammar)),
-      output_(prepared_.request.stop) {}
+      output_(prepared_.request.stop) {
+  if (!prepared_.draft.empty()) draft_.emplace(std::move(prepared_.draft));
+}
 
 void RunningRequest::start(SeqId seq_id, int n_computed) {
   seq_id_ = seq_id;
@@ -38,6 +40,7 @@ void RunningRequest::start(SeqId seq_id, int n_computed) {
 void RunningRequest::preempt() {
   seq_id_ = -1;
   n_computed_ = 0;
+  checked_.clear();
   was_preempted_ = true;
 }
 
@@ -59,11 +62,33 @@ RunningView RunningRequest::view(int n_forked, int n_most) const {
   return view;
 }
 
+// The least of what max_tokens and the context leave.
+int RunningRequest::n_answer_left() const {
+  const int n_ctx_left = n_ctx_ - n_known();
+  const int max_tokens = prepared_.request.max_tokens;
+  return max_tokens < 0 ? n_ctx_left : std::min(n_ctx_left, max_tokens - (n_known() - n_prompt_));
+}
+
+int RunningRequest::n_draft(int n_max) const {
+  const bool has_cut = cuts_.upper_bound(n_computed_) != cuts_.end();
+  if (!draft_ || !is_answering() || n_known() - n_computed_ != 1 || has_cut) return 0;
+  // The last token of an answer is not computed.
+  return static_cast<int>(draft_->propose(std::min(n_max, n_answer_left() - 1)).size());
+}
+
+void RunningRequest::add_draft(int n_tokens) {
+  checked_.clear();
+  if (n_tokens <= 0) return;
+  const TokenSpan proposed = draft_->propose(n_tokens);
+  checked_.assign(1, tokens_.back());
+  checked_.insert(checked_.end(), proposed.begin(), proposed.end());
+}
+
 BatchItem RunningRequest::batch_item(int n_tokens) const {
   BatchItem item;
   item.seq_id = seq_id_;
   item.pos = n_computed_;
-  item.tokens = tokens().subspan(n_computed_, n_tokens);
+  item.tokens = checked_.empty() ? tokens().subspan(n_computed_, n_tokens) : TokenSpan(checked_);
   item.n_logits = n_logits(n_tokens);
   item.is_cancelled = &ticket().is_cancelled;
   return item;
@@ -71,6 +96,7 @@ BatchItem RunningRequest::batch_item(int n_tokens) const {
 
 int RunningRequest::n_logits(int n_tokens) const {
   if (is_scoring()) return n_tokens;
+  if (!checked_.empty()) return static_cast<int>(checked_.size());
   return n_computed_ + n_tokens == n_known() ? 1 : 0;
 }
 
@@ -86,16 +112,35 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const Rows& 
     end(FinishReason::kLength, delta);
     return delta;
   }
-  // 3. The next token.
+  // 3. The next token, and those after what was right of the draft.
+  const std::vector<Token> checked = std::exchange(checked_, {});
+  const int n_checked = std::max(static_cast<int>(checked.size()) - 1, 0);
+  int n_right = 0;
+  while (true) {
+    if (!sample(rows(n_logits - 1 - n_checked + n_right), scratch, delta)) return std::nullopt;
+    if (delta.finish || n_right == n_checked) break;
+    if (n_known() != n_computed_ + 1 || tokens_.back() != checked[n_right + 1]) break;
+    ++n_right;
+    ++n_computed_;
+  }
+  if (n_checked > 0) draft_->learn(n_checked, n_right);
+  n_draft_accepted_ += n_right;
+  n_draft_rejected_ += n_checked - n_right;
+  return delta;
+}
+
+// Adds one token, and what a grammar dictates after it; false: the row is unusable.
+bool RunningRequest::sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta) {
   const int n_logprobs = prepared_.request.n_logprobs;
-  const FusedSampler::Choice choice = sampler_.sample(rows(n_logits - 1), n_logprobs, scratch);
-  if (choice.token < 0) return std::nullopt;
+  const FusedSampler::Choice choice = sampler_.sample(row, n_logprobs, scratch);
+  if (choice.token < 0) return false;
   tokens_.push_back(choice.token);
+  if (draft_) draft_->accept(choice.token);
   std::optional<TokenLogprob> logprob;
   if (n_logprobs >= 0) logprob = make_logprob(choice.token, choice.logprobs);
   say(choice.token, std::move(logprob), delta);
   if (n_logprobs < 0) say_forced(delta);
-  return delta;
+  return true;
 }
 
 // What the grammar leaves no choice about needs no step of its own.
@@ -104,6 +149,7 @@ void RunningRequest::say_forced(DeltaEvent& delta) {
   for (const Token token : sampler_.forced_tokens()) {
     if (delta.finish || !sampler_.accept(token)) return;
     tokens_.push_back(token);
+    if (draft_) draft_->accept(token);
     say(token, std::nullopt, delta);
   }
 }
@@ -196,6 +242,8 @@ Finish RunningRequest::make_finish(FinishReason reason) const {
   finish.n_prompt_tokens = n_prompt_;
   finish.n_completion_tokens = n_known() - n_prompt_;
   finish.n_cached_tokens = n_cached_;
+  finish.n_draft_accepted = n_draft_accepted_;
+  finish.n_draft_rejected = n_draft_rejected_;
   finish.queue_ms = elapsed_ms(ticket().submitted_at, *started_at_);
   finish.prompt_ms = elapsed_ms(*started_at_, *first_token_at_);
   finish.decode_ms = elapsed_ms(*first_token_at_, Clock::now());

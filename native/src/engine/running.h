@@ -13,6 +13,7 @@
 #include "llama/context.h"
 #include "llama/model.h"
 #include "pyserve/request.h"
+#include "sched/draft.h"
 #include "sched/plan.h"
 #include "text/output_text.h"
 
@@ -23,6 +24,7 @@ struct PreparedRequest {
   std::shared_ptr<Ticket> ticket;
   Request request;            // its prompt is spent
   std::vector<Token> tokens;  // at least one, at most n_ctx - 1, or n_ctx for an embedding
+  std::vector<Token> draft;
   std::shared_ptr<const DryBreakers> dry_breakers;
   std::optional<GrammarMatcher> grammar;
 };
@@ -47,12 +49,18 @@ class RunningRequest {
   // A step has ended at a cut.
   bool is_at_cut() const { return cuts_.contains(n_computed_); }
 
+  // A step may check what the answer probably is: how many of at most `n_max` tokens it would.
+  // Only a request that decodes its last token does.
+  int n_draft(int n_max) const;
+  // The next step checks `n_tokens` <= n_draft() of them, maybe none, after the one it computes.
+  void add_draft(int n_tokens);
+
   // The next `n_tokens` as a step computes them.
   BatchItem batch_item(int n_tokens) const;
   // Rows of logits that a step of `n_tokens` needs: of each of them to score the prompt, of the
   // last one to go on, else none. They are the last ones of the step.
   int n_logits(int n_tokens) const;
-  // The step is done.
+  // The step is done. What was right of the draft is added by take_logits().
   void advance(int n_tokens) { n_computed_ += n_tokens; }
 
   // After advance(), when the step had logits: scores the prompt, and samples the next token when
@@ -93,6 +101,8 @@ class RunningRequest {
   RunningView view(int n_forked, int n_most) const;
 
  private:
+  int n_answer_left() const;
+  bool sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta);
   bool score(int n_logits, const Rows& rows, SampleScratch& scratch, DeltaEvent& delta);
   TokenLogprob make_logprob(Token token, const RowLogprobs& logprobs) const;
   void say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta);
@@ -109,6 +119,10 @@ class RunningRequest {
   std::vector<Token> tokens_;  // prompt, then answer
   TokenSampler sampler_;
   OutputText output_;
+  std::optional<Draft> draft_;
+  std::vector<Token> checked_;  // the last known token and the draft that the step checks; or empty
+  int n_draft_accepted_ = 0;
+  int n_draft_rejected_ = 0;
   SeqId seq_id_ = -1;
   int n_computed_ = 0;
   int n_cached_ = 0;

@@ -53,6 +53,9 @@ class PrefixCache {
   // `n_tokens` more have been computed.
   void advance(SeqId seq_id, int n_tokens) { leases_[seq_id].n_computed += n_tokens; }
 
+  // All that was computed beyond that is taken back. REQUIRES: can_undo(), all of the last step.
+  void undo(SeqId seq_id) { memory_.truncate(seq_id, leases_[seq_id].n_computed); }
+
   // Lets others fork the first tokens.size() tokens of a running request.
   // False: it has gone too far for that, or no pin can be had.
   // REQUIRES: 0 < tokens.size() <= n_computed.
@@ -76,6 +79,7 @@ class PrefixCache {
   int n_free_cells() const;
   bool can_share() const { return limits_.n_pins > 0; }
   bool is_cuttable() const { return memory_.is_cuttable(); }
+  bool can_undo() const { return memory_.can_undo(); }
   bool is_forgetful() const { return memory_.is_forgetful(); }
   int n_pins() const { return tree_.n_pins(); }
   size_t n_store_bytes() const { return store_.n_bytes(); }

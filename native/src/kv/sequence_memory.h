@@ -18,6 +18,8 @@ class SequenceMemory {
 
   // Every prefix of a sequence can be forked: there is no state beside the cells.
   virtual bool is_cuttable() const = 0;
+  // The tokens of the last step can be truncated.
+  virtual bool can_undo() const = 0;
   // A prefix must be shared when a sequence ends there: soon after, it cannot be forked any more.
   virtual bool is_forgetful() const = 0;
   // The shortest prefix of a sequence that can be forked; its whole length always can.

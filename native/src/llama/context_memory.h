@@ -29,6 +29,7 @@ class ContextMemory final : public SequenceMemory {
   bool has_cells() const { return recurrent_ == nullptr || cells_ != nullptr; }
 
   bool is_cuttable() const override { return window_ == nullptr && recurrent_ == nullptr; }
+  bool can_undo() const override { return cells_ != nullptr && recurrent_ == nullptr; }
   bool is_forgetful() const override;
   int fork_from(SeqId seq_id) const override;
   void share(SeqId from, SeqId to, int begin, int end) override;

@@ -54,7 +54,7 @@ FIELDS = {
     "continue_final_message": "Go on with the assistant's last message instead of answering it.",
     "add_generation_prompt": "The opposite of continue_final_message.",
     "truncation": "auto: leave out the oldest turns of a conversation that does not fit.",
-    "prediction": "What the answer may look like; it changes nothing.",
+    "prediction": "What the answer may look like: it comes faster if it does.",
     "messages": "The conversation so far, oldest turn first.",
     "Message.role": "Who speaks.",
     "Message.content": "What is said: a text, or parts of one.",
