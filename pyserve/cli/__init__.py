@@ -11,7 +11,8 @@ from pyserve import __version__
 # name -> (module, attribute, help)
 COMMANDS = {
     "serve": ("pyserve.cli.serve", "serve", "Serve models over the OpenAI API."),
-    "pull": ("pyserve.cli.models", "pull", "Get a model by gallery name, URL or file."),
+    "pull": ("pyserve.cli.models", "pull", "Get a model by gallery name, repository, URL or file."),
+    "rm": ("pyserve.cli.models", "rm", "Remove models from the models directory."),
     "check": ("pyserve.cli.check", "check", "Say what is made of a models directory."),
     "render": ("pyserve.cli.render", "render", "Show the prompts that a model's templates make."),
     "info": ("pyserve.cli.info", "info", "Describe a model file and the memory it takes."),

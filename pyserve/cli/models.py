@@ -1,4 +1,4 @@
-"""`pyserve pull` and `pyserve models`."""
+"""`pyserve pull`, `pyserve rm` and `pyserve models`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pyserve.models.gguf import quantization
 from pyserve.models.progress import format_bytes
 from pyserve.models.pull import PullOptions
 from pyserve.models.pull import pull as pull_model
+from pyserve.models.remove import remove_model
 
 models_dir_option = click.option(
     "--models-dir",
@@ -29,16 +30,17 @@ models_dir_option = click.option(
 
 
 @click.command()
-@click.argument("what", metavar="[NAME|URL|FILE]", required=False)
+@click.argument("what", metavar="[NAME|REPO|URL|FILE]", required=False)
 @click.option("--sha256", help="Expected sha256 of a URL's or file's content.")
 @click.option("--accept-license", is_flag=True, help="Accept the terms of the model.")
 @models_dir_option
 def pull(
     what: str | None, sha256: str | None, accept_license: bool, models_dir: Path | None
 ) -> None:
-    """Get a model: a gallery name, a URL of a GGUF file, or a file to copy.
+    """Get a model: a gallery name, a repository of the Hugging Face hub (owner/name[:QUANT] or
+    owner/name/FILE.gguf), a URL of a GGUF file, or a file to copy.
 
-    Without an argument, the default model.
+    Without an argument, the default model. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
 
     Downloads continue where they broke off, and are verified before they are used.
     """
@@ -46,6 +48,17 @@ def pull(
         options = PullOptions(_directory(models_dir), accept=_acceptance(accept_license))
         path = pull_model(what or load_gallery().default, options, sha256=sha256)
     click.echo(str(path))
+
+
+@click.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@models_dir_option
+def rm(names: tuple[str, ...], models_dir: Path | None) -> None:
+    """Remove models from the models directory, by the names that `pyserve models` lists."""
+    with explained():
+        for name in names:
+            for path in remove_model(name, _directory(models_dir), load_gallery()):
+                click.echo(f"removed {path}")
 
 
 @click.command()

@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote, urlsplit
@@ -22,9 +22,17 @@ from urllib.parse import unquote, urlsplit
 from pyserve.errors import ModelNotFoundError
 from pyserve.models.gallery import Gallery, GalleryEntry, Source, load_gallery, safe_file_name
 from pyserve.models.gguf import check_gguf
+from pyserve.models.hub import Hub, HubReference, parse_reference
 from pyserve.models.packages import PackageDownload, fetch_packages
 from pyserve.models.progress import Progress
-from pyserve.models.sources import DiskFullError, PullError, fetch_url, file_size, require_space
+from pyserve.models.sources import (
+    DiskFullError,
+    PullError,
+    RemoteFile,
+    fetch_url,
+    file_size,
+    require_space,
+)
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -40,6 +48,7 @@ class PullOptions:
     output: TextIO = field(default_factory=lambda: sys.stderr)
     accept: AcceptNotice = lambda _: False
     download: PackageDownload | None = None
+    hub: Hub = field(default_factory=Hub)
 
 
 def pull(
@@ -51,7 +60,9 @@ def pull(
 ) -> Path:
     """Make `what` a file in the models directory and return its path.
 
-    what: a gallery name, an http(s) URL, or the path of a GGUF file (which is copied).
+    what: a gallery name, an http(s) URL, the path of a GGUF file (which is copied), or a
+    repository of the Hugging Face hub, `owner/name[:QUANT]`; of a split model the first file is
+    returned.
     sha256: expected hash of a URL's or file's content, 64 hexadecimal digits.
     Raises ModelNotFoundError or PullError. Safe to run twice at once: one works, one waits.
     """
@@ -61,13 +72,16 @@ def pull(
     if entry is not None:
         return pull_entry(entry, options)
     if what.startswith(("http://", "https://")):
-        name = safe_file_name(unquote(urlsplit(what).path))
-        return _pull_url(what, _gguf_name(name, what), sha256, options)
+        return _pull_url(RemoteFile(unquote(urlsplit(what).path), what, sha256), options)
     path = Path(what).expanduser()
     if path.exists():
         return _pull_file(path, sha256, options)
+    reference = parse_reference(what)
+    if reference is not None:
+        return pull_hub(reference, options, sha256=sha256)
     raise ModelNotFoundError(
-        f"{what!r} is no gallery name, no http(s) URL and no file; `pyserve models` lists the names"
+        f"{what!r} is no gallery name, no http(s) URL, no file and no repository "
+        "(owner/name[:QUANT]); `pyserve models` lists the names"
     )
 
 
@@ -100,6 +114,24 @@ def pull_entry(entry: GalleryEntry, options: PullOptions) -> Path:
     )
 
 
+def pull_hub(reference: HubReference, options: PullOptions, *, sha256: str | None = None) -> Path:
+    """Get a model of the hub; every file is verified by the hash that the hub has of it.
+
+    sha256: expected hash of a model of one file. Returns its path, or that of its first part.
+    """
+    files = options.hub.files(reference)
+    if sha256 is not None and len(files) > 1:
+        raise PullError(f"--sha256: the model has {len(files)} files")
+    paths = []
+    for file in files:
+        expected = sha256 or file.sha256
+        if file.cached is not None:
+            paths.append(_pull_file(file.cached, expected, options, name=file.name))
+        else:
+            paths.append(_pull_url(replace(file, sha256=expected), options))
+    return paths[0]
+
+
 def hash_file(path: Path) -> str:
     """The sha256 of a file in hexadecimal."""
     with path.open("rb") as stream:
@@ -126,26 +158,36 @@ def _fetch_verified(source: Source, entry: GalleryEntry, part: Path, options: Pu
         _fetch_verified(source, entry, part, options)
 
 
-def _pull_url(url: str, name: str, sha256: str | None, options: PullOptions) -> Path:
+def _pull_url(file: RemoteFile, options: PullOptions) -> Path:
+    name = _gguf_name(safe_file_name(file.name), file.url)
     target = options.models_dir / name
     with _incoming(target, options) as part:
         if target.exists():
-            _refuse_other_file(target, sha256)
+            _refuse_other_file(target, file.sha256)
             return target
         progress = Progress(f"getting {name}", options.output)
         with contextlib.closing(progress):
-            fetch_url(url, part, progress, is_hash_known=sha256 is not None)
-        _verify(part, sha256)
+            fetch_url(
+                file.url,
+                part,
+                progress,
+                is_hash_known=file.sha256 is not None,
+                max_bytes=file.size_bytes,
+                token=file.token,
+            )
+        _verify(part, file.sha256)
         _check_format(part)
         part.replace(target)
-    if sha256 is None:
+    if file.sha256 is None:
         options.output.write(f"{name}: not verified; its sha256 is {hash_file(target)}\n")
     return target
 
 
-def _pull_file(path: Path, sha256: str | None, options: PullOptions) -> Path:
+def _pull_file(
+    path: Path, sha256: str | None, options: PullOptions, *, name: str | None = None
+) -> Path:
     check_gguf(path)
-    target = options.models_dir / _gguf_name(safe_file_name(path.name), str(path))
+    target = options.models_dir / _gguf_name(safe_file_name(name or path.name), str(path))
     if target.exists() and target.samefile(path):
         return target
     _refuse_other_file(target, sha256 or hash_file(path))

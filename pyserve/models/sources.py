@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,12 +22,27 @@ from pyserve.errors import ModelLoadError
 from pyserve.models.progress import Progress
 
 _CHUNK_BYTES = 256 * 1024
-_TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0
 _MAX_STALLS = 4
 
 
 class PullError(ModelLoadError):
     """A model file could not be fetched."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to get: from `url`, or `cached` here. sha256, size_bytes: None if nobody says it.
+
+    token: for the host of `url` only, not for where it redirects to.
+    """
+
+    name: str
+    url: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+    token: str | None = None
+    cached: Path | None = None
 
 
 class DiskFullError(PullError):
@@ -40,18 +56,20 @@ def fetch_url(
     *,
     is_hash_known: bool,
     max_bytes: int | None = None,
+    token: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Download `url` into `part`, continuing after the bytes that are there already.
 
     Without a known hash, old bytes are continued only if the server confirms (ETag or date) that
     the file is still the same. A connection lost on the way is taken up again by itself.
+    token: for the host of `url` only, not for where it redirects to.
     """
     n_stalls = 0
     while True:
         before = file_size(part)
         try:
-            _fetch_rest(url, part, progress, is_hash_known, max_bytes)
+            _fetch_rest(authorized(url, token), part, progress, is_hash_known, max_bytes)
             _validator_path(part).unlink(missing_ok=True)
             return
         except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
@@ -64,24 +82,37 @@ def fetch_url(
             sleep(0.5 * 2**n_stalls)
 
 
+def authorized(url: str, token: str | None) -> urllib.request.Request:
+    """A request for `url`, with the token for its host if there is one."""
+    headers = {"User-Agent": "pyserve", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(url, headers=headers)
+    if token is not None:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    return request
+
+
 def _fetch_rest(
-    url: str, part: Path, progress: Progress, is_hash_known: bool, max_bytes: int | None
+    request: urllib.request.Request,
+    part: Path,
+    progress: Progress,
+    is_hash_known: bool,
+    max_bytes: int | None,
 ) -> None:
     """One request. Raises http.client or connection errors when it breaks on the way."""
-    headers = {"User-Agent": "pyserve", "Accept-Encoding": "identity"}
-    headers |= _range_headers(url, part, is_hash_known)
+    url = request.full_url
+    headers = _range_headers(url, part, is_hash_known)
+    for name, value in headers.items():
+        request.add_header(name, value)
     try:
-        response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S
-        )
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and "Range" in headers:
                 _drop_or_accept(part, error.headers.get("Content-Range"))
                 return
-            raise _refused(url, error) from error
+            raise refused(url, error) from error
     except urllib.error.URLError as error:
-        raise _unreachable(url, error.reason) from error
+        raise unreachable(url, error.reason) from error
     with response:
         _save_body(response, url, part, progress, max_bytes)
 
@@ -156,7 +187,7 @@ def _load_validator(url: str, part: Path) -> str:
     return str(saved["value"]) if saved.get("url") == url else ""
 
 
-def _refused(url: str, error: urllib.error.HTTPError) -> PullError:
+def refused(url: str, error: urllib.error.HTTPError) -> PullError:
     hints = {
         401: "it wants a login",
         403: "it does not allow this download",
@@ -167,7 +198,7 @@ def _refused(url: str, error: urllib.error.HTTPError) -> PullError:
     return PullError(f"{url}: the server answered {error.code} {error.reason}; {hint}")
 
 
-def _unreachable(url: str, reason: object) -> PullError:
+def unreachable(url: str, reason: object) -> PullError:
     return PullError(
         f"cannot reach {urlsplit(url).netloc}: {reason}; check the network "
         "(HTTPS_PROXY is honoured) and run the same command again"
