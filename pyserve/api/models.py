@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, request
 
-from pyserve.errors import ModelBusyError
+from pyserve.errors import InvalidRequestError, ModelBusyError
+from pyserve.models.patterns import PatternError, compiled
 from pyserve.models.resolve import not_found
 from pyserve.openai.models import ModelAction, ModelList, model_object, model_props
 from pyserve.schemas.models import LoadRequest, UnloadRequest
@@ -12,17 +15,23 @@ from pyserve.supervisor.backend import ModelStatus
 from pyserve.web.access import may_use, require_admin
 from pyserve.web.body import read_body
 from pyserve.web.disconnect import ClientWatch
-from pyserve.web.engines import ask_engine, lease_engine, model_names, pick_model
+from pyserve.web.engines import ask_engine, lease_engine, model_names, pick_model, profile_of
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 from pyserve.web.timeout import request_patience
+
+MAX_FILTER_CHARS = 256
 
 blueprint = Blueprint("models", __name__)
 
 
 @blueprint.get("/models")
 def list_all() -> Response:
+    """With `filter`, those whose id a regular expression finds, as LocalAI has it."""
     statuses = [status for status in services().backend.models() if may_use(status.id)]
+    pattern = request.args.get("filter")
+    if pattern:
+        statuses = [status for status in statuses if _expression(pattern).search(status.id)]
     return json_reply(ModelList(data=[model_object(status) for status in statuses]))
 
 
@@ -77,7 +86,7 @@ def reload() -> Response:
 def get_props() -> Response:
     model_id = pick_model(None)
     info = ask_engine(model_id, lambda engine: engine.info())
-    return json_reply(model_props(model_id, info))
+    return json_reply(model_props(model_id, info, profile_of(model_id)))
 
 
 def _named(name: str) -> ModelStatus:
@@ -89,3 +98,14 @@ def _named(name: str) -> ModelStatus:
         if status.id == found:
             return status
     raise not_found(name, [status.id for status in statuses])
+
+
+def _expression(pattern: str) -> Any:
+    if len(pattern) > MAX_FILTER_CHARS:
+        message = f"filter has {len(pattern)} characters, at most {MAX_FILTER_CHARS}"
+        raise InvalidRequestError(message, param="filter")
+    try:
+        return compiled(pattern)
+    except PatternError as error:
+        message = f"filter is no regular expression: {error}"
+        raise InvalidRequestError(message, param="filter") from error

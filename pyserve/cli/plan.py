@@ -39,6 +39,7 @@ def plan_models(config: ServeConfig) -> list[ModelSpec]:
             is_preloaded=_is_preloaded(config, model, len(files)),
             is_pinned=model.is_pinned or model.id in config.pin,
             ttl_s=config.model_ttl,
+            version=model.path.stat().st_mtime_ns,
             profile=model.profile,
         )
         for model, engine in zip(files, engines, strict=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pyserve.config import ServeConfig
@@ -11,6 +12,7 @@ from pyserve.errors import ModelLoadError, ModelNotFoundError
 from pyserve.models.catalog import Catalog, read_catalog, with_template_beside
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
 from pyserve.models.model_file import ModelFile, model_files, named_file
+from pyserve.models.profiles import with_aliases
 from pyserve.models.pull import PullOptions, pull_entry
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def resolve_models(
     else:
         files = _usable(catalog) or [_from_gallery(known.default_entry(), directory, get)]
     _refuse_duplicates(files)
-    return files
+    return _with_file_names(files)
 
 
 def local_models(directory: Path, gallery: Gallery) -> list[ModelFile]:
@@ -96,6 +98,17 @@ def _from_gallery(entry: GalleryEntry, directory: Path, pull: Pull) -> ModelFile
             f"repair it with: pyserve pull {entry.name}"
         )
     return with_template_beside(ModelFile(entry.name, path, entry.defaults.ctx_size))
+
+
+def _with_file_names(files: Sequence[ModelFile]) -> list[ModelFile]:
+    """Each also under the name of its file, with and without the ending, as far as it is free."""
+    taken = {file.id for file in files} | {name for file in files for name in file.profile.aliases}
+    named = []
+    for file in files:
+        names = [name for name in (file.path.name, file.path.stem) if name not in taken]
+        taken.update(names)
+        named.append(replace(file, profile=with_aliases(file.profile, names)))
+    return named
 
 
 def _usable(catalog: Catalog) -> list[ModelFile]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from pyserve import __version__
 from pyserve.engine.protocol import ModelInfo, SamplingParams
+from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.supervisor.backend import ModelStatus
 
 CAPABILITIES = ["chat", "completion", "edit", "embedding"]
@@ -18,6 +20,7 @@ class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
 
     n_ctx: most tokens of one request. size: bytes of the weights. memory: bytes that the model
     takes when it is loaded, or is predicted to take. pinned: it stays loaded.
+    aliases: further names, maybe with * and ?. description: of the model's configuration.
     """
 
     state: str
@@ -32,6 +35,8 @@ class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
     has_chat_template: bool | None = None
     memory: int | None = None
     pinned: bool = False
+    aliases: Sequence[str] = ()
+    description: str = ""
     capabilities: list[str] = []
 
 
@@ -91,7 +96,13 @@ def model_object(status: ModelStatus) -> Model:
 
 def _meta(status: ModelStatus) -> ModelMeta:
     info = status.info
-    meta = ModelMeta(state=status.state, memory=status.n_bytes or None, pinned=status.is_pinned)
+    meta = ModelMeta(
+        state=status.state,
+        memory=status.n_bytes or None,
+        pinned=status.is_pinned,
+        aliases=status.profile.aliases,
+        description=status.profile.description,
+    )
     if info is None:
         return meta
     return msgspec.structs.replace(
@@ -116,6 +127,15 @@ class GenerationDefaults(msgspec.Struct, frozen=True):
     params: SamplingParams
 
 
+def default_sampling(profile: ModelProfile) -> SamplingParams:
+    """How tokens are chosen for a request that says nothing about it."""
+    names = set(SamplingParams.__struct_fields__) - {"seed", "logit_bias"}
+    given = {name: value for name, value in profile.defaults.items() if name in names}
+    if given.get("top_k", 0) < 0:
+        given["top_k"] = 0
+    return SamplingParams(**given)
+
+
 class Modalities(msgspec.Struct, frozen=True):
     """What a model understands beside text."""
 
@@ -136,9 +156,11 @@ class Props(msgspec.Struct, frozen=True):
     build_info: str
 
 
-def model_props(model_id: str, info: ModelInfo) -> Props:
+def model_props(model_id: str, info: ModelInfo, profile: ModelProfile = PLAIN) -> Props:
+    """profile: what requests get of the model's configuration."""
+    params = default_sampling(profile)
     return Props(
-        default_generation_settings=GenerationDefaults(info.n_ctx, SamplingParams()),
+        default_generation_settings=GenerationDefaults(info.n_ctx, params),
         total_slots=info.n_seq_max,
         model_alias=model_id,
         chat_template=info.chat_template,

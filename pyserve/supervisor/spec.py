@@ -15,7 +15,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes: the memory it is predicted to take, 0 = not known.
     is_preloaded: loaded at the start, as far as there is room. is_pinned: that, and never unloaded
     to make room or for being idle. ttl_s: unloaded after so many idle seconds; 0 = never.
-    profile: what fronts are told.
+    version: another one is another file under the same path. profile: what fronts are told.
     """
 
     engine: EngineConfig
@@ -23,6 +23,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     is_preloaded: bool = False
     is_pinned: bool = False
     ttl_s: float = 0.0
+    version: int = 0
     profile: ModelProfile = PLAIN
 
     @property

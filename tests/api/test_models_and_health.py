@@ -49,6 +49,8 @@ def test_a_loaded_model_says_what_it_is(start):
         "has_chat_template": False,
         "memory": None,
         "pinned": False,
+        "aliases": [],
+        "description": "",
         "capabilities": ["chat", "completion", "edit", "embedding"],
     }
     assert loading["meta"].keys() == loaded["meta"].keys()

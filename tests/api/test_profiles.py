@@ -194,3 +194,19 @@ class TestNames:
         assert response.headers["X-Model-Resolved"] == "b"
         response = front.post(COMPLETIONS + "?model=b", {"prompt": "x"})
         assert response.headers["X-Model-Resolved"] == "b"
+
+    def test_the_list_tells_names_and_can_be_filtered(self, start) -> None:
+        profile = ModelProfile(aliases=("first",), description="A.")
+        front = start(models=("a", "b"), profiles={"a": profile})
+        meta = front.client.get("/v1/models").get_json()["data"][0]["meta"]
+        assert (meta["aliases"], meta["description"]) == (["first"], "A.")
+        listed = front.client.get("/v1/models?filter=^b").get_json()["data"]
+        assert [model["id"] for model in listed] == ["b"]
+        for wrong in ("(", "(?=a)", "a" * 300):
+            response = front.client.get("/v1/models", query_string={"filter": wrong})
+            assert (response.status_code, error_of(response)["param"]) == (400, "filter")
+
+    def test_the_properties_show_the_defaults_of_a_model(self, start) -> None:
+        front = front_of(start, defaults={"temperature": 0.5, "top_k": -1, "max_tokens": 4})
+        params = front.client.get("/props").get_json()["default_generation_settings"]["params"]
+        assert (params["temperature"], params["top_k"]) == (0.5, 0)

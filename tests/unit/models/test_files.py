@@ -73,7 +73,9 @@ def put(directory: Path, name: str, content: bytes = GGUF) -> Path:
 def test_without_names_an_empty_directory_gets_the_default(tmp_path: Path) -> None:
     puller = Puller()
     files = resolve(tmp_path / "none", puller=puller)
-    assert files == [ModelFile("first", tmp_path / "none" / "First-File.gguf", 128)]
+    (file,) = files
+    assert (file.id, file.ctx_size) == ("first", 128)
+    assert file.path == tmp_path / "none" / "First-File.gguf"
     assert puller.names == ["first"]
 
 
@@ -196,3 +198,11 @@ def test_the_list_shows_local_damaged_and_gallery_models(tmp_path: Path) -> None
     }
     table = CliRunner().invoke(models, ["--models-dir", str(tmp_path)]).stdout
     assert "253.1 MB" in table
+
+
+def test_models_answer_to_the_names_of_their_files(tmp_path: Path) -> None:
+    put(tmp_path, "a.gguf")
+    put(tmp_path, "First-File.gguf")
+    (tmp_path / "x.yaml").write_text("name: x\naliases: [a]\nparameters: {model: a.gguf}")
+    aliases = {file.id: file.profile.aliases for file in resolve(tmp_path)}
+    assert aliases == {"x": ("a", "a.gguf"), "first": ("First-File.gguf", "First-File")}
