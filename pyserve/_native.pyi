@@ -170,6 +170,13 @@ class TextPrompt:
 class TokenPrompt:
     def __init__(self, tokens: list[int], /) -> None: ...
 
+class ThinkingLimit:
+    begin: str
+    end: str
+    is_open: bool
+    max_tokens: int
+    def __init__(self) -> None: ...
+
 class Request:
     id: int
     prompt: ChatPrompt | TextPrompt | SegmentPrompt | TokenPrompt
@@ -179,6 +186,7 @@ class Request:
     stop: list[str]
     grammar: str
     draft: str
+    thinking: ThinkingLimit
     n_logprobs: int
     n_prompt_logprobs: int
     tenant: str

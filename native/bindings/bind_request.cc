@@ -48,6 +48,12 @@ void register_request(py::module_& module) {
   py::class_<SegmentPrompt>(module, "SegmentPrompt")
       .def(py::init<std::vector<std::pair<std::string, bool>>>());
   py::class_<TokenPrompt>(module, "TokenPrompt").def(py::init<std::vector<Token>>());
+  py::class_<ThinkingLimit>(module, "ThinkingLimit")
+      .def(py::init<>())
+      .def_readwrite("begin", &ThinkingLimit::begin)
+      .def_readwrite("end", &ThinkingLimit::end)
+      .def_readwrite("is_open", &ThinkingLimit::is_open)
+      .def_readwrite("max_tokens", &ThinkingLimit::max_tokens);
   py::class_<Request>(module, "Request")
       .def(py::init<>())
       .def_readwrite("id", &Request::id)
@@ -58,6 +64,7 @@ void register_request(py::module_& module) {
       .def_readwrite("stop", &Request::stop)
       .def_readwrite("grammar", &Request::grammar)
       .def_readwrite("draft", &Request::draft)
+      .def_readwrite("thinking", &Request::thinking)
       .def_readwrite("n_logprobs", &Request::n_logprobs)
       .def_readwrite("n_prompt_logprobs", &Request::n_prompt_logprobs)
       .def_readwrite("tenant", &Request::tenant)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
 from pyserve.openai.response_events import ResponsesAnswer
-from pyserve.openai.responses import response_messages
+from pyserve.openai.responses import response_conversation
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.body import read_body
 from pyserve.web.engines import configured
@@ -23,9 +24,12 @@ def create(model: str | None = None) -> Response:
     body = configured(read_body(ResponseRequest), model)
 
     def answer(model_id: str, engine: Engine) -> ResponsesAnswer:
-        messages = response_messages(body)
-        cut = fitting(engine, messages, body.truncation, body.max_output_tokens)
-        return ResponsesAnswer(body, model_id, engine.info(), cut)
+        talk = response_conversation(engine, body)
+        n_max = body.max_output_tokens
+        cut = fitting(engine, talk.messages, body.truncation, n_max, talk.options)
+        if cut is not None:
+            talk = msgspec.structs.replace(talk, messages=cut.messages)
+        return ResponsesAnswer(body, model_id, engine.info(), talk)
 
     if body.stream:
         return generate_stream(body.model, model, answer, TypedFrames)

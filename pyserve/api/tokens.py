@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat import chat_conversation
 from pyserve.openai.continuation import continued_text, continued_tokens
-from pyserve.openai.responses import response_messages
+from pyserve.openai.responses import response_conversation
 from pyserve.openai.sampling import check_tokens
 from pyserve.openai.tokens import (
     Detokenized,
@@ -97,9 +97,9 @@ def chat_input_tokens() -> Response:
 def response_input_tokens() -> Response:
     """The same for a request of the Responses API."""
     body = configured(read_body(ResponseRequest))
-    messages = response_messages(body)
 
     def answer(engine: Engine) -> ResponseInputTokens:
-        return ResponseInputTokens(len(engine.tokenize_chat(messages)))
+        talk = response_conversation(engine, body)
+        return ResponseInputTokens(len(engine.tokenize_chat(talk.messages, talk.options)))
 
     return json_reply(ask_engine(body.model, answer))

@@ -25,6 +25,7 @@ from pyserve.engine.protocol import (
     Segment,
     Step,
     TemplateOptions,
+    ThinkingLimit,
     Timings,
     TokenLogprob,
     TopLogprob,
@@ -77,6 +78,8 @@ class NativeCore:
         native.stop = request.stop
         native.grammar = request.grammar
         native.draft = request.draft
+        if request.thinking is not None:
+            native.thinking = _thinking(request.thinking)
         native.n_logprobs = _or_minus_one(request.n_logprobs)
         native.n_prompt_logprobs = _or_minus_one(request.n_prompt_logprobs)
         native.tenant = request.tenant
@@ -217,6 +220,13 @@ def _sampling(params: SamplingParams) -> _native.SamplingParams:
     for name in params.__struct_fields__:
         value = getattr(params, name)
         setattr(native, name, list(value.items()) if name == "logit_bias" else value)
+    return native
+
+
+def _thinking(limit: ThinkingLimit) -> _native.ThinkingLimit:
+    native = _native.ThinkingLimit()
+    for name in limit.__struct_fields__:
+        setattr(native, name, getattr(limit, name))
     return native
 
 

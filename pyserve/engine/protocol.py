@@ -33,6 +33,7 @@ from pyserve.engine.request import (
     SamplingParams,
     Segment,
     TemplateOptions,
+    ThinkingLimit,
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Segment",
     "Step",
     "TemplateOptions",
+    "ThinkingLimit",
     "Timings",
     "TokenLogprob",
     "TokenStream",

@@ -66,6 +66,19 @@ class TemplateOptions(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, Any] = {}
 
 
+class ThinkingLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an answer may think, between two tags at its beginning.
+
+    is_open: the prompt ends with the first tag. max_tokens: of thoughts; after them the second
+    tag is said for the model.
+    """
+
+    begin: str
+    end: str
+    is_open: bool
+    max_tokens: int
+
+
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One sequence to generate. Exactly one of messages, prompt, segments, tokens is set.
 
@@ -82,6 +95,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       when it is complete. "" = anything. One that cannot be enforced fails with param `grammar`.
     draft: what the answer probably is, or parts of it. Changes only how fast it comes: several of
       its tokens are checked in one step while few requests run.
+    thinking: None = as long as the model likes.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
     n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
@@ -101,6 +115,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: list[str] = []
     grammar: str = ""
     draft: str = ""
+    thinking: ThinkingLimit | None = None
     n_logprobs: int | None = None
     n_prompt_logprobs: int | None = None
     tenant: str = ""

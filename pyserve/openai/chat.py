@@ -161,6 +161,7 @@ def chat_requests(
         grammar=answer_grammar(talk.thinking, talk.calls, grammar_of(body)),
         messages=talk.messages if tokens is None else None,
         template=talk.options if tokens is None else None,
+        thinking=talk.thinking_limit,
         tokens=tokens,
         draft="" if body.prediction is None else body.prediction.text,
         max_tokens=body.n_max_tokens,

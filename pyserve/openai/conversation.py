@@ -5,12 +5,13 @@ Shared by chat completions and responses, and by the endpoints that only count o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from pyserve.engine.protocol import Engine, TemplateOptions
+from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import call_format
 from pyserve.openai.tools.grammar import Calls
@@ -103,7 +104,7 @@ class Conversation(msgspec.Struct, frozen=True):
     style: AnswerStyle = AnswerStyle()
     calls: Calls | None = None
     thinking: Thinking | None = None
-    thinking_budget: int | None = None
+    thinking_limit: ThinkingLimit | None = None
 
 
 def conversation(
@@ -141,7 +142,15 @@ def conversation(
         AnswerStyle(thinking if is_told_apart else None, layout if calls else None),
         calls,
         thinking,
-        thinking_budget(reasoning) if thinking else None,
+        _limit(thinking, thinking_budget(reasoning)),
+    )
+
+
+def _limit(thinking: Thinking | None, n_tokens: int | None) -> ThinkingLimit | None:
+    if thinking is None or n_tokens is None:
+        return None
+    return ThinkingLimit(
+        begin=thinking.begin, end=thinking.end, is_open=thinking.is_open, max_tokens=n_tokens
     )
 
 
@@ -155,7 +164,8 @@ def template_variables(reasoning: ReasoningFields, chat_template: str) -> dict[s
     implied: dict[str, Any] = {"enable_thinking": thinks, "thinking": thinks}
     if thinks:
         implied["reasoning_effort"] = effort
-    used = {name: value for name, value in implied.items() if name in chat_template}
+    words = set(re.findall(r"\w+", chat_template))
+    used = {name: value for name, value in implied.items() if name in words}
     return {**used, **named}
 
 

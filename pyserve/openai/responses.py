@@ -1,175 +1,102 @@
-"""The objects of the Responses API, and how they are made of a request and an output."""
+"""Responses: request to engine request, and the response object around its output."""
 
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
-from pyserve.engine.protocol import Finish, GenerateRequest, ModelInfo
-from pyserve.openai.answer import Output
+from pyserve.engine.protocol import Engine, Finish, GenerateRequest, ModelInfo
+from pyserve.openai.conversation import Conversation, Offer, chosen, conversation
 from pyserve.openai.ids import new_item_id
-from pyserve.openai.logprobs import ChatTokenLogprob, chat_logprobs
+from pyserve.openai.response_objects import (
+    IncompleteDetails,
+    InputTokensDetails,
+    OutputItem,
+    OutputTokensDetails,
+    ReasoningSettings,
+    Response,
+    ResponseTool,
+    ResponseUsage,
+    TextFormat,
+    TextSettings,
+)
 from pyserve.openai.sampling import base_request
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import text_format_grammar
-from pyserve.openai.truncation import Cut
+from pyserve.openai.tools.grammar import answer_grammar
+from pyserve.schemas.response_input import (
+    FunctionCallItem,
+    FunctionCallOutputItem,
+    InputItem,
+    ReasoningItem,
+)
 from pyserve.schemas.responses import ResponseRequest
 
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Turn = dict[str, Any]
 
 
-class OutputText(msgspec.Struct, frozen=True):
-    """The only kind of content that an answer has."""
-
-    text: str
-    logprobs: list[ChatTokenLogprob] = []
-    annotations: list[Any] = []
-    type: Literal["output_text"] = "output_text"
-
-
-class OutputMessage(msgspec.Struct, frozen=True):
-    """The assistant's turn, an output item."""
-
-    id: str
-    status: Literal["in_progress", "completed", "incomplete"]
-    content: list[OutputText]
-    role: Literal["assistant"] = "assistant"
-    type: Literal["message"] = "message"
-
-
-class InputTokensDetails(msgspec.Struct, frozen=True):
-    """Of the input tokens. Computed prefixes are kept as memory allows, which is no write."""
-
-    cached_tokens: int
-    cache_write_tokens: int = 0
-
-
-class OutputTokensDetails(msgspec.Struct, frozen=True):
-    """Of the output tokens."""
-
-    reasoning_tokens: int = 0
-
-
-class ResponseUsage(msgspec.Struct, frozen=True):
-    """Token counts."""
-
-    input_tokens: int
-    input_tokens_details: InputTokensDetails
-    output_tokens: int
-    output_tokens_details: OutputTokensDetails
-    total_tokens: int
-
-
-class ResponseError(msgspec.Struct, frozen=True):
-    """Why a streamed response failed; `code` is of OpenAI's list, `type` and `message` say more."""
-
-    message: str
-    type: str
-    param: str | None = None
-    code: Literal["server_error"] = "server_error"
-
-
-class IncompleteDetails(msgspec.Struct, frozen=True):
-    """Why a response ends early."""
-
-    reason: Literal["max_output_tokens"] = "max_output_tokens"
-
-
-class ReasoningSettings(msgspec.Struct, frozen=True):
-    """Models do not reason apart from their answer."""
-
-    effort: None = None
-    summary: None = None
-
-
-class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """What the answer was held to; all but the type for a schema only."""
-
-    type: Literal["text", "json_object", "json_schema"] = "text"
-    name: str | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
-    schema: dict[str, Any] | UnsetType = UNSET
-    strict: bool | UnsetType | None = UNSET
-
-
-class TextSettings(msgspec.Struct, frozen=True):
-    """How the answer was written."""
-
-    format: TextFormat = TextFormat()
-    verbosity: Literal["medium"] = "medium"
-
-
-class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """The response object, whole or as far as it has come. Times are Unix seconds.
-
-    The second half repeats the request, with the values that were really used.
-    """
-
-    id: str
-    object: Literal["response"] = "response"
-    created_at: int
-    completed_at: int | None = None
-    status: Status = "in_progress"
-    background: bool = False
-    error: ResponseError | None = None
-    incomplete_details: IncompleteDetails | None = None
-    model: str
-    output: list[OutputMessage] = []
-    usage: ResponseUsage | None = None
-    instructions: str | None
-    max_output_tokens: int | None
-    max_tool_calls: int | None
-    metadata: dict[str, str]
-    parallel_tool_calls: bool
-    previous_response_id: None = None
-    prompt_cache_key: str | None
-    reasoning: ReasoningSettings = ReasoningSettings()
-    safety_identifier: str | None
-    service_tier: str = "default"
-    store: bool = False
-    temperature: float
-    text: TextSettings = TextSettings()
-    tool_choice: str
-    tools: list[Any] = []
-    top_logprobs: int
-    top_p: float
-    truncation: str
-    user: str | None
+def response_conversation(engine: Engine, body: ResponseRequest) -> Conversation:
+    """The conversation of a responses request with the model behind `engine`."""
+    offer = Offer(body.tools or [], "tools.{}", can_repeat=body.parallel_tool_calls)
+    offer = chosen(offer, body.tool_choice)
+    return conversation(engine, response_messages(body), offer, body.thinking)
 
 
 def response_request(
-    body: ResponseRequest, info: ModelInfo, cut: Cut | None = None
+    body: ResponseRequest, info: ModelInfo, talk: Conversation | None = None
 ) -> GenerateRequest:
-    """The engine request of a responses request. cut: what is left of its messages.
+    """The engine request of a responses request; talk: its conversation, None: its texts alone.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have, and for a
     schema that cannot be enforced.
     """
+    talk = talk or Conversation(response_messages(body))
+    constraint = text_format_grammar(body.text.format if body.text else None)
     return base_request(
         body,
         info,
         **scheduling(body),
-        grammar=text_format_grammar(body.text.format if body.text else None),
-        messages=response_messages(body) if cut is None else cut.messages,
+        grammar=answer_grammar(talk.thinking, talk.calls, constraint),
+        messages=talk.messages,
+        template=talk.options,
+        thinking=talk.thinking_limit,
         max_tokens=body.max_output_tokens,
         n_logprobs=body.n_logprobs,
     )
 
 
-def response_messages(body: ResponseRequest) -> list[dict[str, Any]]:
+def response_messages(body: ResponseRequest) -> list[Turn]:
     """The conversation; `instructions` become its first system message."""
-    if isinstance(body.input, str):
-        turns = [("user", body.input)]
-    else:
-        turns = [
-            (message.role.replace("developer", "system"), message.text) for message in body.input
-        ]
+    turns: list[Turn] = []
     if body.instructions:
-        turns.insert(0, ("system", body.instructions))
-    return [{"role": role, "content": text} for role, text in turns]
+        turns.append({"role": "system", "content": body.instructions})
+    if isinstance(body.input, str):
+        return [*turns, {"role": "user", "content": body.input}]
+    thoughts = ""  # of the turn that follows
+    for item in body.input:
+        if isinstance(item, ReasoningItem):
+            thoughts = item.text
+            continue
+        _add_turn(turns, item)
+        if thoughts and turns[-1]["role"] == "assistant":
+            turns[-1]["reasoning_content"] = thoughts
+        thoughts = ""
+    return turns
+
+
+def _add_turn(turns: list[Turn], item: InputItem) -> None:
+    if isinstance(item, FunctionCallItem):
+        function = {"name": item.name, "arguments": item.arguments}
+        if not turns or turns[-1]["role"] != "assistant":
+            turns.append({"role": "assistant", "content": ""})
+        calls = turns[-1].setdefault("tool_calls", [])
+        calls.append({"id": item.call_id, "type": "function", "function": function})
+    elif isinstance(item, FunctionCallOutputItem):
+        turns.append({"role": "tool", "content": item.text, "tool_call_id": item.call_id})
+    elif not isinstance(item, ReasoningItem):
+        turns.append({"role": item.role.replace("developer", "system"), "content": item.text})
 
 
 def new_response(body: ResponseRequest, model: str, request: GenerateRequest) -> Response:
@@ -184,15 +111,27 @@ def new_response(body: ResponseRequest, model: str, request: GenerateRequest) ->
         metadata=body.metadata or {},
         parallel_tool_calls=body.parallel_tool_calls is not False,
         prompt_cache_key=body.prompt_cache_key,
+        reasoning=ReasoningSettings(body.reasoning.effort if body.reasoning else None),
         safety_identifier=body.safety_identifier,
         temperature=request.sampling.temperature,
         text=_text_settings(body),
-        tool_choice=body.tool_choice or "auto",
+        tool_choice=_tool_choice(body),
+        tools=[
+            ResponseTool(tool.name, tool.description, tool.parameters, bool(tool.strict))
+            for tool in body.tools or []
+        ],
         top_logprobs=body.top_logprobs or 0,
         top_p=request.sampling.top_p,
         truncation=body.truncation or "disabled",
         user=body.user,
     )
+
+
+def _tool_choice(body: ResponseRequest) -> str | dict[str, Any]:
+    choice = body.tool_choice
+    if choice is None or isinstance(choice, str):
+        return choice or "auto"
+    return choice.model_dump(exclude_none=True)
 
 
 def _text_settings(body: ResponseRequest) -> TextSettings:
@@ -210,38 +149,30 @@ def _text_settings(body: ResponseRequest) -> TextSettings:
     )
 
 
-def finished_response(response: Response, message: OutputMessage, finish: Finish) -> Response:
-    """`response` with its end: completed, or incomplete because a limit of tokens was reached."""
+def finished_response(
+    response: Response, items: list[OutputItem], finish: Finish, n_thoughts: int
+) -> Response:
+    """`response` with its end: completed, or incomplete because a limit of tokens was reached.
+
+    n_thoughts: how many of its tokens are thoughts.
+    """
     is_whole = finish.reason == "stop"
     return msgspec.structs.replace(
         response,
         completed_at=int(time.time()) if is_whole else None,
         status="completed" if is_whole else "incomplete",
         incomplete_details=None if is_whole else IncompleteDetails(),
-        output=[message],
-        usage=_usage(finish),
+        output=items,
+        usage=_usage(finish, n_thoughts),
     )
 
 
-def finished_message(message_id: str, output: Output) -> OutputMessage:
-    """The answer as an output item. REQUIRES: the output is finished."""
-    status: Literal["completed", "incomplete"] = (
-        "completed" if output.finish.reason == "stop" else "incomplete"
-    )
-    return OutputMessage(message_id, status, [output_text(output)])
-
-
-def output_text(output: Output) -> OutputText:
-    """What there is of the answer; without log-probabilities when none were asked for."""
-    return OutputText(output.text, chat_logprobs(output.logprobs).content)
-
-
-def _usage(finish: Finish) -> ResponseUsage:
+def _usage(finish: Finish, n_thoughts: int) -> ResponseUsage:
     usage = finish.usage
     return ResponseUsage(
         input_tokens=usage.n_prompt_tokens,
         input_tokens_details=InputTokensDetails(cached_tokens=usage.n_cached_tokens),
         output_tokens=usage.n_completion_tokens,
-        output_tokens_details=OutputTokensDetails(),
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=n_thoughts),
         total_tokens=usage.n_prompt_tokens + usage.n_completion_tokens,
     )

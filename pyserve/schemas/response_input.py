@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from pyserve.schemas.chat import MAX_MESSAGES, MAX_PARTS, RefusalPart
-from pyserve.schemas.common import RequestModel, invalid
+from pyserve.schemas.common import RequestModel
+
+CallId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class InputTextPart(RequestModel):
@@ -63,21 +65,74 @@ class InputMessage(RequestModel):
     @property
     def text(self) -> str:
         """The content as one text; parts follow each other without a separator."""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content)
+        return self.content if isinstance(self.content, str) else _joined(self.content)
 
 
-def _only_messages(item: object) -> object:
-    """Other items need tools, or something that was stored."""
+def _joined(parts: list[InputTextPart | RefusalPart]) -> str:
+    return "".join(part.text for part in parts)
+
+
+class FunctionCallItem(RequestModel):
+    """A call that an earlier answer made."""
+
+    type: Literal["function_call"]
+    call_id: CallId
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    arguments: str
+
+    @property
+    def text(self) -> str:
+        return self.name + self.arguments
+
+
+class FunctionCallOutputItem(RequestModel):
+    """What such a call gave."""
+
+    type: Literal["function_call_output"]
+    call_id: CallId
+    output: InputContent
+
+    @property
+    def text(self) -> str:
+        return self.output if isinstance(self.output, str) else _joined(self.output)
+
+
+class ReasoningText(RequestModel):
+    """Thoughts, or a summary of them."""
+
+    type: Literal["reasoning_text", "summary_text"]
+    text: str
+
+
+class ReasoningItem(RequestModel):
+    """What an earlier answer was reasoned with. What is encrypted stays unread."""
+
+    type: Literal["reasoning"]
+    content: Annotated[list[ReasoningText], Field(max_length=MAX_PARTS)] | None = None
+    summary: Annotated[list[ReasoningText], Field(max_length=MAX_PARTS)] | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.content or self.summary or [])
+
+
+def _item_tag(item: object) -> str | None:
     kind = item.get("type") if isinstance(item, dict) else None
-    if kind not in (None, "message"):
-        message = 'is not supported: only items of type "message" are (there are no tools yet)'
-        raise invalid("unsupported_content", message)
-    return item
+    return "<message>" if kind is None else f"<{kind}>"
 
 
-InputItem = Annotated[InputMessage, BeforeValidator(_only_messages)]
+InputItem = Annotated[
+    Annotated[InputMessage, Tag("<message>")]
+    | Annotated[FunctionCallItem, Tag("<function_call>")]
+    | Annotated[FunctionCallOutputItem, Tag("<function_call_output>")]
+    | Annotated[ReasoningItem, Tag("<reasoning>")],
+    Discriminator(
+        _item_tag,
+        custom_error_type="unsupported_content",
+        custom_error_message="is of a type that is not supported: only messages, function calls,"
+        " their outputs and reasoning are",
+    ),
+]
 
 
 def _input_tag(value: object) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
@@ -15,10 +15,24 @@ from pyserve.schemas.common import (
     invalid,
 )
 from pyserve.schemas.constraints import TextFormat
+from pyserve.schemas.reasoning import Effort, ReasoningFields
 from pyserve.schemas.response_input import Input
 from pyserve.schemas.sampling import SamplingFields
 from pyserve.schemas.scheduling import SchedulingFields
-from pyserve.schemas.unsupported import UNCONSTRAINED, Unsupported, first_unsupported
+from pyserve.schemas.tools import (
+    MAX_TOOLS,
+    FunctionDefinition,
+    ToolChoice,
+    check_choice,
+    check_tools,
+    only_functions,
+)
+from pyserve.schemas.unsupported import (
+    UNCONSTRAINED,
+    Unsupported,
+    first_unsupported,
+    without,
+)
 
 LOGPROBS = "message.output_text.logprobs"
 # What they would add to the answer comes from tools and from reasoning: an answer has none of it.
@@ -38,14 +52,10 @@ REASONS: Mapping[str, tuple[tuple[object, ...], str]] = {
     "background": ((False,), "the answer is given in the response to the request"),
     "prompt": ((), "there are no stored prompts: send instructions and input"),
     "max_tokens": ((), "the field is called max_output_tokens here"),
-    "tool_choice": (("none", "auto"), "there are no tools"),
 }
 PARTS_OF_FIELDS: Mapping[str, Unsupported] = {
     "text": {"verbosity": ("medium",)},
     "reasoning": {
-        "effort": ("none",),
-        "summary": (),
-        "generate_summary": (),
         "mode": ("standard",),
         "context": ("auto",),
     },
@@ -61,9 +71,23 @@ class TextConfig(RequestModel):
 
 
 class Reasoning(RequestModel):
-    """Accepted while it asks for nothing: no model reasons apart from its answer."""
+    """How long to think. A summary may be asked for; thoughts are shown whole instead."""
 
-    effort: Literal["none"] | None = None
+    effort: Effort | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None
+
+
+class ResponseTool(FunctionDefinition):
+    """A tool: a function."""
+
+    type: Literal["function"]
+
+
+ResponseTools = Annotated[
+    list[Annotated[ResponseTool, BeforeValidator(only_functions)]],
+    Field(max_length=MAX_TOOLS, fail_fast=True),
+]
 
 
 class ResponseStreamOptions(RequestModel):
@@ -72,14 +96,14 @@ class ResponseStreamOptions(RequestModel):
     include_obfuscation: Literal[False] | None = None
 
 
-class ResponseRequest(SamplingFields, SchedulingFields, AcceptedFields):
+class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, AcceptedFields):
     """A conversation to continue, as a list of items. Nothing is stored.
 
     Fields of the sampling that the Responses API does not have are those of chat completions.
     """
 
     unsupported: ClassVar[Unsupported] = {
-        **UNCONSTRAINED,
+        **without(UNCONSTRAINED, "tools", "chat_template_kwargs"),
         "n": (1,),
         **{name: neutral_values for name, (neutral_values, _) in REASONS.items()},
     }
@@ -94,7 +118,9 @@ class ResponseRequest(SamplingFields, SchedulingFields, AcceptedFields):
     reasoning: Reasoning | None = None
     include: Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tools: ResponseTools | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="before")
@@ -127,10 +153,20 @@ class ResponseRequest(SamplingFields, SchedulingFields, AcceptedFields):
         if self.stream_options is not None and not self.stream:
             message = "is only allowed together with stream: true"
             raise invalid("invalid_value", message, "stream_options")
+        tools = self.tools or []
+        check_tools(tools, "tools")
+        check_choice(self.tool_choice, [tool.name for tool in tools], "tool_choice")
         texts = [self.input] if isinstance(self.input, str) else [m.text for m in self.input]
         n_bytes = sum(len(text.encode()) for text in [*texts, self.instructions or ""])
         check_text_size(n_bytes, "input")
         return self
+
+    @property
+    def thinking(self) -> ReasoningFields:
+        """How to think, with the effort of `reasoning`."""
+        if self.reasoning is None or self.reasoning.effort is None:
+            return self
+        return self.model_copy(update={"reasoning_effort": self.reasoning.effort})
 
     @property
     def n_logprobs(self) -> int | None:

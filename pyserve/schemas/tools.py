@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -26,7 +27,8 @@ class FunctionDefinition(RequestModel):
     strict: bool | None = None
 
 
-def _is_function(tool: object) -> object:
+def only_functions(tool: object) -> object:
+    """`tool`, unless it is of another type."""
     kind = tool.get("type") if isinstance(tool, dict) else "function"
     if isinstance(kind, str) and kind != "function":
         raise invalid("unsupported_content", 'is not supported: only tools of type "function" are')
@@ -40,7 +42,7 @@ class FunctionTool(RequestModel):
     function: FunctionDefinition
 
 
-Tool = Annotated[FunctionTool, BeforeValidator(_is_function)]
+Tool = Annotated[FunctionTool, BeforeValidator(only_functions)]
 
 
 class NamedFunction(RequestModel):
@@ -140,13 +142,18 @@ FunctionChoice = Annotated[
 ]
 
 
-def check_tool_names(names: list[str], param: str) -> None:
-    """Refuse two functions of one name."""
+def check_tools(functions: Sequence[FunctionDefinition], param: str) -> None:
+    """Refuse two functions of one name, and more text than a prompt can hold."""
+    names = [function.name for function in functions]
     for i, name in enumerate(names):
         if name in names[:i]:
             raise invalid(
                 "invalid_value", "is the name of an earlier function", f"{param}.{i}.name"
             )
+    n_bytes = sum(definition_bytes(function) for function in functions)
+    if n_bytes > MAX_TOOLS_BYTES:
+        message = f"has {n_bytes} bytes of text, at most {MAX_TOOLS_BYTES}"
+        raise invalid("invalid_value", message, param)
 
 
 def check_choice(choice: Any, names: list[str], param: str) -> None:
@@ -182,17 +189,11 @@ class ToolFields(RequestModel):
         tools, functions = self.tools or [], self.functions or []
         if tools and functions:
             raise invalid("invalid_value", "cannot be combined with tools", "functions")
-        names = [tool.function.name for tool in tools]
-        check_tool_names(names, "tools")
-        check_choice(self.tool_choice, names, "tool_choice")
-        names = [function.name for function in functions]
-        check_tool_names(names, "functions")
-        check_choice(self.function_call, names, "function_call")
-        definitions = [*(tool.function for tool in tools), *functions]
-        n_bytes = sum(definition_bytes(definition) for definition in definitions)
-        if n_bytes > MAX_TOOLS_BYTES:
-            message = f"has {n_bytes} bytes of text, at most {MAX_TOOLS_BYTES}"
-            raise invalid("invalid_value", message, "tools" if tools else "functions")
+        offered = [tool.function for tool in tools]
+        check_tools(offered, "tools")
+        check_choice(self.tool_choice, [function.name for function in offered], "tool_choice")
+        check_tools(functions, "functions")
+        check_choice(self.function_call, [function.name for function in functions], "function_call")
         return self
 
 

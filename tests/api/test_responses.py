@@ -153,6 +153,6 @@ def test_the_streaming_helper_of_the_official_client(client):
 def test_the_official_client_types_errors(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model="x", input="x", tools=[{"type": "web_search"}])
-    assert caught.value.param == "tools"
+    assert caught.value.param == "tools.0"
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve("resp_1")

@@ -11,7 +11,12 @@ import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.local import LocalEngine
-from pyserve.engine.protocol import GenerateRequest, SamplingParams, TemplateOptions
+from pyserve.engine.protocol import (
+    GenerateRequest,
+    SamplingParams,
+    TemplateOptions,
+    ThinkingLimit,
+)
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import literal
 from pyserve.openai.tools.arguments import Function
@@ -144,3 +149,26 @@ def test_a_text_is_free_up_to_a_tag_and_then_it_is_not(engine):
         texts.add(text)
         assert (tag, rest) == ("aab", "!")
     assert len(texts) > 10
+
+
+@pytest.mark.parametrize("n_tokens", [0, 1, 7])
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("grammar", ["", 'root ::= "so"'])
+def test_thoughts_end_when_their_budget_is_used_up(engine, n_tokens, is_open, grammar):
+    thinking = Thinking("<think>", "</think>", is_open)
+    limit = ThinkingLimit(begin="<think>", end="</think>", is_open=is_open, max_tokens=n_tokens)
+    begin = "" if is_open else "<think>"
+    free = f'root ::= "{begin}" ([a-z] | [<> \\n/])* "s"'
+    request = GenerateRequest(
+        prompt="x",
+        grammar=answer_grammar(thinking, None, grammar) if grammar else free,
+        sampling=SamplingParams(seed=n_tokens, logit_bias={ord("<"): 40.0} if not is_open else {}),
+        thinking=limit,
+        max_tokens=60,
+    )
+    answer = read(engine.submit(request))
+    assert answer.text.startswith(begin)
+    thoughts, tag, rest = answer.text.removeprefix(begin).partition("\n</think>\n\n")
+    assert tag
+    assert len(thoughts.encode()) <= 16 * n_tokens + 3
+    assert not grammar or rest.strip() == "so"

@@ -9,6 +9,7 @@ from pyserve.schemas.common import MAX_TEXT_BYTES
 from pyserve.schemas.responses import EMPTY_INCLUDES, LOGPROBS, ResponseRequest
 from pyserve.schemas.validate import validate
 
+TOOL = {"type": "function", "name": "f"}
 USER = {"role": "user", "content": "hi"}
 
 
@@ -71,8 +72,16 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
             "input.0.content.0.text",
             "invalid_type",
         ),
-        ({"input": [USER, {"type": "function_call"}]}, "input.1", "unsupported_content"),
-        ({"input": [{"type": "function_call_output"}]}, "input.0", "unsupported_content"),
+        (
+            {"input": [USER, {"type": "function_call"}]},
+            "input.1.call_id",
+            "missing_required_parameter",
+        ),
+        (
+            {"input": [{"type": "function_call_output", "call_id": "a"}]},
+            "input.0.output",
+            "missing_required_parameter",
+        ),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input.0", "unsupported_content"),
         ({"input": "x" * (MAX_TEXT_BYTES + 1)}, "input", "invalid_value"),
         ({"instructions": 1}, "instructions", "invalid_type"),
@@ -86,9 +95,15 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
         ({"prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
         ({"background": True}, "background", "unsupported_parameter"),
         ({"truncation": "some"}, "truncation", "invalid_value"),
-        ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
-        ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
-        ({"tool_choice": {"type": "function"}}, "tool_choice", "unsupported_parameter"),
+        ({"tools": [{"type": "function"}]}, "tools.0.name", "missing_required_parameter"),
+        ({"tools": [TOOL, TOOL]}, "tools.1.name", "invalid_value"),
+        ({"tools": [{"type": "web_search"}]}, "tools.0", "unsupported_content"),
+        ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "name": "g"}},
+            "tool_choice",
+            "invalid_value",
+        ),
         ({"text": 1}, "text", "invalid_type"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type", "invalid_value"),
         (
@@ -108,8 +123,8 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
         ),
         ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
         ({"text": {"verbosity": "low"}}, "text.verbosity", "unsupported_parameter"),
-        ({"reasoning": {"effort": "low"}}, "reasoning.effort", "unsupported_parameter"),
-        ({"reasoning": {"summary": "auto"}}, "reasoning.summary", "unsupported_parameter"),
+        ({"reasoning": {"effort": "some"}}, "reasoning.effort", "invalid_value"),
+        ({"reasoning": {"summary": "long"}}, "reasoning.summary", "invalid_value"),
         ({"reasoning": "low"}, "reasoning", "invalid_type"),
         ({"stream_options": {}}, "stream_options", "invalid_value"),
         (

@@ -68,6 +68,14 @@ struct TokenPrompt {
   std::vector<Token> tokens;
 };
 
+// How long an answer may think, between two tags at its beginning.
+struct ThinkingLimit {
+  std::string begin;
+  std::string end;
+  bool is_open = false;  // the prompt ends with the first tag
+  int max_tokens = -1;   // then the second one is said for the model; < 0: no limit
+};
+
 struct Request {
   RequestId id = 0;
   std::variant<ChatPrompt, TextPrompt, SegmentPrompt, TokenPrompt> prompt;
@@ -75,8 +83,9 @@ struct Request {
   bool wants_embedding = false;  // the vector of the prompt instead of an answer
   int max_tokens = -1;           // < 0: as many as the context allows; 0: no answer
   std::vector<std::string> stop;
-  std::string grammar;            // GBNF, with a rule `root`: what the answer may be; "": anything
-  std::string draft;              // what the answer probably is: checked several tokens at a time
+  std::string grammar;  // GBNF, with a rule `root`: what the answer may be; "": anything
+  std::string draft;    // what the answer probably is: checked several tokens at a time
+  ThinkingLimit thinking;
   int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
   int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
   std::string tenant;             // prefixes are reused within a tenant only,

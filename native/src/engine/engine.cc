@@ -207,6 +207,10 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     prepared->draft = tokenizer.tokenize(request.draft, false, false);
     request.draft.clear();
     prepared->grammar = grammars.get(request.grammar);
+    if (request.thinking.max_tokens >= 0) {
+      const std::string end = "\n" + request.thinking.end + "\n\n";
+      prepared->thinking_end = tokenizer.tokenize(end, false, true);
+    }
     request.grammar.clear();
     registry.publish({{ticket->id, AcceptedEvent{static_cast<int>(prepared->tokens.size())}}});
     prepared->dry_breakers = dry_breakers.get(request.sampling);

@@ -25,7 +25,8 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       tokens_(std::move(prepared_.tokens)),
       sampler_(model, prepared_.request.sampling, tokens_, prepared_.dry_breakers,
                std::move(prepared_.grammar)),
-      output_(prepared_.request.stop) {
+      output_(prepared_.request.stop),
+      thinking_(std::move(prepared_.request.thinking)) {
   if (!prepared_.draft.empty()) draft_.emplace(std::move(prepared_.draft));
 }
 
@@ -129,8 +130,15 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const Rows& 
   return delta;
 }
 
-// Adds one token, and what a grammar dictates after it; false: the row is unusable.
+// Adds one token and what a grammar dictates after it, or ends thoughts that were too long; false:
+// the row is unusable.
 bool RunningRequest::sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta) {
+  if (thinking_.is_used_up()) {
+    const int n_tokens = delta.n_tokens;
+    thinking_.end();
+    say_all(prepared_.thinking_end, delta);
+    if (delta.n_tokens > n_tokens) return true;
+  }
   const int n_logprobs = prepared_.request.n_logprobs;
   const FusedSampler::Choice choice = sampler_.sample(row, n_logprobs, scratch);
   if (choice.token < 0) return false;
@@ -145,8 +153,12 @@ bool RunningRequest::sample(std::span<float> row, SampleScratch& scratch, DeltaE
 
 // What the grammar leaves no choice about needs no step of its own.
 void RunningRequest::say_forced(DeltaEvent& delta) {
-  if (delta.finish) return;
-  for (const Token token : sampler_.forced_tokens()) {
+  if (!delta.finish) say_all(sampler_.forced_tokens(), delta);
+}
+
+// As many of `tokens` as the grammar allows.
+void RunningRequest::say_all(const std::vector<Token>& tokens, DeltaEvent& delta) {
+  for (const Token token : tokens) {
     if (delta.finish || !sampler_.accept(token)) return;
     tokens_.push_back(token);
     if (draft_) draft_->accept(token);
@@ -189,7 +201,9 @@ void RunningRequest::say(Token token, std::optional<TokenLogprob> logprob, Delta
     end(FinishReason::kStop, delta);
     return;
   }
-  OutputText::Release out = output_.feed(model_.piece(token), std::move(logprob));
+  const std::string piece = model_.piece(token);
+  thinking_.feed(piece);
+  OutputText::Release out = output_.feed(piece, std::move(logprob));
   delta.text += out.text;
   std::move(out.logprobs.begin(), out.logprobs.end(), std::back_inserter(delta.logprobs));
   // 2. A stop string.

@@ -16,6 +16,7 @@
 #include "sched/draft.h"
 #include "sched/plan.h"
 #include "text/output_text.h"
+#include "text/thinking_budget.h"
 
 namespace pyserve {
 
@@ -27,6 +28,7 @@ struct PreparedRequest {
   std::vector<Token> draft;
   std::shared_ptr<const DryBreakers> dry_breakers;
   std::optional<GrammarMatcher> grammar;
+  std::vector<Token> thinking_end;  // said when the budget of thoughts is used up
 };
 
 // Thread: engine thread only; take_logits() of different requests may run in parallel.
@@ -107,6 +109,7 @@ class RunningRequest {
   TokenLogprob make_logprob(Token token, const RowLogprobs& logprobs) const;
   void say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta);
   void say_forced(DeltaEvent& delta);
+  void say_all(const std::vector<Token>& tokens, DeltaEvent& delta);
   void end(FinishReason reason, DeltaEvent& delta);
   Finish make_finish(FinishReason reason) const;
 
@@ -119,6 +122,7 @@ class RunningRequest {
   std::vector<Token> tokens_;  // prompt, then answer
   TokenSampler sampler_;
   OutputText output_;
+  ThinkingBudget thinking_;
   std::optional<Draft> draft_;
   std::vector<Token> checked_;  // the last known token and the draft that the step checks; or empty
   int n_draft_accepted_ = 0;

@@ -67,7 +67,8 @@ std::vector<Token> TokenSampler::forced_tokens() {
   const std::string text = grammar_->forced_text(kMaxForcedBytes);
   // Where a character is cut the tokenizer would see another one.
   if (text.size() < 2 || sanitize_utf8(text) != text) return {};
-  std::vector<Token> tokens = tokenize(model_, text, false, false);
+  // What is said as a control token here has a text, or the grammar refuses it.
+  std::vector<Token> tokens = tokenize(model_, text, false, true);
   if (!grammar_->is_complete_after(text)) tokens.pop_back();
   return tokens;
 }

@@ -107,7 +107,7 @@ FIELDS = {
     "TextFormat.name": "What the schema is called.",
     "TextFormat.description": "What the schema is for; it changes nothing.",
     "TextFormat.schema": "A JSON Schema, with type json_schema.",
-    "reasoning": "Accepted while it asks for nothing.",
+    "reasoning": "How long to think: `effort`. Thoughts are shown whole, not summarized.",
     "include": "What else to give: `message.output_text.logprobs`; the others add nothing here.",
     "metadata": "Labels; the Responses API repeats them.",
     "store": "Accepted; nothing is ever stored.",

@@ -13,8 +13,16 @@ from pyserve.openai.document.token_operations import TOKENS
 from pyserve.openai.edits import Edit
 from pyserve.openai.embeddings import Embeddings
 from pyserve.openai.models import Model, ModelAction, ModelList, Props, model_props
-from pyserve.openai.response_events import ItemEvent, PartEvent, ResponseEvent, TextDelta, TextDone
-from pyserve.openai.responses import Response
+from pyserve.openai.response_events import (
+    ArgumentsDelta,
+    ArgumentsDone,
+    ItemEvent,
+    PartEvent,
+    ResponseEvent,
+    TextDelta,
+    TextDone,
+)
+from pyserve.openai.response_objects import Response
 from pyserve.openai.server import About, Health, ModelHealth
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
@@ -86,7 +94,15 @@ GENERATING = (
         body=examples.RESPONSE,
         response=Response,
         example=lambda: examples.response().plain(),
-        event_types=(ResponseEvent, ItemEvent, PartEvent, TextDelta, TextDone),
+        event_types=(
+            ResponseEvent,
+            ItemEvent,
+            PartEvent,
+            TextDelta,
+            TextDone,
+            ArgumentsDelta,
+            ArgumentsDone,
+        ),
         events=lambda: examples.response().streamed(),
     ),
 )

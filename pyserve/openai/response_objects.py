@@ -1,0 +1,170 @@
+"""The objects of the Responses API."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pyserve.openai.logprobs import ChatTokenLogprob
+
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+
+
+class OutputText(msgspec.Struct, frozen=True):
+    """The content of a message."""
+
+    text: str
+    logprobs: list[ChatTokenLogprob] = []
+    annotations: list[Any] = []
+    type: Literal["output_text"] = "output_text"
+
+
+class OutputMessage(msgspec.Struct, frozen=True, tag_field="type", tag="message"):
+    """The assistant's turn, an output item."""
+
+    id: str
+    status: ItemStatus
+    content: list[OutputText]
+    role: Literal["assistant"] = "assistant"
+
+
+class FunctionCall(msgspec.Struct, frozen=True, tag_field="type", tag="function_call"):
+    """A call, an output item; its output comes back under `call_id`."""
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    status: ItemStatus
+
+
+class ReasoningText(msgspec.Struct, frozen=True):
+    """Thoughts as the model wrote them."""
+
+    text: str
+    type: Literal["reasoning_text"] = "reasoning_text"
+
+
+class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):
+    """What the model thought before it answered, an output item. Nothing is summarized."""
+
+    id: str
+    status: ItemStatus
+    content: list[ReasoningText]
+    summary: list[Any] = []
+
+
+OutputItem = OutputMessage | FunctionCall | ReasoningItem
+
+
+class ResponseTool(msgspec.Struct, frozen=True):
+    """A function that was on offer."""
+
+    name: str
+    description: str | None
+    parameters: dict[str, Any] | None
+    strict: bool
+    type: Literal["function"] = "function"
+
+
+class InputTokensDetails(msgspec.Struct, frozen=True):
+    """Of the input tokens. Computed prefixes are kept as memory allows, which is no write."""
+
+    cached_tokens: int
+    cache_write_tokens: int = 0
+
+
+class OutputTokensDetails(msgspec.Struct, frozen=True):
+    """Of the output tokens."""
+
+    reasoning_tokens: int = 0
+
+
+class ResponseUsage(msgspec.Struct, frozen=True):
+    """Token counts."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails
+    total_tokens: int
+
+
+class ResponseError(msgspec.Struct, frozen=True):
+    """Why a streamed response failed; `code` is of OpenAI's list, `type` and `message` say more."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: Literal["server_error"] = "server_error"
+
+
+class IncompleteDetails(msgspec.Struct, frozen=True):
+    """Why a response ends early."""
+
+    reason: Literal["max_output_tokens"] = "max_output_tokens"
+
+
+class ReasoningSettings(msgspec.Struct, frozen=True):
+    """How long the model was asked to think."""
+
+    effort: str | None = None
+    summary: None = None
+
+
+class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answer was held to; all but the type for a schema only."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    schema: dict[str, Any] | UnsetType = UNSET
+    strict: bool | UnsetType | None = UNSET
+
+
+class TextSettings(msgspec.Struct, frozen=True):
+    """How the answer was written."""
+
+    format: TextFormat = TextFormat()
+    verbosity: Literal["medium"] = "medium"
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """The response object, whole or as far as it has come. Times are Unix seconds.
+
+    The second half repeats the request, with the values that were really used.
+    """
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    completed_at: int | None = None
+    status: Status = "in_progress"
+    background: bool = False
+    error: ResponseError | None = None
+    incomplete_details: IncompleteDetails | None = None
+    model: str
+    output: list[OutputItem] = []
+    usage: ResponseUsage | None = None
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    metadata: dict[str, str]
+    parallel_tool_calls: bool
+    previous_response_id: None = None
+    prompt_cache_key: str | None
+    reasoning: ReasoningSettings = ReasoningSettings()
+    safety_identifier: str | None
+    service_tier: str = "default"
+    store: bool = False
+    temperature: float
+    text: TextSettings = TextSettings()
+    tool_choice: str | dict[str, Any]
+    tools: list[ResponseTool] = []
+    top_logprobs: int
+    top_p: float
+    truncation: str
+    user: str | None
