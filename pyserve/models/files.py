@@ -68,7 +68,7 @@ def _resolve(
     name: str, directory: Path, gallery: Gallery, pull: Pull, catalog: Catalog
 ) -> ModelFile:
     for model in catalog.models:
-        if model.id == name and name in catalog.described:
+        if model.id in catalog.described and name in (model.id, *model.profile.aliases):
             return model
     if "/" not in name:
         entry = gallery.find(name)

@@ -44,7 +44,7 @@ WITHOUT_EFFECT: dict[str, str] = {
         (
             "download_files", "artifacts", "debug", "feature_flags", "grpc", "mcp", "agent", "pii",
             "router", "limits", "concurrency_groups", "compression", "tests", "known_input",
-            "parameters.cache", "reasoning", "reranking", "urls", "license", "icon", "tags",
+            "parameters.cache", "reranking", "urls", "license", "icon", "tags",
             "size", "proxy", "known_input_modalities", "known_output_modalities", "config_file",
             "files", "remote", "installed", "gallery", "url", "context_shift",
         ),
@@ -62,6 +62,13 @@ WITHOUT_EFFECT: dict[str, str] = {
     ),
     "function": TOOLS,
     "template.function": TOOLS,
+    **dict.fromkeys(
+        (
+            "reasoning.disable_reasoning_tag_prefill", "reasoning.strip_reasoning_only",
+            "reasoning.thinking_start_tokens", "reasoning.tag_pairs",
+        ),
+        "the model's template says how it thinks",
+    ),
     **dict.fromkeys(
         (
             "lora_adapter", "lora_adapters", "lora_base", "lora_scale", "lora_scales",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pyserve.config import CacheType
 from pyserve.schemas.common import INT32_MAX, INT64_MAX
+from pyserve.schemas.reasoning import Effort, ReasoningFields
 
 MAX_TEXT_CHARS = 256 * 1024
 MAX_STRINGS = 64
@@ -98,6 +99,16 @@ class Template(Section):
     join_chat_messages_by_character: Annotated[str, Field(max_length=256)] | None = None
 
 
+class Reasoning(Section):
+    """`reasoning`: whether the model thinks first."""
+
+    disable: bool = False
+
+
+def _known_variables(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    return ReasoningFields(chat_template_kwargs=value).chat_template_kwargs
+
+
 class LocalModel(Section):
     """One model. `parameters` of older files stand beside it, as in the examples of its time."""
 
@@ -134,9 +145,14 @@ class LocalModel(Section):
     system_prompt: Text = ""
     roles: dict[str, Annotated[str, Field(max_length=1024)]] = {}
     grammar: Annotated[str, Field(max_length=64 * 1024)] = ""
-    reasoning_effort: Annotated[str, Field(max_length=32)] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
+    reasoning_effort: Effort | None = None
+    reasoning: Reasoning = Reasoning()
+    chat_template_kwargs: Annotated[dict[str, Any] | None, AfterValidator(_known_variables)] = None
     options: Strings = []
 
 
-SECTIONS: dict[str, type[Section]] = {"parameters": Parameters, "template": Template}
+SECTIONS: dict[str, type[Section]] = {
+    "parameters": Parameters,
+    "template": Template,
+    "reasoning": Reasoning,
+}

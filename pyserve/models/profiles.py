@@ -61,7 +61,7 @@ def _defaults(values: LocalModel) -> dict[str, Any]:
         "mirostat_tau": values.mirostat_tau,
         "mirostat_eta": values.mirostat_eta,
         "grammar": values.grammar or None,
-        "reasoning_effort": values.reasoning_effort,
+        "reasoning_effort": "none" if values.reasoning.disable else values.reasoning_effort,
         "chat_template_kwargs": values.chat_template_kwargs,
     }
     return parameters | {name: value for name, value in others.items() if value is not None}

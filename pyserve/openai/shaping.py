@@ -66,10 +66,9 @@ class Shaper:
         """What no continuation can take back, taken out of what is held."""
         if not self._has_begun and not self._begin():
             return ""
-        end, n_left = len(self._held), self._n_held
-        while end > 0 and (n_left > 0 or self._held[end - 1].isspace()):
-            end -= 1
-            n_left -= not self._held[end].isspace()
+        end = len(self._held.rstrip())
+        for _ in range(self._n_held):
+            end = len(self._held[: max(end - 1, 0)].rstrip())
         said, self._held = self._held[:end], self._held[end:]
         return said
 

@@ -158,6 +158,8 @@ def test_a_config_file_elsewhere(directory: Path, tmp_path_factory: pytest.TempP
         ("name: x\nparameters: {model: a.gguf}\ntemplate: {chat: none}", "none.tmpl"),
         ("name: x\nparameters: {model: a.gguf}\ntemplate: {chat: '{{if}}'}", "template.chat:1"),
         ("name: x\nparameters: {model: a.gguf}\ntemplate: {chat: ../t}", "../t.tmpl"),
+        ("name: x\nparameters: {model: a.gguf}\nreasoning_effort: silly", "reasoning_effort"),
+        ("name: x\nparameters: {model: a.gguf}\nchat_template_kwargs: {k: 1}", "is not one of"),
         ("name: q\nalias: nobody", "there is no model 'nobody'"),
     ],
 )
@@ -353,7 +355,7 @@ function:
   grammar: {parallel_calls: true, disable: true, mixed_mode: true, properties_order: "a,b"}
 grammar: 'root ::= "a"'
 reasoning_effort: low
-reasoning: {disable: true}
+reasoning: {disable: true, strip_reasoning_only: true, tag_pairs: [{start: a, end: b}]}
 prompt_cache_path: cache
 prompt_cache_all: true
 prompt_cache_ro: true

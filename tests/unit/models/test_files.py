@@ -204,5 +204,6 @@ def test_models_answer_to_the_names_of_their_files(tmp_path: Path) -> None:
     put(tmp_path, "a.gguf")
     put(tmp_path, "First-File.gguf")
     (tmp_path / "x.yaml").write_text("name: x\naliases: [a]\nparameters: {model: a.gguf}")
+    assert [file.id for file in resolve(tmp_path, "a")] == ["x"]
     aliases = {file.id: file.profile.aliases for file in resolve(tmp_path)}
     assert aliases == {"x": ("a", "a.gguf"), "first": ("First-File.gguf", "First-File")}
