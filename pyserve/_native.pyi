@@ -187,6 +187,7 @@ class Request:
     grammar: str
     draft: str
     thinking: ThinkingLimit
+    said: list[int]
     n_logprobs: int
     n_prompt_logprobs: int
     tenant: str
@@ -245,6 +246,8 @@ class DeltaEvent:
     def text(self) -> str: ...
     @property
     def n_tokens(self) -> int: ...
+    @property
+    def tokens(self) -> list[int]: ...
     @property
     def logprobs(self) -> list[TokenLogprob]: ...
     @property

@@ -74,6 +74,7 @@ class ServeConfig(BaseSettings):
     max_loaded_models: loaded at once; 0 = as many as memory has room for.
     model_ttl: seconds after which an idle model is unloaded; 0 = never.
     memory_limit_mib: for all models together; 0 = what the system and its cgroups have.
+    resume_streams: answers whose engine died go on where they were when it has been started again.
     graceful_timeout_s: how long requests may go on when the server is told to stop.
     """
 
@@ -101,6 +102,7 @@ class ServeConfig(BaseSettings):
     insecure: bool = False
     cors_origin: Annotated[list[str], NoDecode] = []
     allowed_host: Annotated[list[str], NoDecode] = []
+    resume_streams: bool = True
     max_streams: PositiveInt = 64
     workers: PositiveInt = 1
     load_timeout_s: Annotated[float, Field(gt=0)] = 120.0

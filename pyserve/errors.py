@@ -16,7 +16,8 @@ PyserveError
  │   └─ EngineRestartedError      the engine process died under the request
  ├─ CancelledError                cancelled by the client or by shutdown
  └─ InternalError                 our bug (500)
-     └─ NumericError              the model computed no usable number
+     ├─ NumericError              the model computed no usable number
+     └─ PoisonRequestError        engines died of this request
 
 `code` is the string clients see in `error.code`; it also names the class on the wire.
 HTTP status codes are not known here: `pyserve.web.errors` maps classes to them.
@@ -154,6 +155,12 @@ class NumericError(InternalError):
     code = "numeric_error"
 
 
+class PoisonRequestError(InternalError):
+    """The engine crashed again and again while it worked on this request."""
+
+    code = "engine_error"
+
+
 _BY_CODE: dict[str, type[PyserveError]] = {
     cls.code: cls
     for cls in (
@@ -173,6 +180,7 @@ _BY_CODE: dict[str, type[PyserveError]] = {
         CancelledError,
         InternalError,
         NumericError,
+        PoisonRequestError,
     )
 }
 

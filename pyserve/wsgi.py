@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from pyserve.app import create_app
 from pyserve.config import ServeConfig
@@ -24,9 +25,13 @@ FIRST_STATUS_S = 5.0
 
 def connect_backend() -> SupervisorBackend:
     """The models of the supervisor in the environment, or of one that is started now."""
+    revival: dict[str, Any] = {
+        "successor_wait_s": config.load_timeout_s,
+        "resumes_streams": config.resume_streams,
+    }
     control = os.environ.get(SUPERVISOR_SOCKET_ENV)
     if control is not None:
-        return SupervisorBackend(Path(control))
+        return SupervisorBackend(Path(control), **revival)
     if RUNTIME_DIR_ENV not in os.environ:
         raise RuntimeError(
             "start this with `pyserve serve`, or with "
@@ -34,7 +39,7 @@ def connect_backend() -> SupervisorBackend:
         )
     runtime_dir = Path(os.environ[RUNTIME_DIR_ENV])
     starter = SupervisorStarter(runtime_dir, int(os.environ[LIFELINE_FD_ENV]))
-    return SupervisorBackend(runtime_dir / CONTROL_NAME, before_connect=starter)
+    return SupervisorBackend(runtime_dir / CONTROL_NAME, before_connect=starter, **revival)
 
 
 def end_streams() -> None:

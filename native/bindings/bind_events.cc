@@ -55,6 +55,7 @@ void register_events(py::module_& module) {
   py::class_<DeltaEvent>(module, "DeltaEvent")
       .def_readonly("text", &DeltaEvent::text)
       .def_readonly("n_tokens", &DeltaEvent::n_tokens)
+      .def_readonly("tokens", &DeltaEvent::tokens)
       .def_readonly("logprobs", &DeltaEvent::logprobs)
       .def_readonly("prompt_logprobs", &DeltaEvent::prompt_logprobs)
       .def_property_readonly("embedding", &embedding_bytes)

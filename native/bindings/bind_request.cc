@@ -65,6 +65,7 @@ void register_request(py::module_& module) {
       .def_readwrite("grammar", &Request::grammar)
       .def_readwrite("draft", &Request::draft)
       .def_readwrite("thinking", &Request::thinking)
+      .def_readwrite("said", &Request::said)
       .def_readwrite("n_logprobs", &Request::n_logprobs)
       .def_readwrite("n_prompt_logprobs", &Request::n_prompt_logprobs)
       .def_readwrite("tenant", &Request::tenant)

@@ -43,6 +43,11 @@ OPTIONS = (
     ),
     click.option("--cors-origin", multiple=True, help="Web page that may use the server, or *."),
     click.option("--allowed-host", multiple=True, help="Name of this server, or * for any."),
+    click.option(
+        "--resume-streams/--no-resume-streams",
+        default=None,
+        help="Answers whose engine died go on when it is started again [default: on].",
+    ),
     click.option("--max-streams", type=int, help="Requests per front worker [default: 64]."),
     click.option("--workers", type=int, help="Front worker processes [default: 1]."),
     click.option(

@@ -69,6 +69,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str = ""
     n_tokens: int = 0
+    tokens: list[int] = []
     logprobs: list[TokenLogprob] | None = None
     prompt_logprobs: list[TokenLogprob] | None = None
     embedding: bytes | None = None

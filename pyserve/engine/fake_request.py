@@ -20,7 +20,7 @@ class FakeRequest:
         self.request = request
         self.tokens = tokens
         self.plan = plan
-        self.n_done = 0
+        self.n_done = len(request.said)
         self.is_accepted = False
         self.has_begun = False
         self.arrived_at = time.monotonic()
@@ -71,4 +71,10 @@ class FakeRequest:
         logprobs = None
         if self.request.n_logprobs is not None:
             logprobs = [vocab.logprob(plan.words[n_done - 1], n_done, self.request.n_logprobs)]
-        return Delta(text=plan.pieces[n_done - 1], n_tokens=1, logprobs=logprobs, finish=finish)
+        return Delta(
+            text=plan.pieces[n_done - 1],
+            n_tokens=1,
+            tokens=[vocab.token(plan.words[n_done - 1])],
+            logprobs=logprobs,
+            finish=finish,
+        )

@@ -80,6 +80,7 @@ class NativeCore:
         native.draft = request.draft
         if request.thinking is not None:
             native.thinking = _thinking(request.thinking)
+        native.said = request.said
         native.n_logprobs = _or_minus_one(request.n_logprobs)
         native.n_prompt_logprobs = _or_minus_one(request.n_prompt_logprobs)
         native.tenant = request.tenant
@@ -248,6 +249,7 @@ def _delta(body: _native.DeltaEvent) -> Delta:
     return Delta(
         text=body.text,
         n_tokens=body.n_tokens,
+        tokens=body.tokens,
         logprobs=logprobs,
         prompt_logprobs=[_logprob(item) for item in body.prompt_logprobs] or None,
         embedding=body.embedding or None,

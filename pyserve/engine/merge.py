@@ -8,7 +8,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from pyserve.engine.protocol import Delta, TokenStream
-from pyserve.engine.streams import RequestStream
+from pyserve.engine.request_stream import RequestStream
 
 
 def merge(

@@ -21,6 +21,8 @@ from pyserve.engine.protocol import (
     TemplateOptions,
     TokenStream,
 )
+from pyserve.engine.request_stream import RequestStream
+from pyserve.engine.revival import Reviver, remaining
 from pyserve.engine.sockets import RECV_BYTES, connect
 from pyserve.engine.streams import StreamHub, copy_error
 from pyserve.engine.wire import (
@@ -65,10 +67,19 @@ class RemoteEngine:
     When the engine process ends, every open stream and pending call fails at once with
     EngineRestartedError, and later calls raise UnavailableError; a new engine needs a new object.
     Raises UnavailableError if it cannot connect.
+
+    reviver: gets the open streams instead when the process has ended.
     """
 
-    def __init__(self, socket_path: str | Path, *, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        socket_path: str | Path,
+        *,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+        reviver: Reviver | None = None,
+    ) -> None:
         self._call_timeout_s = call_timeout_s
+        self._reviver = reviver
         self._hub = StreamHub()
         self._call_ids = itertools.count(-1, -1)  # request ids are positive
         self._lock = threading.Lock()  # calls, end
@@ -92,15 +103,42 @@ class RemoteEngine:
         return self._end is None
 
     def submit(self, request: GenerateRequest) -> TokenStream:
-        stream = self._hub.open(self._cancel)
-        message = Submit(request_id=stream.request_id, request=request)
-        try:
-            self._call(stream.request_id, message, SUBMIT_TIMEOUT_S)
-        except BaseException:
-            self._hub.discard(stream.request_id)
-            self._cancel(stream.request_id)
-            raise
+        if self._reviver is None:
+            stream = self._hub.open(request, self._cancel)
+        else:
+            self._reviver.check(request)
+            try:
+                stream = self._hub.open(request, self._cancel)
+            except EngineRestartedError:
+                return self._reviver.take_new(request)
+        self._submit(stream, request)
         return stream
+
+    def adopt(self, stream: RequestStream) -> bool:
+        """Submit what is left of a request of an engine that died. Raises as `submit` does.
+
+        False: this one has ended, too. If it ends now the reviver gets the stream again.
+        """
+        try:
+            self._hub.adopt(stream, self._cancel)
+        except EngineRestartedError:
+            return False
+        self._submit(stream, remaining(stream))
+        if stream.is_cancelled:
+            self._cancel(stream.request_id)
+        return True
+
+    def _submit(self, stream: RequestStream, request: GenerateRequest) -> None:
+        request_id = stream.request_id
+        try:
+            self._call(request_id, Submit(request_id=request_id, request=request), SUBMIT_TIMEOUT_S)
+        except EngineRestartedError:
+            if self._reviver is None:
+                raise  # else it is one of the orphans
+        except BaseException:
+            self._hub.discard(request_id)
+            self._cancel(request_id)
+            raise
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         call_id = next(self._call_ids)
@@ -202,7 +240,11 @@ class RemoteEngine:
             pass
         finally:
             died = EngineRestartedError("the engine process ended", retry_after_s=1)
-            self._finish(died, later=UnavailableError("the engine process has ended"))
+            self._finish(
+                died,
+                later=EngineRestartedError("the engine process has ended", retry_after_s=1),
+                reviver=self._reviver,
+            )
             with self._send_lock:
                 self._socket.close()
 
@@ -218,11 +260,20 @@ class RemoteEngine:
             case Hello(version=version) if version != PROTOCOL_VERSION:
                 raise WireError(f"the engine speaks version {version}")
 
-    def _finish(self, error: PyserveError, *, later: PyserveError) -> None:
+    def _finish(
+        self,
+        error: PyserveError,
+        *,
+        later: PyserveError,
+        reviver: Reviver | None = None,
+    ) -> None:
         with self._lock:
             self._end = self._end or later
             answers = list(self._calls.values())
             self._calls.clear()
-        self._hub.fail_all(error, later=later)
+        if reviver is None:
+            self._hub.fail_all(error, later=later)
+        else:
+            reviver.take(self._hub.close(later), error)
         for answer in answers:
             answer.set_exception(copy_error(error))

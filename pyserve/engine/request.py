@@ -96,6 +96,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     draft: what the answer probably is, or parts of it. Changes only how fast it comes: several of
       its tokens are checked in one step while few requests run.
     thinking: None = as long as the model likes.
+    said: leading tokens of the answer that the client has already; it goes on after them, and
+      everything counts them as its own.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
     n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
@@ -116,6 +118,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     grammar: str = ""
     draft: str = ""
     thinking: ThinkingLimit | None = None
+    said: list[int] = []
     n_logprobs: int | None = None
     n_prompt_logprobs: int | None = None
     tenant: str = ""

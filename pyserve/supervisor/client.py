@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pyserve.engine.remote import RemoteEngine
+from pyserve.engine.revival import Blocklist, Reviver
 from pyserve.errors import (
     CancelledError,
     ModelBusyError,
@@ -28,6 +29,7 @@ from pyserve.supervisor.messages import Acquire, Load, Release, Reload, Reply, R
 
 ANSWER_S = 10.0  # for what the supervisor answers at once
 SLICE_S = 1.0
+SUCCESSOR_WAIT_S = 60.0
 
 OnWait = Callable[[], None]
 
@@ -43,15 +45,26 @@ class SupervisorBackend:
     supervisor is gone every model is `stopped` and `lease` raises UnavailableError.
 
     before_connect: called before each attempt to connect; may start the supervisor.
+    successor_wait_s: so long requests of an engine that died wait for the next one.
+    resumes_streams: also those that have begun to answer.
     """
 
     def __init__(
-        self, socket_path: Path, *, before_connect: Callable[[], None] = lambda: None
+        self,
+        socket_path: Path,
+        *,
+        before_connect: Callable[[], None] = lambda: None,
+        successor_wait_s: float = SUCCESSOR_WAIT_S,
+        resumes_streams: bool = True,
     ) -> None:
         self._changed = threading.Condition()
         self._statuses: list[ModelStatus] | None = None
         self._engines_lock = threading.Lock()
         self._engines: dict[str, tuple[str, RemoteEngine]] = {}
+        self._successor_wait_s = successor_wait_s
+        self._resumes_streams = resumes_streams
+        self._blocklist = Blocklist()
+        self._revivers: dict[str, Reviver] = {}
         self._link = SupervisorLink(
             socket_path,
             before_connect=before_connect,
@@ -120,6 +133,9 @@ class SupervisorBackend:
         with self._engines_lock:
             engines = [engine for _path, engine in self._engines.values()]
             self._engines.clear()
+            revivers = list(self._revivers.values())
+        for reviver in revivers:
+            reviver.close(error)
         for engine in engines:
             engine.abort(error)
 
@@ -182,11 +198,26 @@ class SupervisorBackend:
             path, engine = self._engines.get(model_id, ("", None))
             if engine is None or path != socket_path or not engine.is_alive:
                 try:
-                    engine = RemoteEngine(socket_path)
+                    engine = RemoteEngine(socket_path, reviver=self._reviver(model_id))
                 except UnavailableError:
                     return None
                 self._engines[model_id] = (socket_path, engine)
             return engine
+
+    def _reviver(self, model_id: str) -> Reviver:
+        """That of a model, over the lives of its engines. REQUIRES: the lock of the engines."""
+        if model_id not in self._revivers:
+            self._revivers[model_id] = Reviver(
+                partial(self._successor, model_id), self._blocklist, goes_on=self._resumes_streams
+            )
+        return self._revivers[model_id]
+
+    def _successor(self, model_id: str) -> RemoteEngine:
+        """The next engine of a model. The requests that come to it have leases of their own."""
+        lease = self.lease(model_id, wait_s=self._successor_wait_s)
+        lease.release()
+        assert isinstance(lease.engine, RemoteEngine)
+        return lease.engine
 
     def _on_models(self, models: list[ModelStatus]) -> None:
         with self._changed:

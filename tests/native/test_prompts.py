@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.local import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, Segment
-from pyserve.errors import InvalidRequestError, ModelLoadError
+from pyserve.errors import ContextLengthExceededError, InvalidRequestError, ModelLoadError
 from pyserve.openai.completions import completion_requests
 from pyserve.openai.infill import infill_prompts
 from pyserve.schemas.completions import CompletionRequest
@@ -196,3 +197,20 @@ def test_a_request_of_segments_is_as_one_of_the_messages(engine: LocalEngine) ->
     finish = list(stream)[-1].finish
     assert finish.usage.n_prompt_tokens == len(engine.tokenize_segments(segments))
     assert finish.usage.n_prompt_tokens == len(engine.tokenize_chat(messages))
+
+
+def test_short_prompts_do_not_wait_for_long_texts(engine: LocalEngine) -> None:
+    long_text = "x1 " * 600_000
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(engine.tokenize, long_text, add_special=False, parse_special=False)
+        for _ in range(3):
+            assert _chat(engine, "Hi").finish.usage.n_completion_tokens > 0
+        assert not long.done()
+        assert len(long.result()) > 600_000
+
+
+def test_what_cannot_fit_is_not_tokenized(engine: LocalEngine) -> None:
+    request = GenerateRequest(prompt="a" * 2_000_000, sampling=GREEDY, max_tokens=1)
+    with pytest.raises(ContextLengthExceededError, match="at least") as refused:
+        list(engine.submit(request))
+    assert refused.value.details["n_prompt_tokens"] > refused.value.details["n_ctx"]

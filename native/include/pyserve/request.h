@@ -87,6 +87,7 @@ struct Request {
   std::string draft;    // what the answer probably is: checked several tokens at a time
   ThinkingLimit thinking;
   int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
+  std::vector<Token> said;        // leading tokens of the answer that the client has already
   int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
   std::string tenant;             // prefixes are reused within a tenant only,
   std::string cache_salt;         // and there among requests with the same salt
@@ -131,6 +132,7 @@ struct AcceptedEvent {
 struct DeltaEvent {
   std::string text;  // valid UTF-8
   int n_tokens = 0;
+  std::vector<Token> tokens;           // which ones
   std::vector<TokenLogprob> logprobs;  // of the tokens whose text ends in `text`
   // Come in order before all text. Nothing precedes the first token: 0, without alternatives.
   std::vector<TokenLogprob> prompt_logprobs;

@@ -14,6 +14,7 @@ constexpr size_t kMaxKept = 4;
 std::shared_ptr<const DryBreakers> DryBreakerCache::get(const SamplingParams& params) {
   const std::vector<std::string>& texts = params.dry_sequence_breakers;
   if (texts.empty() || normalized(params).dry_multiplier <= 0) return nullptr;
+  const std::lock_guard lock(mutex_);
   const auto known = std::find_if(latest_first_.begin(), latest_first_.end(),
                                   [&](const auto& entry) { return entry.first == texts; });
   if (known != latest_first_.end()) {

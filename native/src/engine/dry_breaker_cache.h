@@ -3,6 +3,7 @@
 
 #include <list>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,7 +16,7 @@
 namespace pyserve {
 
 // Keeps the lists that were used last: finding the tokens of one takes milliseconds.
-// Thread: prompt thread only; what it gives is for any thread.
+// Thread: any thread, also for what it gives.
 class DryBreakerCache {
  public:
   DryBreakerCache(const Model& model, const Tokenizer& tokenizer)
@@ -29,6 +30,7 @@ class DryBreakerCache {
 
   const Model& model_;
   const Tokenizer& tokenizer_;
+  std::mutex mutex_;
   std::list<std::pair<std::vector<std::string>, Breakers>> latest_first_;
 };
 

@@ -40,13 +40,35 @@ EngineConfig checked(const EngineConfig& config) {
 }
 
 constexpr size_t kMaxShownTemplateBytes = 1024 * 1024;
+constexpr size_t kLongTextBytes = 64 * 1024;
+
+size_t n_bytes_of(const ChatPrompt& prompt) {
+  return prompt.messages_json.size() + prompt.tools_json.size() + prompt.kwargs_json.size();
+}
+
+// Of what has to be tokenized.
+size_t text_bytes(const Request& request) {
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) return n_bytes_of(*chat);
+  if (const auto* plain = std::get_if<TextPrompt>(&request.prompt)) return plain->text.size();
+  size_t n_bytes = 0;
+  if (const auto* prompt = std::get_if<SegmentPrompt>(&request.prompt)) {
+    for (const auto& [text, is_input] : prompt->segments) n_bytes += text.size();
+  }
+  return n_bytes;
+}
 
 std::string special_text(const Model& model, Token token) {
   return token < 0 ? std::string() : model.piece(token, true);
 }
 
-size_t n_bytes_of(const ChatPrompt& prompt) {
-  return prompt.messages_json.size() + prompt.tools_json.size() + prompt.kwargs_json.size();
+EngineError too_long(const char* about, int n_prompt, int n_ctx, bool wants_embedding) {
+  ErrorInfo info;
+  info.code = ErrorCode::kContextLengthExceeded;
+  info.message = std::string("the prompt has ") + about + std::to_string(n_prompt) +
+                 " tokens, the context holds " + std::to_string(n_ctx) +
+                 (wants_embedding ? "" : " including at least one token of the answer");
+  info.details = {{"n_prompt_tokens", n_prompt}, {"n_ctx", n_ctx}};
+  return EngineError(std::move(info));
 }
 
 }  // namespace
@@ -68,8 +90,11 @@ struct Engine::Impl {
 
   void stop();
   void prepare(std::shared_ptr<Ticket> ticket, Request request);
-  std::vector<Token> prompt_tokens(Request& request) const;
+  std::vector<Token> prompt_tokens(Request& request, bool must_fit) const;
   void check_text(size_t n_bytes) const;
+  void check_bytes(size_t n_bytes) const;
+  void check_said(size_t n_prompt, const std::vector<Token>& said) const;
+  PromptThread& thread_for(size_t n_text_bytes);
   void check_length(const std::vector<Token>& tokens, bool wants_embedding) const;
 
   const EngineConfig config;
@@ -83,6 +108,7 @@ struct Engine::Impl {
   StepLoop loop;
   const double load_ms;
   PromptThread prompt_thread;
+  PromptThread long_texts;  // seconds of work, for which short prompts do not wait
   std::thread engine_thread;
 };
 
@@ -97,8 +123,10 @@ void Engine::submit(Request request) {
   std::shared_ptr<Ticket> ticket = impl_->registry.open(request.id);
   // std::function wants copies; the request is shared instead.
   auto shared = std::make_shared<Request>(std::move(request));
-  const bool is_posted = impl_->prompt_thread.post(
-      [impl = impl_.get(), ticket, shared] { impl->prepare(ticket, std::move(*shared)); });
+  const bool is_posted =
+      impl_->thread_for(text_bytes(*shared)).post([impl = impl_.get(), ticket, shared] {
+        impl->prepare(ticket, std::move(*shared));
+      });
   if (!is_posted) {
     impl_->registry.fail(*ticket, {ErrorCode::kCancelled, "the engine has been stopped", {}, {}});
   }
@@ -114,8 +142,9 @@ std::vector<Event> Engine::poll(double timeout_ms) {
 
 std::vector<Token> Engine::tokenize(const std::string& text, bool add_special, bool parse_special) {
   impl_->check_text(text.size());
-  return impl_->prompt_thread.run(
-      [&] { return impl_->tokenizer.tokenize(text, add_special, parse_special); });
+  return impl_->thread_for(text.size()).run([&] {
+    return impl_->tokenizer.tokenize(text, add_special, parse_special);
+  });
 }
 
 std::string Engine::detokenize(const std::vector<Token>& tokens) {
@@ -128,7 +157,7 @@ std::vector<std::string> Engine::pieces(const std::vector<Token>& tokens) {
 
 std::string Engine::render(const ChatPrompt& prompt) {
   impl_->check_text(n_bytes_of(prompt));
-  return impl_->prompt_thread.run([&] {
+  return impl_->thread_for(n_bytes_of(prompt)).run([&] {
     std::string text;
     for (const PromptPart& part : impl_->chat_template.render(prompt)) text += part.text;
     return text;
@@ -138,13 +167,17 @@ std::string Engine::render(const ChatPrompt& prompt) {
 std::vector<Token> Engine::tokenize_chat(const ChatPrompt& prompt) {
   Request request;
   request.prompt = prompt;
-  return impl_->prompt_thread.run([&] { return impl_->prompt_tokens(request); });
+  return impl_->thread_for(n_bytes_of(prompt)).run([&] {
+    return impl_->prompt_tokens(request, /*must_fit=*/false);
+  });
 }
 
 std::vector<Token> Engine::tokenize_segments(const SegmentPrompt& prompt) {
   Request request;
   request.prompt = prompt;
-  return impl_->prompt_thread.run([&] { return impl_->prompt_tokens(request); });
+  return impl_->thread_for(text_bytes(request)).run([&] {
+    return impl_->prompt_tokens(request, /*must_fit=*/false);
+  });
 }
 
 ModelInfo Engine::info() const {
@@ -182,6 +215,7 @@ void Engine::stop() { impl_->stop(); }
 void Engine::Impl::stop() {
   registry.close();
   prompt_thread.stop();
+  long_texts.stop();
   loop.request_stop();
   if (engine_thread.joinable()) engine_thread.join();
   registry.close_outbox();
@@ -193,7 +227,7 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
       throw EngineError(ErrorCode::kCancelled, "the request was cancelled");
     }
     auto prepared = std::make_unique<PreparedRequest>();
-    prepared->tokens = prompt_tokens(request);
+    prepared->tokens = prompt_tokens(request, /*must_fit=*/true);
     if (std::holds_alternative<ChatPrompt>(request.prompt)) {
       for (std::string& stop : chat_template.stop_strings())
         request.stop.push_back(std::move(stop));
@@ -202,6 +236,7 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     std::vector<Token> biased;
     for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
     tokenizer.check_tokens(biased);
+    check_said(prepared->tokens.size(), request.said);
     request.prompt = TokenPrompt{};
     check_text(request.draft.size());
     prepared->draft = tokenizer.tokenize(request.draft, false, false);
@@ -227,7 +262,7 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
   }
 }
 
-std::vector<Token> Engine::Impl::prompt_tokens(Request& request) const {
+std::vector<Token> Engine::Impl::prompt_tokens(Request& request, bool must_fit) const {
   if (auto* tokens = std::get_if<TokenPrompt>(&request.prompt)) {
     tokenizer.check_tokens(tokens->tokens);
     return std::move(tokens->tokens);
@@ -244,6 +279,7 @@ std::vector<Token> Engine::Impl::prompt_tokens(Request& request) const {
   size_t n_bytes = 0;
   for (const PromptPart& part : parts) n_bytes += part.text.size();
   check_text(n_bytes);
+  if (must_fit) check_bytes(n_bytes);
   std::vector<Token> tokens = tokenizer.tokenize_prompt(parts, true);
   // Models made for embeddings want their end token, whose state they look at.
   if (request.wants_embedding && model.adds_eos() &&
@@ -255,11 +291,15 @@ std::vector<Token> Engine::Impl::prompt_tokens(Request& request) const {
   return tokens;
 }
 
+PromptThread& Engine::Impl::thread_for(size_t n_text_bytes) {
+  return n_text_bytes > kLongTextBytes ? long_texts : prompt_thread;
+}
+
 void Engine::Impl::check_text(size_t n_bytes) const {
-  if (n_bytes <= prompt_thread.max_text_bytes()) return;
+  const size_t most = std::min(prompt_thread.max_text_bytes(), long_texts.max_text_bytes());
+  if (n_bytes <= most) return;
   throw EngineError(ErrorCode::kInvalidRequest, "the text has " + std::to_string(n_bytes) +
-                                                    " bytes, the limit is " +
-                                                    std::to_string(prompt_thread.max_text_bytes()));
+                                                    " bytes, the limit is " + std::to_string(most));
 }
 
 void Engine::Impl::check_length(const std::vector<Token>& tokens, bool wants_embedding) const {
@@ -267,13 +307,26 @@ void Engine::Impl::check_length(const std::vector<Token>& tokens, bool wants_emb
   const int n_ctx = loop.context().n_ctx();
   const auto n_prompt = static_cast<int>(tokens.size());
   if (n_prompt + (wants_embedding ? 0 : 1) <= n_ctx) return;
-  ErrorInfo info;
-  info.code = ErrorCode::kContextLengthExceeded;
-  info.message = "the prompt has " + std::to_string(n_prompt) + " tokens, the context holds " +
-                 std::to_string(n_ctx) +
-                 (wants_embedding ? "" : " including at least one token of the answer");
-  info.details = {{"n_prompt_tokens", n_prompt}, {"n_ctx", n_ctx}};
-  throw EngineError(std::move(info));
+  throw too_long("", n_prompt, n_ctx, wants_embedding);
+}
+
+void Engine::Impl::check_said(size_t n_prompt, const std::vector<Token>& said) const {
+  tokenizer.check_tokens(said);
+  const int n_ctx = loop.context().n_ctx();
+  if (said.empty() || n_prompt + said.size() < static_cast<size_t>(n_ctx)) return;
+  throw EngineError(ErrorCode::kInvalidRequest,
+                    std::to_string(n_prompt) + " tokens of the prompt and " +
+                        std::to_string(said.size()) +
+                        " of the answer leave no room in a context of " + std::to_string(n_ctx));
+}
+
+// What cannot fit however it is tokenized is not tokenized: that may take seconds.
+void Engine::Impl::check_bytes(size_t n_bytes) const {
+  const size_t longest = model.longest_piece_bytes();
+  if (longest == 0) return;
+  const int n_ctx = loop.context().n_ctx();
+  const auto n_at_least = static_cast<int>(n_bytes / longest);
+  if (n_at_least > n_ctx) throw too_long("at least ", n_at_least, n_ctx, false);
 }
 
 }  // namespace pyserve

@@ -32,10 +32,13 @@ GrammarCache::GrammarPtr GrammarCache::compiled(const std::string& text) {
 
 std::optional<GrammarMatcher> GrammarCache::get(const std::string& text) {
   if (text.empty()) return std::nullopt;
+  std::unique_lock lock(mutex_);
   const GrammarPtr grammar = compiled(text);
   if (!tokens_) tokens_ = token_bytes(model_);
-  GrammarMatcher matcher(grammar, tokens_);
-  std::vector<float> row(tokens_->n_vocab());
+  const std::shared_ptr<const TokenBytes> tokens = tokens_;
+  lock.unlock();
+  GrammarMatcher matcher(grammar, tokens);
+  std::vector<float> row(tokens->n_vocab());
   matcher.mask(row);
   const std::string reason = matcher.why_stuck();
   if (reason.empty()) return matcher;

@@ -3,6 +3,7 @@
 
 #include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,7 +14,7 @@
 namespace pyserve {
 
 // Keeps the grammars that were used last, and the texts of the vocabulary from the first use on.
-// Thread: prompt thread only; what it gives shares nothing that changes.
+// Thread: any thread; what it gives shares nothing that changes.
 class GrammarCache {
  public:
   explicit GrammarCache(const Model& model) : model_(model) {}
@@ -28,6 +29,7 @@ class GrammarCache {
   GrammarPtr compiled(const std::string& text);
 
   const Model& model_;
+  std::mutex mutex_;
   std::shared_ptr<const TokenBytes> tokens_;
   std::list<std::pair<std::string, GrammarPtr>> latest_first_;
 };

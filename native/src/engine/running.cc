@@ -28,6 +28,14 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       output_(prepared_.request.stop),
       thinking_(std::move(prepared_.request.thinking)) {
   if (!prepared_.draft.empty()) draft_.emplace(std::move(prepared_.draft));
+  for (const Token token : prepared_.request.said) {
+    tokens_.push_back(token);
+    sampler_.repeat(token);
+    if (draft_) draft_->accept(token);
+    const std::string piece = model_.piece(token);
+    thinking_.feed(piece);
+    output_.feed(piece, std::nullopt);
+  }
 }
 
 void RunningRequest::start(SeqId seq_id, int n_computed) {
@@ -196,6 +204,7 @@ TokenLogprob RunningRequest::make_logprob(Token token, const RowLogprobs& logpro
 
 void RunningRequest::say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta) {
   ++delta.n_tokens;
+  delta.tokens.push_back(token);
   // 1. The model ends its answer: the token has no text and no logprob.
   if (model_.is_eog(token) && !prepared_.request.sampling.ignore_eos) {
     end(FinishReason::kStop, delta);

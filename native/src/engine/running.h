@@ -84,6 +84,7 @@ class RunningRequest {
   bool is_deterministic() const { return prepared_.request.is_deterministic; }
   SeqId seq_id() const { return seq_id_; }
   int n_prompt() const { return n_prompt_; }
+  int n_said() const { return static_cast<int>(prepared_.request.said.size()); }
   int n_computed() const { return n_computed_; }
   int n_known() const { return static_cast<int>(tokens_.size()); }
   int n_cached() const { return n_cached_; }

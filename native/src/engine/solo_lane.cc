@@ -15,6 +15,14 @@ EngineConfig alone(EngineConfig config, int n_ctx, int n_batch) {
   return config;
 }
 
+// Tokens that an earlier run of the request has drawn are computed as it did: one by one.
+int next_piece(const RunningRequest& request, int n_most) {
+  const int n_prompt_left = request.n_prompt() - request.n_computed();
+  if (n_prompt_left > 0) return std::min(n_prompt_left, n_most);
+  if (n_prompt_left > -request.n_said()) return 1;
+  return std::min(request.n_known() - request.n_computed(), n_most);
+}
+
 }  // namespace
 
 SoloLane::SoloLane(const Model& model, const EngineConfig& config, const Context& threads)
@@ -45,7 +53,7 @@ void SoloLane::step(StepReport& report) {
   if (queue_.empty()) return;
   if (!is_running_) begin();
   RunningRequest& request = *queue_.front();
-  const int n_tokens = std::min(request.n_known() - request.n_computed(), kPiece);
+  const int n_tokens = next_piece(request, kPiece);
   const int n_logits = request.n_logits(n_tokens);
   const TimePoint started_at = Clock::now();
   const bool is_prompt = !request.is_answering();

@@ -84,6 +84,12 @@ bool TokenSampler::accept(Token token) {
   return true;
 }
 
+void TokenSampler::repeat(Token token) {
+  if (accept(token)) {
+    if (auto* fused = std::get_if<FusedSampler>(&sampler_)) fused->skip_draw();
+  }
+}
+
 FusedSampler::Choice TokenSampler::choose(std::span<float> row, int n_logprobs,
                                           SampleScratch& scratch) {
   if (auto* fused = std::get_if<FusedSampler>(&sampler_)) {

@@ -41,6 +41,10 @@ class TokenSampler {
   // Remembers a token that was not sampled; false when the grammar does not allow it.
   bool accept(Token token);
 
+  // Remembers a token that an earlier sampler of the same request drew, and goes on where that one
+  // was: exactly so without a grammar, mirostat and the samplers of the vendored chain.
+  void repeat(Token token);
+
   // Null without a grammar.
   const GrammarMatcher* grammar() const { return grammar_ ? &*grammar_ : nullptr; }
 

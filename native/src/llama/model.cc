@@ -57,7 +57,10 @@ Model::Model(const std::string& path, bool use_mmap, const std::vector<std::stri
   }
   for (Token token = 0; token < n_vocab(); ++token) {
     if (is_eog(token)) eog_tokens_.push_back(token);
+    longest_piece_bytes_ = std::max(longest_piece_bytes_, piece(token, true).size());
   }
+  const auto kind = llama_vocab_type(vocab());
+  if (kind != LLAMA_VOCAB_TYPE_SPM && kind != LLAMA_VOCAB_TYPE_BPE) longest_piece_bytes_ = 0;
   int32_t n_suppressed = 0;
   const llama_token* suppressed = llama_vocab_get_suppress_tokens(vocab(), &n_suppressed);
   if (suppressed != nullptr) suppressed_tokens_.assign(suppressed, suppressed + n_suppressed);

@@ -57,6 +57,9 @@ class Model {
   Token eos() const;  // -1 = none
   bool adds_bos() const;
   bool adds_eos() const;
+  // No token stands for more bytes of a text than this; 0 = unknown, for vocabularies that drop
+  // some.
+  size_t longest_piece_bytes() const { return longest_piece_bytes_; }
   // The bytes of `token`, "" for control tokens that are not shown, unless `special`.
   std::string piece(Token token, bool special = false) const;
   std::vector<SpecialToken> special_tokens() const;
@@ -68,6 +71,7 @@ class Model {
   std::vector<Token> eog_tokens_;
   std::vector<Token> suppressed_tokens_;
   std::vector<Token> shown_tokens_;  // sorted
+  size_t longest_piece_bytes_ = 0;
 };
 
 }  // namespace pyserve

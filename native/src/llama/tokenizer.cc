@@ -18,7 +18,7 @@ std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_
     return llama_tokenize(model.vocab(), text.data(), static_cast<int32_t>(text.size()), out.data(),
                           static_cast<int32_t>(out.size()), add_special, parse_special);
   };
-  std::vector<Token> tokens(text.size() / 3 + 16);
+  std::vector<Token> tokens(text.size() + 16);  // hardly ever more: long texts are worth one pass
   int32_t n = call(tokens);
   if (n < 0 && n != INT32_MIN) {
     tokens.resize(-n);

@@ -124,6 +124,10 @@ void FusedSampler::cut_min_p(float max, RowScratch& scratch) const {
   std::erase_if(scratch.ranked, [&](const RankedToken& token) { return token.logprob < limit; });
 }
 
+void FusedSampler::skip_draw() {
+  if (params_.temperature > 0) std::uniform_real_distribution<double>(0, 1)(random_);
+}
+
 FusedSampler::Drawn FusedSampler::draw_from_ranked(float max, RowScratch& scratch) {
   const std::vector<RankedToken>& ranked = scratch.ranked;
   scratch.values.resize(ranked.size());

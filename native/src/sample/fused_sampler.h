@@ -42,6 +42,8 @@ class FusedSampler {
                 GrammarMatcher* grammar = nullptr);
   // Remembers a token that was not drawn.
   void accept(Token token) { edits_.accept(token); }
+  // Goes on as if a token had been drawn.
+  void skip_draw();
 
  private:
   struct Drawn {

@@ -7,12 +7,8 @@ import pytest
 
 from pyserve.engine.merge import merge
 from pyserve.engine.protocol import GenerateRequest
-from pyserve.engine.streams import (
-    MAX_QUEUED_CHARS,
-    MAX_QUEUED_DELTAS,
-    RequestStream,
-    StreamEngine,
-)
+from pyserve.engine.request_stream import MAX_QUEUED_CHARS, MAX_QUEUED_DELTAS, RequestStream
+from pyserve.engine.streams import StreamEngine
 from pyserve.errors import (
     CancelledError,
     ContextLengthExceededError,

@@ -1,0 +1,180 @@
+"""One running request, as its reader and the flow of engine events see it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from pyserve.engine.protocol import Delta, GenerateRequest
+from pyserve.errors import PyserveError, UnavailableError
+
+MAX_QUEUED_DELTAS = 4096
+MAX_QUEUED_CHARS = 1 << 20
+
+Listener = Callable[[], object]
+Cancel = Callable[[int], None]
+
+
+class RequestStream:
+    """One running request, fed by a `StreamHub`. Implements `TokenStream`.
+
+    At most MAX_QUEUED_DELTAS deltas or MAX_QUEUED_CHARS characters wait for the reader. Beyond that
+    the request is cancelled, what waits is dropped, and the reader gets an UnavailableError.
+    When its engine dies the stream can be moved to another one, which the reader does not notice.
+    Thread: one reader; `push` and `fail` from the hub's thread; `cancel` from any thread.
+
+    said: the tokens of the answer so far. n_logprobs: those that came with them.
+    has_started: something has come. has_progressed: since it was submitted, or moved.
+    n_deaths: engines that died under it; n_blamed: those that it may have brought down.
+    """
+
+    def __init__(self, request: GenerateRequest, request_id: int, cancel: Cancel) -> None:
+        self.request = request
+        self.said: list[int] = []
+        self.n_logprobs = 0
+        self.has_started = False
+        self.has_progressed = False
+        self.n_deaths = 0
+        self.n_blamed = 0
+        self.request_id = request_id
+        self._cancel = cancel
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._progress = threading.Event()
+        self._deltas: deque[Delta] = deque()
+        self._n_chars = 0
+        self._n_prompt_tokens: int | None = None
+        self._error: PyserveError | None = None
+        self._is_over = False
+        self._is_cancelled = False
+        self._listener: Listener | None = None
+
+    @property
+    def n_prompt_tokens(self) -> int | None:
+        return self._n_prompt_tokens
+
+    def wait_accepted(self, timeout_s: float | None = None) -> bool:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._n_prompt_tokens is not None or self._is_over, timeout_s
+            )
+            if self._n_prompt_tokens is not None:
+                return True
+            if self._error is not None:
+                raise self._error
+            return False
+
+    def get(self, timeout_s: float | None = None) -> Delta | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._deltas or self._is_over, timeout_s)
+            if self._deltas:
+                delta = self._deltas.popleft()
+                self._n_chars -= len(delta.text)
+                return delta
+            if self._error is not None:
+                raise self._error
+            if self._is_over:
+                raise RuntimeError("the stream was read to its end")
+            return None
+
+    def take(self) -> Delta | None:
+        """The next delta if there is one. Raises the error that follows the last."""
+        with self._lock:
+            if self._deltas:
+                delta = self._deltas.popleft()
+                self._n_chars -= len(delta.text)
+                return delta
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def __iter__(self) -> Iterator[Delta]:
+        while (delta := self.get()) is not None:
+            yield delta
+            if delta.finish is not None:
+                return
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        if not self._is_over:
+            self._cancel(self.request_id)
+
+    @property
+    def is_over(self) -> bool:
+        return self._is_over
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._is_cancelled
+
+    def move(self, request_id: int, cancel: Cancel) -> None:
+        """From now on another engine works on it, under another id."""
+        self.has_progressed = False
+        self._progress.clear()
+        self.request_id, self._cancel = request_id, cancel
+
+    def lose(self) -> None:
+        """Its engine has died."""
+        self.n_deaths += 1
+        self.n_blamed += self.n_deaths == 1 or not self.has_progressed
+        self._progress.set()
+
+    def wait_progress(self, timeout_s: float) -> None:
+        """Wait until something has come since it was moved, or it is over or lost."""
+        self._progress.wait(timeout_s)
+
+    def accept(self, n_prompt_tokens: int) -> None:
+        """The request was admitted."""
+        with self._changed:
+            self._n_prompt_tokens = n_prompt_tokens
+            self._changed.notify()
+
+    def push(self, delta: Delta) -> None:
+        """Add a delta for the reader; ignored after the end."""
+        with self._lock:
+            if self._is_over:
+                return
+            self._note(delta)
+            n_chars = self._n_chars + len(delta.text)
+            if len(self._deltas) < MAX_QUEUED_DELTAS and n_chars <= MAX_QUEUED_CHARS:
+                self._deltas.append(delta)
+                self._n_chars = n_chars
+                self._is_over = delta.finish is not None
+                self._wake()
+                return
+            self._deltas.clear()
+            self._end(UnavailableError("the reader is too slow: its output queue is full"))
+        self._cancel(self.request_id)
+
+    def fail(self, error: PyserveError) -> None:
+        """End the stream with `error`, after the deltas that wait; ignored after the end."""
+        with self._changed:
+            if not self._is_over:
+                self._end(error)
+
+    def listen(self, listener: Listener | None) -> None:
+        """Have `listener` called for each delta to take and for the error, also those there are."""
+        with self._lock:
+            self._listener = listener
+            if listener is not None:
+                for _ in range(len(self._deltas) + (self._error is not None)):
+                    listener()
+
+    def _note(self, delta: Delta) -> None:
+        self.said += delta.tokens
+        self.n_logprobs += len(delta.logprobs or ())
+        self.has_started = self.has_progressed = True
+        self._progress.set()
+
+    def _end(self, error: PyserveError) -> None:
+        self._error = error
+        self._is_over = True
+        self._progress.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._listener is not None:
+            self._listener()
+        else:
+            self._changed.notify()
