@@ -45,6 +45,7 @@ def test_a_stream_goes_on_after_its_engine_was_killed(
             for n, event in enumerate(sse_events(response)):
                 if n == N_TOKENS // 4:
                     first.kill()
+                assert "error" not in event, event
                 if not isinstance(event, dict):
                     continue
                 usage = event["usage"] or usage
