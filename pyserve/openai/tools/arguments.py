@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from pyserve.openai.structured.constraint import ANY_OBJECT, InvalidSchemaError,
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.schema import Issue, SchemaGrammar
 
-MAX_RELAXATIONS = 64
+MAX_RELAXATIONS = 4
 _NO_ARGUMENTS: dict[str, Any] = {
     "type": "object",
     "properties": {},
@@ -48,7 +49,7 @@ def arguments_expression(function: Function, rules: JsonRules) -> str:
             place = place_of(issues[0], f"{function.param}.parameters")
             subject = issues[0].keyword or "the schema"
             raise InvalidSchemaError(f"{place}: {subject} {issues[0].message}", param=place)
-        schema = _without(schema, issues[0])
+        schema = _without(schema, issues)
     return any_object(rules)
 
 
@@ -70,22 +71,27 @@ def _object_schema(function: Function) -> dict[str, Any]:
     return schema if kind is None else {**schema, "type": "object"}
 
 
-def _without(schema: dict[str, Any], issue: Issue) -> dict[str, Any]:
-    """`schema` without the keyword of `issue`; where there is none, without what stands there."""
-    whole: dict[str, Any] = {"": copy.deepcopy(schema)}
-    parent: Any = whole
-    step: Any = ""
-    for following in issue.path:
+def _without(schema: dict[str, Any], issues: Sequence[Issue]) -> dict[str, Any]:
+    """`schema` without the keywords of `issues`; where there is none, without what stands there."""
+    whole = {"schema": copy.deepcopy(schema)}
+    for issue in issues:
+        _remove(whole, ("schema", *issue.path), issue.keyword)
+    return whole["schema"]
+
+
+def _remove(whole: Any, path: Sequence[str], keyword: str) -> None:
+    """Remove a keyword, or all that stands at `path`; nothing if that is gone already."""
+    parent, step = None, None
+    node = whole
+    for name in path:
+        if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+            parent, step = node, int(name)
+        elif isinstance(node, dict) and name in node:
+            parent, step = node, name
+        else:
+            return
         node = parent[step]
-        found: Any = int(following) if isinstance(node, list) else following
-        is_there = found < len(node) if isinstance(node, list) else found in node
-        if not is_there:
-            break  # made up while the schema was read, such as a required property without schema
-        parent, step = node, found
-    node = parent[step]
-    if isinstance(node, dict) and issue.keyword in node:
-        del node[issue.keyword]
-    else:
-        parent[step] = dict(ANY_OBJECT) if step == "" else True
-    relaxed: dict[str, Any] = whole[""]
-    return relaxed
+    if isinstance(node, dict) and keyword in node:
+        del node[keyword]
+    elif parent is not None:
+        parent[step] = dict(ANY_OBJECT) if parent is whole else True
