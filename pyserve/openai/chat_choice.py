@@ -15,7 +15,7 @@ from pyserve.openai.chat_objects import (
     ToolCallDelta,
 )
 from pyserve.openai.tools.choice import ReadChoice
-from pyserve.openai.tools.message_reader import (
+from pyserve.openai.tools.pieces import (
     AnswerStyle,
     CallArguments,
     CallBegin,

@@ -15,8 +15,12 @@ from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import call_format
 from pyserve.openai.tools.grammar import Calls
-from pyserve.openai.tools.message_reader import AnswerStyle, Thinking
+from pyserve.openai.tools.pieces import (
+    AnswerStyle,
+    Thinking,
+)
 from pyserve.openai.tools.prompt import introduced, with_calls
+from pyserve.openai.tools.tagged import text_parameters
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
 from pyserve.schemas.reasoning import ReasoningFields
 from pyserve.schemas.tools import (
@@ -136,14 +140,23 @@ def conversation(
         functions = offer.callable_functions()
         calls = Calls(layout, functions, offer.mode == "required", can_repeat)
     is_told_apart = reasoning.reasoning_format != "none"
+    style = AnswerStyle(
+        thinking if is_told_apart else None, layout if calls else None, _texts(calls)
+    )
     return Conversation(
         messages,
         TemplateOptions(tools=tools, variables=variables) if tools or variables else None,
-        AnswerStyle(thinking if is_told_apart else None, layout if calls else None),
+        style,
         calls,
         thinking,
         _limit(thinking, thinking_budget(reasoning)),
     )
+
+
+def _texts(calls: Calls | None) -> frozenset[tuple[str, str]]:
+    if calls is None or calls.format.kind != "tagged":
+        return frozenset()
+    return frozenset().union(*(text_parameters(function) for function in calls.functions))
 
 
 def _limit(thinking: Thinking | None, n_tokens: int | None) -> ThinkingLimit | None:

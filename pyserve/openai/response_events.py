@@ -26,7 +26,9 @@ from pyserve.openai.response_objects import (
     ResponseError,
 )
 from pyserve.openai.responses import finished_response, new_response, response_request
-from pyserve.openai.tools.message_reader import AnswerStyle
+from pyserve.openai.tools.pieces import (
+    AnswerStyle,
+)
 from pyserve.schemas.responses import ResponseRequest
 
 

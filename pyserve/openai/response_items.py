@@ -19,7 +19,7 @@ from pyserve.openai.response_objects import (
     ReasoningText,
 )
 from pyserve.openai.tools.choice import Call, ReadChoice
-from pyserve.openai.tools.message_reader import (
+from pyserve.openai.tools.pieces import (
     AnswerStyle,
     CallArguments,
     CallBegin,

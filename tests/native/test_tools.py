@@ -23,7 +23,11 @@ from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.choice import ReadChoice
 from pyserve.openai.tools.formats import GENERIC, CallFormat, call_format
 from pyserve.openai.tools.grammar import Calls, answer_grammar, text_until
-from pyserve.openai.tools.message_reader import AnswerStyle, Thinking
+from pyserve.openai.tools.pieces import (
+    AnswerStyle,
+    Thinking,
+)
+from pyserve.openai.tools.tagged import text_parameters
 from tests.native.helpers import read
 from tests.support.tiny_gguf import IM_END, write_tiny_llama
 
@@ -55,7 +59,10 @@ FORMATS = [
     call_format("tools [TOOL_CALLS]"),
     call_format("tools [TOOL_CALLS] [ARGS]"),
     call_format('tools <|python_tag|> "parameters"'),
+    call_format("tools <tool_call> <function= <parameter="),
+    call_format("tools <tool_call> <arg_key> <arg_value>"),
 ]
+TEXTS = text_parameters(FUNCTIONS[0])
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +128,7 @@ def test_forced_calls_follow_their_schemas(engine, layout: CallFormat, is_thinki
     n_whole = 0
     for stream in streams:
         answer = read(stream)
-        choice = ReadChoice(AnswerStyle(thinking, layout)).push_all(answer.deltas)
+        choice = ReadChoice(AnswerStyle(thinking, layout, TEXTS)).push_all(answer.deltas)
         if answer.finish.reason == "length":
             continue
         n_whole += 1

@@ -35,22 +35,27 @@ class Function(msgspec.Struct, frozen=True):
 
 
 def arguments_expression(function: Function, rules: JsonRules) -> str:
-    """The expression for the arguments of `function`, an object.
+    """The expression for the arguments of `function`, an object. Raises as `enforceable` does."""
+    schema = enforceable(function)
+    return SchemaGrammar(schema, is_strict=function.is_strict, rules=rules).expression
 
-    What cannot be enforced of a schema is left out of it, unless it is strict.
+
+def enforceable(function: Function) -> dict[str, Any]:
+    """The schema of the arguments; what cannot be enforced is left out of one that is not strict.
+
     Raises InvalidSchemaError for a strict one, InvalidRequestError for one of no objects.
     """
     schema = _object_schema(function)
     for _ in range(MAX_RELAXATIONS):
         issues = SchemaGrammar(schema, is_strict=function.is_strict).issues
         if not issues:
-            return SchemaGrammar(schema, is_strict=function.is_strict, rules=rules).expression
+            return schema
         if function.is_strict:
             place = place_of(issues[0], f"{function.param}.parameters")
             subject = issues[0].keyword or "the schema"
             raise InvalidSchemaError(f"{place}: {subject} {issues[0].message}", param=place)
         schema = _without(schema, issues)
-    return any_object(rules)
+    return ANY_OBJECT
 
 
 def any_object(rules: JsonRules) -> str:
@@ -81,7 +86,8 @@ def _without(schema: dict[str, Any], issues: Sequence[Issue]) -> dict[str, Any]:
 
 def _remove(whole: Any, path: Sequence[str], keyword: str) -> None:
     """Remove a keyword, or all that stands at `path`; nothing if that is gone already."""
-    parent, step = None, None
+    parent: Any = None
+    step: Any = None
     node = whole
     for name in path:
         if isinstance(node, list) and name.isdecimal() and int(name) < len(node):

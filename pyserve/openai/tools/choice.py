@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from pyserve.engine.protocol import Delta
 from pyserve.openai.ids import new_call_id
-from pyserve.openai.tools.message_reader import (
+from pyserve.openai.tools.message_reader import MessageReader
+from pyserve.openai.tools.pieces import (
     AnswerStyle,
     CallArguments,
     CallBegin,
-    MessageReader,
     Piece,
     Text,
     Thought,

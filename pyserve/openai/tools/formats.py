@@ -5,8 +5,9 @@ A run of calls is  trigger before call (between call)* after  and a call is one 
 
   object    {"name": "f", "arguments": {...}}
   named     f<name_end>{...}
+  tagged    f<name_end>(<key_begin>name<key_end>value<value_end>)*<arguments_end>
 
-White space in `before`, `between`, `after` and `name_end` may be more or less in an answer.
+White space in all but `trigger` and `value_end` may be more or less in an answer.
 """
 
 from __future__ import annotations
@@ -21,19 +22,24 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     trigger: what begins a run in an answer; "": calls are the whole answer, or none of it.
     between: what separates the calls of a run; None: each call is a run of its own.
-    arguments_key: of an `object` call. name_end: between the name and arguments of a `named` one.
+    arguments_key: of an `object` call. name_end: between the name and the arguments of others.
+    key_begin ... arguments_end: of a `tagged` one, whose values are JSON, but texts as they are.
     is_generic: the template knows no tools, so they are described in the system message.
     has_short_ids: the template takes ids of nine letters and digits only.
     """
 
     name: str
-    kind: Literal["object", "named"] = "object"
+    kind: Literal["object", "named", "tagged"] = "object"
     trigger: str
     before: str = ""
     between: str | None = None
     after: str = ""
     arguments_key: str = "arguments"
     name_end: str = ""
+    key_begin: str = ""
+    key_end: str = ""
+    value_end: str = ""
+    arguments_end: str = ""
     is_generic: bool = False
     has_short_ids: bool = False
     can_repeat: bool = True
@@ -104,6 +110,35 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         CallFormat(name="granite", trigger="<|tool_call|>", before="[", between=", ", after="]"),
     ),
     (
+        ("<tool_call>", "<function=", "<parameter="),
+        CallFormat(
+            name="qwen-coder",
+            kind="tagged",
+            trigger="<tool_call>",
+            before="\n<function=",
+            name_end=">\n",
+            key_begin="<parameter=",
+            key_end=">",
+            value_end="</parameter>",
+            arguments_end="\n</function>",
+            after="\n</tool_call>",
+        ),
+    ),
+    (
+        ("<tool_call>", "<arg_key>", "<arg_value>"),
+        CallFormat(
+            name="glm",
+            kind="tagged",
+            trigger="<tool_call>",
+            name_end="\n",
+            key_begin="<arg_key>",
+            key_end="</arg_key>\n<arg_value>",
+            value_end="</arg_value>",
+            arguments_end="\n</tool_call>",
+        ),
+    ),
+    (("<tool_call>",), TAGGED),
+    (
         ("<|python_tag|>", '"parameters"'),
         CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
     ),
@@ -112,7 +147,6 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
     ),
 )
-_OTHER_TAGGED = ("<function=", "<arg_key>", "<parameter=")
 
 
 def call_format(chat_template: str) -> CallFormat:
@@ -122,6 +156,4 @@ def call_format(chat_template: str) -> CallFormat:
     for signs, known in _KNOWN:
         if all(sign in chat_template for sign in signs):
             return known
-    if "<tool_call>" in chat_template and not any(sign in chat_template for sign in _OTHER_TAGGED):
-        return TAGGED
     return GENERIC

@@ -7,7 +7,6 @@ names a function that is on offer, and its arguments follow their schema.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 import msgspec
@@ -17,7 +16,10 @@ from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import any_of, char_class, literal
 from pyserve.openai.tools.arguments import Function, any_object, arguments_expression
 from pyserve.openai.tools.formats import CallFormat
-from pyserve.openai.tools.message_reader import PYTHON_TAG, Thinking
+from pyserve.openai.tools.free_text import loose, text_until
+from pyserve.openai.tools.message_reader import PYTHON_TAG
+from pyserve.openai.tools.pieces import Thinking
+from pyserve.openai.tools.tagged import tagged_arguments
 from pyserve.schemas.constraints import MAX_GRAMMAR_BYTES
 
 MAX_CALLS = 32
@@ -121,9 +123,9 @@ class _Writer:
         layout, rules = self.calls.format, self.rules
         call = rules.add(any_of(self._call(function) for function in self.calls.functions))
         n_more = MAX_CALLS - 1 if self.calls.can_repeat and layout.can_repeat else 0
-        begin, end = self._loose(layout.before), self._loose(layout.after)
+        begin, end = loose(rules, layout.before), loose(rules, layout.after)
         if layout.between is not None:
-            more = f"({self._loose(layout.between)} {call}){{0,{n_more}}}" if n_more else ""
+            more = f"({loose(rules, layout.between)} {call}){{0,{n_more}}}" if n_more else ""
             return f"{begin} {call} {more} {end}"
         one = f"{begin} {call} {end}"
         if not n_more:
@@ -133,40 +135,14 @@ class _Writer:
 
     def _call(self, function: Function) -> str:
         layout, rules = self.calls.format, self.rules
+        if layout.kind == "tagged":
+            told = tagged_arguments(function, layout, rules, is_loose=self._is_loose)
+            begin = f"{literal(function.name)} {loose(rules, layout.name_end)}"
+            return f"{begin} {told} {loose(rules, layout.arguments_end)}"
         arguments = any_object(rules) if self._is_loose else arguments_expression(function, rules)
         if layout.kind == "named":
-            return f"{literal(function.name)} {self._loose(layout.name_end)} {arguments}"
+            return f"{literal(function.name)} {loose(rules, layout.name_end)} {arguments}"
         name = f"{literal(json.dumps('name'))} {rules.colon} {literal(json.dumps(function.name))}"
         key = f"{literal(json.dumps(layout.arguments_key))} {rules.colon}"
         space = rules.space
         return f'"{{" {space} {name} {rules.comma} {key} {arguments} {space} "}}"'
-
-    def _loose(self, text: str) -> str:
-        """`text` with more or less white space where it has some."""
-        parts = re.split(r"(\s+)", text)
-        shown = [self.rules.space if part.isspace() else literal(part) for part in parts if part]
-        return " ".join(shown) or '""'
-
-
-def text_until(rules: JsonRules, tag: str, after: str, *, can_end: bool) -> list[str]:
-    """Rules for a text that ends with the first `tag`, which `after` follows.
-
-    One rule for each number of characters of `tag` that the text so far ends with; the first one
-    is where a text begins. can_end: the text may also end without the tag.
-    """
-    names = [rules.reserve() for _ in tag]
-    ends = ['""'] if can_end else []
-    for n_seen, name in enumerate(names):
-        reached = {char: _overlap(tag, tag[:n_seen] + char) for char in dict.fromkeys(tag)}
-        known = {char: n for char, n in reached.items() if n}
-        others = char_class([(ord(char), ord(char)) for char in known], is_negated=True)
-        branches = [
-            f"{literal(char)} {names[n] if n < len(tag) else after}" for char, n in known.items()
-        ]
-        rules.define(name, any_of([*ends, *branches, f"{others} {names[0]}"]))
-    return names
-
-
-def _overlap(tag: str, text: str) -> int:
-    """Most characters at the end of `text` that `tag` begins with."""
-    return next(n for n in range(len(text), -1, -1) if text.endswith(tag[:n]) and n <= len(tag))

@@ -8,68 +8,14 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
-import msgspec
-
+from pyserve.openai.tools.call_reader import CallReader
 from pyserve.openai.tools.formats import CallFormat
-from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_string, read_value
-from pyserve.openai.tools.reader import (
-    SPACE,
-    EndedError,
-    MalformedError,
-    Steps,
-    TextReader,
-    held_chars,
-)
+from pyserve.openai.tools.pieces import AnswerStyle, CallBegin, Piece, Text, Thinking, Thought
+from pyserve.openai.tools.reader import SPACE, EndedError, MalformedError, Steps, TextReader
 
 PYTHON_TAG = "<|python_tag|>"
-
-
-class Thinking(msgspec.Struct, frozen=True):
-    """The tags around thoughts; is_open: the prompt ends with the first one."""
-
-    begin: str
-    end: str
-    is_open: bool = False
-
-
-class AnswerStyle(msgspec.Struct, frozen=True):
-    """What an answer may consist of beside text."""
-
-    thinking: Thinking | None = None
-    calls: CallFormat | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        return self.thinking is None and self.calls is None
-
-
-class Text(msgspec.Struct, frozen=True):
-    """More of what is said to the user."""
-
-    text: str
-
-
-class Thought(msgspec.Struct, frozen=True):
-    """More of what the model thinks."""
-
-    text: str
-
-
-class CallBegin(msgspec.Struct, frozen=True):
-    """A call; its arguments follow."""
-
-    name: str
-
-
-class CallArguments(msgspec.Struct, frozen=True):
-    """More of the arguments of the last call, as JSON."""
-
-    text: str
-
-
-Piece = Text | Thought | CallBegin | CallArguments
 
 
 class MessageReader:
@@ -82,7 +28,6 @@ class MessageReader:
         self._pieces: list[Piece] = []
         self._held = ""  # white space that is said only if text follows
         self._n_calls = 0
-        self._has_name = False  # of the call that is being read
         self._has_thought = False
         self._steps: Generator[None, None, None] = self._read()
 
@@ -130,7 +75,7 @@ class MessageReader:
         if thinking is None or not (thinking.is_open or (yield from self._begins_with(thinking))):
             return
         self.is_thinking = True
-        yield from self._read_until(thinking.end, self._think)
+        yield from self._reader.until(thinking.end, self._think)
         self._held = ""
         self.is_thinking = False
         yield from self._reader.skip_space()
@@ -146,40 +91,33 @@ class MessageReader:
                 return False
             yield from self._reader.more()
 
-    def _read_until(self, tag: str, emit: Callable[[str], None]) -> Steps[None]:
-        """Give everything before `tag` to `emit`, and skip it."""
-        reader = self._reader
-        while True:
-            at = reader.rest.find(tag)
-            if at >= 0:
-                emit(reader.take(at))
-                reader.take(len(tag))
-                return
-            emit(reader.take(len(reader.rest) - held_chars(reader.rest, tag)))
-            yield from reader.more()
-
     def _read_answer(self) -> Steps[None]:
-        calls = self._style.calls
-        while calls is not None:
+        if self._style.calls is not None:
+            yield from self._read_calls(self._style.calls)
+        while True:
+            self._say(self._reader.take(len(self._reader.rest)))
+            yield from self._reader.more()
+
+    def _read_calls(self, calls: CallFormat) -> Steps[None]:
+        """Text and calls, as long as there may be calls."""
+        reader = CallReader(self._reader, calls, self._style.texts, self._put_call)
+        while True:
             if calls.trigger:
-                yield from self._read_until(calls.trigger, self._say)
+                yield from self._reader.until(calls.trigger, self._say)
             elif self._n_calls or not (yield from self._begins_with_call()):
-                break
+                return
             self._reader.begin_record(calls.trigger)
             try:
-                yield from self._read_run(calls)
+                yield from reader.read_run()
             except (MalformedError, EndedError) as error:
-                if not self._has_name:
+                if not reader.has_name:
                     self._say(self._reader.recorded)
                 elif isinstance(error, EndedError):
                     self._reader.rest = ""  # a part of what ends the call
                 if isinstance(error, EndedError):
                     raise
                 if not calls.trigger:
-                    break
-        while True:
-            self._say(self._reader.take(len(self._reader.rest)))
-            yield from self._reader.more()
+                    return
 
     def _begins_with_call(self) -> Steps[bool]:
         """Whether what comes next may be a call, in a format without a trigger."""
@@ -192,70 +130,8 @@ class MessageReader:
                 return False
             yield from self._reader.more()
 
-    def _read_run(self, calls: CallFormat) -> Steps[None]:
-        reader = self._reader
-        self._has_name = False
-        yield from reader.expect(calls.before)
-        while True:
-            yield from (
-                self._read_object(calls) if calls.kind == "object" else self._read_named(calls)
-            )
-            if calls.between is None:
-                yield from reader.expect(calls.after)
-                return
-            if (yield from reader.one_of([calls.between, calls.after])) == calls.after:
-                return
-            self._has_name = False
-            reader.begin_record("")
-
-    def _read_object(self, calls: CallFormat) -> Steps[None]:
-        reader = self._reader
-        early: list[str] = []  # arguments that stand before the name
-        has_arguments = False
-        yield from reader.expect("{")
-        while True:
-            yield from reader.skip_space()
-            if reader.rest[0] in "},":
-                if reader.take(1) == "}":
-                    break
-                continue
-            key = yield from read_string(reader)
-            yield from reader.expect(":")
-            yield from reader.skip_space()
-            if key == "name" and not self._has_name:
-                self._begin_call((yield from read_string(reader)))
-            elif key == calls.arguments_key and not has_arguments:
-                has_arguments = True
-                yield from read_value(reader, self._add if self._has_name else early.append)
-            else:
-                yield from read_value(reader, lambda _: None)
-        if not self._has_name:
-            raise MalformedError
-        self._add("".join(early) if has_arguments else "{}")
-
-    def _read_named(self, calls: CallFormat) -> Steps[None]:
-        reader = self._reader
-        sign, *_ = calls.name_end.split()
-        while sign not in reader.rest:
-            if len(reader.rest) > MAX_NAME_CHARS:
-                raise MalformedError
-            yield from reader.more()
-        name = reader.take(reader.rest.index(sign)).strip(SPACE)
-        yield from reader.expect(calls.name_end)
-        yield from reader.skip_space()
-        if reader.rest[0] != "{":
-            raise MalformedError
-        self._begin_call(name)
-        yield from read_value(reader, self._add)
-
-    def _begin_call(self, name: str) -> None:
-        if not name:
-            raise MalformedError
-        self._held = ""
-        self._has_name = True
-        self._n_calls += 1
-        self._pieces.append(CallBegin(name))
-
-    def _add(self, text: str) -> None:
-        if text:
-            self._pieces.append(CallArguments(text))
+    def _put_call(self, piece: Piece) -> None:
+        if isinstance(piece, CallBegin):
+            self._held = ""
+            self._n_calls += 1
+        self._pieces.append(piece)

@@ -5,7 +5,7 @@ A generator that needs more text yields; `feed` and `close` go on with it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -64,6 +64,17 @@ class TextReader:
             if not self.rest.startswith(word):
                 raise MalformedError
             self.take(len(word))
+
+    def until(self, tag: str, emit: Callable[[str], None]) -> Steps[None]:
+        """Give everything before `tag` to `emit` as it comes, and skip the tag."""
+        while True:
+            at = self.rest.find(tag)
+            if at >= 0:
+                emit(self.take(at))
+                self.take(len(tag))
+                return
+            emit(self.take(len(self.rest) - held_chars(self.rest, tag)))
+            yield from self.more()
 
     def one_of(self, texts: list[str]) -> Steps[str]:
         """Skip the only one of `texts` that comes next, as `expect` does. Returns it.

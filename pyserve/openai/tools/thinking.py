@@ -10,7 +10,9 @@ from typing import Any
 from pyserve.engine.markers import THINKING_TAGS
 from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.errors import InvalidRequestError
-from pyserve.openai.tools.message_reader import Thinking
+from pyserve.openai.tools.pieces import (
+    Thinking,
+)
 
 MAX_KNOWN = 256
 QUESTION = "What is thinking?"

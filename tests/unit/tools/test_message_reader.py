@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyserve.openai.tools.formats import GENERIC, TAGGED, CallFormat, call_format
-from pyserve.openai.tools.message_reader import (
+from pyserve.openai.tools.message_reader import MessageReader
+from pyserve.openai.tools.pieces import (
     AnswerStyle,
     CallArguments,
     CallBegin,
-    MessageReader,
     Piece,
     Text,
     Thinking,
@@ -29,9 +29,50 @@ GRANITE = call_format("tools <|tool_call|>")
 R1 = call_format("tools <｜tool▁calls▁begin｜> function<｜tool▁sep｜> ```json")
 V31 = call_format("tools <｜tool▁calls▁begin｜> <｜tool▁sep｜>")
 R1_CALL = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>{}\n```json\n{}\n```<｜tool▁call▁end｜>"
+CODER = call_format("tools <tool_call> <function= <parameter=")
+GLM = call_format("tools <tool_call> <arg_key> <arg_value>")
+CODER_CALL = """<tool_call>
+<function=f>
+<parameter=text>
+a "b"
+
+c
+</parameter>
+<parameter=a>
+[1, 2]
+</parameter>
+<parameter=odd>
+not JSON
+</parameter>
+</function>
+</tool_call>"""
+GLM_CALL = """<tool_call>f
+<arg_key>text</arg_key>
+<arg_value>true</arg_value>
+<arg_key>a</arg_key>
+<arg_value>true</arg_value>
+</tool_call>"""
 F_CALL = '{"name": "f", "arguments": {"a": 1}}'
 F = [CallBegin("f"), CallArguments('{"a": 1}')]
 G = [CallBegin("g"), CallArguments("{}")]
+
+TEXTS = frozenset([("f", "text")])
+TAGS: list[tuple[CallFormat, str, list[Piece]]] = [
+    (
+        CODER,
+        f"So {CODER_CALL}",
+        [
+            Text("So"),
+            CallBegin("f"),
+            CallArguments('{"text": "a \\"b\\"\\n\\nc", "a": [1, 2], "odd": "not JSON"}'),
+        ],
+    ),
+    (CODER, "<tool_call><function=g></function></tool_call>", G),
+    (CODER, "<tool_call><function=>", [Text("<tool_call><function=>")]),
+    (CODER, CODER_CALL[:45], [CallBegin("f"), CallArguments('{"text": "a \\"')]),
+    (GLM, GLM_CALL, [CallBegin("f"), CallArguments('{"text": "true", "a": true}')]),
+    (GLM, "<tool_call>g</tool_call>", G),
+]
 
 CASES: list[tuple[Thinking | None, CallFormat | None, str, list[Piece]]] = [
     (None, TAGGED, "", []),
@@ -150,6 +191,15 @@ def test_the_same_comes_out_however_the_text_is_cut(thinking, calls, text, expec
         assert read(style, [text[:i], text[i:]]) == expected
 
 
+@pytest.mark.parametrize(("layout", "text", "expected"), TAGS)
+def test_arguments_in_tags_become_json_however_the_text_is_cut(layout, text, expected):
+    style = AnswerStyle(None, layout, TEXTS)
+    assert read(style, [text]) == expected
+    assert read(style, list(text)) == expected
+    for i in range(len(text)):
+        assert read(style, [text[:i], text[i:]]) == expected
+
+
 def test_arguments_come_as_they_are_written():
     reader = MessageReader(AnswerStyle(None, TAGGED))
     assert reader.feed('<tool_call>{"name": "f", "argu') == [CallBegin("f")]
@@ -195,7 +245,7 @@ def test_any_text_is_read_without_loss_of_order(words):
         ("{% for m in messages %}", "generic"),
         ("<tool_call>", "generic"),
         ("{% if tools %}<tool_call>", "tagged"),
-        ("{% if tools %}<tool_call><function=", "generic"),
+        ("{% if tools %}<tool_call><function=<parameter=", "qwen-coder"),
         ("{% if tools %}[TOOL_CALLS]", "mistral"),
         ("", "generic"),
     ],

@@ -1,0 +1,165 @@
+"""Reads calls in one of the formats."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from pyserve.openai.tools.formats import CallFormat
+from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_string, read_value
+from pyserve.openai.tools.pieces import CallArguments, CallBegin, Piece
+from pyserve.openai.tools.reader import SPACE, MalformedError, Steps, TextReader
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]*")
+Texts = frozenset[tuple[str, str]]
+
+
+class CallReader:
+    """Reads runs of calls and gives their pieces to `emit`. One thread.
+
+    texts: as of `AnswerStyle`. has_name: a call has been given of what is read.
+    """
+
+    def __init__(
+        self, reader: TextReader, layout: CallFormat, texts: Texts, emit: Callable[[Piece], None]
+    ) -> None:
+        self.has_name = False
+        self._reader = reader
+        self._layout = layout
+        self._texts = texts
+        self._emit = emit
+
+    def read_run(self) -> Steps[None]:
+        """What follows the trigger. Raises MalformedError."""
+        layout, reader = self._layout, self._reader
+        read = {
+            "object": self._read_object,
+            "named": self._read_named,
+            "tagged": self._read_tagged,
+        }[layout.kind]
+        self.has_name = False
+        yield from reader.expect(layout.before)
+        while True:
+            yield from read()
+            if layout.between is None:
+                yield from reader.expect(layout.after)
+                return
+            if (yield from reader.one_of([layout.between, layout.after])) == layout.after:
+                return
+            self.has_name = False
+            reader.begin_record("")
+
+    def _read_object(self) -> Steps[None]:
+        reader = self._reader
+        early: list[str] = []  # arguments that stand before the name
+        has_arguments = False
+        yield from reader.expect("{")
+        while True:
+            yield from reader.skip_space()
+            if reader.rest[0] in "},":
+                if reader.take(1) == "}":
+                    break
+                continue
+            key = yield from read_string(reader)
+            yield from reader.expect(":")
+            yield from reader.skip_space()
+            if key == "name" and not self.has_name:
+                self._begin((yield from read_string(reader)))
+            elif key == self._layout.arguments_key and not has_arguments:
+                has_arguments = True
+                yield from read_value(reader, self._add if self.has_name else early.append)
+            else:
+                yield from read_value(reader, lambda _: None)
+        if not self.has_name:
+            raise MalformedError
+        self._add("".join(early) if has_arguments else "{}")
+
+    def _read_named(self) -> Steps[None]:
+        name = yield from self._read_name()
+        yield from self._reader.expect(self._layout.name_end)
+        yield from self._reader.skip_space()
+        if self._reader.rest[0] != "{":
+            raise MalformedError
+        self._begin(name)
+        yield from read_value(self._reader, self._add)
+
+    def _read_tagged(self) -> Steps[None]:
+        layout, reader = self._layout, self._reader
+        name = yield from self._read_name()
+        yield from reader.expect(layout.name_end)
+        self._begin(name)
+        before = "{"
+        while (
+            yield from reader.one_of([layout.key_begin, layout.arguments_end])
+        ) == layout.key_begin:
+            key = yield from self._read_key()
+            self._add(f"{before}{_quoted(key)}: ")
+            before = ", "
+            if (name, key) in self._texts:
+                yield from self._read_text()
+            else:
+                yield from self._read_json()
+        self._add("{}" if before == "{" else "}")
+
+    def _read_key(self) -> Steps[str]:
+        sign, *_ = self._layout.key_end.split()
+        while sign not in self._reader.rest:
+            if len(self._reader.rest) > MAX_NAME_CHARS:
+                raise MalformedError
+            yield from self._reader.more()
+        key = self._reader.take(self._reader.rest.index(sign))
+        yield from self._reader.expect(self._layout.key_end)
+        return key
+
+    def _read_text(self) -> Steps[None]:
+        """A text as it is, without the line breaks at its ends, if it has both."""
+        if (yield from self._reader.peek()) == "\n":
+            self._reader.take(1)
+        self._add('"')
+        held = ""
+
+        def add(text: str) -> None:
+            nonlocal held
+            text = held + text
+            held = "\n" if text.endswith("\n") else ""
+            self._add(_quoted(text.removesuffix("\n"))[1:-1])
+
+        yield from self._reader.until(self._layout.value_end, add)
+        self._add('"')
+
+    def _read_json(self) -> Steps[None]:
+        """JSON, or what is then taken for a text."""
+        parts: list[str] = []
+        yield from self._reader.until(self._layout.value_end, parts.append)
+        text = "".join(parts).strip(SPACE)
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            text = _quoted(text)
+        self._add(text)
+
+    def _read_name(self) -> Steps[str]:
+        yield from self._reader.skip_space()
+        while True:
+            found = _NAME.match(self._reader.rest)
+            n_chars = 0 if found is None else found.end()
+            if not 0 < n_chars <= MAX_NAME_CHARS:
+                raise MalformedError
+            if n_chars < len(self._reader.rest):
+                return self._reader.take(n_chars)
+            yield from self._reader.more()
+
+    def _begin(self, name: str) -> None:
+        if not name:
+            raise MalformedError
+        self.has_name = True
+        self._emit(CallBegin(name))
+
+    def _add(self, text: str) -> None:
+        if text:
+            self._emit(CallArguments(text))
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,39 @@
+"""Expressions for text between tags."""
+
+from __future__ import annotations
+
+import re
+
+from pyserve.openai.structured.json_text import JsonRules
+from pyserve.openai.structured.rules import any_of, char_class, literal
+
+
+def loose(rules: JsonRules, text: str) -> str:
+    """`text` with more or less white space where it has some."""
+    parts = re.split(r"(\s+)", text)
+    shown = [rules.space if part.isspace() else literal(part) for part in parts if part]
+    return " ".join(shown) or '""'
+
+
+def text_until(rules: JsonRules, tag: str, after: str, *, can_end: bool) -> list[str]:
+    """Rules for a text that ends with the first `tag`, which `after` follows.
+
+    One rule for each number of characters of `tag` that the text so far ends with; the first one
+    is where a text begins. can_end: the text may also end without the tag.
+    """
+    names = [rules.reserve() for _ in tag]
+    ends = ['""'] if can_end else []
+    for n_seen, name in enumerate(names):
+        reached = {char: _overlap(tag, tag[:n_seen] + char) for char in dict.fromkeys(tag)}
+        known = {char: n for char, n in reached.items() if n}
+        others = char_class([(ord(char), ord(char)) for char in known], is_negated=True)
+        branches = [
+            f"{literal(char)} {names[n] if n < len(tag) else after}" for char, n in known.items()
+        ]
+        rules.define(name, any_of([*ends, *branches, f"{others} {names[0]}"]))
+    return names
+
+
+def _overlap(tag: str, text: str) -> int:
+    """Most characters at the end of `text` that `tag` begins with."""
+    return next(n for n in range(len(text), -1, -1) if text.endswith(tag[:n]) and n <= len(tag))

@@ -1,0 +1,57 @@
+"""What an answer consists of."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pyserve.openai.tools.formats import CallFormat
+
+
+class Thinking(msgspec.Struct, frozen=True):
+    """The tags around thoughts; is_open: the prompt ends with the first one."""
+
+    begin: str
+    end: str
+    is_open: bool = False
+
+
+class AnswerStyle(msgspec.Struct, frozen=True):
+    """What an answer may consist of beside text.
+
+    texts: function and parameter where values are texts, for formats that do not quote them.
+    """
+
+    thinking: Thinking | None = None
+    calls: CallFormat | None = None
+    texts: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def is_plain(self) -> bool:
+        return self.thinking is None and self.calls is None
+
+
+class Text(msgspec.Struct, frozen=True):
+    """More of what is said to the user."""
+
+    text: str
+
+
+class Thought(msgspec.Struct, frozen=True):
+    """More of what the model thinks."""
+
+    text: str
+
+
+class CallBegin(msgspec.Struct, frozen=True):
+    """A call; its arguments follow."""
+
+    name: str
+
+
+class CallArguments(msgspec.Struct, frozen=True):
+    """More of the arguments of the last call, as JSON."""
+
+    text: str
+
+
+Piece = Text | Thought | CallBegin | CallArguments
