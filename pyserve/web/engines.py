@@ -69,6 +69,12 @@ def model_names(config: ServeConfig, statuses: Sequence[ModelStatus]) -> Names:
     return Names([status.id for status in statuses], aliases, defaults)
 
 
+def is_ready(model_id: str) -> bool:
+    """Whether the model can answer without being loaded first."""
+    statuses = services().backend.models()
+    return any(status.id == model_id and status.state == "ready" for status in statuses)
+
+
 def profile_of(model_id: str) -> ModelProfile:
     """The profile of a served model."""
     statuses = services().backend.models()

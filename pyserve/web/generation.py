@@ -10,7 +10,10 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -28,7 +31,8 @@ from pyserve.supervisor.backend import Lease
 from pyserve.web.access import tenant
 from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
-from pyserve.web.engines import lease_engine, pick_model, profile_of
+from pyserve.web.engines import is_ready, lease_engine, pick_model, profile_of
+from pyserve.web.late_start import begin, late_frames, when_started
 from pyserve.web.limits import Permit
 from pyserve.web.replies import json_reply
 from pyserve.web.request_id import request_id
@@ -180,7 +184,15 @@ def generate_stream(
     than the time after which a silent stream says that it is still there.
     """
     keep_alive_s = services().keep_alive_s
-    generation, answer = _start(named, path_model, make_answer)
+    start = partial(_start, named, path_model, make_answer)
+    if is_ready(pick_model(named, path_model)):
+        generation, answer = start()
+    else:
+        started = begin(start)
+        try:
+            generation, answer = started.result(keep_alive_s)
+        except FutureTimeoutError:
+            return _late_reply(started, make_frames, keep_alive_s)
     try:
         deltas = begun(generation.deltas(), keep_alive_s)
     except BaseException:
@@ -189,6 +201,26 @@ def generate_stream(
     frames = make_frames(answer)
     events = event_frames(deltas, answer, request_id(), frames, keep_alive_s=keep_alive_s)
     return event_reply(events, generation.close)
+
+
+def _late_reply(
+    started: Future[tuple[Generation, S]],
+    make_frames: Callable[[S], DataFrames],
+    keep_alive_s: float,
+) -> Response:
+    """The stream of an answer whose model is not loaded yet."""
+    shown_id = request_id()
+
+    def frames(begun: tuple[Generation, S]) -> Iterator[bytes]:
+        generation, answer = begun
+        return event_frames(
+            generation.deltas(), answer, shown_id, make_frames(answer), keep_alive_s=keep_alive_s
+        )
+
+    def close() -> None:
+        when_started(started, lambda begun: begun[0].close())
+
+    return event_reply(late_frames(started, frames, shown_id, keep_alive_s), close)
 
 
 def begun(deltas: Iterator[T | None], wait_s: float) -> Iterator[T | None]:

@@ -1,0 +1,107 @@
+"""Streams whose model is loaded while they wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pyserve.app import create_app
+from pyserve.config import ServeConfig
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.fake import STEERABLE, FakeCore
+from pyserve.engine.streams import StreamEngine
+from pyserve.errors import ModelLoadError
+from pyserve.supervisor.static import StaticBackend, StaticLease
+from tests.support.front import CHAT, RESPONSES, SOON_S, Front, chat_body, events_of
+
+
+class SlowBackend(StaticBackend):
+    """Its model is loaded when `loaded` is set; `error` is why it is not."""
+
+    loaded: threading.Event
+    error: ModelLoadError | None = None
+
+    def lease(self, model_id: str, **options: Any) -> StaticLease:
+        while not self.loaded.wait(0.01):
+            options["on_wait"]()
+        if self.error is not None:
+            raise self.error
+        return super().lease(model_id, **options)
+
+
+@pytest.fixture
+def slow() -> Iterator[Front]:
+    core = FakeCore(EngineConfig(model_id="tiny", model_path=""), STEERABLE)
+    backend = SlowBackend({"tiny": StreamEngine(core)})
+    backend.loaded = threading.Event()
+    backend.unload("tiny")
+    app = create_app(ServeConfig(), backend, keep_alive_s=0.05)
+    parts = app.extensions["pyserve"]
+    yield Front(app, app.test_client(), {"tiny": core}, parts.stream_limit)
+    backend.loaded.set()
+    backend.close()
+
+
+def loading(front: Front) -> SlowBackend:
+    assert isinstance(front.backend, SlowBackend)
+    return front.backend
+
+
+def test_comments_come_until_the_model_is_loaded(slow):
+    response = slow.post(CHAT, chat_body("a b c", stream=True), buffered=False)
+    assert response.status_code == 200
+    assert response.headers["X-Model-Resolved"] == "tiny"
+    chunks = iter(response.response)
+    assert [next(chunks), next(chunks)] == [b": keep-alive\n\n"] * 2
+    loading(slow).loaded.set()
+    rest = b"".join(chunks)
+    assert b'"a' in rest
+    assert rest.endswith(b"data: [DONE]\n\n")
+    response.close()
+    assert slow.stream_limit.n_held == 0
+
+
+def test_a_model_that_is_loaded_soon_makes_a_stream_as_usual(slow):
+    timer = threading.Timer(0.01, loading(slow).loaded.set)
+    timer.start()
+    response = slow.post(CHAT, chat_body("a b c", stream=True))
+    assert events_of(response)[-1] == "[DONE]"
+    assert not response.text.startswith(":")
+    timer.join()
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+def test_a_load_that_fails_late_ends_the_stream_with_its_error(slow, path):
+    body = chat_body(stream=True) if path == CHAT else {"input": "x", "stream": True}
+    response = slow.post(path, body, buffered=False)
+    chunks = iter(response.response)
+    next(chunks)
+    loading(slow).error = ModelLoadError("no magic")
+    loading(slow).loaded.set()
+    rest = b"".join(chunks)
+    assert b'"code":"model_load_failed"' in rest
+    assert b"DONE" not in rest
+    response.close()
+    assert slow.stream_limit.n_held == 0
+
+
+def test_a_load_that_fails_soon_has_its_status(slow):
+    loading(slow).error = ModelLoadError("no magic")
+    loading(slow).loaded.set()
+    assert slow.post(CHAT, chat_body(stream=True)).status_code == 503
+
+
+def test_a_client_that_goes_while_it_waits_leaves_nothing(slow):
+    response = slow.post(CHAT, chat_body("#hold=1 x y", stream=True), buffered=False)
+    next(iter(response.response))
+    response.close()
+    loading(slow).loaded.set()
+    released = threading.Event()
+    for _ in range(int(SOON_S / 0.01)):
+        if slow.stream_limit.n_held == 0:
+            break
+        released.wait(0.01)
+    assert slow.stream_limit.n_held == 0
