@@ -50,6 +50,7 @@ void register_config(py::module_& module) {
       .def_readonly("cache_type_v", &ModelInfo::cache_type_v)
       .def_readonly("kv_bytes", &ModelInfo::kv_bytes)
       .def_readonly("compute_bytes", &ModelInfo::compute_bytes)
+      .def_readonly("can_generate", &ModelInfo::can_generate)
       .def_readonly("has_chat_template", &ModelInfo::has_chat_template)
       .def_readonly("chat_template", &ModelInfo::chat_template)
       .def_readonly("bos_token", &ModelInfo::bos_token)

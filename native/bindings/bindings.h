@@ -10,6 +10,7 @@ namespace pyserve {
 void register_errors(pybind11::module_& module);
 void register_request(pybind11::module_& module);
 void register_events(pybind11::module_& module);
+void register_quantize(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 
 // The string clients see for `code`; the names of pyserve.errors.

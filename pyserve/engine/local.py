@@ -31,6 +31,7 @@ from pyserve.engine.protocol import (
     TopLogprob,
     Usage,
 )
+from pyserve.engine.quantize_job import QuantizeJob
 from pyserve.engine.streams import StreamEngine
 from pyserve.errors import ErrorInfo, InvalidRequestError, PyserveError, from_info
 
@@ -144,6 +145,21 @@ class LocalEngine(StreamEngine):
 
     def __init__(self, config: EngineConfig) -> None:
         super().__init__(NativeCore(config))
+
+
+def quantize(job: QuantizeJob) -> None:
+    """Write a model with smaller weights; may take minutes. Raises PyserveError.
+
+    An aborting assertion of the vendored library ends this process with it.
+    """
+    with _translated():
+        _native.quantize_model(
+            job.path_in,
+            job.path_out,
+            type=job.type,
+            n_threads=job.n_threads,
+            allow_requantize=job.allow_requantize,
+        )
 
 
 class _translated:

@@ -10,6 +10,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
       a step.
+    can_generate: it makes text; embeddings are what every model makes.
     chat_template: its source, "" = none or too long to show. bos_token, eos_token: their texts.
     fim_*_token: put before prompt, suffix and answer for fill-in-the-middle; -1 = none.
     fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
@@ -29,6 +30,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_seq_max: int
     n_threads: int
     has_chat_template: bool
+    can_generate: bool = True
     n_threads_batch: int = 0
     n_kv: int = 0
     cache_type_k: str = "f16"

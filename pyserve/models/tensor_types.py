@@ -18,6 +18,23 @@ _TYPES: Final = {
 }  # fmt: skip
 
 
+# Those of llama.cpp's mixtures that have no name in common with a tensor type, about.
+_MIXTURES: Final = {
+    "Q5_K_M": 5.7, "Q5_K_S": 5.5, "Q4_K_M": 4.9, "Q4_K_S": 4.6, "Q3_K_L": 4.3, "Q3_K_M": 3.9,
+    "Q3_K_S": 3.5, "Q2_K": 3.2,
+}  # fmt: skip
+
+
+def bits_per_value(name: str) -> float | None:
+    """About how many bits a weight takes in a file of that quantization; None if unknown."""
+    if name in _MIXTURES:
+        return _MIXTURES[name]
+    for known, n_block, n_bytes in _TYPES.values():
+        if known == name:
+            return 8 * n_bytes / n_block
+    return None
+
+
 def type_name(kind: int) -> str:
     """The name of a type; an unknown one is told by its number."""
     return _TYPES[kind][0] if kind in _TYPES else f"type {kind}"

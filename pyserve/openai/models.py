@@ -116,7 +116,7 @@ def _meta(status: ModelStatus) -> ModelMeta:
         n_vocab=info.n_vocab,
         n_embd=info.n_embd,
         has_chat_template=info.has_chat_template,
-        capabilities=CAPABILITIES,
+        capabilities=CAPABILITIES if info.can_generate else ["embedding"],
     )
 
 

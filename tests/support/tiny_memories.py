@@ -1,8 +1,8 @@
 """Tiny random models of other kinds of memory than plain attention: same bytes every time.
 
-gemma3: two of three layers look back N_SWA tokens. mamba, rwkv7: one state per sequence.
-jamba: a recurrent layer below an attention layer. Vocabulary and chat template are those of
-`tiny_gguf`.
+gemma3: two of three layers look back N_SWA tokens. mamba, mamba2, rwkv7: one state per sequence.
+jamba: a recurrent layer below an attention layer. qwen3: plain attention with normed heads.
+Vocabulary and chat template are those of `tiny_gguf`. `write_tiny_bert` has no KV cache at all.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _HEAD_DIM = _N_EMBD // _N_HEAD
 _D_CONV, _D_INNER, _D_STATE, _DT_RANK = 4, 2 * _N_EMBD, 16, 8
 # NOTE: the kernel of RWKV works on 64 values at a time and checks nothing.
 _LORA_RANK, _WKV_HEAD = 16, 64
+_BERT_CTX = 128
 
 
 class _Writer:
@@ -134,6 +135,73 @@ def _mamba(writer: _Writer) -> None:
         writer.state_space(f"blk.{layer}")
 
 
+def _mamba2(writer: _Writer) -> None:
+    n_heads, n_groups = 4, 1
+    n_conv = _D_INNER + 2 * n_groups * _D_STATE
+    writer.gguf.add_block_count(2)
+    writer.gguf.add_head_count(0)
+    writer.gguf.add_ssm_conv_kernel(_D_CONV)
+    writer.gguf.add_ssm_inner_size(_D_INNER)
+    writer.gguf.add_ssm_state_size(_D_STATE)
+    writer.gguf.add_ssm_time_step_rank(n_heads)
+    writer.gguf.add_ssm_group_count(n_groups)
+    writer.head()
+    for layer in range(2):
+        block = f"blk.{layer}"
+        writer.norm(f"{block}.attn_norm")
+        writer.matrix(f"{block}.ssm_in.weight", _D_INNER + n_conv + n_heads, _N_EMBD)
+        writer.matrix(f"{block}.ssm_conv1d.weight", n_conv, _D_CONV)
+        writer.full(f"{block}.ssm_conv1d.bias", n_conv, 0.0)
+        writer.full(f"{block}.ssm_dt.bias", n_heads, -2.0)
+        decay = -np.arange(1, n_heads + 1, dtype=np.float32).reshape(n_heads, 1)
+        writer.gguf.add_tensor(f"{block}.ssm_a", decay)
+        writer.gguf.add_tensor(f"{block}.ssm_d", np.ones((n_heads, 1), dtype=np.float32))
+        ones = np.ones((n_groups, _D_INNER // n_groups), dtype=np.float32)
+        writer.gguf.add_tensor(f"{block}.ssm_norm.weight", ones)
+        writer.matrix(f"{block}.ssm_out.weight", _N_EMBD, _D_INNER)
+
+
+def _qwen3(writer: _Writer) -> None:
+    writer.gguf.add_block_count(2)
+    writer.gguf.add_head_count(_N_HEAD)
+    writer.gguf.add_head_count_kv(_N_HEAD_KV)
+    writer.gguf.add_key_length(_HEAD_DIM)
+    writer.gguf.add_value_length(_HEAD_DIM)
+    writer.gguf.add_rope_freq_base(10000.0)
+    writer.head()
+    for layer in range(2):
+        block = f"blk.{layer}"
+        writer.norm(f"{block}.attn_norm")
+        writer.attention(block)
+        writer.norm(f"{block}.attn_q_norm", _HEAD_DIM)
+        writer.norm(f"{block}.attn_k_norm", _HEAD_DIM)
+        writer.feed_forward(block)
+
+
+def _bert(writer: _Writer) -> None:
+    writer.gguf.add_block_count(2)
+    writer.gguf.add_head_count(_N_HEAD)
+    writer.gguf.add_layer_norm_eps(1e-5)
+    writer.gguf.add_causal_attention(False)
+    writer.gguf.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.gguf.add_token_type_count(2)
+    writer.matrix("token_embd.weight", N_VOCAB, _N_EMBD, scale=_N_EMBD**0.5)
+    writer.matrix("token_types.weight", 2, _N_EMBD)
+    writer.matrix("position_embd.weight", _BERT_CTX, _N_EMBD)
+    writer.norm("token_embd_norm", bias=True)
+    for layer in range(2):
+        block = f"blk.{layer}"
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            writer.matrix(f"{block}.{name}.weight", _N_EMBD, _N_EMBD)
+            writer.full(f"{block}.{name}.bias", _N_EMBD, 0.0)
+        writer.norm(f"{block}.attn_output_norm", bias=True)
+        writer.matrix(f"{block}.ffn_up.weight", _N_FF, _N_EMBD)
+        writer.full(f"{block}.ffn_up.bias", _N_FF, 0.0)
+        writer.matrix(f"{block}.ffn_down.weight", _N_EMBD, _N_FF)
+        writer.full(f"{block}.ffn_down.bias", _N_EMBD, 0.0)
+        writer.norm(f"{block}.layer_output_norm", bias=True)
+
+
 def _jamba(writer: _Writer) -> None:
     writer.gguf.add_block_count(2)
     writer.gguf.add_head_count(_N_HEAD)
@@ -188,6 +256,8 @@ _KINDS: dict[str, Callable[[_Writer], None]] = {
     "gemma3": _gemma3,
     "jamba": _jamba,
     "mamba": _mamba,
+    "mamba2": _mamba2,
+    "qwen3": _qwen3,
     "rwkv7": _rwkv7,
 }
 KINDS = tuple(_KINDS)
@@ -197,5 +267,13 @@ def write_tiny(path: Path, kind: str, *, n_ctx: int = 1024) -> Path:
     """Write the model of a kind to `path` and return it. n_ctx: trained context in tokens."""
     writer = _Writer(path, kind, n_ctx)
     _KINDS[kind](writer)
+    writer.close()
+    return path
+
+
+def write_tiny_bert(path: Path) -> Path:
+    """Write a model that only makes embeddings, of at most 128 tokens, and return its path."""
+    writer = _Writer(path, "bert", _BERT_CTX)
+    _bert(writer)
     writer.close()
     return path

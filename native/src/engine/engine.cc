@@ -71,6 +71,13 @@ EngineError too_long(const char* about, int n_prompt, int n_ctx, bool wants_embe
   return EngineError(std::move(info));
 }
 
+EngineError embedding_only_error() {
+  return EngineError(ErrorInfo{ErrorCode::kInvalidRequest,
+                               "the model only makes embeddings: it cannot generate text",
+                               "model",
+                               {}});
+}
+
 }  // namespace
 
 struct Engine::Impl {
@@ -226,6 +233,7 @@ void Engine::Impl::prepare(std::shared_ptr<Ticket> ticket, Request request) {
     if (ticket->is_cancelled) {
       throw EngineError(ErrorCode::kCancelled, "the request was cancelled");
     }
+    if (model.is_bidirectional() && !request.wants_embedding) throw embedding_only_error();
     auto prepared = std::make_unique<PreparedRequest>();
     prepared->tokens = prompt_tokens(request, /*must_fit=*/true);
     if (std::holds_alternative<ChatPrompt>(request.prompt)) {

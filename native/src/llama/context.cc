@@ -43,7 +43,8 @@ struct BatchGuard {
 int choose_n_ctx(const Model& model, const EngineConfig& config) {
   const int n_ctx_train = model.n_ctx_train();
   if (config.n_ctx <= 0) return std::min(n_ctx_train, kDefaultContextLimit);
-  return config.n_ctx;
+  // Models for embeddings have no positions beyond those that they were trained for.
+  return model.is_bidirectional() ? std::min(config.n_ctx, n_ctx_train) : config.n_ctx;
 }
 
 // A window per sequence can be larger than the whole cache; then the whole cache is cheaper.
@@ -247,6 +248,8 @@ int64_t Context::compute_bytes() const {
 }
 
 void Context::warm_up() {
+  // A model without a memory only makes embeddings; it has no logits to ask for.
+  if (!memory_->has_memory() && output_ != ContextOutput::kStates) return;
   // Touches weights and buffers so that the first request does not pay for it.
   const Token token = model_.bos() >= 0 ? model_.bos() : 0;
   const std::vector<Token> tokens(1, token);

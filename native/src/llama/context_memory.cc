@@ -76,6 +76,7 @@ void ContextMemory::unshare(SeqId seq_id, int begin, int end) {
 }
 
 void ContextMemory::truncate(SeqId seq_id, int n_keep) {
+  if (memory_ == nullptr) return;
   if (n_keep == 0) {
     memory_->seq_rm(seq_id, -1, -1);
     return;

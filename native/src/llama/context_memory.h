@@ -23,6 +23,8 @@ class ContextMemory final : public SequenceMemory {
   // The context must outlive it. n_swa: tokens of the sliding window, 0 = none.
   ContextMemory(llama_context* context, int n_swa);
 
+  // False: the model keeps nothing between steps.
+  bool has_memory() const { return memory_ != nullptr; }
   // Sequences can share; false: only truncate(seq_id, 0) may be called.
   bool can_share() const { return cells_ != nullptr || recurrent_ != nullptr; }
   // Tokens take cells.

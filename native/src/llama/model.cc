@@ -88,6 +88,7 @@ ModelInfo Model::info() const {
   info.n_embd = llama_model_n_embd(get());
   info.n_layer = llama_model_n_layer(get());
   info.n_ctx_train = llama_model_n_ctx_train(get());
+  info.can_generate = !is_bidirectional();
   info.has_chat_template = !chat_template().empty();
   info.fim_pre_token = llama_vocab_fim_pre(vocab());
   info.fim_suf_token = llama_vocab_fim_suf(vocab());

@@ -1,0 +1,53 @@
+"""`pyserve quantize`: writes a model with smaller weights."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+import click
+
+from pyserve.cli.explain import explained
+from pyserve.cli.stopping import stoppable
+from pyserve.engine.quantize_job import QuantizeJob
+from pyserve.engine.threads import usable_threads
+from pyserve.models.progress import Progress, format_bytes
+from pyserve.models.quantize import quantize_file
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("kind", metavar="TYPE")
+@click.option("--threads", type=click.IntRange(1, 512), help="Threads [default: usable cores].")
+@click.option(
+    "--allow-requantize",
+    is_flag=True,
+    help="Also take weights that are quantized already, and lose more than the original would.",
+)
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+def quantize(
+    source: Path,
+    target: Path,
+    kind: str,
+    threads: int | None,
+    allow_requantize: bool,
+    force: bool,
+) -> None:
+    """Write the GGUF file IN with weights of TYPE to OUT.
+
+    TYPE is llama.cpp's name: Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_1, Q4_0, F16 ...
+    """
+    job = QuantizeJob(
+        path_in=str(source.absolute()),
+        path_out=str(target.absolute()),
+        type=kind.upper(),
+        n_threads=threads or usable_threads(),
+        allow_requantize=allow_requantize,
+    )
+    progress = Progress(f"quantizing {source.name} to {job.type}", sys.stderr)
+    with explained(), stoppable(), contextlib.closing(progress):
+        quantize_file(job, progress, is_forced=force)
+    sizes = [format_bytes(path.stat().st_size) for path in (source, target)]
+    click.echo(f"{target}: {sizes[0]} became {sizes[1]}")

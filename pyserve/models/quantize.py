@@ -1,0 +1,75 @@
+"""Writes a model with smaller weights, in a process of its own, with progress."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from pyserve.engine.quantize_job import QuantizeJob
+from pyserve.errors import InvalidRequestError, ModelLoadError
+from pyserve.models.gguf import check_gguf
+from pyserve.models.gguf_reader import reading
+from pyserve.models.progress import Progress
+from pyserve.models.sources import file_size
+from pyserve.models.tensor_types import bits_per_value
+
+POLL_S = 0.2
+
+
+def quantize_file(job: QuantizeJob, progress: Progress, *, is_forced: bool = False) -> None:
+    """Do the job; the new file appears by one rename when it is complete.
+
+    is_forced: replace an existing file. Raises InvalidRequestError or ModelLoadError.
+    """
+    source, target = Path(job.path_in), Path(job.path_out)
+    check_gguf(source)
+    if target.exists() and (not is_forced or target.samefile(source)):
+        raise InvalidRequestError(f"{target} exists; --force replaces it, but never the input")
+    part = target.with_name(f".{target.name}.part")
+    progress.set_total(expected_bytes(source, job.type))
+    try:
+        _run(msgspec.structs.replace(job, path_out=str(part)), part, progress)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def expected_bytes(path: Path, kind: str) -> int | None:
+    """About how large the new file will be; None for a type of mixed sizes that is not known."""
+    bits = bits_per_value(kind)
+    if bits is None:
+        return None
+    with reading(path) as reader:
+        reader.metadata()
+        tensors = reader.tensors()
+    matrices = [math.prod(tensor.shape) for tensor in tensors if len(tensor.shape) > 1]
+    return int(sum(matrices) * bits / 8)
+
+
+def _run(job: QuantizeJob, part: Path, progress: Progress) -> None:
+    """Let the other process work; it is ended when we are interrupted."""
+    text = msgspec.json.encode(job).decode()
+    command = [sys.executable, "-P", "-m", "pyserve.engine.quantizer", text]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said
+        )
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_S)
+                progress.update(file_size(part))
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        said.seek(0)
+        lines = said.read().decode(errors="replace").strip().splitlines()
+    if process.returncode != 0:
+        raise ModelLoadError(lines[-1] if lines else f"the process ended: {process.returncode}")
