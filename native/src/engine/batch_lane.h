@@ -7,15 +7,12 @@
 
 #include "engine/admission.h"
 #include "engine/lane.h"
+#include "engine/step_planner.h"
 #include "engine/worker_pool.h"
 #include "kv/prefix_cache.h"
 #include "llama/context.h"
 #include "llama/model.h"
 #include "pyserve/config.h"
-#include "sched/concurrency.h"
-#include "sched/plan.h"
-#include "sched/step_costs.h"
-#include "sched/thread_count.h"
 
 namespace pyserve {
 
@@ -44,14 +41,11 @@ class BatchLane final : public Lane {
     std::optional<DeltaEvent> delta;  // none in spite of logits: a row is unusable
   };
 
-  StepPlan make_plan();
-  void add_drafts(const StepPlan& plan);
-  void choose_threads(int n_rows);
-  StepLimits limits(const std::vector<RunningView>& views);
   void preempt(const std::vector<int>& indices, StepReport& report);
   DecodeStatus decode(const StepPlan& plan);
   void handle_failed_decode(DecodeStatus status, const StepPlan& plan, StepReport& report);
-  void learn(const StepPlan& plan, double step_ms, StepReport& report);
+  void charge(const StepPlan& plan, const StepSample& sample, double step_ms,
+              EngineStats& counters);
   std::vector<Outcome> advance(const StepPlan& plan);
   void commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report);
   void fail_running(size_t index, const ErrorInfo& error, bool keep_cells, StepReport& report);
@@ -63,13 +57,7 @@ class BatchLane final : public Lane {
   PrefixCache cache_;
   Admission admission_;
   std::vector<RunningPtr> running_;  // oldest first
-  StepCosts costs_;
-  Concurrency concurrency_;
-  ThreadCount threads_;
-  int n_threads_ = 0;
-  int64_t n_turns_ = 0;
-  bool is_pure_decode_ = false;  // the planned step has no prompt
-  int n_drafted_ = 0;            // tokens of drafts that the planned step checks
+  StepPlanner planner_;
   WorkerPool samplers_;
   std::vector<SampleScratch> scratches_;  // of each sampling thread
 };

@@ -89,6 +89,8 @@ class RunningRequest {
   int n_known() const { return static_cast<int>(tokens_.size()); }
   int n_cached() const { return n_cached_; }
   bool was_preempted() const { return was_preempted_; }
+  // A step of `n_tokens` decodes: they are no part of its prompt.
+  bool is_decode_of(int n_tokens) const { return is_answering() && n_tokens == 1; }
   bool is_answering() const { return n_known() > n_prompt_; }
   // Some tokens of the prompt still have to be scored.
   bool is_scoring() const { return n_scored_ < n_to_score_; }

@@ -1,0 +1,121 @@
+#include "engine/step_planner.h"
+
+#include <algorithm>
+#include <climits>
+
+#include "base/process_usage.h"
+
+namespace pyserve {
+namespace {
+
+constexpr int kMinPrefill = 16;
+// Rows of a step with drafts: so many cost a few times one, and more are better used by requests.
+constexpr int kMaxDraftRows = 16;
+
+ConcurrencyOptions concurrency_options(const EngineConfig& config) {
+  ConcurrencyOptions options;
+  options.n_max = config.n_seq_max;
+  return options;
+}
+
+}  // namespace
+
+StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache)
+    : config_(config), cache_(cache), concurrency_(concurrency_options(config)) {}
+
+StepPlan StepPlanner::plan(const Running& running) {
+  std::vector<RunningView> views;
+  int n_scored = kMaxScored - static_cast<int>(running.size());
+  for (const auto& request : running) {
+    // Those that score a prompt share the rows of logits; the oldest gets what it can use.
+    const bool is_scoring = request->is_scoring();
+    const int n_most = is_scoring ? std::max(n_scored, 0) : INT_MAX;
+    views.push_back(request->view(cache_.n_forked(request->seq_id()), n_most));
+    if (is_scoring) n_scored -= views.back().n_missing();
+  }
+  StepPlan plan = plan_step(views, limits(running, views));
+  for (const PlanItem& item : plan.items) {
+    if (views[item.index].is_decode()) running[item.index]->set_turn(++n_turns_);
+  }
+  add_drafts(running, plan);
+  const int n_rows = static_cast<int>(plan.items.size()) + n_drafted_;
+  const int n_allowed = is_pure_decode_ ? config_.n_threads : config_.n_threads_batch;
+  n_threads_ = threads_.plan(n_allowed, is_pure_decode_ ? n_rows : 0, monotonic_ms());
+  return plan;
+}
+
+StepLimits StepPlanner::limits(const Running& running, const std::vector<RunningView>& views) {
+  int n_decode = 0;
+  int64_t n_ctx_tokens = 0;
+  int n_depth = 0;  // of the deepest prompt
+  is_pure_decode_ = true;
+  for (size_t i = 0; i < views.size(); ++i) {
+    const RunningView& view = views[i];
+    if (view.n_missing() > 1) n_depth = std::max(n_depth, running[i]->n_computed());
+    if (view.is_decode()) {
+      ++n_decode;
+      n_ctx_tokens += view.n_known;
+    }
+    is_pure_decode_ = is_pure_decode_ && view.n_missing() <= 1;
+  }
+  is_pure_decode_ = is_pure_decode_ && n_decode > 0;
+  StepLimits limits;
+  limits.n_batch = config_.n_batch;
+  // Where decodes alone take most of the target, prompts get as much time as they do: in smaller
+  // pieces few requests would ever decode together.
+  const double decode_ms = costs_.decode_ms(n_decode, n_ctx_tokens);
+  const double target_ms = std::max(config_.max_token_gap_ms, 2 * decode_ms);
+  limits.n_prefill = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms, kMinPrefill,
+                                    config_.n_batch, decode_ms);
+  limits.n_cells_free = cache_.n_free_cells();
+  if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
+  return limits;
+}
+
+// Requests of which much is known decode several tokens at once while there are few of them.
+void StepPlanner::add_drafts(const Running& running, const StepPlan& plan) {
+  n_drafted_ = 0;
+  const auto n_items = static_cast<int>(plan.items.size());
+  const int n_most = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()}) - n_items;
+  const bool can_draft = is_pure_decode_ && plan.preempt.empty() && cache_.can_undo();
+  const auto n_draft = [&](const PlanItem& item, int n_max) {
+    return can_draft ? running[item.index]->n_draft(n_max) : 0;
+  };
+  const auto n_drafting =
+      std::count_if(plan.items.begin(), plan.items.end(),
+                    [&](const PlanItem& item) { return n_draft(item, Draft::kMaxLength) > 0; });
+  const int n_share = n_drafting > 0 ? n_most / static_cast<int>(n_drafting) : 0;
+  for (const PlanItem& item : plan.items) {
+    const int n = n_draft(item, n_share);
+    running[item.index]->add_draft(n);
+    n_drafted_ += n;
+  }
+}
+
+StepSample StepPlanner::observe_decode(const Running& running, const StepPlan& plan,
+                                       double decode_ms) {
+  StepSample sample;
+  sample.step_ms = decode_ms;
+  for (const PlanItem& item : plan.items) {
+    const RunningRequest& request = *running[item.index];
+    if (request.is_decode_of(item.n_tokens)) {
+      const int n_rows = request.n_logits(item.n_tokens);
+      sample.n_decode += n_rows;
+      sample.n_ctx_tokens += int64_t{n_rows} * request.n_known();
+    } else {
+      sample.n_prompt += item.n_tokens;
+      sample.n_prompt_ctx_tokens +=
+          int64_t{item.n_tokens} * (request.n_computed() + item.n_tokens / 2);
+    }
+  }
+  costs_.observe(sample);
+  threads_.observe(decode_ms, monotonic_ms(), n_preemptions());
+  return sample;
+}
+
+void StepPlanner::observe_step(const StepPlan& plan, double step_ms) {
+  if (!is_pure_decode_ || has_drafts()) return;
+  concurrency_.observe(static_cast<int>(plan.items.size()), step_ms);
+}
+
+}  // namespace pyserve

@@ -1,0 +1,57 @@
+// What the batch lane computes next, and what it learns from how long that took.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/running.h"
+#include "kv/prefix_cache.h"
+#include "pyserve/config.h"
+#include "sched/concurrency.h"
+#include "sched/plan.h"
+#include "sched/step_costs.h"
+#include "sched/thread_count.h"
+
+namespace pyserve {
+
+// Turns running requests into the snapshots that the policies of `sched` plan over. A step goes
+// plan(), observe_decode(), observe_step(); one that fails ends after plan().
+// Thread: engine thread only.
+class StepPlanner {
+ public:
+  using Running = std::vector<std::unique_ptr<RunningRequest>>;
+
+  // The cache must outlive it.
+  StepPlanner(const EngineConfig& config, const PrefixCache& cache);
+
+  // The next step of `running`, ordered from the oldest to the youngest. Tells the requests whose
+  // turn it is, and which drafts are checked.
+  StepPlan plan(const Running& running);
+  // How many threads compute it.
+  int n_threads() const { return n_threads_; }
+  // It checks drafts.
+  bool has_drafts() const { return n_drafted_ > 0; }
+
+  // The planned step has been computed in `decode_ms`, and its requests have not advanced yet.
+  // Returns what was in it.
+  StepSample observe_decode(const Running& running, const StepPlan& plan, double decode_ms);
+  // The same step with all that follows the computation.
+  void observe_step(const StepPlan& plan, double step_ms);
+
+ private:
+  StepLimits limits(const Running& running, const std::vector<RunningView>& views);
+  void add_drafts(const Running& running, const StepPlan& plan);
+
+  const EngineConfig config_;
+  const PrefixCache& cache_;
+  StepCosts costs_;
+  Concurrency concurrency_;
+  ThreadCount threads_;
+  int n_threads_ = 0;
+  int64_t n_turns_ = 0;
+  bool is_pure_decode_ = false;  // the planned step has no prompt
+  int n_drafted_ = 0;            // tokens of drafts that it checks
+};
+
+}  // namespace pyserve
