@@ -48,7 +48,7 @@ struct ModelInfo {
   std::string cache_type_v;
   int64_t kv_bytes = 0;       // allocated for KV caches and states
   int64_t compute_bytes = 0;  // allocated for computing
-  bool can_generate = true;  // false: embeddings are all that it makes
+  bool can_generate = true;   // false: embeddings are all that it makes
   bool has_chat_template = false;
   std::string chat_template;  // its source; "" = none, or too long to show
   std::string bos_token;      // as text; "" = none
