@@ -48,9 +48,9 @@ size_t n_bytes_of(const ChatPrompt& prompt) {
 
 // Of what has to be tokenized.
 size_t text_bytes(const Request& request) {
-  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) return n_bytes_of(*chat);
-  if (const auto* plain = std::get_if<TextPrompt>(&request.prompt)) return plain->text.size();
-  size_t n_bytes = 0;
+  size_t n_bytes = request.draft.size();
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) n_bytes += n_bytes_of(*chat);
+  if (const auto* plain = std::get_if<TextPrompt>(&request.prompt)) n_bytes += plain->text.size();
   if (const auto* prompt = std::get_if<SegmentPrompt>(&request.prompt)) {
     for (const auto& [text, is_input] : prompt->segments) n_bytes += text.size();
   }
