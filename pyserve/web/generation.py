@@ -77,12 +77,13 @@ class Generation:
     def submit(self, engine: Engine, answer: Answer, shape: ShapeProfile) -> None:
         """Run the requests of `answer` and wait until the first ones are accepted.
 
-        shape: what is done to their texts.
+        shape: what is done to their texts, unless they have to obey a constraint.
         Raises the first error; the rest is then for `close` to cancel.
         """
         self._engine = engine
         self._prompt_param = answer.prompt_param
-        self._shape = shape
+        is_constrained = any(request.grammar for request in answer.requests)
+        self._shape = ShapeProfile() if is_constrained else shape
         self._n_at_once = engine.info().n_seq_max + N_AHEAD
         self._waiting.extend(answer.requests)
         with self._naming_the_prompt():

@@ -166,6 +166,12 @@ class TestShaping:
         text = front.post(COMPLETIONS, {"prompt": "x"}).get_json()["choices"][0]["text"]
         assert text == "one  three"
 
+    def test_constrained_answers_stay_as_they_are(self, start) -> None:
+        front = front_of(start, self.SCRIPT, shape=self.SHAPE)
+        body = chat_body(regex="^A.*END$")
+        text = front.post(CHAT, body).get_json()["choices"][0]["message"]["content"]
+        assert text == self.SCRIPT.texts[0]
+
 
 class TestNames:
     def test_aliases_patterns_and_defaults(self, start) -> None:
