@@ -15,7 +15,7 @@ from pyserve.models.localai_schema import LocalModel
 from pyserve.models.model_file import ModelFile, model_files, named_file
 from pyserve.models.notes import Level, Note
 from pyserve.models.profiles import bad_patterns, engine_settings, profile_of, with_aliases
-from pyserve.models.templates import inside, prompt_profile
+from pyserve.models.templates import file_inside, inside, prompt_profile
 from pyserve.models.yaml_file import MAX_BYTES
 
 MAX_FILES = 1000
@@ -113,11 +113,8 @@ def _model_path(directory: Path, entry: LocalEntry) -> Path | None:
     model = entry.values.parameters.model or entry.name
     if "://" in model:
         model = model.split("?")[0].rsplit("/", 1)[-1]
-    for name in (model, f"{model}.gguf"):
-        path = inside(directory, name)
-        if path is not None and path.is_file():
-            return path
-    return inside(directory, model)
+    found = file_inside(directory, model, f"{model}.gguf")
+    return inside(directory, model) if found is None else found[0]
 
 
 def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile:

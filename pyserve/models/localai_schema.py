@@ -24,12 +24,18 @@ def _unset_if_zero(value: object) -> object:
     return None if value == 0 and not isinstance(value, bool) else value
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("has characters that cannot be printed")
+    return value
+
+
 def _unset_if_negative(value: object) -> object:
     return None if isinstance(value, int) and value <= 0 else value
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
-Name = Annotated[str, Field(min_length=1, max_length=256)]
+Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
 Strings = Annotated[
     list[Annotated[str, Field(max_length=1024)]],
     Field(max_length=MAX_STRINGS),
@@ -47,7 +53,9 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 class Section(BaseModel):
     """A mapping of a model file. Null is as good as absent; keys beside the fields are kept out."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod

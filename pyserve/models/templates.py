@@ -47,21 +47,18 @@ def prompt_profile(
 
 def _beside(directory: Path, model: str) -> TemplateSource | None:
     """`<model>.tmpl`, also without the model's own ending."""
-    for name in (f"{model}{SUFFIX}", f"{model.removesuffix('.gguf')}{SUFFIX}"):
-        path = inside(directory, name)
-        if path is not None and path.is_file():
-            return _read(path, name)
-    return None
+    names = (f"{model}{SUFFIX}", f"{model.removesuffix('.gguf')}{SUFFIX}")
+    found = file_inside(directory, *names)
+    return None if found is None else _read(*found)
 
 
 def _find(directory: Path, kind: str, value: str) -> TemplateSource | None:
     if not value.strip():
         return None
     if "\n" not in value and "{{" not in value and len(value) <= 255:  # noqa: PLR2004
-        for name in (f"{value}{SUFFIX}", value):
-            path = inside(directory, name)
-            if path is not None and path.is_file():
-                return _read(path, name)
+        found = file_inside(directory, f"{value}{SUFFIX}", value)
+        if found is not None:
+            return _read(*found)
         if " " not in value:
             problem = f"there is no file {value}{SUFFIX} in the models directory"
             raise TemplateError(f"template.{kind}", 1, problem)
@@ -84,12 +81,24 @@ def _checked(source: TemplateSource) -> TemplateSource:
 
 
 def inside(directory: Path, name: str) -> Path | None:
-    """The path of `name` in the directory; None if it leads out of it."""
+    """The path of `name` in the directory; None if it leads out of it, or can be no path."""
     if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
         return None
     path = directory / name
     try:
+        path.lstat()
         is_inside = path.resolve().is_relative_to(directory.resolve())
-    except (OSError, RuntimeError):
+    except FileNotFoundError:
+        return path
+    except (OSError, RuntimeError, ValueError):
         return None
     return path if is_inside else None
+
+
+def file_inside(directory: Path, *names: str) -> tuple[Path, str] | None:
+    """The first of the names that is a file in the directory, and its path."""
+    for name in names:
+        path = inside(directory, name)
+        if path is not None and path.is_file():
+            return path, name
+    return None

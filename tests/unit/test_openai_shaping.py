@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyserve.engine.protocol import Delta, Finish, Usage
@@ -41,6 +41,7 @@ SHAPES = [
 
 
 @given(st.lists(st.text(alphabet="AB: \nx", max_size=5), max_size=12), st.sampled_from(SHAPES))
+@settings(deadline=None)
 def test_streams_join_to_the_whole_answer(pieces: list[str], shape: ShapeProfile) -> None:
     shaper = Shaper(shape)
     said = [shaper.push(Delta(text=piece)).text for piece in pieces]

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pyserve.cli.check import check
 from pyserve.models.catalog import Catalog, read_catalog
@@ -446,3 +450,31 @@ def test_configurations_as_users_write_them_load_without_a_word(directory: Path)
     assert [model.id for model in catalog.models] == ["one", "two", "jinja", "koala"]
     assert notes_of(catalog, "warning") + notes_of(catalog, "error") == []
     assert model_of(catalog, "two").profile.stop == model_of(catalog, "one").profile.stop
+
+
+WRONG = [
+    None, 0, -1, 10**400, float("nan"), float("inf"), "", "x" * 3000, "a\nb", "../..", "(", "{{",
+    [], [1], [None], [[["a"]]], {}, {"a": {1: 2}}, True,
+]  # fmt: skip
+KEYS = [
+    (key,) if section is None else (section, key)
+    for section, keys in ((None, yaml.safe_load(EVERY_KEY)), *yaml.safe_load(EVERY_KEY).items())
+    if isinstance(keys, dict)
+    for key in keys
+]
+
+
+@given(st.sampled_from(KEYS), st.sampled_from(WRONG))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_of_any_key_is_taken_or_noted(
+    directory: Path, path: tuple[str, ...], value: object
+) -> None:
+    values = yaml.safe_load(EVERY_KEY)
+    section = values if len(path) == 1 else values[path[0]]
+    section[path[-1]] = value
+    catalog = catalog_of(directory, x=yaml.safe_dump(values, allow_unicode=True))
+    served = [model for model in catalog.models if model.path.name == "a.gguf"]
+    assert served or catalog.notes
+    for model in served:
+        assert model.id.isprintable()
+        json.dumps(model.profile.defaults, allow_nan=False)

@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyserve.models.gotemplate.errors import TemplateError
@@ -205,6 +205,7 @@ def test_rendered_prompts_keep_their_own_control_tokens() -> None:
 
 
 @given(st.text(alphabet="{}.-|()$:=`\"'/* \nabeifndrgxwth01", max_size=60))
+@settings(deadline=None)
 def test_any_source_is_a_template_or_an_error(source: str) -> None:
     with contextlib.suppress(TemplateError):
         run("{{" + source + "}}")
