@@ -109,11 +109,14 @@ def _add(catalog: Catalog, directory: Path, entry: LocalEntry) -> None:
 
 
 def _model_path(directory: Path, entry: LocalEntry) -> Path | None:
-    """The file of the model; None if it would not be in the directory."""
+    """The file of the model; None if it would not be in the directory.
+
+    People link to model files that lie elsewhere; what is no model is refused anyway.
+    """
     model = entry.values.parameters.model or entry.name
     if "://" in model:
         model = model.split("?")[0].rsplit("/", 1)[-1]
-    found = file_inside(directory, model, f"{model}.gguf")
+    found = file_inside(directory, model, f"{model}.gguf", may_link_out=True)
     return inside(directory, model) if found is None else found[0]
 
 

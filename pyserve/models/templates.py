@@ -80,14 +80,17 @@ def _checked(source: TemplateSource) -> TemplateSource:
     return source
 
 
-def inside(directory: Path, name: str) -> Path | None:
-    """The path of `name` in the directory; None if it leads out of it, or can be no path."""
+def inside(directory: Path, name: str, *, may_link_out: bool = False) -> Path | None:
+    """The path of `name` in the directory; None if it leads out of it, or can be no path.
+
+    may_link_out: a link in the directory may lead anywhere.
+    """
     if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
         return None
     path = directory / name
     try:
         path.lstat()
-        is_inside = path.resolve().is_relative_to(directory.resolve())
+        is_inside = may_link_out or path.resolve().is_relative_to(directory.resolve())
     except FileNotFoundError:
         return path
     except (OSError, RuntimeError, ValueError):
@@ -95,10 +98,12 @@ def inside(directory: Path, name: str) -> Path | None:
     return path if is_inside else None
 
 
-def file_inside(directory: Path, *names: str) -> tuple[Path, str] | None:
-    """The first of the names that is a file in the directory, and its path."""
+def file_inside(
+    directory: Path, *names: str, may_link_out: bool = False
+) -> tuple[Path, str] | None:
+    """The first of the names that is a file in the directory, and its path; as of `inside`."""
     for name in names:
-        path = inside(directory, name)
+        path = inside(directory, name, may_link_out=may_link_out)
         if path is not None and path.is_file():
             return path, name
     return None

@@ -175,10 +175,25 @@ def test_an_error_costs_its_model_only(directory: Path, text: str, words: str) -
     assert "x" not in [model.id for model in catalog.models]
 
 
-def test_a_link_out_of_the_directory_is_not_followed(directory: Path) -> None:
+def test_links_may_lead_to_models_elsewhere_and_to_nothing_else(
+    directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "far.gguf").write_bytes(GGUF)
+    (elsewhere / "secret.tmpl").write_text("secret")
+    (directory / "far.gguf").symlink_to(elsewhere / "far.gguf")
     (directory / "out.gguf").symlink_to("/etc/passwd")
-    catalog = catalog_of(directory, x="name: x\nparameters: {model: out.gguf}")
-    assert "not in the models directory" in notes_of(catalog, "error")[0]
+    (directory / "t.tmpl").symlink_to(elsewhere / "secret.tmpl")
+    catalog = catalog_of(
+        directory,
+        x="name: x\nparameters: {model: far.gguf}",
+        y="name: y\nparameters: {model: out.gguf}",
+        z="name: z\nparameters: {model: a.gguf}\ntemplate: {chat: t}",
+    )
+    assert [model.id for model in catalog.models] == ["x", "b"]
+    not_a_model, not_a_template = notes_of(catalog, "error")
+    assert "is not a GGUF file" in not_a_model
+    assert "there is no file t.tmpl" in not_a_template
 
 
 def test_other_backends_and_disabled_models_are_skipped(directory: Path) -> None:
