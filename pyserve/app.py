@@ -10,6 +10,7 @@ from pyserve.api import (
     edits,
     embeddings,
     health,
+    metrics,
     models,
     pages,
     responses,
@@ -18,7 +19,7 @@ from pyserve.api import (
 )
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
-from pyserve.web import access, errors, origins, request_id
+from pyserve.web import access, counters, errors, origins, request_id
 from pyserve.web import services as app_services
 from pyserve.web.keys import load_keys
 from pyserve.web.limits import StreamLimit
@@ -35,6 +36,7 @@ BLUEPRINTS = (
     schemas.blueprint,
     models.blueprint,
     health.blueprint,
+    metrics.blueprint,
     pages.blueprint,
 )
 PREFIXES = {"v1": "/v1", "bare": None}  # LocalAI's clients leave /v1 out
@@ -53,8 +55,10 @@ def create_app(
     app.url_map.strict_slashes = False
     stream_limit = StreamLimit(config.max_streams)
     keys = load_keys(config.api_key, config.api_key_file)
-    app_services.install(app, Services(config, backend, stream_limit, keep_alive_s, keys))
+    parts = Services(config, backend, stream_limit, keep_alive_s, keys)
+    app_services.install(app, parts)
     request_id.install(app)
+    counters.install(app, parts.counters)
     origins.install(app)
     access.install(app)
     errors.install(app)

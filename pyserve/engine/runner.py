@@ -20,7 +20,7 @@ import msgspec
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.memory import available_bytes
-from pyserve.engine.parent import die_with_parent, exit_on_eof
+from pyserve.engine.parent import die_with_parent, drop_privileges, exit_on_eof
 from pyserve.engine.protocol import EngineCore, ModelInfo
 from pyserve.engine.server import EngineServer
 from pyserve.engine.sockets import listen
@@ -107,6 +107,7 @@ def be_a_child(reporter: Reporter) -> None:
     """Give way to the front, be the first to go when memory is short, never outlive the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(signal.SIGKILL)
+    drop_privileges()
     exit_on_eof(reporter.connection)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -87,6 +87,15 @@ class Backend(Protocol):
 
     def reload(self) -> None:
         """Read the configuration of the models again. Raises PyserveError: nothing has changed."""
+        ...
+
+    def engines(self) -> Mapping[str, Engine]:
+        """The engines that this process is connected to, to ask for their counters. Loads none."""
+        ...
+
+    @property
+    def n_revived(self) -> int:
+        """Requests of this process that went on in another engine after theirs had died."""
         ...
 
     def close(self) -> None: ...

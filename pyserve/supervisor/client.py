@@ -16,6 +16,7 @@ from pyserve.engine.remote import RemoteEngine
 from pyserve.engine.revival import Blocklist, Reviver
 from pyserve.errors import (
     CancelledError,
+    EngineRestartedError,
     ModelBusyError,
     ModelLoadingError,
     ModelNotFoundError,
@@ -30,6 +31,7 @@ from pyserve.supervisor.messages import Acquire, Load, Release, Reload, Reply, R
 ANSWER_S = 10.0  # for what the supervisor answers at once
 SLICE_S = 1.0
 SUCCESSOR_WAIT_S = 60.0
+NOTICED_S = 5.0
 
 OnWait = Callable[[], None]
 
@@ -213,11 +215,35 @@ class SupervisorBackend:
         return self._revivers[model_id]
 
     def _successor(self, model_id: str) -> RemoteEngine:
-        """The next engine of a model. The requests that come to it have leases of their own."""
+        """The next engine of a model. The requests that come to it have leases of their own.
+
+        Raises EngineRestartedError when the model was unloaded, and what `lease` raises.
+        """
+        self._wait_noticed(model_id)
+        if self._find(model_id).state in ("unloaded", "unloading"):
+            raise EngineRestartedError(f"the model {model_id} was unloaded", retry_after_s=1)
         lease = self.lease(model_id, wait_s=self._successor_wait_s)
         lease.release()
         assert isinstance(lease.engine, RemoteEngine)
         return lease.engine
+
+    def _wait_noticed(self, model_id: str) -> None:
+        """Wait until the supervisor has said what becomes of a model whose engine has ended."""
+        with self._engines_lock:
+            path, engine = self._engines.get(model_id, ("", None))
+        if engine is None or engine.is_alive:
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._find(model_id).socket_path != path, NOTICED_S)
+
+    def engines(self) -> dict[str, RemoteEngine]:
+        with self._engines_lock:
+            return {name: engine for name, (_, engine) in self._engines.items() if engine.is_alive}
+
+    @property
+    def n_revived(self) -> int:
+        with self._engines_lock:
+            return sum(reviver.n_revived for reviver in self._revivers.values())
 
     def _on_models(self, models: list[ModelStatus]) -> None:
         with self._changed:

@@ -18,15 +18,18 @@ from pyserve.engine.runner import RunnerConfig
 from pyserve.supervisor.environment import LISTEN_FD_ENV, SUPERVISOR_SOCKET_ENV
 
 STDERR_FD = 2
+_NEEDED = frozenset({"PATH", "LANG", "TZ", "TMPDIR", "HOME", "VIRTUAL_ENV"})
+_NEEDED_PREFIXES = ("LC_", "LD_", "PYTHON", "PYSERVE_", "COV", "ASAN_", "TSAN_", "UBSAN_", "LSAN_")
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 
 
 def engine_environ(environ: dict[str, str]) -> dict[str, str]:
-    """The environment without what an engine has no business to know."""
+    """What an engine needs to know of the environment: where things are, and settings of ours."""
     return {
         name: value
         for name, value in environ.items()
-        if not any(word in name.upper() for word in _SECRET_WORDS)
+        if (name in _NEEDED or name.startswith(_NEEDED_PREFIXES))
+        and not any(word in name.upper() for word in _SECRET_WORDS)
     }
 
 

@@ -88,6 +88,15 @@ class StaticBackend:
     def reload(self) -> None:
         """There is no configuration to read."""
 
+    def engines(self) -> dict[str, Engine]:
+        return {
+            name: engine for name, engine in self._engines.items() if name not in self._unloaded
+        }
+
+    @property
+    def n_revived(self) -> int:
+        return 0
+
     def close(self) -> None:
         for engine in self._engines.values():
             engine.close()

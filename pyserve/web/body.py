@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import NotImplemented as UnsupportedCoding
 
 from pyserve.schemas.validate import Body, validate
 from pyserve.web.framing import MalformedRequestError, describe_malformed, is_malformed
@@ -31,6 +32,9 @@ def _check_headers() -> None:
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
         raise UnsupportedMediaType("Content-Encoding is not supported: send the body as it is")
+    coding = request.headers.get("Transfer-Encoding", "chunked").strip().lower()
+    if coding not in ("chunked", "identity"):
+        raise UnsupportedCoding(f"Transfer-Encoding: the coding {coding[:100]!r} is not supported")
     if request.mimetype != "application/json":
         raise UnsupportedMediaType(
             f"Content-Type is {request.mimetype or 'absent'}, but must be application/json"

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from pyserve.errors import (
@@ -54,6 +54,7 @@ HTTP_CODES = {
     405: "method_not_allowed",
     413: "request_too_large",
     415: "unsupported_media_type",
+    501: "unsupported_transfer_coding",
 }
 RETRY_STATUS = frozenset({429, 503})
 SERVER_ERRORS_FROM = 500
@@ -72,6 +73,7 @@ def error_response(error: Exception, *, level: int = logging.INFO, **beside: Any
     level: at which a 503 is logged. beside: further members of the body, next to `error`.
     """
     status, body = describe(error, request_id(), level=level)
+    g.error_code = body["error"]["code"]
     body |= beside
     response = Response(msgspec.json.encode(body), status, content_type="application/json")
     if status in RETRY_STATUS:

@@ -68,7 +68,9 @@ _DEFECTS = (
 
 def is_malformed(error: BaseException) -> bool:
     """Whether the client sent something that is not HTTP as we speak it."""
-    return isinstance(error, errors.ParseException) and not isinstance(error, _DEFECTS)
+    is_cut_off = isinstance(error, errors.NoMoreData)  # the client has gone
+    is_wrong = isinstance(error, errors.ParseException) and not isinstance(error, _DEFECTS)
+    return is_cut_off or is_wrong
 
 
 def describe_malformed(error: Exception) -> str:

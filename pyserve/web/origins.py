@@ -68,9 +68,11 @@ def _check() -> Response | None:
     host = request.environ.get("HTTP_HOST", "")
     if not host and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
         raise MalformedRequestError("a request of HTTP/1.1 needs a Host header", param="Host")
-    if host and not is_ours(host_name(host), config):
+    for name in filter(None, (host, _target_host())):
+        if is_ours(host_name(name), config):
+            continue
         raise HostNotAllowedError(
-            f"the host {host[:100]!r} is not a name of this server (--allowed-host adds one)"
+            f"the host {name[:100]!r} is not a name of this server (--allowed-host adds one)"
         )
     origin = request.headers.get("Origin")
     if origin is None:
@@ -89,6 +91,12 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _target_host() -> str:
+    """The host in a request target that is a whole URL; it counts more than the header."""
+    scheme, separator, rest = str(request.environ.get("RAW_URI", "")).partition("://")
+    return rest.split("/", 1)[0] if separator and scheme.isalpha() else ""
 
 
 def _is_own(origin: str, host: str) -> bool:

@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
+from pyserve.web.counters import Counters
 from pyserve.web.key_limits import KeyLimits
 from pyserve.web.keys import KeyRing
 from pyserve.web.limits import StreamLimit
@@ -28,6 +29,7 @@ class Services:
     keep_alive_s: float
     keys: KeyRing = field(default_factory=KeyRing)
     key_limits: KeyLimits = field(default_factory=KeyLimits)
+    counters: Counters = field(default_factory=Counters)
 
 
 def install(app: Flask, parts: Services) -> None:

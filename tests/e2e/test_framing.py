@@ -14,6 +14,7 @@ import pytest
 from tests.support.server import ServerProcess
 
 SOON_S = 20.0
+CLOSE = b"Connection: close\r\n\r\n"
 POST = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -45,9 +46,33 @@ def answer(server: ServerProcess, data: bytes) -> bytes:
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431, "headers_too_large"),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 100 + b"\r\n", 431, "headers_too_large"),
         (POST + b"Transfer-Encoding: frob\r\n\r\n", 501, "unsupported_transfer_coding"),
+        (
+            POST + b"Transfer-Encoding: gzip, chunked\r\n" + CLOSE,
+            501,
+            "unsupported_transfer_coding",
+        ),
         (CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", 400, "malformed_request"),
+        (b"GET /health HTTP/1.1\r\n" + CLOSE, 400, "malformed_request"),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\nHost: y\r\n" + CLOSE, 400, "malformed_request"),
+        (b"GET /health HTTP/1.1\r\nHost: evil.com\r\n" + CLOSE, 403, "host_not_allowed"),
+        (b"GET http://evil.com/ HTTP/1.1\r\nHost: x\r\n" + CLOSE, 403, "host_not_allowed"),
+        (POST + b"Content-Length: 5\r\n" + CHUNKED[len(POST) :], 400, "malformed_request"),
     ],
-    ids=["line", "header", "long line", "long header", "many headers", "coding", "chunk"],
+    ids=[
+        "line",
+        "header",
+        "long line",
+        "long header",
+        "many headers",
+        "coding",
+        "two codings",
+        "chunk",
+        "no host",
+        "two hosts",
+        "foreign host",
+        "foreign target",
+        "length and chunks",
+    ],
 )
 def test_malformed_requests_are_answered_in_the_openai_shape(shared_server, data, status, code):
     head, body = answer(shared_server, data).split(b"\r\n\r\n", 1)

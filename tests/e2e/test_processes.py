@@ -295,3 +295,11 @@ def test_gunicorn_alone_gets_a_new_supervisor_when_it_dies(bare_gunicorn, run_di
         assert reply.status_code in (200, 503)
     assert reply is not None
     assert reply.status_code == 200
+
+
+def test_an_engine_has_no_privileges_to_gain(server):
+    status = Path(f"/proc/{server.engine().pid}/status").read_text()
+    assert "NoNewPrivs:\t1" in status
+    limits = Path(f"/proc/{server.engine().pid}/limits").read_text()
+    (core,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert core.split()[4:6] == ["0", "0"]

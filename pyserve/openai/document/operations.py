@@ -191,6 +191,15 @@ READING = (
     _health("/ready", "ready"),
     _health("/readyz", "readyz"),
     Operation(
+        name="metrics",
+        method="get",
+        path="/metrics",
+        tag="Server",
+        summary="Counters for Prometheus",
+        details="llama-server's names, summed over the models, and our own.",
+        media_type="text/plain",
+    ),
+    Operation(
         name="about",
         method="get",
         path="/",

@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from pyserve.supervisor.processes import engine_environ
+
 # A process that inherits orphans, as process 1 does, with a child of its own that has ended.
 INHERITOR = """
 import ctypes, os, subprocess, time
@@ -34,3 +36,14 @@ def test_orphans_are_reaped_and_known_children_left_to_their_owner():
         [sys.executable, "-c", INHERITOR], capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_engines_get_no_secrets_and_little_else():
+    given = {
+        "PATH": "/bin",
+        "PYSERVE_KERNELS": "stock",
+        "PYSERVE_API_KEY": "sk-secret",
+        "AWS_SESSION": "x",
+        "LD_LIBRARY_PATH": "/lib",
+    }
+    assert set(engine_environ(given)) == {"PATH", "PYSERVE_KERNELS", "LD_LIBRARY_PATH"}

@@ -1,0 +1,78 @@
+"""GET /metrics: counters for Prometheus."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from pyserve.engine.protocol import EngineStats
+from pyserve.errors import PyserveError
+from pyserve.openai.metrics import CONTENT_TYPE, Metric, engine_metrics, llama_metrics, text
+from pyserve.web.access import may_use
+from pyserve.web.services import services
+
+blueprint = Blueprint("metrics", __name__)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Of the engines, and of the front process that answers."""
+    stats = _engine_stats()
+    page = text([*llama_metrics(stats.values()), *engine_metrics(stats), *_front_metrics()])
+    return Response(page, content_type=CONTENT_TYPE)
+
+
+def _engine_stats() -> dict[str, EngineStats]:
+    """By model; engines that end meanwhile are left out."""
+    found = {}
+    for model_id, engine in services().backend.engines().items():
+        try:
+            if may_use(model_id):
+                found[model_id] = engine.stats()
+        except PyserveError:
+            continue
+    return found
+
+
+def _front_metrics() -> list[Metric]:
+    parts = services()
+    statuses = [status for status in parts.backend.models() if may_use(status.id)]
+    responses = parts.counters.responses().items()
+    errors = parts.counters.errors().items()
+    return [
+        Metric(
+            "pyserve_model_ready",
+            "gauge",
+            "1 while the model can answer.",
+            {(("model", status.id),): float(status.state == "ready") for status in statuses},
+        ),
+        Metric(
+            "pyserve_engine_restarts_total",
+            "counter",
+            "Engines started in place of others.",
+            {(("model", status.id),): float(status.n_restarts) for status in statuses},
+        ),
+        Metric(
+            "pyserve_requests_revived_total",
+            "counter",
+            "Requests that went on after their engine had died.",
+            {(): float(parts.backend.n_revived)},
+        ),
+        Metric(
+            "pyserve_requests_in_work",
+            "gauge",
+            "Requests that this front process has in work.",
+            {(): float(parts.stream_limit.n_held)},
+        ),
+        Metric(
+            "pyserve_http_responses_total",
+            "counter",
+            "Responses by status.",
+            {(("status", str(status)),): float(n) for status, n in sorted(responses)},
+        ),
+        Metric(
+            "pyserve_errors_total",
+            "counter",
+            "Refusals and errors by their code.",
+            {(("code", code),): float(n) for code, n in sorted(errors)},
+        ),
+    ]

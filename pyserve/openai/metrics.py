@@ -1,0 +1,96 @@
+"""Counters in the text format of Prometheus: llama-server's names, and ours beside them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from pyserve.engine.protocol import EngineStats
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Metric(NamedTuple):
+    """One metric with its samples. kind: counter or gauge."""
+
+    name: str
+    kind: str
+    about: str
+    samples: Mapping[Labels, float]
+
+
+def text(metrics: Iterable[Metric]) -> str:
+    """The whole page."""
+    lines: list[str] = []
+    for metric in metrics:
+        lines.append(f"# HELP {metric.name} {metric.about}")
+        lines.append(f"# TYPE {metric.name} {metric.kind}")
+        lines += [
+            f"{metric.name}{_labels(labels)} {value:.12g}"
+            for labels, value in metric.samples.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
+    """What llama-server counts, summed over all models."""
+    stats = list(all_stats)
+
+    def total(name: str) -> float:
+        return float(sum(getattr(one, name) for one in stats))
+
+    n_prompt, n_decode = total("n_prompt_tokens"), total("n_decode_tokens")
+    prompt_s, decode_s = total("prompt_ms") / 1000, total("decode_ms") / 1000
+    n_kv = total("n_kv_total")
+    rows = [
+        ("prompt_tokens_total", "counter", "Prompt tokens computed.", n_prompt),
+        ("prompt_seconds_total", "counter", "Time of steps with prompts.", prompt_s),
+        ("tokens_predicted_total", "counter", "Tokens generated.", n_decode),
+        ("tokens_predicted_seconds_total", "counter", "Time of generating.", decode_s),
+        ("n_decode_total", "counter", "Steps of the engines.", total("n_steps")),
+        ("prompt_tokens_seconds", "gauge", "Prompt tokens per second.", _ratio(n_prompt, prompt_s)),
+        ("predicted_tokens_seconds", "gauge", "Tokens per second.", _ratio(n_decode, decode_s)),
+        ("requests_processing", "gauge", "Requests that run.", total("n_running")),
+        ("requests_deferred", "gauge", "Requests that wait.", total("n_waiting")),
+        ("kv_cache_usage_ratio", "gauge", "Used part.", _ratio(total("n_kv_used"), n_kv)),
+        ("kv_cache_tokens", "gauge", "Tokens in the KV cache.", total("n_kv_used")),
+    ]
+    return [
+        Metric(f"llamacpp:{name}", kind, about, {(): value}) for name, kind, about, value in rows
+    ]
+
+
+def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
+    """What is known of each model, since its engine was started."""
+    rows = [
+        ("requests_finished_total", "counter", "Requests that ended well.", "n_finished"),
+        ("requests_failed_total", "counter", "Requests that failed.", "n_failed"),
+        ("requests_cancelled_total", "counter", "Requests that were cancelled.", "n_cancelled"),
+        ("requests_preempted_total", "counter", "Requests that lost their place.", "n_preempted"),
+        ("cached_tokens_total", "counter", "Prompt tokens not computed again.", "n_cached_tokens"),
+        ("prefix_hits_total", "counter", "Requests that found a prefix.", "n_prefix_hits"),
+        ("compute_threads", "gauge", "Threads of the last step.", "n_threads"),
+    ]
+    return [
+        Metric(
+            f"pyserve_{name}",
+            kind,
+            about,
+            {(("model", model),): float(getattr(one, field)) for model, one in stats.items()},
+        )
+        for name, kind, about, field in rows
+    ]
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
+
+
+def _labels(labels: Labels) -> str:
+    if not labels:
+        return ""
+    pairs = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels)
+    return "{" + pairs + "}"
