@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from pyserve.engine.config import EngineConfig
+from pyserve.engine.gguf_check import check_model_file
 from pyserve.engine.memory import available_bytes
 from pyserve.engine.parent import die_with_parent, drop_privileges, exit_on_eof
 from pyserve.engine.protocol import EngineCore, ModelInfo
@@ -70,6 +71,7 @@ def load_core(engine: str, config: EngineConfig) -> EngineCore:
             from pyserve.engine.local import NativeCore  # noqa: PLC0415  # only here is it needed
         except ImportError as error:  # not built, or built for another CPU: the message says it
             raise ModelLoadError(f"the native engine cannot be used: {error}") from error
+        check_model_file(Path(config.model_path))
         return NativeCore(msgspec.structs.replace(config, n_bytes_available=available_bytes()))
     if engine == "fake":
         from pyserve.engine.fake import FakeCore  # noqa: PLC0415

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from pyserve.engine.config import EngineConfig
+from pyserve.engine.tensor_types import n_tensor_bytes, type_name
 from pyserve.models.gguf import check_gguf
 from pyserve.models.gguf_reader import AnyValue, LongArray, Tensor, reading
 from pyserve.models.memory import MemoryNeed, ModelShape, memory_need, weight_bytes
-from pyserve.models.tensor_types import n_tensor_bytes, type_name
 
 CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 TEMPLATE = "tokenizer.chat_template"

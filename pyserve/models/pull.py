@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote, urlsplit
 
+from pyserve.engine.gguf_check import check_model_file
 from pyserve.errors import ModelNotFoundError
 from pyserve.models.gallery import Gallery, GalleryEntry, Source, load_gallery, safe_file_name
 from pyserve.models.gguf import check_gguf
@@ -187,6 +188,7 @@ def _pull_file(
     path: Path, sha256: str | None, options: PullOptions, *, name: str | None = None
 ) -> Path:
     check_gguf(path)
+    check_model_file(path)
     target = options.models_dir / _gguf_name(safe_file_name(name or path.name), str(path))
     if target.exists() and target.samefile(path):
         return target
@@ -232,6 +234,7 @@ def _verify(part: Path, sha256: str | None) -> None:
 def _check_format(part: Path) -> None:
     try:
         check_gguf(part)
+        check_model_file(part)
     except Exception:
         part.unlink(missing_ok=True)
         raise

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from pyserve.engine.quantize_job import QuantizeJob
+from pyserve.engine.tensor_types import bits_per_value
 from pyserve.errors import InvalidRequestError, ModelLoadError
 from pyserve.models.gguf import check_gguf
 from pyserve.models.gguf_reader import reading
 from pyserve.models.progress import Progress
 from pyserve.models.sources import file_size
-from pyserve.models.tensor_types import bits_per_value
 
 POLL_S = 0.2
 

@@ -40,6 +40,11 @@ def type_name(kind: int) -> str:
     return _TYPES[kind][0] if kind in _TYPES else f"type {kind}"
 
 
+def block_values(kind: int) -> int | None:
+    """How many values a block of the type has; None for an unknown one."""
+    return _TYPES[kind][1] if kind in _TYPES else None
+
+
 def n_tensor_bytes(kind: int, n_values: int) -> int:
     """The size of a tensor; 0 for an unknown type."""
     _name, n_block, n_bytes = _TYPES.get(kind, ("", 1, 0))
