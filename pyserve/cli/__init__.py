@@ -16,6 +16,7 @@ COMMANDS = {
     "check": ("pyserve.cli.check", "check", "Say what is made of a models directory."),
     "render": ("pyserve.cli.render", "render", "Show the prompts that a model's templates make."),
     "info": ("pyserve.cli.info", "info", "Describe a model file and the memory it takes."),
+    "convert": ("pyserve.cli.convert", "convert", "Convert a GGML, GGMF or GGJT file to GGUF."),
     "quantize": ("pyserve.cli.quantize", "quantize", "Write a model with smaller weights."),
     "models": ("pyserve.cli.models", "models", "List local models and the gallery."),
 }

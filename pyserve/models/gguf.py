@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from pyserve.errors import ModelLoadError
+from pyserve.models.ggml_file import describe_old
 from pyserve.models.gguf_reader import HEAD, Value, reading
 
 MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _OTHER_FORMATS: Final = {
-    b"lmgg": "the old GGML format",
-    b"fmgg": "the old GGMF format",
-    b"tjgg": "the old GGJT format",
     b"algg": "a GGML adapter (LoRA)",
     b"PK\x03\x04": "a PyTorch checkpoint",
     b"<!DO": "a web page, not a model",
@@ -83,6 +81,12 @@ def trained_context(path: Path) -> int | None:
 
 
 def _explain_format(path: Path, head: bytes) -> str:
+    old = describe_old(head)
+    if old is not None:
+        return (
+            f"{path} has the old {old} format; make a GGUF file of it with: "
+            f"pyserve convert {path.name} NEW.gguf"
+        )
     name = _OTHER_FORMATS.get(head[:4])
     if name is None:
         return f"{path} is not a GGUF file (it starts with {head[:4]!r})"

@@ -135,7 +135,7 @@ def test_an_unknown_name_lists_what_is_known(tmp_path: Path) -> None:
 def test_an_old_format_is_named(tmp_path: Path) -> None:
     path = put(tmp_path, "ggml-koala-7b-model-q4_0-r2.bin", b"tjgg" + bytes(100))
     for name in (str(path), path.name):
-        with pytest.raises(ModelLoadError, match="the old GGJT format"):
+        with pytest.raises(ModelLoadError, match="the old GGJT version 0 format"):
             resolve(tmp_path, name)
 
 
