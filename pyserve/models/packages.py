@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -102,7 +103,8 @@ def _watch(command: list[str], directory: Path, on_bytes: Callable[[int], None])
         )
         try:
             while process.poll() is None:
-                on_bytes(sum(file_size(p) for p in directory.rglob("*") if p != log_path))
+                with contextlib.suppress(FileNotFoundError):  # it removes directories meanwhile
+                    on_bytes(sum(file_size(p) for p in directory.rglob("*") if p != log_path))
                 time.sleep(0.1)
         finally:
             process.kill()
