@@ -10,6 +10,7 @@ import click
 from pyserve.cli.explain import explained
 from pyserve.config import read_config
 from pyserve.models.catalog import read_catalog
+from pyserve.models.files import config_file
 from pyserve.models.gallery import load_gallery
 from pyserve.models.model_file import ModelFile
 from pyserve.models.notes import Note
@@ -34,7 +35,7 @@ def check(directory: Path | None, models_config_file: Path | None) -> None:
         given = {"models_config_file": models_config_file} if models_config_file else {}
         config = read_config(given)
         where = (directory or config.models_dir).expanduser().absolute()
-        catalog = read_catalog(where, load_gallery(), config.models_config_file)
+        catalog = read_catalog(where, load_gallery(), config_file(config))
     for model in catalog.models:
         click.echo(described(model))
         _print_notes([note for note in catalog.notes if note.model == model.id])

@@ -32,7 +32,7 @@ def resolve_models(
     known = gallery or load_gallery()
     directory = config.models_dir.expanduser().absolute()
     get = pull or _pull
-    catalog = read_catalog(directory, known, config.models_config_file)
+    catalog = read_catalog(directory, known, config_file(config))
     _log_notes(catalog)
     if config.models:
         files = [_resolve(name, directory, known, get, catalog) for name in config.models]
@@ -40,6 +40,17 @@ def resolve_models(
         files = _usable(catalog) or [_from_gallery(known.default_entry(), directory, get)]
     _refuse_duplicates(files)
     return _with_file_names(files)
+
+
+def config_file(config: ServeConfig) -> Path | None:
+    """The file of `models_config_file`. Raises ModelLoadError if it is not there."""
+    path = config.models_config_file
+    if path is None:
+        return None
+    path = path.expanduser().absolute()
+    if not path.is_file():
+        raise ModelLoadError(f"--models-config-file: there is no file {path}")
+    return path
 
 
 def local_models(directory: Path, gallery: Gallery) -> list[ModelFile]:

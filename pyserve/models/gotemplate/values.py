@@ -7,6 +7,8 @@ from typing import Any
 
 from pyserve.models.gotemplate.marked import Marked, joined, runs_of
 
+_JSON_NAMES = {"FunctionCall": "function"}  # of LocalAI's tool calls
+
 
 def is_true(value: object) -> bool:
     """As Go has it: not false, 0, nil or empty."""
@@ -53,10 +55,9 @@ def field_of(value: object, name: str) -> object:
     """A member by its name, or by the name that it has in JSON; nil when there is none."""
     if not isinstance(value, dict):
         return None
-    if name in value:
-        return value[name]
     snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-    return value.get(name.lower(), value.get(snake))
+    names = (name, name.lower(), snake, _JSON_NAMES.get(name))
+    return next((value[key] for key in names if key in value), None)
 
 
 def to_json(value: object, indent: int | None = None) -> str:

@@ -207,3 +207,9 @@ def test_models_answer_to_the_names_of_their_files(tmp_path: Path) -> None:
     assert [file.id for file in resolve(tmp_path, "a")] == ["x"]
     aliases = {file.id: file.profile.aliases for file in resolve(tmp_path)}
     assert aliases == {"x": ("a", "a.gguf"), "first": ("First-File.gguf", "First-File")}
+
+
+def test_a_config_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    config = ServeConfig(models_dir=tmp_path, models_config_file=tmp_path / "none.yaml")
+    with pytest.raises(ModelLoadError, match=r"models-config-file.*none\.yaml"):
+        resolve_models(config, gallery=GALLERY, pull=Puller())

@@ -19,6 +19,7 @@ DATA: dict[str, Any] = {
     "L": ["a", "b", "c"],
     "M": {"k": "v", "a": {"b": [1, 2]}},
     "T": True,
+    "Calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
     "Functions": [{"name": "f", "description": "d", "parameters": {"type": "object"}}],
 }
 
@@ -76,6 +77,7 @@ def run(source: str, data: dict[str, Any] | None = None) -> Marked:
         ("{{index .L 1}}{{index .M `a` `b` 1}}{{len .L}}{{len `äb`}}", "b233"),
         ("{{slice .Input 1}}{{slice .L 0 1}}", "n[a]"),
         ("{{(index .Functions 0).Name}}", "f"),
+        ("{{range .Calls}}[{{.FunctionCall.Name}}({{.FunctionCall.Arguments}})]{{end}}", "[f({})]"),
         ("{{.Input | upper | printf `%s-%d` `x` | len}}", None),
         ("{{.Input | upper}}{{`  a ` | trim}}", "INa"),
         ("{{printf `%s=%d %q %v %%` .Input .N .Input .L}}", 'in=3 "in" [a b c] %'),
