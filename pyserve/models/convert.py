@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pyserve.engine.tensor_types import type_name
 from pyserve.errors import InvalidRequestError, ModelLoadError
 from pyserve.models.ggml_file import (
     FLOATS,
@@ -17,7 +18,6 @@ from pyserve.models.ggml_file import (
     read_ggml,
 )
 from pyserve.models.gguf_writer import Metadata, TensorData, write_gguf
-from pyserve.models.tensor_types import type_name
 
 N_CTX: Final = 2048  # of the LLaMA models of that time; the files do not say it
 RMS_EPS: Final = 5e-6  # between those of the first and the second LLaMA

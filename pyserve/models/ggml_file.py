@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pyserve.engine.tensor_types import n_tensor_bytes, type_name
 from pyserve.errors import ModelLoadError
-from pyserve.models.tensor_types import n_tensor_bytes, type_name
 
 MAGICS: Final = {b"lmgg": "GGML", b"fmgg": "GGMF", b"tjgg": "GGJT"}
 FLOATS: Final = (0, 1)  # F32, F16: the same in all versions
