@@ -28,7 +28,9 @@ TEST_CASE("a full registry refuses, and has room again after a last event") {
   Registry registry(1);
   registry.open(1);
   CHECK(open_error(registry, 2) == ErrorCode::kQueueFull);
-  registry.publish({Event{1, DeltaEvent{"text", 1, {}, {}, {}, {}}}});
+  DeltaEvent delta;
+  delta.text = "text";
+  registry.publish({Event{1, delta}});
   CHECK(registry.n_open() == 1);
   registry.publish({finished(1)});
   CHECK(registry.n_open() == 0);
