@@ -19,7 +19,7 @@ from pyserve.api import (
 )
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
-from pyserve.web import access, counters, errors, origins, request_id
+from pyserve.web import access, access_log, counters, errors, origins, request_id
 from pyserve.web import services as app_services
 from pyserve.web.keys import load_keys
 from pyserve.web.limits import StreamLimit
@@ -61,6 +61,8 @@ def create_app(
     counters.install(app, parts.counters)
     origins.install(app)
     access.install(app)
+    if config.log_format == "json":
+        access_log.install(app)
     errors.install(app)
     for blueprint in BLUEPRINTS:
         for name, prefix in PREFIXES.items():

@@ -117,6 +117,7 @@ class ServeConfig(BaseSettings):
     model_alias: Annotated[list[str], NoDecode] = []
     default_model: Annotated[list[str], NoDecode] = []
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
     engine: str = "native"
 
     @field_validator(

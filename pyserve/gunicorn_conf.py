@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pyserve.config import ServeConfig, read_config
+from pyserve.engine.logs import JsonFormatter
 from pyserve.engine.parent import die_with_parent
 from pyserve.errors import PyserveError
 from pyserve.supervisor.environment import (
@@ -65,6 +66,23 @@ limit_request_fields = 64
 forwarded_allow_ips = ""
 loglevel = "warning" if _is_supervised and _config.log_level == "info" else _config.log_level
 proc_name = "pyserve"
+if _config.log_format == "json":
+    logconfig_dict = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {"()": JsonFormatter, "process": "gunicorn", "context": dict},
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": []},
+        "loggers": {
+            "gunicorn.error": {
+                "level": loglevel.upper(),
+                "handlers": ["stderr"],
+                "propagate": False,
+            },
+        },
+    }
 
 
 def on_starting(_server: Any) -> None:

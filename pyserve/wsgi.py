@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from pyserve.app import create_app
 from pyserve.config import ServeConfig
+from pyserve.engine.logs import configure_logs
 from pyserve.errors import UnavailableError
 from pyserve.supervisor.client import SupervisorBackend
 from pyserve.supervisor.environment import (
@@ -18,6 +18,7 @@ from pyserve.supervisor.environment import (
 )
 from pyserve.supervisor.runtime import CONTROL_NAME
 from pyserve.supervisor.starter import SupervisorStarter
+from pyserve.web import access_log
 from pyserve.web.drain import on_drain_end
 
 FIRST_STATUS_S = 5.0
@@ -48,7 +49,7 @@ def end_streams() -> None:
 
 
 config = ServeConfig()
-logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+configure_logs(config.log_level, config.log_format, "front", context=access_log.context)
 backend = connect_backend()
 backend.wait_known(FIRST_STATUS_S)
 on_drain_end(end_streams)

@@ -5,7 +5,6 @@ Started by the first worker of a gunicorn that `pyserve serve` did not start, an
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -15,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from pyserve.cli.announce import Announcer
-from pyserve.cli.launch import LOG_FORMAT
 from pyserve.cli.plan import plan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
+from pyserve.engine.logs import configure_logs
 from pyserve.errors import PyserveError
 from pyserve.supervisor.supervisor import Supervisor
 
@@ -43,7 +42,7 @@ def stop_at_eof(lifeline_fd: int) -> threading.Event:
 def main(argv: list[str]) -> int:
     runtime_dir, lifeline_fd = Path(argv[1]), int(argv[2])
     config = ServeConfig()
-    logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT)
+    configure_logs(config.log_level, config.log_format, "supervisor")
     is_cut = stop_at_eof(lifeline_fd)
     try:
         with stoppable():

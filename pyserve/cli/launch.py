@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from functools import partial
 
@@ -11,11 +10,10 @@ from pyserve.cli.listener import bind_listener, listen
 from pyserve.cli.plan import plan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
+from pyserve.engine.logs import configure_logs
 from pyserve.supervisor.runtime import locked_runtime_dir
 from pyserve.supervisor.supervisor import Supervisor
 from pyserve.web.keys import check_access
-
-LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 
 def launch(config: ServeConfig) -> int:
@@ -24,7 +22,7 @@ def launch(config: ServeConfig) -> int:
     Raises PyserveError with a text for the user when the server cannot be started.
     Thread: main thread.
     """
-    logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT)
+    configure_logs(config.log_level, config.log_format, "supervisor")
     check_access(config)
     with bind_listener(config.host, config.port) as listener:
         config = config.model_copy(update={"port": listener.getsockname()[1]})

@@ -86,6 +86,7 @@ OPTIONS = (
         metavar="[ENDPOINT=]MODEL",
         help="Answers requests that name no model; may be repeated.",
     ),
+    click.option("--log-format", help="text, or json: one object a line [default: text]."),
     click.option("--log-level", help="debug, info, warning or error [default: info]."),
     click.option("--engine", help="native, or fake: an engine without a model, for tests."),
 )

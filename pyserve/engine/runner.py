@@ -20,6 +20,7 @@ import msgspec
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.gguf_check import check_model_file
+from pyserve.engine.logs import LogFormat, configure_logs
 from pyserve.engine.memory import available_bytes
 from pyserve.engine.parent import die_with_parent, drop_privileges, exit_on_eof
 from pyserve.engine.protocol import EngineCore, ModelInfo
@@ -43,6 +44,7 @@ class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
     socket_path: str
     report_fd: int
     log_level: str = "info"
+    log_format: LogFormat = "text"
 
 
 class Reporter:
@@ -119,7 +121,7 @@ def be_a_child(reporter: Reporter) -> None:
 
 def main(argv: list[str]) -> int:
     config = msgspec.json.decode(argv[1], type=RunnerConfig)
-    logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s engine: %(message)s")
+    configure_logs(config.log_level, config.log_format, config.config.model_id, prefix="engine")
     reporter = Reporter(config.report_fd)
     be_a_child(reporter)
     try:

@@ -45,6 +45,7 @@ def start_engine(
             socket_path=str(socket_path),
             report_fd=theirs.fileno(),
             log_level=config.log_level,
+            log_format=config.log_format,
         )
         text = msgspec.json.encode(runner).decode()
         try:

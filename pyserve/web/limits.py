@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 
 from pyserve.errors import QueueFullError
+
+N_REMEMBERED = 16
+MAX_DRAIN_S = 60.0
 
 
 class StreamLimit:
     """Counts requests in work. Any thread may call any method."""
 
-    def __init__(self, n_max: int) -> None:
+    def __init__(self, n_max: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._n_max = n_max
+        self._clock = clock
+        self._released_at: deque[float] = deque(maxlen=N_REMEMBERED)
         self._n = 0
         self._lock = threading.Lock()
 
@@ -23,18 +30,26 @@ class StreamLimit:
     def acquire(self, on_release: Callable[[], None] = lambda: None) -> Permit:
         """Never waits; `on_release` is called once, when the permit is released.
 
-        Raises QueueFullError when `n_max` permits are held.
+        Raises QueueFullError when `n_max` permits are held; it says when half of them will be back.
         """
         with self._lock:
             if self._n >= self._n_max:
                 message = f"the server is busy with {self._n} requests"
-                raise QueueFullError(message, retry_after_s=1)
+                raise QueueFullError(message, retry_after_s=self._drain_s() / 2)
             self._n += 1
         return Permit(self, on_release)
+
+    def _drain_s(self) -> float:
+        """How long those that are held will take, as fast as the last ones went."""
+        if len(self._released_at) < N_REMEMBERED:
+            return 0.0
+        interval_s = (self._clock() - self._released_at[0]) / len(self._released_at)
+        return min(self._n * interval_s, MAX_DRAIN_S)
 
     def _release(self) -> None:
         with self._lock:
             self._n -= 1
+            self._released_at.append(self._clock())
 
 
 class Permit:

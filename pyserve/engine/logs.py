@@ -1,0 +1,71 @@
+"""How every process of the server logs: lines of text, or one JSON object a line.
+
+Prompts and answers are never logged. What comes from clients (names, paths) is escaped by JSON and
+cut, in text it is cut and made printable.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+MAX_MESSAGE_CHARS = 4096
+MAX_TRACE_CHARS = 16_384
+FIELDS = "fields"  # the name of the `extra` whose members become members of the object
+
+LogFormat = Literal["text", "json"]
+Context = Callable[[], dict[str, Any]]
+
+
+class TextFormatter(logging.Formatter):
+    """`LEVEL logger: message`, one line but for tracebacks."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"%(levelname)s {prefix}: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        text = super().formatMessage(record)[:MAX_MESSAGE_CHARS]
+        return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, process, logger, message, and what `context` adds."""
+
+    def __init__(self, process: str, context: Context) -> None:
+        super().__init__()
+        self._process = process
+        self._context = context
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "pid": record.process,
+            "logger": record.name,
+            "message": record.getMessage()[:MAX_MESSAGE_CHARS],
+        }
+        fields |= self._context() | getattr(record, FIELDS, {})
+        if record.exc_info:
+            fields["trace"] = self.formatException(record.exc_info)[-MAX_TRACE_CHARS:]
+        return msgspec.json.encode(fields, enc_hook=str).decode()
+
+
+def configure_logs(
+    level: str,
+    style: LogFormat,
+    process: str,
+    *,
+    prefix: str = "%(name)s",
+    context: Context = dict,
+) -> None:
+    """Log to stderr from `level` on. process: what this one is. prefix: of lines of text."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonFormatter(process, context) if style == "json" else TextFormatter(prefix)
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler])
