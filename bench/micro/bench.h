@@ -18,7 +18,8 @@ void measure(const std::string& name, const Operation& ours, int n_inner = 1, in
 void compare(const std::string& name, const Operation& ours, const Operation& theirs,
              int n_rounds = 60);
 
-// The least microseconds of both instead, for operations that are long beside a disturbance.
+// The least microseconds of this thread's processor time instead, for operations of one thread that
+// are long beside a disturbance.
 void compare_best(const std::string& name, const Operation& ours, const Operation& theirs,
                   int n_rounds = 9);
 

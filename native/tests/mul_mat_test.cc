@@ -110,7 +110,7 @@ Product product_for(const Weights& weights, const Shape& shape) {
   const std::string kernels = variable == nullptr ? "" : variable;
   if (kernels == "stock" || gemm_kernels() == nullptr) return Product::kVendored;
   if (kernels != "float" && int8_gemm_kernels() != nullptr) {
-    return shape.n_columns >= Int8MulMatOp::kMinColumns ? Product::kInt8 : Product::kVendored;
+    return shape.n_columns > 1 ? Product::kInt8 : Product::kVendored;  // or either, with one
   }
   const bool is_known = weights.type == GGML_TYPE_Q4_1 || weights.type == GGML_TYPE_Q5_1;
   return is_known && shape.n_columns >= FloatMulMatOp::kMinColumns ? Product::kFloat
@@ -175,11 +175,15 @@ TEST_CASE("the matrix product is exact for activations that are whole numbers") 
 TEST_CASE("a column gives the same product in every company") {
   install_kernels();
   const Shape many{576, 96, 29};
-  const Weights weights(GGML_TYPE_Q4_1, many);
-  const std::vector<float> x = random_floats(static_cast<size_t>(many.n_k) * many.n_columns, 5);
-  const std::vector<float> all = computed(weights, many, x, 2);
-  const Shape few{576, 96, 9};
-  const std::vector<float> some =
-      computed(weights, few, {x.begin() + 576 * 7, x.begin() + 576 * 16}, 2);
-  CHECK(std::vector<float>(all.begin() + 96 * 7, all.begin() + 96 * 16) == some);
+  for (const ggml_type type : {GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q8_0}) {
+    const Weights weights(type, many);
+    const std::vector<float> x = random_floats(static_cast<size_t>(many.n_k) * many.n_columns, 5);
+    const std::vector<float> all = computed(weights, many, x, 2);
+    for (const int n_columns : {9, 3}) {
+      const Shape few{576, 96, n_columns};
+      const std::vector<float> some =
+          computed(weights, few, {x.begin() + 576 * 7, x.begin() + 576 * (7 + n_columns)}, 2);
+      CHECK(std::vector<float>(all.begin() + 96 * 7, all.begin() + 96 * (7 + n_columns)) == some);
+    }
+  }
 }

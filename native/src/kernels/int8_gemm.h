@@ -27,6 +27,7 @@ using Multiply16Fn = void (*)(const char* const* rows, const Int8Columns& column
 
 // One type of weights. Columns are multiplied with the type for which they were quantized.
 struct Int8Kernel {
+  int n_min_columns;  // with fewer the vendored product is as fast or faster
   QuantizeFn quantize;
   Multiply16Fn multiply;
 };

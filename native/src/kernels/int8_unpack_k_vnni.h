@@ -36,8 +36,6 @@ struct SixBitPairs {
   __m512i last;
 };
 
-inline __m512 floats_of_low_halves(__m512i x) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)); }
-
 // Q4_K, Q5_K: d, dmin (16 bit), 12 bytes of scales, fifth bits (32 bytes, bit b of byte i for
 // weight i of block b, Q5_K only), 128 bytes: 32 of them hold one block below and the next above.
 template <bool kWithFifthBit>
@@ -51,40 +49,46 @@ struct KNibbles {
   static constexpr int kBlockWeights = 256;
   static constexpr int kRowsTogether = 1;
 
-  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
-    for (int b = 0; b < n_blocks; b += 2) {
-      load_quads(rows, at + kNibbles + b * 16, out.weights[b]);
-      load_quads(rows, at + kNibbles + b * 16 + 16, out.weights[b] + 4);
-      for (int j = 0; j < kQuads; ++j) {
-        out.weights[b + 1][j] = high_nibbles(out.weights[b][j]);
-        out.weights[b][j] = low_nibbles(out.weights[b][j]);
-      }
-    }
-    if constexpr (kWithFifthBit) add_fifth(rows, at, n_blocks, out);
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
     __m512i head[4];  // d and dmin, then the scales
     load_quads(rows, at, head);
     const SixBitPairs pairs(head[1], head[2], head[3]);
     const __m512 d = floats_of_low_halves(head[0]);
-    const __m512 minus_dmin =
-        Avx512::sub(Avx512::zero(), floats_of_low_halves(_mm512_srli_epi32(head[0], 16)));
-    for (int b = 0; b < n_blocks; ++b) {
-      out.scale[b] = Avx512::mul(d, pairs.scale(b));
-      out.offset[b] = Avx512::mul(minus_dmin, pairs.offset(b));
+    const __m512 minus_dmin = Avx512::sub(Avx512::zero(), floats_of_high_halves(head[0]));
+    __m512i fifth[kQuads];
+    if constexpr (kWithFifthBit) {
+      load_quads(rows, at + kFifthBits, fifth);
+      load_quads(rows, at + kFifthBits + 16, fifth + 4);
+    }
+    for (int b = 0; b < n_blocks; b += 2) {
+      UnpackedBlock below;
+      UnpackedBlock above;
+      load_quads(rows, at + kNibbles + b * 16, below.weights);
+      load_quads(rows, at + kNibbles + b * 16 + 16, below.weights + 4);
+      for (int j = 0; j < kQuads; ++j) {
+        above.weights[j] = high_nibbles(below.weights[j]);
+        below.weights[j] = low_nibbles(below.weights[j]);
+      }
+      if constexpr (kWithFifthBit) {
+        add_fifth(fifth, b, below.weights);
+        add_fifth(fifth, b + 1, above.weights);
+      }
+      below.scale[0] = Avx512::mul(d, pairs.scale(b));
+      above.scale[0] = Avx512::mul(d, pairs.scale(b + 1));
+      below.offset = Avx512::mul(minus_dmin, pairs.offset(b));
+      above.offset = Avx512::mul(minus_dmin, pairs.offset(b + 1));
+      use(b, below);
+      use(b + 1, above);
     }
   }
 
-  static void add_fifth(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
-    __m512i bits[kQuads];
-    load_quads(rows, at + kFifthBits, bits);
-    load_quads(rows, at + kFifthBits + 16, bits + 4);
-    for (int b = 0; b < n_blocks; ++b) {
-      for (int j = 0; j < kQuads; ++j) {
-        // Bit b of each byte goes to bit 4.
-        const __m512i moved = b < 4 ? _mm512_sll_epi16(bits[j], _mm_cvtsi32_si128(4 - b))
-                                    : _mm512_srl_epi16(bits[j], _mm_cvtsi32_si128(b - 4));
-        out.weights[b][j] =
-            _mm512_or_si512(out.weights[b][j], _mm512_and_si512(moved, bytes_of(0x10)));
-      }
+  // Bit b of each byte goes to bit 4 of the weight.
+  [[gnu::always_inline]] static void add_fifth(const __m512i* bits, int b, __m512i* weights) {
+    for (int j = 0; j < kQuads; ++j) {
+      const __m512i moved = b < 4 ? _mm512_sll_epi16(bits[j], _mm_cvtsi32_si128(4 - b))
+                                  : _mm512_srl_epi16(bits[j], _mm_cvtsi32_si128(b - 4));
+      weights[j] = _mm512_or_si512(weights[j], _mm512_and_si512(moved, bytes_of(0x10)));
     }
   }
 };
@@ -101,43 +105,57 @@ struct SixBits {
   static constexpr int kBlockWeights = 256;
   static constexpr int kRowsTogether = 1;
 
-  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
-    RowNumbers<uint16_t> d;
-    d.gather(rows, at + kScales + 16, kBlockBytes, 1);
-    for (int b = 0; b < n_blocks; b += 4) unpack_half(rows, at, b, out);
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
     __m512i scales[4];
+    __m512i tail[4];
     load_quads(rows, at + kScales, scales);
-    const __m512 row_scale = Avx512::load_f16(d.at_block[0]);
-    for (int s = 0; s < 2 * n_blocks; ++s) {
-      const __m512i up = _mm512_sll_epi32(scales[s / 4], _mm_cvtsi32_si128(24 - 8 * (s % 4)));
-      out.scale[s] = Avx512::mul(row_scale, _mm512_cvtepi32_ps(_mm512_srai_epi32(up, 24)));
+    load_quads(rows, at + kBlockBytes - 16, tail);
+    const __m512 row_scale = floats_of_high_halves(tail[3]);
+    for (int b = 0; b < n_blocks; b += 4) {
+      UnpackedBlock out[4];
+      unpack_four(rows, at + b * 16, at + kUpper + b * 8, out);
+      for (int i = 0; i < 4; ++i) {
+        const int s = 2 * (b + i);
+        out[i].scale[0] = Avx512::mul(row_scale, signed_byte(scales[s / 4], s % 4));
+        out[i].scale[1] = Avx512::mul(row_scale, signed_byte(scales[s / 4], s % 4 + 1));
+        use(b + i, out[i]);
+      }
     }
   }
 
-  static void unpack_half(const char* const* rows, size_t at, int b, Unpacked& out) {
+  static __m512 signed_byte(__m512i x, int byte) {
+    const __m512i up = _mm512_sll_epi32(x, _mm_cvtsi32_si128(24 - 8 * byte));
+    return _mm512_cvtepi32_ps(_mm512_srai_epi32(up, 24));
+  }
+
+  static __m512i with_upper(__m512i low, __m512i bits) {
+    return _mm512_or_si512(low, _mm512_and_si512(bits, bytes_of(0x30)));
+  }
+
+  [[gnu::always_inline]] static void unpack_four(const char* const* rows, size_t lower_at,
+                                                 size_t upper_at, UnpackedBlock* out) {
     for (int half = 0; half < 2; ++half) {  // of the 32 bytes
       __m512i lower[2][4];
       __m512i upper[4];
-      load_quads(rows, at + b * 16 + half * 16, lower[0]);
-      load_quads(rows, at + b * 16 + half * 16 + 32, lower[1]);
-      load_quads(rows, at + kUpper + b * 8 + half * 16, upper);
+      load_quads(rows, lower_at + half * 16, lower[0]);
+      load_quads(rows, lower_at + half * 16 + 32, lower[1]);
+      load_quads(rows, upper_at + half * 16, upper);
       for (int j = 0; j < 4; ++j) {
-        const auto with_bits = [](__m512i low, __m512i bits) {
-          return _mm512_or_si512(low, _mm512_and_si512(bits, bytes_of(0x30)));
-        };
         const int quad = half * 4 + j;
         const __m512i bits = upper[j];
-        out.weights[b][quad] = with_bits(low_nibbles(lower[0][j]), _mm512_slli_epi16(bits, 4));
-        out.weights[b + 1][quad] = with_bits(low_nibbles(lower[1][j]), _mm512_slli_epi16(bits, 2));
-        out.weights[b + 2][quad] = with_bits(high_nibbles(lower[0][j]), bits);
-        out.weights[b + 3][quad] = with_bits(high_nibbles(lower[1][j]), _mm512_srli_epi16(bits, 2));
+        out[0].weights[quad] = with_upper(low_nibbles(lower[0][j]), _mm512_slli_epi16(bits, 4));
+        out[1].weights[quad] = with_upper(low_nibbles(lower[1][j]), _mm512_slli_epi16(bits, 2));
+        out[2].weights[quad] = with_upper(high_nibbles(lower[0][j]), bits);
+        out[3].weights[quad] = with_upper(high_nibbles(lower[1][j]), _mm512_srli_epi16(bits, 2));
       }
     }
   }
 };
 
 // Two quads from 8 rows side by side, 8 bytes of each; twice.
-inline void load_repacked_quads(const char* const* rows, size_t at, __m512i* quads) {
+[[gnu::always_inline]] inline void load_repacked_quads(const char* const* rows, size_t at,
+                                                       __m512i* quads) {
   const __m512i first = _mm512_loadu_si512(rows[0] + at);
   const __m512i second = _mm512_loadu_si512(rows[8] + at);
   const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
@@ -160,18 +178,17 @@ struct RepackedNibbles {
   static constexpr int kBlockWeights = 32;
   static constexpr int kRowsTogether = 8;
 
-  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
     for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
-      __m512i* weights = out.weights[b];
-      for (int j = 0; j < 4; j += 2) {
-        load_repacked_quads(rows, at + 16 + j * 32, weights + j);
-      }
-      for (int j = 0; j < 4; ++j) {
-        const __m512i quad = _mm512_xor_si512(weights[j], bytes_of(0x88));
-        weights[j] = low_nibbles(quad);
-        weights[j + 4] = high_nibbles(quad);
-      }
-      out.scale[b] = load_repacked_f16(rows, at);
+      __m512i quads[4];
+      load_repacked_quads(rows, at + 16, quads);
+      load_repacked_quads(rows, at + 80, quads + 2);
+      for (__m512i& quad : quads) quad = _mm512_xor_si512(quad, bytes_of(0x88));
+      UnpackedBlock out;
+      split_nibbles(quads, out.weights);
+      out.scale[0] = load_repacked_f16(rows, at);
+      use(b, out);
     }
   }
 };
@@ -188,46 +205,58 @@ struct RepackedKNibbles {
   static constexpr int kBlockWeights = 256;
   static constexpr int kRowsTogether = 8;
 
-  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
     const __m512 d = load_repacked_f16(rows, at);
     const __m512 minus_dmin = Avx512::sub(Avx512::zero(), load_repacked_f16(rows, at + 16));
     for (int b = 0; b < n_blocks; b += 2) {
+      UnpackedBlock below;
+      UnpackedBlock above;
       for (int j = 0; j < kQuads; j += 2) {
-        load_repacked_quads(rows, at + kNibbles + b * 128 + j * 32, out.weights[b] + j);
+        load_repacked_quads(rows, at + kNibbles + b * 128 + j * 32, below.weights + j);
       }
       for (int j = 0; j < kQuads; ++j) {
-        out.weights[b + 1][j] = high_nibbles(out.weights[b][j]);
-        out.weights[b][j] = low_nibbles(out.weights[b][j]);
+        above.weights[j] = high_nibbles(below.weights[j]);
+        below.weights[j] = low_nibbles(below.weights[j]);
       }
+      set_scales(rows, at + kScales + b * 12, d, minus_dmin, below);
+      set_scales(rows, at + kScales + (b + 1) * 12, d, minus_dmin, above);
+      use(b, below);
+      use(b + 1, above);
     }
-    for (int b = 0; b < n_blocks; ++b) {
-      uint64_t scale[2];
-      uint64_t offset[2];
-      six_bit_pairs(rows[0] + at + kScales + b * 12, scale[0], offset[0]);
-      six_bit_pairs(rows[8] + at + kScales + b * 12, scale[1], offset[1]);
-      out.scale[b] = Avx512::mul(d, floats(scale));
-      out.offset[b] = Avx512::mul(minus_dmin, floats(offset));
-    }
+  }
+
+  [[gnu::always_inline]] static void set_scales(const char* const* rows, size_t at, __m512 d,
+                                                __m512 minus_dmin, UnpackedBlock& out) {
+    const SixBitBytes first(rows[0] + at);
+    const SixBitBytes second(rows[8] + at);
+    out.scale[0] = Avx512::mul(d, floats(first.scale, second.scale));
+    out.offset = Avx512::mul(minus_dmin, floats(first.offset, second.offset));
   }
 
   // The scales and offsets of 8 rows, a byte each.
-  static void six_bit_pairs(const char* from, uint64_t& scale, uint64_t& offset) {
-    uint32_t first = 0;
-    uint32_t middle = 0;
-    uint32_t last = 0;
-    std::memcpy(&first, from, sizeof(first));
-    std::memcpy(&middle, from + 4, sizeof(middle));
-    std::memcpy(&last, from + 8, sizeof(last));
-    const uint32_t scale_up = (last & 0x0F0F0F0FU) | ((first >> 2) & 0x30303030U);
-    const uint32_t offset_up = ((last >> 4) & 0x0F0F0F0FU) | ((middle >> 2) & 0x30303030U);
-    scale = (first & 0x3F3F3F3FU) | static_cast<uint64_t>(scale_up) << 32;
-    offset = (middle & 0x3F3F3F3FU) | static_cast<uint64_t>(offset_up) << 32;
-  }
+  struct SixBitBytes {
+    explicit SixBitBytes(const char* from) {
+      uint32_t first = 0;
+      uint32_t middle = 0;
+      uint32_t last = 0;
+      std::memcpy(&first, from, sizeof(first));
+      std::memcpy(&middle, from + 4, sizeof(middle));
+      std::memcpy(&last, from + 8, sizeof(last));
+      const uint32_t scale_up = (last & 0x0F0F0F0FU) | ((first >> 2) & 0x30303030U);
+      const uint32_t offset_up = ((last >> 4) & 0x0F0F0F0FU) | ((middle >> 2) & 0x30303030U);
+      scale = (first & 0x3F3F3F3FU) | static_cast<uint64_t>(scale_up) << 32;
+      offset = (middle & 0x3F3F3F3FU) | static_cast<uint64_t>(offset_up) << 32;
+    }
 
-  static __m512 floats(const uint64_t* bytes) {
-    const auto low = static_cast<long long>(bytes[0]);
-    const auto high = static_cast<long long>(bytes[1]);
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_set_epi64x(high, low)));
+    uint64_t scale;
+    uint64_t offset;
+  };
+
+  static __m512 floats(uint64_t first8, uint64_t last8) {
+    const __m128i first = _mm_cvtsi64_si128(static_cast<long long>(first8));
+    const __m128i last = _mm_cvtsi64_si128(static_cast<long long>(last8));
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_unpacklo_epi64(first, last)));
   }
 };
 

@@ -21,17 +21,18 @@ inline constexpr int kUnpackRows = 16;
 inline constexpr int kQuads = kInt8Block / 4;  // groups of 4 weights in a block
 inline constexpr int kMaxBlocks = 8;           // unpacked at a time, 4 KiB
 
-// Up to kMaxBlocks blocks of 16 rows: weights as [block][quad][row][4].
-struct Unpacked {
-  __m512i weights[kMaxBlocks][kQuads];
-  __m512 scale[kMaxBlocks * 2];  // [block][group]
-  __m512 offset[kMaxBlocks];
+// One block of 16 rows. What Type::for_each_block() calls its function with: the block's place
+// among those unpacked, and the block.
+struct UnpackedBlock {
+  __m512i weights[kQuads];  // [quad][row][4]
+  __m512 scale[2];          // [group]
+  __m512 offset;
 };
 
 inline __m512i bytes_of(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
 
 // quads[j] lane i = the j-th 4 bytes of rows[i], from the 16 bytes at `at` of each row.
-inline void load_quads(const char* const* rows, size_t at, __m512i* quads) {
+[[gnu::always_inline]] inline void load_quads(const char* const* rows, size_t at, __m512i* quads) {
   __m512i four[4];  // row 4g + r in 128-bit lane g of four[r]
   for (int r = 0; r < 4; ++r) {
     const auto load = [&](int g) {
@@ -52,20 +53,11 @@ inline void load_quads(const char* const* rows, size_t at, __m512i* quads) {
   quads[3] = _mm512_unpackhi_epi64(high01, high23);
 }
 
-// One number of T from each row, for every block: gathered for all blocks before the first is
-// used, for a vector cannot be loaded right after its parts were stored.
-template <typename T>
-struct RowNumbers {
-  void gather(const char* const* rows, size_t at, size_t block_bytes, int n_blocks) {
-    for (int b = 0; b < n_blocks; ++b) {
-      for (int i = 0; i < kUnpackRows; ++i) {
-        std::memcpy(&at_block[b][i], rows[i] + at + b * block_bytes, sizeof(T));
-      }
-    }
-  }
-
-  T at_block[kMaxBlocks][kUnpackRows];
-};
+// The 16-bit floats in the lower, and in the upper, half of each lane.
+inline __m512 floats_of_low_halves(__m512i x) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)); }
+inline __m512 floats_of_high_halves(__m512i x) {
+  return floats_of_low_halves(_mm512_srli_epi32(x, 16));
+}
 
 inline __m512i low_nibbles(__m512i x) { return _mm512_and_si512(x, bytes_of(0x0F)); }
 inline __m512i high_nibbles(__m512i x) { return low_nibbles(_mm512_srli_epi16(x, 4)); }
@@ -82,49 +74,100 @@ __m512i add_fifth_bits(__m512i weights, __m512i bits) {
                               bytes_of(16));
 }
 
-// Q4_0, Q4_1, Q5_0, Q5_1: d (16 bit), offset (16 bit, _1 only), fifth bits (32 bit, Q5 only), then
+[[gnu::always_inline]] inline void add_fifth_bits_to_all(__m512i* weights, __m512i bits) {
+  weights[0] = add_fifth_bits<0>(weights[0], bits);
+  weights[1] = add_fifth_bits<1>(weights[1], bits);
+  weights[2] = add_fifth_bits<2>(weights[2], bits);
+  weights[3] = add_fifth_bits<3>(weights[3], bits);
+  weights[4] = add_fifth_bits<4>(weights[4], bits);
+  weights[5] = add_fifth_bits<5>(weights[5], bits);
+  weights[6] = add_fifth_bits<6>(weights[6], bits);
+  weights[7] = add_fifth_bits<7>(weights[7], bits);
+}
+
 // 16 bytes; byte j holds weight j below and weight j + 16 above.
-template <bool kWithOffset, bool kWithFifthBit>
-struct Nibbles {
-  static constexpr bool kHasOffset = kWithOffset;
-  static constexpr int kZero = kWithOffset ? 0 : kWithFifthBit ? 16 : 8;
+[[gnu::always_inline]] inline void split_nibbles(const __m512i* quads, __m512i* weights) {
+  for (int j = 0; j < 4; ++j) {
+    weights[j] = low_nibbles(quads[j]);
+    weights[j + 4] = high_nibbles(quads[j]);
+  }
+}
+
+// Q4_1, Q5_1: d, m (16 bit), fifth bits (32 bit, Q5_1 only), then 16 bytes of nibbles. All of it
+// in groups of 4 bytes, so that a few blocks are read as one row of quads.
+template <bool kWithFifthBit>
+struct OffsetNibbles {
+  static constexpr bool kHasOffset = true;
+  static constexpr int kZero = 0;
   static constexpr int kGroups = 1;
-  static constexpr size_t kBits = kWithOffset ? 4 : 2;
-  static constexpr size_t kHead = kBits + (kWithFifthBit ? 4 : 0);
-  static constexpr size_t kBlockBytes = kHead + 16;
+  static constexpr size_t kBlockBytes = kWithFifthBit ? 24 : 20;
   static constexpr int kBlockWeights = 32;
   static constexpr int kRowsTogether = 1;
+  static constexpr int kBlockQuads = kBlockBytes / 4;
+  static constexpr int kBlocksTogether = kWithFifthBit ? 2 : 4;  // a multiple of 16 bytes
 
-  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
-    RowNumbers<uint16_t> d;
-    RowNumbers<uint16_t> m;
-    RowNumbers<uint32_t> fifth;
-    d.gather(rows, at, kBlockBytes, n_blocks);
-    if constexpr (kWithOffset) m.gather(rows, at + 2, kBlockBytes, n_blocks);
-    if constexpr (kWithFifthBit) fifth.gather(rows, at + kBits, kBlockBytes, n_blocks);
-    for (int b = 0; b < n_blocks; ++b) {
-      __m512i quads[4];
-      __m512i* weights = out.weights[b];
-      load_quads(rows, at + b * kBlockBytes + kHead, quads);
-      for (int j = 0; j < 4; ++j) {
-        weights[j] = low_nibbles(quads[j]);
-        weights[j + 4] = high_nibbles(quads[j]);
-      }
-      if constexpr (kWithFifthBit) add_fifth(weights, _mm512_loadu_si512(fifth.at_block[b]));
-      out.scale[b] = Avx512::load_f16(d.at_block[b]);
-      if constexpr (kWithOffset) out.offset[b] = Avx512::load_f16(m.at_block[b]);
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
+    int b = 0;
+    for (; b + kBlocksTogether <= n_blocks;
+         b += kBlocksTogether, at += kBlocksTogether * kBlockBytes) {
+      constexpr int kAll = kBlocksTogether * kBlockQuads;
+      __m512i quads[kAll];
+#pragma GCC unroll 8
+      for (int j = 0; j < kAll; j += 4) load_quads(rows, at + 4 * j, quads + j);
+#pragma GCC unroll 8
+      for (int i = 0; i < kBlocksTogether; ++i) use(b + i, block(quads + i * kBlockQuads));
+    }
+    for (; b < n_blocks; ++b, at += kBlockBytes) {
+      // The last 16 bytes, and the first, which overlap.
+      __m512i quads[kBlockQuads + 4];
+      __m512i head[4];
+      load_quads(rows, at, head);
+      load_quads(rows, at + kBlockBytes - 16, quads + kBlockQuads - 4);
+      quads[0] = head[0];
+      if constexpr (kWithFifthBit) quads[1] = head[1];
+      use(b, block(quads));
     }
   }
 
-  static void add_fifth(__m512i* weights, __m512i bits) {
-    weights[0] = add_fifth_bits<0>(weights[0], bits);
-    weights[1] = add_fifth_bits<1>(weights[1], bits);
-    weights[2] = add_fifth_bits<2>(weights[2], bits);
-    weights[3] = add_fifth_bits<3>(weights[3], bits);
-    weights[4] = add_fifth_bits<4>(weights[4], bits);
-    weights[5] = add_fifth_bits<5>(weights[5], bits);
-    weights[6] = add_fifth_bits<6>(weights[6], bits);
-    weights[7] = add_fifth_bits<7>(weights[7], bits);
+  [[gnu::always_inline]] static UnpackedBlock block(const __m512i* quads) {
+    UnpackedBlock out;
+    out.scale[0] = floats_of_low_halves(quads[0]);
+    out.offset = floats_of_high_halves(quads[0]);
+    split_nibbles(quads + kBlockQuads - 4, out.weights);
+    if constexpr (kWithFifthBit) add_fifth_bits_to_all(out.weights, quads[1]);
+    return out;
+  }
+};
+
+// Q4_0: d (16 bit), then 16 bytes of nibbles. Q5_0: fifth bits (32 bit) between them.
+template <bool kWithFifthBit>
+struct Nibbles {
+  static constexpr bool kHasOffset = false;
+  static constexpr int kZero = kWithFifthBit ? 16 : 8;
+  static constexpr int kGroups = 1;
+  static constexpr size_t kBlockBytes = kWithFifthBit ? 22 : 18;
+  static constexpr int kBlockWeights = 32;
+  static constexpr int kRowsTogether = 1;
+
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
+    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
+      __m512i head[4];
+      __m512i quads[4];
+      UnpackedBlock out;
+      load_quads(rows, at, head);
+      load_quads(rows, at + kBlockBytes - 16, quads);
+      out.scale[0] = floats_of_low_halves(head[0]);
+      split_nibbles(quads, out.weights);
+      if constexpr (kWithFifthBit) {
+        // The upper half of the first quad and the lower half of the second.
+        const __m512i bits =
+            _mm512_or_si512(_mm512_srli_epi32(head[0], 16), _mm512_slli_epi32(head[1], 16));
+        add_fifth_bits_to_all(out.weights, bits);
+      }
+      use(b, out);
+    }
   }
 };
 
@@ -137,17 +180,19 @@ struct SignedBytes {
   static constexpr int kBlockWeights = 32;
   static constexpr int kRowsTogether = 1;
 
-  static void unpack(const char* const* rows, size_t at, int n_blocks, Unpacked& out) {
-    RowNumbers<uint16_t> d;
-    d.gather(rows, at, kBlockBytes, n_blocks);
-    for (int b = 0; b < n_blocks; ++b) {
-      __m512i* weights = out.weights[b];
-      load_quads(rows, at + b * kBlockBytes + 2, weights);
-      load_quads(rows, at + b * kBlockBytes + 18, weights + 4);
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
+    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
+      UnpackedBlock out;
+      __m512i head[4];
+      load_quads(rows, at, head);
+      load_quads(rows, at + 2, out.weights);
+      load_quads(rows, at + 18, out.weights + 4);
       for (int j = 0; j < kQuads; ++j) {
-        weights[j] = _mm512_xor_si512(weights[j], bytes_of(0x80));
+        out.weights[j] = _mm512_xor_si512(out.weights[j], bytes_of(0x80));
       }
-      out.scale[b] = Avx512::load_f16(d.at_block[b]);
+      out.scale[0] = floats_of_low_halves(head[0]);
+      use(b, out);
     }
   }
 };

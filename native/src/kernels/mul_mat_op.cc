@@ -122,13 +122,17 @@ struct Int8Buffers {
 
 void quantize_columns(QuantizeFn quantize, const ggml_compute_params* params, const ggml_tensor* x,
                       const Int8Buffers& buffers) {
-  const auto n_k = static_cast<size_t>(x->ne[0]);
-  const size_t n_blocks = n_k / kInt8Block;
-  for (int64_t c = params->ith; c < x->ne[1]; c += params->nth) {
-    const auto* column =
-        reinterpret_cast<const float*>(static_cast<const char*>(x->data) + c * x->nb[1]);
-    quantize(column, static_cast<int>(n_k), buffers.q + c * n_k, buffers.d + c * n_blocks,
-             buffers.column_sums + c * n_blocks * 2);
+  const int64_t n_column_blocks = x->ne[0] / kInt8Block;
+  const int64_t n_blocks = n_column_blocks * x->ne[1];
+  const int64_t end = n_blocks * (params->ith + 1) / params->nth;
+  for (int64_t i = n_blocks * params->ith / params->nth; i < end;) {
+    const int64_t b = i % n_column_blocks;
+    const int64_t n = std::min(n_column_blocks - b, end - i);
+    const auto* column = reinterpret_cast<const float*>(static_cast<const char*>(x->data) +
+                                                        i / n_column_blocks * x->nb[1]);
+    quantize(column + b * kInt8Block, static_cast<int>(n) * kInt8Block, buffers.q + i * kInt8Block,
+             buffers.d + i, buffers.column_sums + 2 * i);
+    i += n;
   }
 }
 
@@ -217,7 +221,8 @@ bool FloatMulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op
 }
 
 bool Int8MulMatOp::can_compute(const ggml_tensor* op) const {
-  return is_product(op, kMinColumns) && kernel_for(kernels_, op->src[0]) != nullptr;
+  const Int8Kernel* kernel = kernel_for(kernels_, op->src[0]);
+  return kernel != nullptr && is_product(op, kernel->n_min_columns);
 }
 
 bool Int8MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {

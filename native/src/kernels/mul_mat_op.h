@@ -35,8 +35,6 @@ class FloatMulMatOp final : public MulMatOp {
 // integer instructions, three times as fast where the CPU has them.
 class Int8MulMatOp final : public MulMatOp {
  public:
-  static constexpr int kMinColumns = 2;  // one column is faster without transposing
-
   explicit Int8MulMatOp(const Int8GemmKernels& kernels) : kernels_(kernels) {}
 
   bool can_compute(const ggml_tensor* op) const override;
