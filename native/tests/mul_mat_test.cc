@@ -110,7 +110,7 @@ Product product_for(const Weights& weights, const Shape& shape) {
   const std::string kernels = variable == nullptr ? "" : variable;
   if (kernels == "stock" || gemm_kernels() == nullptr) return Product::kVendored;
   if (kernels != "float" && int8_gemm_kernels() != nullptr) {
-    return shape.n_columns > 1 ? Product::kInt8 : Product::kVendored;  // or either, with one
+    return shape.n_columns > 2 ? Product::kInt8 : Product::kVendored;  // or either, with few
   }
   const bool is_known = weights.type == GGML_TYPE_Q4_1 || weights.type == GGML_TYPE_Q5_1;
   return is_known && shape.n_columns >= FloatMulMatOp::kMinColumns ? Product::kFloat

@@ -207,7 +207,7 @@ const Int8GemmKernels kVnniGemm{
     .q8_0 = kKernel<SignedBytes, 2>,
     .q4_k = kKernel<KNibbles<false>, 1>,
     .q5_k = kKernel<KNibbles<true>, 1>,
-    .q6_k = kKernel<SixBits, 2>,
+    .q6_k = kKernel<SixBits, 3>,
     .q4_0x8 = kKernel<RepackedNibbles, 1>,
     .q4_kx8 = kKernel<RepackedKNibbles, 1>,
 };
