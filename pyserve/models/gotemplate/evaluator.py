@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pyserve.models.gotemplate.arguments import FunctionError
 from pyserve.models.gotemplate.errors import TemplateError
-from pyserve.models.gotemplate.functions import FUNCTIONS, FunctionError
+from pyserve.models.gotemplate.functions import FUNCTIONS
 from pyserve.models.gotemplate.marked import Marked, Run, joined
 from pyserve.models.gotemplate.nodes import (
     Branch,
