@@ -25,7 +25,7 @@ class Names:
     aliases: Sequence[tuple[str, str]] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
 
-    def find(self, name: str | None) -> str | None:
+    def find(self, name: str | None, *, with_patterns: bool = True) -> str | None:
         """The id that a name stands for."""
         if not name:
             return None
@@ -34,7 +34,7 @@ class Names:
         for alias, model_id in self.aliases:
             if alias == name and model_id in self.ids:
                 return model_id
-        for alias, model_id in self.aliases:
+        for alias, model_id in self.aliases if with_patterns else ():
             if is_pattern(alias) and model_id in self.ids and fnmatchcase(name, alias):
                 return model_id
         return None
@@ -60,11 +60,15 @@ def resolve(
     """The id of the model that answers.
 
     requested: the name in the body, else in the path or query; None or empty when there is none.
-    bearer: the bearer token when no key is configured; counts only if it names a model.
+    bearer: the bearer token, which may be a key; counts only if it names a model, and not by a
+      pattern, which keys could fit.
     With exactly one model available, that one answers any name, unless `strict`.
     Raises ModelNotFoundError for an unknown name, InvalidRequestError when a name is needed.
     """
-    found = names.find(requested) if requested else names.find(bearer) or names.default(endpoint)
+    if requested:
+        found = names.find(requested)
+    else:
+        found = names.find(bearer, with_patterns=False) or names.default(endpoint)
     if found is not None:
         return found
     if len(names.ids) == 1 and not (strict and requested):

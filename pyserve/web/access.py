@@ -38,11 +38,12 @@ def current_key() -> ApiKey | None:
 
 
 def named_by_token() -> str | None:
-    """The model that the token names: `KEY:MODEL`, or without keys the whole token."""
-    if services().keys:
-        named: str | None = g.get("api_key_model")
-        return named
-    return bearer()
+    """What the token says about the model: the MODEL of `KEY:MODEL`, else the whole token.
+
+    A token that is a key names no model; beside a key in X-Api-Key it may.
+    """
+    named: str | None = g.get("api_key_model")
+    return named or bearer()
 
 
 def is_known() -> bool:

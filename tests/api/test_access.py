@@ -86,6 +86,12 @@ def test_the_token_may_name_the_model_after_the_key(shared):
         assert response.headers["X-Model-Resolved"] == model
 
 
+def test_the_token_may_name_the_model_beside_a_key_in_its_own_header(shared):
+    headers = {"X-Api-Key": ADMIN, **bearer("b")}
+    response = shared.post(CHAT, chat_body(), headers=headers)
+    assert response.headers["X-Model-Resolved"] == "b"
+
+
 def test_other_models_do_not_exist_for_a_key(shared):
     response = shared.post(CHAT, chat_body(model="b"), headers=bearer(KEY))
     assert response.status_code == 404

@@ -52,3 +52,10 @@ def test_a_long_list_is_cut():
     with pytest.raises(ModelNotFoundError) as caught:
         resolve("x", None, Names([f"model-{i}" for i in range(1000)]))
     assert len(caught.value.message) < 400
+
+
+def test_a_token_names_a_model_exactly_or_not_at_all():
+    names = Names(TWO, [("*", "d"), ("alias", "d")], {"": "a/b:c"})
+    assert resolve("sk-1", None, names) == "d"
+    assert resolve(None, "sk-1", names) == "a/b:c"
+    assert resolve(None, "alias", names) == "d"
