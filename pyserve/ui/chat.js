@@ -125,6 +125,10 @@ async function stream(turn, signal, end) {
     if (chunk.error) throw new Error(chunk.error.message);
     const [choice] = chunk.choices;
     end.reason = choice?.finish_reason ?? end.reason;
+    if (choice?.delta.reasoning_content) {
+      clock.tick();
+      find("status").textContent = "thinking …";
+    }
     if (choice?.delta.content) {
       const follows = isAtEnd();
       turn.textContent += choice.delta.content;
