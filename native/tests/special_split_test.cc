@@ -41,3 +41,16 @@ TEST_CASE("a control token can swallow white space beside it") {
   CHECK(splitter.split({{"a  [L]  b [R] \n", false}, {" c", true}}) ==
         Pieces{"a", 1, "  b ", 2, "c"});
 }
+
+TEST_CASE("many control tokens that begin alike are told apart") {
+  std::vector<SpecialToken> specials;
+  for (int i = 0; i < 1000; ++i) specials.push_back({"<t" + std::to_string(i) + ">", i});
+  specials.push_back({"<t", 1000});
+  specials.push_back({"\xEF\xBD\x9C", 1001});
+  const SpecialSplitter splitter(specials);
+  CHECK(splitter.split({{"<t7><t70<t70>\xEF\xBD\x9C<<t1000>", false}}) ==
+        Pieces{7, 1000, "70", 70, 1001, "<", 1000, "1000>"});
+  CHECK(splitter.match_bytes("<t99>") == 5);
+  CHECK(splitter.match_bytes("<") == 0);
+  CHECK(splitter.match_bytes("") == 0);
+}

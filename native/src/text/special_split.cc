@@ -49,7 +49,7 @@ class PieceBuilder {
 SpecialSplitter::SpecialSplitter(std::vector<SpecialToken> specials) {
   std::erase_if(specials, [](const SpecialToken& special) { return special.text.empty(); });
   std::stable_sort(specials.begin(), specials.end(),
-                   [](const auto& a, const auto& b) { return a.text.size() > b.text.size(); });
+                   [](const auto& a, const auto& b) { return a.text < b.text; });
   for (SpecialToken& special : specials) {
     by_first_byte_[static_cast<unsigned char>(special.text[0])].push_back(std::move(special));
   }
@@ -87,10 +87,23 @@ size_t SpecialSplitter::match_bytes(std::string_view text) const {
 }
 
 const SpecialToken* SpecialSplitter::match(std::string_view text) const {
-  for (const SpecialToken& special : by_first_byte_[static_cast<unsigned char>(text[0])]) {
-    if (text.starts_with(special.text)) return &special;
+  const std::vector<SpecialToken>& specials = by_first_byte_[static_cast<unsigned char>(text[0])];
+  const SpecialToken* longest = nullptr;
+  auto low = specials.begin();
+  auto high = specials.end();
+  for (size_t n = 0; low != high; ++n) {
+    // All in [low, high) begin with the first n bytes of `text`; the shortest is the first.
+    if (low->text.size() == n) longest = &*low;
+    if (n == text.size()) break;
+    const auto byte = static_cast<unsigned char>(text[n]);
+    low = std::lower_bound(low, high, byte, [n](const SpecialToken& special, unsigned char value) {
+      return special.text.size() == n || static_cast<unsigned char>(special.text[n]) < value;
+    });
+    high = std::upper_bound(low, high, byte, [n](unsigned char value, const SpecialToken& special) {
+      return value < static_cast<unsigned char>(special.text[n]);
+    });
   }
-  return nullptr;
+  return longest;
 }
 
 }  // namespace pyserve

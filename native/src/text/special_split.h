@@ -42,7 +42,7 @@ class SpecialSplitter {
  private:
   const SpecialToken* match(std::string_view text) const;
 
-  std::array<std::vector<SpecialToken>, 256> by_first_byte_;  // longest first
+  std::array<std::vector<SpecialToken>, 256> by_first_byte_;  // sorted by text
 };
 
 }  // namespace pyserve
