@@ -10,9 +10,10 @@ import msgspec
 from pyserve import __version__
 from pyserve.engine.protocol import ModelInfo, SamplingParams
 from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.tools.thinking import thinking_tags
 from pyserve.supervisor.backend import ModelStatus
 
-CAPABILITIES = ["chat", "completion", "edit", "embedding"]
+CAPABILITIES = ["chat", "completion", "edit", "embedding", "tools"]
 
 
 class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +117,15 @@ def _meta(status: ModelStatus) -> ModelMeta:
         n_vocab=info.n_vocab,
         n_embd=info.n_embd,
         has_chat_template=info.has_chat_template,
-        capabilities=CAPABILITIES if info.can_generate else ["embedding"],
+        capabilities=_capabilities(info),
     )
+
+
+def _capabilities(info: ModelInfo) -> list[str]:
+    if not info.can_generate:
+        return ["embedding"]
+    thinks = thinking_tags(info.chat_template) is not None
+    return [*CAPABILITIES, "reasoning"] if thinks else CAPABILITIES
 
 
 class GenerationDefaults(msgspec.Struct, frozen=True):

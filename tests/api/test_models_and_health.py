@@ -51,7 +51,7 @@ def test_a_loaded_model_says_what_it_is(start):
         "pinned": False,
         "aliases": [],
         "description": "",
-        "capabilities": ["chat", "completion", "edit", "embedding"],
+        "capabilities": ["chat", "completion", "edit", "embedding", "tools"],
     }
     assert loading["meta"].keys() == loaded["meta"].keys()
     assert loading["meta"]["state"] == "loading"
