@@ -18,7 +18,6 @@ CALL_MARKERS = (
     "</tool_call>",
     "[TOOL_CALLS]",
     "[ARGS]",
-    "[CALL_ID]",
     "<|python_tag|>",
     "<|tool_call|>",
     "<|/tool_call|>",
@@ -27,10 +26,9 @@ CALL_MARKERS = (
     "<｜tool▁sep｜>",
     "<｜tool▁call▁end｜>",
     "<｜tool▁calls▁end｜>",
-    "<|tool_calls_section_begin|>",
-    "<|tool_call_begin|>",
-    "<|tool_call_argument_begin|>",
-    "<|tool_call_end|>",
-    "<|tool_calls_section_end|>",
+    "<arg_key>",
+    "</arg_key>",
+    "<arg_value>",
+    "</arg_value>",
 )
 SHOWN_TOKENS = (*(tag for pair in THINKING_TAGS for tag in pair), *CALL_MARKERS)

@@ -147,6 +147,7 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
     ),
 )
+KNOWN_FORMATS = tuple(layout for _, layout in _KNOWN)
 
 
 def call_format(chat_template: str) -> CallFormat:
