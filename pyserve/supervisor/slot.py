@@ -54,6 +54,7 @@ class EngineSlot:
         self._cool_until = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._n_starts = 0
+        self._n_crashes = 0
         self._started_at = 0.0
         self._heard_at = 0.0
         self._unloading_since = 0.0
@@ -96,7 +97,7 @@ class EngineSlot:
         path = Path(f"{self._sockets_stem}-{self._n_starts}.sock")
         self._process, self.report = start_engine(self._config, self._engine, path)
         self._socket_path = path
-        self._set(state="loading", n_restarts=self._n_starts - 1)
+        self._set(state="loading", n_restarts=self._n_crashes)
 
     def on_report(self) -> None:
         """Read what the engine reports."""
@@ -193,13 +194,14 @@ class EngineSlot:
             self.fail(self._load_error)
             return
         how = describe_exit(returncode)
+        self._n_crashes += 1
         restart = self._policy.on_crash(now, lived_s=now - self._started_at)
         log.error("the engine of %s ended with %s", self.status.id, how)
         self._restart_at = now + restart.delay_s
         if restart.is_looping:
             self._set(state="failed", error=self._describe_crash(how, restart.delay_s))
         else:
-            self._set(state="loading", n_restarts=self._n_starts)
+            self._set(state="loading", n_restarts=self._n_crashes)
 
     def _describe_crash(self, how: str, delay_s: float) -> ErrorInfo:
         if not self.has_been_ready:

@@ -140,6 +140,7 @@ def test_an_unloaded_model_ends_its_process_and_can_be_started_again(make_slot):
     assert not slot.is_running
     slot.start()
     run_until_state(slot, "ready")
+    assert slot.status.n_restarts == 0, "nothing has crashed"
 
 
 def test_an_engine_that_does_not_end_when_unloaded_is_killed(make_slot, clock):
