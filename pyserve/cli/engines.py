@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from pyserve.cli.announce import Announcer
-from pyserve.cli.plan import plan_models
+from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.engine.logs import configure_logs
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
             runtime_dir,
             must_load=False,
             observer=announcer,
-            replan=partial(plan_models, config),
+            replan=partial(replan_models, config),
         )
         return supervisor.run()
     except PyserveError as error:

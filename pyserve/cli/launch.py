@@ -7,7 +7,7 @@ from functools import partial
 
 from pyserve.cli.announce import Announcer
 from pyserve.cli.listener import bind_listener, listen
-from pyserve.cli.plan import plan_models
+from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.engine.logs import configure_logs
@@ -37,6 +37,6 @@ def launch(config: ServeConfig) -> int:
                 directory,
                 listener=listener,
                 observer=announcer,
-                replan=partial(plan_models, config),
+                replan=partial(replan_models, config),
             )
             return supervisor.run()

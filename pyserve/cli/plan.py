@@ -10,7 +10,7 @@ from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.threads import usable_threads
 from pyserve.errors import InvalidRequestError
-from pyserve.models.files import resolve_models
+from pyserve.models.files import no_pull, resolve_models
 from pyserve.models.gguf import trained_context
 from pyserve.models.memory import predicted_bytes
 from pyserve.models.model_file import ModelFile
@@ -22,13 +22,13 @@ TRAINED_CONTEXT = -1  # LocalAI's context_size: all that the model was trained f
 WORDS = {"all", "none"}  # of --preload
 
 
-def plan_models(config: ServeConfig) -> list[ModelSpec]:
+def plan_models(config: ServeConfig, *, may_pull: bool = True) -> list[ModelSpec]:
     """The models to serve; may pull one that is missing.
 
     Raises PyserveError with a text for the user.
     """
     n_usable = usable_threads()
-    files = model_files(config)
+    files = model_files(config, may_pull=may_pull)
     _check_names(config, files)
     engines = [engine_config(config, model, n_usable) for model in files]
     is_native = config.engine != "fake"
@@ -59,11 +59,16 @@ def _is_preloaded(config: ServeConfig, model: ModelFile, n_models: int) -> bool:
     return bool(config.models) or n_models == 1
 
 
-def model_files(config: ServeConfig) -> list[ModelFile]:
+def replan_models(config: ServeConfig) -> list[ModelSpec]:
+    """The same for a server that runs: nothing is pulled."""
+    return plan_models(config, may_pull=False)
+
+
+def model_files(config: ServeConfig, *, may_pull: bool) -> list[ModelFile]:
     """The model files; the fake engine needs none and takes any names."""
     if config.engine == "fake":
         return [ModelFile(name, Path(NO_FILE)) for name in config.models or [FAKE_MODEL]]
-    return resolve_models(config)
+    return resolve_models(config, pull=None if may_pull else no_pull)
 
 
 def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> EngineConfig:

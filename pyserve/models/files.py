@@ -147,5 +147,12 @@ def _refuse_duplicates(files: list[ModelFile]) -> None:
         seen[file.id] = file.path
 
 
+def no_pull(entry: GalleryEntry, directory: Path) -> Path:
+    """For those who cannot wait for a download. Raises ModelNotFoundError."""
+    raise ModelNotFoundError(
+        f"{entry.file} is not in {directory}; get it with: pyserve pull {entry.name}"
+    )
+
+
 def _pull(entry: GalleryEntry, directory: Path) -> Path:
     return pull_entry(entry, PullOptions(directory))

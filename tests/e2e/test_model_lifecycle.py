@@ -155,3 +155,31 @@ def test_reload_finds_new_files_and_leaves_loaded_models_alone(client, models_di
     assert {model["id"] for model in reply["data"]} == {"another", "gemma3", "llama"}
     assert client.post(CHAT, json=body("another")).status_code == 200
     assert is_alive(process)
+
+
+def test_a_changed_model_gets_a_new_engine_while_the_old_one_finishes(client, models_dir):
+    long = body("llama", max_tokens=300, ignore_eos=True, stream=True)
+    with client.stream("POST", CHAT, json=long) as reply:
+        events = sse_events(reply)
+        next(events)
+        config = "name: llama\ncontext_size: 128\nparameters:\n  model: llama.gguf\n"
+        (models_dir / "llama.yaml").write_text(config)
+        client.post("/models/reload").raise_for_status()
+        assert client.post(CHAT, json=body("llama")).status_code == 200
+        assert list(events)[-1] == "[DONE]"
+    assert client.get("/v1/models/llama").json()["meta"]["n_ctx"] == 128
+    server: ServerProcess = client.server
+    wait_until(lambda: len(server.find("pyserve.engine.runner")) == 1, SOON_S, "one engine is left")
+
+
+def test_a_bad_configuration_changes_nothing(client, models_dir):
+    client.post(CHAT, json=body("llama")).raise_for_status()
+    for path in models_dir.glob("*.gguf"):
+        path.rename(path.with_suffix(".away"))
+    reply = client.post("/models/reload")
+    assert reply.status_code == 404
+    assert "pyserve pull" in reply.json()["error"]["message"]
+    (models_dir / "bad.gguf").write_bytes(b"GGUF")
+    assert client.post("/models/reload").status_code == 503
+    assert set(states(client)) == {"llama", "gemma3", "rwkv7"}
+    assert client.post(CHAT, json=body("llama")).status_code == 200
