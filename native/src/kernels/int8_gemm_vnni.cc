@@ -11,6 +11,7 @@
 
 #include "kernels/int8_unpack_k_vnni.h"
 #include "kernels/int8_unpack_vnni.h"
+#include "kernels/int8_unpack_x8_vnni.h"
 
 namespace pyserve {
 namespace {
