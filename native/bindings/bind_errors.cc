@@ -32,6 +32,11 @@ const char* code_name(ErrorCode code) {
   return "internal_error";
 }
 
+py::str readable(const std::string& text) {
+  const auto size = static_cast<Py_ssize_t>(text.size());
+  return py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(text.data(), size, "replace"));
+}
+
 void register_errors(py::module_& module) {
   static py::handle type = py::exception<EngineError>(module, "EngineError").release();
   py::register_exception_translator([](std::exception_ptr pointer) {
@@ -41,7 +46,7 @@ void register_errors(py::module_& module) {
       const ErrorInfo& info = error.info();
       const py::object param = info.param.empty() ? py::object(py::none()) : py::str(info.param);
       const py::tuple args =
-          py::make_tuple(code_name(info.code), info.message, param, info.details);
+          py::make_tuple(code_name(info.code), readable(info.message), param, info.details);
       PyErr_SetObject(type.ptr(), args.ptr());
     }
   });

@@ -62,7 +62,8 @@ void register_events(py::module_& module) {
       .def_readonly("finish", &DeltaEvent::finish);
   py::class_<FailedEvent>(module, "FailedEvent")
       .def_property_readonly("code", [](const FailedEvent& e) { return code_name(e.error.code); })
-      .def_property_readonly("message", [](const FailedEvent& e) { return e.error.message; })
+      .def_property_readonly("message",
+                             [](const FailedEvent& e) { return readable(e.error.message); })
       .def_property_readonly("param", [](const FailedEvent& e) { return e.error.param; })
       .def_property_readonly("details", [](const FailedEvent& e) { return e.error.details; });
   py::class_<Event>(module, "Event")

@@ -3,6 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 #include "pyserve/error.h"
 
 namespace pyserve {
@@ -15,5 +17,8 @@ void register_engine(pybind11::module_& module);
 
 // The string clients see for `code`; the names of pyserve.errors.
 const char* code_name(ErrorCode code);
+
+// Messages may quote bytes of files that are no UTF-8; those become U+FFFD.
+pybind11::str readable(const std::string& text);
 
 }  // namespace pyserve

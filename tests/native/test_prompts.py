@@ -152,6 +152,15 @@ def test_a_truncated_and_a_missing_file_are_load_errors(tmp_path: Path, tiny_mod
             LocalEngine(EngineConfig(model_id="bad", model_path=str(name)))
 
 
+def test_an_error_may_quote_bytes_that_are_no_text(tmp_path: Path, tiny_model: Path) -> None:
+    good = tiny_model.read_bytes()
+    at = good.index(b"{% if add_generation_prompt")
+    path = tmp_path / "template.gguf"
+    path.write_bytes(good[:at] + b"{% \xff\xff" + good[at + 5 :])
+    with pytest.raises(ModelLoadError, match="template"):
+        LocalEngine(EngineConfig(model_id="bad", model_path=str(path)))
+
+
 def test_info_describes_the_model(engine: LocalEngine) -> None:
     info = engine.info()
     assert (info.architecture, info.n_vocab, info.n_ctx_train, info.n_ctx) == (
