@@ -52,14 +52,14 @@ def test_a_required_call_follows_its_schema(client: openai.OpenAI) -> None:
 
 
 def test_a_named_function_is_called(client: openai.OpenAI) -> None:
-    for choice in ask(client, tool_choice=NAMED, n=3, temperature=1, seed=1).choices:
+    for choice in ask(client, tool_choice=NAMED, n=2, temperature=1, seed=1).choices:
         (call,) = choice.message.tool_calls
         assert call.function.name == "set_clock"
         check(call)
 
 
 def test_several_calls_are_made_where_they_may_be(client: openai.OpenAI) -> None:
-    asked = ask(client, tool_choice="required", parallel_tool_calls=True, temperature=1.5, n=6)
+    asked = ask(client, tool_choice="required", parallel_tool_calls=True, temperature=1, n=3)
     calls = [c.message.tool_calls for c in asked.choices if c.finish_reason == "tool_calls"]
     assert calls
     for call in [call for several in calls for call in several]:
@@ -67,7 +67,7 @@ def test_several_calls_are_made_where_they_may_be(client: openai.OpenAI) -> None
 
 
 def test_an_answer_may_be_words_or_calls(client: openai.OpenAI) -> None:
-    for choice in ask(client, n=4, temperature=1, seed=3).choices:
+    for choice in ask(client, n=2, temperature=1, seed=3, max_tokens=80).choices:
         for call in choice.message.tool_calls or []:
             check(call)
         assert choice.message.tool_calls or choice.message.content
