@@ -57,6 +57,7 @@ from pyserve.errors import (
 
 SUBMIT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 60.0
+STATS_TIMEOUT_S = 2.0  # who asks for counters has other engines to ask
 SEND_TIMEOUT_S = 10
 _TIMEVAL = struct.Struct("@ll")
 
@@ -174,7 +175,8 @@ class RemoteEngine:
         return self._info
 
     def stats(self) -> EngineStats:
-        return self._ask(GetStats(call_id=next(self._call_ids))).stats or EngineStats()
+        call = GetStats(call_id=next(self._call_ids))
+        return self._call(call.call_id, call, STATS_TIMEOUT_S).stats or EngineStats()
 
     def close(self) -> None:
         self.abort(CancelledError("the engine was closed"))
