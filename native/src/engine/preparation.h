@@ -1,0 +1,58 @@
+// From what a client asks for to what the engine thread computes: tokens, grammar, draft.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/dry_breaker_cache.h"
+#include "engine/grammar_cache.h"
+#include "engine/running.h"
+#include "llama/chat_template.h"
+#include "llama/model.h"
+#include "llama/tokenizer.h"
+
+namespace pyserve {
+
+// Thread: any; texts are rendered and tokenized on the calling one, whose stack must fit them.
+class Preparation {
+ public:
+  // The model must outlive it. Texts may have `max_text_bytes`.
+  Preparation(const Model& model, int n_ctx, size_t max_text_bytes);
+
+  // The request without its ticket. Throws EngineError for all that is wrong with it.
+  std::unique_ptr<PreparedRequest> prepare(Request request);
+
+  // The tokens of the request's prompt, which is spent. `must_fit`: a text that is too long for the
+  // context however it is tokenized is refused at once.
+  std::vector<Token> prompt_tokens(Request& request, bool must_fit) const;
+  // The prompt of a conversation as one text.
+  std::string render(const ChatPrompt& prompt) const;
+  // Throws EngineError(kInvalidRequest).
+  void check_text(size_t n_bytes) const;
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+
+ private:
+  std::vector<PromptPart> parts_of(Request& request) const;
+  void check_bytes(size_t n_bytes) const;
+  void check_length(const std::vector<Token>& tokens, bool wants_embedding) const;
+  void check_said(size_t n_prompt, const std::vector<Token>& said) const;
+
+  const Model& model_;
+  const int n_ctx_;
+  const size_t max_text_bytes_;
+  const Tokenizer tokenizer_;
+  const ChatTemplate chat_template_;
+  DryBreakerCache dry_breakers_;
+  GrammarCache grammars_;
+};
+
+// Bytes of text of the request that have to be rendered or tokenized.
+size_t text_bytes(const Request& request);
+size_t text_bytes(const ChatPrompt& prompt);
+
+// The token as text, "" if there is none.
+std::string special_text(const Model& model, Token token);
+
+}  // namespace pyserve
