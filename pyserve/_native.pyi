@@ -16,6 +16,17 @@ class EngineError(Exception):
 
     args: tuple[str, str, str | None, dict[str, int]]
 
+class RopeConfig:
+    scaling: str
+    freq_base: float
+    freq_scale: float
+    yarn_ext_factor: float
+    yarn_attn_factor: float
+    yarn_beta_fast: float
+    yarn_beta_slow: float
+    yarn_orig_ctx: int
+    def __init__(self) -> None: ...
+
 class EngineConfig:
     model_path: str
     n_ctx: int
@@ -27,6 +38,8 @@ class EngineConfig:
     is_deterministic: bool
     n_queue_max: int
     use_mmap: bool
+    use_mlock: bool
+    rope: RopeConfig
     cache_type_k: str
     cache_type_v: str
     n_bytes_available: int

@@ -13,6 +13,16 @@ namespace {
 using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
 void register_config(py::module_& module) {
+  py::class_<RopeConfig>(module, "RopeConfig")
+      .def(py::init<>())
+      .def_readwrite("scaling", &RopeConfig::scaling)
+      .def_readwrite("freq_base", &RopeConfig::freq_base)
+      .def_readwrite("freq_scale", &RopeConfig::freq_scale)
+      .def_readwrite("yarn_ext_factor", &RopeConfig::yarn_ext_factor)
+      .def_readwrite("yarn_attn_factor", &RopeConfig::yarn_attn_factor)
+      .def_readwrite("yarn_beta_fast", &RopeConfig::yarn_beta_fast)
+      .def_readwrite("yarn_beta_slow", &RopeConfig::yarn_beta_slow)
+      .def_readwrite("yarn_orig_ctx", &RopeConfig::yarn_orig_ctx);
   py::class_<EngineConfig>(module, "EngineConfig")
       .def(py::init<>())
       .def_readwrite("model_path", &EngineConfig::model_path)
@@ -25,6 +35,8 @@ void register_config(py::module_& module) {
       .def_readwrite("is_deterministic", &EngineConfig::is_deterministic)
       .def_readwrite("n_queue_max", &EngineConfig::n_queue_max)
       .def_readwrite("use_mmap", &EngineConfig::use_mmap)
+      .def_readwrite("use_mlock", &EngineConfig::use_mlock)
+      .def_readwrite("rope", &EngineConfig::rope)
       .def_readwrite("cache_type_k", &EngineConfig::cache_type_k)
       .def_readwrite("cache_type_v", &EngineConfig::cache_type_v)
       .def_readwrite("n_bytes_available", &EngineConfig::n_bytes_available)

@@ -5,6 +5,25 @@ from __future__ import annotations
 import msgspec
 
 
+class RopeConfig(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True
+):
+    """How the model tells positions apart; what is not set is as the model file says.
+
+    scaling: none, linear, yarn or longrope; "" is not set. freq_base, freq_scale, yarn_orig_ctx:
+    0 is not set; below 0 in the others of YaRN.
+    """
+
+    scaling: str = ""
+    freq_base: float = 0.0
+    freq_scale: float = 0.0
+    yarn_ext_factor: float = -1.0
+    yarn_attn_factor: float = -1.0
+    yarn_beta_fast: float = -1.0
+    yarn_beta_slow: float = -1.0
+    yarn_orig_ctx: int = 0
+
+
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one engine, native or fake.
 
@@ -12,6 +31,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_kv: KV cells shared by all requests, 0 = n_ctx. n_seq_max: requests that run at once.
     n_batch: most tokens of one step. n_queue_max: requests that may wait.
     n_threads compute steps that only decode, n_threads_batch steps with prompts.
+    use_mlock: keep the weights in memory, as far as the system allows.
     deterministic: every request is, whatever it says.
     cache_type_k, cache_type_v: element types of the KV cache (f16, q8_0, q4_0, ...).
     n_bytes_available: a model that needs more memory is refused; 0 = not known.
@@ -30,6 +50,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     deterministic: bool = False
     n_queue_max: int = 64
     use_mmap: bool = True
+    use_mlock: bool = False
+    rope: RopeConfig = RopeConfig()
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
     n_bytes_available: int = 0

@@ -10,7 +10,7 @@ import msgspec
 
 import pyserve
 from pyserve import _native
-from pyserve.engine.config import EngineConfig
+from pyserve.engine.config import EngineConfig, RopeConfig
 from pyserve.engine.markers import SHOWN_TOKENS
 from pyserve.engine.protocol import (
     Accepted,
@@ -45,6 +45,7 @@ _CONFIG_FIELDS = (
     "n_threads_batch",
     "n_queue_max",
     "use_mmap",
+    "use_mlock",
     "cache_type_k",
     "cache_type_v",
     "n_bytes_available",
@@ -64,6 +65,8 @@ class NativeCore:
         native_config = _native.EngineConfig()
         for name in _CONFIG_FIELDS:
             setattr(native_config, name, getattr(config, name))
+        for name in RopeConfig.__struct_fields__:
+            setattr(native_config.rope, name, getattr(config.rope, name))
         native_config.is_deterministic = config.deterministic
         native_config.shown_tokens = list(SHOWN_TOKENS)
         with _translated():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -30,8 +30,8 @@ def _printable(value: str) -> str:
     return value
 
 
-def _unset_if_negative(value: object) -> object:
-    return None if isinstance(value, int) and value <= 0 else value
+def _unset_if_not_positive(value: object) -> object:
+    return None if isinstance(value, int | float) and value <= 0 else value
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
@@ -45,6 +45,9 @@ Stops = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=256)]],
     Field(max_length=MAX_STRINGS),
     BeforeValidator(_listed),
+]
+RopeNumber = Annotated[
+    Annotated[float, Field(gt=0, le=1e9)] | None, BeforeValidator(_unset_if_not_positive)
 ]
 Share = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -75,11 +78,11 @@ class Parameters(Section):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     typical_p: Annotated[Share | None, BeforeValidator(_unset_if_zero)] = None
     max_tokens: Annotated[
-        Annotated[int, Field(ge=1, le=INT32_MAX)] | None, BeforeValidator(_unset_if_negative)
+        Annotated[int, Field(ge=1, le=INT32_MAX)] | None, BeforeValidator(_unset_if_not_positive)
     ] = None
-    n: Annotated[Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(_unset_if_negative)] = (
-        None
-    )
+    n: Annotated[
+        Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(_unset_if_not_positive)
+    ] = None
     echo: bool | None = None
     seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
     ignore_eos: bool | None = None
@@ -91,9 +94,11 @@ class Parameters(Section):
     repeat_last_n: Annotated[int, Field(ge=-1, le=65536)] | None = None
     logit_bias: Annotated[dict[int, float], Field(max_length=1024)] | None = None
     batch: Annotated[
-        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_negative)
+        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_not_positive)
     ] = None
     stop: Stops = []
+    rope_freq_base: RopeNumber = None
+    rope_freq_scale: RopeNumber = None
 
 
 class Template(Section):
@@ -133,12 +138,21 @@ class LocalModel(Section):
     template: Template = Template()
     context_size: Annotated[int, Field(ge=-1, le=2**24)] | None = None
     threads: Annotated[
-        Annotated[int, Field(ge=1, le=4096)] | None, BeforeValidator(_unset_if_negative)
+        Annotated[int, Field(ge=1, le=4096)] | None, BeforeValidator(_unset_if_not_positive)
     ] = None
     batch: Annotated[
-        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_negative)
+        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_not_positive)
     ] = None
     mmap: bool | None = None
+    mmlock: bool | None = None
+    rope_scaling: Literal["", "none", "linear", "yarn", "longrope"] | None = None
+    yarn_ext_factor: RopeNumber = None
+    yarn_attn_factor: RopeNumber = None
+    yarn_beta_fast: RopeNumber = None
+    yarn_beta_slow: RopeNumber = None
+    yarn_orig_ctx: Annotated[
+        Annotated[int, Field(ge=1, le=2**24)] | None, BeforeValidator(_unset_if_not_positive)
+    ] = None
     embeddings: bool | None = None
     cache_type_k: CacheType | None = None
     cache_type_v: CacheType | None = None

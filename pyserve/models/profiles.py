@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pyserve.engine.config import RopeConfig
 from pyserve.models.localai_schema import LocalModel
 from pyserve.models.patterns import PatternError, compiled
 from pyserve.models.profile import ModelProfile, PromptProfile, ShapeProfile
@@ -19,11 +20,29 @@ def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, An
         "n_threads": values.threads,
         "n_batch": values.batch or values.parameters.batch,
         "use_mmap": values.mmap,
+        "use_mlock": values.mmlock,
+        "rope": _rope(values),
         "cache_type_k": values.cache_type_k,
         "cache_type_v": values.cache_type_v,
         **options,
     }
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _rope(values: LocalModel) -> RopeConfig | None:
+    """How positions are told apart; None when nothing is said about it."""
+    numbers = {
+        "freq_base": values.parameters.rope_freq_base,
+        "freq_scale": values.parameters.rope_freq_scale,
+        "yarn_ext_factor": values.yarn_ext_factor,
+        "yarn_attn_factor": values.yarn_attn_factor,
+        "yarn_beta_fast": values.yarn_beta_fast,
+        "yarn_beta_slow": values.yarn_beta_slow,
+        "yarn_orig_ctx": values.yarn_orig_ctx,
+    }
+    given: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
+    rope = RopeConfig(scaling=values.rope_scaling or "", **given)
+    return None if rope == RopeConfig() else rope
 
 
 def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
@@ -54,7 +73,7 @@ def with_aliases(profile: ModelProfile, names: Sequence[str]) -> ModelProfile:
 
 def _defaults(values: LocalModel) -> dict[str, Any]:
     parameters = values.parameters.model_dump(exclude_none=True)
-    for name in ("model", "batch", "stop"):
+    for name in ("model", "batch", "stop", "rope_freq_base", "rope_freq_scale"):
         parameters.pop(name, None)
     others = {
         "mirostat": values.mirostat,

@@ -9,6 +9,18 @@
 
 namespace pyserve {
 
+// How the model tells positions apart. What is not set is as the model file says.
+struct RopeConfig {
+  std::string scaling;         // none, linear, yarn or longrope; "": not set
+  float freq_base = 0;         // 0: not set
+  float freq_scale = 0;        // 0: not set; 0.5 makes room for twice the context
+  float yarn_ext_factor = -1;  // of YaRN, below 0: not set; as the next three
+  float yarn_attn_factor = -1;
+  float yarn_beta_fast = -1;
+  float yarn_beta_slow = -1;
+  int yarn_orig_ctx = 0;  // 0: not set
+};
+
 struct EngineConfig {
   std::string model_path;
   int n_ctx = 0;                  // most tokens of one request; 0 = the model's own, at most 8192
@@ -20,6 +32,8 @@ struct EngineConfig {
   bool is_deterministic = false;  // all requests are
   int n_queue_max = 64;           // requests that may wait
   bool use_mmap = true;
+  bool use_mlock = false;  // keep the weights in memory, as far as the system allows
+  RopeConfig rope;
   std::string cache_type_k = "f16";  // of the KV cache: f16, q8_0, q4_0, ...
   std::string cache_type_v = "f16";
   int64_t n_bytes_available = 0;  // a model that needs more is refused; 0: not known

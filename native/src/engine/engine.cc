@@ -45,7 +45,7 @@ struct Engine::Impl {
   explicit Impl(const EngineConfig& engine_config)
       : config(checked(engine_config)),
         begin(Clock::now()),
-        model(config.model_path, config.use_mmap, config.shown_tokens),
+        model(config),
         registry(static_cast<size_t>(config.n_seq_max) + config.n_queue_max),
         loop(model, config, registry),
         load_ms(elapsed_ms(begin, Clock::now())),

@@ -9,6 +9,7 @@
 #include "llama-ext.h"
 #include "llama.h"
 #include "llama/memory_plan.h"
+#include "llama/rope.h"
 #include "llama/vendor_log.h"
 #include "pyserve/error.h"
 
@@ -78,6 +79,7 @@ llama_context_params context_params(const Model& model, const EngineConfig& conf
   params.kv_unified = true;
   params.type_k = static_cast<ggml_type>(cache_type(config.cache_type_k));
   params.type_v = static_cast<ggml_type>(cache_type(config.cache_type_v));
+  set_rope(params, config.rope);
   params.no_perf = true;
   params.swa_full = is_window_full(model, config, n_kv, n_seq);
   return params;

@@ -25,15 +25,22 @@ std::string read_string(Call call) {
   return buffer;
 }
 
-llama_model* load(const std::string& path, bool use_mmap) {
+llama_load_mode load_mode(const EngineConfig& config) {
+  if (config.use_mlock) {
+    return config.use_mmap ? LLAMA_LOAD_MODE_MMAP_MLOCK : LLAMA_LOAD_MODE_MLOCK;
+  }
+  return config.use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
+}
+
+llama_model* load(const EngineConfig& config) {
   VendorLog& log = VendorLog::instance();
   log.begin_load(true);
   llama_model_params params = llama_model_default_params();
-  params.load_mode = use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
-  llama_model* model = llama_model_load_from_file(path.c_str(), params);
+  params.load_mode = load_mode(config);
+  llama_model* model = llama_model_load_from_file(config.model_path.c_str(), params);
   const std::string cause = log.end_load();
   if (model == nullptr) {
-    const std::string name = std::filesystem::path(path).filename().string();
+    const std::string name = std::filesystem::path(config.model_path).filename().string();
     throw EngineError(ErrorCode::kModelLoad,
                       "cannot load the model file " + name + ": " +
                           (cause.empty() ? "it is missing, damaged or not supported" : cause));
@@ -45,8 +52,8 @@ llama_model* load(const std::string& path, bool use_mmap) {
 
 void ModelDeleter::operator()(llama_model* model) const { llama_model_free(model); }
 
-Model::Model(const std::string& path, bool use_mmap, const std::vector<std::string>& shown)
-    : model_(load(path, use_mmap)) {
+Model::Model(const EngineConfig& config) : model_(load(config)) {
+  const std::vector<std::string>& shown = config.shown_tokens;
   if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get())) {
     throw EngineError(ErrorCode::kModelLoad,
                       "the model is not a decoder-only language model, which is all that can "

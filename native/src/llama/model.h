@@ -24,9 +24,8 @@ enum class Pooling { kMean, kFirst, kLast, kNone };
 // Immutable after construction: any thread.
 class Model {
  public:
-  // `shown` are control tokens that have a text, where the model has them.
   // Throws EngineError(kModelLoad) with the loader's own last error line.
-  Model(const std::string& path, bool use_mmap, const std::vector<std::string>& shown);
+  explicit Model(const EngineConfig& config);
 
   llama_model* get() const { return model_.get(); }
   const llama_vocab* vocab() const;

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyserve.cli.check import check
+from pyserve.engine.config import RopeConfig
 from pyserve.models.catalog import Catalog, read_catalog
 from pyserve.models.gallery import load_gallery
 from pyserve.models.model_file import ModelFile
@@ -107,6 +108,21 @@ def test_every_key_that_concerns_text_is_honoured(directory: Path) -> None:
     assert model.profile.aliases == ("helper", "gpt-*")
     assert model.profile.usecases == ("chat", "completion")
     assert [m.id for m in catalog.models] == ["assistant", "b"]  # a.gguf is the assistant's
+
+
+def test_positions_are_scaled_as_the_file_says(directory: Path) -> None:
+    text = """
+context_size: 4096
+rope_scaling: yarn
+yarn_orig_ctx: 2048
+yarn_ext_factor: 0
+mmlock: true
+parameters: {model: a.gguf, rope_freq_base: 10000, rope_freq_scale: 0.5}
+"""
+    model = model_of(catalog_of(directory, x=text), "x")
+    rope = RopeConfig(scaling="yarn", freq_base=10000, freq_scale=0.5, yarn_orig_ctx=2048)
+    assert model.settings == {"n_ctx": 4096, "use_mlock": True, "rope": rope}
+    assert model.profile.defaults == {}
 
 
 def test_what_has_no_effect_is_a_note_and_what_is_unknown_a_warning(directory: Path) -> None:
