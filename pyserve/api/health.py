@@ -14,8 +14,8 @@ from flask import Blueprint, Response
 from pyserve.errors import ModelLoadError, ModelLoadingError, PyserveError
 from pyserve.openai.server import Health, ModelHealth, ModelMemory
 from pyserve.supervisor.backend import ModelStatus
-from pyserve.web.access import may_use
 from pyserve.web.errors import error_response
+from pyserve.web.names import may_use
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import EngineStats
 from pyserve.errors import PyserveError
 from pyserve.openai.metrics import CONTENT_TYPE, Metric, engine_metrics, llama_metrics, text
-from pyserve.web.access import may_use
+from pyserve.web.names import may_use
 from pyserve.web.services import services
 
 blueprint = Blueprint("metrics", __name__)

@@ -9,13 +9,14 @@ from flask import Blueprint, Response, request
 from pyserve.errors import InvalidRequestError, ModelBusyError
 from pyserve.models.patterns import PatternError, compiled
 from pyserve.models.resolve import not_found
-from pyserve.openai.models import ModelAction, ModelList, model_object, model_props
+from pyserve.openai.models import ModelAction, ModelList, file_object, model_object, model_props
 from pyserve.schemas.models import LoadRequest, UnloadRequest
 from pyserve.supervisor.backend import ModelStatus
-from pyserve.web.access import may_use, require_admin
+from pyserve.web.access import require_admin
 from pyserve.web.body import read_body
 from pyserve.web.disconnect import ClientWatch
-from pyserve.web.engines import ask_engine, lease_engine, model_names, pick_model, profile_of
+from pyserve.web.engines import ask_engine, lease_engine, pick_model, profile_of
+from pyserve.web.names import may_use, model_names
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 from pyserve.web.timeout import request_patience
@@ -27,12 +28,15 @@ blueprint = Blueprint("models", __name__)
 
 @blueprint.get("/models")
 def list_all() -> Response:
-    """With `filter`, those whose id a regular expression finds, as LocalAI has it."""
+    """`filter` and `excludeConfigured` are LocalAI's."""
     statuses = [status for status in services().backend.models() if may_use(status.id)]
+    models = [model_object(status) for status in statuses]
+    if request.args.get("excludeConfigured", "true").lower() == "false":
+        models += [file for status in statuses if (file := file_object(status)) is not None]
     pattern = request.args.get("filter")
     if pattern:
-        statuses = [status for status in statuses if _expression(pattern).search(status.id)]
-    return json_reply(ModelList(data=[model_object(status) for status in statuses]))
+        models = [model for model in models if _expression(pattern).search(model.id)]
+    return json_reply(ModelList(data=models))
 
 
 @blueprint.get("/models/<path:model_id>")
@@ -67,6 +71,7 @@ def unload() -> Response:
             model_id,
             wait_s=0.0 if body.wait is False else wait_s,
             is_forced=bool(body.force),
+            on_wait=ClientWatch(request.environ).check,
         )
     except ModelBusyError:
         if body.wait is not False:

@@ -11,7 +11,7 @@ from pyserve import __version__
 from pyserve.openai.document.build import document_json
 from pyserve.openai.document.operations import endpoints
 from pyserve.openai.server import About
-from pyserve.web.access import may_use
+from pyserve.web.names import may_use
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 

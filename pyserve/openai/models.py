@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Literal
 
 import msgspec
@@ -93,6 +94,14 @@ def model_object(status: ModelStatus) -> Model:
         status=ModelLoad(value=STATUS_VALUES[status.state], failed=status.state == "failed"),
         meta=_meta(status),
     )
+
+
+def file_object(status: ModelStatus) -> Model | None:
+    """The model under the name of its file, if that is one of its names and not its id."""
+    name = PurePath(status.model_path).name
+    if name == status.id or name not in status.profile.aliases:
+        return None
+    return msgspec.structs.replace(model_object(status), id=name)
 
 
 def _meta(status: ModelStatus) -> ModelMeta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
@@ -47,6 +48,14 @@ class Lease(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class EngineLease:
+    """Implements `Lease`."""
+
+    engine: Engine
+    release: Callable[[], None]
+
+
 class Backend(Protocol):
     """The served models. Any thread may call any method."""
 
@@ -77,9 +86,17 @@ class Backend(Protocol):
         """
         ...
 
-    def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
+    def unload(
+        self,
+        model_id: str,
+        *,
+        wait_s: float = 0.0,
+        is_forced: bool = False,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
         """Unload the model once its running requests have ended; forced: at once, failing them.
 
+        on_wait: as of `lease`; what it raises does not keep the model from being unloaded.
         Returns when its memory is free. Raises ModelNotFoundError, or ModelBusyError when that
         takes longer than `wait_s`; it is unloaded nevertheless.
         """

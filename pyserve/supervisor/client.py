@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from pyserve.engine.once import once
 from pyserve.engine.remote import RemoteEngine
-from pyserve.engine.revival import Blocklist, Reviver
 from pyserve.errors import (
     CancelledError,
     EngineRestartedError,
@@ -24,7 +24,8 @@ from pyserve.errors import (
     UnavailableError,
     from_info,
 )
-from pyserve.supervisor.backend import ModelStatus
+from pyserve.supervisor.backend import EngineLease, ModelStatus
+from pyserve.supervisor.connections import EngineConnections
 from pyserve.supervisor.link import SupervisorLink
 from pyserve.supervisor.messages import Acquire, Load, Release, Reload, Reply, Request, Unload
 
@@ -61,12 +62,8 @@ class SupervisorBackend:
     ) -> None:
         self._changed = threading.Condition()
         self._statuses: list[ModelStatus] | None = None
-        self._engines_lock = threading.Lock()
-        self._engines: dict[str, tuple[str, RemoteEngine]] = {}
         self._successor_wait_s = successor_wait_s
-        self._resumes_streams = resumes_streams
-        self._blocklist = Blocklist()
-        self._revivers: dict[str, Reviver] = {}
+        self._connections = EngineConnections(self._successor, resumes_streams=resumes_streams)
         self._link = SupervisorLink(
             socket_path,
             before_connect=before_connect,
@@ -100,9 +97,9 @@ class SupervisorBackend:
             status = self._find(model_id)
             call_id, socket_path = self._acquire(status, deadline, keep_alive_s, on_wait)
             try:
-                engine = self._connect(model_id, socket_path)
+                engine = self._connections.connect(model_id, socket_path)
                 if engine is not None:
-                    return EngineLease(engine, partial(self._release, call_id))
+                    return EngineLease(engine, once(partial(self._release, call_id)))
             except BaseException:
                 self._release(call_id)
                 raise
@@ -113,33 +110,38 @@ class SupervisorBackend:
         self._find(model_id)
         self._ask_at_once(lambda call_id: Load(call_id=call_id, model_id=model_id))
 
-    def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
+    def unload(
+        self,
+        model_id: str,
+        *,
+        wait_s: float = 0.0,
+        is_forced: bool = False,
+        on_wait: OnWait = _no_wait,
+    ) -> None:
         self._find(model_id)
 
         def request(call_id: int) -> Unload:
             return Unload(call_id=call_id, model_id=model_id, is_forced=is_forced)
 
-        call_id, answer = self._link.ask(request)
         try:
-            _result(answer, time.monotonic() + wait_s, _no_wait)
+            self._ask(request, time.monotonic() + wait_s, on_wait)
         except FutureTimeoutError:
-            self._release(call_id)
             message = f"the model {model_id} is unloaded when its running requests have ended"
             raise ModelBusyError(message, retry_after_s=1) from None
 
     def reload(self) -> None:
         self._ask_at_once(lambda call_id: Reload(call_id=call_id))
 
+    def engines(self) -> dict[str, RemoteEngine]:
+        return self._connections.engines()
+
+    @property
+    def n_revived(self) -> int:
+        return self._connections.n_revived
+
     def abort(self, error: PyserveError) -> None:
         """End all running requests of this front with `error`."""
-        with self._engines_lock:
-            engines = [engine for _path, engine in self._engines.values()]
-            self._engines.clear()
-            revivers = list(self._revivers.values())
-        for reviver in revivers:
-            reviver.close(error)
-        for engine in engines:
-            engine.abort(error)
+        self._connections.abort(error)
 
     def close(self) -> None:
         self._link.close()
@@ -155,26 +157,33 @@ class SupervisorBackend:
 
         if status.state in ("ready", "failed"):  # then there is an answer at once
             deadline = max(deadline, time.monotonic() + SLICE_S)
-        call_id, answer = self._link.ask(request)
         try:
-            reply = _result(answer, deadline, on_wait)
+            call_id, reply = self._ask(request, deadline, on_wait)
         except FutureTimeoutError:
-            self._release(call_id)
             raise _late(self._find(status.id)) from None
-        except BaseException:
-            self._release(call_id)
-            raise
         assert reply.socket_path is not None, "a granted lease has a socket"
         return call_id, reply.socket_path
 
     def _ask_at_once(self, request: Callable[[int], Request]) -> None:
         """Ask what has an answer soon. Raises the error in it, or UnavailableError."""
+        try:
+            self._ask(request, time.monotonic() + ANSWER_S, _no_wait)
+        except FutureTimeoutError:
+            raise UnavailableError("the supervisor is busy", retry_after_s=1) from None
+
+    def _ask(
+        self, request: Callable[[int], Request], deadline: float, on_wait: OnWait
+    ) -> tuple[int, Reply]:
+        """The id of a call and its answer; what ends the wait for that takes the call back.
+
+        Raises the error in it, FutureTimeoutError, and what `on_wait` raises.
+        """
         call_id, answer = self._link.ask(request)
         try:
-            _result(answer, time.monotonic() + ANSWER_S, _no_wait)
-        except FutureTimeoutError:
+            return call_id, _result(answer, deadline, on_wait)
+        except BaseException:
             self._release(call_id)
-            raise UnavailableError("the supervisor is busy", retry_after_s=1) from None
+            raise
 
     def _release(self, call_id: int) -> None:
         self._link.tell(Release(call_id=call_id))
@@ -194,26 +203,6 @@ class SupervisorBackend:
                 return status
         raise ModelNotFoundError(f"no model {model_id!r}", param="model")
 
-    def _connect(self, model_id: str, socket_path: str) -> RemoteEngine | None:
-        """The engine at the socket, or None if its process is gone."""
-        with self._engines_lock:
-            path, engine = self._engines.get(model_id, ("", None))
-            if engine is None or path != socket_path or not engine.is_alive:
-                try:
-                    engine = RemoteEngine(socket_path, reviver=self._reviver(model_id))
-                except UnavailableError:
-                    return None
-                self._engines[model_id] = (socket_path, engine)
-            return engine
-
-    def _reviver(self, model_id: str) -> Reviver:
-        """That of a model, over the lives of its engines. REQUIRES: the lock of the engines."""
-        if model_id not in self._revivers:
-            self._revivers[model_id] = Reviver(
-                partial(self._successor, model_id), self._blocklist, goes_on=self._resumes_streams
-            )
-        return self._revivers[model_id]
-
     def _successor(self, model_id: str) -> RemoteEngine:
         """The next engine of a model. The requests that come to it have leases of their own.
 
@@ -229,21 +218,11 @@ class SupervisorBackend:
 
     def _wait_noticed(self, model_id: str) -> None:
         """Wait until the supervisor has said what becomes of a model whose engine has ended."""
-        with self._engines_lock:
-            path, engine = self._engines.get(model_id, ("", None))
-        if engine is None or engine.is_alive:
+        path = self._connections.dead_path(model_id)
+        if path is None:
             return
         with self._changed:
             self._changed.wait_for(lambda: self._find(model_id).socket_path != path, NOTICED_S)
-
-    def engines(self) -> dict[str, RemoteEngine]:
-        with self._engines_lock:
-            return {name: engine for name, (_, engine) in self._engines.items() if engine.is_alive}
-
-    @property
-    def n_revived(self) -> int:
-        with self._engines_lock:
-            return sum(reviver.n_revived for reviver in self._revivers.values())
 
     def _on_models(self, models: list[ModelStatus]) -> None:
         with self._changed:
@@ -257,22 +236,6 @@ class SupervisorBackend:
                 for status in self._statuses
             ]
             self._changed.notify_all()
-
-
-class EngineLease:
-    """Implements `Lease` of a `SupervisorBackend`."""
-
-    def __init__(self, engine: RemoteEngine, release: Callable[[], None]) -> None:
-        self.engine = engine
-        self._release = release
-        self._lock = threading.Lock()
-        self._is_held = True
-
-    def release(self) -> None:
-        with self._lock:
-            was_held, self._is_held = self._is_held, False
-        if was_held:
-            self._release()
 
 
 def _result(answer: Future[Reply], deadline: float, on_wait: OnWait) -> Reply:

@@ -24,7 +24,7 @@ class Entry:
     idle models. must_leave: to be unloaded when idle.
 
     used_at: when its last request ended or began. keep_alive_s: what that request asked for.
-    measured_bytes: the memory its last engine said it takes.
+    measured_bytes: what its last engine said that the model takes.
     """
 
     spec: ModelSpec
@@ -34,7 +34,7 @@ class Entry:
     must_leave: bool = False
     used_at: float = 0.0
     keep_alive_s: float | None = None
-    measured_bytes: int = 0
+    measured_bytes: int | None = None
 
     @property
     def state(self) -> str:
@@ -43,7 +43,9 @@ class Entry:
     @property
     def n_bytes(self) -> int:
         """The memory it takes when it is loaded; 0 = not known."""
-        return self.measured_bytes or self.spec.n_bytes
+        if self.measured_bytes is not None:
+            return self.measured_bytes + PROCESS_BYTES
+        return self.spec.n_bytes and self.spec.n_bytes + PROCESS_BYTES
 
     def status(self) -> ModelStatus:
         return msgspec.structs.replace(
@@ -103,8 +105,7 @@ class Entry:
         info = self.slot.status.info
         if info is not None:
             self.wants_load = self.is_urgent = False
-            n_bytes = info.size_bytes + info.kv_bytes + info.compute_bytes
-            self.measured_bytes = n_bytes + PROCESS_BYTES
+            self.measured_bytes = info.size_bytes + info.kv_bytes + info.compute_bytes
         if not self.slot.is_resident:
             self.must_leave = False
 

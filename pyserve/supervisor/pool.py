@@ -206,6 +206,7 @@ class ModelPool:
             entry.wants_load = False  # not at the expense of others
             return Move(Verdict.REFUSE)
         if move.verdict is Verdict.START:
+            log.info("loading model %s", entry.spec.id)
             entry.start()
         elif move.verdict is Verdict.REFUSE:
             entry.refuse(free)

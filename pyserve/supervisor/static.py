@@ -7,22 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+from pyserve.engine.once import once
 from pyserve.engine.protocol import Engine
 from pyserve.errors import ModelBusyError, ModelLoadingError, ModelNotFoundError, from_info
 from pyserve.models.profile import PLAIN, ModelProfile
-from pyserve.supervisor.backend import ModelStatus
-
-
-class StaticLease:
-    """Implements `Lease` for an engine that stays."""
-
-    def __init__(self, engine: Engine, release: Callable[[], None]) -> None:
-        self.engine = engine
-        self._release = release
-
-    def release(self) -> None:
-        release, self._release = self._release, lambda: None
-        release()
+from pyserve.supervisor.backend import EngineLease, ModelStatus
 
 
 class StaticBackend:
@@ -57,14 +46,14 @@ class StaticBackend:
         wait_s: float = 0.0,
         keep_alive_s: float | None = None,
         on_wait: Callable[[], None] = lambda: None,
-    ) -> StaticLease:
+    ) -> EngineLease:
         """As in `Backend`; never waits, because nothing here ever finishes loading."""
         del wait_s
         if model_id in self._engines:
             self._unloaded.discard(model_id)
             self._n_leases[model_id] += 1
             self.keep_alives.append(keep_alive_s)
-            return StaticLease(self._engines[model_id], partial(self._release, model_id))
+            return EngineLease(self._engines[model_id], once(partial(self._release, model_id)))
         status = self._find(model_id)
         if status.error is not None:
             raise from_info(status.error)
@@ -76,12 +65,20 @@ class StaticBackend:
             self._find(model_id)
         self._unloaded.discard(model_id)
 
-    def unload(self, model_id: str, *, wait_s: float = 0.0, is_forced: bool = False) -> None:
+    def unload(
+        self,
+        model_id: str,
+        *,
+        wait_s: float = 0.0,
+        is_forced: bool = False,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
         """As in `Backend`; never waits, and forced does nothing to running requests."""
         del wait_s
         if model_id not in self._engines:
             self._find(model_id)
         if self._n_leases[model_id] > 0 and not is_forced:
+            on_wait()
             raise ModelBusyError(f"requests run in model {model_id!r}", retry_after_s=1)
         self._unloaded.add(model_id)
 

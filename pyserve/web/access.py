@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 from flask import Flask, Response, g, request
 
@@ -49,17 +49,6 @@ def named_by_token() -> str | None:
 def is_known() -> bool:
     """Whether the current request may see what only holders of a key may."""
     return not services().keys or current_key() is not None
-
-
-def may_use(model_id: str) -> bool:
-    """Whether the current request may use a model, or learn that there is one."""
-    key = current_key()
-    return is_known() and (key is None or key.models is None or model_id in key.models)
-
-
-def usable(model_ids: Iterable[str]) -> Sequence[str]:
-    """Those of the models that the current request may use."""
-    return [model_id for model_id in model_ids if may_use(model_id)]
 
 
 def require_admin() -> None:

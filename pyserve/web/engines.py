@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from flask import request
 
-from pyserve.config import ServeConfig
 from pyserve.engine.protocol import Engine
-from pyserve.models.profile import PLAIN, ModelProfile, PromptProfile
-from pyserve.models.resolve import ANY_ENDPOINT, Names, not_found, resolve, split_pairs
+from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.models.resolve import ANY_ENDPOINT, not_found, resolve
 from pyserve.openai.defaults import with_defaults
 from pyserve.openai.templated import templated
 from pyserve.schemas.sampling import SamplingFields
-from pyserve.supervisor.backend import Lease, ModelStatus
+from pyserve.supervisor.backend import EngineLease, Lease
 from pyserve.web import access
 from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
+from pyserve.web.names import may_use, model_names
 from pyserve.web.request_id import keep_alive_s, note_model
 from pyserve.web.services import services
 from pyserve.web.timeout import Patience, request_patience
@@ -40,11 +40,11 @@ def pick_model(named: str | None, path_model: str | None = None) -> str:
     parts = services()
     wanted = named or path_model or request.args.get("model")
     statuses = parts.backend.models()
-    usable = [status for status in statuses if access.may_use(status.id)]
+    usable = [status for status in statuses if may_use(status.id)]
     names = model_names(parts.config, usable)
     if len(usable) < len(statuses):
         meant = model_names(parts.config, statuses).find(wanted)
-        if meant is not None and not access.may_use(meant):
+        if meant is not None and not may_use(meant):
             raise not_found(wanted, names.ids)
     model_id = resolve(
         wanted,
@@ -55,18 +55,6 @@ def pick_model(named: str | None, path_model: str | None = None) -> str:
     )
     note_model(model_id)
     return model_id
-
-
-def model_names(config: ServeConfig, statuses: Sequence[ModelStatus]) -> Names:
-    """The names of the served models: ids, the aliases of options, then those of model files."""
-    aliases = split_pairs(config.model_alias)
-    for status in statuses:
-        aliases += [(alias, status.id) for alias in status.profile.aliases]
-    defaults: dict[str, str] = {}
-    for status in reversed(statuses):
-        defaults |= dict.fromkeys(status.profile.usecases or (), status.id)
-    defaults |= dict(split_pairs(config.default_model))
-    return Names([status.id for status in statuses], aliases, defaults)
 
 
 def is_ready(model_id: str) -> bool:
@@ -101,15 +89,7 @@ def lease_engine(model_id: str, patience: Patience, watch: ClientWatch) -> Lease
         keep_alive_s=keep_alive_s(),
         on_wait=watch.check,
     )
-    return TemplatedLease(lease, profile_of(model_id).prompt)
-
-
-class TemplatedLease:
-    """Implements `Lease`: another one, whose engine makes prompts as a profile says."""
-
-    def __init__(self, lease: Lease, profile: PromptProfile) -> None:
-        self.engine = templated(lease.engine, profile)
-        self.release = lease.release
+    return EngineLease(templated(lease.engine, profile_of(model_id).prompt), lease.release)
 
 
 def ask_engine(named: str | None, call: Callable[[Engine], T]) -> T:

@@ -27,9 +27,9 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """One key and its rights.
 
-    models: the ids it may use, None = all. max_concurrency, requests_per_minute: of one front
-    worker; None = unlimited. tenant: computed prefixes are shared within one. admin: may load,
-    unload and reload models.
+    models: the names of those it may use, ids or aliases; None = all. max_concurrency,
+    requests_per_minute: of one front worker; None = unlimited. tenant: computed prefixes are
+    shared within one. admin: may load, unload and reload models.
     """
 
     name: str

@@ -6,7 +6,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
+from pyserve.engine.once import once
 from pyserve.errors import QueueFullError
 
 N_REMEMBERED = 16
@@ -37,7 +40,7 @@ class StreamLimit:
                 message = f"the server is busy with {self._n} requests"
                 raise QueueFullError(message, retry_after_s=self._drain_s() / 2)
             self._n += 1
-        return Permit(self, on_release)
+        return Permit(once(partial(self._release, on_release)))
 
     def _drain_s(self) -> float:
         """How long those that are held will take, as fast as the last ones went."""
@@ -46,24 +49,15 @@ class StreamLimit:
         interval_s = (self._clock() - self._released_at[0]) / len(self._released_at)
         return min(self._n * interval_s, MAX_DRAIN_S)
 
-    def _release(self) -> None:
+    def _release(self, on_release: Callable[[], None]) -> None:
         with self._lock:
             self._n -= 1
             self._released_at.append(self._clock())
+        on_release()
 
 
+@dataclass(frozen=True)
 class Permit:
     """The right to generate. `release` may come twice, and from any thread."""
 
-    def __init__(self, limit: StreamLimit, on_release: Callable[[], None]) -> None:
-        self._limit = limit
-        self._on_release = on_release
-        self._lock = threading.Lock()
-        self._is_held = True
-
-    def release(self) -> None:
-        with self._lock:
-            was_held, self._is_held = self._is_held, False
-        if was_held:
-            self._limit._release()
-            self._on_release()
+    release: Callable[[], None]

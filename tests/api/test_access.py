@@ -92,6 +92,19 @@ def test_the_token_may_name_the_model_beside_a_key_in_its_own_header(shared):
     assert response.headers["X-Model-Resolved"] == "b"
 
 
+def test_a_key_may_use_a_model_by_the_alias_it_was_given(start, tmp_path):
+    path = tmp_path / "keys.toml"
+    path.write_text(f'[[keys]]\nkey = "{KEY}"\nmodels = ["short"]\n')
+    aliases = ["short=a", "gpt-*=a"]
+    front = start(models=("a", "b"), api_key_file=path, model_alias=aliases)
+    for name in ("short", "a", "gpt-4"):
+        response = front.post(CHAT, chat_body(model=name), headers=bearer(KEY))
+        assert response.headers["X-Model-Resolved"] == "a"
+    assert front.post(CHAT, chat_body(model="b"), headers=bearer(KEY)).status_code == 404
+    listed = front.client.get("/v1/models", headers=bearer(KEY)).get_json()["data"]
+    assert [model["id"] for model in listed] == ["a"]
+
+
 def test_other_models_do_not_exist_for_a_key(shared):
     response = shared.post(CHAT, chat_body(model="b"), headers=bearer(KEY))
     assert response.status_code == 404

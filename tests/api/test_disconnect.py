@@ -92,6 +92,15 @@ def test_waiting_for_a_model_to_load_ends_when_the_client_is_gone(start, gone):
     assert front.stream_limit.n_held == 0
 
 
+def test_waiting_for_a_model_to_unload_ends_when_the_client_is_gone(front, gone):
+    lease = front.backend.lease("tiny")
+    body = {"model": "tiny"}
+    response = front.post("/models/unload", body, environ_overrides=gone)
+    assert response.status_code == 499
+    lease.release()
+    assert front.post("/models/unload", body, environ_overrides=gone).status_code == 200
+
+
 def test_a_client_that_waits_is_answered(front, there):
     response = front.post(CHAT, chat_body("hi #slow=300"), environ_overrides=there)
     assert response.status_code == 200

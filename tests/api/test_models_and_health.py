@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from pyserve.errors import ErrorInfo
+from pyserve.models.profile import ModelProfile
 from pyserve.supervisor.backend import ModelStatus
 from tests.support.front import CHAT, chat_body, error_of
 
@@ -56,6 +57,24 @@ def test_a_loaded_model_says_what_it_is(start):
     assert loading["meta"].keys() == loaded["meta"].keys()
     assert loading["meta"]["state"] == "loading"
     assert loading["meta"]["n_ctx"] is None
+
+
+def test_models_are_listed_by_a_filter_and_with_their_files(start):
+    profile = ModelProfile(aliases=("one.gguf", "helper"))
+    status = ModelStatus(
+        id="a", created=1, state="unloaded", profile=profile, model_path="/models/one.gguf"
+    )
+    front = start(models=("b",), others=(status,))
+
+    def ids(query: str) -> list[str]:
+        reply = front.client.get(f"/v1/models{query}")
+        return [model["id"] for model in reply.get_json()["data"]]
+
+    assert ids("") == ids("?excludeConfigured=true") == ["b", "a"]
+    assert ids("?excludeConfigured=false") == ["b", "a", "one.gguf"]
+    assert ids("?filter=^a") == ["a"]
+    bad = front.client.get("/v1/models?filter=(")
+    assert (bad.status_code, error_of(bad)["param"]) == (400, "filter")
 
 
 @pytest.mark.parametrize("path", ["/v1/models/a/b:c", "/models/a%2Fb%3Ac"])

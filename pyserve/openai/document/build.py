@@ -71,12 +71,15 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     }
     if operation.details:
         described["description"] = operation.details
-    names = PATH_PARAMETER.findall(operation.path)
-    if names:
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in names
-        ]
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in PATH_PARAMETER.findall(operation.path)
+    ] + [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in operation.query.items()
+    ]
+    if parameters:
+        described["parameters"] = parameters
     if operation.request is not None:
         content = {"schema": reference(operation.request.__name__), "example": operation.body}
         described["requestBody"] = {"required": True, "content": {JSON: content}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -15,7 +15,8 @@ from pyserve.schemas.common import RequestModel
 class Operation:
     """One endpoint. `path` is below `/v1`, and there without it.
 
-    body: an example of the request. example, events: make the response to it, plain and streamed.
+    query: what may stand in the URL, by name. body: an example of the request.
+    example, events: make the response to it, plain and streamed.
     event_types: what is streamed. media_type: of a response that is no struct.
     may_be_unavailable: 503 is one of its answers.
     """
@@ -26,6 +27,7 @@ class Operation:
     tag: str
     summary: str
     details: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
     request: type[RequestModel] | None = None
     body: Mapping[str, Any] | None = None
     response: type[msgspec.Struct] | None = None

@@ -211,7 +211,7 @@ def test_a_model_that_can_never_fit_is_refused(make_pool):
     pool.check()
     error = front.replies[lease].error
     assert error.code == "model_load_failed"
-    assert "5000 MiB" in error.message
+    assert "5064 MiB" in error.message
     assert states(pool) == {"a": "ready", "big": "failed"}
 
 

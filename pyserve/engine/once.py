@@ -1,0 +1,17 @@
+"""Calls that may be asked for several times and are made once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+def once(call: Callable[[], None]) -> Callable[[], None]:
+    """Calls `call` when it is called first, and then no more. Any thread."""
+    is_called = threading.Lock()
+
+    def call_once() -> None:
+        if is_called.acquire(blocking=False):  # and never released
+            call()
+
+    return call_once
