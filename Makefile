@@ -4,6 +4,8 @@ PYTHON ?= python3
 ARGS ?=
 MODEL ?=
 PEERS ?=
+MINUTES ?= 0
+PROFILE ?= short
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +27,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e \
-        lint fmt type asan tsan bench bench-quick bench-micro ci clean
+        lint fmt type asan tsan bench bench-quick bench-micro soak ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
 get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
@@ -143,6 +145,10 @@ bench-micro: $(BUILD)/.installed ## what matrices, sampling, planning, the prefi
 	@$(BIN)/cmake --build $(BUILD) --target pyserve_bench_micro
 	@$(BUILD)/bench/micro/pyserve_bench_micro $(ARGS)
 	@$(BIN)/python -m bench.micro.frames
+
+soak: $(BUILD)/.installed ## hold a server under mixed and hostile load: make soak MINUTES=60 PROFILE=full MODEL=FILE
+	@model=$$(if [ -f "$(MODEL)" ]; then echo "$(MODEL)"; else $(BIN)/pyserve pull $(MODEL); fi) && \
+	$(BIN)/python -m bench.soak.run "$$model" --minutes $(MINUTES) --profile $(PROFILE) $(ARGS)
 
 $(VENV)/.bench-deps: $(VENV)/.made pyproject.toml
 	@$(BIN)/python -m pip install --quiet --group bench

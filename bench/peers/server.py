@@ -31,6 +31,18 @@ class Server:
         self.start_s = start_s
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        """Of the first process."""
+        return self._process.pid
+
+    def stop(self) -> int | None:
+        """End it politely; its exit code, None when it does not end."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(STOP_TIMEOUT_S)
+        return None
+
     def cpu_s(self) -> float:
         """CPU seconds of all its processes so far."""
         return proc.cpu_s(self._process.pid)
