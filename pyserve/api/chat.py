@@ -10,7 +10,7 @@ from pyserve.openai.chat import ChatAnswer, chat_conversation
 from pyserve.openai.continuation import continued_tokens
 from pyserve.schemas.chat import ChatRequest
 from pyserve.web.body import read_body
-from pyserve.web.engines import configured
+from pyserve.web.engines import configured, profile_of
 from pyserve.web.generation import generate, generate_stream
 from pyserve.web.truncation import fitting
 
@@ -23,7 +23,7 @@ def create(model: str | None = None) -> Response:
     body = configured(read_body(ChatRequest), model)
 
     def answer(model_id: str, engine: Engine) -> ChatAnswer:
-        talk = chat_conversation(engine, body)
+        talk = chat_conversation(engine, body, profile_of(model_id))
         cut = fitting(engine, talk.messages, body.truncation, body.n_max_tokens, talk.options)
         if cut is not None:
             talk = msgspec.structs.replace(talk, messages=cut.messages)

@@ -10,7 +10,7 @@ from pyserve.openai.response_events import ResponsesAnswer
 from pyserve.openai.responses import response_conversation
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.body import read_body
-from pyserve.web.engines import configured
+from pyserve.web.engines import configured, profile_of
 from pyserve.web.generation import generate, generate_stream
 from pyserve.web.sse import TypedFrames
 from pyserve.web.truncation import fitting
@@ -24,7 +24,7 @@ def create(model: str | None = None) -> Response:
     body = configured(read_body(ResponseRequest), model)
 
     def answer(model_id: str, engine: Engine) -> ResponsesAnswer:
-        talk = response_conversation(engine, body)
+        talk = response_conversation(engine, body, profile_of(model_id))
         n_max = body.max_output_tokens
         cut = fitting(engine, talk.messages, body.truncation, n_max, talk.options)
         if cut is not None:

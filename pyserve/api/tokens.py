@@ -23,7 +23,7 @@ from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 from pyserve.web.body import read_body
-from pyserve.web.engines import ask_engine, configured
+from pyserve.web.engines import ask_engine, configured, pick_model, profile_of
 from pyserve.web.replies import json_reply
 
 blueprint = Blueprint("tokens", __name__)
@@ -69,9 +69,10 @@ def get_tokenizer_info() -> Response:
 def apply_template() -> Response:
     """The prompt of a chat request; what says how to sample is checked and not used."""
     body = configured(read_body(ChatRequest))
+    profile = profile_of(pick_model(body.model))
 
     def answer(engine: Engine) -> Rendered:
-        talk = chat_conversation(engine, body)
+        talk = chat_conversation(engine, body, profile)
         if body.continue_final_message:
             return Rendered(continued_text(engine, talk.messages, talk.options))
         return Rendered(engine.render(talk.messages, talk.options))
@@ -83,9 +84,10 @@ def apply_template() -> Response:
 def chat_input_tokens() -> Response:
     """How many tokens that prompt has; it may be longer than the context."""
     body = configured(read_body(ChatRequest))
+    profile = profile_of(pick_model(body.model))
 
     def answer(engine: Engine) -> InputTokens:
-        talk = chat_conversation(engine, body)
+        talk = chat_conversation(engine, body, profile)
         if body.continue_final_message:
             return InputTokens(len(continued_tokens(engine, talk.messages, talk.options)))
         return InputTokens(len(engine.tokenize_chat(talk.messages, talk.options)))
@@ -97,9 +99,10 @@ def chat_input_tokens() -> Response:
 def response_input_tokens() -> Response:
     """The same for a request of the Responses API."""
     body = configured(read_body(ResponseRequest))
+    profile = profile_of(pick_model(body.model))
 
     def answer(engine: Engine) -> ResponseInputTokens:
-        talk = response_conversation(engine, body)
+        talk = response_conversation(engine, body, profile)
         return ResponseInputTokens(len(engine.tokenize_chat(talk.messages, talk.options)))
 
     return json_reply(ask_engine(body.model, answer))

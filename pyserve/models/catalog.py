@@ -101,7 +101,7 @@ def _add(catalog: Catalog, directory: Path, entry: LocalEntry) -> None:
     except (ModelLoadError, TemplateError) as error:
         note("error", error.message)
         return
-    for pattern, problem in bad_patterns(served.profile.shape):
+    for pattern, problem in bad_patterns(served.profile):
         note("error", f"the regular expression {pattern[:80]!r} cannot be used: {problem}")
         return
     catalog.models.append(served)

@@ -118,14 +118,7 @@ class _Reader:
     def _note_keys(self, value: dict[str, Any]) -> None:
         """Say of each key that is not honoured why."""
         for path in _leaves(value):
-            reason = next(
-                (
-                    WITHOUT_EFFECT[_dotted(path[:n])]
-                    for n in (1, 2)
-                    if _dotted(path[:n]) in WITHOUT_EFFECT
-                ),
-                None,
-            )
+            reason = WITHOUT_EFFECT.get(_dotted(path))
             if reason is not None:
                 self._note("note", path, f"{_dotted(path)} has no effect: {reason}")
             elif not _is_honoured(path):
@@ -154,17 +147,18 @@ class _Reader:
         self.notes.append(Note(level, self._file, line, self._name, text))
 
 
-def _leaves(value: dict[str, Any]) -> Iterator[Path]:
+def _leaves(value: dict[str, Any], above: Path = ()) -> Iterator[Path]:
     """The keys of a model; of the sections that are checked key by key, those in them."""
     for key, inner in value.items():
-        if key in SECTIONS and isinstance(inner, dict):
-            yield from ((key, name) for name in inner)
+        path = (*above, key)
+        if _dotted(path) in SECTIONS and isinstance(inner, dict):
+            yield from _leaves(inner, path)
         else:
-            yield (key,)
+            yield path
 
 
 def _is_honoured(path: Path) -> bool:
-    section = LocalModel if len(path) == 1 else SECTIONS[str(path[0])]
+    section = SECTIONS.get(_dotted(path[:-1]), LocalModel)
     return str(path[-1]) in section.model_fields
 
 

@@ -11,7 +11,7 @@ OTHER = "it is for other kinds of models"
 BACKEND = "it is for other backends"
 SERVER = "it is for LocalAI's own server"
 ENGINE = "the engine decides this by itself"
-TOOLS = "tools are shown, and calls of them read, in the server's own way"
+TOOLS = "a model may always answer with text, and the templates say how it writes calls"
 NOT_BUILT = "it is not supported yet"
 
 WITHOUT_EFFECT: dict[str, str] = {
@@ -66,8 +66,17 @@ WITHOUT_EFFECT: dict[str, str] = {
         "what was computed is kept in memory, for all requests",
     ),
     **dict.fromkeys(("parameters.tfz", "parameters.tfs_z"), "llama.cpp has it no longer"),
-    "function": TOOLS,
-    "template.function": TOOLS,
+    **dict.fromkeys(
+        (
+            "function.no_action_function_name", "function.no_action_description_name",
+            "function.xml_format", "function.xml_format_preset",
+            "function.automatic_tool_parsing_fallback", "function.disable_peg_parser",
+            "function.grammar.disable_parallel_new_lines", "function.grammar.prefix",
+            "function.grammar.no_mixed_free_string", "function.grammar.schema_type",
+            "function.grammar.expect_strings_after_json", "function.grammar.properties_order",
+        ),
+        TOOLS,
+    ),
     **dict.fromkeys(
         (
             "reasoning.disable_reasoning_tag_prefill", "reasoning.strip_reasoning_only",

@@ -108,6 +108,7 @@ class Template(Section):
     chat_message: Text = ""
     completion: Text = ""
     edit: Text = ""
+    function: Text = ""
     use_tokenizer_template: bool = False
     join_chat_messages_by_character: Annotated[str, Field(max_length=256)] | None = None
 
@@ -116,6 +117,42 @@ class Reasoning(Section):
     """`reasoning`: whether the model thinks first."""
 
     disable: bool = False
+
+
+class FunctionGrammar(Section):
+    """`function.grammar`: how calls are held to their form."""
+
+    disable: bool = False
+    parallel_calls: bool | None = None
+    mixed_mode: bool = False
+    triggers: Annotated[list[Any], Field(max_length=MAX_STRINGS)] = []
+
+
+class Replacement(Section):
+    """What a regular expression finds, and what takes its place."""
+
+    key: Annotated[str, Field(min_length=1, max_length=1024)]
+    value: Annotated[str, Field(max_length=1024)] = ""
+
+
+Replacements = Annotated[list[Replacement], Field(max_length=MAX_STRINGS)]
+
+
+class Function(Section):
+    """`function`: how calls of functions are found in answers."""
+
+    disable_no_action: bool = False
+    response_regex: Strings = []
+    json_regex_match: Strings = []
+    argument_regex: Strings = []
+    argument_regex_key_name: Annotated[str, Field(max_length=64)] = ""
+    argument_regex_value_name: Annotated[str, Field(max_length=64)] = ""
+    replace_function_results: Replacements = []
+    replace_llm_results: Replacements = []
+    capture_llm_results: Strings = []
+    function_name_key: Annotated[str, Field(max_length=64)] = ""
+    function_arguments_key: Annotated[str, Field(max_length=64)] = ""
+    grammar: FunctionGrammar = FunctionGrammar()
 
 
 def _known_variables(value: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -136,6 +173,7 @@ class LocalModel(Section):
     known_usecases: Strings | None = None
     parameters: Parameters = Parameters()
     template: Template = Template()
+    function: Function = Function()
     context_size: Annotated[int, Field(ge=-1, le=2**24)] | None = None
     threads: Annotated[
         Annotated[int, Field(ge=1, le=4096)] | None, BeforeValidator(_unset_if_not_positive)
@@ -176,5 +214,7 @@ class LocalModel(Section):
 SECTIONS: dict[str, type[Section]] = {
     "parameters": Parameters,
     "template": Template,
+    "function": Function,
+    "function.grammar": FunctionGrammar,
     "reasoning": Reasoning,
 }

@@ -18,7 +18,8 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """How prompts are made. chat None: with the template of the model file.
 
     chat makes the prompt of the messages, each of them made by chat_message, where there is one,
-    and joined with `join`. roles: words that stand for OpenAI's roles.
+    and joined with `join`. function: in place of chat where functions are offered.
+    roles: words that stand for OpenAI's roles.
     system_prompt: for chats that have no system message; a message before them, unless the
       templates show it.
     """
@@ -27,6 +28,7 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     chat_message: TemplateSource | None = None
     completion: TemplateSource | None = None
     edit: TemplateSource | None = None
+    function: TemplateSource | None = None
     join: str = "\n"
     roles: dict[str, str] = {}
     system_prompt: str = ""
@@ -41,6 +43,51 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         """Whether a template of chats has a place for the system prompt."""
         sources = (self.chat, self.chat_message)
         return any(source is not None and "SystemPrompt" in source.text for source in sources)
+
+    @property
+    def function_text(self) -> str:
+        """The templates of chats with functions, if they show these; else ""."""
+        sources = (self.function or self.chat, self.chat_message)
+        text = "\n".join(source.text for source in sources if source is not None)
+        return text if self.function is not None or ".Functions" in text else ""
+
+
+class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How calls of functions are written and found, as far as the configuration says it.
+
+    is_free: they are not held to a grammar. must_call: answers are nothing but calls. can_repeat:
+    there may be several; None: as the request says.
+    name_key, arguments_key: of calls that are JSON; "" is the usual one. Regular expressions:
+    json_regex finds calls in its first group; call_regex has groups of those two names;
+    argument_regex finds the arguments in those texts, by the names of its groups.
+    replace_results, replace_text: what is replaced, and by what, before calls are looked for, and
+    in the text. capture_text: finds the text of an answer with calls.
+    """
+
+    is_free: bool = False
+    must_call: bool = False
+    can_repeat: bool | None = None
+    name_key: str = ""
+    arguments_key: str = ""
+    json_regex: tuple[str, ...] = ()
+    call_regex: tuple[str, ...] = ()
+    argument_regex: tuple[str, ...] = ()
+    argument_groups: tuple[str, str] = ("key", "value")
+    replace_results: tuple[tuple[str, str], ...] = ()
+    replace_text: tuple[tuple[str, str], ...] = ()
+    capture_text: tuple[str, ...] = ()
+
+    @property
+    def has_expressions(self) -> bool:
+        """Whether calls are found by regular expressions."""
+        return bool(self.json_regex or self.call_regex or self.replace_results)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """All regular expressions."""
+        replaced = [pattern for pattern, _ in (*self.replace_results, *self.replace_text)]
+        found = (*self.json_regex, *self.call_regex, *self.argument_regex, *self.capture_text)
+        return (*found, *replaced)
 
 
 class ShapeProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +110,7 @@ class ModelProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     defaults: dict[str, Any] = {}
     stop: tuple[str, ...] = ()
     prompt: PromptProfile = PromptProfile()
+    calls: CallProfile = CallProfile()
     shape: ShapeProfile = ShapeProfile()
     aliases: tuple[str, ...] = ()
     description: str = ""

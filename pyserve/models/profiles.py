@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from pyserve.engine.config import RopeConfig
-from pyserve.models.localai_schema import LocalModel
+from pyserve.models.localai_schema import Function, LocalModel
 from pyserve.models.patterns import PatternError, compiled
-from pyserve.models.profile import ModelProfile, PromptProfile, ShapeProfile
+from pyserve.models.profile import CallProfile, ModelProfile, PromptProfile, ShapeProfile
 
 
 def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
         defaults=_defaults(values),
         stop=tuple(dict.fromkeys([*values.stopwords, *values.parameters.stop])),
         prompt=prompt,
+        calls=_calls(values.function),
         shape=ShapeProfile(
             cutstrings=tuple(values.cutstrings),
             extract_regex=tuple(values.extract_regex),
@@ -62,6 +63,29 @@ def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
         description=values.description,
         usage=values.usage,
         usecases=None if usecases is None else tuple(_usecases(usecases)),
+    )
+
+
+def _calls(function: Function) -> CallProfile:
+    """LocalAI's model calls nothing but functions when it has no function for not calling one."""
+    grammar = function.grammar
+    is_strict = not (grammar.disable or grammar.mixed_mode or grammar.triggers)
+    return CallProfile(
+        is_free=grammar.disable,
+        must_call=function.disable_no_action and is_strict,
+        can_repeat=grammar.parallel_calls,
+        name_key=function.function_name_key,
+        arguments_key=function.function_arguments_key,
+        json_regex=tuple(function.json_regex_match),
+        call_regex=tuple(function.response_regex),
+        argument_regex=tuple(function.argument_regex),
+        argument_groups=(
+            function.argument_regex_key_name or "key",
+            function.argument_regex_value_name or "value",
+        ),
+        replace_results=tuple((one.key, one.value) for one in function.replace_function_results),
+        replace_text=tuple((one.key, one.value) for one in function.replace_llm_results),
+        capture_text=tuple(function.capture_llm_results),
     )
 
 
@@ -92,9 +116,10 @@ def _usecases(names: Sequence[str]) -> Iterator[str]:
         yield name.lower().removeprefix("flag_")
 
 
-def bad_patterns(shape: ShapeProfile) -> Iterator[tuple[str, str]]:
+def bad_patterns(profile: ModelProfile) -> Iterator[tuple[str, str]]:
     """The regular expressions that RE2 does not take, and why."""
-    for pattern in (*shape.cutstrings, *shape.extract_regex):
+    shape = profile.shape
+    for pattern in (*shape.cutstrings, *shape.extract_regex, *profile.calls.patterns):
         try:
             compiled(pattern)
         except PatternError as error:

@@ -31,6 +31,7 @@ class Prompter:
         self._chat_message = _parsed(profile.chat_message)
         self._completion = _parsed(profile.completion)
         self._edit = _parsed(profile.edit)
+        self._function = _parsed(profile.function)
 
     @property
     def has_chat(self) -> bool:
@@ -55,9 +56,10 @@ class Prompter:
             if part.strip():
                 parts.append(part)
         text = _join(parts, self._profile.join)
-        if self._chat is None:
+        template = (self._function if functions else None) or self._chat
+        if template is None:
             return text
-        return render(self._chat, _data(text, system, _has_system(messages), functions))
+        return render(template, _data(text, system, _has_system(messages), functions))
 
     def completion(self, prompt: str) -> Marked:
         """The prompt of a text to continue. REQUIRES: has_completion."""

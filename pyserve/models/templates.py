@@ -10,7 +10,7 @@ from pyserve.models.gotemplate.parser import parse
 from pyserve.models.localai_schema import Template
 from pyserve.models.profile import PromptProfile, TemplateSource
 
-KINDS = ("chat", "chat_message", "completion", "edit")
+KINDS = ("chat", "chat_message", "completion", "edit", "function")
 SUFFIX = ".tmpl"
 
 
@@ -35,7 +35,7 @@ def prompt_profile(
         if not sources["chat_message"]:
             sources["chat"] = sources["chat"] or beside
     if template.use_tokenizer_template:
-        sources["chat"] = sources["chat_message"] = None
+        sources["chat"] = sources["chat_message"] = sources["function"] = None
     join = template.join_chat_messages_by_character
     return PromptProfile(
         **sources,

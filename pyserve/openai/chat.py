@@ -15,6 +15,7 @@ from pyserve.engine.protocol import (
     ModelInfo,
     TokenLogprob,
 )
+from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.answer import Output, StreamUsage, new_head, token_usage
 from pyserve.openai.chat_choice import ChoiceWriter
 from pyserve.openai.chat_objects import (
@@ -131,13 +132,16 @@ class ChatAnswer:
         return chat_logprobs(tokens) if self._body.logprobs else None
 
 
-def chat_conversation(engine: Engine, body: ChatRequest) -> Conversation:
+def chat_conversation(
+    engine: Engine, body: ChatRequest, profile: ModelProfile = PLAIN
+) -> Conversation:
     """The conversation of a chat request with the model behind `engine`."""
     return conversation(
         engine,
         template_messages(body),
         offer_of(body),
         body,
+        profile,
         is_continued=bool(body.continue_final_message),
     )
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
+from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
 from pyserve.openai.tools.arguments import Function
-from pyserve.openai.tools.formats import call_format
+from pyserve.openai.tools.formats import call_format, configured_format
 from pyserve.openai.tools.grammar import Calls
 from pyserve.openai.tools.pieces import (
     AnswerStyle,
@@ -97,6 +98,13 @@ def chosen(offer: Offer, choice: Choice | None) -> Offer:
     return offer if choice is None else msgspec.structs.replace(offer, mode=choice)
 
 
+def as_configured(offer: Offer, calls: CallProfile) -> Offer:
+    """`offer` with what the model's configuration says where the request leaves it open."""
+    can_repeat = calls.can_repeat if offer.can_repeat is None else offer.can_repeat
+    mode: Mode = "required" if calls.must_call and offer.mode == "auto" else offer.mode
+    return msgspec.structs.replace(offer, mode=mode, can_repeat=can_repeat)
+
+
 class Conversation(msgspec.Struct, frozen=True):
     """What the engine is asked, and how its answer is to be read.
 
@@ -116,21 +124,25 @@ def conversation(
     messages: list[Message],
     offer: Offer,
     reasoning: ReasoningFields,
+    profile: ModelProfile = PLAIN,
     *,
     is_continued: bool = False,
 ) -> Conversation:
     """The conversation that `messages` and the fields of a request make for this model.
 
+    profile: what the model's configuration says about prompts and calls.
     is_continued: the last message is an answer to go on with, which is past its thoughts.
     """
     source = engine.info().chat_template
-    layout = call_format(source)
+    shown = profile.prompt.function_text
+    layout = configured_format(shown, profile.calls) if shown else call_format(source)
     variables = template_variables(reasoning, source)
     thinking = None if is_continued else thinking_of(engine, variables)
     messages = with_calls(messages, layout)
     tools: list[dict[str, Any]] = []
-    calls = None
+    calls = found = None
     if offer.is_open:
+        offer = as_configured(offer, profile.calls)
         if layout.is_generic:
             must_call = offer.mode == "required"
             messages = introduced(messages, offer.tools(), must_call=must_call)
@@ -139,15 +151,17 @@ def conversation(
         can_repeat = not layout.is_generic if offer.can_repeat is None else offer.can_repeat
         functions = offer.callable_functions()
         calls = Calls(layout, functions, offer.mode == "required", can_repeat)
+        found = profile.calls if profile.calls.has_expressions and not calls.is_required else None
     is_told_apart = reasoning.reasoning_format != "none"
     style = AnswerStyle(
-        thinking if is_told_apart else None, layout if calls else None, _texts(calls)
+        thinking if is_told_apart else None, layout if calls else None, _texts(calls), found
     )
+    is_free = found is not None or (profile.calls.is_free and offer.mode != "required")
     return Conversation(
         messages,
         TemplateOptions(tools=tools, variables=variables) if tools or variables else None,
         style,
-        calls,
+        None if is_free else calls,
         thinking,
         _limit(thinking, thinking_budget(reasoning)),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pyserve.engine.protocol import Engine, Finish, GenerateRequest, ModelInfo
+from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.conversation import Conversation, Offer, chosen, conversation
 from pyserve.openai.ids import new_item_id
 from pyserve.openai.response_objects import (
@@ -37,11 +38,13 @@ from pyserve.schemas.responses import ResponseRequest
 Turn = dict[str, Any]
 
 
-def response_conversation(engine: Engine, body: ResponseRequest) -> Conversation:
+def response_conversation(
+    engine: Engine, body: ResponseRequest, profile: ModelProfile = PLAIN
+) -> Conversation:
     """The conversation of a responses request with the model behind `engine`."""
     offer = Offer(body.tools or [], "tools.{}", can_repeat=body.parallel_tool_calls)
     offer = chosen(offer, body.tool_choice)
-    return conversation(engine, response_messages(body), offer, body.thinking)
+    return conversation(engine, response_messages(body), offer, body.thinking, profile)
 
 
 def response_request(

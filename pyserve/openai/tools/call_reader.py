@@ -64,7 +64,7 @@ class CallReader:
             key = yield from read_string(reader)
             yield from reader.expect(":")
             yield from reader.skip_space()
-            if key == "name" and not self.has_name:
+            if key == self._layout.name_key and not self.has_name:
                 self._begin((yield from read_string(reader)))
             elif key == self._layout.arguments_key and not has_arguments:
                 has_arguments = True

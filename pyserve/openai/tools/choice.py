@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pyserve.engine.protocol import Delta
 from pyserve.openai.ids import new_call_id
+from pyserve.openai.tools.found_reader import FoundReader
 from pyserve.openai.tools.message_reader import MessageReader
 from pyserve.openai.tools.pieces import (
     AnswerStyle,
@@ -26,6 +27,12 @@ class Call:
         self.arguments = ""
 
 
+def _reader_of(style: AnswerStyle) -> MessageReader | FoundReader | None:
+    if style.is_plain:
+        return None
+    return MessageReader(style) if style.found is None else FoundReader(style, style.found)
+
+
 class ReadChoice:
     """Collects what a `MessageReader` finds. One thread.
 
@@ -37,7 +44,7 @@ class ReadChoice:
         self.thoughts = ""
         self.calls: list[Call] = []
         self.n_thought_tokens = 0
-        self._reader = None if style.is_plain else MessageReader(style)
+        self._reader = _reader_of(style)
 
     def push(self, delta: Delta) -> list[Piece]:
         """What `delta` adds."""
@@ -54,7 +61,7 @@ class ReadChoice:
             self.push(delta)
         return self
 
-    def _read_on(self, reader: MessageReader, delta: Delta) -> list[Piece]:
+    def _read_on(self, reader: MessageReader | FoundReader, delta: Delta) -> list[Piece]:
         was_thinking = reader.is_thinking
         pieces = reader.feed(delta.text)
         has_thought = any(isinstance(piece, Thought) for piece in pieces)

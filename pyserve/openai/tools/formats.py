@@ -16,13 +16,16 @@ from typing import Literal
 
 import msgspec
 
+from pyserve.models.profile import CallProfile
+
 
 class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     """One way to write calls.
 
     trigger: what begins a run in an answer; "": calls are the whole answer, or none of it.
     between: what separates the calls of a run; None: each call is a run of its own.
-    arguments_key: of an `object` call. name_end: between the name and the arguments of others.
+    name_key, arguments_key: of an `object` call. name_end: between the name and the arguments of
+    others.
     key_begin ... arguments_end: of a `tagged` one, whose values are JSON, but texts as they are.
     is_generic: the template knows no tools, so they are described in the system message.
     has_short_ids: the template takes ids of nine letters and digits only.
@@ -34,6 +37,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     before: str = ""
     between: str | None = None
     after: str = ""
+    name_key: str = "name"
     arguments_key: str = "arguments"
     name_end: str = ""
     key_begin: str = ""
@@ -147,6 +151,7 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
     ),
 )
+BARE = CallFormat(name="bare", trigger="", can_repeat=False)  # nothing but the JSON object
 KNOWN_FORMATS = tuple(layout for _, layout in _KNOWN)
 
 
@@ -154,7 +159,21 @@ def call_format(chat_template: str) -> CallFormat:
     """The format that a template teaches; GENERIC for one that teaches none that is known."""
     if "tools" not in chat_template:
         return GENERIC
+    return _known_format(chat_template) or GENERIC
+
+
+def configured_format(template: str, calls: CallProfile) -> CallFormat:
+    """The format of calls where the model's configuration has a template that shows functions."""
+    layout = _known_format(template) or BARE
+    return msgspec.structs.replace(
+        layout,
+        name_key=calls.name_key or layout.name_key,
+        arguments_key=calls.arguments_key or layout.arguments_key,
+    )
+
+
+def _known_format(template: str) -> CallFormat | None:
     for signs, known in _KNOWN:
-        if all(sign in chat_template for sign in signs):
+        if all(sign in template for sign in signs):
             return known
-    return GENERIC
+    return None

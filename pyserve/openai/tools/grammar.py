@@ -142,7 +142,8 @@ class _Writer:
         arguments = any_object(rules) if self._is_loose else arguments_expression(function, rules)
         if layout.kind == "named":
             return f"{literal(function.name)} {loose(rules, layout.name_end)} {arguments}"
-        name = f"{literal(json.dumps('name'))} {rules.colon} {literal(json.dumps(function.name))}"
+        name = literal(json.dumps(function.name))
+        name = f"{literal(json.dumps(layout.name_key))} {rules.colon} {name}"
         key = f"{literal(json.dumps(layout.arguments_key))} {rules.colon}"
         space = rules.space
         return f'"{{" {space} {name} {rules.comma} {key} {arguments} {space} "}}"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pyserve.models.profile import CallProfile
 from pyserve.openai.tools.formats import CallFormat
 
 
@@ -19,15 +20,17 @@ class AnswerStyle(msgspec.Struct, frozen=True):
     """What an answer may consist of beside text.
 
     texts: function and parameter where values are texts, for formats that do not quote them.
+    found: how the model's configuration finds calls and text, once the answer is whole.
     """
 
     thinking: Thinking | None = None
     calls: CallFormat | None = None
     texts: frozenset[tuple[str, str]] = frozenset()
+    found: CallProfile | None = None
 
     @property
     def is_plain(self) -> bool:
-        return self.thinking is None and self.calls is None
+        return self.thinking is None and self.calls is None and self.found is None
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from pyserve.engine.config import RopeConfig
 from pyserve.models.catalog import Catalog, read_catalog
 from pyserve.models.gallery import load_gallery
 from pyserve.models.model_file import ModelFile
+from pyserve.models.profile import CallProfile
 
 GGUF = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)
 
@@ -123,6 +124,56 @@ parameters: {model: a.gguf, rope_freq_base: 10000, rope_freq_scale: 0.5}
     rope = RopeConfig(scaling="yarn", freq_base=10000, freq_scale=0.5, yarn_orig_ctx=2048)
     assert model.settings == {"n_ctx": 4096, "use_mlock": True, "rope": rope}
     assert model.profile.defaults == {}
+
+
+FUNCTIONS = """
+template: {chat: "{{.Input}}", function: "{{toJson .Functions}} {{.Input}}"}
+function:
+  disable_no_action: true
+  no_action_function_name: answer
+  response_regex: '(?P<name>\\w+)\\((?P<arguments>.*)\\)'
+  json_regex_match: ['(?s)<c>(.*)</c>']
+  argument_regex: ['(?P<k>\\w+)=(?P<value>\\w+)']
+  argument_regex_key_name: k
+  replace_function_results: [{key: "'", value: '"'}]
+  replace_llm_results: [{key: "<end>"}]
+  capture_llm_results: ["<say>(.*)</say>"]
+  function_name_key: function
+  function_arguments_key: with
+  grammar: {parallel_calls: true, prefix: "x", colour: blue}
+parameters: {model: a.gguf}
+"""
+
+
+def test_how_functions_are_called_is_honoured(directory: Path) -> None:
+    catalog = catalog_of(directory, x=FUNCTIONS)
+    profile = model_of(catalog, "x").profile
+    assert profile.calls == CallProfile(
+        must_call=True,
+        can_repeat=True,
+        name_key="function",
+        arguments_key="with",
+        json_regex=("(?s)<c>(.*)</c>",),
+        call_regex=(r"(?P<name>\w+)\((?P<arguments>.*)\)",),
+        argument_regex=(r"(?P<k>\w+)=(?P<value>\w+)",),
+        argument_groups=("k", "value"),
+        replace_results=(("'", '"'),),
+        replace_text=(("<end>", ""),),
+        capture_text=("<say>(.*)</say>",),
+    )
+    assert profile.prompt.function_text == "{{toJson .Functions}} {{.Input}}"
+    (unknown,) = notes_of(catalog, "warning")
+    assert "function.grammar.colour" in unknown
+    assert [note.split(":", 4)[-1].split()[0] for note in notes_of(catalog, "note")] == [
+        "function.no_action_function_name",
+        "function.grammar.prefix",
+    ]
+
+
+@pytest.mark.parametrize("keys", ["disable: true", "mixed_mode: true", 'triggers: [{word: "<c>"}]'])
+def test_a_model_that_may_write_freely_need_not_call(directory: Path, keys: str) -> None:
+    text = f"function: {{disable_no_action: true, grammar: {{{keys}}}}}\nparameters: {{model: a}}\n"
+    assert not model_of(catalog_of(directory, x=text), "x").profile.calls.must_call
 
 
 def test_what_has_no_effect_is_a_note_and_what_is_unknown_a_warning(directory: Path) -> None:
