@@ -14,12 +14,14 @@ import httpx
 import pytest
 
 from tests.support.server import ServerProcess, sse_events
+from tests.support.tiny_families import FAMILIES as MORE
+from tests.support.tiny_families import write_family
 from tests.support.tiny_gguf import write_tiny_llama
 from tests.support.tiny_memories import write_tiny, write_tiny_bert
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
-FAMILIES = ("llama", "gemma3", "qwen3", "mamba2", "rwkv7")
+FAMILIES = ("llama", "gemma3", "qwen3", "mamba2", "rwkv7", *MORE)
 JSON = {"Content-Type": "application/json"}
 SOON_S = 120.0
 STORY = "a long time ago in a galaxy far away " * 6
@@ -32,6 +34,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         path = models / f"{family}.gguf"
         if family == "llama":
             write_tiny_llama(path, n_ctx=1024)
+        elif family in MORE:
+            write_family(path, family)
         else:
             write_tiny(path, family)
     write_tiny_bert(models / "bert.gguf")
