@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -170,6 +172,54 @@ def test_a_changed_model_gets_a_new_engine_while_the_old_one_finishes(client, mo
     assert client.get("/v1/models/llama").json()["meta"]["n_ctx"] == 128
     server: ServerProcess = client.server
     wait_until(lambda: len(server.find("pyserve.engine.runner")) == 1, SOON_S, "one engine is left")
+
+
+@pytest.mark.parametrize(("how", "n_reloads"), [("request", 20), ("signal", 5)])
+def test_reloads_under_load_fail_no_request(client, models_dir, how, n_reloads):
+    server: ServerProcess = client.server
+    is_over = threading.Event()
+
+    def ask(worker: int) -> list[int]:
+        statuses = []
+        while not is_over.is_set():
+            statuses.append(one_request(client, "llama" if worker % 2 else "gemma3", worker))
+        return statuses
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, worker) for worker in range(8)]
+        for turn in range(n_reloads):
+            n_ctx = 256 + 128 * (turn // 2 % 2)  # every other time the engine is another one
+            config = f"name: gemma3\ncontext_size: {n_ctx}\ndescription: turn {turn}\n"
+            path = models_dir / "gemma3.yaml"
+            path.with_suffix(".new").write_text(config + "parameters: {model: gemma3.gguf}\n")
+            path.with_suffix(".new").rename(path)
+            reload_models(client, server, f"turn {turn}", how)
+        is_over.set()
+        statuses = [status for one in asked for status in one.result(SOON_S)]
+    assert len(statuses) >= 8
+    assert set(statuses) == {200}
+
+
+def one_request(client: httpx.Client, model: str, worker: int) -> int:
+    """The status; 0 for a stream that is cut off."""
+    if worker < 4:
+        return client.post(CHAT, json=body(model)).status_code
+    with client.stream("POST", CHAT, json=body(model, stream=True)) as reply:
+        events = list(sse_events(reply))
+    return reply.status_code if events[-1:] == ["[DONE]"] else 0
+
+
+def reload_models(client: httpx.Client, server: ServerProcess, turn: str, how: str) -> None:
+    if how == "request":
+        client.post("/models/reload").raise_for_status()
+    else:
+        os.kill(server.pid, signal.SIGHUP)
+
+    def is_seen() -> bool:
+        meta = client.get("/v1/models/gemma3").raise_for_status().json()["meta"]
+        return bool(meta["description"] == turn)
+
+    wait_until(is_seen, SOON_S, f"the reload of {turn} is seen")
 
 
 def test_a_bad_configuration_changes_nothing(client, models_dir):
