@@ -6,6 +6,7 @@ MODEL ?=
 PEERS ?=
 MINUTES ?= 0
 PROFILE ?= short
+GEMMA ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +28,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e \
-        lint fmt type asan tsan bench bench-quick bench-micro soak ci clean
+        lint fmt type asan tsan bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
 get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
@@ -149,6 +150,11 @@ bench-micro: $(BUILD)/.installed ## what matrices, sampling, planning, the prefi
 soak: $(BUILD)/.installed ## hold a server under mixed and hostile load: make soak MINUTES=60 PROFILE=full MODEL=FILE
 	@model=$$(if [ -f "$(MODEL)" ]; then echo "$(MODEL)"; else $(BIN)/pyserve pull $(MODEL); fi) && \
 	$(BIN)/python -m bench.soak.run "$$model" --minutes $(MINUTES) --profile $(PROFILE) $(ARGS)
+
+soak-models: $(BUILD)/.installed ## three models come and go in memory for two: make soak-models MINUTES=10 GEMMA=FILE
+	@small=$$($(BIN)/pyserve pull) && \
+	gemma=$$(if [ -f "$(GEMMA)" ]; then echo "$(GEMMA)"; else $(BIN)/pyserve pull gemma-3-270m; fi) && \
+	$(BIN)/python -m bench.soak.models "$$small" "$$gemma" --minutes $(or $(MINUTES:0=),10)
 
 $(VENV)/.bench-deps: $(VENV)/.made pyproject.toml
 	@$(BIN)/python -m pip install --quiet --group bench

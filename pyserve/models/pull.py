@@ -7,13 +7,10 @@ appears by one rename. Whatever a broken download left there is continued by the
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +21,7 @@ from pyserve.errors import ModelNotFoundError
 from pyserve.models.gallery import Gallery, GalleryEntry, Source, load_gallery, safe_file_name
 from pyserve.models.gguf import check_gguf
 from pyserve.models.hub import Hub, HubReference, parse_reference
+from pyserve.models.incoming import check_format, hash_file, incoming, verify
 from pyserve.models.packages import PackageDownload, fetch_packages
 from pyserve.models.progress import Progress
 from pyserve.models.sources import (
@@ -34,8 +32,6 @@ from pyserve.models.sources import (
     file_size,
     require_space,
 )
-
-_CHUNK_BYTES = 1024 * 1024
 
 # Shows the notice of an entry and says whether the user accepts it.
 AcceptNotice = Callable[[GalleryEntry], bool]
@@ -96,7 +92,7 @@ def pull_entry(entry: GalleryEntry, options: PullOptions) -> Path:
             f"the terms of {entry.name} were not accepted; read them with `pyserve pull "
             f"{entry.name}` and accept there, or pass --accept-license"
         )
-    with _incoming(target, options) as part:
+    with incoming(target, options.output) as part:
         if target.exists() and _is_intact(target, entry):
             return target
         failures = []
@@ -133,12 +129,6 @@ def pull_hub(reference: HubReference, options: PullOptions, *, sha256: str | Non
     return paths[0]
 
 
-def hash_file(path: Path) -> str:
-    """The sha256 of a file in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _fetch_verified(source: Source, entry: GalleryEntry, part: Path, options: PullOptions) -> None:
     """Fill `part` from the source; bytes of an earlier run that prove wrong are fetched again."""
     progress = Progress(f"getting {entry.name}", options.output, total_bytes=entry.size_bytes)
@@ -152,7 +142,7 @@ def _fetch_verified(source: Source, entry: GalleryEntry, part: Path, options: Pu
                 source, part, progress, max_bytes=entry.size_bytes, download=options.download
             )
     try:
-        _verify(part, entry.sha256)
+        verify(part, entry.sha256)
     except PullError:
         if not was_continued:
             raise
@@ -162,7 +152,7 @@ def _fetch_verified(source: Source, entry: GalleryEntry, part: Path, options: Pu
 def _pull_url(file: RemoteFile, options: PullOptions) -> Path:
     name = _gguf_name(safe_file_name(file.name), file.url)
     target = options.models_dir / name
-    with _incoming(target, options) as part:
+    with incoming(target, options.output) as part:
         if target.exists():
             _refuse_other_file(target, file.sha256)
             return target
@@ -176,8 +166,8 @@ def _pull_url(file: RemoteFile, options: PullOptions) -> Path:
                 max_bytes=file.size_bytes,
                 token=file.token,
             )
-        _verify(part, file.sha256)
-        _check_format(part)
+        verify(part, file.sha256)
+        check_format(part)
         part.replace(target)
     if file.sha256 is None:
         options.output.write(f"{name}: not verified; its sha256 is {hash_file(target)}\n")
@@ -193,10 +183,10 @@ def _pull_file(
     if target.exists() and target.samefile(path):
         return target
     _refuse_other_file(target, sha256 or hash_file(path))
-    with _incoming(target, options) as part:
+    with incoming(target, options.output) as part:
         require_space(part.parent, file_size(path))
         shutil.copyfile(path, part)
-        _verify(part, sha256)
+        verify(part, sha256)
         part.replace(target)
     return target
 
@@ -215,55 +205,6 @@ def _refuse_other_file(target: Path, sha256: str | None) -> None:
 
 def _is_intact(path: Path, entry: GalleryEntry) -> bool:
     return file_size(path) == entry.size_bytes and hash_file(path) == entry.sha256
-
-
-def _verify(part: Path, sha256: str | None) -> None:
-    """Raise PullError, and drop the part, if it does not have this hash."""
-    if sha256 is None:
-        return
-    actual = hash_file(part)
-    if actual != sha256.lower():
-        size_bytes = file_size(part)
-        part.unlink()
-        raise PullError(
-            f"the content is not what was expected: sha256 {actual} ({size_bytes:,} bytes) "
-            f"instead of {sha256.lower()}; it was thrown away"
-        )
-
-
-def _check_format(part: Path) -> None:
-    try:
-        check_gguf(part)
-        check_model_file(part)
-    except Exception:
-        part.unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def _incoming(target: Path, options: PullOptions) -> Iterator[Path]:
-    """The `.part` path of a file, locked; says so when another process holds it."""
-    work = target.parent / ".incoming"
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        with (work / f"{target.name}.lock").open("w") as lock:
-            _lock(lock, target.name, options.output)
-            yield work / f"{target.name}.part"
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            free = shutil.disk_usage(work).free
-            raise DiskFullError(f"the disk of {work} is full: {free:,} bytes free") from error
-        reason = error.strerror or error
-        where = error.filename or work
-        raise PullError(f"cannot write {where}: {reason}; choose another --models-dir") from error
-
-
-def _lock(stream: TextIO, name: str, output: TextIO) -> None:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        output.write(f"another process is getting {name}; waiting for it\n")
-        fcntl.flock(stream, fcntl.LOCK_EX)
 
 
 def _describe(source: Source) -> str:
