@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -24,7 +25,9 @@ from pyserve.supervisor.environment import (
 from pyserve.supervisor.runtime import create_runtime_dir
 from pyserve.web.keys import check_access
 
-RESERVE_THREADS = 16  # for /health and for refusing while all streams are in use
+RESERVE_THREADS = 64  # for /health and refusals while all streams, and slow bodies, have theirs
+MAX_CONNECTIONS = 4096
+RESERVE_FILES = 32  # of a front worker, beside its connections
 SHM = Path("/dev/shm")
 
 
@@ -49,12 +52,22 @@ def _bind() -> str:
     return f"{host}:{_config.port}"
 
 
+def _max_connections() -> int:
+    """As many as the worker may have files open for; the soft limit is raised to the hard one."""
+    _, n_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if n_files == resource.RLIM_INFINITY:
+        n_files = MAX_CONNECTIONS + RESERVE_FILES
+    n_files = min(n_files, MAX_CONNECTIONS + RESERVE_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n_files, n_files))
+    return max(n_files - RESERVE_FILES, 2)
+
+
 bind = _bind()
-backlog = 256
+backlog = 1024
 workers = _config.workers
 worker_class = "pyserve.web.worker.Worker"
-threads = _config.max_streams + RESERVE_THREADS
-worker_connections = 1000
+worker_connections = _max_connections()
+threads = min(_config.max_streams + RESERVE_THREADS, worker_connections - 1)
 keepalive = 65  # longer than the pools of clients keep a connection
 timeout = 30
 graceful_timeout = _config.graceful_timeout_s

@@ -19,12 +19,13 @@ HEADER_S, BODY_S = 10.0, 30.0  # the server's deadlines
 GRACE_S = 5.0
 N_NORMAL = 2
 HEADERS = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
-BODY = http_request("POST", CHAT, b" " * 1000)[:-1000]
+N_BODY = 100_000  # too much to wait for without a thread
+BODY = http_request("POST", CHAT, b" " * N_BODY)[:-N_BODY]
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """How many clients are silent, and send their headers, or bodies, byte by byte."""
+    """How many clients are silent, or send their headers, or large bodies, byte by byte."""
 
     n_silent: int
     n_headers: int

@@ -35,6 +35,7 @@ KV_TOKENS = 8192
 # Few copies of prefixes, so that they have reached their bound before memory is watched.
 FLAGS = ("--log-level", "info", "--log-format", "json", "--prefix-cache-mib", "16")
 N_CLIENTS = 12
+N_ALL_THREADS = Crowd(0, 0, 300)
 REST_S = 8.0  # longer than a connection may be silent
 
 
@@ -52,7 +53,7 @@ class Profile:
 
 
 PROFILES = {
-    "short": Profile(10, 40, 8, 10, Crowd(100, 60, 20), 18, 200),
+    "short": Profile(10, 40, 8, 10, Crowd(200, 200, 50), 18, 200),
     "full": Profile(60, 420, 20, 10, Crowd(1000, 200, 50), 40, 1000),
 }
 
@@ -86,7 +87,7 @@ async def _warm_up(target: Target, monitor: Monitor, profile: Profile) -> None:
     monitor.phase = "warm-up"
     await target.closed_loop(N_CLIENTS, profile.warm_up_s, target.mix.next)
     await asyncio.gather(*(target.fire(shot) for shot in target.mix.all_hostile()))
-    await cancel_storm(target)
+    await flood(target, N_ALL_THREADS, seconds=1)
     target.counts.clear()
     target.failures.clear()
 

@@ -1,7 +1,7 @@
 """gunicorn's threaded worker, with deadlines for clients, errors as JSON and an orderly end.
 
-NOTE: leans on internals of gunicorn 27 (`handle`, `handle_error`, `set_accept_enabled`,
-`handle_exit`); the dependency is pinned to that major version.
+NOTE: leans on internals of gunicorn 27 (`handle`, `handle_error`, `enqueue_req`, `murder_pending`,
+`set_accept_enabled`, `handle_exit`); the dependency is pinned to that major version.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from pyserve.web.arrivals import Arrivals
 from pyserve.web.deadlines import HEADER_S, Deadlines, TimedApp
 from pyserve.web.drain import end_drain
 from pyserve.web.framing import is_malformed, refuse, stalled
@@ -34,6 +35,31 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         super().load_wsgi()
         self.wsgi = TimedApp(self.wsgi, self._deadlines)
+
+    def run(self) -> None:
+        self._arrivals = Arrivals(self.poller, super().enqueue_req, self._end)
+        super().run()
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Called with every connection that may have a request."""
+        has_read_ahead = conn.parser is not None and conn.parser.unreader.buf.getvalue()
+        if has_read_ahead or self.cfg.is_ssl:
+            super().enqueue_req(conn)
+        else:
+            self._arrivals.take(conn)
+
+    def murder_pending(self) -> None:
+        """Called once in every turn of the main loop."""
+        super().murder_pending()
+        self._arrivals.expire(is_stopping=not self.alive)
+
+    def _end(self, conn: Any, has_begun: bool) -> None:
+        """Close a connection whose request does not arrive; say why to a client that began one."""
+        if has_begun:
+            with contextlib.suppress(OSError):
+                conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
+        self.nr_conns -= 1
+        conn.close()
 
     def handle(self, conn: Any) -> Any:
         def shut_down(is_sending: bool) -> None:
