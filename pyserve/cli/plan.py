@@ -96,7 +96,9 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
     )
     own = dict(model.settings)
     if "n_threads" in own:
-        own["n_threads"] = own["n_threads_batch"] = min(own["n_threads"], n_usable)
+        own = {"n_threads_batch": own["n_threads"], **own}
+    for name in own.keys() & {"n_threads", "n_threads_batch"}:
+        own[name] = min(own[name], n_usable)
     if own.get("n_ctx") == TRAINED_CONTEXT:
         own["n_ctx"] = trained_context(model.path) or 0
     return msgspec.structs.replace(general, **own)

@@ -24,8 +24,14 @@ KNOWN_OPTIONS = {
     "parallel": "n_seq_max",
     "n_parallel": "n_seq_max",
     "cache_ram": "prefix_cache_mib",
+    "threads_batch": "n_threads_batch",
+    "n_threads_batch": "n_threads_batch",
 }
-OPTION_LIMITS = {"n_seq_max": (1, 128), "prefix_cache_mib": (0, 2**20)}
+OPTION_LIMITS = {
+    "n_seq_max": (1, 128),
+    "prefix_cache_mib": (0, 2**20),
+    "n_threads_batch": (1, 512),
+}
 MODEL_KEYS = frozenset({"name", "parameters", "backend", "alias", "template", "context_size"})
 
 

@@ -79,7 +79,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "reasoning.disable_reasoning_tag_prefill", "reasoning.strip_reasoning_only",
+            "reasoning.disable_reasoning_tag_prefill",
             "reasoning.thinking_start_tokens", "reasoning.tag_pairs",
         ),
         "the model's template says how it thinks",
@@ -88,6 +88,7 @@ WITHOUT_EFFECT: dict[str, str] = {
         (
             "lora_adapter", "lora_adapters", "lora_base", "lora_scale", "lora_scales",
             "draft_model", "n_draft", "parameters.negative_prompt", "negative_prompt",
+            "parameters.negative_prompt_scale",
             "template.reply_prefix", "parameters.logprobs", "parameters.top_logprobs",
         ),
         NOT_BUILT,

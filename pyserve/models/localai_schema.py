@@ -114,9 +114,10 @@ class Template(Section):
 
 
 class Reasoning(Section):
-    """`reasoning`: whether the model thinks first."""
+    """`reasoning`: whether the model thinks first, and whether that is shown."""
 
     disable: bool = False
+    strip_reasoning_only: bool = False
 
 
 class FunctionGrammar(Section):

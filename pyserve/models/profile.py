@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
+
+_SYSTEM = re.compile(r"\.System(Prompt)?\b")
 
 
 class TemplateSource(msgspec.Struct, frozen=True):
@@ -42,14 +45,15 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     def shows_system(self) -> bool:
         """Whether a template of chats has a place for the system prompt."""
         sources = (self.chat, self.chat_message)
-        return any(source is not None and "SystemPrompt" in source.text for source in sources)
+        return any(source is not None and _SYSTEM.search(source.text) for source in sources)
 
     @property
     def function_text(self) -> str:
         """The templates of chats with functions, if they show these; else ""."""
         sources = (self.function or self.chat, self.chat_message)
         text = "\n".join(source.text for source in sources if source is not None)
-        return text if self.function is not None or ".Functions" in text else ""
+        shows = self.has_chat and (self.function is not None or ".Functions" in text)
+        return text if shows else ""
 
 
 class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,8 +64,8 @@ class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     name_key, arguments_key: of calls that are JSON; "" is the usual one. Regular expressions:
     json_regex finds calls in its first group; call_regex has groups of those two names;
     argument_regex finds the arguments in those texts, by the names of its groups.
-    replace_results, replace_text: what is replaced, and by what, before calls are looked for, and
-    in the text. capture_text: finds the text of an answer with calls.
+    replace_text: what is replaced in an answer, and by what; replace_results: in what calls are
+    then looked for in. capture_text: finds the text of an answer with calls.
     """
 
     is_free: bool = False

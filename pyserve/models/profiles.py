@@ -106,14 +106,16 @@ def _defaults(values: LocalModel) -> dict[str, Any]:
         "grammar": values.grammar or None,
         "reasoning_effort": "none" if values.reasoning.disable else values.reasoning_effort,
         "chat_template_kwargs": values.chat_template_kwargs,
+        "include_reasoning": False if values.reasoning.strip_reasoning_only else None,
     }
     return parameters | {name: value for name, value in others.items() if value is not None}
 
 
 def _usecases(names: Sequence[str]) -> Iterator[str]:
-    """LocalAI writes FLAG_CHAT, or chat."""
+    """LocalAI writes FLAG_CHAT, or chat; llm stands for all that generate text."""
     for name in names:
-        yield name.lower().removeprefix("flag_")
+        usecase = name.lower().removeprefix("flag_")
+        yield from ("chat", "completion", "edit") if usecase == "llm" else (usecase,)
 
 
 def bad_patterns(profile: ModelProfile) -> Iterator[tuple[str, str]]:

@@ -59,7 +59,11 @@ class Prompter:
         template = (self._function if functions else None) or self._chat
         if template is None:
             return text
-        return render(template, _data(text, system, _has_system(messages), functions))
+        data = _data(text, system, _has_system(messages), functions)
+        given = [message["content"] for message in marked if message["role"] == "system"]
+        if given:
+            data["System"] = _join(given, "\n")
+        return render(template, {**data, "Messages": [_member(message) for message in marked]})
 
     def completion(self, prompt: str) -> Marked:
         """The prompt of a text to continue. REQUIRES: has_completion."""
@@ -116,10 +120,23 @@ def _data(
     return {
         "Input": text,
         "Instruction": "",
+        "Prompt": text,
         "SystemPrompt": system,
+        "System": system,
         "SuppressSystemPrompt": is_system_given,
         "Functions": list(functions),
         "MessageIndex": 0,
+    }
+
+
+def _member(message: Message) -> dict[str, Any]:
+    """A message as templates of whole chats see it."""
+    return {
+        "Role": message["role"],
+        "RoleName": message["role"],
+        "Content": message["content"],
+        "FunctionName": message.get("name", ""),
+        "FunctionCall": message.get("tool_calls"),
     }
 
 

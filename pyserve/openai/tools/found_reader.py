@@ -55,8 +55,8 @@ class FoundReader:
 
 def _pieces(answer: str, profile: CallProfile) -> Iterator[Piece]:
     text = _replaced(answer, profile.replace_text)
-    calls = list(find_calls(answer, profile))
-    if calls:
+    calls = list(find_calls(text, profile))
+    if calls or not text:
         text = "".join(_captured(answer, profile.capture_text))
     if text:
         yield Text(text)
