@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyserve.errors import ModelLoadError
 from pyserve.models.gallery import Gallery
-from pyserve.models.gguf import check_gguf
+from pyserve.models.gguf import check_gguf, is_old_model
 from pyserve.models.gotemplate.errors import TemplateError
 from pyserve.models.localai import TEXT_BACKENDS, LocalEntry, read_models
 from pyserve.models.localai_schema import LocalModel
@@ -146,8 +146,10 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
 
 
 def _add_loose_files(catalog: Catalog, directory: Path, gallery: Gallery) -> None:
+    """The model files that no YAML file names; those of old formats with what can be done."""
+    old = (path for path in directory.glob("*.bin") if is_old_model(path))
     for file in sorted(
-        (named_file(path, gallery) for path in model_files(directory)), key=lambda f: f.id
+        (named_file(path, gallery) for path in (*model_files(directory), *old)), key=lambda f: f.id
     ):
         if file.path in catalog.hidden or any(model.id == file.id for model in catalog.models):
             continue

@@ -56,6 +56,15 @@ def check_gguf(path: Path) -> None:
         raise ModelLoadError(f"{path} is GGUF version {version}; versions 2 and 3 are supported")
 
 
+def is_old_model(path: Path) -> bool:
+    """Whether the file starts as models did before GGUF; False if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return describe_old(stream.read(HEAD.size)) is not None
+    except OSError:
+        return False
+
+
 def read_metadata(path: Path, keys: Collection[str]) -> dict[str, Value]:
     """The values of those `keys` that the file has; arrays are left out.
 

@@ -126,6 +126,14 @@ parameters: {model: a.gguf, rope_freq_base: 10000, rope_freq_scale: 0.5}
     assert model.profile.defaults == {}
 
 
+def test_models_of_old_formats_are_told_what_to_do(directory: Path) -> None:
+    (directory / "koala.ggmlv3.q4_0.bin").write_bytes(b"tjgg" + struct.pack("<I", 3) + bytes(64))
+    (directory / "notes.bin").write_bytes(b"no model")
+    (error,) = notes_of(read_catalog(directory, load_gallery()), "error")
+    assert "GGJT version 3" in error
+    assert "pyserve convert koala.ggmlv3.q4_0.bin" in error
+
+
 FUNCTIONS = """
 template: {chat: "{{.Input}}", function: "{{toJson .Functions}} {{.Input}}"}
 function:
