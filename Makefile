@@ -27,7 +27,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e \
+.PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e test-hostile \
         lint fmt type asan tsan bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
@@ -97,7 +97,7 @@ test-native: $(BUILD)/.installed ## the C++ tests (no model)
 	$(BIN)/cmake --build $(BUILD) --target pyserve_native_tests && \
 	$(BUILD)/$(NATIVE_TESTS)
 
-test-unit test-api test-e2e: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
+test-unit test-api test-e2e test-hostile: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
 	@$(BIN)/pytest tests/$* $(ARGS)
 
 asan: PRESET := dev

@@ -19,6 +19,7 @@ from pyserve.errors import InvalidRequestError
 ENV_PREFIX = "PYSERVE_"
 
 PositiveInt = Annotated[int, Field(ge=1)]
+Timeout = Annotated[float, Field(gt=0, le=1e6)]
 NTokens = Annotated[int, Field(ge=1, le=2**24)]
 
 
@@ -75,6 +76,8 @@ class ServeConfig(BaseSettings):
     model_ttl: seconds after which an idle model is unloaded; 0 = never.
     memory_limit_mib: for all models together; 0 = what the system and its cgroups have.
     resume_streams: answers whose engine died go on where they were when it has been started again.
+    header_timeout_s, body_timeout_s, write_timeout_s: how long a client may take to send the
+      headers of a request, then its body, and to take each part of a response.
     graceful_timeout_s: how long requests may go on when the server is told to stop.
     """
 
@@ -112,6 +115,9 @@ class ServeConfig(BaseSettings):
     model_ttl: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     memory_limit_mib: Annotated[int, Field(ge=0, le=2**30)] = 0
     graceful_timeout_s: PositiveInt = 25
+    header_timeout_s: Timeout = 10.0
+    body_timeout_s: Timeout = 30.0
+    write_timeout_s: Timeout = 30.0
     max_body_bytes: PositiveInt = 8 * 1024 * 1024
     strict_model_names: bool = False
     model_alias: Annotated[list[str], NoDecode] = []

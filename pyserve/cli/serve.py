@@ -68,6 +68,15 @@ OPTIONS = (
     click.option(
         "--graceful-timeout-s", type=int, help="Longest end of running requests [default: 25]."
     ),
+    click.option(
+        "--header-timeout-s", type=float, help="For a client to send headers [default: 10]."
+    ),
+    click.option("--body-timeout-s", type=float, help="For a client to send a body [default: 30]."),
+    click.option(
+        "--write-timeout-s",
+        type=float,
+        help="For a client to take a part of an answer [default: 30].",
+    ),
     click.option("--max-body-bytes", type=int, help="Largest request body [default: 8 MiB]."),
     click.option(
         "--strict-model-names/--any-model-name",

@@ -32,10 +32,12 @@ def new_head(prefix: str, model: str, info: ModelInfo) -> Head:
 class Answer(Protocol):
     """One HTTP request to be answered by `requests`, whose order is the order of the choices.
 
-    prompt_param: the field that holds the prompt, for errors about it.
+    prompt_param, grammar_param: the fields that hold the prompt and what is to be obeyed, for
+    errors about them.
     """
 
     prompt_param: str
+    grammar_param: str
     requests: list[GenerateRequest]
 
     def response(self, outputs: Sequence[Output]) -> msgspec.Struct:

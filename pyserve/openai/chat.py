@@ -31,7 +31,7 @@ from pyserve.openai.conversation import Conversation, conversation, offer_of
 from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.structured.constraint import grammar_of
+from pyserve.openai.structured.constraint import grammar_of, grammar_param
 from pyserve.openai.tools.grammar import answer_grammar
 from pyserve.openai.truncation import Cut
 from pyserve.schemas.chat import ChatRequest, Message
@@ -57,6 +57,7 @@ class ChatAnswer:
         cut: Cut | None = None,
         tokens: list[int] | None = None,
     ) -> None:
+        self.grammar_param = grammar_param(body)
         self._body = body
         self._n = body.n or 1
         self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))

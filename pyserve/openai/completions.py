@@ -17,7 +17,7 @@ from pyserve.openai.legacy_choice import ChoiceWriter
 from pyserve.openai.legacy_logprobs import LegacyLogprobs
 from pyserve.openai.sampling import base_request, check_tokens, expand
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.structured.constraint import grammar_of
+from pyserve.openai.structured.constraint import grammar_of, grammar_param
 from pyserve.openai.templated import segments_of
 from pyserve.schemas.completions import CompletionRequest
 
@@ -61,6 +61,7 @@ class CompletionAnswer:
         detokenize: Callable[[list[int]], str],
         prompts: Sequence[str | list[int]] | None = None,
     ) -> None:
+        self.grammar_param = grammar_param(body)
         self._n = body.n or 1
         self._n_candidates = body.n_candidates
         self._head = msgspec.structs.asdict(new_head("cmpl", model, info))

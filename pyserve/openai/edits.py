@@ -12,7 +12,7 @@ from pyserve.models.prompter import Prompter
 from pyserve.openai.answer import Output, TokenUsage, new_head, token_usage
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.structured.constraint import grammar_of
+from pyserve.openai.structured.constraint import grammar_of, grammar_param
 from pyserve.openai.templated import segments_of
 from pyserve.schemas.edits import EditRequest
 
@@ -64,6 +64,7 @@ class EditAnswer:
     def __init__(
         self, body: EditRequest, model: str, info: ModelInfo, prompter: Prompter | None = None
     ) -> None:
+        self.grammar_param = grammar_param(body)
         self._n = body.n or 1
         self._head = new_head("edit", model, info)
         self.requests = edit_requests(body, info, prompter)

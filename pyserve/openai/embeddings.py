@@ -49,6 +49,7 @@ class EmbeddingAnswer:
     """
 
     prompt_param = "input"
+    grammar_param = ""
 
     def __init__(self, body: EmbeddingRequest, model: str, info: ModelInfo) -> None:
         if body.dimensions is not None and body.dimensions > info.n_embd:

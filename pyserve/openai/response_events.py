@@ -117,6 +117,7 @@ class ResponsesAnswer:
         self, body: ResponseRequest, model: str, info: ModelInfo, talk: Conversation | None = None
     ) -> None:
         request = response_request(body, info, talk)
+        self.grammar_param = "text.format" if body.text else "tools"
         self.requests: list[GenerateRequest] = [request]
         self._response = new_response(body, model, request)
         self._style = talk.style if talk else AnswerStyle()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from pyserve.engine.protocol import GenerateRequest, ModelInfo, SamplingParams
 from pyserve.errors import InvalidRequestError
 from pyserve.schemas.common import INT64_MAX, as_list
+from pyserve.schemas.logit_bias import BAN
 from pyserve.schemas.sampling import SamplingFields
 
 RANDOM_SEED = -1  # as in llama.cpp and LocalAI
@@ -19,11 +20,12 @@ _SAME_NAME = frozenset(SamplingParams.__struct_fields__) - {"seed"}
 def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
     """Absent fields take the engine's defaults; top_k -1 means 0 (off); seed -1 means random.
 
-    Raises InvalidRequestError for a logit_bias on a token that the model does not have.
+    Raises InvalidRequestError for a logit_bias on a token that the model does not have, or that
+    bans all of them.
     """
     given = {name: getattr(fields, name) for name in _SAME_NAME}
     given = {name: value for name, value in given.items() if value is not None}
-    check_tokens(list(fields.logit_bias or {}), info, "logit_bias")
+    _check_biases(fields.logit_bias or {}, info)
     if given.get("top_k") == -1:
         given["top_k"] = 0
     if fields.repetition_penalty is not None:
@@ -52,6 +54,13 @@ def expand(request: GenerateRequest, n: int) -> list[GenerateRequest]:
     seeds = [(seed + i) & INT64_MAX for i in range(n)]
     samplings = [msgspec.structs.replace(request.sampling, seed=s) for s in seeds]
     return [msgspec.structs.replace(request, sampling=sampling) for sampling in samplings]
+
+
+def _check_biases(biases: Mapping[int, float], info: ModelInfo) -> None:
+    check_tokens(list(biases), info, "logit_bias")
+    if sum(bias == BAN for bias in biases.values()) == info.n_vocab:
+        message = f"logit_bias bans all {info.n_vocab} tokens of the vocabulary"
+        raise InvalidRequestError(message, param="logit_bias")
 
 
 def check_tokens(tokens: Sequence[int], info: ModelInfo, param: str) -> None:

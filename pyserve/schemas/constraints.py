@@ -38,9 +38,11 @@ def _parsed(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        schema = json.loads(value)
+        json.dumps(schema, ensure_ascii=False, allow_nan=False).encode()  # can be said again
     except (ValueError, RecursionError):
         raise invalid("invalid_value", "must be a JSON Schema, but is no JSON") from None
+    return schema
 
 
 def _json_or_schema(value: object) -> object:

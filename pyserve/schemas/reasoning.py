@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from pyserve.schemas.common import INT32_MAX, RequestModel, invalid
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Budget = Annotated[int, Field(ge=-1, le=INT32_MAX)]
-TemplateVariable = StrictBool | StrictInt | StrictStr
+TemplateVariable = Annotated[
+    Any, WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "integer"}, {"type": "string"}]})
+]
 MAX_VARIABLE_CHARS = 256
 TEMPLATE_VARIABLES = {
     "enable_thinking": bool,

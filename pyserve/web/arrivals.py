@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pyserve.web.deadlines import BODY_S, HEADER_S
+from pyserve.web.deadlines import ClientTimeouts
 
 MAX_HEAD_BYTES = 64 << 10
 MAX_WAITING_BODY_BYTES = 32 << 10
@@ -72,17 +72,19 @@ class Arrivals:
         poller: selectors.BaseSelector,
         dispatch: Callable[[Any], None],
         end: Callable[[Any, bool], None],
+        timeouts: ClientTimeouts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._poller = poller
         self._dispatch = dispatch
         self._end = end
+        self._timeouts = timeouts
         self._clock = clock
         self._waiting: dict[socket.socket, _Arrival] = {}
 
     def take(self, connection: Any) -> None:
         """Dispatch it now, or as soon as its request is there."""
-        self._look(_Arrival(connection, self._clock() + HEADER_S))
+        self._look(_Arrival(connection, self._clock() + self._timeouts.header_s))
 
     def expire(self, *, is_stopping: bool) -> None:
         """End those whose time is over, and when stopping also those that say nothing."""
@@ -113,7 +115,7 @@ class Arrivals:
             return
         if has_head and not arrival.has_head:
             arrival.has_head = True
-            arrival.deadline_s = self._clock() + BODY_S
+            arrival.deadline_s = self._clock() + self._timeouts.body_s
         arrival.n_seen, arrival.n_wanted = len(data), len(data) + n_more
         self._wait(arrival)
 

@@ -9,15 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-HEADER_S = 10.0
-BODY_S = 30.0
-WRITE_S = 30.0
 CHECK_S = 0.25
 
 # Ends a connection; True when the client is still sending its request, and can be told why.
 ShutDown = Callable[[bool], None]
+
+
+@dataclass(frozen=True)
+class ClientTimeouts:
+    """How long a client may take to send its headers, then its body, and to take each part."""
+
+    header_s: float = 10.0
+    body_s: float = 30.0
+    write_s: float = 30.0
 
 
 class Deadlines:
@@ -26,7 +33,8 @@ class Deadlines:
     Thread: `begin`, `limit`, `lift` and `end` concern the calling thread's own connection.
     """
 
-    def __init__(self, *, check_s: float = CHECK_S) -> None:
+    def __init__(self, timeouts: ClientTimeouts | None = None, *, check_s: float = CHECK_S) -> None:
+        self.timeouts = timeouts or ClientTimeouts()
         self._check_s = check_s
         self._limits: dict[int, tuple[float, ShutDown, bool]] = {}
         self._local = threading.local()
@@ -35,10 +43,10 @@ class Deadlines:
         """Start to enforce; the thread ends with the process."""
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
-    def begin(self, shut_down: ShutDown, seconds: float) -> None:
-        """This thread works on a connection that `shut_down` ends; its headers have `seconds`."""
+    def begin(self, shut_down: ShutDown) -> None:
+        """This thread works on a connection that `shut_down` ends; its headers are awaited."""
         self._local.shut_down = shut_down
-        self.limit(seconds, is_sending=True)
+        self.limit(self.timeouts.header_s, is_sending=True)
 
     def limit(self, seconds: float, *, is_sending: bool) -> None:
         """From now on the client has `seconds` to send its request, or to take its response."""
@@ -83,12 +91,12 @@ class TimedApp:
 
 
 class TimedInput:
-    """A request body that must have arrived BODY_S after its headers."""
+    """A request body that must have arrived in time after its headers."""
 
     def __init__(self, stream: Any, deadlines: Deadlines) -> None:
         self._stream = stream
         self._deadlines = deadlines
-        self._deadline = time.monotonic() + BODY_S
+        self._deadline = time.monotonic() + deadlines.timeouts.body_s
 
     def read(self, size: int | None = None) -> bytes:
         return self._timed(self._stream.read, size)
@@ -111,7 +119,7 @@ class TimedInput:
 
 
 class TimedBody:
-    """A response body of which the client must take each part within WRITE_S."""
+    """A response body of which the client must take each part in time."""
 
     def __init__(self, body: Iterable[bytes], deadlines: Deadlines) -> None:
         self._body = body
@@ -119,10 +127,12 @@ class TimedBody:
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._body:
-            self._deadlines.limit(WRITE_S, is_sending=False)
+            self._deadlines.limit(self._deadlines.timeouts.write_s, is_sending=False)
             yield part  # the server writes it before it comes back
             self._deadlines.lift()
-        self._deadlines.limit(WRITE_S, is_sending=False)  # for the end of the response
+        self._deadlines.limit(
+            self._deadlines.timeouts.write_s, is_sending=False
+        )  # for the end of the response
 
     def close(self) -> None:
         close = getattr(self._body, "close", None)

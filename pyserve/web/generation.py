@@ -22,7 +22,7 @@ from flask import request as http_request
 
 from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
-from pyserve.errors import ContextLengthExceededError, QueueFullError
+from pyserve.errors import ContextLengthExceededError, InvalidRequestError, QueueFullError
 from pyserve.models.gotemplate.errors import TemplateError
 from pyserve.models.profile import ShapeProfile
 from pyserve.openai.answer import Answer, Output, StreamAnswer
@@ -48,6 +48,7 @@ MakeAnswer = Callable[[str, Engine], A]
 WATCH_S = 0.25
 RETRY_S = 0.05
 RETRY_FOR_S = 10.0
+ENGINE_GRAMMAR = "grammar"  # the engine's name of what an answer is to obey
 N_AHEAD = 4  # so many requests of one client wait in the engine beside those that can run
 
 
@@ -81,12 +82,12 @@ class Generation:
         Raises the first error; the rest is then for `close` to cancel.
         """
         self._engine = engine
-        self._prompt_param = answer.prompt_param
+        self._prompt_param, self._grammar_param = answer.prompt_param, answer.grammar_param
         is_constrained = any(request.grammar for request in answer.requests)
         self._shape = ShapeProfile() if is_constrained else shape
         self._n_at_once = engine.info().n_seq_max + N_AHEAD
         self._waiting.extend(answer.requests)
-        with self._naming_the_prompt():
+        with self._naming_fields():
             for stream in self._submit_more():
                 while not stream.wait_accepted(WATCH_S):
                     self._watch.check()
@@ -97,7 +98,7 @@ class Generation:
         Raises ClientGoneError, or the first error of a stream.
         """
         watched_at = time.monotonic()
-        with self._naming_the_prompt():
+        with self._naming_fields():
             merged = merge(self._streams, WATCH_S, self._submit_more)
             for item in shaped_deltas(merged, self._shape):
                 if item is None or time.monotonic() - watched_at >= WATCH_S:
@@ -147,12 +148,15 @@ class Generation:
         return len(self._streams) - self._n_finished
 
     @contextmanager
-    def _naming_the_prompt(self) -> Iterator[None]:
-        """Put the name of the prompt's field into errors about its length and its template."""
+    def _naming_fields(self) -> Iterator[None]:
+        """Put the client's field into errors about the prompt's length, template and grammar."""
         try:
             yield
         except (ContextLengthExceededError, TemplateError) as error:
             error.param = error.param or self._prompt_param
+            raise
+        except InvalidRequestError as error:
+            error.param = self._grammar_param if error.param == ENGINE_GRAMMAR else error.param
             raise
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ address (Origin tells) or by a name of its own that it lets point here (Host tel
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from pyserve.web.framing import MalformedRequestError
 from pyserve.web.services import services
 
 ANY = "*"
+# Characters of RFC 3986, section 3.2.2, and underscores, which names of containers have.
+_AUTHORITY = re.compile(r"(?:[\w.~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.ASCII)
 PREFLIGHT_AGE_S = 600
 ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, X-Api-Key, X-Request-Id, X-Request-Timeout"
@@ -66,8 +69,10 @@ def host_name(authority: str) -> str:
 def _check() -> Response | None:
     config = services().config
     host = request.environ.get("HTTP_HOST", "")
-    if not host and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
+    if not host and request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
         raise MalformedRequestError("a request of HTTP/1.1 needs a Host header", param="Host")
+    if host and not _AUTHORITY.fullmatch(host):
+        raise MalformedRequestError(f"the Host header {host[:100]!r} is no host", param="Host")
     for name in filter(None, (host, _target_host())):
         if is_ours(host_name(name), config):
             continue

@@ -1,7 +1,8 @@
 """gunicorn's threaded worker, with deadlines for clients, errors as JSON and an orderly end.
 
-NOTE: leans on internals of gunicorn 27 (`handle`, `handle_error`, `enqueue_req`, `murder_pending`,
-`set_accept_enabled`, `handle_exit`); the dependency is pinned to that major version.
+NOTE: leans on internals of gunicorn 27 (`handle`, `handle_request`, `handle_error`, `enqueue_req`,
+`murder_pending`, `set_accept_enabled`, `handle_exit`); the dependency is pinned to that major
+version.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from pyserve.config import ServeConfig
 from pyserve.web.arrivals import Arrivals
-from pyserve.web.deadlines import HEADER_S, Deadlines, TimedApp
+from pyserve.web.deadlines import ClientTimeouts, Deadlines, TimedApp
 from pyserve.web.drain import end_drain
+from pyserve.web.expect import AwaitedBody
 from pyserve.web.framing import is_malformed, refuse, stalled
 
 FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
@@ -28,7 +31,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     wsgi: Any
 
     def init_process(self) -> None:
-        self._deadlines = Deadlines()
+        config = ServeConfig()
+        timeouts = ClientTimeouts(
+            config.header_timeout_s, config.body_timeout_s, config.write_timeout_s
+        )
+        self._deadlines = Deadlines(timeouts)
         self._deadlines.start()
         super().init_process()
 
@@ -37,7 +44,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.wsgi = TimedApp(self.wsgi, self._deadlines)
 
     def run(self) -> None:
-        self._arrivals = Arrivals(self.poller, super().enqueue_req, self._end)
+        timeouts = self._deadlines.timeouts
+        self._arrivals = Arrivals(self.poller, super().enqueue_req, self._end, timeouts)
         super().run()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -68,11 +76,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                     conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
                 conn.sock.shutdown(socket.SHUT_RDWR)
 
-        self._deadlines.begin(shut_down, HEADER_S)
+        self._deadlines.begin(shut_down)
         try:
             return super().handle(conn)
         finally:
             self._deadlines.end()
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        if not req._expected_100_continue:
+            return super().handle_request(req, conn)
+        req._expected_100_continue = False
+        req.body = AwaitedBody(req.body, conn.sock)
+        # A client that was not asked may send its body or not: the connection cannot go on.
+        return super().handle_request(req, conn) and req.body.is_asked_for
 
     def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer what the application did not; the caller closes the connection."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import pytest
 
+from tests.support.connection import Connection
 from tests.support.server import ServerProcess
 
-SOON_S = 20.0
 CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "hello big world"}]}
 
@@ -25,47 +23,6 @@ def server() -> Iterator[ServerProcess]:
     with ServerProcess(directory, ["--engine", "fake"]).start() as server:
         yield server
     shutil.rmtree(directory)
-
-
-class Connection:
-    """An HTTP/1.1 client that shows what is on the wire."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=SOON_S)
-        self._file: BinaryIO = self._socket.makefile("rb")
-
-    def send(self, method: str, path: str, body: Any = None) -> None:
-        data = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
-        self._socket.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + data)
-
-    def head(self) -> tuple[int, dict[str, str]]:
-        status = int(self._file.readline().split()[1])
-        headers = {}
-        while line := self._file.readline().strip():
-            name, value = line.decode().split(":", 1)
-            headers[name.lower()] = value.strip()
-        return status, headers
-
-    def body(self, headers: dict[str, str]) -> bytes:
-        if "content-length" in headers:
-            return self._file.read(int(headers["content-length"]))
-        assert headers["transfer-encoding"] == "chunked"
-        parts = []
-        while n_bytes := int(self._file.readline(), 16):
-            parts.append(self._file.read(n_bytes))
-            assert self._file.readline() == b"\r\n"
-        assert self._file.readline() == b"\r\n"
-        return b"".join(parts)
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
-        self.send(method, path, body)
-        status, headers = self.head()
-        return status, headers, self.body(headers)
-
-    def close(self) -> None:
-        self._file.close()
-        self._socket.close()
 
 
 @pytest.fixture

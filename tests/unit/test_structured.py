@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pyserve.openai.structured.disjoint import MAX_COMPARED
 from pyserve.openai.structured.integers import integer_range
 from pyserve.openai.structured.regex import UnsupportedRegexError, json_pattern, plain_regex
 from pyserve.openai.structured.schema import SchemaGrammar
@@ -73,6 +74,42 @@ def test_a_reference_may_lead_to_itself_only_inside_a_container():
     assert issues({"$ref": "#"}) == [("", "$ref")]
     assert issues({"anyOf": [{"$ref": "#"}, {"type": "null"}]}) == [("anyOf.0", "$ref")]
     assert issues({"type": "array", "items": {"$ref": "#"}}) == []
+
+
+def self_containing(name):
+    part = {"$ref": f"#/$defs/{name}"}
+    return {"type": "object", "required": ["x"], "properties": {"x": part}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"oneOf": [{"type": 5}, {"type": "null"}]}, "oneOf"),
+        ({"oneOf": [{"enum": 5}, {"type": "null"}]}, "oneOf"),
+        ({"oneOf": [{"const": 1}, {"enum": [2, 1]}]}, "oneOf"),
+        ({"oneOf": [{"type": "null"}, *({"const": i} for i in range(MAX_COMPARED))]}, "oneOf"),
+        ({"enum": 5, "const": 5}, "enum"),
+        ({"items": {"$ref": "#/anyOf/" + "9" * 5000}, "type": "array"}, "$ref"),
+        ({"type": "object", "required": ["x"] * 1000}, "required"),
+        (
+            {"type": "object", "properties": {"x" * 1000: {}}, "additionalProperties": True},
+            "additionalProperties",
+        ),
+        (
+            {
+                "$defs": {"a": self_containing("a"), "b": self_containing("b")},
+                "oneOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}],
+            },
+            "oneOf",
+        ),
+    ],
+)
+def test_what_is_hostile_is_an_issue_like_any_other(schema, keyword):
+    assert keyword in [name for _, name in issues(schema)]
+
+
+def test_constants_tell_any_number_of_schemas_apart():
+    assert not issues({"oneOf": [{"const": i} for i in range(2000)]})
 
 
 def test_nesting_is_bounded():

@@ -46,6 +46,11 @@ def grammar_of(fields: ConstraintFields) -> str:
     return _MAKERS[name.removeprefix("guided_")](value, name)
 
 
+def grammar_param(fields: ConstraintFields) -> str:
+    """The field that the grammar of an answer comes from, for errors about it."""
+    return fields.constraints[0] if fields.constraints else "tools"
+
+
 def _format_grammar(value: ResponseFormat) -> str:
     if value.json_schema is None:
         schema = ANY_OBJECT if value.schema_ is None else value.schema_

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pyserve.openai.structured.schema import Path, SchemaGrammar
 
 MAX_PROPERTIES = 512
+MAX_NAME_CHARS = 256  # where other members are allowed: keys are told apart by their characters
+MAX_NAMES_CHARS = 4096
 
 
 def object_body(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> str:
@@ -27,6 +29,8 @@ def object_body(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> str
         return grammar.report(path, "properties", f"must have at most {MAX_PROPERTIES} members")
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
         return grammar.report(path, "required", "must be a list of strings")
+    if len(required) > MAX_PROPERTIES:
+        return grammar.report(path, "required", f"must have at most {MAX_PROPERTIES} names")
     schemas = dict(properties)
     for name in required:
         if name not in schemas and others is False and "additionalProperties" in told:
@@ -36,12 +40,22 @@ def object_body(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> str
         (_member(grammar, name, schema, (*path, "properties", name)), name in required)
         for name, schema in schemas.items()
     ]
-    rest = None
-    if others is not False:
-        value = grammar.visit_inside(others, (*path, "additionalProperties"))
-        key = grammar.rules.add(other_key(grammar.rules, schemas)) if schemas else None
-        rest = grammar.rules.members(key, value)
+    rest = None if others is False else _others(grammar, others, list(schemas), path)
     return grammar.rules.add(braced(grammar.rules, _sequence(grammar, members, rest)))
+
+
+def _others(grammar: SchemaGrammar, schema: Any, names: list[str], path: Path) -> str:
+    """One or more members that are none of `names`."""
+    lengths = [len(name) for name in names]
+    if max(lengths, default=0) > MAX_NAME_CHARS or sum(lengths) > MAX_NAMES_CHARS:
+        message = (
+            f"must be false beside names of more than {MAX_NAME_CHARS} characters, or"
+            f" {MAX_NAMES_CHARS} together"
+        )
+        return grammar.report(path, "additionalProperties", message)
+    value = grammar.visit_inside(schema, (*path, "additionalProperties"))
+    key = grammar.rules.add(other_key(grammar.rules, names)) if names else None
+    return grammar.rules.members(key, value)
 
 
 def _member(grammar: SchemaGrammar, name: str, schema: Any, path: Path) -> str:

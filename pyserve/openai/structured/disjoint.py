@@ -9,11 +9,19 @@ from typing import Any
 
 Resolve = Callable[[object], Any]
 
+MAX_COMPARED = 64
+
 
 def are_disjoint(schemas: Sequence[Any], resolve: Resolve) -> bool:
-    """Told by their types, their constants, or constants of members that both require."""
+    """Told by constants; or, of at most MAX_COMPARED, by types or by members that both require."""
     plain = [_followed(schema, resolve) for schema in schemas]
-    return all(_differ(a, b, resolve) for a, b in itertools.combinations(plain, 2))
+    constants = [_constants(schema) or set() for schema in plain]
+    if all(constants):
+        return len(set().union(*constants)) == sum(map(len, constants))
+    pairs = itertools.combinations(plain, 2)
+    return len(plain) <= MAX_COMPARED and all(
+        _differ(a, b) or _members_differ(a, b, resolve) for a, b in pairs
+    )
 
 
 def _followed(schema: Any, resolve: Resolve) -> dict[str, Any]:
@@ -26,30 +34,34 @@ def _followed(schema: Any, resolve: Resolve) -> dict[str, Any]:
     return {}
 
 
-def _differ(a: dict[str, Any], b: dict[str, Any], resolve: Resolve) -> bool:
+def _differ(a: dict[str, Any], b: dict[str, Any]) -> bool:
     constants = _constants(a), _constants(b)
     if None not in constants and not set(constants[0] or ()) & set(constants[1] or ()):
         return True
     types = _types(a), _types(b)
-    if types[0] and types[1] and not types[0] & types[1]:
-        return True
-    if types != ({"object"}, {"object"}):
+    return bool(types[0] and types[1] and not types[0] & types[1])
+
+
+def _members_differ(a: dict[str, Any], b: dict[str, Any], resolve: Resolve) -> bool:
+    """Whether a member that objects of both have tells them apart."""
+    if not _types(a) == _types(b) == {"object"}:
         return False
     names = _required(a) & _required(b)
-    return any(
-        _differ(_member(a, name, resolve), _member(b, name, resolve), resolve) for name in names
-    )
+    return any(_differ(_member(a, name, resolve), _member(b, name, resolve)) for name in names)
 
 
 def _constants(schema: dict[str, Any]) -> set[str] | None:
     """The values of `const` or `enum` as JSON."""
     values = [schema["const"]] if "const" in schema else schema.get("enum")
-    return {json.dumps(value, sort_keys=True) for value in values} if values else None
+    if not values or not isinstance(values, list):
+        return None
+    return {json.dumps(value, sort_keys=True) for value in values}
 
 
 def _types(schema: dict[str, Any]) -> set[str]:
     types = schema.get("type", "object" if "properties" in schema else [])
-    names = {types} if isinstance(types, str) else {name for name in types if type(name) is str}
+    listed = types if isinstance(types, list) else [types]
+    names = {name for name in listed if isinstance(name, str)}
     return names | ({"integer"} if "number" in names else set())
 
 

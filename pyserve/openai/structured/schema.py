@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pyserve.openai.structured import scalars
 from pyserve.openai.structured.containers import array_body, object_body
-from pyserve.openai.structured.disjoint import are_disjoint
+from pyserve.openai.structured.disjoint import MAX_COMPARED, are_disjoint
 from pyserve.openai.structured.json_text import BOOLEAN, NULL, JsonRules, constant
 from pyserve.openai.structured.keywords import (
     ANNOTATIONS,
@@ -128,14 +128,14 @@ class SchemaGrammar:
         return BOOLEAN if name == "boolean" else NULL
 
     def _visit_constants(self, told: dict[str, Any], path: Path) -> str:
-        values = told.pop("enum", None)
-        if "const" in told:
-            value = told.pop("const")
-            if values is not None and value not in values:
-                return self.report(path, "const", "is not in enum")
-            values = [value]
+        values = told.pop("enum", None) if "enum" in told else [told["const"]]
         if not isinstance(values, list):
             return self.report(path, "enum", "must be a list")
+        if "const" in told:
+            value = told.pop("const")
+            if value not in values:
+                return self.report(path, "const", "is not in enum")
+            values = [value]
         types = told.pop("type", None)
         for keyword in told:
             self.report(path, keyword, "is not supported beside const and enum")
@@ -154,7 +154,10 @@ class SchemaGrammar:
         if not isinstance(schemas, list) or not schemas:
             return self.report(path, keyword, "must be a list of schemas")
         if keyword == "oneOf" and not are_disjoint(schemas, self.resolve):
-            message = "is supported only where types or constants tell the schemas apart"
+            message = (
+                "is supported only where constants tell the schemas apart, or types of at most"
+                f" {MAX_COMPARED}"
+            )
             return self.report(path, keyword, message)
         return any_of(
             self.visit(schema, (*path, keyword, str(i))) for i, schema in enumerate(schemas)
@@ -190,7 +193,7 @@ class SchemaGrammar:
             return None
         place = self._root
         for step in _steps(reference):
-            if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
+            if isinstance(place, list) and step in map(str, range(len(place))):
                 place = place[int(step)]
             elif isinstance(place, dict) and step in place:
                 place = place[step]

@@ -28,6 +28,7 @@ def read_string(reader: TextReader, max_chars: int = MAX_NAME_CHARS) -> Steps[st
         yield from reader.more()
     try:
         value = json.loads(reader.take(found.end()), strict=False)
+        value.encode()  # an escape may be half a character
     except ValueError:
         raise MalformedError from None
     return str(value)

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from pyserve.web.arrivals import MAX_HEAD_BYTES, MAX_WAITING_BODY_BYTES, Arrivals, n_missing
-from pyserve.web.deadlines import BODY_S, HEADER_S
+from pyserve.web.deadlines import ClientTimeouts
+
+TIMEOUTS = ClientTimeouts()
 
 LINE = b"POST /v1/completions HTTP/1.1\r\n"
 HEAD = LINE + b"Host: x\r\nContent-Length: 10\r\n\r\n"
@@ -37,6 +39,7 @@ class Bench:
             self._poller,
             self.dispatched.append,
             lambda _connection, has_begun: self.ended.append(has_begun),
+            TIMEOUTS,
             clock=lambda: self.now_s,
         )
 
@@ -142,7 +145,10 @@ def test_a_client_that_leaves_is_dispatched_for_its_end_to_be_noticed(
     assert bench.dispatched == [connection]
 
 
-@pytest.mark.parametrize(("data", "limit_s"), [(b"", HEADER_S), (LINE, HEADER_S), (HEAD, BODY_S)])
+@pytest.mark.parametrize(
+    ("data", "limit_s"),
+    [(b"", TIMEOUTS.header_s), (LINE, TIMEOUTS.header_s), (HEAD, TIMEOUTS.body_s)],
+)
 def test_slow_clients_have_a_deadline(bench: Bench, data: bytes, limit_s: float) -> None:
     bench.connect(data)
     bench.now_s = limit_s - 0.1

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pyserve.web.deadlines import BODY_S, HEADER_S, WRITE_S, Deadlines, TimedApp
+from pyserve.web.deadlines import Deadlines, TimedApp
 
 NEVER_S = 1e9
 
@@ -29,7 +29,7 @@ def deadlines() -> Deadlines:
 @pytest.fixture
 def connection(deadlines) -> Connection:
     connection = Connection()
-    deadlines.begin(connection.shut_down, HEADER_S)
+    deadlines.begin(connection.shut_down)
     return connection
 
 
@@ -43,12 +43,12 @@ def is_limited(deadlines: Deadlines, connection: Connection, seconds: float) -> 
 
 
 def test_headers_have_a_limit(deadlines, connection):
-    assert is_limited(deadlines, connection, HEADER_S)
+    assert is_limited(deadlines, connection, deadlines.timeouts.header_s)
     assert connection.was_sending is True
 
 
 def test_a_connection_is_shut_down_once(deadlines, connection):
-    assert is_limited(deadlines, connection, HEADER_S)
+    assert is_limited(deadlines, connection, deadlines.timeouts.header_s)
     deadlines.enforce(time.monotonic() + NEVER_S)
     assert connection.n_shut_down == 1
 
@@ -62,10 +62,15 @@ def test_nothing_is_limited_after_the_end(deadlines, connection):
 
 def test_each_thread_has_its_own_limit(deadlines, connection):
     other = Connection()
-    thread = threading.Thread(target=deadlines.begin, args=(other.shut_down, NEVER_S))
+
+    def wait_long() -> None:
+        deadlines.begin(other.shut_down)
+        deadlines.limit(NEVER_S, is_sending=True)
+
+    thread = threading.Thread(target=wait_long)
     thread.start()
     thread.join()
-    assert is_limited(deadlines, connection, HEADER_S)
+    assert is_limited(deadlines, connection, deadlines.timeouts.header_s)
     assert other.n_shut_down == 0
 
 
@@ -110,7 +115,9 @@ def test_a_body_that_does_not_come_is_given_up(deadlines, connection):
     def app(environ, start_response):
         return [environ["wsgi.input"].read()]
 
-    body = CheckedInput(b"", lambda: seen.append(is_limited(deadlines, connection, BODY_S)))
+    body = CheckedInput(
+        b"", lambda: seen.append(is_limited(deadlines, connection, deadlines.timeouts.body_s))
+    )
     list(TimedApp(app, deadlines)({"wsgi.input": body}, None))
     assert seen == [True]
     assert connection.was_sending is True
@@ -126,13 +133,13 @@ def test_each_write_is_limited_and_the_pause_between_is_not(deadlines, connectio
     assert next(body) == b"a"
     assert next(body) == b"b"
     assert connection.n_shut_down == 0
-    assert is_limited(deadlines, connection, WRITE_S)
+    assert is_limited(deadlines, connection, deadlines.timeouts.write_s)
     assert connection.was_sending is False
 
 
 def test_the_end_of_a_response_is_limited_too(deadlines, connection):
     list(TimedApp(lambda *_: [], deadlines)({"wsgi.input": io.BytesIO()}, None))
-    assert is_limited(deadlines, connection, WRITE_S)
+    assert is_limited(deadlines, connection, deadlines.timeouts.write_s)
 
 
 def test_close_reaches_the_response():
