@@ -21,7 +21,7 @@ MAX_HEAD_BYTES = 64 << 10
 MAX_WAITING_BODY_BYTES = 32 << 10
 MAX_LINE_BYTES = 4096
 END_OF_HEAD = b"\r\n\r\n"
-_REQUEST_LINE = re.compile(rb"[A-Z]+ [^ ]+ HTTP/1\.[01]")
+_REQUEST_LINE = re.compile(rb"[A-Z]+ [^ ]+ HTTP/1\.[01]\r")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*(?=\r\n)", re.IGNORECASE)
 _OTHER_FRAMING = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE)
 
@@ -31,9 +31,9 @@ def n_missing(data: bytes) -> tuple[int, bool]:
 
     0 = it is worth a thread: a request, or something that is refused as it is.
     """
-    line, end, _ = data.partition(b"\r\n")
-    is_hopeless = bool(end) and not _REQUEST_LINE.fullmatch(line)
-    if is_hopeless or len(line) > MAX_LINE_BYTES:
+    line, end, _ = data.partition(b"\n")
+    is_no_method = bool(data) and not data[:1].isupper()
+    if is_no_method or (end and not _REQUEST_LINE.fullmatch(line)) or len(line) > MAX_LINE_BYTES:
         return 0, False
     head_end = data.find(END_OF_HEAD)
     if head_end < 0:

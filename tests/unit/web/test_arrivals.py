@@ -100,6 +100,8 @@ def bench() -> Iterator[Bench]:
         (LINE + b"Content-Length: -1\r\n\r\n", (0, True)),
         (LINE + b"Content-Length: 99999999999\r\n\r\n", (0, True)),
         (b"what is this\r\n", (0, False)),
+        (b"\x16\x03\x01", (0, False)),
+        (b"GET / HTTP/1.1\nHost: x\n\n", (0, False)),
         (b"GET /\r\n", (0, False)),
         (b"x" * 5000, (0, False)),
         (LINE + b"X: " + b"x" * MAX_HEAD_BYTES, (0, False)),
