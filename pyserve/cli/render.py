@@ -17,6 +17,7 @@ from pyserve.models.files import resolve_models
 from pyserve.models.model_file import ModelFile
 from pyserve.models.prompter import Prompter
 from pyserve.openai.chat import template_messages
+from pyserve.openai.conversation import offer_of
 from pyserve.openai.defaults import with_defaults
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.validate import validate
@@ -26,6 +27,13 @@ SAMPLE = [
     {"role": "user", "content": "Hello!"},
     {"role": "assistant", "content": "Hi, how can I help?"},
     {"role": "user", "content": "What is the capital of France?"},
+]
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SAMPLE_TOOLS = [
+    {
+        "type": "function",
+        "function": {"name": "weather", "description": "The weather now", "parameters": CITY},
+    }
 ]
 N_CTX = 64  # nothing is computed
 
@@ -47,7 +55,7 @@ def render(model: str, file: Any, models_dir: Path | None) -> None:
     """Show the prompts that the templates of MODEL make of a conversation.
 
     First those of its configuration, then that of the model file itself. Completions and edits get
-    the last message.
+    the last message. Functions are those of the request, or a sample.
     """
     with explained():
         given: dict[str, Any] = {"models": [model]}
@@ -55,7 +63,8 @@ def render(model: str, file: Any, models_dir: Path | None) -> None:
             given["models_dir"] = models_dir
         (found,) = resolve_models(read_config(given))
         body = with_defaults(read_messages(file), found.profile)
-        for title, prompt in prompts(found, template_messages(body)):
+        tools = offer_of(body).tools() or SAMPLE_TOOLS
+        for title, prompt in prompts(found, template_messages(body), tools):
             click.secho(f"--- {title}", fg="cyan", err=True)
             click.echo(prompt)
 
@@ -69,13 +78,19 @@ def read_messages(file: Any) -> ChatRequest:
     return validate(ChatRequest, data if isinstance(data, dict) else {"messages": data})
 
 
-def prompts(model: ModelFile, messages: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def prompts(
+    model: ModelFile, messages: list[dict[str, Any]], tools: list[dict[str, Any]]
+) -> Iterator[tuple[str, str]]:
     """What each template is, and the prompt it makes. Raises TemplateError or ModelLoadError."""
     profile, last = model.profile.prompt, str(messages[-1]["content"])
     prompter = Prompter(profile)
     if prompter.has_chat:
         source = profile.chat or profile.chat_message
         yield f"chat, by {source.name if source else ''}", str(prompter.chat(messages))
+    if profile.function_text:
+        source = profile.function or profile.chat or profile.chat_message
+        title = f"chat with functions, by {source.name if source else ''}"
+        yield title, str(prompter.chat(messages, tools))
     if profile.completion is not None:
         yield f"completion, by {profile.completion.name}", str(prompter.completion(last))
     if profile.edit is not None:

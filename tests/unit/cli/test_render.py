@@ -32,6 +32,16 @@ def test_every_template_is_shown(directory: Path) -> None:
     assert "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n" in result.output
 
 
+def test_functions_are_shown_where_a_template_has_them(directory: Path) -> None:
+    template = "{chat: '{{.Input}}', function: '{{range .Functions}}{{.Name}} {{end}}{{.Input}}'}"
+    (directory / "x.yaml").write_text(f"parameters: {{model: m.gguf}}\ntemplate: {template}\n")
+    chat = {"messages": [{"role": "user", "content": "hi"}]}
+    tools = [{"type": "function", "function": {"name": "look"}}]
+    assert "weather hi\n" in run(directory, "x", "--messages", "-", stdin=json.dumps(chat)).output
+    chat["tools"] = tools
+    assert "look hi\n" in run(directory, "x", "--messages", "-", stdin=json.dumps(chat)).output
+
+
 @pytest.mark.parametrize("stdin", ["no json", '{"messages": []}', '[{"role": "robot"}]'])
 def test_wrong_messages_are_refused(directory: Path, stdin: str) -> None:
     result = run(directory, "x", "--messages", "-", stdin=stdin)
