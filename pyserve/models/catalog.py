@@ -126,8 +126,9 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
     model = values.parameters.model or entry.name
     if path is None:
         raise ModelLoadError(f"parameters.model: {model!r} is not in the models directory")
-    if not path.is_file() and "://" in model:
-        raise ModelLoadError(f"parameters.model: get it first, with: pyserve pull {model}")
+    source = _source(values, path.name)
+    if not path.is_file() and source:
+        raise ModelLoadError(f"parameters.model: get it first, with: pyserve pull {source}")
     check_gguf(path)
     prompt = prompt_profile(
         directory,
@@ -143,6 +144,17 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
         profile=profile_of(values, prompt),
         is_pinned=values.pinned,
     )
+
+
+def _source(values: LocalModel, name: str) -> str:
+    """Where the file of a model is to be had, as an argument of `pyserve pull`; "" = unknown."""
+    model = values.parameters.model or ""
+    if "://" in model:
+        return model
+    for file in values.download_files:
+        if file.filename.rsplit("/", 1)[-1] == name:
+            return f"{file.uri} --sha256 {file.sha256}" if file.sha256 else file.uri
+    return ""
 
 
 def _add_loose_files(catalog: Catalog, directory: Path, gallery: Gallery) -> None:

@@ -156,6 +156,14 @@ class Function(Section):
     grammar: FunctionGrammar = FunctionGrammar()
 
 
+class DownloadFile(Section):
+    """A file that belongs to the model, and where it is to be had."""
+
+    filename: Text = ""
+    uri: Text = ""
+    sha256: Text = ""
+
+
 def _known_variables(value: dict[str, Any] | None) -> dict[str, Any] | None:
     return ReasoningFields(chat_template_kwargs=value).chat_template_kwargs
 
@@ -210,6 +218,7 @@ class LocalModel(Section):
     reasoning: Reasoning = Reasoning()
     chat_template_kwargs: Annotated[dict[str, Any] | None, AfterValidator(_known_variables)] = None
     options: Strings = []
+    download_files: Annotated[list[DownloadFile], Field(max_length=MAX_STRINGS)] = []
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -126,6 +126,28 @@ parameters: {model: a.gguf, rope_freq_base: 10000, rope_freq_scale: 0.5}
     assert model.profile.defaults == {}
 
 
+@pytest.mark.parametrize(
+    ("keys", "command"),
+    [
+        ("parameters: {model: 'https://h/x.gguf'}", "pyserve pull https://h/x.gguf"),
+        (
+            "parameters: {model: 'huggingface://o/r/x.gguf'}",
+            "pyserve pull huggingface://o/r/x.gguf",
+        ),
+        (
+            "parameters: {model: x.gguf}\n"
+            "download_files: [{filename: x.gguf, uri: 'https://h/y', sha256: abc}]",
+            "pyserve pull https://h/y --sha256 abc",
+        ),
+    ],
+)
+def test_a_model_that_is_elsewhere_is_told_how_to_get_it(
+    directory: Path, keys: str, command: str
+) -> None:
+    (error,) = notes_of(catalog_of(directory, m=keys), "error")
+    assert error.endswith(f"get it first, with: {command}")
+
+
 def test_models_of_old_formats_are_told_what_to_do(directory: Path) -> None:
     (directory / "koala.ggmlv3.q4_0.bin").write_bytes(b"tjgg" + struct.pack("<I", 3) + bytes(64))
     (directory / "notes.bin").write_bytes(b"no model")
