@@ -69,7 +69,7 @@ std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
   check_said(prepared->tokens.size(), request.said);
   request.prompt = TokenPrompt{};
   check_text(request.draft.size());
-  prepared->draft = tokenizer_.tokenize(request.draft, false, false);
+  prepared->draft.emplace(prepared->tokens, tokenizer_.tokenize(request.draft, false, false));
   request.draft.clear();
   prepared->grammar = grammars_.get(request.grammar);
   if (request.thinking.max_tokens >= 0) {

@@ -27,11 +27,10 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
                std::move(prepared_.grammar)),
       output_(prepared_.request.stop),
       thinking_(std::move(prepared_.request.thinking)) {
-  if (!prepared_.draft.empty()) draft_.emplace(std::move(prepared_.draft));
   for (const Token token : prepared_.request.said) {
     tokens_.push_back(token);
     sampler_.repeat(token);
-    if (draft_) draft_->accept(token);
+    learn(token);
     const std::string piece = model_.piece(token);
     thinking_.feed(piece);
     output_.feed(piece, std::nullopt);
@@ -78,17 +77,18 @@ int RunningRequest::n_answer_left() const {
   return max_tokens < 0 ? n_ctx_left : std::min(n_ctx_left, max_tokens - (n_known() - n_prompt_));
 }
 
-int RunningRequest::n_draft(int n_max) const {
+std::vector<double> RunningRequest::draft_chances() const {
   const bool has_cut = cuts_.upper_bound(n_computed_) != cuts_.end();
-  if (!draft_ || !is_answering() || n_known() - n_computed_ != 1 || has_cut) return 0;
+  if (!prepared_.draft || !is_answering() || n_known() - n_computed_ != 1 || has_cut) return {};
   // The last token of an answer is not computed.
-  return static_cast<int>(draft_->propose(std::min(n_max, n_answer_left() - 1)).size());
+  return prepared_.draft->chances(std::min(Draft::kMaxLength, n_answer_left() - 1));
 }
 
 void RunningRequest::add_draft(int n_tokens) {
   checked_.clear();
   if (n_tokens <= 0) return;
-  const TokenSpan proposed = draft_->propose(n_tokens);
+  const std::vector<Token> proposed = prepared_.draft->propose(n_tokens);
+  is_checking_known_ = prepared_.draft->is_in_known();
   checked_.assign(1, tokens_.back());
   checked_.insert(checked_.end(), proposed.begin(), proposed.end());
 }
@@ -132,10 +132,15 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const Rows& 
     ++n_right;
     ++n_computed_;
   }
-  if (n_checked > 0) draft_->learn(n_checked, n_right);
-  n_draft_accepted_ += n_right;
-  n_draft_rejected_ += n_checked - n_right;
+  if (is_checking_known_) {
+    n_draft_accepted_ += n_right;
+    n_draft_rejected_ += n_checked - n_right;
+  }
   return delta;
+}
+
+void RunningRequest::learn(Token token) {
+  if (prepared_.draft) prepared_.draft->accept(token);
 }
 
 // Adds one token and what a grammar dictates after it, or ends thoughts that were too long; false:
@@ -151,7 +156,7 @@ bool RunningRequest::sample(std::span<float> row, SampleScratch& scratch, DeltaE
   const FusedSampler::Choice choice = sampler_.sample(row, n_logprobs, scratch);
   if (choice.token < 0) return false;
   tokens_.push_back(choice.token);
-  if (draft_) draft_->accept(choice.token);
+  learn(choice.token);
   std::optional<TokenLogprob> logprob;
   if (n_logprobs >= 0) logprob = make_logprob(choice.token, choice.logprobs);
   say(choice.token, std::move(logprob), delta);
@@ -169,7 +174,7 @@ void RunningRequest::say_all(const std::vector<Token>& tokens, DeltaEvent& delta
   for (const Token token : tokens) {
     if (delta.finish || !sampler_.accept(token)) return;
     tokens_.push_back(token);
-    if (draft_) draft_->accept(token);
+    learn(token);
     say(token, std::nullopt, delta);
   }
 }

@@ -23,9 +23,9 @@ namespace pyserve {
 // A request whose prompt is tokens. Goes from the prompt thread to the engine thread.
 struct PreparedRequest {
   std::shared_ptr<Ticket> ticket;
-  Request request;            // its prompt is spent
-  std::vector<Token> tokens;  // at least one, at most n_ctx - 1, or n_ctx for an embedding
-  std::vector<Token> draft;
+  Request request;             // its prompt is spent
+  std::vector<Token> tokens;   // at least one, at most n_ctx - 1, or n_ctx for an embedding
+  std::optional<Draft> draft;  // none: nothing is drafted
   std::shared_ptr<const DryBreakers> dry_breakers;
   std::optional<GrammarMatcher> grammar;
   std::vector<Token> thinking_end;  // said when the budget of thoughts is used up
@@ -51,10 +51,10 @@ class RunningRequest {
   // A step has ended at a cut.
   bool is_at_cut() const { return cuts_.contains(n_computed_); }
 
-  // A step may check what the answer probably is: how many of at most `n_max` tokens it would.
-  // Only a request that decodes its last token does.
-  int n_draft(int n_max) const;
-  // The next step checks `n_tokens` <= n_draft() of them, maybe none, after the one it computes.
+  // A step may check what the answer probably is: see Draft::chances. Only a request that decodes
+  // its last token does.
+  std::vector<double> draft_chances() const;
+  // The next step checks so many of these tokens, maybe none, after the one it computes.
   void add_draft(int n_tokens);
 
   // The next `n_tokens` as a step computes them.
@@ -107,6 +107,7 @@ class RunningRequest {
 
  private:
   int n_answer_left() const;
+  void learn(Token token);
   bool sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta);
   bool score(int n_logits, const Rows& rows, SampleScratch& scratch, DeltaEvent& delta);
   TokenLogprob make_logprob(Token token, const RowLogprobs& logprobs) const;
@@ -126,8 +127,8 @@ class RunningRequest {
   TokenSampler sampler_;
   OutputText output_;
   ThinkingBudget thinking_;
-  std::optional<Draft> draft_;
   std::vector<Token> checked_;  // the last known token and the draft that the step checks; or empty
+  bool is_checking_known_ = false;  // that draft comes from the known text
   int n_draft_accepted_ = 0;
   int n_draft_rejected_ = 0;
   SeqId seq_id_ = -1;

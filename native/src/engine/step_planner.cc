@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "base/process_usage.h"
+#include "sched/draft_plan.h"
 
 namespace pyserve {
 namespace {
@@ -11,6 +12,8 @@ namespace {
 constexpr int kMinPrefill = 16;
 // Rows of a step with drafts: so many cost a few times one, and more are better used by requests.
 constexpr int kMaxDraftRows = 16;
+constexpr int kDraftTrials = 8;
+constexpr double kTrialRowCost = 0.15;  // of a step without drafts
 
 ConcurrencyOptions concurrency_options(const EngineConfig& config) {
   ConcurrencyOptions options;
@@ -72,24 +75,34 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   return limits;
 }
 
-// Requests of which much is known decode several tokens at once while there are few of them.
+// Requests of which much is known decode several tokens at once where that pays.
 void StepPlanner::add_drafts(const Running& running, const StepPlan& plan) {
   n_drafted_ = 0;
-  const auto n_items = static_cast<int>(plan.items.size());
-  const int n_most = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()}) - n_items;
   const bool can_draft = is_pure_decode_ && plan.preempt.empty() && cache_.can_undo();
-  const auto n_draft = [&](const PlanItem& item, int n_max) {
-    return can_draft ? running[item.index]->n_draft(n_max) : 0;
-  };
-  const auto n_drafting =
-      std::count_if(plan.items.begin(), plan.items.end(),
-                    [&](const PlanItem& item) { return n_draft(item, Draft::kMaxLength) > 0; });
-  const int n_share = n_drafting > 0 ? n_most / static_cast<int>(n_drafting) : 0;
+  std::vector<std::vector<double>> chances;
+  double n_ctx_tokens = 0;
   for (const PlanItem& item : plan.items) {
-    const int n = n_draft(item, n_share);
-    running[item.index]->add_draft(n);
-    n_drafted_ += n;
+    chances.emplace_back();
+    if (can_draft) chances.back() = running[item.index]->draft_chances();
+    n_ctx_tokens += running[item.index]->n_known();
   }
+  DraftLimits limits;
+  limits.n_rows_max = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()});
+  const auto n_items = static_cast<int>(plan.items.size());
+  const std::vector<int> n_tokens = plan_drafts(chances, limits, [&](int n_rows) {
+    return draft_step_ms(n_rows, n_items, n_ctx_tokens / n_items);
+  });
+  for (int i = 0; i < n_items; ++i) {
+    running[plan.items[i].index]->add_draft(n_tokens[i]);
+    n_drafted_ += n_tokens[i];
+  }
+  if (n_drafted_ > 0) ++n_draft_steps_;
+}
+
+// Until steps with drafts have been measured they are supposed to be worth a trial.
+double StepPlanner::draft_step_ms(int n_rows, int n_requests, double n_ctx_tokens) const {
+  if (n_draft_steps_ < kDraftTrials) return 1 + kTrialRowCost * (n_rows - n_requests);
+  return costs_.decode_ms(n_rows, static_cast<int64_t>(n_rows * n_ctx_tokens));
 }
 
 StepSample StepPlanner::observe_decode(const Running& running, const StepPlan& plan,

@@ -42,6 +42,7 @@ class StepPlanner {
  private:
   StepLimits limits(const Running& running, const std::vector<RunningView>& views);
   void add_drafts(const Running& running, const StepPlan& plan);
+  double draft_step_ms(int n_rows, int n_requests, double n_ctx_tokens) const;
 
   const EngineConfig config_;
   const PrefixCache& cache_;
@@ -52,6 +53,7 @@ class StepPlanner {
   int64_t n_turns_ = 0;
   bool is_pure_decode_ = false;  // the planned step has no prompt
   int n_drafted_ = 0;            // tokens of drafts that it checks
+  int64_t n_draft_steps_ = 0;    // with drafts so far
 };
 
 }  // namespace pyserve

@@ -1,71 +1,119 @@
 #include "sched/draft.h"
 
 #include <algorithm>
-#include <utility>
+#include <array>
 
 namespace pyserve {
 namespace {
 
-uint64_t pair_key(Token first, Token second) {
-  return (static_cast<uint64_t>(static_cast<uint32_t>(first)) << 32) |
-         static_cast<uint32_t>(second);
+constexpr Token kMark = -1;  // no token of a text
+constexpr size_t kMaxPrompt = 65536;
+// What a count begins with, in tokens, and when it is halved, so that old ones fade.
+constexpr double kPriorTokens = 4;
+constexpr double kMaxSeen = 64;
+
+// By the length of the match: a guess, 1, 2, 3, 4-5, 6-8, ... tokens.
+constexpr std::array<double, 9> kKnownChances{0.4, 0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.95};
+constexpr std::array<double, 9> kOwnChances{0.1, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85, 0.95};
+
+int state_of(int n_matched) {
+  constexpr std::array<int, 5> kLongest{3, 5, 8, 15, 31};
+  if (n_matched <= kLongest[0]) return n_matched;
+  const auto longest = std::lower_bound(kLongest.begin(), kLongest.end(), n_matched);
+  return kLongest[0] + static_cast<int>(longest - kLongest.begin());
 }
 
 }  // namespace
 
-Draft::Draft(std::vector<Token> tokens) : tokens_(std::move(tokens)) {
-  for (size_t i = 1; i < tokens_.size(); ++i) {
-    after_pair_[pair_key(tokens_[i - 1], tokens_[i])].push_back(static_cast<int>(i) + 1);
-  }
+Draft::Draft(TokenSpan prompt, TokenSpan known)
+    : n_known_(static_cast<int>(known.size())),
+      index_(known.size() + prompt.size()),
+      records_{make_records(kKnownChances), make_records(kOwnChances)} {
+  for (const Token token : known) index_.add(token);
+  index_.add(kMark);
+  for (const Token token : prompt.last(std::min(prompt.size(), kMaxPrompt))) index_.add(token);
 }
 
-TokenSpan Draft::propose(int n_max) const {
-  if (n_lost_ > kMaxLost) return {};
-  const int n_left = static_cast<int>(tokens_.size()) - next_;
-  const int n = std::min({n_max, n_left, n_lost_ > 0 ? std::min(kGuess, n_length_) : n_length_});
-  return n <= 0 ? TokenSpan{} : TokenSpan(tokens_).subspan(next_, n);
+Draft::Records Draft::make_records(const std::array<double, kNumStates>& chances) {
+  Records records;
+  for (int i = 0; i < kNumStates; ++i) records[i] = {kPriorTokens * chances[i], kPriorTokens};
+  return records;
+}
+
+double Draft::chance(const Place& place) const {
+  if (place.next >= end(place)) return 0;
+  const Record& record = records(place)[state_of(place.n_matched)];
+  return record.n_right / record.n_seen;
+}
+
+std::vector<double> Draft::chances(int n_max) const {
+  std::vector<double> chances;
+  if (is_lost()) return chances;
+  // What an answer has said goes on behind its end when it repeats itself.
+  const int n_most = place_.is_known ? std::min(n_max, n_known_ - place_.next) : n_max;
+  Place place = place_;
+  double all = 1;
+  for (int i = 0; i < n_most; ++i, ++place.n_matched) {
+    all *= chance(place);
+    chances.push_back(all);
+  }
+  return chances;
+}
+
+std::vector<Token> Draft::propose(int n_tokens) const {
+  std::vector<Token> tokens;
+  const int n_text = index_.size();
+  for (int i = place_.next; i < place_.next + n_tokens; ++i) {
+    tokens.push_back(i < n_text ? index_.tokens()[i] : tokens[i - n_text]);
+  }
+  return tokens;
 }
 
 void Draft::accept(Token token) {
-  const auto n_tokens = static_cast<int>(tokens_.size());
-  if (next_ < n_tokens && tokens_[next_] == token && n_lost_ <= kMaxLost) {
-    anchor_ = ++next_;
-    n_lost_ = 0;
+  const bool is_right = !is_lost() && index_.tokens()[place_.next] == token;
+  if (!is_lost()) count(is_right);
+  index_.add(token);
+  ++n_said_;
+  if (is_right) {
+    ++place_.next;
+    ++place_.n_matched;
   } else {
     ++n_lost_;
-    find_again(token);
+    place_ = find_again(token);
   }
-  last_ = token;
+  if (!is_right && place_.n_matched < NgramIndex::kMinMatch) return;
+  anchor_ = place_.next;
+  if (place_.is_known) known_anchor_ = anchor_;
+  n_lost_ = 0;
 }
 
-void Draft::find_again(Token token) {
+void Draft::count(bool is_right) {
+  Record& record = records_[place_.is_known ? 0 : 1][state_of(place_.n_matched)];
+  record.n_right += is_right ? 1 : 0;
+  if (++record.n_seen > kMaxSeen) record = {record.n_right / 2, record.n_seen / 2};
+}
+
+// Near where it was lost, or anywhere by its last tokens: whichever has been right more often.
+Draft::Place Draft::find_again(Token token) const {
+  const NgramIndex::Match match = index_.find({known_anchor_, n_known_});
+  // The prompt alone proves nothing: templates repeat themselves.
+  const int n_matched = std::min(match.n_tokens, n_said_ + 1);
+  const Place found{match.next < n_known_, match.next, n_matched};
+  const Place guessed = guess(token);
+  const bool is_found = n_matched >= NgramIndex::kMinMatch;
+  if (is_found && (n_lost_ > kMaxLost || chance(found) >= chance(guessed))) return found;
+  return guessed;
+}
+
+Draft::Place Draft::guess(Token token) const {
   // 1. A little further on: some tokens were left out or replaced.
-  const int n_tokens = static_cast<int>(tokens_.size());
-  const auto begin = tokens_.begin() + std::min(anchor_, n_tokens);
-  const auto end = tokens_.begin() + std::min(anchor_ + kWindow, n_tokens);
-  const auto near = std::find(begin, end, token);
-  if (near != end && n_lost_ <= kMaxLost) {
-    next_ = static_cast<int>(near - tokens_.begin()) + 1;
-    return;  // still a guess: one token proves little
-  }
-  // 2. Anywhere, by the last two tokens; the first place that is not behind.
-  const auto places = after_pair_.find(pair_key(last_, token));
-  if (places != after_pair_.end()) {
-    const auto ahead = std::lower_bound(places->second.begin(), places->second.end(), anchor_);
-    anchor_ = next_ = ahead == places->second.end() ? places->second.back() : *ahead;
-    n_lost_ = 0;
-    return;
-  }
-  // 3. As if the token stood for the one that was expected.
-  next_ = std::min(anchor_ + n_lost_, n_tokens);
-}
-
-void Draft::learn(int n_proposed, int n_accepted) {
-  if (n_accepted == n_proposed) {
-    n_length_ = std::min(n_length_ + std::max(n_proposed, 1), kMaxLength);
-  } else {
-    n_length_ = std::max(n_accepted, 2);
-  }
+  const auto text = index_.tokens().begin();
+  const auto window_begin = text + anchor_;
+  const auto window_end = text + std::max(anchor_, std::min(anchor_ + kWindow, end(place_)));
+  const auto near = std::find(window_begin, window_end, token);
+  if (near != window_end) return {place_.is_known, static_cast<int>(near - text) + 1, 1};
+  // 2. As if the token stood for the one that was expected.
+  return {place_.is_known, anchor_ + n_lost_, 0};
 }
 
 }  // namespace pyserve

@@ -1,47 +1,77 @@
 // Speculation without a draft model: what an answer probably is, because much of it is known.
 #pragma once
 
-#include <cstdint>
-#include <unordered_map>
+#include <array>
 #include <vector>
 
 #include "pyserve/types.h"
+#include "sched/ngram_index.h"
 
 namespace pyserve {
 
-// Follows an answer through a known text and proposes the tokens that probably come next. Where
-// they part it first supposes that one token was replaced, and looks for the answer's tokens a
-// little further on; later for the last two of them anywhere.
+// Follows an answer through a text that is known (an edit's input, a prediction), through its own
+// prompt and through what it has said, and proposes the tokens that probably come next.
+//
+// Where they part it first supposes that one token was replaced, and looks for the answer's tokens
+// a little further on; meanwhile for its last tokens anywhere. How often the next token was right
+// is counted, whether it was proposed or not, for each length of the match: so what a proposal is
+// worth is known before it is tried.
 // Proposals say nothing about the answer: whoever uses them checks each one.
 // Thread: one at a time.
 class Draft {
  public:
   static constexpr int kMaxLength = 15;
 
-  explicit Draft(std::vector<Token> tokens);
+  // `known`: what the answer probably is; may be empty.
+  Draft(TokenSpan prompt, TokenSpan known);
 
-  // What probably follows, at most `n_max` tokens; empty where the answer is somewhere else.
-  TokenSpan propose(int n_max) const;
+  // For each of the next tokens, at most `n_max`, how probable it is that it and all before it are
+  // right. Empty where the answer is somewhere else.
+  std::vector<double> chances(int n_max) const;
+  // What probably follows: `n_tokens`, as many as chances() has at most.
+  std::vector<Token> propose(int n_tokens) const;
+  // Proposals come from the known text.
+  bool is_in_known() const { return place_.is_known; }
   // The answer goes on with `token`.
   void accept(Token token);
-  // Of `n_proposed` tokens that were checked `n_accepted` were right: longer or shorter ones next.
-  void learn(int n_proposed, int n_accepted);
 
  private:
   static constexpr int kWindow = 8;   // tokens ahead that are looked at one by one
-  static constexpr int kGuess = 2;    // proposed while the place is a guess
   static constexpr int kMaxLost = 4;  // tokens until the place is no longer guessed
+  static constexpr int kNumStates = 9;
 
-  void find_again(Token token);
+  // How often a place of one kind was right.
+  struct Record {
+    double n_right = 0;
+    double n_seen = 0;
+  };
+  using Records = std::array<Record, kNumStates>;
 
-  std::vector<Token> tokens_;
-  std::unordered_map<uint64_t, std::vector<int>>
-      after_pair_;  // where two tokens lead to, ascending
-  int next_ = 0;    // index of what should follow
-  int anchor_ = 0;  // where the answer was last seen for certain
-  int n_lost_ = 0;  // tokens since then
-  int n_length_ = 4;
-  Token last_ = -1;
+  // Where the answer may be. n_matched: tokens before `next` that the answer has just had; 0: it is
+  // a guess.
+  struct Place {
+    bool is_known = true;  // in the known text
+    int next = 0;          // what should follow
+    int n_matched = 0;
+  };
+
+  static Records make_records(const std::array<double, kNumStates>& chances);
+  const Records& records(const Place& place) const { return records_[place.is_known ? 0 : 1]; }
+  double chance(const Place& place) const;
+  int end(const Place& place) const { return place.is_known ? n_known_ : index_.size(); }
+  bool is_lost() const { return n_lost_ > kMaxLost || place_.next >= end(place_); }
+  void count(bool is_right);
+  Place find_again(Token token) const;
+  Place guess(Token token) const;
+
+  const int n_known_;
+  NgramIndex index_;  // what is known, a mark, the prompt, the answer
+  Place place_;
+  int anchor_ = 0;        // where the answer was last seen for certain
+  int known_anchor_ = 0;  // the same within what is known
+  int n_lost_ = 0;        // tokens since then
+  int n_said_ = 0;
+  std::array<Records, 2> records_;  // of the known text, and of the rest
 };
 
 }  // namespace pyserve
