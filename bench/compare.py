@@ -26,6 +26,8 @@ from bench.peers.peer import Peer, PeerError
 from bench.peers.registry import DEFAULT_NAMES, choose
 from bench.plan import Cell, make_cells, rounds, seed_of
 from bench.rows import Row, append, machine_facts, results_file
+from pyserve.models.describe import TEMPLATE
+from pyserve.models.gguf_reader import reading
 
 FAILED_CELLS = 2  # exit code when some cells have no figures; 1 = nothing was measured
 QUICK_BUDGET_S = 240.0  # a cell may begin before it and end after it
@@ -41,6 +43,7 @@ def compare(
     started_s = time.monotonic()
     head = {"run": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), **machine_facts()}
     head |= {"model": subject.model.name, "threads": subject.threads}
+    head |= {"endpoint": "completions" if subject.is_plain else "chat"}
     for number, cell, order in rounds(cells, peers, n_rounds):
         if time.monotonic() - started_s > budget_s:
             say(f"out of time; left out from round {number + 1} {cell.workload}/{cell.load} on")
@@ -70,6 +73,12 @@ def describe(row: Row) -> str:
     )
 
 
+def has_template(model: Path) -> bool:
+    """Whether the model file says how its chats are written."""
+    with reading(model) as reader:
+        return bool(reader.find([TEMPLATE]))
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -87,6 +96,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--loads", nargs="+", type=int, default=[])
     parser.add_argument("--rounds", type=int, help="3, quick 1")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "--endpoint", choices=("chat", "completions"), help="chat, if the model has a template"
+    )
     parser.add_argument("--parallel", type=int, default=16, help="most requests decoded at once")
     parser.add_argument("--budget-s", type=float, help="begin no cell after this time")
     parser.add_argument("--quick", action="store_true", help="few cells, five minutes at most")
@@ -98,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     budget_s = args.budget_s or (QUICK_BUDGET_S if args.quick else float("inf"))
     cells = make_cells(args.workloads, args.loads, args.parallel, is_quick=args.quick)
-    subject = Subject(args.model.resolve(), args.threads)
+    is_plain = args.endpoint == "completions" if args.endpoint else not has_template(args.model)
+    subject = Subject(args.model.resolve(), args.threads, is_plain)
     out = args.out or results_file(args.model)
     n_failed = 0
     try:

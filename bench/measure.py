@@ -24,10 +24,14 @@ CLIENT_TIMEOUT_S = 1800
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured in every cell of a comparison."""
+    """What is measured in every cell of a comparison.
+
+    is_plain: its prompts are texts; for models without a chat template.
+    """
 
     model: Path
     threads: int
+    is_plain: bool = False
     words_per_token: float = WORDS_PER_TOKEN
 
 
@@ -63,7 +67,7 @@ def settings_for(cell: Cell, subject: Subject) -> Settings:
 def calibrate(peer: Peer, cell: Cell, subject: Subject) -> float:
     """Words of our prose per token of this model. Raises PeerError."""
     with running(peer, settings_for(cell, subject)) as server:
-        words: float = _client(server.url, "--calibrate")["words_per_token"]
+        words: float = _client(server.url, "--calibrate", *_endpoint(subject))["words_per_token"]
         return words
 
 
@@ -76,6 +80,7 @@ def _under_load(server: Server, cell: Cell, subject: Subject, seed: int) -> Row:
         *("--workload", cell.workload, "--load", str(cell.load)),
         *("--requests", str(cell.n_requests), "--seed", str(seed)),
         *("--words-per-token", str(subject.words_per_token)),
+        *_endpoint(subject),
     )
     used_s = server.cpu_s() - cpu_s
     after = proc.machine_times()
@@ -88,6 +93,10 @@ def _under_load(server: Server, cell: Cell, subject: Subject, seed: int) -> Row:
         "steal_cores": round((after.steal_s - machine.steal_s) / elapsed_s, 3),
         "peak_rss_mib": server.peak_rss_mib(),
     }
+
+
+def _endpoint(subject: Subject) -> list[str]:
+    return ["--plain"] if subject.is_plain else []
 
 
 def _client(*args: str) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class EngineConfig:
     n_bytes_available: int
     shown_tokens: list[str]
     prefix_cache_mib: int
+    n_draft_max: int
     max_token_gap_ms: float
     def __init__(self) -> None: ...
 
@@ -204,6 +205,7 @@ class Request:
     stop: list[str]
     grammar: str
     draft: str
+    n_draft_max: int
     thinking: ThinkingLimit
     said: list[int]
     n_logprobs: int

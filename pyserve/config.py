@@ -62,6 +62,8 @@ class ServeConfig(BaseSettings):
     cache_type_k, cache_type_v: element types of the KV cache; q8_0 halves it, q4_0 quarters it.
     prefix_cache_mib: memory per model for copies of computed prefixes that the KV cache has no room
       for; 0 keeps none.
+    draft_max: tokens of an answer that one step checks ahead where prompt, answer or a known text
+      say what comes; 0 = none.
     model_alias: PATTERN=MODEL, further names of models; * and ? stand for any characters.
     default_model: [ENDPOINT=]MODEL, for requests that name none while several are served;
       endpoints are chat, completion, edit and embeddings.
@@ -96,6 +98,7 @@ class ServeConfig(BaseSettings):
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 512
     queue_size: Annotated[int, Field(ge=0, le=2**20)] = 64
     prefix_cache_mib: Annotated[int, Field(ge=0, le=2**20)] = 512
+    draft_max: Annotated[int, Field(ge=0, le=2**20)] = 15
     deterministic: bool = False
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bench.load.client import Target
 from bench.load.drive import Outcome, arrival, closed_loop, conversations, open_loop
+from bench.load.edits import edits
+from bench.load.records import records
 from bench.load.workloads import Request, Text, distinct, shared
 
 N_TURNS = 6
@@ -16,7 +19,7 @@ OPEN_LOOP_S = 60
 class Job:
     """One run of a workload against one server. load: see `bench.load.drive`."""
 
-    url: str
+    target: Target
     text: Text
     load: int
     n_requests: int
@@ -55,7 +58,7 @@ def _closed(n_prompt: int, max_tokens: int) -> Callable[[Job], Awaitable[Outcome
         requests = distinct(
             job.text, job.n_requests, n_prompt=n_prompt, max_tokens=max_tokens, seed=job.seed
         )
-        return closed_loop(job.url, requests, job.load)
+        return closed_loop(job.target, requests, job.load)
 
     return run
 
@@ -64,20 +67,28 @@ def _shared(job: Job) -> Awaitable[Outcome]:
     requests: list[Request] = shared(
         job.text, job.n_requests, n_system=600, max_tokens=64, seed=job.seed
     )
-    return closed_loop(job.url, requests, job.load)
+    return closed_loop(job.target, requests, job.load)
 
 
 def _open(job: Job) -> Awaitable[Outcome]:
     requests = distinct(job.text, job.n_requests, n_prompt=200, max_tokens=64, seed=job.seed)
-    return open_loop(job.url, requests, job.load, job.seed)
+    return open_loop(job.target, requests, job.load, job.seed)
 
 
 def _chat(job: Job) -> Awaitable[Outcome]:
-    return conversations(job.url, job.text, job.load, N_TURNS, job.seed)
+    return conversations(job.target, job.text, job.load, N_TURNS, job.seed)
 
 
 def _arrival(job: Job) -> Awaitable[Outcome]:
-    return arrival(job.url, job.text, job.load, 2000, job.seed)
+    return arrival(job.target, job.text, job.load, 2000, job.seed)
+
+
+def _edits(job: Job) -> Awaitable[Outcome]:
+    return closed_loop(job.target, edits(job.n_requests, job.seed), job.load)
+
+
+def _json(job: Job) -> Awaitable[Outcome]:
+    return closed_loop(job.target, records(job.n_requests, job.seed), job.load)
 
 
 WORKLOADS = {
@@ -109,6 +120,15 @@ WORKLOADS = {
         (10, 20, 40),
         is_open=True,
     ),
+    "edits": Workload(
+        "corrections of a text of 150 tokens; ours is told the text as `prediction`",
+        _edits,
+        360,
+        (1, 4),
+        (1,),
+        6,
+    ),
+    "json": Workload("lists of records that obey a JSON schema", _json, 360, (1, 8), (), 4),
     "long1k": Workload("prompts of 1,000 tokens, 32 out", _closed(1000, 32), 1032, (1, 4)),
     "long4k": Workload("prompts of 4,000 tokens, 32 out", _closed(4000, 32), 4032, (1, 2), (), 1),
 }

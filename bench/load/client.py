@@ -9,8 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from bench.load.workloads import Request
+
 READ_LIMIT = 1 << 20
 TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where requests go. is_plain: to /v1/completions, for models without a chat template."""
+
+    url: str
+    is_plain: bool = False
+
+    @property
+    def path(self) -> str:
+        return "/v1/completions" if self.is_plain else "/v1/chat/completions"
 
 
 @dataclass
@@ -41,18 +55,17 @@ class Reply:
         return [b - a for a, b in zip(self.text_s, self.text_s[1:], strict=False)]
 
 
-async def stream_chat(
-    url: str, body: dict[str, object], on_text: Callable[[Reply], None] | None = None
+async def stream(
+    target: Target, request: Request, on_text: Callable[[Reply], None] | None = None
 ) -> Reply:
-    """POST a streamed chat completion over a new connection; errors end up in the reply.
+    """POST a streamed completion over a new connection; errors end up in the reply.
 
     on_text is called after every event with text.
     """
-    wanted = body.get("max_tokens")
-    reply = Reply(time.monotonic(), n_wanted=wanted if isinstance(wanted, int) else 0)
+    reply = Reply(time.monotonic(), n_wanted=0 if request.may_end else request.max_tokens)
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            await _stream(url, body, reply, on_text)
+            await _stream(target, request, reply, on_text)
     except (OSError, ValueError, LookupError, TypeError, asyncio.IncompleteReadError) as error:
         reply.error = f"{type(error).__name__}: {error}"
     reply.end_s = time.monotonic()
@@ -64,14 +77,15 @@ async def stream_chat(
 
 
 async def _stream(
-    url: str, body: dict[str, object], reply: Reply, on_text: Callable[[Reply], None] | None
+    target: Target, request: Request, reply: Reply, on_text: Callable[[Reply], None] | None
 ) -> None:
-    parts = urlsplit(url)
+    parts = urlsplit(target.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=READ_LIMIT)
     try:
+        body = request.body(is_plain=target.is_plain)
         data = json.dumps({**body, "stream": True, "stream_options": {"include_usage": True}})
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"POST {target.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(data.encode())}\r\n"
             "Connection: close\r\n\r\n"
         )
@@ -101,7 +115,8 @@ def take_event(event: dict[str, object], reply: Reply) -> bool:
     choices = event.get("choices")
     if not isinstance(choices, list) or not choices:
         return False
-    text = choices[0]["delta"].get("content")
+    choice = choices[0]
+    text = choice["delta"].get("content") if "delta" in choice else choice.get("text")
     if text:
         reply.text_s.append(time.monotonic())
         reply.text += text

@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.load.client import Reply, stream_chat
+from bench.load.client import Reply, Target, stream
 from bench.load.figures import gaps_between, quantiles_ms
 from bench.load.workloads import Request, Text, chat_turns, distinct
 
@@ -28,25 +28,27 @@ class Outcome:
     extra: dict[str, object]
 
 
-async def closed_loop(url: str, requests: Sequence[Request], n_clients: int) -> Outcome:
+async def closed_loop(target: Target, requests: Sequence[Request], n_clients: int) -> Outcome:
     """`n_clients` clients, each sending its next request when the last one has ended."""
     queue = iter(requests)
     replies: list[Reply] = []
 
     async def client() -> None:
         for request in queue:
-            replies.append(await stream_chat(url, request.body()))
+            replies.append(await stream(target, request))
 
     await asyncio.gather(*(client() for _ in range(n_clients)))
     return Outcome(replies, {})
 
 
-async def open_loop(url: str, requests: Sequence[Request], per_minute: float, seed: int) -> Outcome:
+async def open_loop(
+    target: Target, requests: Sequence[Request], per_minute: float, seed: int
+) -> Outcome:
     """Requests at Poisson arrival times, however slowly the server answers."""
     tasks = []
     for request, pause_s in zip(requests, poisson_pauses(per_minute / 60, seed), strict=False):
         await asyncio.sleep(pause_s)
-        tasks.append(asyncio.create_task(stream_chat(url, request.body())))
+        tasks.append(asyncio.create_task(stream(target, request)))
     return Outcome(list(await asyncio.gather(*tasks)), {})
 
 
@@ -55,7 +57,9 @@ def poisson_pauses(per_s: float, seed: int) -> itertools.starmap[float]:
     return itertools.starmap(random.Random(seed).expovariate, itertools.repeat((per_s,)))
 
 
-async def conversations(url: str, text: Text, n_clients: int, n_turns: int, seed: int) -> Outcome:
+async def conversations(
+    target: Target, text: Text, n_clients: int, n_turns: int, seed: int
+) -> Outcome:
     """Each client holds one conversation. Later turns are also summed up on their own."""
 
     async def client(number: int) -> list[Reply]:
@@ -64,7 +68,7 @@ async def conversations(url: str, text: Text, n_clients: int, n_turns: int, seed
         replies: list[Reply] = []
         request: Request | None = next(chat)
         while request is not None:
-            replies.append(await stream_chat(url, request.body()))
+            replies.append(await stream(target, request))
             try:
                 request = chat.send(replies[-1].text)
             except StopIteration:
@@ -79,7 +83,7 @@ async def conversations(url: str, text: Text, n_clients: int, n_turns: int, seed
     )
 
 
-async def arrival(url: str, text: Text, n_streams: int, n_long: int, seed: int) -> Outcome:
+async def arrival(target: Target, text: Text, n_streams: int, n_long: int, seed: int) -> Outcome:
     """A prompt of `n_long` tokens arrives when all of `n_streams` streams are running.
 
     The replies are the streams'. arrival_gap_ms: of the gaps that overlap the time until the long
@@ -96,14 +100,14 @@ async def arrival(url: str, text: Text, n_streams: int, n_long: int, seed: int) 
 
     streams = asyncio.gather(
         *(
-            stream_chat(url, request.body(), on_text)
+            stream(target, request, on_text)
             for request in distinct(text, n_streams, n_prompt=50, max_tokens=256, seed=seed)
         )
     )
     streams.add_done_callback(lambda _: running.set())
     await running.wait()
     [long] = distinct(text, 1, n_prompt=n_long, max_tokens=8, seed=seed + 500)
-    late = await stream_chat(url, long.body())
+    late = await stream(target, long)
     replies = list(await streams)
     if late.error:
         return Outcome([*replies, late], {})

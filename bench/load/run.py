@@ -12,7 +12,7 @@ import sys
 import time
 
 from bench.load.catalog import WORKLOADS, Job
-from bench.load.client import stream_chat
+from bench.load.client import Target, stream
 from bench.load.figures import summary
 from bench.load.workloads import WORDS_PER_TOKEN, Text, distinct
 
@@ -30,7 +30,7 @@ async def measure(workload: str, job: Job) -> dict[str, object]:
     return {**summary(outcome.replies, wall_s), **outcome.extra, "client_cpu_s": client_cpu_s}
 
 
-async def calibrate(url: str) -> float:
+async def calibrate(target: Target) -> float:
     """Words of our prose per token of the model that the server serves, as its usage counts them.
 
     Raises RuntimeError when the server does not answer.
@@ -38,9 +38,9 @@ async def calibrate(url: str) -> float:
     counts = []
     for n_words in CALIBRATION_WORDS:
         [request] = distinct(Text(1.0), 1, n_prompt=n_words, max_tokens=2, seed=7)
-        reply = await stream_chat(url, request.body())
+        reply = await stream(target, request)
         if reply.error:
-            raise RuntimeError(f"cannot calibrate on {url}: {reply.error}")
+            raise RuntimeError(f"cannot calibrate on {target.url}: {reply.error}")
         counts.append(reply.n_prompt)
     return (CALIBRATION_WORDS[1] - CALIBRATION_WORDS[0]) / (counts[1] - counts[0])
 
@@ -53,13 +53,15 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=0, help="0: as the workload says")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--words-per-token", type=float, default=WORDS_PER_TOKEN)
+    parser.add_argument("--plain", action="store_true", help="use /v1/completions")
     parser.add_argument("--calibrate", action="store_true", help="only print words per token")
     args = parser.parse_args()
+    target = Target(args.url, is_plain=args.plain)
     if args.calibrate:
-        print(json.dumps({"words_per_token": round(asyncio.run(calibrate(args.url)), 4)}))
+        print(json.dumps({"words_per_token": round(asyncio.run(calibrate(target)), 4)}))
         return
     n_requests = args.requests or WORKLOADS[args.workload].n_requests(args.load, is_quick=False)
-    job = Job(args.url, Text(args.words_per_token), args.load, n_requests, args.seed)
+    job = Job(target, Text(args.words_per_token), args.load, n_requests, args.seed)
     head = {"workload": args.workload, "load": args.load}
     json.dump({**head, **asyncio.run(measure(args.workload, job))}, sys.stdout)
     print()

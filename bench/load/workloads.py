@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 WORDS = [
     "river",
@@ -61,20 +61,27 @@ class Text:
 
 @dataclass(frozen=True)
 class Request:
-    """Messages to send, and how many tokens to ask for."""
+    """Messages to send, and how many tokens to ask for.
+
+    extra: more fields of the body. may_end: before max_tokens.
+    """
 
     messages: list[dict[str, str]]
     max_tokens: int
+    extra: dict[str, object] = field(default_factory=dict)
+    may_end: bool = False
 
-    def body(self) -> dict[str, object]:
-        """Greedy, and never ended by the model, so that every server does the same work."""
-        return {
-            "model": "any",
-            "messages": self.messages,
-            "max_tokens": self.max_tokens,
-            "temperature": 0,
-            "ignore_eos": True,
-        }
+    def body(self, *, is_plain: bool) -> dict[str, object]:
+        """Greedy, and not ended by the model, so that every server does the same work.
+
+        is_plain: of a text completion, whose prompt is the messages one after the other.
+        """
+        common = {"model": "any", "max_tokens": self.max_tokens, "temperature": 0, **self.extra}
+        common |= {} if self.may_end else {"ignore_eos": True}
+        if is_plain:
+            prompt = "\n\n".join(message["content"] for message in self.messages)
+            return {**common, "prompt": prompt + "\n\n"}
+        return {**common, "messages": self.messages}
 
 
 def distinct(text: Text, n: int, *, n_prompt: int, max_tokens: int, seed: int) -> list[Request]:

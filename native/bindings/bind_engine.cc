@@ -42,6 +42,7 @@ void register_config(py::module_& module) {
       .def_readwrite("n_bytes_available", &EngineConfig::n_bytes_available)
       .def_readwrite("shown_tokens", &EngineConfig::shown_tokens)
       .def_readwrite("prefix_cache_mib", &EngineConfig::prefix_cache_mib)
+      .def_readwrite("n_draft_max", &EngineConfig::n_draft_max)
       .def_readwrite("max_token_gap_ms", &EngineConfig::max_token_gap_ms);
   py::class_<ModelInfo>(module, "ModelInfo")
       .def_readonly("architecture", &ModelInfo::architecture)

@@ -64,6 +64,7 @@ void register_request(py::module_& module) {
       .def_readwrite("stop", &Request::stop)
       .def_readwrite("grammar", &Request::grammar)
       .def_readwrite("draft", &Request::draft)
+      .def_readwrite("n_draft_max", &Request::n_draft_max)
       .def_readwrite("thinking", &Request::thinking)
       .def_readwrite("said", &Request::said)
       .def_readwrite("n_logprobs", &Request::n_logprobs)

@@ -92,6 +92,7 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
         cache_type_k=config.cache_type_k,
         cache_type_v=config.cache_type_v,
         prefix_cache_mib=config.prefix_cache_mib,
+        n_draft_max=config.draft_max,
         max_token_gap_ms=config.max_token_gap_ms,
     )
     own = dict(model.settings)

@@ -36,6 +36,11 @@ OPTIONS = (
     click.option(
         "--prefix-cache-mib", type=int, help="Memory for evicted prefixes, 0 = none [default: 512]."
     ),
+    click.option(
+        "--draft-max",
+        type=int,
+        help="Tokens that one step checks ahead, 0 = none [default: 15].",
+    ),
     click.option("--api-key", multiple=True, help="Key that clients must send; may be repeated."),
     click.option("--api-key-file", help="File with keys: one per line, or TOML with limits."),
     click.option(

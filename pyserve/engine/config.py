@@ -36,6 +36,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     cache_type_k, cache_type_v: element types of the KV cache (f16, q8_0, q4_0, ...).
     n_bytes_available: a model that needs more memory is refused; 0 = not known.
     max_token_gap_ms: running streams wait at most about this long for a piece of a prompt.
+    n_draft_max: tokens of an answer that one step checks ahead; 0 = none.
     prefix_cache_mib: memory for copies of prefixes that the KV cache has no room for; 0 = none.
     """
 
@@ -56,4 +57,5 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     cache_type_v: str = "f16"
     n_bytes_available: int = 0
     prefix_cache_mib: int = 512
+    n_draft_max: int = 15
     max_token_gap_ms: float = 100.0

@@ -50,6 +50,7 @@ _CONFIG_FIELDS = (
     "cache_type_v",
     "n_bytes_available",
     "prefix_cache_mib",
+    "n_draft_max",
     "max_token_gap_ms",
 )
 _JSON = msgspec.json.Encoder()
@@ -82,6 +83,7 @@ class NativeCore:
         native.stop = request.stop
         native.grammar = request.grammar
         native.draft = request.draft
+        native.n_draft_max = _or_minus_one(request.n_draft_max)
         if request.thinking is not None:
             native.thinking = _thinking(request.thinking)
         native.said = request.said

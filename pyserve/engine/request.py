@@ -95,6 +95,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       when it is complete. "" = anything. One that cannot be enforced fails with param `grammar`.
     draft: what the answer probably is, or parts of it. Changes only how fast it comes: several of
       its tokens are checked in one step while few requests run.
+    n_draft_max: tokens that one step checks ahead, of this draft or of what prompt and answer say
+      again; None = as the engine is set.
     thinking: None = as long as the model likes.
     said: leading tokens of the answer that the client has already; it goes on after them, and
       everything counts them as its own.
@@ -117,6 +119,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: list[str] = []
     grammar: str = ""
     draft: str = ""
+    n_draft_max: int | None = None
     thinking: ThinkingLimit | None = None
     said: list[int] = []
     n_logprobs: int | None = None

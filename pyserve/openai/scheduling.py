@@ -13,4 +13,5 @@ def scheduling(fields: SchedulingFields) -> dict[str, Any]:
         "cache_salt": fields.cache_salt or "",
         "priority": fields.priority or 0,
         "deterministic": bool(fields.deterministic),
+        "n_draft_max": fields.n_draft_max,
     }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pyserve.schemas.common import RequestModel
+from pyserve.schemas.common import INT32_MAX, RequestModel
 from pyserve.schemas.keep_alive import KeepAlive
 
 MAX_PRIORITY = 100
@@ -18,9 +18,13 @@ class SchedulingFields(RequestModel):
     priority: higher ones start first, 0 is the default. deterministic: the same seed gives the
     same bytes whatever else runs; slower. cache_salt: computed prefixes are shared only among
     requests with the same one. keep_alive: how long the model stays loaded afterwards.
+    n_draft_max: llama-server's `speculative.n_max`, tokens that one step checks ahead; 0: none.
     """
 
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
     deterministic: bool | None = None
     cache_salt: Annotated[str, Field(max_length=256)] | None = None
     keep_alive: KeepAlive | None = None
+    n_draft_max: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = Field(
+        default=None, alias="speculative.n_max"
+    )

@@ -36,7 +36,8 @@ PROMPTS = {"prompt", "instruction", "input", "instructions", "content"}
 
 def fields_of(path):
     schema, _ = ENDPOINTS[path]
-    return [*schema.model_fields, *schema.unsupported]
+    names = [field.alias or name for name, field in schema.model_fields.items()]
+    return [*names, *schema.unsupported]
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
@@ -49,7 +50,7 @@ def test_nonsense_is_refused_by_the_fields_name(front, path):
             response = front.post(path, {**body, name: value})
             error = error_of(response)
             assert response.status_code == 400, (name, value)
-            assert error["param"].split(".")[0] == name, (name, value, error)
+            assert f"{error['param']}.".startswith(f"{name}."), (name, value, error)
             assert error["code"] in CODES
 
 

@@ -15,6 +15,8 @@ LETTERS = {"grammar": "root ::= [a-z]{64}", "max_tokens": 100}
 
 
 def plain(engine: LocalEngine, prompt: str = PROMPT, **fields: object) -> Answer:
+    """Without a draft, unless one is given."""
+    fields.setdefault("n_draft_max", None if "draft" in fields else 0)
     return ask(engine, prompt, n_logprobs=2, **{**LETTERS, **fields})
 
 
@@ -32,6 +34,27 @@ def test_a_right_draft_takes_few_steps(start: Start, kind: str) -> None:
         0,
         0,
     )
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3"])
+def test_what_the_prompt_says_is_drafted(start: Start, kind: str) -> None:
+    engine = start(kind)
+    expected = plain(engine)
+    prompt = f"{expected.text} {PROMPT}"
+    slow, fast = plain(engine, prompt), plain(engine, prompt, n_draft_max=None)
+    assert_same_up_to_ties(slow, fast)
+    assert len(slow.deltas) == slow.finish.usage.n_completion_tokens
+    # It is no prediction of the client's.
+    usage = fast.finish.usage
+    assert (usage.n_draft_accepted, usage.n_draft_rejected) == (0, 0)
+
+
+def test_an_answer_that_repeats_itself_takes_fewer_steps(start: Start) -> None:
+    engine = start("llama")
+    fields = {"grammar": 'root ::= ("abcd" | "aab" | "efgh")*', "max_tokens": 120}
+    slow, fast = plain(engine, **fields), plain(engine, **fields, n_draft_max=None)
+    assert_same_up_to_ties(slow, fast)
+    assert len(fast.deltas) < len(slow.deltas)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma3"])

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import pytest
 
 from bench.load.catalog import WORKLOADS, Job
-from bench.load.client import Reply, stream_chat, take_event
+from bench.load.client import Reply, Target, stream, take_event
 from bench.load.drive import Outcome, arrival, closed_loop, conversations, open_loop, poisson_pauses
 from bench.load.figures import decode_rate, gaps_between, quantiles_ms, summary
 from bench.load.run import calibrate, measure
-from bench.load.workloads import Text, distinct, shared
+from bench.load.workloads import Request, Text, distinct, shared
 
 TEXT = Text(1.0)
 T = TypeVar("T")
@@ -37,15 +37,17 @@ class ScriptedServer:
         self.bodies.append(body)
         self.n_running += 1
         self.n_most = max(self.n_most, self.n_running)
-        if "fail" in body["messages"][-1]["content"]:
+        said = [body["prompt"]] if "prompt" in body else contents(body)
+        if "fail" in said[-1]:
             writer.write(b"HTTP/1.1 503 Busy\r\n\r\nqueue full")
         else:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             for _ in range(body["max_tokens"]):
-                writer.write(event({"choices": [{"delta": {"content": "word "}}]}))
+                choice = {"text": "word "} if "prompt" in body else {"delta": {"content": "word "}}
+                writer.write(event({"choices": [choice]}))
                 await asyncio.sleep(0)
             if self._with_usage:
-                writer.write(event({"choices": [], "usage": usage(body)}))
+                writer.write(event({"choices": [], "usage": usage(said, body["max_tokens"])}))
             writer.write(b"data: [DONE]\n\n")
         self.n_running -= 1
         writer.close()
@@ -55,26 +57,32 @@ def event(data: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
-def usage(body: dict[str, Any]) -> dict[str, Any]:
-    n_prompt = sum(2 * len(message["content"].split()) + 5 for message in body["messages"])
+def contents(body: dict[str, Any]) -> list[str]:
+    return [message["content"] for message in body["messages"]]
+
+
+def usage(said: list[str], n_tokens: int) -> dict[str, Any]:
     return {
-        "prompt_tokens": n_prompt,
-        "completion_tokens": body["max_tokens"],
+        "prompt_tokens": sum(2 * len(text.split()) + 5 for text in said),
+        "completion_tokens": n_tokens,
         "prompt_tokens_details": {"cached_tokens": 3},
     }
 
 
 @contextlib.asynccontextmanager
-async def serving(server: ScriptedServer) -> AsyncIterator[str]:
+async def serving(server: ScriptedServer, *, is_plain: bool = False) -> AsyncIterator[Target]:
     listener = await asyncio.start_server(server.answer, "127.0.0.1", 0)
     async with listener:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        yield Target(url, is_plain=is_plain)
 
 
-def run_on(server: ScriptedServer, work: Callable[[str], Awaitable[T]]) -> T:
+def run_on(
+    server: ScriptedServer, work: Callable[[Target], Awaitable[T]], *, is_plain: bool = False
+) -> T:
     async def run() -> T:
-        async with serving(server) as url:
-            return await work(url)
+        async with serving(server, is_plain=is_plain) as target:
+            return await work(target)
 
     return asyncio.run(run())
 
@@ -85,28 +93,38 @@ def reply(start_s: float, *text_s: float, **values: Any) -> Reply:
 
 def test_a_reply_holds_text_times_and_the_servers_own_counts() -> None:
     [request] = distinct(TEXT, 1, n_prompt=10, max_tokens=4, seed=1)
-    got = run_on(ScriptedServer(), lambda url: stream_chat(url, request.body()))
+    got = run_on(ScriptedServer(), lambda target: stream(target, request))
     assert got.error == ""
     assert (got.text, len(got.text_s)) == ("word " * 4, 4)
     assert (got.n_prompt, got.n_cached, got.n_tokens, got.n_wanted) == (25, 3, 4, 4)
     assert got.start_s <= got.text_s[0] <= got.text_s[-1] <= got.end_s
 
 
+def test_a_model_without_a_template_gets_plain_prompts() -> None:
+    server = ScriptedServer()
+    outcome = run_on(
+        server, lambda target: conversations(target, TEXT, 1, 2, seed=1), is_plain=True
+    )
+    assert [reply.error for reply in outcome.replies] == ["", ""]
+    assert [len(body["prompt"].split("\n\n")) for body in server.bodies] == [2, 4]
+    assert "messages" not in server.bodies[0]
+
+
 def test_a_refused_request_is_an_error_with_its_body() -> None:
-    body = {"messages": [{"role": "user", "content": "fail"}], "max_tokens": 4}
-    got = run_on(ScriptedServer(), lambda url: stream_chat(url, body))
+    request = Request([{"role": "user", "content": "fail"}], max_tokens=4)
+    got = run_on(ScriptedServer(), lambda target: stream(target, request))
     assert "503" in got.error
     assert "queue full" in got.error
 
 
 def test_nobody_listening_is_an_error() -> None:
-    got = asyncio.run(stream_chat("http://127.0.0.1:1", {"messages": [], "max_tokens": 1}))
+    got = asyncio.run(stream(Target("http://127.0.0.1:1"), Request([], max_tokens=1)))
     assert "ConnectionRefusedError" in got.error
 
 
 def test_without_usage_tokens_are_not_guessed() -> None:
     [request] = distinct(TEXT, 1, n_prompt=10, max_tokens=4, seed=1)
-    got = run_on(ScriptedServer(with_usage=False), lambda url: stream_chat(url, request.body()))
+    got = run_on(ScriptedServer(with_usage=False), lambda target: stream(target, request))
     assert got.error == "no usage"
 
 
@@ -119,7 +137,7 @@ def test_an_error_event_fails_the_reply() -> None:
 def test_a_closed_loop_runs_as_many_requests_at_once_as_it_has_clients() -> None:
     server = ScriptedServer()
     requests = distinct(TEXT, 9, n_prompt=10, max_tokens=20, seed=1)
-    outcome = run_on(server, lambda url: closed_loop(url, requests, 3))
+    outcome = run_on(server, lambda target: closed_loop(target, requests, 3))
     assert [one.error for one in outcome.replies] == [""] * 9
     assert server.n_most == 3
 
@@ -127,7 +145,7 @@ def test_a_closed_loop_runs_as_many_requests_at_once_as_it_has_clients() -> None
 def test_an_open_loop_sends_every_request_once() -> None:
     server = ScriptedServer()
     requests = distinct(TEXT, 6, n_prompt=10, max_tokens=2, seed=1)
-    outcome = run_on(server, lambda url: open_loop(url, requests, 60_000, seed=1))
+    outcome = run_on(server, lambda target: open_loop(target, requests, 60_000, seed=1))
     assert len(outcome.replies) == len(server.bodies) == 6
 
 
@@ -139,7 +157,7 @@ def test_poisson_pauses_have_the_wanted_mean_and_repeat() -> None:
 
 def test_a_conversation_sends_the_answers_back() -> None:
     server = ScriptedServer()
-    outcome = run_on(server, lambda url: conversations(url, TEXT, 1, 3, seed=1))
+    outcome = run_on(server, lambda target: conversations(target, TEXT, 1, 3, seed=1))
     assert [len(body["messages"]) for body in server.bodies] == [1, 3, 5]
     assert server.bodies[2]["messages"][1] == {"role": "assistant", "content": "word " * 48}
     assert server.bodies[2]["messages"][:1] == server.bodies[0]["messages"]
@@ -148,7 +166,7 @@ def test_a_conversation_sends_the_answers_back() -> None:
 
 def test_the_long_prompt_arrives_when_all_streams_run() -> None:
     server = ScriptedServer()
-    outcome = run_on(server, lambda url: arrival(url, TEXT, 3, 500, seed=1))
+    outcome = run_on(server, lambda target: arrival(target, TEXT, 3, 500, seed=1))
     assert len(outcome.replies) == 3
     assert len(server.bodies[-1]["messages"][0]["content"].split()) == 500
     assert server.n_most == 4
@@ -163,7 +181,7 @@ def test_words_per_token_come_from_usage() -> None:
 def test_each_workload_runs_within_its_stated_context(name: str) -> None:
     server = ScriptedServer()
     load = 600 if WORKLOADS[name].is_open else 2
-    figures = run_on(server, lambda url: measure(name, Job(url, TEXT, load, 2, 1)))
+    figures = run_on(server, lambda target: measure(name, Job(target, TEXT, load, 2, 1)))
     assert figures["n_errors"] == 0
     longest = max(
         sum(len(message["content"].split()) for message in body["messages"]) + body["max_tokens"]
@@ -219,5 +237,5 @@ def test_a_summary_of_failures_alone_has_no_rates() -> None:
 
 
 def test_an_outcome_of_no_later_turns_has_no_extra_figures() -> None:
-    outcome = run_on(ScriptedServer(), lambda url: conversations(url, TEXT, 1, 1, seed=1))
+    outcome = run_on(ScriptedServer(), lambda target: conversations(target, TEXT, 1, 1, seed=1))
     assert outcome == Outcome(outcome.replies, {})

@@ -106,9 +106,11 @@ def test_repetition_penalty_is_another_name_of_repeat_penalty():
     ],
 )
 def test_what_the_scheduler_should_know_reaches_the_engine(requests_of):
-    (given,) = requests_of(cache_salt="s", priority=-3, deterministic=True)
+    fields = {"cache_salt": "s", "priority": -3, "deterministic": True, "speculative.n_max": 0}
+    (given,) = requests_of(**fields)
     assert (given.cache_salt, given.priority, given.deterministic) == ("s", -3, True)
     (absent,) = requests_of()
+    assert (given.n_draft_max, absent.n_draft_max) == (0, None)
     assert (absent.cache_salt, absent.priority, absent.deterministic) == ("", 0, False)
 
 

@@ -104,6 +104,7 @@ def test_an_integer_must_be_written_as_one(name, value):
     [
         ({"messages": None}, "messages", "invalid_type"),
         ({"cache_salt": 1}, "cache_salt", "invalid_type"),
+        ({"speculative.n_max": -1}, "speculative.n_max", "invalid_value"),
         ({"deterministic": 1}, "deterministic", "invalid_type"),
         ({"deterministic": "yes"}, "deterministic", "invalid_type"),
         ({"cache_salt": "x" * 257}, "cache_salt", "invalid_value"),

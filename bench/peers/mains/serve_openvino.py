@@ -74,13 +74,17 @@ class Engine:
         config.max_new_tokens = stream.body["max_tokens"]
         config.ignore_eos = bool(stream.body.get("ignore_eos"))
         config.do_sample = False
-        messages = stream.body["messages"]
-        prompt = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True)
-        tokens = self._tokenizer.encode(prompt, add_special_tokens=False).input_ids
+        tokens = self._prompt_tokens(stream.body)
         stream.n_prompt = tokens.shape[1]
         self._n_requests += 1
         stream.handle = self._pipeline.add_request(self._n_requests, tokens, config)
         self._active.append(stream)
+
+    def _prompt_tokens(self, body: dict[str, Any]) -> Any:
+        if "prompt" in body:
+            return self._tokenizer.encode(body["prompt"]).input_ids
+        prompt = self._tokenizer.apply_chat_template(body["messages"], add_generation_prompt=True)
+        return self._tokenizer.encode(prompt, add_special_tokens=False).input_ids
 
     def _publish(self, stream: Stream) -> None:
         try:

@@ -40,6 +40,7 @@ struct EngineConfig {
   // Control tokens that have a text in answers, because they tell parts of an answer apart.
   std::vector<std::string> shown_tokens;
   int prefix_cache_mib = 512;  // for copies of prefixes that the KV cache has no room for; 0: none
+  int n_draft_max = 15;        // tokens of an answer that one step checks ahead; 0: none
   double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
 };
 

@@ -32,6 +32,7 @@ EngineConfig checked(const EngineConfig& config) {
   check_range("n_threads", config.n_threads, 1, 512);
   check_range("n_threads_batch", config.n_threads_batch, 1, 512);
   check_range("prefix_cache_mib", config.prefix_cache_mib, 0, 1 << 20);
+  check_range("n_draft_max", config.n_draft_max, 0, 1 << 20);
   check_range("n_queue_max", config.n_queue_max, 0, 1 << 20);
   return config;
 }
@@ -50,7 +51,8 @@ struct Engine::Impl {
         loop(model, config, registry),
         load_ms(elapsed_ms(begin, Clock::now())),
         preparation(model, loop.context().n_ctx(),
-                    std::min(prompt_thread.max_text_bytes(), long_texts.max_text_bytes())),
+                    std::min(prompt_thread.max_text_bytes(), long_texts.max_text_bytes()),
+                    config.is_deterministic ? 0 : config.n_draft_max),
         engine_thread([this] { loop.run(); }) {}
 
   void stop();

@@ -45,10 +45,11 @@ std::string special_text(const Model& model, Token token) {
   return token < 0 ? std::string() : model.piece(token, true);
 }
 
-Preparation::Preparation(const Model& model, int n_ctx, size_t max_text_bytes)
+Preparation::Preparation(const Model& model, int n_ctx, size_t max_text_bytes, int n_draft_max)
     : model_(model),
       n_ctx_(n_ctx),
       max_text_bytes_(max_text_bytes),
+      n_draft_max_(n_draft_max),
       tokenizer_(model),
       chat_template_(model.chat_template(), special_text(model, model.bos()),
                      special_text(model, model.eos()), model.special_tokens()),
@@ -69,7 +70,7 @@ std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
   check_said(prepared->tokens.size(), request.said);
   request.prompt = TokenPrompt{};
   check_text(request.draft.size());
-  prepared->draft.emplace(prepared->tokens, tokenizer_.tokenize(request.draft, false, false));
+  prepared->draft = make_draft(request, prepared->tokens);
   request.draft.clear();
   prepared->grammar = grammars_.get(request.grammar);
   if (request.thinking.max_tokens >= 0) {
@@ -80,6 +81,13 @@ std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
   prepared->dry_breakers = dry_breakers_.get(request.sampling);
   prepared->request = std::move(request);
   return prepared;
+}
+
+std::optional<Draft> Preparation::make_draft(const Request& request, TokenSpan prompt) const {
+  const int n_max =
+      request.n_draft_max < 0 ? n_draft_max_ : std::min(request.n_draft_max, n_draft_max_);
+  if (n_max == 0 || request.wants_embedding || request.is_deterministic) return std::nullopt;
+  return Draft(prompt, tokenizer_.tokenize(request.draft, false, false), n_max);
 }
 
 std::vector<Token> Preparation::prompt_tokens(Request& request, bool must_fit) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ namespace pyserve {
 // Thread: any; texts are rendered and tokenized on the calling one, whose stack must fit them.
 class Preparation {
  public:
-  // The model must outlive it. Texts may have `max_text_bytes`.
-  Preparation(const Model& model, int n_ctx, size_t max_text_bytes);
+  // The model must outlive it. Texts may have `max_text_bytes`; a step checks at most `n_draft_max`
+  // tokens of a draft.
+  Preparation(const Model& model, int n_ctx, size_t max_text_bytes, int n_draft_max);
 
   // The request without its ticket. Throws EngineError for all that is wrong with it.
   std::unique_ptr<PreparedRequest> prepare(Request request);
@@ -35,6 +37,7 @@ class Preparation {
 
  private:
   std::vector<PromptPart> parts_of(Request& request) const;
+  std::optional<Draft> make_draft(const Request& request, TokenSpan prompt) const;
   void check_bytes(size_t n_bytes) const;
   void check_length(const std::vector<Token>& tokens, bool wants_embedding) const;
   void check_said(size_t n_prompt, const std::vector<Token>& said) const;
@@ -42,6 +45,7 @@ class Preparation {
   const Model& model_;
   const int n_ctx_;
   const size_t max_text_bytes_;
+  const int n_draft_max_;
   const Tokenizer tokenizer_;
   const ChatTemplate chat_template_;
   DryBreakerCache dry_breakers_;

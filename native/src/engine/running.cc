@@ -81,7 +81,7 @@ std::vector<double> RunningRequest::draft_chances() const {
   const bool has_cut = cuts_.upper_bound(n_computed_) != cuts_.end();
   if (!prepared_.draft || !is_answering() || n_known() - n_computed_ != 1 || has_cut) return {};
   // The last token of an answer is not computed.
-  return prepared_.draft->chances(std::min(Draft::kMaxLength, n_answer_left() - 1));
+  return prepared_.draft->chances(n_answer_left() - 1);
 }
 
 void RunningRequest::add_draft(int n_tokens) {

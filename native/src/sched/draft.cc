@@ -25,8 +25,9 @@ int state_of(int n_matched) {
 
 }  // namespace
 
-Draft::Draft(TokenSpan prompt, TokenSpan known)
+Draft::Draft(TokenSpan prompt, TokenSpan known, int n_max)
     : n_known_(static_cast<int>(known.size())),
+      n_max_(std::min(n_max, kMaxLength)),
       index_(known.size() + prompt.size()),
       records_{make_records(kKnownChances), make_records(kOwnChances)} {
   for (const Token token : known) index_.add(token);
@@ -46,11 +47,12 @@ double Draft::chance(const Place& place) const {
   return record.n_right / record.n_seen;
 }
 
-std::vector<double> Draft::chances(int n_max) const {
+std::vector<double> Draft::chances(int n_left) const {
   std::vector<double> chances;
   if (is_lost()) return chances;
   // What an answer has said goes on behind its end when it repeats itself.
-  const int n_most = place_.is_known ? std::min(n_max, n_known_ - place_.next) : n_max;
+  int n_most = std::min(n_left, n_max_);
+  if (place_.is_known) n_most = std::min(n_most, n_known_ - place_.next);
   Place place = place_;
   double all = 1;
   for (int i = 0; i < n_most; ++i, ++place.n_matched) {

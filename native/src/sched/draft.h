@@ -22,12 +22,12 @@ class Draft {
  public:
   static constexpr int kMaxLength = 15;
 
-  // `known`: what the answer probably is; may be empty.
-  Draft(TokenSpan prompt, TokenSpan known);
+  // `known`: what the answer probably is; may be empty. Never proposes more than `n_max` tokens.
+  Draft(TokenSpan prompt, TokenSpan known, int n_max = kMaxLength);
 
-  // For each of the next tokens, at most `n_max`, how probable it is that it and all before it are
+  // For each of the next tokens, at most `n_left`, how probable it is that it and all before it are
   // right. Empty where the answer is somewhere else.
-  std::vector<double> chances(int n_max) const;
+  std::vector<double> chances(int n_left) const;
   // What probably follows: `n_tokens`, as many as chances() has at most.
   std::vector<Token> propose(int n_tokens) const;
   // Proposals come from the known text.
@@ -64,7 +64,8 @@ class Draft {
   Place find_again(Token token) const;
   Place guess(Token token) const;
 
-  const int n_known_;
+  int n_known_;
+  int n_max_;
   NgramIndex index_;  // what is known, a mark, the prompt, the answer
   Place place_;
   int anchor_ = 0;        // where the answer was last seen for certain

@@ -49,6 +49,7 @@ FIELDS = {
     "wait": "Answer when it is done; the default.",
     "UnloadRequest.force": "Do not wait for running requests: they fail.",
     "priority": "Waiting requests with a higher one start first; 0 is the default.",
+    "speculative.n_max": "Tokens that one step may check ahead; 0: none.",
     "deterministic": "The same seed gives the same bytes whatever else runs; slower.",
     "n_predict": "The name that llama.cpp gives to max_tokens; -1: no limit.",
     "continue_final_message": "Go on with the assistant's last message instead of answering it.",
