@@ -80,6 +80,7 @@ class ServeConfig(BaseSettings):
     resume_streams: answers whose engine died go on where they were when it has been started again.
     header_timeout_s, body_timeout_s, write_timeout_s: how long a client may take to send the
       headers of a request, then its body, and to take each part of a response.
+    log_file: where all processes log, instead of stderr; opened again when it was moved.
     graceful_timeout_s: how long requests may go on when the server is told to stop.
     """
 
@@ -127,6 +128,7 @@ class ServeConfig(BaseSettings):
     default_model: Annotated[list[str], NoDecode] = []
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    log_file: str | None = None
     engine: str = "native"
 
     @field_validator(

@@ -14,6 +14,7 @@ from typing import Any
 
 from pyserve.config import ServeConfig, read_config
 from pyserve.engine.logs import JsonFormatter
+from pyserve.engine.output import protect_output
 from pyserve.engine.parent import die_with_parent
 from pyserve.errors import PyserveError
 from pyserve.supervisor.environment import (
@@ -22,13 +23,12 @@ from pyserve.supervisor.environment import (
     RUNTIME_DIR_ENV,
     SUPERVISOR_SOCKET_ENV,
 )
-from pyserve.supervisor.runtime import create_runtime_dir
+from pyserve.supervisor.runtime import SHARED_MEMORY, create_runtime_dir
 from pyserve.web.keys import check_access
 
 RESERVE_THREADS = 64  # for /health and refusals while all streams, and slow bodies, have theirs
 MAX_CONNECTIONS = 4096
 RESERVE_FILES = 32  # of a front worker, beside its connections
-SHM = Path("/dev/shm")
 
 
 def _settings() -> ServeConfig:
@@ -40,9 +40,11 @@ def _settings() -> ServeConfig:
     return config
 
 
+protect_output()
 _config = _settings()
 _is_supervised = SUPERVISOR_SOCKET_ENV in os.environ
 _lifeline_writers: list[int] = []
+_tmp_dirs = [SHARED_MEMORY, str(Path(os.environ.get(SUPERVISOR_SOCKET_ENV, "/tmp/x")).parent)]
 
 
 def _bind() -> str:
@@ -74,11 +76,13 @@ graceful_timeout = _config.graceful_timeout_s
 preload_app = False
 reuse_port = False
 control_socket_disable = True
-worker_tmp_dir = str(SHM) if os.access(SHM, os.W_OK) else None
+worker_tmp_dir = next((base for base in _tmp_dirs if os.access(base, os.W_OK)), None)
 limit_request_fields = 64
 forwarded_allow_ips = ""
 loglevel = "warning" if _is_supervised and _config.log_level == "info" else _config.log_level
 proc_name = "pyserve"
+errorlog = _config.log_file or "-"
+_file_handler = {"class": "logging.handlers.WatchedFileHandler", "filename": _config.log_file}
 if _config.log_format == "json":
     logconfig_dict = {
         "version": 1,
@@ -86,12 +90,15 @@ if _config.log_format == "json":
         "formatters": {
             "json": {"()": JsonFormatter, "process": "gunicorn", "context": dict},
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "handlers": {
+            "output": {"formatter": "json"}
+            | (_file_handler if _config.log_file else {"class": "logging.StreamHandler"})
+        },
         "root": {"handlers": []},
         "loggers": {
             "gunicorn.error": {
                 "level": loglevel.upper(),
-                "handlers": ["stderr"],
+                "handlers": ["output"],
                 "propagate": False,
             },
         },

@@ -49,7 +49,13 @@ def end_streams() -> None:
 
 
 config = ServeConfig()
-configure_logs(config.log_level, config.log_format, "front", context=access_log.context)
+configure_logs(
+    config.log_level,
+    config.log_format,
+    "front",
+    context=access_log.context,
+    file=config.log_file,
+)
 backend = connect_backend()
 backend.wait_known(FIRST_STATUS_S)
 on_drain_end(end_streams)

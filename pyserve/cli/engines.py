@@ -18,6 +18,7 @@ from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.engine.logs import configure_logs
+from pyserve.engine.output import protect_output
 from pyserve.errors import PyserveError
 from pyserve.supervisor.supervisor import Supervisor
 
@@ -42,7 +43,8 @@ def stop_at_eof(lifeline_fd: int) -> threading.Event:
 def main(argv: list[str]) -> int:
     runtime_dir, lifeline_fd = Path(argv[1]), int(argv[2])
     config = ServeConfig()
-    configure_logs(config.log_level, config.log_format, "supervisor")
+    protect_output()
+    configure_logs(config.log_level, config.log_format, "supervisor", file=config.log_file)
     is_cut = stop_at_eof(lifeline_fd)
     try:
         with stoppable():

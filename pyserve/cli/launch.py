@@ -11,6 +11,7 @@ from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.engine.logs import configure_logs
+from pyserve.engine.output import protect_output
 from pyserve.supervisor.runtime import locked_runtime_dir
 from pyserve.supervisor.supervisor import Supervisor
 from pyserve.web.keys import check_access
@@ -22,7 +23,8 @@ def launch(config: ServeConfig) -> int:
     Raises PyserveError with a text for the user when the server cannot be started.
     Thread: main thread.
     """
-    configure_logs(config.log_level, config.log_format, "supervisor")
+    protect_output()
+    configure_logs(config.log_level, config.log_format, "supervisor", file=config.log_file)
     check_access(config)
     with bind_listener(config.host, config.port) as listener:
         config = config.model_copy(update={"port": listener.getsockname()[1]})

@@ -101,6 +101,7 @@ OPTIONS = (
         help="Answers requests that name no model; may be repeated.",
     ),
     click.option("--log-format", help="text, or json: one object a line [default: text]."),
+    click.option("--log-file", help="Log to this file instead of stderr."),
     click.option("--log-level", help="debug, info, warning or error [default: info]."),
     click.option("--engine", help="native, or fake: an engine without a model, for tests."),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
 from typing import Any, Literal
 
 import msgspec
@@ -62,9 +63,13 @@ def configure_logs(
     *,
     prefix: str = "%(name)s",
     context: Context = dict,
+    file: str | None = None,
 ) -> None:
-    """Log to stderr from `level` on. process: what this one is. prefix: of lines of text."""
-    handler = logging.StreamHandler()
+    """Log from `level` on. process: what this one is. prefix: of lines of text.
+
+    file: to append to, opened again when it was moved or removed; None = stderr.
+    """
+    handler = WatchedFileHandler(file) if file else logging.StreamHandler()
     handler.setFormatter(
         JsonFormatter(process, context) if style == "json" else TextFormatter(prefix)
     )

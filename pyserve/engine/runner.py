@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.gguf_check import check_model_file
 from pyserve.engine.logs import LogFormat, configure_logs
 from pyserve.engine.memory import available_bytes
+from pyserve.engine.output import protect_output
 from pyserve.engine.parent import die_with_parent, drop_privileges, exit_on_eof
 from pyserve.engine.protocol import EngineCore, ModelInfo
 from pyserve.engine.server import EngineServer
@@ -45,6 +47,7 @@ class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
     report_fd: int
     log_level: str = "info"
     log_format: LogFormat = "text"
+    log_file: str | None = None
 
 
 class Reporter:
@@ -58,12 +61,12 @@ class Reporter:
         with contextlib.suppress(OSError):
             self.connection.send(encode(message), socket.MSG_DONTWAIT)
 
-    def beat(self) -> None:
+    def beat(self, core: EngineCore) -> None:
         """Send a heartbeat unless the last one is recent."""
         now = time.monotonic()
         if now - self._beaten_at >= HEARTBEAT_S:
             self._beaten_at = now
-            self.send(Heartbeat())
+            self.send(Heartbeat(stalled_ms=core.stats().stalled_ms))
 
 
 def load_core(engine: str, config: EngineConfig) -> EngineCore:
@@ -90,7 +93,7 @@ def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
     except BaseException:
         core.close()
         raise
-    server = EngineServer(core, listener, on_tick=reporter.beat)
+    server = EngineServer(core, listener, on_tick=partial(reporter.beat, core))
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.stop())
     info = core.info()
     log.info("%s: %s", config.config.model_id, _summary(info))
@@ -109,7 +112,8 @@ def _summary(info: ModelInfo) -> str:
 
 def be_a_child(reporter: Reporter) -> None:
     """Give way to the front, be the first to go when memory is short, never outlive the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for sig in (signal.SIGINT, signal.SIGUSR1):  # for the supervisor
+        signal.signal(sig, signal.SIG_IGN)
     die_with_parent(signal.SIGKILL)
     drop_privileges()
     exit_on_eof(reporter.connection)
@@ -121,7 +125,14 @@ def be_a_child(reporter: Reporter) -> None:
 
 def main(argv: list[str]) -> int:
     config = msgspec.json.decode(argv[1], type=RunnerConfig)
-    configure_logs(config.log_level, config.log_format, config.config.model_id, prefix="engine")
+    protect_output()
+    configure_logs(
+        config.log_level,
+        config.log_format,
+        config.config.model_id,
+        prefix="engine",
+        file=config.log_file,
+    )
     reporter = Reporter(config.report_fd)
     be_a_child(reporter)
     try:

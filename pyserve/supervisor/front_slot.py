@@ -71,6 +71,10 @@ class FrontSlot:
         """Have gunicorn start fresh workers; running requests finish in the old ones."""
         self._signal(signal.SIGHUP)
 
+    def reopen_logs(self) -> None:
+        """Have gunicorn open its log file again; all others look after that themselves."""
+        self._signal(signal.SIGUSR1)
+
     def stop(self) -> None:
         """Close the listener, let gunicorn finish its requests, and start no other."""
         self._restart_at = None

@@ -46,6 +46,7 @@ def start_engine(
             report_fd=theirs.fileno(),
             log_level=config.log_level,
             log_format=config.log_format,
+            log_file=config.log_file,
         )
         text = msgspec.json.encode(runner).decode()
         try:

@@ -13,15 +13,21 @@ from pathlib import Path
 
 PREFIX = "pyserve-"
 LOCK_NAME = "lock"
+SHARED_MEMORY = "/dev/shm"
 CONTROL_NAME = "supervisor.sock"
 MAX_BASE_CHARS = 60  # the path of a Unix socket has at most 107 bytes
 MIN_STALE_AGE_S = 60.0
 
 
 def runtime_base() -> Path:
-    """$XDG_RUNTIME_DIR if there is one, else the directory for temporary files."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    for base in (runtime, tempfile.gettempdir()):
+    """$XDG_RUNTIME_DIR if there is one, else a directory for temporary files.
+
+    On a read-only root, shared memory may be all there is.
+    """
+    bases = [os.environ.get("XDG_RUNTIME_DIR"), SHARED_MEMORY]
+    with contextlib.suppress(FileNotFoundError):
+        bases.insert(1, tempfile.gettempdir())
+    for base in bases:
         if base and len(base) <= MAX_BASE_CHARS and os.access(base, os.W_OK | os.X_OK):
             return Path(base)
     return Path("/tmp")

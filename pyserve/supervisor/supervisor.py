@@ -26,7 +26,7 @@ from pyserve.supervisor.spec import ModelSpec
 TICK_S = 1.0
 FRONT_STOP_EXTRA_S = 3.0  # beyond gunicorn's own limit
 ENGINE_STOP_S = 3.0
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 Observer = Callable[[Sequence[ModelStatus], bool], None]
 
@@ -142,7 +142,10 @@ class Supervisor:
         return min(max(earliest - time.monotonic(), 0.0), TICK_S)
 
     def _on_signal(self, sig: signal.Signals) -> None:
-        if sig == signal.SIGHUP and not os.isatty(0):
+        if sig == signal.SIGUSR1:
+            if self._front is not None:
+                self._front.reopen_logs()
+        elif sig == signal.SIGHUP and not os.isatty(0):
             if self._phase is Phase.RUNNING:
                 self._on_hangup()
         elif self._phase is Phase.RUNNING:

@@ -43,8 +43,9 @@ def wait_until(is_true: Callable[[], object], timeout_s: float, what: str) -> No
 class ServerProcess:
     """`pyserve serve` (or another command that serves `port`), and all processes under it.
 
-    args: more command line. env: more environment. directory: for runtime files and the log; it
-    must be short enough for the paths of Unix sockets.
+    args: more command line. env: more environment, a None takes a variable away. directory: for
+    runtime files and the log; it must be short enough for the paths of Unix sockets.
+    output: descriptor of stdout and stderr instead of the log.
     """
 
     def __init__(
@@ -52,19 +53,22 @@ class ServerProcess:
         directory: Path,
         args: Sequence[str] = (),
         *,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         command: Sequence[str] = SERVE,
         port: int | None = None,
+        output: int | None = None,
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.directory = directory
         self._log_path = directory / "server.log"
         self._args = [*command, *args]
-        if list(command) == SERVE:
+        if list(command[-len(SERVE) :]) == SERVE:
             self._args += ["--port", str(self.port)]
-        self._env = {**os.environ, "XDG_RUNTIME_DIR": str(directory), "PYTHONUNBUFFERED": "1"}
-        self._env |= env or {}
+        wanted = {"XDG_RUNTIME_DIR": str(directory), "PYTHONUNBUFFERED": "1", **(env or {})}
+        merged = {**os.environ, **wanted}
+        self._env = {name: value for name, value in merged.items() if value is not None}
+        self._output = output
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._seen: dict[int, psutil.Process] = {}
@@ -72,8 +76,9 @@ class ServerProcess:
     def start(self, *, wait: bool = True) -> ServerProcess:
         """Start; with `wait`, until /health is 200."""
         self._log = self._log_path.open("ab")
+        output = self._log.fileno() if self._output is None else self._output
         self._process = subprocess.Popen(
-            self._args, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, env=self._env
+            self._args, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._env
         )
         if wait:
             self.wait_healthy()
