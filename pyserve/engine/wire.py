@@ -153,7 +153,9 @@ class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
-    """The event loop of the engine process runs."""
+    """The engine process runs. stalled_ms: see EngineStats."""
+
+    stalled_ms: float = 0.0
 
 
 ReportMessage = Ready | LoadFailed | Heartbeat

@@ -17,13 +17,13 @@ import msgspec
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.sockets import RECV_BYTES
-from pyserve.engine.wire import LoadFailed, Ready, WireError, report_decoder
+from pyserve.engine.wire import Heartbeat, LoadFailed, Ready, WireError, report_decoder
 from pyserve.errors import ErrorInfo, ModelLoadError, UnavailableError
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.policy import RestartPolicy
 from pyserve.supervisor.processes import describe_exit, start_engine
 
-HEARTBEAT_TIMEOUT_S = 30.0
+HEARTBEAT_TIMEOUT_S = 30.0  # without a sign of life, or with work and no progress in it
 FILE_CHECK_S = 2.0
 UNLOAD_S = 5.0  # an engine that takes longer to end is killed
 MAX_COOL_DOWN_S = 60.0
@@ -115,6 +115,9 @@ class EngineSlot:
         for message in messages:
             self._heard_at = self._clock()
             match message:
+                case Heartbeat(stalled_ms=stalled_ms) if stalled_ms > 1000 * HEARTBEAT_TIMEOUT_S:
+                    log.error("the engine of %s is stuck", self.status.id)
+                    self.kill()
                 case Ready(info=info) if self.status.state == "loading":
                     if not self.has_been_ready:
                         self.has_been_ready = True

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.engine.remote import RemoteEngine
+from pyserve.engine.wire import Heartbeat, encode
 from pyserve.errors import EngineRestartedError
 from pyserve.supervisor.processes import describe_exit, engine_environ
 from pyserve.supervisor.slot import FILE_CHECK_S, HEARTBEAT_TIMEOUT_S, UNLOAD_S, EngineSlot
@@ -150,6 +152,28 @@ def test_an_engine_that_does_not_end_when_unloaded_is_killed(make_slot, clock):
     slot.unload()
     clock.ahead_s += UNLOAD_S + 1
     run_until_state(slot, "unloaded")
+
+
+def report(slot: EngineSlot, message: Heartbeat) -> None:
+    """Have the slot read `message` instead of what its engine says."""
+    assert slot.report is not None
+    ours, theirs = socket.socketpair()
+    slot.report.close()
+    slot.report = ours
+    with theirs:
+        theirs.sendall(encode(message))
+        slot.on_report()
+
+
+def test_an_engine_that_has_work_and_does_not_get_on_with_it_is_replaced(make_slot):
+    slot = make_slot("fake")
+    run_until(slot, lambda: slot.status.state == "ready")
+    first = slot.pid
+    report(slot, Heartbeat(stalled_ms=1000 * HEARTBEAT_TIMEOUT_S))
+    assert not slot.reap()
+    report(slot, Heartbeat(stalled_ms=1000 * HEARTBEAT_TIMEOUT_S + 1))
+    run_until(slot, lambda: slot.status.state == "ready" and slot.pid != first)
+    assert slot.status.n_restarts == 1
 
 
 def test_an_engine_without_heartbeat_is_replaced(make_slot, clock):
