@@ -4,8 +4,8 @@
 namespace pyserve {
 
 // From now on graph nodes that our kernels know are computed by them; all others, and all when
-// PYSERVE_KERNELS=stock is set in the environment, by the vendored ones; =float leaves out the
-// integer matrix product. Idempotent.
+// PYSERVE_KERNELS=stock is set in the environment, by the vendored ones. PYSERVE_KERNELS may also
+// name the matrix product's instruction set (avx512vnni, avx512bw, avx2). Idempotent.
 // REQUIRES: called before the first graph is computed. Thread: any.
 void install_kernels();
 

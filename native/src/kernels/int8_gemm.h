@@ -1,11 +1,14 @@
-// Matrix product of quantized weights with activations rounded to 8 bits, for CPUs with VNNI.
+// Matrix product of quantized weights with activations rounded to 8 bits.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace pyserve {
 
+// Rows of weights that are multiplied together.
+inline constexpr int kGemmRows = 16;
 // Activations of one block of 32: value = d * q.
 inline constexpr int kInt8Block = 32;
 
@@ -25,6 +28,8 @@ using QuantizeFn = void (*)(const float* x, int n_k, int8_t* q, float* d, int32_
 // rows[i].
 using Multiply16Fn = void (*)(const char* const* rows, const Int8Columns& columns, float* sums);
 
+inline constexpr int kNever = 1 << 30;  // as n_min_columns
+
 // One type of weights. Columns are multiplied with the type for which they were quantized.
 struct Int8Kernel {
   int n_min_columns;  // with fewer the vendored product is as fast or faster
@@ -40,11 +45,13 @@ struct Int8GemmKernels {
   Int8Kernel q4_0x8, q4_kx8;
 };
 
-// nullptr on CPUs without 512-bit VNNI: there 32-bit floats are as fast, and more exact.
-const Int8GemmKernels* int8_gemm_kernels();
+// The best of this CPU, or those with the name; nullptr when it has none.
+const Int8GemmKernels* int8_gemm_kernels(std::string_view name = "");
 
 #ifdef PYSERVE_X86_KERNELS
-extern const Int8GemmKernels kVnniGemm;
+extern const Int8GemmKernels kVnniInt8Gemm;
+extern const Int8GemmKernels kAvx512Int8Gemm;
+extern const Int8GemmKernels kAvx2Int8Gemm;
 #endif
 
 }  // namespace pyserve

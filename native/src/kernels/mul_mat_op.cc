@@ -13,29 +13,27 @@ constexpr int kRepackedRows = 8;  // that the vendored library puts side by side
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// Sixteen rows from `first_row` on, at weight k; rows past the end repeat the last one, or the last
+// Sixteen rows from `first_row` on; rows past the end repeat the last one, or the last
 // group of those that lie together.
-void row_pointers(const ggml_tensor* weights, int64_t first_row, int k, int rows_together,
+void row_pointers(const ggml_tensor* weights, int64_t first_row, int rows_together,
                   const char** rows) {
-  const size_t at =
-      static_cast<size_t>(k / ggml_blck_size(weights->type)) * ggml_type_size(weights->type);
-  for (int i = 0; i < kRowGroup; ++i) {
+  for (int i = 0; i < kGemmRows; ++i) {
     const int64_t group = first_row + i - i % rows_together;
     const int64_t row = std::min(group, weights->ne[1] - rows_together);
-    rows[i] = static_cast<const char*>(weights->data) + row * weights->nb[1] + at;
+    rows[i] = static_cast<const char*>(weights->data) + row * weights->nb[1];
   }
 }
 
-// Copies sums[column][width] to rows [first_row, first_row + width) of the result.
-void store_rows(const ggml_tensor* op, int64_t first_row, int width, const float* sums) {
-  const auto n_rows = std::min<int64_t>(width, op->ne[0] - first_row);
+// Copies sums[column][16] to the 16 rows from `first_row` on of the result.
+void store_rows(const ggml_tensor* op, int64_t first_row, const float* sums) {
+  const auto n_rows = std::min<int64_t>(kGemmRows, op->ne[0] - first_row);
   for (int64_t c = 0; c < op->ne[1]; ++c) {
     auto* out = reinterpret_cast<float*>(static_cast<char*>(op->data) + c * op->nb[1]);
-    std::copy_n(sums + c * width, n_rows, out + first_row);
+    std::copy_n(sums + c * kGemmRows, n_rows, out + first_row);
   }
 }
 
-// Lets the threads take the panels of `width` rows, a few neighbours at a time, for weights are
+// Lets the threads take panels of 16 rows, a few neighbours at a time, for weights are
 // fetched ahead in their order. Every thread calls begin_panels(), meets the others at a barrier,
 // and then calls for_each_panel().
 void begin_panels(const ggml_compute_params* params) {
@@ -43,56 +41,20 @@ void begin_panels(const ggml_compute_params* params) {
 }
 
 template <typename Run>
-void for_each_panel(const ggml_compute_params* params, const ggml_tensor* op, int width, Run run) {
+void for_each_panel(const ggml_compute_params* params, const ggml_tensor* op, Run run) {
   constexpr int kChunksPerThread = 8;  // one thread may be slower than another
   constexpr int kMaxChunk = 64;
-  const auto n_panels = static_cast<int>((op->ne[0] + width - 1) / width);
+  const auto n_panels = static_cast<int>((op->ne[0] + kGemmRows - 1) / kGemmRows);
   const int n_together = std::clamp(n_panels / (kChunksPerThread * params->nth), 1, kMaxChunk);
   for (int first = params->ith * n_together; first < n_panels;
        first = ggml_threadpool_chunk_add(params->threadpool, 1) * n_together) {
     for (int panel = first; panel < std::min(first + n_together, n_panels); ++panel) {
-      run(static_cast<int64_t>(panel) * width);
+      run(static_cast<int64_t>(panel) * kGemmRows);
     }
   }
 }
 
-// One thread's part of the work buffer: [unpacked panel][sums of all columns].
-struct FloatBuffers {
-  FloatBuffers(const GemmKernels& kernels, const ggml_tensor* op, void* wdata, int ith)
-      : panel(static_cast<float*>(wdata) + static_cast<size_t>(ith) * n_floats(kernels, op)),
-        sums(panel + static_cast<size_t>(kPanelDepth) * kernels.panel_width) {}
-
-  static size_t n_floats(const GemmKernels& kernels, const ggml_tensor* op) {
-    return (static_cast<size_t>(kPanelDepth) + op->ne[1]) * kernels.panel_width;
-  }
-
-  float* panel;
-  float* sums;  // [column][panel_width]
-};
-
-void multiply_panel(const GemmKernels& kernels, const ggml_tensor* op, int64_t first_row,
-                    const FloatBuffers& buffers) {
-  const ggml_tensor* weights = op->src[0];
-  const ggml_tensor* x = op->src[1];
-  const int width = kernels.panel_width;
-  const UnpackFn unpack =
-      weights->type == GGML_TYPE_Q4_1 ? kernels.unpack_q4_1 : kernels.unpack_q5_1;
-  const int n_k = static_cast<int>(weights->ne[0]);
-  std::fill_n(buffers.sums, op->ne[1] * width, 0.0F);
-  for (int k = 0; k < n_k; k += kPanelDepth) {
-    const int depth = std::min(kPanelDepth, n_k - k);
-    for (int group = 0; group < width; group += kRowGroup) {
-      const char* rows[kRowGroup];
-      row_pointers(weights, first_row + group, k, 1, rows);
-      unpack(rows, depth, buffers.panel + group, width);
-    }
-    kernels.multiply(buffers.panel, depth, static_cast<const float*>(x->data) + k,
-                     x->nb[1] / sizeof(float), static_cast<int>(op->ne[1]), buffers.sums);
-  }
-  store_rows(op, first_row, width, buffers.sums);
-}
-
-// The work buffer of the integer product: [q][d][sums] of all columns, then sums for each thread.
+// The work buffer: [q][d][sums] of all columns, then sums for each thread.
 struct Int8Buffers {
   Int8Buffers(const ggml_tensor* op, void* wdata, int ith) {
     const size_t n_k = op->src[1]->ne[0];
@@ -111,7 +73,7 @@ struct Int8Buffers {
            round_up(3 * n_values / kInt8Block * sizeof(float), kCacheLine);
   }
   static size_t sums_bytes(const ggml_tensor* op) {
-    return static_cast<size_t>(op->ne[1]) * kRowGroup * sizeof(float);
+    return static_cast<size_t>(op->ne[1]) * kGemmRows * sizeof(float);
   }
 
   int8_t* q;
@@ -200,37 +162,17 @@ const Int8Kernel* kernel_for(const Int8GemmKernels& kernels, const ggml_tensor* 
 
 }  // namespace
 
-bool FloatMulMatOp::can_compute(const ggml_tensor* op) const {
-  const ggml_type type = op->src[0]->type;
-  return (type == GGML_TYPE_Q4_1 || type == GGML_TYPE_Q5_1) && is_plain(op->src[0]) &&
-         is_product(op, kMinColumns);
-}
-
-bool FloatMulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
-  size = std::max(size, n_threads * FloatBuffers::n_floats(kernels_, op) * sizeof(float));
-  return true;
-}
-
-bool FloatMulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
-  const FloatBuffers buffers(kernels_, op, params->wdata, params->ith);
-  begin_panels(params);
-  ggml_barrier(params->threadpool);
-  for_each_panel(params, op, kernels_.panel_width,
-                 [&](int64_t first_row) { multiply_panel(kernels_, op, first_row, buffers); });
-  return true;
-}
-
-bool Int8MulMatOp::can_compute(const ggml_tensor* op) const {
+bool MulMatOp::can_compute(const ggml_tensor* op) const {
   const Int8Kernel* kernel = kernel_for(kernels_, op->src[0]);
   return kernel != nullptr && is_product(op, kernel->n_min_columns);
 }
 
-bool Int8MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
+bool MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
   size = std::max(size, Int8Buffers::shared_bytes(op) + n_threads * Int8Buffers::sums_bytes(op));
   return true;
 }
 
-bool Int8MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
+bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   const ggml_tensor* weights = op->src[0];
   const Int8Kernel& kernel = *kernel_for(kernels_, weights);
   const Int8Buffers buffers(op, params->wdata, params->ith);
@@ -240,11 +182,11 @@ bool Int8MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op)
   const Int8Columns columns{buffers.q, buffers.d, buffers.column_sums,
                             static_cast<int>(weights->ne[0]), static_cast<int>(op->ne[1])};
   const int rows_together = is_repacked(weights) ? kRepackedRows : 1;
-  for_each_panel(params, op, kRowGroup, [&](int64_t first_row) {
-    const char* rows[kRowGroup];
-    row_pointers(weights, first_row, 0, rows_together, rows);
+  for_each_panel(params, op, [&](int64_t first_row) {
+    const char* rows[kGemmRows];
+    row_pointers(weights, first_row, rows_together, rows);
     kernel.multiply(rows, columns, buffers.sums);
-    store_rows(op, first_row, kRowGroup, buffers.sums);
+    store_rows(op, first_row, buffers.sums);
   });
   return true;
 }

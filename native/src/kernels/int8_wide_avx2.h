@@ -1,0 +1,186 @@
+// Sixteen lanes of 4 bytes in two 256-bit vectors: what `Wide512` has, for CPUs with AVX2.
+// Include only from files compiled with -mavx2 -mfma -mf16c.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "base/simd_avx2.h"
+
+namespace pyserve {
+
+#define PYSERVE_WIDE [[gnu::always_inline]] static inline
+
+struct Wide256 {
+  using Part = __m256i;
+  using Simd = Avx2;
+  static constexpr int kParts = 2;
+  struct Ints {
+    __m256i low;
+    __m256i high;
+  };
+  struct Floats {
+    __m256 low;
+    __m256 high;
+  };
+
+  PYSERVE_WIDE Part part(const Ints& x, int p) { return p == 0 ? x.low : x.high; }
+  PYSERVE_WIDE __m256 float_part(const Floats& x, int p) { return p == 0 ? x.low : x.high; }
+
+  PYSERVE_WIDE Ints twice(__m256i x) { return {x, x}; }
+  PYSERVE_WIDE Ints bytes_of(int x) { return twice(_mm256_set1_epi8(static_cast<char>(x))); }
+  PYSERVE_WIDE Ints ints_of(int32_t x) { return twice(_mm256_set1_epi32(x)); }
+  PYSERVE_WIDE Ints quarters_of(int d, int c, int b, int a) {
+    return twice(_mm256_broadcastsi128_si256(_mm_set_epi32(d, c, b, a)));
+  }
+  PYSERVE_WIDE Ints and_bits(const Ints& a, const Ints& b) {
+    return {_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)};
+  }
+  PYSERVE_WIDE Ints or_bits(const Ints& a, const Ints& b) {
+    return {_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
+  }
+  PYSERVE_WIDE Ints xor_bits(const Ints& a, const Ints& b) {
+    return {_mm256_xor_si256(a.low, b.low), _mm256_xor_si256(a.high, b.high)};
+  }
+  PYSERVE_WIDE Ints add8(const Ints& a, const Ints& b) {
+    return {_mm256_add_epi8(a.low, b.low), _mm256_add_epi8(a.high, b.high)};
+  }
+  template <int kBits>
+  PYSERVE_WIDE Ints shift_right16(const Ints& x) {
+    return {_mm256_srli_epi16(x.low, kBits), _mm256_srli_epi16(x.high, kBits)};
+  }
+  template <int kBits>
+  PYSERVE_WIDE Ints shift_left16(const Ints& x) {
+    return {_mm256_slli_epi16(x.low, kBits), _mm256_slli_epi16(x.high, kBits)};
+  }
+  PYSERVE_WIDE Ints shift_right16(const Ints& x, int n) {
+    const __m128i count = _mm_cvtsi32_si128(n);
+    return {_mm256_srl_epi16(x.low, count), _mm256_srl_epi16(x.high, count)};
+  }
+  PYSERVE_WIDE Ints shift_left16(const Ints& x, int n) {
+    const __m128i count = _mm_cvtsi32_si128(n);
+    return {_mm256_sll_epi16(x.low, count), _mm256_sll_epi16(x.high, count)};
+  }
+  PYSERVE_WIDE Ints shift_right32(const Ints& x, int n) {
+    const __m128i count = _mm_cvtsi32_si128(n);
+    return {_mm256_srl_epi32(x.low, count), _mm256_srl_epi32(x.high, count)};
+  }
+  PYSERVE_WIDE Ints shift_left32(const Ints& x, int n) {
+    const __m128i count = _mm_cvtsi32_si128(n);
+    return {_mm256_sll_epi32(x.low, count), _mm256_sll_epi32(x.high, count)};
+  }
+  PYSERVE_WIDE Ints shift_right32_signed(const Ints& x, int n) {
+    const __m128i count = _mm_cvtsi32_si128(n);
+    return {_mm256_sra_epi32(x.low, count), _mm256_sra_epi32(x.high, count)};
+  }
+  PYSERVE_WIDE Ints shuffle8(const Ints& x, const Ints& from) {
+    return {_mm256_shuffle_epi8(x.low, from.low), _mm256_shuffle_epi8(x.high, from.high)};
+  }
+  PYSERVE_WIDE Ints low32(const Ints& a, const Ints& b) {
+    return {_mm256_unpacklo_epi32(a.low, b.low), _mm256_unpacklo_epi32(a.high, b.high)};
+  }
+  PYSERVE_WIDE Ints high32(const Ints& a, const Ints& b) {
+    return {_mm256_unpackhi_epi32(a.low, b.low), _mm256_unpackhi_epi32(a.high, b.high)};
+  }
+  PYSERVE_WIDE Ints low64(const Ints& a, const Ints& b) {
+    return {_mm256_unpacklo_epi64(a.low, b.low), _mm256_unpacklo_epi64(a.high, b.high)};
+  }
+  PYSERVE_WIDE Ints high64(const Ints& a, const Ints& b) {
+    return {_mm256_unpackhi_epi64(a.low, b.low), _mm256_unpackhi_epi64(a.high, b.high)};
+  }
+  // `bit` has one bit in every byte.
+  PYSERVE_WIDE Ints add8_where(const Ints& x, const Ints& bits, const Ints& bit, const Ints& more) {
+    const Ints common = and_bits(bits, bit);
+    const Ints is_set{_mm256_cmpeq_epi8(common.low, bit.low),
+                      _mm256_cmpeq_epi8(common.high, bit.high)};
+    return add8(x, and_bits(is_set, more));
+  }
+
+  PYSERVE_WIDE Ints load_every_fourth(const char* const* rows, size_t at, int r) {
+    const auto load = [&](int row) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at));
+    };
+    return {_mm256_set_m128i(load(4 + r), load(r)), _mm256_set_m128i(load(12 + r), load(8 + r))};
+  }
+  PYSERVE_WIDE void load_even_odd(const char* first, const char* last, Ints& even, Ints& odd) {
+    even = {split64<0x88>(first), split64<0x88>(last)};
+    odd = {split64<0xDD>(first), split64<0xDD>(last)};
+  }
+  PYSERVE_WIDE Floats load_f16(const char* first, const char* last) {
+    const auto load = [](const char* from) {
+      return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    };
+    return {load(first), load(last)};
+  }
+  PYSERVE_WIDE Floats floats_of_bytes(uint64_t first, uint64_t last) {
+    const auto convert = [](uint64_t bytes) {
+      const __m128i x = _mm_cvtsi64_si128(static_cast<long long>(bytes));
+      return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x));
+    };
+    return {convert(first), convert(last)};
+  }
+  PYSERVE_WIDE Floats floats_of(const Ints& x) {
+    return {_mm256_cvtepi32_ps(x.low), _mm256_cvtepi32_ps(x.high)};
+  }
+  PYSERVE_WIDE Floats floats_of_low_halves(const Ints& x) {
+    const __m256i is_low = _mm256_set1_epi32(0xFFFF);
+    // Packing keeps the quarters apart: low, high, low, high.
+    const __m256i packed = _mm256_permute4x64_epi64(
+        _mm256_packus_epi32(_mm256_and_si256(x.low, is_low), _mm256_and_si256(x.high, is_low)),
+        0xD8);
+    return {_mm256_cvtph_ps(_mm256_castsi256_si128(packed)),
+            _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1))};
+  }
+  PYSERVE_WIDE Floats mul(const Floats& a, const Floats& b) {
+    return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+  }
+  PYSERVE_WIDE Floats minus(const Floats& x) {
+    return {_mm256_sub_ps(_mm256_setzero_ps(), x.low), _mm256_sub_ps(_mm256_setzero_ps(), x.high)};
+  }
+
+  PYSERVE_WIDE float quantize32(const float* x, int8_t* q, int32_t* sums) {
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    __m256 top_lanes = _mm256_setzero_ps();
+    for (int i = 0; i < 4; ++i) {
+      top_lanes = _mm256_max_ps(top_lanes, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8 * i)));
+    }
+    const float top = Avx2::reduce_max(top_lanes);
+    const __m256 inverse = _mm256_set1_ps(top == 0 ? 0 : 127.0F / top);
+    __m256i rounded[4];
+    for (int i = 0; i < 4; ++i) {
+      rounded[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), inverse));
+    }
+    const __m256i first = _mm256_packs_epi32(rounded[0], rounded[1]);
+    const __m256i last = _mm256_packs_epi32(rounded[2], rounded[3]);
+    const __m256i in_order = _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0);
+    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(first, last), in_order);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), bytes);
+    sums[0] = reduce_add32(_mm256_add_epi32(rounded[0], rounded[1]));
+    sums[1] = reduce_add32(_mm256_add_epi32(rounded[2], rounded[3]));
+    return top / 127.0F;
+  }
+
+  PYSERVE_WIDE Part part_of(int32_t x) { return _mm256_set1_epi32(x); }
+  PYSERVE_WIDE __m256 part_floats(Part x) { return _mm256_cvtepi32_ps(x); }
+
+ private:
+  // Every other 4 of 64 bytes.
+  template <int kSelect>
+  PYSERVE_WIDE __m256i split64(const char* from) {
+    const auto load = [&](int i) {
+      return _mm256_castsi256_ps(
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 32 * i)));
+    };
+    const __m256i mixed = _mm256_castps_si256(_mm256_shuffle_ps(load(0), load(1), kSelect));
+    return _mm256_permute4x64_epi64(mixed, 0xD8);
+  }
+  PYSERVE_WIDE int32_t reduce_add32(__m256i x) {
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
+  }
+};
+
+}  // namespace pyserve
