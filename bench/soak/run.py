@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.load import client as load
 from bench.load.run import calibrate
 from bench.load.workloads import Text
 from bench.peers.peer import Settings
@@ -60,7 +61,7 @@ PROFILES = {
 
 async def soak(server: Server, port: int, profile: Profile, minutes: float) -> Facts:
     """Rounds of all phases until the minutes are over, one at least."""
-    text = Text(await calibrate(server.url))
+    text = Text(await calibrate(load.Target(server.url)))
     target = Target(port, Mix(text, seed=1))
     monitor = Monitor(server.pid, port)
     await _warm_up(target, monitor, profile)
