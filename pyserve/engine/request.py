@@ -102,6 +102,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       everything counts them as its own.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
     n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
+    trace_id: what logs call it. Changes nothing else.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
     priority: higher ones start first. deadline_ms: a request that still waits this long after it
       was submitted fails with `deadline_exceeded`.
@@ -124,6 +125,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     said: list[int] = []
     n_logprobs: int | None = None
     n_prompt_logprobs: int | None = None
+    trace_id: str = ""
     tenant: str = ""
     cache_salt: str = ""
     priority: int = 0

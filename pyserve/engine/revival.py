@@ -85,7 +85,7 @@ class Blocklist:
             raise refused()
 
     def _digest(self, request: GenerateRequest) -> bytes:
-        content = msgspec.structs.replace(request, said=[], deadline_ms=None)
+        content = msgspec.structs.replace(request, said=[], deadline_ms=None, trace_id="")
         return hashlib.blake2b(msgspec.msgpack.encode(content), key=self._key).digest()
 
 
@@ -109,6 +109,8 @@ class Reviver:
 
     def take(self, orphans: list[RequestStream], error: PyserveError) -> None:
         """The engine of `orphans` died. Returns at once; those that cannot go on get `error`."""
+        names = sorted({stream.request.trace_id for stream in orphans})
+        log.error("an engine ended with %d requests in work: %s", len(orphans), ", ".join(names))
         waiting = [stream for stream in orphans if self._survives(stream, error)]
         self._begin(sorted(waiting, key=lambda stream: not stream.has_started))
 

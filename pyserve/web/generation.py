@@ -59,11 +59,11 @@ class Generation:
     that one client with many prompts leaves room in the queue for others.
     """
 
-    def __init__(self, permit: Permit, watch: ClientWatch, patience: Patience, tenant: str) -> None:
+    def __init__(self, permit: Permit, watch: ClientWatch, patience: Patience) -> None:
         self._permit = permit
         self._watch = watch
         self._patience = patience
-        self._tenant = tenant
+        self._tenant, self._trace_id = tenant(), request_id()
         self._streams: list[TokenStream] = []
         self._lease: Lease | None = None
         self._n_finished = 0
@@ -128,7 +128,10 @@ class Generation:
             left_s = self._patience.left_s
             deadline_ms = None if left_s is None else left_s * 1000
             request = msgspec.structs.replace(
-                self._waiting[0], deadline_ms=deadline_ms, tenant=self._tenant
+                self._waiting[0],
+                deadline_ms=deadline_ms,
+                tenant=self._tenant,
+                trace_id=self._trace_id,
             )
             try:
                 self._streams.append(self._engine.submit(request))
@@ -246,7 +249,7 @@ def _start(
     """Everything up to the point where all engine requests are accepted."""
     watch = ClientWatch(http_request.environ)
     patience = request_patience()
-    generation = Generation(admit(), watch, patience, tenant())
+    generation = Generation(admit(), watch, patience)
     try:
         model_id = pick_model(named, path_model)
         engine = generation.hold(lease_engine(model_id, patience, watch))

@@ -92,6 +92,8 @@ def test_a_request_that_kills_every_engine_is_refused(server, client, n_tokens):
     reply = client.post(CHAT, json=body(content))
     assert reply.status_code == 500
     assert reply.json()["error"]["code"] == "engine_error"
+    assert f"requests in work: {reply.headers['X-Request-Id']}" in server.output()
+    assert "x y z" not in server.output()
     wait_until(lambda: server.engine().pid != engine.pid, SOON_S, "a new engine")
     server.wait_healthy()
     engine = server.engine()
