@@ -29,6 +29,7 @@ class RopeConfig:
 
 class EngineConfig:
     model_path: str
+    adapter_paths: list[str]
     n_ctx: int
     n_kv: int
     n_seq_max: int
@@ -177,6 +178,9 @@ class SamplingParams:
     ignore_eos: bool
     def __init__(self) -> None: ...
 
+class AdapterScale:
+    def __init__(self, adapter: int, scale: float) -> None: ...
+
 class ChatPrompt:
     def __init__(self, messages_json: str, tools_json: str = "", kwargs_json: str = "") -> None: ...
 
@@ -200,6 +204,7 @@ class Request:
     id: int
     prompt: ChatPrompt | TextPrompt | SegmentPrompt | TokenPrompt
     sampling: SamplingParams
+    adapters: list[AdapterScale]
     wants_embedding: bool
     max_tokens: int
     stop: list[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from pyserve.api import (
+    adapters,
     chat,
     completions,
     edits,
@@ -35,6 +36,7 @@ BLUEPRINTS = (
     tokens.blueprint,
     schemas.blueprint,
     models.blueprint,
+    adapters.blueprint,
     health.blueprint,
     metrics.blueprint,
     pages.blueprint,

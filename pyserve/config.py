@@ -65,6 +65,7 @@ class ServeConfig(BaseSettings):
     draft_max: tokens of an answer that one step checks ahead where prompt, answer or a known text
       say what comes; 0 = none.
     model_alias: PATTERN=MODEL, further names of models; * and ? stand for any characters.
+    lora: [NAME=]PATH[:SCALE], LoRA adapters of the only model; NAME is that of the model with it.
     default_model: [ENDPOINT=]MODEL, for requests that name none while several are served;
       endpoints are chat, completion, edit and embeddings.
     api_key: keys that clients must send; none: everybody may. api_key_file: one per line, or TOML
@@ -126,6 +127,7 @@ class ServeConfig(BaseSettings):
     strict_model_names: bool = False
     model_alias: Annotated[list[str], NoDecode] = []
     default_model: Annotated[list[str], NoDecode] = []
+    lora: Annotated[list[str], NoDecode] = []
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     log_file: str | None = None
@@ -135,6 +137,7 @@ class ServeConfig(BaseSettings):
         "models",
         "model_alias",
         "default_model",
+        "lora",
         "preload",
         "pin",
         "api_key",

@@ -26,6 +26,7 @@ void register_config(py::module_& module) {
   py::class_<EngineConfig>(module, "EngineConfig")
       .def(py::init<>())
       .def_readwrite("model_path", &EngineConfig::model_path)
+      .def_readwrite("adapter_paths", &EngineConfig::adapter_paths)
       .def_readwrite("n_ctx", &EngineConfig::n_ctx)
       .def_readwrite("n_kv", &EngineConfig::n_kv)
       .def_readwrite("n_seq_max", &EngineConfig::n_seq_max)

@@ -41,6 +41,8 @@ void register_request(py::module_& module) {
       .def_readwrite("logit_bias", &SamplingParams::logit_bias)
       .def_readwrite("seed", &SamplingParams::seed)
       .def_readwrite("ignore_eos", &SamplingParams::ignore_eos);
+  py::class_<AdapterScale>(module, "AdapterScale")
+      .def(py::init<int, float>(), py::arg("adapter"), py::arg("scale"));
   py::class_<ChatPrompt>(module, "ChatPrompt")
       .def(py::init<std::string, std::string, std::string>(), py::arg("messages_json"),
            py::arg("tools_json") = "", py::arg("kwargs_json") = "");
@@ -59,6 +61,7 @@ void register_request(py::module_& module) {
       .def_readwrite("id", &Request::id)
       .def_readwrite("prompt", &Request::prompt)
       .def_readwrite("sampling", &Request::sampling)
+      .def_readwrite("adapters", &Request::adapters)
       .def_readwrite("wants_embedding", &Request::wants_embedding)
       .def_readwrite("max_tokens", &Request::max_tokens)
       .def_readwrite("stop", &Request::stop)

@@ -26,6 +26,18 @@ TEST_CASE("decodes go first, prompts fill the rest shortest first") {
   CHECK(plan.preempt.empty());
 }
 
+TEST_CASE("what is not due is left out, but gives up its cells when it is the youngest") {
+  RunningView other = kDecode;
+  other.is_due = false;
+  RunningView other_prompt{40, 0};
+  other_prompt.is_due = false;
+  CHECK(items(plan_step({other, kDecode, other_prompt, {30, 10}}, {64, 64, 1000})) ==
+        Items{{1, 1}, {3, 20}});
+  const StepPlan plan = plan_step({kDecode, other}, {64, 64, 0});
+  CHECK(items(plan) == Items{{0, 1}});
+  CHECK(plan.preempt == std::vector<int>{1});
+}
+
 TEST_CASE("a prompt that has waited long goes before a short one") {
   RunningView old_one{400, 0};
   old_one.waited_ms = 4000;

@@ -16,7 +16,7 @@ from pyserve.web.access import require_admin
 from pyserve.web.body import read_body
 from pyserve.web.disconnect import ClientWatch
 from pyserve.web.engines import ask_engine, lease_engine, pick_model, profile_of
-from pyserve.web.names import may_use, model_names
+from pyserve.web.names import model_names, usable_models
 from pyserve.web.replies import json_reply
 from pyserve.web.services import services
 from pyserve.web.timeout import request_patience
@@ -29,7 +29,7 @@ blueprint = Blueprint("models", __name__)
 @blueprint.get("/models")
 def list_all() -> Response:
     """`filter` and `excludeConfigured` are LocalAI's."""
-    statuses = [status for status in services().backend.models() if may_use(status.id)]
+    statuses = usable_models()
     models = [model_object(status) for status in statuses]
     if request.args.get("excludeConfigured", "true").lower() == "false":
         models += [file for status in statuses if (file := file_object(status)) is not None]
@@ -50,7 +50,7 @@ def load() -> Response:
     require_admin()
     body = read_body(LoadRequest)
     parts = services()
-    model_id = _named(body.model).id
+    model_id = _named(body.model).engine_id
     parts.backend.load(model_id)
     if body.wait is not False:
         watch = ClientWatch(request.environ)
@@ -64,7 +64,7 @@ def unload() -> Response:
     require_admin()
     body = read_body(UnloadRequest)
     parts = services()
-    model_id = _named(body.model).id
+    model_id = _named(body.model).engine_id
     wait_s = request_patience().at_most(parts.config.load_timeout_s)
     try:
         parts.backend.unload(
@@ -96,9 +96,8 @@ def get_props() -> Response:
 
 def _named(name: str) -> ModelStatus:
     """The model of that name: unlike generation, this never falls back to the only one."""
-    parts = services()
-    statuses = [status for status in parts.backend.models() if may_use(status.id)]
-    found = model_names(parts.config, statuses).find(name)
+    statuses = usable_models()
+    found = model_names(services().config, statuses).find(name)
     for status in statuses:
         if status.id == found:
             return status

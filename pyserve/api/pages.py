@@ -11,9 +11,8 @@ from pyserve import __version__
 from pyserve.openai.document.build import document_json
 from pyserve.openai.document.operations import endpoints
 from pyserve.openai.server import About
-from pyserve.web.names import may_use
+from pyserve.web.names import usable_models
 from pyserve.web.replies import json_reply
-from pyserve.web.services import services
 
 blueprint = Blueprint("pages", __name__)
 
@@ -32,7 +31,7 @@ def about() -> Response:
     if request.accept_mimetypes.best_match([JSON, HTML], JSON) == HTML:
         response = asset("chat.html")
     else:
-        names = [status.id for status in services().backend.models() if may_use(status.id)]
+        names = [status.id for status in usable_models()]
         response = json_reply(About("pyserve", __version__, names, endpoints()))
     response.vary.add("Accept")
     return response

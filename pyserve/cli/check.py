@@ -60,7 +60,14 @@ def described(model: ModelFile) -> str:
     templates = [kind for kind in KINDS if getattr(prompt, kind) is not None]
     shaping = [name for name in profile.shape.__struct_fields__ if getattr(profile.shape, name)]
     facts = {
-        "engine": ", ".join(f"{name} {value}" for name, value in model.settings.items()),
+        "engine": ", ".join(
+            f"{name} {value}" for name, value in model.settings.items() if name != "adapters"
+        ),
+        "adapters": ", ".join(
+            f"{adapter.name} ({Path(adapter.path).name}, scale {adapter.scale:g}) as "
+            f"{adapter.model_id}"
+            for adapter in profile.adapters
+        ),
         "defaults": ", ".join(f"{name} {value}" for name, value in profile.defaults.items()),
         "stop": ", ".join(repr(text) for text in profile.stop),
         "system prompt": prompt.system_prompt[:60],

@@ -39,11 +39,17 @@ def plan_models(config: ServeConfig, *, may_pull: bool = True) -> list[ModelSpec
             is_preloaded=_is_preloaded(config, model, len(files)),
             is_pinned=model.is_pinned or model.id in config.pin,
             ttl_s=config.model_ttl,
-            version=model.path.stat().st_mtime_ns,
+            version=_version(model),
             profile=model.profile,
         )
         for model, engine in zip(files, engines, strict=True)
     ]
+
+
+def _version(model: ModelFile) -> int:
+    """Changes when one of its files does."""
+    paths = [model.path, *(Path(adapter.path) for adapter in model.profile.adapters)]
+    return max(path.stat().st_mtime_ns for path in paths)
 
 
 def _check_names(config: ServeConfig, files: list[ModelFile]) -> None:

@@ -100,6 +100,13 @@ OPTIONS = (
         metavar="[ENDPOINT=]MODEL",
         help="Answers requests that name no model; may be repeated.",
     ),
+    click.option(
+        "--lora",
+        "--lora-scaled",
+        multiple=True,
+        metavar="[NAME=]PATH[:SCALE]",
+        help="LoRA adapter of the model; NAME is that of the model with it; may be repeated.",
+    ),
     click.option("--log-format", help="text, or json: one object a line [default: text]."),
     click.option("--log-file", help="Log to this file instead of stderr."),
     click.option("--log-level", help="debug, info, warning or error [default: info]."),

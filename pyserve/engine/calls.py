@@ -14,6 +14,7 @@ from pyserve.engine.wire import (
     Pieces,
     Render,
     Reply,
+    ScaleAdapters,
     Tokenize,
     TokenizeChat,
     TokenizeSegments,
@@ -44,6 +45,8 @@ def answer(core: EngineCore, call: Call) -> Reply:
             value = {"info": core.info()}
         case GetStats():
             value = {"stats": core.stats()}
+        case ScaleAdapters(scales=scales):
+            value = {"scales": core.adapter_scales(scales)}
     return Reply(call_id=call.call_id, **value)
 
 

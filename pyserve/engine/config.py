@@ -24,6 +24,20 @@ class RopeConfig(
     yarn_orig_ctx: int = 0
 
 
+class Adapter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A LoRA adapter of a model.
+
+    scale: how strongly it acts on requests that name no adapters. model_id: the name of the model
+    with this adapter alone. aliases: its further names.
+    """
+
+    name: str
+    path: str
+    scale: float = 1.0
+    model_id: str = ""
+    aliases: tuple[str, ...] = ()
+
+
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one engine, native or fake.
 
@@ -38,6 +52,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_token_gap_ms: running streams wait at most about this long for a piece of a prompt.
     n_draft_max: tokens of an answer that one step checks ahead; 0 = none.
     prefix_cache_mib: memory for copies of prefixes that the KV cache has no room for; 0 = none.
+    adapters: loaded with the model; requests choose among them.
     """
 
     model_id: str
@@ -59,3 +74,4 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     prefix_cache_mib: int = 512
     n_draft_max: int = 15
     max_token_gap_ms: float = 100.0
+    adapters: tuple[Adapter, ...] = ()

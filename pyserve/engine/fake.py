@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from pyserve.engine.adapters import AdapterScales
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake_model import BOS, FakeVocab, fake_info
 from pyserve.engine.fake_request import FakeRequest
@@ -64,6 +65,7 @@ class FakeCore:
         info = fake_info(config, has_chat_template, has_infill)
         self._info = msgspec.structs.replace(info, chat_template=chat_template)
         self._vocab = FakeVocab()
+        self._adapter_scales = AdapterScales(config.adapters)
         self._changed = threading.Condition()
         self._events: list[Event] = []
         self._requests: dict[int, FakeRequest] = {}  # in order of arrival
@@ -76,6 +78,7 @@ class FakeCore:
             self._check_open()
             if len(self._requests) >= self._config.n_seq_max + self._config.n_queue_max:
                 raise QueueFullError("the queue is full", retry_after_s=1)
+            self._adapter_scales.chosen(request.adapters)
             index = len(self.requests)
             self.requests.append(request)
             prompt = self._prompt(request)
@@ -165,6 +168,9 @@ class FakeCore:
                 n_failed=self._n_over["failed"],
                 n_cancelled=self._n_over["cancelled"],
             )
+
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return self._adapter_scales.update(scales)
 
     def close(self) -> None:
         with self._changed:

@@ -77,5 +77,6 @@ def fake_info(config: EngineConfig, has_chat_template: bool, has_infill: bool = 
         n_threads=config.n_threads,
         has_chat_template=has_chat_template,
         eos_token="</s>",
+        adapters=tuple(adapter.name for adapter in config.adapters),
     )
     return msgspec.structs.replace(info, **FIM_TOKENS) if has_infill else info

@@ -10,6 +10,7 @@ import msgspec
 
 import pyserve
 from pyserve import _native
+from pyserve.engine.adapters import AdapterScales
 from pyserve.engine.config import EngineConfig, RopeConfig
 from pyserve.engine.markers import SHOWN_TOKENS
 from pyserve.engine.protocol import (
@@ -70,6 +71,9 @@ class NativeCore:
             setattr(native_config.rope, name, getattr(config.rope, name))
         native_config.is_deterministic = config.deterministic
         native_config.shown_tokens = list(SHOWN_TOKENS)
+        native_config.adapter_paths = [adapter.path for adapter in config.adapters]
+        self._adapter_scales = AdapterScales(config.adapters)
+        self._adapter_names = tuple(adapter.name for adapter in config.adapters)
         with _translated():
             self._engine = _native.Engine(native_config)
 
@@ -78,6 +82,10 @@ class NativeCore:
         native.id = request_id
         native.prompt = _prompt(request)
         native.sampling = _sampling(request.sampling)
+        native.adapters = [
+            _native.AdapterScale(adapter, scale)
+            for adapter, scale in self._adapter_scales.chosen(request.adapters)
+        ]
         native.wants_embedding = request.wants_embedding
         native.max_tokens = _or_minus_one(request.max_tokens)
         native.stop = request.stop
@@ -132,10 +140,14 @@ class NativeCore:
 
     def info(self) -> ModelInfo:
         info = msgspec.convert(self._engine.info(), ModelInfo, from_attributes=True)
+        info = msgspec.structs.replace(info, adapters=self._adapter_names)
         return msgspec.structs.replace(info, fingerprint=_fingerprint(info))
 
     def stats(self) -> EngineStats:
         return msgspec.convert(self._engine.stats(), EngineStats, from_attributes=True)
+
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return self._adapter_scales.update(scales)
 
     def close(self) -> None:
         self._engine.stop()
@@ -229,6 +241,7 @@ def _fingerprint(info: ModelInfo) -> str:
         info.cache_type_v,
         info.n_threads,
         info.n_ctx,
+        info.adapters,
     )
     return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
 

@@ -12,6 +12,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
       a step.
     can_generate: it makes text; embeddings are what every model makes.
     chat_template: its source, "" = none or too long to show. bos_token, eos_token: their texts.
+    adapters: names of its LoRA adapters, in their order.
     fim_*_token: put before prompt, suffix and answer for fill-in-the-middle; -1 = none.
     fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
       "" = unknown.
@@ -43,6 +44,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     fim_pre_token: int = -1
     fim_suf_token: int = -1
     fim_mid_token: int = -1
+    adapters: tuple[str, ...] = ()
     load_ms: float = 0.0
     fingerprint: str = ""
 

@@ -107,6 +107,8 @@ class EngineCore(Protocol):
 
     def stats(self) -> EngineStats: ...
 
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]: ...
+
     def close(self) -> None: ...
 
 
@@ -182,6 +184,13 @@ class Engine(Protocol):
     def info(self) -> ModelInfo: ...
 
     def stats(self) -> EngineStats: ...
+
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        """Set default scales of LoRA adapters, by name; returns all of them.
+
+        Requests that name no adapters get them. Raises InvalidRequestError for an unknown name.
+        """
+        ...
 
     def close(self) -> None:
         """End all requests with CancelledError and free the model. Idempotent."""

@@ -38,6 +38,7 @@ from pyserve.engine.wire import (
     Pieces,
     Render,
     Reply,
+    ScaleAdapters,
     Submit,
     Tokenize,
     TokenizeChat,
@@ -177,6 +178,9 @@ class RemoteEngine:
     def stats(self) -> EngineStats:
         call = GetStats(call_id=next(self._call_ids))
         return self._call(call.call_id, call, STATS_TIMEOUT_S).stats or EngineStats()
+
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return self._ask(ScaleAdapters(call_id=next(self._call_ids), scales=scales)).scales or {}
 
     def close(self) -> None:
         self.abort(CancelledError("the engine was closed"))

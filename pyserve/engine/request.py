@@ -88,6 +88,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompt: plain text; control tokens in it are plain text too, BOS is added if the model wants it.
     segments: a prompt that a template of our own made; BOS as with `prompt`.
     tokens: token ids, taken as they are.
+    adapters: scales of LoRA adapters by name, others are off; None = the engine's defaults.
     wants_embedding: the vector of the prompt instead of an answer, in the delta with `finish`.
     max_tokens: None means as many as the context allows; 0 computes the prompt and no answer.
     stop: strings; generation ends before the first one that appears.
@@ -103,7 +104,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
     n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
     trace_id: what logs call it. Changes nothing else.
-    tenant, cache_salt: computed prefixes are reused among requests in which both are equal.
+    tenant, cache_salt: computed prefixes are reused among requests in which both are equal,
+      and the adapters.
     priority: higher ones start first. deadline_ms: a request that still waits this long after it
       was submitted fails with `deadline_exceeded`.
     deterministic: bit-equal output for the same seed whatever else runs and is cached; slower.
@@ -115,6 +117,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     segments: list[Segment] | None = None
     tokens: list[int] | None = None
     sampling: SamplingParams = SamplingParams()
+    adapters: dict[str, float] | None = None
     wants_embedding: bool = False
     max_tokens: int | None = None
     stop: list[str] = []

@@ -76,7 +76,8 @@ def load_core(engine: str, config: EngineConfig) -> EngineCore:
             from pyserve.engine.local import NativeCore  # noqa: PLC0415  # only here is it needed
         except ImportError as error:  # not built, or built for another CPU: the message says it
             raise ModelLoadError(f"the native engine cannot be used: {error}") from error
-        check_model_file(Path(config.model_path))
+        for path in (config.model_path, *(adapter.path for adapter in config.adapters)):
+            check_model_file(Path(path))
         return NativeCore(msgspec.structs.replace(config, n_bytes_available=available_bytes()))
     if engine == "fake":
         from pyserve.engine.fake import FakeCore  # noqa: PLC0415

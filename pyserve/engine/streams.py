@@ -148,6 +148,9 @@ class StreamEngine:
     def stats(self) -> EngineStats:
         return self._core.stats()
 
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return self._core.adapter_scales(scales)
+
     def close(self) -> None:
         if self._closing.is_set():
             return

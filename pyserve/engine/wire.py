@@ -113,8 +113,23 @@ class GetStats(msgspec.Struct, frozen=True, kw_only=True, tag="stats"):
     call_id: int
 
 
+class ScaleAdapters(msgspec.Struct, frozen=True, kw_only=True, tag="scale_adapters"):
+    """Answered by the default scales of all adapters; `scales` changes some first."""
+
+    call_id: int
+    scales: dict[str, float]
+
+
 Call = (
-    Tokenize | Detokenize | Pieces | Render | TokenizeChat | TokenizeSegments | GetInfo | GetStats
+    Tokenize
+    | Detokenize
+    | Pieces
+    | Render
+    | TokenizeChat
+    | TokenizeSegments
+    | GetInfo
+    | GetStats
+    | ScaleAdapters
 )
 FrontMessage = Hello | Submit | Cancel | Call
 
@@ -129,6 +144,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     pieces: list[bytes] | None = None
     info: ModelInfo | None = None
     stats: EngineStats | None = None
+    scales: dict[str, float] | None = None
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True, tag="events"):

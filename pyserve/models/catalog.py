@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pyserve.errors import ModelLoadError
+from pyserve.models.adapters import check_model, is_adapter, with_lora, yaml_adapters
 from pyserve.models.gallery import Gallery
-from pyserve.models.gguf import check_gguf, is_old_model
+from pyserve.models.gguf import is_old_model
 from pyserve.models.gotemplate.errors import TemplateError
 from pyserve.models.localai import TEXT_BACKENDS, LocalEntry, read_models
 from pyserve.models.localai_schema import LocalModel
@@ -129,7 +130,8 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
     source = _source(values, path.name)
     if not path.is_file() and source:
         raise ModelLoadError(f"parameters.model: get it first, with: pyserve pull {source}")
-    check_gguf(path)
+    check_model(path)
+    adapters = yaml_adapters(directory, values)
     prompt = prompt_profile(
         directory,
         str(path.relative_to(directory)),
@@ -137,13 +139,14 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
         roles=values.roles,
         system_prompt=values.system_prompt,
     )
-    return ModelFile(
+    file = ModelFile(
         entry.name,
         path,
         settings=engine_settings(values, entry.options),
         profile=profile_of(values, prompt),
         is_pinned=values.pinned,
     )
+    return with_lora(file, adapters, directory)
 
 
 def _source(values: LocalModel, name: str) -> str:
@@ -165,6 +168,10 @@ def _add_loose_files(catalog: Catalog, directory: Path, gallery: Gallery) -> Non
     ):
         if file.path in catalog.hidden or any(model.id == file.id for model in catalog.models):
             continue
+        if is_adapter(file.path):
+            text = "not served by itself: it is a LoRA adapter"
+            catalog.notes.append(Note("note", file.path.name, 0, file.id, text))
+            continue
         try:
             catalog.models.append(with_template_beside(file))
         except (ModelLoadError, TemplateError) as error:
@@ -174,7 +181,7 @@ def _add_loose_files(catalog: Catalog, directory: Path, gallery: Gallery) -> Non
 
 def with_template_beside(file: ModelFile) -> ModelFile:
     """The model with `<model file>.tmpl`. Raises ModelLoadError or TemplateError."""
-    check_gguf(file.path)
+    check_model(file.path)
     values = LocalModel()
     prompt = prompt_profile(file.path.parent, file.path.name, values.template)
     return replace(file, profile=profile_of(values, prompt))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyserve.config import ServeConfig
 from pyserve.errors import ModelLoadError, ModelNotFoundError
+from pyserve.models.adapters import parsed_adapter, with_lora
 from pyserve.models.catalog import Catalog, read_catalog, with_template_beside
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
 from pyserve.models.model_file import ModelFile, model_files, named_file
@@ -38,6 +39,10 @@ def resolve_models(
         files = [_resolve(name, directory, known, get, catalog) for name in config.models]
     else:
         files = _usable(catalog) or [_from_gallery(known.default_entry(), directory, get)]
+    if config.lora:
+        if len(files) != 1:
+            raise ModelLoadError(f"--lora needs one model, {len(files)} are served")
+        files = [with_lora(files[0], map(parsed_adapter, config.lora), directory)]
     _refuse_duplicates(files)
     return _with_file_names(files)
 
@@ -139,12 +144,14 @@ def _log_notes(catalog: Catalog) -> None:
 def _refuse_duplicates(files: list[ModelFile]) -> None:
     seen: dict[str, Path] = {}
     for file in files:
-        if file.id in seen:
-            raise ModelLoadError(
-                f"two models have the id {file.id!r}: {seen[file.id]} and {file.path}; "
-                "name one of them, or rename a file"
-            )
-        seen[file.id] = file.path
+        adapted = [(adapter.model_id, Path(adapter.path)) for adapter in file.profile.adapters]
+        for model_id, path in [(file.id, file.path), *adapted]:
+            if model_id in seen:
+                raise ModelLoadError(
+                    f"two models have the id {model_id!r}: {seen[model_id]} and {path}; "
+                    "name one of them, or rename a file"
+                )
+            seen[model_id] = path
 
 
 def no_pull(entry: GalleryEntry, directory: Path) -> Path:

@@ -77,6 +77,7 @@ WITHOUT_EFFECT: dict[str, str] = {
         ),
         TOOLS,
     ),
+    "lora_base": "adapters act on the model itself",
     **dict.fromkeys(
         (
             "reasoning.disable_reasoning_tag_prefill",
@@ -86,7 +87,6 @@ WITHOUT_EFFECT: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "lora_adapter", "lora_adapters", "lora_base", "lora_scale", "lora_scales",
             "draft_model", "n_draft", "parameters.negative_prompt", "negative_prompt",
             "parameters.negative_prompt_scale",
             "template.reply_prefix", "parameters.logprobs", "parameters.top_logprobs",

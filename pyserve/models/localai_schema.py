@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pyserve.config import CacheType
 from pyserve.schemas.common import INT32_MAX, INT64_MAX
+from pyserve.schemas.lora import MAX_SCALE
 from pyserve.schemas.reasoning import Effort, ReasoningFields
 
 MAX_TEXT_CHARS = 256 * 1024
@@ -219,6 +220,12 @@ class LocalModel(Section):
     chat_template_kwargs: Annotated[dict[str, Any] | None, AfterValidator(_known_variables)] = None
     options: Strings = []
     download_files: Annotated[list[DownloadFile], Field(max_length=MAX_STRINGS)] = []
+    lora_adapter: Text = ""
+    lora_scale: Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE)] | None = None
+    lora_adapters: Strings = []
+    lora_scales: Annotated[
+        list[Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE)]], Field(max_length=MAX_STRINGS)
+    ] = []
 
 
 SECTIONS: dict[str, type[Section]] = {

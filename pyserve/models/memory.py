@@ -51,7 +51,8 @@ def predict_memory(config: EngineConfig) -> MemoryNeed:
     if not ModelShape(metadata).number("block_count"):  # some files have the vocabulary first
         with reading(path) as reader:
             metadata = reader.metadata()
-    return memory_need(metadata, weight_bytes(path), config)
+    n_adapter_bytes = sum(Path(adapter.path).stat().st_size for adapter in config.adapters)
+    return memory_need(metadata, weight_bytes(path) + n_adapter_bytes, config)
 
 
 def predicted_bytes(config: EngineConfig) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from pyserve.engine.config import Adapter
+
 _SYSTEM = re.compile(r"\.System(Prompt)?\b")
 
 
@@ -108,6 +110,8 @@ class ModelProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     defaults: values of request fields that a request does not set, by their names. stop: strings
     that end every answer, beside the request's. aliases: further names, maybe with * and ?.
+    adapters: LoRA adapters that are loaded with the model. lora: scales of those that requests get
+    which name none, None: the engine's defaults.
     usecases: what the model is for (chat, completion, edit, embeddings), None: anything.
     """
 
@@ -120,6 +124,8 @@ class ModelProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     description: str = ""
     usage: str = ""
     usecases: tuple[str, ...] | None = None
+    adapters: tuple[Adapter, ...] = ()
+    lora: dict[str, float] | None = None
 
 
 PLAIN = ModelProfile()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -18,12 +18,14 @@ class Names:
 
     ids: of the served models. aliases: pairs of a name, maybe with * and ?, and an id; the first
     that fits counts, those without * and ? before the others. defaults: the model of each
-    endpoint for requests that name none; ANY_ENDPOINT for all others.
+    endpoint for requests that name none; ANY_ENDPOINT for all others. adapted: those of the ids
+    that are another one with a LoRA adapter; they answer only by their names.
     """
 
     ids: Sequence[str]
     aliases: Sequence[tuple[str, str]] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
+    adapted: Collection[str] = ()
 
     def find(self, name: str | None, *, with_patterns: bool = True) -> str | None:
         """The id that a name stands for."""
@@ -38,6 +40,12 @@ class Names:
             if is_pattern(alias) and model_id in self.ids and fnmatchcase(name, alias):
                 return model_id
         return None
+
+    @property
+    def only(self) -> str | None:
+        """The id of the only model; None if there are several, or none."""
+        ids = [model_id for model_id in self.ids if model_id not in self.adapted]
+        return ids[0] if len(ids) == 1 else None
 
     def default(self, endpoint: str) -> str | None:
         """The model for an endpoint of those that name none."""
@@ -71,8 +79,8 @@ def resolve(
         found = names.find(bearer, with_patterns=False) or names.default(endpoint)
     if found is not None:
         return found
-    if len(names.ids) == 1 and not (strict and requested):
-        return names.ids[0]
+    if names.only is not None and not (strict and requested):
+        return names.only
     if requested or not names.ids:
         raise not_found(requested, names.ids)
     message = f"model: name one of the {len(names.ids)} models: {listed(names.ids)}"

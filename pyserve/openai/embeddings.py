@@ -12,6 +12,7 @@ import msgspec
 
 from pyserve.engine.protocol import GenerateRequest, ModelInfo
 from pyserve.errors import InvalidRequestError
+from pyserve.openai.adapters import request_adapters
 from pyserve.openai.answer import Output
 from pyserve.openai.sampling import check_tokens
 from pyserve.schemas.embeddings import EmbeddingRequest
@@ -44,8 +45,8 @@ class Embeddings(msgspec.Struct, frozen=True):
 class EmbeddingAnswer:
     """Implements `Answer` for an embeddings request.
 
-    Raises InvalidRequestError for a token id that the model does not have, and for more dimensions
-    than its vectors have.
+    Raises InvalidRequestError for a token id or an adapter that the model does not have, and for
+    more dimensions than its vectors have.
     """
 
     prompt_param = "input"
@@ -57,7 +58,8 @@ class EmbeddingAnswer:
             raise InvalidRequestError(message, param="dimensions")
         self._body = body
         self._model = model
-        self.requests = [_request(value, info) for value in body.inputs]
+        adapters = request_adapters(body.lora, info)
+        self.requests = [_request(value, info, adapters) for value in body.inputs]
 
     def response(self, outputs: Sequence[Output]) -> Embeddings:
         n_tokens = sum(output.finish.usage.n_prompt_tokens for output in outputs)
@@ -84,8 +86,10 @@ def shortened(vector: bytes, n: int) -> bytes:
     return struct.pack(f"<{len(numbers)}f", *(number / length for number in numbers))
 
 
-def _request(value: str | list[int], info: ModelInfo) -> GenerateRequest:
+def _request(
+    value: str | list[int], info: ModelInfo, adapters: dict[str, float] | None
+) -> GenerateRequest:
     if isinstance(value, str):
-        return GenerateRequest(prompt=value, wants_embedding=True)
+        return GenerateRequest(prompt=value, adapters=adapters, wants_embedding=True)
     check_tokens(value, info, "input")
-    return GenerateRequest(tokens=value, wants_embedding=True)
+    return GenerateRequest(tokens=value, adapters=adapters, wants_embedding=True)

@@ -53,12 +53,17 @@ class ModelLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """One served model. created: Unix seconds; status and meta go beyond the specification."""
+    """One served model. created: Unix seconds; status and meta go beyond the specification.
+
+    root: itself, or the file of a LoRA adapter. parent: the model that the adapter belongs to.
+    """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "pyserve"
+    root: str
+    parent: str | None = None
     status: ModelLoad
     meta: ModelMeta
 
@@ -91,6 +96,8 @@ def model_object(status: ModelStatus) -> Model:
     return Model(
         id=status.id,
         created=status.created,
+        root=PurePath(status.model_path).name if status.parent else status.id,
+        parent=status.parent,
         status=ModelLoad(value=STATUS_VALUES[status.state], failed=status.state == "failed"),
         meta=_meta(status),
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from pyserve.engine.protocol import GenerateRequest, ModelInfo, SamplingParams
 from pyserve.errors import InvalidRequestError
+from pyserve.openai.adapters import request_adapters
 from pyserve.schemas.common import INT64_MAX, as_list
 from pyserve.schemas.logit_bias import BAN
 from pyserve.schemas.sampling import SamplingFields
@@ -38,10 +39,14 @@ def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
 
 
 def base_request(fields: SamplingFields, info: ModelInfo, **rest: Any) -> GenerateRequest:
-    """The request that the choices of `fields` share; `rest` sets what fields do not say."""
+    """The request that the choices of `fields` share; `rest` sets what fields do not say.
+
+    Raises as `sampling_params`, and for a LoRA adapter that the model does not have.
+    """
     return GenerateRequest(
         sampling=sampling_params(fields, info),
         stop=list(as_list(fields.stop)) if fields.stop is not None else [],
+        adapters=request_adapters(fields.lora, info),
         **rest,
     )
 

@@ -93,6 +93,9 @@ class TemplatedEngine:
     def stats(self) -> EngineStats:
         return self._engine.stats()
 
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return self._engine.adapter_scales(scales)
+
     def close(self) -> None:
         self._engine.close()
 

@@ -10,6 +10,7 @@ from pyserve.schemas.accepted import Label
 from pyserve.schemas.common import INT32_MAX, ModelName, RequestModel, check_text_size
 from pyserve.schemas.completions import TokenIds, prompt_tag
 from pyserve.schemas.keep_alive import KeepAlive
+from pyserve.schemas.lora import LoraChoices
 from pyserve.schemas.unsupported import Unsupported
 
 MAX_INPUTS = 2048
@@ -46,6 +47,7 @@ class EmbeddingRequest(RequestModel):
     input: Input
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
+    lora: LoraChoices | None = None
     user: Label | None = None
     keep_alive: KeepAlive | None = None
 

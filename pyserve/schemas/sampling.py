@@ -20,6 +20,7 @@ from pyserve.schemas.common import (
     invalid,
 )
 from pyserve.schemas.logit_bias import LogitBias
+from pyserve.schemas.lora import LoraChoices
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 MAX_SAMPLERS = 32
@@ -137,6 +138,7 @@ class SamplingFields(RequestModel):
     seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
     stop: Stop | None = None
     ignore_eos: bool | None = None
+    lora: LoraChoices | None = None
 
     @model_validator(mode="after")
     def _one_repeat_penalty(self) -> SamplingFields:

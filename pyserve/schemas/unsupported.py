@@ -39,7 +39,6 @@ SAMPLERS: Unsupported = {
     "logits_processors": ([],),
     "bad_words": ([],),
     "allowed_token_ids": (),
-    "lora": ([],),
 }
 # Where the answer ends, and what of it is shown.
 ENDINGS: Unsupported = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
 
+from pyserve.engine.config import Adapter
 from pyserve.engine.protocol import Engine, ModelInfo
 from pyserve.errors import ErrorInfo
 from pyserve.models.profile import PLAIN, ModelProfile
@@ -22,6 +23,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     info: set while `ready`. error: why it is `failed`. socket_path: the engine's socket.
     profile: what the model's configuration says about requests.
     n_bytes: the memory it takes when it is loaded, 0 = not known. model_path: its file.
+    parent: of a model with a LoRA adapter, the id of the one that it shares an engine with.
     """
 
     id: str
@@ -35,6 +37,33 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes: int = 0
     model_path: str = ""
     is_pinned: bool = False
+    parent: str | None = None
+
+    @property
+    def engine_id(self) -> str:
+        """The id of the model whose engine answers."""
+        return self.parent or self.id
+
+
+def with_adapters(statuses: Iterable[ModelStatus]) -> list[ModelStatus]:
+    """The models, each followed by those that it is with one of its LoRA adapters."""
+    return [
+        served
+        for status in statuses
+        for served in (status, *(_adapted(status, each) for each in status.profile.adapters))
+    ]
+
+
+def _adapted(status: ModelStatus, adapter: Adapter) -> ModelStatus:
+    profile = msgspec.structs.replace(
+        status.profile,
+        lora={adapter.name: adapter.scale or 1.0},
+        aliases=adapter.aliases,
+        adapters=(),
+    )
+    return msgspec.structs.replace(
+        status, id=adapter.model_id, parent=status.id, profile=profile, model_path=adapter.path
+    )
 
 
 class Lease(Protocol):

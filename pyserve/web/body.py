@@ -17,13 +17,15 @@ from pyserve.web.services import services
 READ_BYTES = 64 * 1024
 
 
-def read_body(schema: type[Body]) -> Body:
+def read_body(schema: type[Body], *, list_field: str | None = None) -> Body:
     """The current request's body. Raises for the wrong type, size, JSON or content.
 
+    list_field: the body may also be a list, the value of this field.
     A content type is demanded because a page of another site can post anything else unasked.
     """
     _check_headers()
-    body = validate(schema, parse_object(_read(services().config.max_body_bytes)))
+    data = _read(services().config.max_body_bytes)
+    body = validate(schema, parse_object(data, list_field=list_field))
     note_keep_alive(getattr(body, "keep_alive", None))
     return body
 

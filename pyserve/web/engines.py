@@ -13,11 +13,11 @@ from pyserve.models.resolve import ANY_ENDPOINT, not_found, resolve
 from pyserve.openai.defaults import with_defaults
 from pyserve.openai.templated import templated
 from pyserve.schemas.sampling import SamplingFields
-from pyserve.supervisor.backend import EngineLease, Lease
+from pyserve.supervisor.backend import EngineLease, Lease, ModelStatus
 from pyserve.web import access
 from pyserve.web.admission import admit
 from pyserve.web.disconnect import ClientWatch
-from pyserve.web.names import may_use, model_names
+from pyserve.web.names import model_names, served_models, usable_models
 from pyserve.web.request_id import keep_alive_s, note_model
 from pyserve.web.services import services
 from pyserve.web.timeout import Patience, request_patience
@@ -39,12 +39,12 @@ def pick_model(named: str | None, path_model: str | None = None) -> str:
     """The id of the model that answers the current request, noted for the response's header."""
     parts = services()
     wanted = named or path_model or request.args.get("model")
-    statuses = parts.backend.models()
-    usable = [status for status in statuses if may_use(status.id)]
+    statuses = served_models()
+    usable = usable_models()
     names = model_names(parts.config, usable)
     if len(usable) < len(statuses):
         meant = model_names(parts.config, statuses).find(wanted)
-        if meant is not None and not may_use(meant):
+        if meant is not None and meant not in names.ids:
             raise not_found(wanted, names.ids)
     model_id = resolve(
         wanted,
@@ -59,14 +59,19 @@ def pick_model(named: str | None, path_model: str | None = None) -> str:
 
 def is_ready(model_id: str) -> bool:
     """Whether the model can answer without being loaded first."""
-    statuses = services().backend.models()
-    return any(status.id == model_id and status.state == "ready" for status in statuses)
+    status = _status_of(model_id)
+    return status is not None and status.state == "ready"
 
 
 def profile_of(model_id: str) -> ModelProfile:
     """The profile of a served model."""
-    statuses = services().backend.models()
-    return next((status.profile for status in statuses if status.id == model_id), PLAIN)
+    status = _status_of(model_id)
+    return PLAIN if status is None else status.profile
+
+
+def _status_of(model_id: str) -> ModelStatus | None:
+    statuses = served_models()
+    return next((status for status in statuses if status.id == model_id), None)
 
 
 def configured(body: Body, path_model: str | None = None) -> Body:
@@ -83,8 +88,9 @@ def lease_engine(model_id: str, patience: Patience, watch: ClientWatch) -> Lease
     Raises what `Backend.lease` raises, and ClientGoneError.
     """
     parts = services()
+    status = _status_of(model_id)
     lease = parts.backend.lease(
-        model_id,
+        model_id if status is None else status.engine_id,
         wait_s=patience.at_most(parts.config.load_timeout_s),
         keep_alive_s=keep_alive_s(),
         on_wait=watch.check,

@@ -24,7 +24,7 @@ from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
 from pyserve.errors import ContextLengthExceededError, InvalidRequestError, QueueFullError
 from pyserve.models.gotemplate.errors import TemplateError
-from pyserve.models.profile import ShapeProfile
+from pyserve.models.profile import PLAIN, ModelProfile, ShapeProfile
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.shaping import shaped_deltas
 from pyserve.supervisor.backend import Lease
@@ -69,22 +69,25 @@ class Generation:
         self._n_finished = 0
         self._waiting: deque[GenerateRequest] = deque()
         self._shape = ShapeProfile()
+        self._adapters = PLAIN.lora
 
     def hold(self, lease: Lease) -> Engine:
         """Have the model stay loaded until `close`; returns its engine."""
         self._lease = lease
         return lease.engine
 
-    def submit(self, engine: Engine, answer: Answer, shape: ShapeProfile) -> None:
+    def submit(self, engine: Engine, answer: Answer, profile: ModelProfile) -> None:
         """Run the requests of `answer` and wait until the first ones are accepted.
 
-        shape: what is done to their texts, unless they have to obey a constraint.
+        profile: what the model does to their texts, unless they have to obey a constraint, and
+        the LoRA adapters of those that name none.
         Raises the first error; the rest is then for `close` to cancel.
         """
         self._engine = engine
         self._prompt_param, self._grammar_param = answer.prompt_param, answer.grammar_param
         is_constrained = any(request.grammar for request in answer.requests)
-        self._shape = ShapeProfile() if is_constrained else shape
+        self._shape = ShapeProfile() if is_constrained else profile.shape
+        self._adapters = profile.lora
         self._n_at_once = engine.info().n_seq_max + N_AHEAD
         self._waiting.extend(answer.requests)
         with self._naming_fields():
@@ -127,11 +130,13 @@ class Generation:
         while self._waiting and self._n_with_engine < self._n_at_once:
             left_s = self._patience.left_s
             deadline_ms = None if left_s is None else left_s * 1000
+            request = self._waiting[0]
             request = msgspec.structs.replace(
-                self._waiting[0],
+                request,
                 deadline_ms=deadline_ms,
                 tenant=self._tenant,
                 trace_id=self._trace_id,
+                adapters=self._adapters if request.adapters is None else request.adapters,
             )
             try:
                 self._streams.append(self._engine.submit(request))
@@ -254,7 +259,7 @@ def _start(
         model_id = pick_model(named, path_model)
         engine = generation.hold(lease_engine(model_id, patience, watch))
         answer = make_answer(model_id, engine)
-        generation.submit(engine, answer, profile_of(model_id).shape)
+        generation.submit(engine, answer, profile_of(model_id))
     except BaseException:
         generation.close()
         raise

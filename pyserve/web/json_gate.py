@@ -52,8 +52,11 @@ class InvalidUnicodeError(InvalidRequestError):
     code = "invalid_unicode"
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`. Raises InvalidRequestError, and nothing else."""
+def parse_object(body: bytes, *, list_field: str | None = None) -> dict[str, Any]:
+    """The JSON object in `body`. Raises InvalidRequestError, and nothing else.
+
+    list_field: a list stands for an object with this field.
+    """
     text = _decoded(body)
     _check_structure(body)
     try:
@@ -63,6 +66,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise InvalidJsonError(f"the body is not valid JSON: {error.msg} ({where})") from None
     except RecursionError:
         raise TooDeepError(f"the body is nested deeper than {MAX_DEPTH} levels") from None
+    if list_field is not None and isinstance(parsed, list):
+        parsed = {list_field: parsed}
     if not isinstance(parsed, dict):
         raise InvalidJsonError("the body must be a JSON object")
     if _SURROGATE_ESCAPE.search(body):

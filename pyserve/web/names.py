@@ -8,7 +8,7 @@ from flask import g
 
 from pyserve.config import ServeConfig
 from pyserve.models.resolve import Names, split_pairs
-from pyserve.supervisor.backend import ModelStatus
+from pyserve.supervisor.backend import ModelStatus, with_adapters
 from pyserve.web.access import current_key, is_known
 from pyserve.web.services import services
 
@@ -22,7 +22,18 @@ def model_names(config: ServeConfig, statuses: Sequence[ModelStatus]) -> Names:
     for status in reversed(statuses):
         defaults |= dict.fromkeys(status.profile.usecases or (), status.id)
     defaults |= dict(split_pairs(config.default_model))
-    return Names([status.id for status in statuses], aliases, defaults)
+    adapted = {status.id for status in statuses if status.parent}
+    return Names([status.id for status in statuses], aliases, defaults, adapted)
+
+
+def served_models() -> list[ModelStatus]:
+    """All models, each followed by those that it is with one of its LoRA adapters."""
+    return with_adapters(services().backend.models())
+
+
+def usable_models() -> list[ModelStatus]:
+    """The served models that the current request may use: with a model come its LoRA adapters."""
+    return [status for status in served_models() if may_use(status.id) or may_use(status.engine_id)]
 
 
 def may_use(model_id: str) -> bool:
@@ -38,5 +49,5 @@ def may_use(model_id: str) -> bool:
 def _ids_of(names: Iterable[str]) -> set[str | None]:
     """The models that the names of a key stand for: ids or aliases."""
     parts = services()
-    known = model_names(parts.config, parts.backend.models())
+    known = model_names(parts.config, served_models())
     return {known.find(name) for name in names}

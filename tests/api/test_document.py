@@ -8,11 +8,30 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from pyserve.engine.config import Adapter
+from pyserve.models.profile import ModelProfile
 from pyserve.web.errors import STATUS_AND_TYPE
-from tests.support.front import CHAT, chat_body
+from tests.support.front import CHAT, Front, chat_body
 
-READ = ["/models", "/models/tiny", "/health", "/healthz", "/ready", "/readyz", "/"]
+READ = [
+    "/models",
+    "/models/tiny",
+    "/lora-adapters",
+    "/health",
+    "/healthz",
+    "/ready",
+    "/readyz",
+    "/",
+]
 STATUS_OF_NOBODY = 499  # the client has gone
+
+
+@pytest.fixture
+def front(start) -> Front:
+    """A model with a LoRA adapter."""
+    adapters = (Adapter("pirate", "pirate.gguf", model_id="tiny-pirate"),)
+    profiles = {"tiny": ModelProfile(adapters=adapters)}
+    return start(engine={"adapters": adapters}, profiles=profiles)
 
 
 @pytest.fixture

@@ -93,6 +93,9 @@ class ScriptedCore:
     def info(self) -> ModelInfo:
         return MODEL
 
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return scales
+
     def stats(self) -> EngineStats:
         return EngineStats(n_running=len(self.requests))
 

@@ -46,6 +46,7 @@ def write_tiny_llama(
     infill: bool = False,
     pooling: int | None = None,
     causal: bool = True,
+    tied: bool = False,
 ) -> Path:
     """Write the model to `path` and return it.
 
@@ -53,7 +54,7 @@ def write_tiny_llama(
     without which the vocabulary does not load); what the merges do not fill becomes unused tokens.
     chat_template: its source; True: CHAT_TEMPLATE.
     infill: with fill-in-the-middle tokens, FIM_TOKENS.
-    causal: tokens see those before them only.
+    causal: tokens see those before them only. tied: the embeddings are the output matrix, too.
     pooling: of embeddings, as in the file: 1 mean, 2 first token, 3 last token.
     nan_token: a token whose embedding is NaN, so that prompts with it cannot be computed.
     """
@@ -71,6 +72,8 @@ def write_tiny_llama(
         source = CHAT_TEMPLATE if chat_template is True else chat_template
         writer.add_chat_template(source)
     _add_tensors(writer, n_vocab, np.random.default_rng(seed), nan_token)
+    if tied:
+        del writer.tensors[0]["output.weight"]
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

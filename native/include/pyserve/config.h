@@ -23,6 +23,7 @@ struct RopeConfig {
 
 struct EngineConfig {
   std::string model_path;
+  std::vector<std::string> adapter_paths;  // LoRA adapters that requests may use
   int n_ctx = 0;                  // most tokens of one request; 0 = the model's own, at most 8192
   int n_kv = 0;                   // KV cells shared by all requests; 0 = n_ctx
   int n_seq_max = 16;             // requests that run at once

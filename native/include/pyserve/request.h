@@ -49,6 +49,16 @@ struct SamplingParams {
   bool ignore_eos = false;
 };
 
+// One of EngineConfig::adapter_paths, by its index there.
+struct AdapterScale {
+  int adapter = 0;
+  float scale = 1.0F;  // finite; what the adapter adds is multiplied by it
+
+  bool operator==(const AdapterScale&) const = default;
+};
+// In the order of their indices, each once, none with a scale of 0. Empty: the model as it is.
+using AdapterSet = std::vector<AdapterScale>;
+
 // OpenAI chat messages as a JSON array, rendered with the model's template.
 struct ChatPrompt {
   std::string messages_json;
@@ -80,6 +90,7 @@ struct Request {
   RequestId id = 0;
   std::variant<ChatPrompt, TextPrompt, SegmentPrompt, TokenPrompt> prompt;
   SamplingParams sampling;
+  AdapterSet adapters;           // in any order, and with zeros, until it is prepared
   bool wants_embedding = false;  // the vector of the prompt instead of an answer
   int max_tokens = -1;           // < 0: as many as the context allows; 0: no answer
   std::vector<std::string> stop;
@@ -90,7 +101,7 @@ struct Request {
   int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
   std::vector<Token> said;        // leading tokens of the answer that the client has already
   int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
-  std::string tenant;             // prefixes are reused within a tenant only,
+  std::string tenant;             // prefixes are reused within a tenant and adapters only,
   std::string cache_salt;         // and there among requests with the same salt
   int priority = 0;               // higher ones start first
   double deadline_ms = 0;         // fails when it still waits then, since submit(); 0: never

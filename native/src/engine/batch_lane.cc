@@ -55,6 +55,7 @@ void BatchLane::step(StepReport& report) {
   const TimePoint begin = Clock::now();
   const StepPlan plan = planner_.plan(running_);
   context_.set_threads(planner_.n_threads());
+  context_.set_adapters(planner_.adapters());
   preempt(plan.preempt, report);
   if (plan.items.empty()) return;
   // 2. Decode.

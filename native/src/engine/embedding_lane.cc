@@ -81,6 +81,7 @@ void EmbeddingLane::step(StepReport& report) {
   admit(report);
   const std::vector<BatchItem> items = plan();
   if (items.empty()) return;
+  context_->set_adapters(running_.front().request->adapters());
   const TimePoint started_at = Clock::now();
   const DecodeStatus status = context_->decode(items);
   if (status != DecodeStatus::kOk) {
@@ -159,6 +160,9 @@ std::vector<BatchItem> EmbeddingLane::plan() {
   if (yields_ && !has_whole_prompts) n_left = std::min(n_left, kYieldingStep);
   std::vector<BatchItem> items;
   for (Running& running : running_) {
+    // All rows of a step have the same adapters: those of the oldest request.
+    running.n_planned = 0;
+    if (running.request->adapters() != running_.front().request->adapters()) continue;
     const int n_rest = running.request->n_known() - running.request->n_computed();
     running.n_planned = has_whole_prompts && n_rest > n_left ? 0 : std::min(n_rest, n_left);
     if (running.n_planned == 0) continue;

@@ -1,6 +1,7 @@
 #include "engine/preparation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "pyserve/error.h"
@@ -58,6 +59,7 @@ Preparation::Preparation(const Model& model, int n_ctx, size_t max_text_bytes, i
 
 std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
   if (model_.is_bidirectional() && !request.wants_embedding) throw embedding_only_error();
+  check_adapters(request.adapters);
   auto prepared = std::make_unique<PreparedRequest>();
   prepared->tokens = prompt_tokens(request, /*must_fit=*/true);
   if (std::holds_alternative<ChatPrompt>(request.prompt)) {
@@ -88,6 +90,24 @@ std::optional<Draft> Preparation::make_draft(const Request& request, TokenSpan p
       request.n_draft_max < 0 ? n_draft_max_ : std::min(request.n_draft_max, n_draft_max_);
   if (n_max == 0 || request.wants_embedding || request.is_deterministic) return std::nullopt;
   return Draft(prompt, tokenizer_.tokenize(request.draft, false, false), n_max);
+}
+
+// Brings them into the one form that equal sets have.
+void Preparation::check_adapters(AdapterSet& adapters) const {
+  const auto n_loaded = static_cast<int>(model_.adapters().size());
+  for (const auto& [adapter, scale] : adapters) {
+    if (adapter >= 0 && adapter < n_loaded && std::isfinite(scale)) continue;
+    throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest,
+                                "the adapter " + std::to_string(adapter) + " with the scale " +
+                                    std::to_string(scale) + " cannot be had, the model has " +
+                                    std::to_string(n_loaded) + " adapters",
+                                "lora",
+                                {}});
+  }
+  std::erase_if(adapters, [](const AdapterScale& scaled) { return scaled.scale == 0; });
+  std::ranges::sort(adapters, {}, &AdapterScale::adapter);
+  if (std::ranges::adjacent_find(adapters, {}, &AdapterScale::adapter) == adapters.end()) return;
+  throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest, "an adapter is named twice", "lora", {}});
 }
 
 std::vector<Token> Preparation::prompt_tokens(Request& request, bool must_fit) const {

@@ -36,6 +36,7 @@ class Preparation {
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
  private:
+  void check_adapters(AdapterSet& adapters) const;
   std::vector<PromptPart> parts_of(Request& request) const;
   std::optional<Draft> make_draft(const Request& request, TokenSpan prompt) const;
   void check_bytes(size_t n_bytes) const;

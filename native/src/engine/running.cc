@@ -1,6 +1,7 @@
 #include "engine/running.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "sample/row_scan.h"
@@ -8,9 +9,13 @@
 namespace pyserve {
 namespace {
 
-// No tenant can choose a salt that makes its key another tenant's.
+// No tenant can choose a salt that makes its key another tenant's, or that of other adapters.
 std::string make_cache_key(const Request& request) {
-  return std::to_string(request.tenant.size()) + ':' + request.tenant + request.cache_salt;
+  std::string key;
+  for (const auto& [adapter, scale] : request.adapters) {
+    key += std::to_string(adapter) + '*' + std::to_string(std::bit_cast<uint32_t>(scale)) + ',';
+  }
+  return key + std::to_string(request.tenant.size()) + ':' + request.tenant + request.cache_salt;
 }
 
 }  // namespace

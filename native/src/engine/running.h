@@ -76,6 +76,7 @@ class RunningRequest {
   DeltaEvent finish_with(std::vector<float> embedding);
 
   const Ticket& ticket() const { return *prepared_.ticket; }
+  const AdapterSet& adapters() const { return prepared_.request.adapters; }
   const std::string& tenant() const { return prepared_.request.tenant; }
   int priority() const { return prepared_.request.priority; }
   double deadline_ms() const { return prepared_.request.deadline_ms; }

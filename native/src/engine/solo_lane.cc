@@ -74,6 +74,7 @@ void SoloLane::step(StepReport& report) {
 void SoloLane::begin() {
   if (!context_) context_ = std::make_unique<Context>(model_, config_, &threads_);
   context_->memory().truncate(0, 0);
+  context_->set_adapters(queue_.front()->adapters());
   queue_.front()->start(0, 0);
   is_running_ = true;
 }

@@ -24,18 +24,31 @@ ConcurrencyOptions concurrency_options(const EngineConfig& config) {
 }  // namespace
 
 StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache)
-    : config_(config), cache_(cache), concurrency_(concurrency_options(config)) {}
+    : config_(config),
+      cache_(cache),
+      concurrency_(concurrency_options(config)),
+      turns_(config.max_token_gap_ms / 2) {}
 
-StepPlan StepPlanner::plan(const Running& running) {
+std::vector<RunningView> StepPlanner::views(const Running& running) const {
   std::vector<RunningView> views;
   int n_scored = kMaxScored - static_cast<int>(running.size());
   for (const auto& request : running) {
     // Those that score a prompt share the rows of logits; the oldest gets what it can use.
-    const bool is_scoring = request->is_scoring();
+    const bool is_due = request->adapters() == adapters_;
+    const bool is_scoring = is_due && request->is_scoring();
     const int n_most = is_scoring ? std::max(n_scored, 0) : INT_MAX;
     views.push_back(request->view(cache_.n_forked(request->seq_id()), n_most));
+    views.back().is_due = is_due;
     if (is_scoring) n_scored -= views.back().n_missing();
   }
+  return views;
+}
+
+StepPlan StepPlanner::plan(const Running& running) {
+  std::vector<const AdapterSet*> sets;
+  for (const auto& request : running) sets.push_back(&request->adapters());
+  adapters_ = turns_.next(sets, monotonic_ms());
+  const std::vector<RunningView> views = this->views(running);
   StepPlan plan = plan_step(views, limits(running, views));
   for (const PlanItem& item : plan.items) {
     if (views[item.index].is_decode()) running[item.index]->set_turn(++n_turns_);
@@ -54,12 +67,12 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   is_pure_decode_ = true;
   for (size_t i = 0; i < views.size(); ++i) {
     const RunningView& view = views[i];
-    if (view.n_missing() > 1) n_depth = std::max(n_depth, running[i]->n_computed());
+    if (view.is_prompt()) n_depth = std::max(n_depth, running[i]->n_computed());
     if (view.is_decode()) {
       ++n_decode;
       n_ctx_tokens += view.n_known;
     }
-    is_pure_decode_ = is_pure_decode_ && view.n_missing() <= 1;
+    is_pure_decode_ = is_pure_decode_ && !view.is_prompt();
   }
   is_pure_decode_ = is_pure_decode_ && n_decode > 0;
   StepLimits limits;

@@ -8,6 +8,7 @@
 #include "engine/running.h"
 #include "kv/prefix_cache.h"
 #include "pyserve/config.h"
+#include "sched/adapter_turns.h"
 #include "sched/concurrency.h"
 #include "sched/plan.h"
 #include "sched/step_costs.h"
@@ -28,6 +29,8 @@ class StepPlanner {
   // The next step of `running`, ordered from the oldest to the youngest. Tells the requests whose
   // turn it is, and which drafts are checked.
   StepPlan plan(const Running& running);
+  // The adapters of all its requests.
+  const AdapterSet& adapters() const { return adapters_; }
   // How many threads compute it.
   int n_threads() const { return n_threads_; }
   // It checks drafts.
@@ -40,6 +43,7 @@ class StepPlanner {
   void observe_step(const StepPlan& plan, double step_ms);
 
  private:
+  std::vector<RunningView> views(const Running& running) const;
   StepLimits limits(const Running& running, const std::vector<RunningView>& views);
   void add_drafts(const Running& running, const StepPlan& plan);
   double draft_step_ms(int n_rows, int n_requests, double n_ctx_tokens) const;
@@ -49,6 +53,8 @@ class StepPlanner {
   StepCosts costs_;
   Concurrency concurrency_;
   ThreadCount threads_;
+  AdapterTurns turns_;
+  AdapterSet adapters_;
   int n_threads_ = 0;
   int64_t n_turns_ = 0;
   bool is_pure_decode_ = false;  // the planned step has no prompt

@@ -180,6 +180,18 @@ void Context::set_threads(int n_threads) {
   llama_set_n_threads(context_.get(), n_threads, n_threads);
 }
 
+void Context::set_adapters(const AdapterSet& adapters) {
+  if (adapters == adapters_) return;
+  std::vector<llama_adapter_lora*> loaded;
+  std::vector<float> scales;
+  for (const AdapterScale& scaled : adapters) {
+    loaded.push_back(model_.adapters().at(scaled.adapter).get());
+    scales.push_back(scaled.scale);
+  }
+  llama_set_adapters_lora(context_.get(), loaded.data(), loaded.size(), scales.data());
+  adapters_ = adapters;
+}
+
 DecodeStatus Context::decode(const std::vector<BatchItem>& items) {
   size_t n_tokens = 0;
   for (const BatchItem& item : items) n_tokens += item.tokens.size();

@@ -9,6 +9,7 @@
 #include "llama/context_memory.h"
 #include "llama/model.h"
 #include "pyserve/config.h"
+#include "pyserve/request.h"
 #include "sample/logits.h"
 
 struct llama_batch;
@@ -78,6 +79,10 @@ class Context {
   // With kStates the same of its final hidden state: model.n_embd_out() numbers.
   std::span<const float> state(size_t index, int k) const;
 
+  // The adapters that the next steps compute with; to change them costs about as much as a step.
+  // REQUIRES: they are the model's.
+  void set_adapters(const AdapterSet& adapters);
+
   // How many threads compute the next steps. REQUIRES: at most max_threads(config).
   void set_threads(int n_threads);
 
@@ -100,6 +105,7 @@ class Context {
   std::shared_ptr<ggml_threadpool> threadpool_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
   std::unique_ptr<ContextMemory> memory_;
+  AdapterSet adapters_;
   const std::vector<BatchItem>* items_ = nullptr;  // while they are computed
   std::vector<int> first_row_;                     // item index -> into rows_
   std::vector<float*> rows_;                       // of every token with logits, or with a state

@@ -77,6 +77,7 @@ int cache_type(const std::string& name) {
 MemoryPlan plan_memory(const Model& model, const ContextShape& shape) {
   MemoryPlan plan;
   plan.weights = model.info().size_bytes;
+  for (const Adapter& adapter : model.adapters()) plan.weights += adapter.n_bytes();
   plan.kv = kv_bytes(model, shape);
   plan.compute = compute_bytes(model, shape);
   return plan;

@@ -77,6 +77,7 @@ Model::Model(const EngineConfig& config) : model_(load(config)) {
       shown_tokens_.push_back(special.token);
     }
   }
+  for (const std::string& path : config.adapter_paths) adapters_.emplace_back(get(), path);
 }
 
 const llama_vocab* Model::vocab() const { return llama_model_get_vocab(get()); }

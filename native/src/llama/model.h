@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "llama/adapter.h"
 #include "pyserve/config.h"
 #include "pyserve/types.h"
 #include "text/special_split.h"
@@ -24,7 +25,7 @@ enum class Pooling { kMean, kFirst, kLast, kNone };
 // Immutable after construction: any thread.
 class Model {
  public:
-  // Throws EngineError(kModelLoad) with the loader's own last error line.
+  // With its adapters. Throws EngineError(kModelLoad) with the loader's own last error line.
   explicit Model(const EngineConfig& config);
 
   llama_model* get() const { return model_.get(); }
@@ -65,8 +66,12 @@ class Model {
   // The GGUF's chat template, "" = none.
   std::string chat_template() const;
 
+  // In the order of EngineConfig::adapter_paths.
+  const std::vector<Adapter>& adapters() const { return adapters_; }
+
  private:
   std::unique_ptr<llama_model, ModelDeleter> model_;
+  std::vector<Adapter> adapters_;
   std::vector<Token> eog_tokens_;
   std::vector<Token> suppressed_tokens_;
   std::vector<Token> shown_tokens_;  // sorted

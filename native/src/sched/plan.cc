@@ -41,7 +41,7 @@ std::vector<int> choose_decodes(const std::vector<RunningView>& running, size_t 
 std::vector<int> order_prompts(const std::vector<RunningView>& running, size_t n_stay) {
   std::vector<int> order;
   for (size_t i = 0; i < n_stay; ++i) {
-    if (running[i].n_missing() > 1) order.push_back(static_cast<int>(i));
+    if (running[i].is_prompt()) order.push_back(static_cast<int>(i));
   }
   const auto rank = [&](int i) {
     return prompt_rank(running[i].n_missing(), running[i].waited_ms, running[i].priority);

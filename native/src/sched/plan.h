@@ -16,9 +16,12 @@ struct RunningView {
   bool was_preempted = false;  // its "prompt" holds an answer that a client is reading
   int priority = 0;            // higher first
   double waited_ms = 0;        // since it was submitted
+  bool is_due = true;          // its adapters are those of the step
 
   int n_missing() const { return n_known - n_computed; }
-  bool is_decode() const { return n_missing() == 1; }
+  // What a step may compute of it.
+  bool is_decode() const { return is_due && n_missing() == 1; }
+  bool is_prompt() const { return is_due && n_missing() > 1; }
 };
 
 struct StepLimits {
@@ -42,6 +45,7 @@ struct StepPlan {
 inline constexpr int kPromptTile = 16;
 
 // Plans a step for `running`, ordered from the oldest to the youngest request.
+// Of those that are due:
 // 1. Decodes get their token; when cells are short the youngest requests are preempted for it.
 //    If there are more than `n_decode_max`, the lowest `last_turn` go first, and come first:
 //    numbered in the order of the plan they take turns, exactly.

@@ -91,7 +91,10 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     """What may come back: success, the errors to expect, and any other error."""
     shown: dict[str, Any] = {"schema": {}}
     if operation.response is not None and operation.example is not None:
-        shown = {"schema": schemas.of(operation.response), "example": operation.example()}
+        schema = schemas.of(operation.response)
+        if operation.is_list:
+            schema = {"type": "array", "items": schema}
+        shown = {"schema": schema, "example": operation.example()}
     content = {operation.media_type: shown}
     if operation.events is not None:
         content[EVENT_STREAM] = {

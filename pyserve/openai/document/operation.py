@@ -17,8 +17,8 @@ class Operation:
 
     query: what may stand in the URL, by name. body: an example of the request.
     example, events: make the response to it, plain and streamed.
-    event_types: what is streamed. media_type: of a response that is no struct.
-    may_be_unavailable: 503 is one of its answers.
+    is_list: the response is a list of these. event_types: what is streamed. media_type: of a
+    response that is no struct. may_be_unavailable: 503 is one of its answers.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Operation:
     body: Mapping[str, Any] | None = None
     response: type[msgspec.Struct] | None = None
     example: Callable[[], Any] | None = None
+    is_list: bool = False
     event_types: tuple[type[msgspec.Struct], ...] = ()
     events: Callable[[], list[Any]] | None = None
     media_type: str = "application/json"

@@ -8,6 +8,7 @@ from pyserve import __version__
 from pyserve.openai.chat_objects import ChatChunk, ChatCompletion
 from pyserve.openai.completions import Completion
 from pyserve.openai.document import examples
+from pyserve.openai.document.adapter_operations import ADAPTERS
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.document.token_operations import TOKENS
 from pyserve.openai.edits import Edit
@@ -179,6 +180,7 @@ READING = (
         response=ModelList,
         example=lambda: ModelList(data=[examples.model()]),
     ),
+    *ADAPTERS,
     Operation(
         name="props",
         method="get",

@@ -18,6 +18,14 @@ from pyserve.models.model_file import ModelFile
 from pyserve.models.profile import CallProfile
 
 GGUF = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)
+TYPE, ADAPTER_TYPE = b"general.type", b"adapter"
+ADAPTER = b"".join(
+    (
+        struct.pack("<4sIQQ", b"GGUF", 3, 0, 1),
+        struct.pack("<Q", len(TYPE)) + TYPE,
+        struct.pack("<IQ", 8, len(ADAPTER_TYPE)) + ADAPTER_TYPE,
+    )
+)
 
 
 @pytest.fixture
@@ -503,6 +511,7 @@ gpu_memory_utilization: 0.5
 
 
 def test_every_key_of_the_format_is_known(directory: Path) -> None:
+    (directory / "l").write_bytes(ADAPTER)
     catalog = catalog_of(directory, x=EVERY_KEY)
     assert notes_of(catalog, "warning") == []
     assert notes_of(catalog, "error") == []
@@ -590,3 +599,64 @@ def test_any_value_of_any_key_is_taken_or_noted(
     for model in served:
         assert model.id.isprintable()
         json.dumps(model.profile.defaults, allow_nan=False)
+
+
+LORA = """
+name: pirate-base
+parameters: {model: a.gguf}
+lora_adapter: pirate
+lora_scale: 0.5
+lora_adapters: ["sql=loras/queries.gguf", loras/other.gguf]
+lora_scales: [0]
+lora_base: a.gguf
+"""
+
+
+def test_adapters_of_a_model_have_names_scales_and_models(directory: Path) -> None:
+    (directory / "loras").mkdir()
+    for name in ("pirate.gguf", "loras/queries.gguf", "loras/other.gguf"):
+        (directory / name).write_bytes(ADAPTER)
+    catalog = catalog_of(directory, x=LORA)
+    model = model_of(catalog, "pirate-base")
+    adapters = model.profile.adapters
+    assert model.settings["adapters"] == adapters
+    assert [(each.name, each.scale, each.model_id, each.aliases) for each in adapters] == [
+        ("pirate", 0.5, "pirate-base-pirate", ("pirate",)),
+        ("sql", 0.0, "sql", ("pirate-base-sql",)),
+        ("other", 1.0, "pirate-base-other", ("other",)),
+    ]
+    assert adapters[1].path == str(directory / "loras" / "queries.gguf")
+    assert notes_of(catalog, "error") == notes_of(catalog, "warning") == []
+    assert any("lora_base has no effect" in note for note in notes_of(catalog, "note"))
+    # An adapter is no model.
+    assert {found.id for found in catalog.models} == {"pirate-base", "b"}
+    assert any("it is a LoRA adapter" in note for note in notes_of(catalog, "note"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("lora_adapter: none.gguf", "'none.gguf' is not in the models directory"),
+        ("lora_adapter: ../l.gguf", "'../l.gguf' is not in the models directory"),
+        ("lora_adapter: b.gguf", "b.gguf is no LoRA adapter"),
+        ("lora_adapters: [l.gguf, sub/l.gguf]", "two LoRA adapters of x have the name 'l'"),
+        ("{lora_adapters: [l.gguf], lora_scales: [1, 2]}", "there are 2 for 1 lora_adapters"),
+        ("lora_scale: 1e9", "lora_scale"),
+    ],
+)
+def test_adapters_that_cannot_be_used_are_errors(directory: Path, keys: str, problem: str) -> None:
+    (directory / "sub").mkdir()
+    for name in ("l.gguf", "sub/l.gguf", "../l.gguf"):
+        (directory / name).write_bytes(ADAPTER)
+    fields = keys.strip("{}").replace("], ", "]\n")
+    catalog = catalog_of(directory, x=f"name: x\nparameters: {{model: a.gguf}}\n{fields}\n")
+    (error,) = notes_of(catalog, "error")
+    assert problem in error
+
+
+def test_check_tells_of_adapters(directory: Path) -> None:
+    (directory / "l.gguf").write_bytes(ADAPTER)
+    (directory / "x.yaml").write_text("name: x\nparameters: {model: a.gguf}\nlora_adapter: l\n")
+    result = CliRunner().invoke(check, [str(directory)])
+    assert result.exit_code == 0
+    assert "adapters: l (l.gguf, scale 1) as x-l" in result.output

@@ -1,0 +1,38 @@
+"""GET and POST /lora-adapters, as llama-server has them"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from pyserve.engine.protocol import Engine
+from pyserve.openai.adapters import AdaptersScaled, LoraAdapter, adapter_list, scales_by_name
+from pyserve.schemas.lora import ScaleAdaptersRequest
+from pyserve.web.access import require_admin
+from pyserve.web.body import read_body
+from pyserve.web.engines import ask_engine, pick_model, profile_of
+from pyserve.web.replies import json_reply
+
+blueprint = Blueprint("adapters", __name__)
+
+
+@blueprint.get("/lora-adapters")
+def list_all() -> Response:
+    def answer(engine: Engine) -> list[LoraAdapter]:
+        return adapter_list(profile_of(pick_model(None)).adapters, engine.adapter_scales({}))
+
+    return json_reply(ask_engine(None, answer))
+
+
+@blueprint.post("/lora-adapters")
+def scale() -> Response:
+    """Set the scales of requests that name no adapters, until the model is loaded again."""
+    require_admin()
+    body = read_body(ScaleAdaptersRequest, list_field="adapters")
+
+    def answer(engine: Engine) -> AdaptersScaled:
+        info = engine.info()
+        off = dict.fromkeys(info.adapters, 0.0)
+        engine.adapter_scales(off | scales_by_name(body.adapters, info, "adapters"))
+        return AdaptersScaled()
+
+    return json_reply(ask_engine(body.model, answer))

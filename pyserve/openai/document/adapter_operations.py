@@ -1,0 +1,46 @@
+"""The endpoints of LoRA adapters."""
+
+from __future__ import annotations
+
+from pyserve.openai.adapters import AdaptersScaled, LoraAdapter
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
+from pyserve.schemas.lora import ScaleAdaptersRequest
+
+TAG = "Models"
+
+ADAPTERS = (
+    Operation(
+        name="listAdapters",
+        method="get",
+        path="/lora-adapters",
+        tag=TAG,
+        summary="The LoRA adapters of a model",
+        details="As llama-server has it. `?model=` names the model where there are several.",
+        response=LoraAdapter,
+        is_list=True,
+        example=lambda: [
+            LoraAdapter(
+                id=0,
+                name="pirate",
+                path="pirate.gguf",
+                scale=1.0,
+                model=f"{examples.MODEL}-pirate",
+            )
+        ],
+        may_be_unavailable=True,
+    ),
+    Operation(
+        name="scaleAdapters",
+        method="post",
+        path="/lora-adapters",
+        tag=TAG,
+        summary="Set how strongly adapters act on requests that name none",
+        details="Until the model is loaded again. Takes llama-server's bare list, too. With keys, "
+        "an administrator's is needed.",
+        request=ScaleAdaptersRequest,
+        body={"adapters": [{"name": "pirate", "scale": 0.5}]},
+        response=AdaptersScaled,
+        example=AdaptersScaled,
+    ),
+)
