@@ -47,7 +47,7 @@ def start_model() -> Iterator[Start]:
     engines: list[LocalEngine] = []
 
     def start_one(path: Path, **fields: object) -> LocalEngine:
-        settings = {"n_ctx": 256, "n_kv": 2048, "n_threads": 2} | fields
+        settings = {"n_ctx": 256, "n_kv": 2048} | fields
         config = EngineConfig(model_id="tiny", model_path=str(path), **settings)  # type: ignore[arg-type]
         engines.append(LocalEngine(config))
         return engines[-1]
