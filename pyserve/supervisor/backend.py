@@ -59,7 +59,6 @@ def _adapted(status: ModelStatus, adapter: Adapter) -> ModelStatus:
         status.profile,
         lora={adapter.name: adapter.scale or 1.0},
         aliases=adapter.aliases,
-        adapters=(),
     )
     return msgspec.structs.replace(
         status, id=adapter.model_id, parent=status.id, profile=profile, model_path=adapter.path

@@ -24,7 +24,7 @@ from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
 from pyserve.errors import ContextLengthExceededError, InvalidRequestError, QueueFullError
 from pyserve.models.gotemplate.errors import TemplateError
-from pyserve.models.profile import PLAIN, ModelProfile, ShapeProfile
+from pyserve.models.profile import ModelProfile, ShapeProfile
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.shaping import shaped_deltas
 from pyserve.supervisor.backend import Lease
@@ -69,7 +69,7 @@ class Generation:
         self._n_finished = 0
         self._waiting: deque[GenerateRequest] = deque()
         self._shape = ShapeProfile()
-        self._adapters = PLAIN.lora
+        self._adapters: dict[str, float] | None = None
 
     def hold(self, lease: Lease) -> Engine:
         """Have the model stay loaded until `close`; returns its engine."""

@@ -137,6 +137,7 @@ def test_scales_are_listed_and_set(adapted):
         {"id": 0, "name": "pirate", "path": "pirate.gguf", "scale": 0.5, "model": "tiny-pirate"},
         {"id": 1, "name": "sql", "path": "queries.gguf", "scale": 0.0, "model": "sql"},
     ]
+    assert adapted.client.get(f"{LORA}?model=sql").get_json() == listed
     # llama-server's clients send a bare list; what is not in it is switched off.
     response = adapted.post(LORA, [{"id": 1, "scale": 0.25}])
     assert response.get_json() == {"success": True}
