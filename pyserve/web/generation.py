@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +22,12 @@ from flask import request as http_request
 
 from pyserve.engine.merge import merge
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
-from pyserve.errors import ContextLengthExceededError, InvalidRequestError, QueueFullError
+from pyserve.errors import (
+    ContextLengthExceededError,
+    InvalidRequestError,
+    PyserveError,
+    QueueFullError,
+)
 from pyserve.models.gotemplate.errors import TemplateError
 from pyserve.models.profile import ModelProfile, ShapeProfile
 from pyserve.openai.answer import Answer, Output, StreamAnswer
@@ -37,7 +42,7 @@ from pyserve.web.limits import Permit
 from pyserve.web.replies import json_reply
 from pyserve.web.request_id import request_id
 from pyserve.web.services import services
-from pyserve.web.sse import DataFrames, event_frames, event_reply
+from pyserve.web.sse import KEEP_ALIVE, DataFrames, event_frames, event_reply
 from pyserve.web.timeout import Patience, request_patience
 
 A = TypeVar("A", bound=Answer)
@@ -67,6 +72,7 @@ class Generation:
         self._streams: list[TokenStream] = []
         self._lease: Lease | None = None
         self._n_finished = 0
+        self._has_output = False
         self._waiting: deque[GenerateRequest] = deque()
         self._shape = ShapeProfile()
         self._adapters: dict[str, float] | None = None
@@ -107,6 +113,7 @@ class Generation:
                 if item is None or time.monotonic() - watched_at >= WATCH_S:
                     self._watch.check()
                     watched_at = time.monotonic()
+                self._has_output = self._has_output or item is not None
                 if item is not None and item[1].finish is not None:
                     self._n_finished += 1
                 yield item
@@ -119,6 +126,14 @@ class Generation:
                 index, delta = item
                 outputs[index].push(delta)
         return outputs
+
+    def comment(self) -> bytes:
+        """What a silent stream says: before its first output how many requests wait, if any."""
+        n_waiting = 0
+        if not self._has_output:
+            with suppress(PyserveError):
+                n_waiting = self._engine.stats().n_waiting
+        return f": queued {n_waiting}\n\n".encode() if n_waiting else KEEP_ALIVE
 
     def _submit_more(self) -> list[TokenStream]:
         """Submit what may be with the engine now; less if its queue is full.
@@ -212,7 +227,14 @@ def generate_stream(
         generation.close()
         raise
     frames = make_frames(answer)
-    events = event_frames(deltas, answer, request_id(), frames, keep_alive_s=keep_alive_s)
+    events = event_frames(
+        deltas,
+        answer,
+        request_id(),
+        frames,
+        keep_alive_s=keep_alive_s,
+        comment=generation.comment,
+    )
     return event_reply(events, generation.close)
 
 
@@ -227,7 +249,12 @@ def _late_reply(
     def frames(begun: tuple[Generation, S]) -> Iterator[bytes]:
         generation, answer = begun
         return event_frames(
-            generation.deltas(), answer, shown_id, make_frames(answer), keep_alive_s=keep_alive_s
+            generation.deltas(),
+            answer,
+            shown_id,
+            make_frames(answer),
+            keep_alive_s=keep_alive_s,
+            comment=generation.comment,
         )
 
     def close() -> None:

@@ -91,11 +91,13 @@ def event_frames(
     frames: DataFrames | None = None,
     *,
     keep_alive_s: float = KEEP_ALIVE_S,
+    comment: Callable[[], bytes] = lambda: KEEP_ALIVE,
 ) -> Iterator[bytes]:
     """The bytes of a streamed answer. Errors become an event, after which nothing follows.
 
     deltas: with the index of their request; a None is a chance to say that we are still there.
-    frames: how they are written; None is DataFrames. Needs no Flask context.
+    frames: how they are written; None is DataFrames. comment: what is said after `keep_alive_s`
+    without anything else. Needs no Flask context.
     """
     frames = frames or DataFrames(answer)
     try:
@@ -106,7 +108,7 @@ def event_frames(
         for item in deltas:
             data = b"" if item is None else frames.push(*item)
             if not data and time.monotonic() - sent_at >= keep_alive_s:
-                data = KEEP_ALIVE
+                data = comment()
             if data:
                 yield data
                 sent_at = time.monotonic()

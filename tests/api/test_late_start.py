@@ -14,7 +14,8 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake import STEERABLE, FakeCore
 from pyserve.engine.streams import StreamEngine
 from pyserve.errors import ModelLoadError
-from pyserve.supervisor.static import StaticBackend, StaticLease
+from pyserve.supervisor.backend import EngineLease
+from pyserve.supervisor.static import StaticBackend
 from tests.support.front import CHAT, RESPONSES, SOON_S, Front, chat_body, events_of
 
 
@@ -24,7 +25,7 @@ class SlowBackend(StaticBackend):
     loaded: threading.Event
     error: ModelLoadError | None = None
 
-    def lease(self, model_id: str, **options: Any) -> StaticLease:
+    def lease(self, model_id: str, **options: Any) -> EngineLease:
         while not self.loaded.wait(0.01):
             options["on_wait"]()
         if self.error is not None:

@@ -34,13 +34,19 @@ def test_comments_are_sent_while_a_prompt_is_computed(start, path):
     assert "one" in rest
 
 
-def test_comments_are_sent_while_a_request_is_queued(start):
-    front = start(FakeScript(hold_after=0), engine={"n_seq_max": 1}, keep_alive_s=0.0)
-    front.engine.submit(GenerateRequest(prompt="in the way"))
+def test_comments_say_how_many_requests_wait_while_this_one_does(start):
+    script = FakeScript(texts=("one two",), hold_after=1)
+    front = start(script, engine={"n_seq_max": 1}, keep_alive_s=0.0)
+    for prompt in ("in the way", "before"):
+        front.engine.submit(GenerateRequest(prompt=prompt))
     response = front.post(CHAT, chat_body(stream=True), buffered=False)
-    assert b"assistant" in next(response.response)
-    assert next(response.response) == KEEP_ALIVE
-    response.close()
+    parts = iter(response.response)
+    assert b"assistant" in next(parts)
+    assert next(parts) == b": queued 2\n\n"
+    front.core.release()
+    rest = b"".join(parts)
+    assert b"one" in rest
+    assert b": queued" not in rest.partition(b"one")[2]
 
 
 def test_an_error_after_a_comment_is_an_event(start):
