@@ -27,6 +27,8 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
     The values were checked when the configuration was read; those that the endpoint does not have
     are left out.
     """
+    if isinstance(body, ChatRequest):
+        body = body.model_copy(update=_thinking(body))
     fields = type(body).model_fields
     update: dict[str, Any] = {}
     for name, value in profile.defaults.items():
@@ -40,6 +42,18 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
     if profile.prompt.system_prompt:
         update |= _system_prompt(body, profile.prompt)
     return body.model_copy(update=update) if update else body
+
+
+def _thinking(body: ChatRequest) -> dict[str, Any]:
+    """LocalAI's `metadata.enable_thinking`, in the fields that say it here."""
+    wanted = (body.metadata or {}).get("enable_thinking")
+    if wanted == "false" and body.reasoning_effort is None:
+        return {"reasoning_effort": "none"}
+    if wanted == "true" and body.reasoning_effort is None:
+        return {
+            "chat_template_kwargs": {"enable_thinking": True, **(body.chat_template_kwargs or {})}
+        }
+    return {}
 
 
 def _system_prompt(body: RequestModel, prompt: PromptProfile) -> dict[str, Any]:
@@ -65,6 +79,8 @@ def _has_system(messages: Iterable[Any]) -> bool:
 
 def _fits(body: RequestModel, name: str, value: Any) -> bool:
     """Whether a default does not contradict what the request says."""
+    if name == "reasoning_effort" and value == "none":
+        return not (getattr(body, "chat_template_kwargs", None) or {}).get("enable_thinking")
     if name == "grammar":
         return all(getattr(body, field, None) is None for field in ConstraintFields.model_fields)
     if name == "n":

@@ -6,6 +6,7 @@ import pytest
 
 from pyserve.engine.fake_script import FakeScript
 from pyserve.engine.protocol import ThinkingLimit
+from pyserve.models.profile import ModelProfile
 from tests.support.front import CHAT, chat_body, events_of
 
 TEMPLATE = "<think></think>{% if enable_thinking %}"
@@ -44,6 +45,30 @@ def test_thoughts_are_left_in_the_content_or_hidden_on_request(say):
     assert hidden["choices"][0]["message"]["content"] == "Hi you"
     assert "reasoning" not in hidden["choices"][0]["message"]
     assert hidden["usage"]["completion_tokens_details"]["reasoning_tokens"] == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "thinks"),
+    [
+        ({}, False),
+        ({"metadata": {"enable_thinking": "true"}}, True),
+        ({"metadata": {"enable_thinking": "false"}, "reasoning_effort": "low"}, True),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, True),
+    ],
+)
+def test_a_request_may_think_where_its_model_does_not(start, fields, thinks):
+    profile = ModelProfile(defaults={"reasoning_effort": "none"})
+    front = start(FakeScript(texts=(SAID,)), chat_template=TEMPLATE, profiles={"tiny": profile})
+    assert front.post(CHAT, chat_body(**fields)).status_code == 200
+    request = front.core.requests[-1]
+    assert request.template.variables["enable_thinking"] is thinks
+    assert (request.thinking is not None and request.thinking.max_tokens == 0) is not thinks
+
+
+def test_metadata_may_say_not_to_think(say):
+    front = say(SAID)
+    front.post(CHAT, chat_body(metadata={"enable_thinking": "false"}))
+    assert front.core.requests[-1].template.variables == {"enable_thinking": False}
 
 
 def test_a_model_that_does_not_think_shows_everything(start):
