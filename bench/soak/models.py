@@ -22,7 +22,7 @@ from bench.peers.peer import Command, Settings
 from bench.peers.pyserve import Pyserve
 from bench.peers.server import LOG_DIR, free_port, running
 from bench.soak.exchange import Outcome, Shot, exchange, http_request
-from bench.soak.models_dir import NAMES, write_gemma, write_models_dir
+from bench.soak.models_dir import MODELS, write_gemma, write_models_dir
 from bench.soak.models_mix import ModelsMix
 from pyserve.cli.plan import plan_models
 from pyserve.config import read_config
@@ -91,7 +91,8 @@ async def watch(seen: Seen, port: int) -> None:
     """Count how many models are loaded at once."""
 
     def count(body: bytes) -> int:
-        states = [model["meta"]["state"] for model in json.loads(body)["data"]]
+        models = json.loads(body)["data"]
+        states = [model["meta"]["state"] for model in models if model["id"] in MODELS]
         seen.n_ready[states.count("ready")] += 1
         return 0
 
@@ -136,7 +137,7 @@ def table(seen: Seen) -> str:
         times = quantiles_ms(seen.latencies[kind])
         n_other = len(seen.latencies[kind]) - n_done
         lines.append(f"{kind:<16}{n_done:>7}{n_other:>7}{times['p50']:>9.0f}{times['p99']:>9.0f}")
-    loads = {model: seen.log.count(f"loading model {model}") for model in NAMES}
+    loads = {model: seen.log.count(f"loading model {model}") for model in MODELS}
     lines.append(f"loads: {loads}; models loaded at once: {dict(sorted(seen.n_ready.items()))}")
     lines.append(f"left to make room: {n_evictions(seen)}; changes: {seen.n_changes}")
     return "\n".join([*lines, *seen.failures])
@@ -149,7 +150,7 @@ def n_evictions(seen: Seen) -> int:
 def is_right(seen: Seen) -> bool:
     """Nothing failed, nothing was refused, there never were three, and models did come and go."""
     n_wrong = sum(n for (_, outcome), n in seen.counts.items() if outcome is not Outcome.DONE)
-    return n_wrong == 0 and max(seen.n_ready) <= len(NAMES) - 1 and n_evictions(seen) > 0
+    return n_wrong == 0 and max(seen.n_ready) <= len(MODELS) - 1 and n_evictions(seen) > 0
 
 
 def main() -> int:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
+from pyserve.models.gguf import read_metadata
+from tests.support.tiny_lora import TinyLora, write_lora
 from tests.support.tiny_memories import write_tiny
 
+LORA_RANK = 4
+
+MODELS = ("assistant", "gemma", "rwkv")
 NAMES = {
     "assistant": ("assistant", "gpt-4o", "gpt-3.5-turbo", "helper", "small.gguf"),
     "gemma": ("gemma", "writer", "gemma-3-270m"),
     "rwkv": ("rwkv", "rnn", "RWKV-7-tiny"),
-}  # of each model: its id, then names that stand for it
+    "pirate": ("pirate", "assistant-pirate"),
+}  # of each model: its id, then names that stand for it; pirate is the assistant with an adapter
 ASSISTANT = """\
 name: assistant
 description: a small model for chats
@@ -19,6 +27,8 @@ context_size: 1024
 stopwords: ["<|im_end|>"]
 system_prompt: You are brief.
 known_usecases: [chat, completion, edit]
+lora_adapters: ["pirate=adapter.gguf"]
+lora_scales: [0]
 parameters:
   model: small.gguf
   temperature: 0.3
@@ -65,11 +75,21 @@ def write_models_dir(directory: Path, small: Path, gemma: Path) -> None:
     (directory / "small.gguf").symlink_to(small.absolute())
     (directory / "gemma.gguf").symlink_to(gemma.absolute())
     write_tiny(directory / "rwkv.gguf", "rwkv7", n_ctx=1536)
+    write_lora(directory / "adapter.gguf", _adapter(small))
     for name, text in TEMPLATES.items():
         (directory / name).write_text(text)
     (directory / "assistant.yaml").write_text(ASSISTANT)
     (directory / "rwkv.yaml").write_text(RWKV)
     write_gemma(directory, turn=0)
+
+
+def _adapter(model: Path) -> TinyLora:
+    """Random, and weak enough that answers stay text. It changes one matrix of the first layer."""
+    n = int(read_metadata(model, ["llama.embedding_length"])["llama.embedding_length"])
+    rng = np.random.default_rng(1)
+    a = rng.standard_normal((LORA_RANK, n), dtype=np.float32) / np.float32(n**0.5)
+    b = rng.standard_normal((n, LORA_RANK), dtype=np.float32) * np.float32(0.05)
+    return TinyLora(pairs={"blk.0.attn_q.weight": (a, b)})
 
 
 def write_gemma(directory: Path, turn: int) -> None:

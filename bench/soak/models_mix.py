@@ -10,7 +10,7 @@ from typing import Any
 from bench.load.workloads import Text
 from bench.soak import judges
 from bench.soak.exchange import Judge, Shot, http_request
-from bench.soak.models_dir import NAMES
+from bench.soak.models_dir import MODELS, NAMES
 
 TEXT = Text()
 CHAT = "/v1/chat/completions"
@@ -34,6 +34,7 @@ class ModelsMix:
             (5, self.embeddings),
             (4, self.elsewhere_named),
             (3, self.short_lived),
+            (3, self.with_adapter),
             (4, self.wrong_name),
             (2, self.listing),
             (2, self.load),
@@ -83,6 +84,11 @@ class ModelsMix:
         body = {"model": name, **self._talk(), "keep_alive": self._rng.choice([0, "1s", "5m"])}
         return _post("keep_alive", CHAT, body, _answer_of(model))
 
+    def with_adapter(self) -> Shot:
+        lora = [{"name": "pirate", "scale": self._rng.choice([0, 0.5, 1])}]
+        body = {"model": "assistant", **self._talk(), "lora": lora}
+        return _post("with an adapter", CHAT, body, _answer_of("assistant"))
+
     def wrong_name(self) -> Shot:
         body = json.dumps({"model": self._rng.choice(WRONG), **self._talk()}).encode()
         data = http_request("POST", CHAT, body)
@@ -101,7 +107,7 @@ class ModelsMix:
         return Shot("reload", http_request("POST", "/models/reload"), _lists_all)
 
     def _action(self, verb: str) -> Shot:
-        _, name = self._model()
+        name = self._rng.choice(NAMES[self._rng.choice(MODELS)])
         return _post(verb, f"/models/{verb}", {"model": name}, judges.anything)
 
     def _model(self) -> tuple[str, str]:
