@@ -14,6 +14,7 @@ from pyserve.models.files import config_file
 from pyserve.models.gallery import load_gallery
 from pyserve.models.model_file import ModelFile
 from pyserve.models.notes import Note
+from pyserve.models.profile import CallProfile
 from pyserve.models.templates import KINDS
 
 
@@ -59,6 +60,12 @@ def described(model: ModelFile) -> str:
     profile, prompt = model.profile, model.profile.prompt
     templates = [kind for kind in KINDS if getattr(prompt, kind) is not None]
     shaping = [name for name in profile.shape.__struct_fields__ if getattr(profile.shape, name)]
+    unset = CallProfile()
+    calls = [
+        name
+        for name in unset.__struct_fields__
+        if getattr(profile.calls, name) != getattr(unset, name)
+    ]
     facts = {
         "engine": ", ".join(
             f"{name} {value}" for name, value in model.settings.items() if name != "adapters"
@@ -73,6 +80,7 @@ def described(model: ModelFile) -> str:
         "system prompt": prompt.system_prompt[:60],
         "templates": ", ".join(templates) or "the model file's own",
         "answers are shaped by": ", ".join(shaping),
+        "calls are read by": ", ".join(calls),
         "aliases": ", ".join(profile.aliases),
         "for": ", ".join(profile.usecases or ()),
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -20,6 +18,7 @@ from pyserve.engine.sockets import RECV_BYTES
 from pyserve.engine.wire import Heartbeat, LoadFailed, Ready, WireError, report_decoder
 from pyserve.errors import ErrorInfo, ModelLoadError, UnavailableError
 from pyserve.supervisor.backend import ModelStatus
+from pyserve.supervisor.file_stamp import FileStamp
 from pyserve.supervisor.policy import RestartPolicy
 from pyserve.supervisor.processes import describe_exit, start_engine
 
@@ -249,28 +248,3 @@ class EngineSlot:
 def new_load_policy() -> RestartPolicy:
     """When a failed load may be tried again: after 1, 2, 4 ... seconds."""
     return RestartPolicy(n_crashes=1, max_delay_s=MAX_COOL_DOWN_S)
-
-
-class FileStamp:
-    """Notices that a file was replaced or written to."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.remember()
-
-    @property
-    def mtime_s(self) -> float | None:
-        return None if self._stamp is None else self._stamp[0] / 1e9
-
-    def remember(self) -> None:
-        """Take the file as it is now as the unchanged one."""
-        self._stamp = self._read()
-
-    def has_changed(self) -> bool:
-        return self._read() != self._stamp
-
-    def _read(self) -> tuple[int, int, int] | None:
-        status: os.stat_result | None = None
-        with contextlib.suppress(OSError):
-            status = self._path.stat()
-        return status and (status.st_mtime_ns, status.st_size, status.st_ino)
