@@ -22,8 +22,9 @@ from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
 from pyserve.web import access, access_log, counters, errors, origins, request_id
 from pyserve.web import services as app_services
+from pyserve.web.key_limits import KeyLimits
 from pyserve.web.keys import load_keys
-from pyserve.web.limits import StreamLimit
+from pyserve.web.limits import StreamLimit, share_of_one
 from pyserve.web.services import Services
 from pyserve.web.sse import KEEP_ALIVE_S
 
@@ -57,7 +58,8 @@ def create_app(
     app.url_map.strict_slashes = False
     stream_limit = StreamLimit(config.max_streams)
     keys = load_keys(config.api_key, config.api_key_file)
-    parts = Services(config, backend, stream_limit, keep_alive_s, keys)
+    limits = KeyLimits(n_most=share_of_one(config.max_streams) if len(keys) > 1 else None)
+    parts = Services(config, backend, stream_limit, keep_alive_s, keys, limits)
     app_services.install(app, parts)
     request_id.install(app)
     counters.install(app, parts.counters)

@@ -22,10 +22,16 @@ class Quota(NamedTuple):
 
 
 class KeyLimits:
-    """Counts the requests of each key in this process. Any thread may call any method."""
+    """Counts the requests of each key in this process. Any thread may call any method.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    n_most: requests at once of a key that has no lower limit of its own; None = any number.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, n_most: int | None = None
+    ) -> None:
         self._clock = clock
+        self._n_most = n_most
         self._lock = threading.Lock()
         self._n_held: dict[bytes, int] = {}
         self._buckets: dict[bytes, tuple[float, float]] = {}  # requests left, at that time
@@ -37,10 +43,10 @@ class KeyLimits:
         """
         with self._lock:
             n_held = self._n_held.get(key.digest, 0)
-            if key.max_concurrency is not None and n_held >= key.max_concurrency:
+            limits = [n for n in (key.max_concurrency, self._n_most) if n is not None]
+            if limits and n_held >= min(limits):
                 raise RateLimitError(
-                    f"this API key has {n_held} requests in work, its limit is"
-                    f" {key.max_concurrency}",
+                    f"this API key has {n_held} requests in work, its limit is {min(limits)}",
                     retry_after_s=1,
                 )
             self._take(key)

@@ -66,8 +66,8 @@ class KeyRing:
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self._keys = tuple(keys)
 
-    def __bool__(self) -> bool:
-        return bool(self._keys)
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def find(self, token: str) -> tuple[ApiKey, str | None] | None:
         """The key that `token` is, and the model it names: `KEY` or `KEY:MODEL`.

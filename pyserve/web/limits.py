@@ -16,6 +16,11 @@ N_REMEMBERED = 16
 MAX_DRAIN_S = 60.0
 
 
+def share_of_one(n_max: int) -> int:
+    """How many of `n_max` places one of several keys may have: there is always room for others."""
+    return max(n_max - max(n_max // 4, 1), 1)
+
+
 class StreamLimit:
     """Counts requests in work. Any thread may call any method."""
 

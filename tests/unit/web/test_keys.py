@@ -8,6 +8,7 @@ from pyserve.config import ServeConfig
 from pyserve.errors import InvalidRequestError, RateLimitError
 from pyserve.web.key_limits import KeyLimits
 from pyserve.web.keys import ApiKey, check_access, digest_of, load_keys
+from pyserve.web.limits import share_of_one
 
 KEY, OTHER = "sk-first-key", "sk-other-key"
 
@@ -104,8 +105,8 @@ def test_this_machine_needs_none(host):
     check_access(ServeConfig(host=host))
 
 
-def _key(**rights):
-    return ApiKey(name="k", digest=digest_of("k"), **rights)
+def _key(text="k", **rights):
+    return ApiKey(name=text, digest=digest_of(text), **rights)
 
 
 def test_places_are_given_back():
@@ -116,6 +117,23 @@ def test_places_are_given_back():
         limits.acquire(key)
     release()
     limits.acquire(key)
+
+
+def test_one_of_several_keys_leaves_room_for_others():
+    limits, greedy, other = KeyLimits(n_most=2), _key("greedy"), _key("other")
+    for _ in range(2):
+        limits.acquire(greedy)
+    with pytest.raises(RateLimitError, match="limit is 2"):
+        limits.acquire(greedy)
+    limits.acquire(other)
+    limits.acquire(low := _key("low", max_concurrency=1))
+    with pytest.raises(RateLimitError, match="limit is 1"):
+        limits.acquire(low)
+
+
+@pytest.mark.parametrize(("n_max", "expected"), [(64, 48), (4, 3), (2, 1), (1, 1)])
+def test_the_share_of_one_key_leaves_a_quarter(n_max, expected):
+    assert share_of_one(n_max) == expected
 
 
 def test_the_quota_of_a_minute_comes_back_evenly():
