@@ -33,9 +33,13 @@ FORMATS: Final = {
 SIZES: Final = {kind: struct.calcsize(layout) for kind, layout in FORMATS.items()}
 U32: Final = struct.Struct("<I")
 U64: Final = struct.Struct("<Q")
+ARRAY_HEAD: Final = struct.Struct("<IQ")
 POSITIVE: Final = (".block_count", ".embedding_length", ".context_length")
 PER_TOKEN: Final = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")
 TOKENS: Final = "tokenizer.ggml.tokens"
+TOKEN_TYPES: Final = "tokenizer.ggml.token_type"
+N_TOKEN_TYPES, MAX_TOKEN_BYTES = 7, 1 << 16
+INT32 = 5
 
 Scalar = int | float | str
 
@@ -93,7 +97,12 @@ class FileCheck:
         _require(is_new, f"the key {key!r} is there twice")
         kind = self._u32()
         if kind == ARRAY:
+            begin = self._pos
             self._lengths[key] = self._array()
+            if key == TOKENS:
+                self._check_tokens(begin)
+            if key == TOKEN_TYPES:
+                self._check_token_types(begin)
         else:
             self._values[key] = self._scalar(kind)
 
@@ -106,6 +115,35 @@ class FileCheck:
         _require(kind in SIZES, f"{self._where} is an array of type {kind}")
         self._advance(n * SIZES[kind])
         return n
+
+    def _check_tokens(self, begin: int) -> None:
+        """The loader ends its process when two are the same; empty ones it names itself."""
+        kind, n = self._array_head(begin)
+        _require(kind == STRING, f"{TOKENS} is an array of type {kind}")
+        data, pos, unpack = self._data, begin + ARRAY_HEAD.size, U64.unpack_from
+        ids: dict[bytes, int] = {}
+        for index in range(n):
+            end = pos + 8 + unpack(data, pos)[0]
+            token = data[pos + 8 : min(end, pos + 8 + MAX_TOKEN_BYTES + 1)]
+            pos = end
+            if len(token) > MAX_TOKEN_BYTES:
+                raise Damage(f"token {index} has more than {MAX_TOKEN_BYTES} bytes")
+            token = token.partition(b"\0")[0]  # the loader reads so far
+            if token and ids.setdefault(token, index) != index:
+                shown = str(token[:64], "utf-8", "replace")
+                raise Damage(f"tokens {ids[token]} and {index} are the same, {shown!r}")
+
+    def _check_token_types(self, begin: int) -> None:
+        kind, n = self._array_head(begin)
+        _require(kind == INT32, f"{TOKEN_TYPES} is an array of type {kind}")
+        values = self._data[begin + ARRAY_HEAD.size : self._pos]
+        unknown = {*struct.unpack(f"<{n}i", values)} - {*range(N_TOKEN_TYPES)}
+        _require(not unknown, f"{TOKEN_TYPES} has the unknown types {sorted(unknown)[:4]}")
+
+    def _array_head(self, begin: int) -> tuple[int, int]:
+        """The type of the elements and their number."""
+        kind, n = ARRAY_HEAD.unpack_from(self._data, begin)
+        return kind, n
 
     def _skip_strings(self, n: int) -> None:
         """The hot loop: vocabularies have hundreds of thousands."""

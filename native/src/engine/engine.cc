@@ -1,6 +1,5 @@
 #include "pyserve/engine.h"
 
-#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -51,7 +50,6 @@ struct Engine::Impl {
         loop(model, config, registry),
         load_ms(elapsed_ms(begin, Clock::now())),
         preparation(model, loop.context().n_ctx(),
-                    std::min(prompt_thread.max_text_bytes(), long_texts.max_text_bytes()),
                     config.is_deterministic ? 0 : config.n_draft_max),
         engine_thread([this] { loop.run(); }) {}
 

@@ -9,6 +9,8 @@
 namespace pyserve {
 namespace {
 
+constexpr size_t kMaxTextBytes = 2 * 1024 * 1024;
+
 EngineError too_long(const char* about, int n_prompt, int n_ctx, bool wants_embedding) {
   ErrorInfo info;
   info.code = ErrorCode::kContextLengthExceeded;
@@ -46,10 +48,9 @@ std::string special_text(const Model& model, Token token) {
   return token < 0 ? std::string() : model.piece(token, true);
 }
 
-Preparation::Preparation(const Model& model, int n_ctx, size_t max_text_bytes, int n_draft_max)
+Preparation::Preparation(const Model& model, int n_ctx, int n_draft_max)
     : model_(model),
       n_ctx_(n_ctx),
-      max_text_bytes_(max_text_bytes),
       n_draft_max_(n_draft_max),
       tokenizer_(model),
       chat_template_(model.chat_template(), special_text(model, model.bos()),
@@ -153,10 +154,10 @@ std::string Preparation::render(const ChatPrompt& prompt) const {
 }
 
 void Preparation::check_text(size_t n_bytes) const {
-  if (n_bytes <= max_text_bytes_) return;
+  if (n_bytes <= kMaxTextBytes) return;
   throw EngineError(ErrorCode::kInvalidRequest, "the text has " + std::to_string(n_bytes) +
                                                     " bytes, the limit is " +
-                                                    std::to_string(max_text_bytes_));
+                                                    std::to_string(kMaxTextBytes));
 }
 
 void Preparation::check_length(const std::vector<Token>& tokens, bool wants_embedding) const {

@@ -15,12 +15,11 @@
 
 namespace pyserve {
 
-// Thread: any; texts are rendered and tokenized on the calling one, whose stack must fit them.
+// Thread: any with the stack of a PromptThread.
 class Preparation {
  public:
-  // The model must outlive it. Texts may have `max_text_bytes`; a step checks at most `n_draft_max`
-  // tokens of a draft.
-  Preparation(const Model& model, int n_ctx, size_t max_text_bytes, int n_draft_max);
+  // The model must outlive it. A step checks at most `n_draft_max` tokens of a draft.
+  Preparation(const Model& model, int n_ctx, int n_draft_max);
 
   // The request without its ticket. Throws EngineError for all that is wrong with it.
   std::unique_ptr<PreparedRequest> prepare(Request request);
@@ -45,7 +44,6 @@ class Preparation {
 
   const Model& model_;
   const int n_ctx_;
-  const size_t max_text_bytes_;
   const int n_draft_max_;
   const Tokenizer tokenizer_;
   const ChatTemplate chat_template_;

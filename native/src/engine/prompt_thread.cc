@@ -7,15 +7,9 @@
 namespace pyserve {
 namespace {
 
-constexpr size_t kMaxTextBytes = 2 * 1024 * 1024;
-constexpr size_t kStackBytesPerTextByte = 340;
-constexpr size_t kStackBase = 4 * 1024 * 1024;
-constexpr size_t kMinTextBytes = 16 * 1024;
+// Many times what the vendor's recursion takes: 320 bytes for each character of a piece of text.
+constexpr size_t kStackBytes = 64 * 1024 * 1024;
 constexpr size_t kKeepStackBytes = 1024 * 1024;
-
-constexpr size_t stack_for(size_t text_bytes) {
-  return kStackBase + text_bytes * kStackBytesPerTextByte;
-}
 
 // Gives back the pages of this thread's stack that lie deep below the current frame.
 void release_deep_stack() {
@@ -35,24 +29,16 @@ void release_deep_stack() {
 }  // namespace
 
 PromptThread::PromptThread() {
-  for (size_t text = kMaxTextBytes; text >= kMinTextBytes; text /= 2) {
-    if (!start(stack_for(text))) continue;
-    max_text_bytes_ = text;
-    return;
-  }
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setstacksize(&attr, kStackBytes);
+  is_running_ = pthread_create(&thread_, &attr, &PromptThread::main, this) == 0;
+  pthread_attr_destroy(&attr);
+  if (is_running_) return;
   throw EngineError(ErrorCode::kModelLoad, "cannot start the prompt thread: no memory for a stack");
 }
 
 PromptThread::~PromptThread() { stop(); }
-
-bool PromptThread::start(size_t stack_bytes) {
-  pthread_attr_t attr;
-  pthread_attr_init(&attr);
-  pthread_attr_setstacksize(&attr, stack_bytes);
-  is_running_ = pthread_create(&thread_, &attr, &PromptThread::main, this) == 0;
-  pthread_attr_destroy(&attr);
-  return is_running_;
-}
 
 void PromptThread::stop() {
   jobs_.close();

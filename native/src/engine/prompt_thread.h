@@ -1,4 +1,4 @@
-// The thread that renders and tokenizes, with a stack that fits the longest text.
+// A thread that renders and tokenizes, with a stack that fits the recursion of the vendor.
 #pragma once
 
 #include <pthread.h>
@@ -12,10 +12,8 @@
 
 namespace pyserve {
 
-// Runs jobs one after another. The vendored pre-tokenizers recurse about 320 bytes deep per
-// character, so the stack is sized for max_text_bytes(); it is virtual until it is used, and given
-// back to the system after a deep job.
-// Thread: any may post.
+// Runs jobs one after another. The stack is virtual until it is used, and given back to the system
+// after a deep job. Thread: any may post.
 class PromptThread {
  public:
   // Throws EngineError(kModelLoad) when no thread can be started.
@@ -23,9 +21,6 @@ class PromptThread {
   ~PromptThread();
   PromptThread(const PromptThread&) = delete;
   PromptThread& operator=(const PromptThread&) = delete;
-
-  // Longest text a job may tokenize; smaller than usual where address space is limited.
-  size_t max_text_bytes() const { return max_text_bytes_; }
 
   // Returns false after stop().
   bool post(std::function<void()> job) { return jobs_.push(std::move(job)); }
@@ -41,12 +36,10 @@ class PromptThread {
  private:
   static void* main(void* self);
   void loop();
-  bool start(size_t stack_bytes);
 
   Queue<std::function<void()>> jobs_;
   pthread_t thread_{};
   bool is_running_ = false;
-  size_t max_text_bytes_ = 0;
 };
 
 }  // namespace pyserve

@@ -71,7 +71,9 @@ Model::Model(const EngineConfig& config) : model_(load(config)) {
   int32_t n_suppressed = 0;
   const llama_token* suppressed = llama_vocab_get_suppress_tokens(vocab(), &n_suppressed);
   if (suppressed != nullptr) suppressed_tokens_.assign(suppressed, suppressed + n_suppressed);
-  for (const SpecialToken& special : special_tokens()) {
+  const std::vector<SpecialToken> specials = special_tokens();
+  text_cutter_ = std::make_unique<TextCutter>(vocab(), specials);
+  for (const SpecialToken& special : specials) {
     if (std::find(shown.begin(), shown.end(), special.text) != shown.end() &&
         !is_eog(special.token)) {
       shown_tokens_.push_back(special.token);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "llama/adapter.h"
+#include "llama/text_cutter.h"
 #include "pyserve/config.h"
 #include "pyserve/types.h"
 #include "text/special_split.h"
@@ -63,6 +64,7 @@ class Model {
   // The bytes of `token`, "" for control tokens that are not shown, unless `special`.
   std::string piece(Token token, bool special = false) const;
   std::vector<SpecialToken> special_tokens() const;
+  const TextCutter& text_cutter() const { return *text_cutter_; }
   // The GGUF's chat template, "" = none.
   std::string chat_template() const;
 
@@ -76,6 +78,7 @@ class Model {
   std::vector<Token> suppressed_tokens_;
   std::vector<Token> shown_tokens_;  // sorted
   size_t longest_piece_bytes_ = 0;
+  std::unique_ptr<TextCutter> text_cutter_;
 };
 
 }  // namespace pyserve

@@ -1,5 +1,6 @@
 #include "llama/tokenizer.h"
 
+#include <algorithm>
 #include <climits>
 
 #include "llama.h"
@@ -8,12 +9,20 @@
 
 namespace pyserve {
 
-std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_special,
-                            bool parse_special) {
-  if (text.size() > INT_MAX / 2) {
-    throw EngineError(ErrorCode::kInvalidRequest,
-                      "text of " + std::to_string(text.size()) + " bytes is too long to tokenize");
+namespace {
+
+// The vendor ends the process when it lacks the tokens that it is to put around a text.
+bool has_frame(const Model& model) {
+  const llama_vocab* vocab = model.vocab();
+  if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_WPM) {
+    return model.bos() >= 0 && llama_vocab_sep(vocab) >= 0;
   }
+  return model.adds_bos() == llama_vocab_get_add_bos(vocab) &&
+         model.adds_eos() == llama_vocab_get_add_eos(vocab);
+}
+
+std::vector<Token> tokenize_piece(const Model& model, std::string_view text, bool add_special,
+                                  bool parse_special) {
   const auto call = [&](std::vector<Token>& out) {
     return llama_tokenize(model.vocab(), text.data(), static_cast<int32_t>(text.size()), out.data(),
                           static_cast<int32_t>(out.size()), add_special, parse_special);
@@ -26,6 +35,33 @@ std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_
   }
   if (n < 0) throw EngineError(ErrorCode::kInvalidRequest, "the text cannot be tokenized");
   tokens.resize(n);
+  return tokens;
+}
+
+}  // namespace
+
+std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_special,
+                            bool parse_special) {
+  if (text.size() > INT_MAX / 2) {
+    throw EngineError(ErrorCode::kInvalidRequest,
+                      "text of " + std::to_string(text.size()) + " bytes is too long to tokenize");
+  }
+  add_special = add_special && has_frame(model);
+  const std::vector<std::string_view> pieces = model.text_cutter().cut(text, parse_special);
+  if (pieces.size() <= 1) return tokenize_piece(model, text, add_special, parse_special);
+  std::vector<Token> tokens = tokenize_piece(model, {}, add_special, parse_special);
+  // The beginning and the end of a text, one of them, or neither.
+  const size_t n_begin = tokens.size() == 2 || model.adds_bos() ? 1 : 0;
+  const std::vector<Token> end(tokens.begin() + std::min(n_begin, tokens.size()), tokens.end());
+  tokens.resize(tokens.size() - end.size());
+  std::string_view last;
+  std::vector<Token> of_last;  // a run has many equal pieces
+  for (const std::string_view piece : pieces) {
+    if (piece != last) of_last = tokenize_piece(model, piece, false, parse_special);
+    last = piece;
+    tokens.insert(tokens.end(), of_last.begin(), of_last.end());
+  }
+  tokens.insert(tokens.end(), end.begin(), end.end());
   return tokens;
 }
 

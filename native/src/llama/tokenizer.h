@@ -11,8 +11,7 @@
 namespace pyserve {
 
 // The vendor's tokenization of `text`. Throws EngineError(kInvalidRequest) if it fails. Any thread.
-// NOTE: the vendored pre-tokenizers recurse per character (about 320 bytes of stack each), so long
-// text must be tokenized on a thread with a stack to match.
+// Takes up to 6 MiB of stack: see TextCutter.
 std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_special,
                             bool parse_special);
 

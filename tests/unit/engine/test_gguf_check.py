@@ -8,13 +8,14 @@ from pathlib import Path
 import gguf
 import pytest
 
-from pyserve.engine.gguf_check import HEAD, check_model_file
+from pyserve.engine.gguf_check import HEAD, TOKENS, check_model_file
 from pyserve.errors import ModelLoadError
 from tests.support.tiny_gguf import write_tiny_llama
 
 U32, U64 = gguf.GGUFValueType.UINT32, gguf.GGUFValueType.UINT64
 STRING, ARRAY = gguf.GGUFValueType.STRING, gguf.GGUFValueType.ARRAY
 BIG = 1 << 63
+SCORES, TYPES = "tokenizer.ggml.scores", "tokenizer.ggml.token_type"
 
 
 def text(value: bytes | str) -> bytes:
@@ -36,6 +37,11 @@ def model(
 ) -> bytes:
     head = HEAD.pack(b"GGUF", 3, len(tensors), len(keys) if n_keys is None else n_keys)
     return head + b"".join(keys) + b"".join(tensors) + bytes(n_data)
+
+
+def tokens(*texts: str) -> bytes:
+    head = struct.pack("<IQ", STRING, len(texts))
+    return key(TOKENS, ARRAY, head + b"".join(text(token) for token in texts))
 
 
 LAYERS = key("llama.block_count", U32, struct.pack("<I", 2))
@@ -61,6 +67,8 @@ def test_a_good_file_passes(tmp_path, tiny):
     path.write_bytes(tiny)
     check_model_file(path)
     path.write_bytes(model(LAYERS, tensors=(GOOD, tensor("next", [32], offset=512))))
+    check_model_file(path)
+    path.write_bytes(model(tokens("a", "", "", "b")))
     check_model_file(path)
 
 
@@ -100,16 +108,15 @@ def test_a_good_file_passes(tmp_path, tiny):
         (model(tensors=(GOOD, tensor("t", [32], offset=32))), "within another"),
         (model(tensors=(GOOD, tensor("good", [32], offset=512))), "same name"),
         (
-            model(
-                key(
-                    "tokenizer.ggml.tokens",
-                    ARRAY,
-                    struct.pack("<IQ", STRING, 2) + text("a") + text("b"),
-                ),
-                key("tokenizer.ggml.scores", ARRAY, struct.pack("<IQf", 6, 1, 0.0)),
-            ),
+            model(tokens("a", "b"), key(SCORES, ARRAY, struct.pack("<IQf", 6, 1, 0.0))),
             "1 entries for 2 tokens",
         ),
+        (model(tokens("a", "b", "c", "b")), "tokens 1 and 3 are the same, 'b'"),
+        (model(tokens("a", "b\0x", "b")), "tokens 1 and 2 are the same"),
+        (model(tokens("a", "b" * 100_000)), "token 1 has more than 65536 bytes"),
+        (model(key(TOKENS, ARRAY, struct.pack("<IQI", U32, 1, 0))), "array of type 4"),
+        (model(tokens("a"), key(TYPES, ARRAY, struct.pack("<IQi", 5, 1, 99))), "types [99]"),
+        (model(tokens("a"), key(TYPES, ARRAY, struct.pack("<IQI", 4, 1, 1))), "array of type 4"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, data, field):
