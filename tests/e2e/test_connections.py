@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,3 +78,12 @@ def test_options_name_the_methods(connection, path, methods) -> None:
     status, headers, body = connection.ask("OPTIONS", path)
     assert (status, body) == (200, b"")
     assert {method.strip() for method in headers["allow"].split(",")} == methods
+
+
+@pytest.mark.parametrize("begin", [b"", b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nX: "])
+def test_clients_that_do_not_send_on_are_in_nobodys_way(server, begin) -> None:
+    with contextlib.ExitStack() as crowd:
+        for _ in range(300):  # more than there are threads
+            client = crowd.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            client.sendall(begin)
+        assert server.health() == 200
