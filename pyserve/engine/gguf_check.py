@@ -19,6 +19,7 @@ from pyserve.errors import ModelLoadError
 HEAD: Final = struct.Struct("<4sIQQ")
 MAX_KEYS = 1 << 16
 MAX_TENSORS = 1 << 16
+MAX_STRINGS = 1 << 24  # of one array
 MAX_NAME_BYTES = 1024
 MAX_DIMS = 4
 MAX_VALUES = 1 << 62
@@ -109,7 +110,8 @@ class FileCheck:
     def _array(self) -> int:
         kind, n = self._u32(), self._u64()
         if kind == STRING:
-            _require(n <= self._n // U64.size, f"{self._where} has {n} strings")
+            n_max = min(self._n // U64.size, MAX_STRINGS)
+            _require(n <= n_max, f"{self._where} has {n} strings, more than {n_max}")
             self._skip_strings(n)
             return n
         _require(kind in SIZES, f"{self._where} is an array of type {kind}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pyserve.engine.gguf_check import MAX_KEYS, MAX_STRINGS, MAX_TENSORS
 from pyserve.errors import ModelLoadError
 
 HEAD: Final = struct.Struct("<4sIQQ")  # magic, version, n_tensors, n_keys
@@ -78,6 +79,8 @@ class GgufReader:
         self._pos = HEAD.size
         self.n_tensors: int = HEAD.unpack_from(data)[2]
         self.n_keys: int = HEAD.unpack_from(data)[3]
+        if self.n_keys > MAX_KEYS or self.n_tensors > MAX_TENSORS:
+            raise IndexError("too many keys or tensors")
 
     def find(self, keys: Collection[str]) -> dict[str, Value]:
         """The values of those `keys` that the file has, without arrays; stops when it has all."""
@@ -133,6 +136,8 @@ class GgufReader:
             return [self._scalar(kind) for _ in range(length)]
         if kind != _STRING:
             self._advance(length * _SCALARS[kind].size)
+        elif length > MAX_STRINGS:
+            raise IndexError("too many strings")
         elif not may_stop:
             for _ in range(length):
                 self._advance(self._scalar(10))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyserve.engine.config import EngineConfig
+from pyserve.engine.gguf_check import MAX_LAYERS
 from pyserve.errors import ModelLoadError
 from pyserve.models.gguf import check_gguf
 from pyserve.models.gguf_reader import AnyValue, LongArray, reading
@@ -109,7 +110,7 @@ class ModelShape:
         cell_bytes += values_v * CACHE_BYTES.get(config.cache_type_v, 2.0)
         window = self.number("attention.sliding_window") * 2 * config.n_seq_max + config.n_batch
         n_cells = 0
-        for layer in range(self.number("block_count")):
+        for layer in range(min(self.number("block_count"), MAX_LAYERS)):
             n_heads = self._of_layer("attention.head_count_kv", layer, n_head)
             n_cells += n_heads * (min(window, n_kv) if self._has_window(layer) else n_kv)
         return int(n_cells * cell_bytes) * self._attends + self._state_bytes(config)
