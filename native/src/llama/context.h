@@ -79,7 +79,8 @@ class Context {
   // With kStates the same of its final hidden state: model.n_embd_out() numbers.
   std::span<const float> state(size_t index, int k) const;
 
-  // The adapters that the next steps compute with; to change them costs about as much as a step.
+  // The adapters that the next steps compute with. After a change the next one takes some
+  // milliseconds more: the vendor plans its buffers again.
   // REQUIRES: they are the model's.
   void set_adapters(const AdapterSet& adapters);
 

@@ -9,8 +9,7 @@
 namespace pyserve {
 
 // All rows of a step have the same adapters. Sets of them take turns, in the order in which they
-// began to wait, so none starves; a turn lasts some steps, because to change adapters costs about
-// as much as one.
+// began to wait, so none starves; a turn lasts some steps, because a change of adapters takes time.
 // Thread: engine thread only.
 class AdapterTurns {
  public:
