@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from typing import Any
 
 import msgspec
 
-import pyserve
 from pyserve import _native
 from pyserve.engine.adapters import AdapterScales
 from pyserve.engine.config import EngineConfig, RopeConfig
+from pyserve.engine.fingerprint import fingerprint
 from pyserve.engine.markers import SHOWN_TOKENS
 from pyserve.engine.protocol import (
     Accepted,
@@ -29,7 +27,6 @@ from pyserve.engine.protocol import (
     ThinkingLimit,
     Timings,
     TokenLogprob,
-    TopLogprob,
     Usage,
 )
 from pyserve.engine.quantize_job import QuantizeJob
@@ -141,7 +138,8 @@ class NativeCore:
     def info(self) -> ModelInfo:
         info = msgspec.convert(self._engine.info(), ModelInfo, from_attributes=True)
         info = msgspec.structs.replace(info, adapters=self._adapter_names)
-        return msgspec.structs.replace(info, fingerprint=_fingerprint(info))
+        build = (_native.vendor, *_native.cpu_features)
+        return msgspec.structs.replace(info, fingerprint=fingerprint(info, build))
 
     def stats(self) -> EngineStats:
         return msgspec.convert(self._engine.stats(), EngineStats, from_attributes=True)
@@ -225,27 +223,6 @@ def _chat_prompt(
     return _native.ChatPrompt(*given)
 
 
-def _fingerprint(info: ModelInfo) -> str:
-    """A hash of all that the output of a deterministic request depends on."""
-    facts = (
-        pyserve.__version__,
-        _native.vendor,
-        *_native.cpu_features,
-        os.environ.get("PYSERVE_KERNELS", ""),
-        info.architecture,
-        info.description,
-        info.quantization,
-        info.n_params,
-        info.size_bytes,
-        info.cache_type_k,
-        info.cache_type_v,
-        info.n_threads,
-        info.n_ctx,
-        info.adapters,
-    )
-    return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
-
-
 def _or_minus_one(value: int | None) -> int:
     return -1 if value is None else value
 
@@ -278,36 +255,25 @@ def _event(event: _native.Event) -> Event:
 
 
 def _delta(body: _native.DeltaEvent) -> Delta:
-    logprobs = [_logprob(item) for item in body.logprobs] or None
-    finish = None if body.finish is None else _finish(body.finish)
     return Delta(
         text=body.text,
         n_tokens=body.n_tokens,
         tokens=body.tokens,
-        logprobs=logprobs,
-        prompt_logprobs=[_logprob(item) for item in body.prompt_logprobs] or None,
+        logprobs=_logprobs(body.logprobs),
+        prompt_logprobs=_logprobs(body.prompt_logprobs),
         embedding=body.embedding or None,
-        finish=finish,
+        finish=None if body.finish is None else _finish(body.finish),
     )
 
 
-def _logprob(item: _native.TokenLogprob) -> TokenLogprob:
-    top = [TopLogprob(token=t.token, piece=t.piece, logprob=t.logprob) for t in item.top]
-    return TokenLogprob(token=item.token, piece=item.piece, logprob=item.logprob, top=top)
+def _logprobs(items: list[_native.TokenLogprob]) -> list[TokenLogprob] | None:
+    return msgspec.convert(items, list[TokenLogprob], from_attributes=True) or None
 
 
 def _finish(finish: _native.Finish) -> Finish:
     return Finish(
         reason=finish.reason,
-        usage=Usage(
-            n_prompt_tokens=finish.n_prompt_tokens,
-            n_completion_tokens=finish.n_completion_tokens,
-            n_cached_tokens=finish.n_cached_tokens,
-            n_draft_accepted=finish.n_draft_accepted,
-            n_draft_rejected=finish.n_draft_rejected,
-        ),
-        timings=Timings(
-            queue_ms=finish.queue_ms, prompt_ms=finish.prompt_ms, decode_ms=finish.decode_ms
-        ),
+        usage=msgspec.convert(finish, Usage, from_attributes=True),
+        timings=msgspec.convert(finish, Timings, from_attributes=True),
         stop_string=finish.stop_string,
     )
