@@ -304,7 +304,10 @@ class TestBadFiles:
         lora.pairs["blk.7.attn_q.weight"] = pair
         path = write_lora(tmp_path / "bad.gguf", lora)
         assert "blk.7.attn_q.weight" in self.refusal(start_model, tiny_model, path)
-        del lora.pairs["blk.7.attn_q.weight"]
+        lora.pairs["blk.0.attn_q.weight.lora_a"] = lora.pairs.pop("blk.7.attn_q.weight")
+        path = write_lora(tmp_path / "bad.gguf", lora)
+        assert "lora_a.lora_a is not the name" in self.refusal(start_model, tiny_model, path)
+        del lora.pairs["blk.0.attn_q.weight.lora_a"]
         lora.pairs["blk.0.attn_q.weight"] = (pair[0].astype("float64"), pair[1])  # type: ignore[assignment]
         path = write_lora(tmp_path / "bad.gguf", lora)
         assert "has the type f64" in self.refusal(start_model, tiny_model, path)

@@ -1,8 +1,10 @@
 #include "llama/adapter.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <string_view>
 
 #include "gguf.h"
 #include "llama-adapter.h"
@@ -127,6 +129,10 @@ void check_tensors(const Head& head, const llama_model* model) {
   for (ggml_tensor* tensor = ggml_get_first_tensor(all); tensor != nullptr;
        tensor = ggml_get_next_tensor(all, tensor)) {
     const std::string_view name = tensor->name;
+    // The vendor drops the suffix wherever it is, and so looks at another matrix than check_pair().
+    if (const size_t at = name.find(".lora_"); at < name.size() - kSuffixA.size()) {
+      throw Refusal{std::string(name) + " is not the name of a matrix"};
+    }
     if (name.ends_with(kSuffixA)) check_pair(head, model, *tensor);
     if (std::find(kTypes.begin(), kTypes.end(), tensor->type) == kTypes.end()) {
       throw Refusal{std::string(name) + " has the type " + ggml_type_name(tensor->type) +
