@@ -4,8 +4,6 @@
 #include <bit>
 #include <utility>
 
-#include "sample/row_scan.h"
-
 namespace pyserve {
 namespace {
 
@@ -26,7 +24,7 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       cache_key_(make_cache_key(prepared_.request)),
       n_ctx_(n_ctx),
       n_prompt_(static_cast<int>(prepared_.tokens.size())),
-      n_to_score_(prepared_.request.n_prompt_logprobs < 0 ? 0 : n_prompt_),
+      scores_(model, n_prompt_, prepared_.request.n_prompt_logprobs),
       tokens_(std::move(prepared_.tokens)),
       sampler_(model, prepared_.request.sampling, tokens_, prepared_.dry_breakers,
                std::move(prepared_.grammar)),
@@ -58,7 +56,7 @@ void RunningRequest::preempt() {
 }
 
 TokenSpan RunningRequest::tokens_to_share() const {
-  const size_t n = is_scoring() ? std::max(n_scored_ - 1, 0) : tokens_.size() - 1;
+  const size_t n = is_scoring() ? scores_.n_spared() : tokens_.size() - 1;
   return tokens().first(n);
 }
 
@@ -114,11 +112,14 @@ int RunningRequest::n_logits(int n_tokens) const {
   return n_computed_ + n_tokens == n_known() ? 1 : 0;
 }
 
-std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const Rows& rows,
+std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const LogitRows& rows,
                                                       SampleScratch& scratch) {
   DeltaEvent delta;
   // 1. Scores of the prompt.
-  if (is_scoring() && !score(n_logits, rows, scratch, delta)) return std::nullopt;
+  if (is_scoring() &&
+      !scores_.take(tokens_, n_computed_, n_logits, rows, scratch, delta.prompt_logprobs)) {
+    return std::nullopt;
+  }
   if (n_computed_ < n_known()) return delta;
   // 2. No answer is wanted.
   if (!first_token_at_) first_token_at_ = Clock::now();
@@ -163,7 +164,7 @@ bool RunningRequest::sample(std::span<float> row, SampleScratch& scratch, DeltaE
   tokens_.push_back(choice.token);
   learn(choice.token);
   std::optional<TokenLogprob> logprob;
-  if (n_logprobs >= 0) logprob = make_logprob(choice.token, choice.logprobs);
+  if (n_logprobs >= 0) logprob = to_logprob(model_, choice.token, choice.logprobs);
   say(choice.token, std::move(logprob), delta);
   if (n_logprobs < 0) say_forced(delta);
   return true;
@@ -182,34 +183,6 @@ void RunningRequest::say_all(const std::vector<Token>& tokens, DeltaEvent& delta
     learn(token);
     say(token, std::nullopt, delta);
   }
-}
-
-// The step has computed [n_computed - n_logits, n_computed); the row of a token is about the next.
-bool RunningRequest::score(int n_logits, const Rows& rows, SampleScratch& scratch,
-                           DeltaEvent& delta) {
-  const RowKernels& kernels = row_kernels();
-  if (n_scored_ == 0) {
-    delta.prompt_logprobs.push_back({tokens_[0], model_.piece(tokens_[0], true), 0, {}});
-    n_scored_ = 1;
-  }
-  const int first = n_computed_ - n_logits + 1;
-  for (; n_scored_ < std::min(n_computed_ + 1, n_to_score_); ++n_scored_) {
-    const std::span<const float> row = rows(n_scored_ - first);
-    if (!scan_maxima(kernels, row, scratch.row)) return false;
-    const Token token = tokens_[n_scored_];
-    const RowLogprobs logprobs =
-        row_logprobs(kernels, row, token, prepared_.request.n_prompt_logprobs, scratch.row);
-    delta.prompt_logprobs.push_back(make_logprob(token, logprobs));
-  }
-  return true;
-}
-
-TokenLogprob RunningRequest::make_logprob(Token token, const RowLogprobs& logprobs) const {
-  TokenLogprob out{token, model_.piece(token, true), logprobs.sampled, {}};
-  for (const RankedToken& ranked : logprobs.top) {
-    out.top.push_back({ranked.token, model_.piece(ranked.token, true), ranked.logprob});
-  }
-  return out;
 }
 
 void RunningRequest::say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta) {

@@ -1,13 +1,13 @@
 // One request on the engine thread: what it knows, what is computed, what it has said.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "engine/prompt_scores.h"
 #include "engine/registry.h"
 #include "engine/token_sampler.h"
 #include "llama/context.h"
@@ -34,9 +34,6 @@ struct PreparedRequest {
 // Thread: engine thread only; take_logits() of different requests may run in parallel.
 class RunningRequest {
  public:
-  // Logits of the k-th of the tokens that a step has computed with logits.
-  using Rows = std::function<std::span<float>(int)>;
-
   RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx);
 
   // Takes a place in the KV cache where `n_computed` leading tokens already are.
@@ -67,7 +64,8 @@ class RunningRequest {
 
   // After advance(), when the step had logits: scores the prompt, and samples the next token when
   // all known ones are computed. Returns what the client gets; nullopt when a row is unusable.
-  std::optional<DeltaEvent> take_logits(int n_logits, const Rows& rows, SampleScratch& scratch);
+  std::optional<DeltaEvent> take_logits(int n_logits, const LogitRows& rows,
+                                        SampleScratch& scratch);
 
   // Why take_logits() found no token.
   ErrorInfo no_token_error() const;
@@ -94,7 +92,7 @@ class RunningRequest {
   bool is_decode_of(int n_tokens) const { return is_answering() && n_tokens == 1; }
   bool is_answering() const { return n_known() > n_prompt_; }
   // Some tokens of the prompt still have to be scored.
-  bool is_scoring() const { return n_scored_ < n_to_score_; }
+  bool is_scoring() const { return scores_.is_open(); }
   TokenSpan tokens() const { return tokens_; }
   // The last token is always computed: its logits are what the request is about. So are those
   // before tokens that have no score yet.
@@ -110,8 +108,6 @@ class RunningRequest {
   int n_answer_left() const;
   void learn(Token token);
   bool sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta);
-  bool score(int n_logits, const Rows& rows, SampleScratch& scratch, DeltaEvent& delta);
-  TokenLogprob make_logprob(Token token, const RowLogprobs& logprobs) const;
   void say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta);
   void say_forced(DeltaEvent& delta);
   void say_all(const std::vector<Token>& tokens, DeltaEvent& delta);
@@ -123,7 +119,7 @@ class RunningRequest {
   const std::string cache_key_;
   const int n_ctx_;
   const int n_prompt_;
-  const int n_to_score_;
+  PromptScores scores_;
   std::vector<Token> tokens_;  // prompt, then answer
   TokenSampler sampler_;
   OutputText output_;
@@ -135,7 +131,6 @@ class RunningRequest {
   SeqId seq_id_ = -1;
   int n_computed_ = 0;
   int n_cached_ = 0;
-  int n_scored_ = 0;
   int64_t last_turn_ = 0;
   std::set<int> cuts_;
   bool was_preempted_ = false;
