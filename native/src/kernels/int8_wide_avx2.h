@@ -29,6 +29,14 @@ struct Wide256 {
   PYSERVE_WIDE Part part(const Ints& x, int p) { return p == 0 ? x.low : x.high; }
   PYSERVE_WIDE __m256 float_part(const Floats& x, int p) { return p == 0 ? x.low : x.high; }
 
+  template <typename Operation>
+  PYSERVE_WIDE Ints each(const Ints& x, Operation operation) {
+    return {operation(x.low), operation(x.high)};
+  }
+  template <typename Wide, typename Operation>
+  PYSERVE_WIDE Wide both(const Wide& a, const Wide& b, Operation operation) {
+    return {operation(a.low, b.low), operation(a.high, b.high)};
+  }
   PYSERVE_WIDE Ints twice(__m256i x) { return {x, x}; }
   PYSERVE_WIDE Ints bytes_of(int x) { return twice(_mm256_set1_epi8(static_cast<char>(x))); }
   PYSERVE_WIDE Ints ints_of(int32_t x) { return twice(_mm256_set1_epi32(x)); }
@@ -36,66 +44,61 @@ struct Wide256 {
     return twice(_mm256_broadcastsi128_si256(_mm_set_epi32(d, c, b, a)));
   }
   PYSERVE_WIDE Ints and_bits(const Ints& a, const Ints& b) {
-    return {_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)};
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_and_si256(x, y); });
   }
   PYSERVE_WIDE Ints or_bits(const Ints& a, const Ints& b) {
-    return {_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_or_si256(x, y); });
   }
   PYSERVE_WIDE Ints xor_bits(const Ints& a, const Ints& b) {
-    return {_mm256_xor_si256(a.low, b.low), _mm256_xor_si256(a.high, b.high)};
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_xor_si256(x, y); });
   }
   PYSERVE_WIDE Ints add8(const Ints& a, const Ints& b) {
-    return {_mm256_add_epi8(a.low, b.low), _mm256_add_epi8(a.high, b.high)};
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_add_epi8(x, y); });
   }
   template <int kBits>
   PYSERVE_WIDE Ints shift_right16(const Ints& x) {
-    return {_mm256_srli_epi16(x.low, kBits), _mm256_srli_epi16(x.high, kBits)};
+    return shift_right16(x, kBits);
   }
   template <int kBits>
   PYSERVE_WIDE Ints shift_left16(const Ints& x) {
-    return {_mm256_slli_epi16(x.low, kBits), _mm256_slli_epi16(x.high, kBits)};
+    return shift_left16(x, kBits);
   }
   PYSERVE_WIDE Ints shift_right16(const Ints& x, int n) {
-    const __m128i count = _mm_cvtsi32_si128(n);
-    return {_mm256_srl_epi16(x.low, count), _mm256_srl_epi16(x.high, count)};
+    return each(x, [n](__m256i half) { return _mm256_srli_epi16(half, n); });
   }
   PYSERVE_WIDE Ints shift_left16(const Ints& x, int n) {
-    const __m128i count = _mm_cvtsi32_si128(n);
-    return {_mm256_sll_epi16(x.low, count), _mm256_sll_epi16(x.high, count)};
+    return each(x, [n](__m256i half) { return _mm256_slli_epi16(half, n); });
   }
   PYSERVE_WIDE Ints shift_right32(const Ints& x, int n) {
-    const __m128i count = _mm_cvtsi32_si128(n);
-    return {_mm256_srl_epi32(x.low, count), _mm256_srl_epi32(x.high, count)};
+    return each(x, [n](__m256i half) { return _mm256_srli_epi32(half, n); });
   }
   PYSERVE_WIDE Ints shift_left32(const Ints& x, int n) {
-    const __m128i count = _mm_cvtsi32_si128(n);
-    return {_mm256_sll_epi32(x.low, count), _mm256_sll_epi32(x.high, count)};
+    return each(x, [n](__m256i half) { return _mm256_slli_epi32(half, n); });
   }
   PYSERVE_WIDE Ints shift_right32_signed(const Ints& x, int n) {
-    const __m128i count = _mm_cvtsi32_si128(n);
-    return {_mm256_sra_epi32(x.low, count), _mm256_sra_epi32(x.high, count)};
+    return each(x, [n](__m256i half) { return _mm256_srai_epi32(half, n); });
   }
   PYSERVE_WIDE Ints shuffle8(const Ints& x, const Ints& from) {
-    return {_mm256_shuffle_epi8(x.low, from.low), _mm256_shuffle_epi8(x.high, from.high)};
+    return both(x, from, [](__m256i half, __m256i at) { return _mm256_shuffle_epi8(half, at); });
   }
   PYSERVE_WIDE Ints low32(const Ints& a, const Ints& b) {
-    return {_mm256_unpacklo_epi32(a.low, b.low), _mm256_unpacklo_epi32(a.high, b.high)};
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_unpacklo_epi32(x, y); });
   }
   PYSERVE_WIDE Ints high32(const Ints& a, const Ints& b) {
-    return {_mm256_unpackhi_epi32(a.low, b.low), _mm256_unpackhi_epi32(a.high, b.high)};
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_unpackhi_epi32(x, y); });
   }
   PYSERVE_WIDE Ints low64(const Ints& a, const Ints& b) {
-    return {_mm256_unpacklo_epi64(a.low, b.low), _mm256_unpacklo_epi64(a.high, b.high)};
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_unpacklo_epi64(x, y); });
   }
   PYSERVE_WIDE Ints high64(const Ints& a, const Ints& b) {
-    return {_mm256_unpackhi_epi64(a.low, b.low), _mm256_unpackhi_epi64(a.high, b.high)};
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_unpackhi_epi64(x, y); });
   }
   // `bit` has one bit in every byte.
   PYSERVE_WIDE Ints add8_where(const Ints& x, const Ints& bits, const Ints& bit, const Ints& more) {
-    const Ints common = and_bits(bits, bit);
-    const Ints is_set{_mm256_cmpeq_epi8(common.low, bit.low),
-                      _mm256_cmpeq_epi8(common.high, bit.high)};
-    return add8(x, and_bits(is_set, more));
+    const auto is_set = [](__m256i half, __m256i one) {
+      return _mm256_cmpeq_epi8(_mm256_and_si256(half, one), one);
+    };
+    return add8(x, and_bits(both(bits, bit, is_set), more));
   }
 
   PYSERVE_WIDE Ints load_every_fourth(const char* const* rows, size_t at, int r) {
@@ -134,7 +137,7 @@ struct Wide256 {
             _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1))};
   }
   PYSERVE_WIDE Floats mul(const Floats& a, const Floats& b) {
-    return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+    return both(a, b, [](__m256 x, __m256 y) { return _mm256_mul_ps(x, y); });
   }
   PYSERVE_WIDE Floats minus(const Floats& x) {
     return {_mm256_sub_ps(_mm256_setzero_ps(), x.low), _mm256_sub_ps(_mm256_setzero_ps(), x.high)};

@@ -50,6 +50,12 @@ def test_the_list_of_commands_is_printed_without_importing_them():
     assert all(name in output for name in COMMANDS)
 
 
+def test_the_package_runs_as_a_program():
+    command = [sys.executable, "-m", "pyserve", "--version"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.startswith("pyserve, version")
+
+
 def test_unknown_commands_are_refused():
     assert CliRunner().invoke(main, ["no-such-command"]).exit_code == 2
 
