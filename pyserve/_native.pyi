@@ -47,6 +47,9 @@ class EngineConfig:
     shown_tokens: list[str]
     prefix_cache_mib: int
     n_draft_max: int
+    draft_model_path: str
+    n_draft_min: int
+    draft_p_min: float
     max_token_gap_ms: float
     def __init__(self) -> None: ...
 

@@ -64,6 +64,9 @@ class ServeConfig(BaseSettings):
       for; 0 keeps none.
     draft_max: tokens of an answer that one step checks ahead where prompt, answer or a known text
       say what comes; 0 = none.
+    model_draft: a GGUF file of a smaller model with the same vocabulary that guesses these tokens;
+      draft_min: shorter guesses are not checked; draft_p_min: it guesses on while a token has at
+      least this probability. A model's own file names its own with draft_model.
     model_alias: PATTERN=MODEL, further names of models; * and ? stand for any characters.
     lora: [NAME=]PATH[:SCALE], LoRA adapters of the only model; NAME is that of the model with it.
     default_model: [ENDPOINT=]MODEL, for requests that name none while several are served;
@@ -101,6 +104,9 @@ class ServeConfig(BaseSettings):
     queue_size: Annotated[int, Field(ge=0, le=2**20)] = 64
     prefix_cache_mib: Annotated[int, Field(ge=0, le=2**20)] = 512
     draft_max: Annotated[int, Field(ge=0, le=2**20)] = 15
+    model_draft: Path | None = None
+    draft_min: Annotated[int, Field(ge=0, le=2**20)] = 0
+    draft_p_min: Annotated[float, Field(ge=0, le=1)] = 0.0
     deterministic: bool = False
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"

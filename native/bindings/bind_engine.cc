@@ -44,6 +44,9 @@ void register_config(py::module_& module) {
       .def_readwrite("shown_tokens", &EngineConfig::shown_tokens)
       .def_readwrite("prefix_cache_mib", &EngineConfig::prefix_cache_mib)
       .def_readwrite("n_draft_max", &EngineConfig::n_draft_max)
+      .def_readwrite("draft_model_path", &EngineConfig::draft_model_path)
+      .def_readwrite("n_draft_min", &EngineConfig::n_draft_min)
+      .def_readwrite("draft_p_min", &EngineConfig::draft_p_min)
       .def_readwrite("max_token_gap_ms", &EngineConfig::max_token_gap_ms);
   py::class_<ModelInfo>(module, "ModelInfo")
       .def_readonly("architecture", &ModelInfo::architecture)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sched/draft_plan.h"
+#include "sched/guess_policy.h"
 
 using namespace pyserve;
 
@@ -45,8 +46,9 @@ struct Run {
 Run say(Draft& draft, const std::vector<Token>& answer) {
   Run run;
   for (size_t i = 0; i < answer.size();) {
-    const int n_checked = plan_drafts({draft.chances(Draft::kMaxLength)}, {16}, step_ms)[0];
-    const std::vector<Token> proposed = draft.propose(n_checked);
+    const Proposal proposal = draft.propose(Draft::kMaxLength);
+    const int n_checked = plan_drafts({proposal.chances}, {16}, step_ms)[0];
+    const TokenSpan proposed = TokenSpan(proposal.tokens).first(n_checked);
     size_t n = 0;
     while (n < proposed.size() && i + n < answer.size() && proposed[n] == answer[i + n]) ++n;
     const size_t n_said = std::min(n + 1, answer.size() - i);
@@ -64,9 +66,9 @@ Run say(Draft& draft, const std::vector<Token>& answer) {
 
 TEST_CASE("an answer that is the known text is said in few steps") {
   Draft draft({}, range(0, 100));
-  CHECK(draft.is_in_known());
+  CHECK(draft.propose(1).is_known);
   CHECK(say(draft, range(0, 100)).n_steps <= 14);
-  CHECK(draft.chances(8).empty());
+  CHECK(draft.propose(8).tokens.empty());
 }
 
 TEST_CASE("after a replaced, an inserted and a removed token the known text goes on") {
@@ -89,11 +91,11 @@ TEST_CASE("a passage that moved is found by two of its tokens") {
 TEST_CASE("an answer that repeats its prompt is found there") {
   const std::vector<Token> prompt = noise(200, 1);
   Draft draft(prompt, {});
-  CHECK(draft.chances(8).empty());  // nothing has been said
+  CHECK(draft.propose(8).tokens.empty());  // nothing has been said
   const std::vector<Token> part(prompt.begin() + 20, prompt.begin() + 120);
   const Run run = say(draft, part);
   CHECK(run.n_steps <= 30);
-  CHECK_FALSE(draft.is_in_known());
+  CHECK_FALSE(draft.propose(1).is_known);
 }
 
 TEST_CASE("an answer that repeats itself is drafted beyond its own end") {
@@ -139,13 +141,12 @@ TEST_CASE("matches of one length that are right are used though others are wrong
 
 TEST_CASE("a limit of none proposes nothing, and so does an empty draft") {
   Draft draft({}, range(0, 4));
-  CHECK(draft.chances(0).empty());
-  CHECK(draft.chances(-1).empty());
-  CHECK(draft.propose(0).empty());
+  CHECK(draft.propose(0).tokens.empty());
+  CHECK(draft.propose(-1).tokens.empty());
   Draft empty({}, {});
-  CHECK(empty.chances(9).empty());
+  CHECK(empty.propose(9).tokens.empty());
   empty.accept(1);
-  CHECK(empty.chances(9).empty());
+  CHECK(empty.propose(9).tokens.empty());
 }
 
 TEST_CASE("few requests share a step by how sure they are") {
@@ -165,4 +166,13 @@ TEST_CASE("a row that is dear at first pays with those after it") {
   const auto dear_second = [](int n_rows) { return n_rows == 1 ? 1.0 : 2.0; };
   CHECK(plan_drafts({{0.95, 0.9, 0.85, 0.8}}, {16}, dear_second) == std::vector<int>{4});
   CHECK(plan_drafts({{0.5, 0.25}}, {16}, dear_second) == std::vector<int>{0});
+}
+
+TEST_CASE("a draft model guesses more the surer it is, and nothing where it is dear") {
+  CHECK(choose_guesses(0.9, 0.05, 1, 15, step_ms) >= 4);
+  CHECK(choose_guesses(0.5, 0.05, 1, 15, step_ms) <= 2);
+  CHECK(choose_guesses(0.1, 0.05, 1, 15, step_ms) == 0);
+  CHECK(choose_guesses(0.9, 1.0, 1, 15, step_ms) == 0);
+  CHECK(choose_guesses(0.9, 0.05, 1, 0, step_ms) == 0);
+  CHECK(choose_guesses(0.9, 0.05, 16, 15, step_ms) == 0);
 }

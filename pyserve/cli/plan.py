@@ -99,6 +99,9 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
         cache_type_v=config.cache_type_v,
         prefix_cache_mib=config.prefix_cache_mib,
         n_draft_max=config.draft_max,
+        draft_model_path=str(config.model_draft or ""),
+        n_draft_min=config.draft_min,
+        draft_p_min=config.draft_p_min,
         max_token_gap_ms=config.max_token_gap_ms,
     )
     own = dict(model.settings)

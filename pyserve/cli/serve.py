@@ -41,6 +41,13 @@ OPTIONS = (
         type=int,
         help="Tokens that one step checks ahead, 0 = none [default: 15].",
     ),
+    click.option(
+        "--model-draft", "-md", help="GGUF file of a smaller model that guesses these tokens."
+    ),
+    click.option("--draft-min", type=int, help="Its shorter guesses are not checked [default: 0]."),
+    click.option(
+        "--draft-p-min", type=float, help="Least probability of a guessed token [default: 0]."
+    ),
     click.option("--api-key", multiple=True, help="Key that clients must send; may be repeated."),
     click.option("--api-key-file", help="File with keys: one per line, or TOML with limits."),
     click.option(

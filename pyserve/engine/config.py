@@ -51,6 +51,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes_available: a model that needs more memory is refused; 0 = not known.
     max_token_gap_ms: running streams wait at most about this long for a piece of a prompt.
     n_draft_max: tokens of an answer that one step checks ahead; 0 = none.
+    draft_model_path: a smaller model with the same vocabulary that guesses them where nothing that
+      was said before tells; "" = none. n_draft_min: shorter guesses are not checked. draft_p_min:
+      it guesses on while a token has at least this probability.
     prefix_cache_mib: memory for copies of prefixes that the KV cache has no room for; 0 = none.
     adapters: loaded with the model; requests choose among them.
     """
@@ -73,5 +76,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes_available: int = 0
     prefix_cache_mib: int = 512
     n_draft_max: int = 15
+    draft_model_path: str = ""
+    n_draft_min: int = 0
+    draft_p_min: float = 0.0
     max_token_gap_ms: float = 100.0
     adapters: tuple[Adapter, ...] = ()

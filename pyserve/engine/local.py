@@ -49,6 +49,9 @@ _CONFIG_FIELDS = (
     "n_bytes_available",
     "prefix_cache_mib",
     "n_draft_max",
+    "draft_model_path",
+    "n_draft_min",
+    "draft_p_min",
     "max_token_gap_ms",
 )
 _JSON = msgspec.json.Encoder()

@@ -76,8 +76,10 @@ def load_core(engine: str, config: EngineConfig) -> EngineCore:
             from pyserve.engine.local import NativeCore  # noqa: PLC0415  # only here is it needed
         except ImportError as error:  # not built, or built for another CPU: the message says it
             raise ModelLoadError(f"the native engine cannot be used: {error}") from error
-        for path in (config.model_path, *(adapter.path for adapter in config.adapters)):
-            check_model_file(Path(path))
+        paths = [config.model_path, *(adapter.path for adapter in config.adapters)]
+        for path in (*paths, config.draft_model_path):
+            if path:
+                check_model_file(Path(path))
         return NativeCore(msgspec.structs.replace(config, n_bytes_available=available_bytes()))
     if engine == "fake":
         from pyserve.engine.fake import FakeCore  # noqa: PLC0415

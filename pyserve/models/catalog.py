@@ -142,11 +142,23 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
     file = ModelFile(
         entry.name,
         path,
-        settings=engine_settings(values, entry.options),
+        settings=engine_settings(values, entry.options) | _draft_model(directory, values),
         profile=profile_of(values, prompt),
         is_pinned=values.pinned,
     )
     return with_lora(file, adapters, directory)
+
+
+def _draft_model(directory: Path, values: LocalModel) -> dict[str, str]:
+    """The setting that names the draft model's file. Raises ModelLoadError."""
+    name = values.draft_model
+    if not name:
+        return {}
+    found = file_inside(directory, name, f"{name}.gguf", may_link_out=True)
+    if found is None:
+        raise ModelLoadError(f"draft_model: {name!r} is not in the models directory")
+    check_gguf(found[0])
+    return {"draft_model_path": str(found[0])}
 
 
 def _source(values: LocalModel, name: str) -> str:

@@ -26,11 +26,17 @@ KNOWN_OPTIONS = {
     "cache_ram": "prefix_cache_mib",
     "threads_batch": "n_threads_batch",
     "n_threads_batch": "n_threads_batch",
+    "draft_max": "n_draft_max",
+    "spec_n_max": "n_draft_max",
+    "draft_min": "n_draft_min",
+    "spec_n_min": "n_draft_min",
 }
 OPTION_LIMITS = {
     "n_seq_max": (1, 128),
     "prefix_cache_mib": (0, 2**20),
     "n_threads_batch": (1, 512),
+    "n_draft_max": (0, 2**20),
+    "n_draft_min": (0, 2**20),
 }
 MODEL_KEYS = frozenset({"name", "parameters", "backend", "alias", "template", "context_size"})
 

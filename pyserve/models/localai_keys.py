@@ -87,7 +87,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "draft_model", "n_draft", "parameters.negative_prompt", "negative_prompt",
+            "parameters.negative_prompt", "negative_prompt",
             "parameters.negative_prompt_scale",
             "template.reply_prefix", "parameters.logprobs", "parameters.top_logprobs",
         ),

@@ -191,6 +191,10 @@ class LocalModel(Section):
     batch: Annotated[
         Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_not_positive)
     ] = None
+    draft_model: Annotated[str, Field(max_length=1024)] = ""
+    n_draft: Annotated[
+        Annotated[int, Field(ge=1, le=2**20)] | None, BeforeValidator(_unset_if_not_positive)
+    ] = None
     mmap: bool | None = None
     mmlock: bool | None = None
     rope_scaling: Literal["", "none", "linear", "yarn", "longrope"] | None = None

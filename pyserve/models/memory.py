@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.gguf_check import MAX_LAYERS
 from pyserve.errors import ModelLoadError
@@ -57,9 +59,14 @@ def predict_memory(config: EngineConfig) -> MemoryNeed:
 
 
 def predicted_bytes(config: EngineConfig) -> int:
-    """The total of `predict_memory`; 0 when the file does not tell."""
+    """The total of `predict_memory`, and of its draft model; 0 when a file does not tell."""
     try:
-        return predict_memory(config).total
+        total = predict_memory(config).total
+        if config.draft_model_path:
+            total += predict_memory(
+                msgspec.structs.replace(config, model_path=config.draft_model_path)
+            ).total
+        return total
     except (ModelLoadError, OSError, ValueError):
         return 0
 

@@ -20,6 +20,7 @@ def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, An
         "n_threads": values.threads,
         "n_batch": values.batch or values.parameters.batch,
         "use_mmap": values.mmap,
+        "n_draft_max": values.n_draft,
         "use_mlock": values.mmlock,
         "rope": _rope(values),
         "cache_type_k": values.cache_type_k,

@@ -42,6 +42,9 @@ struct EngineConfig {
   std::vector<std::string> shown_tokens;
   int prefix_cache_mib = 512;  // for copies of prefixes that the KV cache has no room for; 0: none
   int n_draft_max = 15;        // tokens of an answer that one step checks ahead; 0: none
+  std::string draft_model_path;   // a smaller model that guesses how answers go on; "": none
+  int n_draft_min = 0;            // its shorter guesses are not checked
+  double draft_p_min = 0;         // it guesses on while a token has at least this probability
   double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
 };
 

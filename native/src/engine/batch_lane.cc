@@ -31,7 +31,8 @@ BatchLane::BatchLane(const Model& model, const EngineConfig& config)
       context_(model, config),
       cache_(context_.memory(), cache_limits(config, context_)),
       admission_(cache_, config.n_seq_max),
-      planner_(config, cache_),
+      draft_model_(DraftModel::load(model, context_, config)),
+      planner_(config, cache_, draft_model_.get()),
       samplers_(std::clamp(config.n_threads, 1, kMaxSamplers)),
       scratches_(samplers_.n_workers()) {}
 
@@ -52,13 +53,13 @@ void BatchLane::step(StepReport& report) {
   }
   if (running_.empty()) return;
   // 1. Plan.
-  const TimePoint begin = Clock::now();
   const StepPlan plan = planner_.plan(running_);
   context_.set_threads(planner_.n_threads());
   context_.set_adapters(planner_.adapters());
   preempt(plan.preempt, report);
   if (plan.items.empty()) return;
   // 2. Decode.
+  const TimePoint begin = Clock::now();
   const DecodeStatus status = decode(plan);
   if (status != DecodeStatus::kOk) {
     handle_failed_decode(status, plan, report);

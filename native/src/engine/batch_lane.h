@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/admission.h"
+#include "engine/draft_model.h"
 #include "engine/lane.h"
 #include "engine/step_planner.h"
 #include "engine/worker_pool.h"
@@ -56,7 +57,8 @@ class BatchLane final : public Lane {
   Context context_;
   PrefixCache cache_;
   Admission admission_;
-  std::vector<RunningPtr> running_;  // oldest first
+  std::vector<RunningPtr> running_;                // oldest first
+  const std::unique_ptr<DraftModel> draft_model_;  // may be null
   StepPlanner planner_;
   WorkerPool samplers_;
   std::vector<SampleScratch> scratches_;  // of each sampling thread

@@ -31,6 +31,7 @@ EngineConfig checked(const EngineConfig& config) {
   check_range("n_threads", config.n_threads, 1, 512);
   check_range("n_threads_batch", config.n_threads_batch, 1, 512);
   check_range("prefix_cache_mib", config.prefix_cache_mib, 0, 1 << 20);
+  check_range("n_draft_min", config.n_draft_min, 0, 1 << 20);
   check_range("n_draft_max", config.n_draft_max, 0, 1 << 20);
   check_range("n_queue_max", config.n_queue_max, 0, 1 << 20);
   return config;

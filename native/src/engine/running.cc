@@ -80,20 +80,24 @@ int RunningRequest::n_answer_left() const {
   return max_tokens < 0 ? n_ctx_left : std::min(n_ctx_left, max_tokens - (n_known() - n_prompt_));
 }
 
-std::vector<double> RunningRequest::draft_chances() const {
+int RunningRequest::n_draft_max() const {
   const bool has_cut = cuts_.upper_bound(n_computed_) != cuts_.end();
-  if (!prepared_.draft || !is_answering() || n_known() - n_computed_ != 1 || has_cut) return {};
+  if (!prepared_.draft || !is_answering() || n_known() - n_computed_ != 1 || has_cut) return 0;
   // The last token of an answer is not computed.
-  return prepared_.draft->chances(n_answer_left() - 1);
+  return std::min(prepared_.draft->n_max(), n_answer_left() - 1);
 }
 
-void RunningRequest::add_draft(int n_tokens) {
+Proposal RunningRequest::propose() const {
+  const int n_max = n_draft_max();
+  return n_max > 0 ? prepared_.draft->propose(n_max) : Proposal();
+}
+
+void RunningRequest::add_draft(const Proposal& proposal, int n_tokens) {
   checked_.clear();
   if (n_tokens <= 0) return;
-  const std::vector<Token> proposed = prepared_.draft->propose(n_tokens);
-  is_checking_known_ = prepared_.draft->is_in_known();
+  is_checking_known_ = proposal.is_known;
   checked_.assign(1, tokens_.back());
-  checked_.insert(checked_.end(), proposed.begin(), proposed.end());
+  checked_.insert(checked_.end(), proposal.tokens.begin(), proposal.tokens.begin() + n_tokens);
 }
 
 BatchItem RunningRequest::batch_item(int n_tokens) const {

@@ -48,11 +48,12 @@ class RunningRequest {
   // A step has ended at a cut.
   bool is_at_cut() const { return cuts_.contains(n_computed_); }
 
-  // A step may check what the answer probably is: see Draft::chances. Only a request that decodes
-  // its last token does.
-  std::vector<double> draft_chances() const;
-  // The next step checks so many of these tokens, maybe none, after the one it computes.
-  void add_draft(int n_tokens);
+  // How many tokens ahead a step may check. Only a request that decodes its last token does.
+  int n_draft_max() const;
+  // What probably comes next, because it was said before: at most n_draft_max() tokens.
+  Proposal propose() const;
+  // The next step checks the first `n_tokens` of these, maybe none, after the one it computes.
+  void add_draft(const Proposal& proposal, int n_tokens);
 
   // The next `n_tokens` as a step computes them.
   BatchItem batch_item(int n_tokens) const;

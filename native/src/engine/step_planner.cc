@@ -5,6 +5,7 @@
 
 #include "base/process_usage.h"
 #include "sched/draft_plan.h"
+#include "sched/guess_policy.h"
 
 namespace pyserve {
 namespace {
@@ -14,6 +15,8 @@ constexpr int kMinPrefill = 16;
 constexpr int kMaxDraftRows = 16;
 constexpr int kDraftTrials = 8;
 constexpr double kTrialRowCost = 0.15;  // of a step without drafts
+constexpr int kGuessEvery = 128;        // steps between trials of a draft model that does not pay
+constexpr int kTrialGuesses = 2;
 
 ConcurrencyOptions concurrency_options(const EngineConfig& config) {
   ConcurrencyOptions options;
@@ -23,9 +26,11 @@ ConcurrencyOptions concurrency_options(const EngineConfig& config) {
 
 }  // namespace
 
-StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache)
+StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache,
+                         DraftModel* draft_model)
     : config_(config),
       cache_(cache),
+      draft_model_(draft_model),
       concurrency_(concurrency_options(config)),
       turns_(config.max_token_gap_ms / 2) {}
 
@@ -88,34 +93,59 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   return limits;
 }
 
-// Requests of which much is known decode several tokens at once where that pays.
+// Requests decode several tokens at once where that pays.
 void StepPlanner::add_drafts(const Running& running, const StepPlan& plan) {
   n_drafted_ = 0;
+  if (plan.items.empty()) return;
   const bool can_draft = is_pure_decode_ && plan.preempt.empty() && cache_.can_undo();
-  std::vector<std::vector<double>> chances;
-  double n_ctx_tokens = 0;
-  for (const PlanItem& item : plan.items) {
-    chances.emplace_back();
-    if (can_draft) chances.back() = running[item.index]->draft_chances();
-    n_ctx_tokens += running[item.index]->n_known();
+  const auto n_items = static_cast<int>(plan.items.size());
+  const StepMs step_ms = draft_step_ms(running, plan);
+  std::vector<Proposal> proposals(n_items);
+  std::vector<std::vector<double>> chances(n_items);
+  for (int i = 0; can_draft && i < n_items; ++i) {
+    proposals[i] = propose(*running[plan.items[i].index], n_items, step_ms);
+    chances[i] = proposals[i].chances;
   }
   DraftLimits limits;
   limits.n_rows_max = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()});
-  const auto n_items = static_cast<int>(plan.items.size());
-  const std::vector<int> n_tokens = plan_drafts(chances, limits, [&](int n_rows) {
-    return draft_step_ms(n_rows, n_items, n_ctx_tokens / n_items);
-  });
+  const std::vector<int> n_tokens = plan_drafts(chances, limits, step_ms);
   for (int i = 0; i < n_items; ++i) {
-    running[plan.items[i].index]->add_draft(n_tokens[i]);
+    running[plan.items[i].index]->add_draft(proposals[i], n_tokens[i]);
     n_drafted_ += n_tokens[i];
   }
   if (n_drafted_ > 0) ++n_draft_steps_;
 }
 
+// What was said before, or what the draft model says where that is likelier. The latter costs time
+// even if nothing comes of it, so while it does not pay it is asked now and then.
+Proposal StepPlanner::propose(const RunningRequest& request, int n_requests,
+                              const StepMs& step_ms) {
+  Proposal known = request.propose();
+  const int n_max = request.n_draft_max();
+  if (draft_model_ == nullptr || n_max <= 0) return known;
+  if (!known.chances.empty() && known.chances[0] >= draft_model_->chance()) return known;
+  int n_guesses =
+      choose_guesses(draft_model_->chance(), draft_model_->guess_ms(), n_requests, n_max, step_ms);
+  if (n_guesses == 0 && n_requests == 1 && ++n_unguessed_ >= kGuessEvery) {
+    n_guesses = std::min(kTrialGuesses, n_max);
+  }
+  if (n_guesses == 0) return known;
+  n_unguessed_ = 0;
+  Proposal guess = draft_model_->guess(request.seq_id(), request.tokens(), n_guesses);
+  return guess.tokens.empty() ? known : guess;
+}
+
 // Until steps with drafts have been measured they are supposed to be worth a trial.
-double StepPlanner::draft_step_ms(int n_rows, int n_requests, double n_ctx_tokens) const {
-  if (n_draft_steps_ < kDraftTrials) return 1 + kTrialRowCost * (n_rows - n_requests);
-  return costs_.decode_ms(n_rows, static_cast<int64_t>(n_rows * n_ctx_tokens));
+StepPlanner::StepMs StepPlanner::draft_step_ms(const Running& running, const StepPlan& plan) const {
+  const auto n_items = static_cast<int>(plan.items.size());
+  int64_t n_ctx_tokens = 0;
+  for (const PlanItem& item : plan.items) n_ctx_tokens += running[item.index]->n_known();
+  const bool is_trial = n_draft_steps_ < kDraftTrials;
+  const double one_ms = costs_.decode_ms(n_items, n_ctx_tokens);
+  return [=, this](int n_rows) {
+    if (is_trial) return std::max(one_ms, 1.0) * (1 + kTrialRowCost * (n_rows - n_items));
+    return costs_.decode_ms(n_rows, n_ctx_tokens * n_rows / n_items);
+  };
 }
 
 StepSample StepPlanner::observe_decode(const Running& running, const StepPlan& plan,

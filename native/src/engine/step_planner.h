@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "engine/draft_model.h"
 #include "engine/running.h"
 #include "kv/prefix_cache.h"
 #include "pyserve/config.h"
@@ -23,8 +25,8 @@ class StepPlanner {
  public:
   using Running = std::vector<std::unique_ptr<RunningRequest>>;
 
-  // The cache must outlive it.
-  StepPlanner(const EngineConfig& config, const PrefixCache& cache);
+  // The cache and the draft model must outlive it; there may be no draft model.
+  StepPlanner(const EngineConfig& config, const PrefixCache& cache, DraftModel* draft_model);
 
   // The next step of `running`, ordered from the oldest to the youngest. Tells the requests whose
   // turn it is, and which drafts are checked.
@@ -43,13 +45,17 @@ class StepPlanner {
   void observe_step(const StepPlan& plan, double step_ms);
 
  private:
+  using StepMs = std::function<double(int)>;  // what a step of so many rows costs
+
   std::vector<RunningView> views(const Running& running) const;
   StepLimits limits(const Running& running, const std::vector<RunningView>& views);
   void add_drafts(const Running& running, const StepPlan& plan);
-  double draft_step_ms(int n_rows, int n_requests, double n_ctx_tokens) const;
+  Proposal propose(const RunningRequest& request, int n_requests, const StepMs& step_ms);
+  StepMs draft_step_ms(const Running& running, const StepPlan& plan) const;
 
   const EngineConfig config_;
   const PrefixCache& cache_;
+  DraftModel* const draft_model_;
   StepCosts costs_;
   Concurrency concurrency_;
   ThreadCount threads_;
@@ -60,6 +66,7 @@ class StepPlanner {
   bool is_pure_decode_ = false;  // the planned step has no prompt
   int n_drafted_ = 0;            // tokens of drafts that it checks
   int64_t n_draft_steps_ = 0;    // with drafts so far
+  int n_unguessed_ = 0;          // steps since the draft model was last asked
 };
 
 }  // namespace pyserve

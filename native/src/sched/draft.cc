@@ -47,28 +47,22 @@ double Draft::chance(const Place& place) const {
   return record.n_right / record.n_seen;
 }
 
-std::vector<double> Draft::chances(int n_left) const {
-  std::vector<double> chances;
-  if (is_lost()) return chances;
-  // What an answer has said goes on behind its end when it repeats itself.
+Proposal Draft::propose(int n_left) const {
+  Proposal proposal;
+  if (is_lost()) return proposal;
+  proposal.is_known = place_.is_known;
   int n_most = std::min(n_left, n_max_);
   if (place_.is_known) n_most = std::min(n_most, n_known_ - place_.next);
   Place place = place_;
   double all = 1;
   for (int i = 0; i < n_most; ++i, ++place.n_matched) {
-    all *= chance(place);
-    chances.push_back(all);
+    // What an answer has said goes on behind its end when it repeats itself.
+    const int at = place_.next + i;
+    const int n_text = index_.size();
+    proposal.tokens.push_back(at < n_text ? index_.tokens()[at] : proposal.tokens[at - n_text]);
+    proposal.chances.push_back(all *= chance(place));
   }
-  return chances;
-}
-
-std::vector<Token> Draft::propose(int n_tokens) const {
-  std::vector<Token> tokens;
-  const int n_text = index_.size();
-  for (int i = place_.next; i < place_.next + n_tokens; ++i) {
-    tokens.push_back(i < n_text ? index_.tokens()[i] : tokens[i - n_text]);
-  }
-  return tokens;
+  return proposal;
 }
 
 void Draft::accept(Token token) {

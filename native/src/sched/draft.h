@@ -9,6 +9,13 @@
 
 namespace pyserve {
 
+// What probably comes next.
+struct Proposal {
+  std::vector<Token> tokens;
+  std::vector<double> chances;  // that a token and all before it are right: descending
+  bool is_known = false;        // from the known text
+};
+
 // Follows an answer through a text that is known (an edit's input, a prediction), through its own
 // prompt and through what it has said, and proposes the tokens that probably come next.
 //
@@ -25,13 +32,10 @@ class Draft {
   // `known`: what the answer probably is; may be empty. Never proposes more than `n_max` tokens.
   Draft(TokenSpan prompt, TokenSpan known, int n_max = kMaxLength);
 
-  // For each of the next tokens, at most `n_left`, how probable it is that it and all before it are
-  // right. Empty where the answer is somewhere else.
-  std::vector<double> chances(int n_left) const;
-  // What probably follows: `n_tokens`, as many as chances() has at most.
-  std::vector<Token> propose(int n_tokens) const;
-  // Proposals come from the known text.
-  bool is_in_known() const { return place_.is_known; }
+  // The most tokens that are ever proposed.
+  int n_max() const { return n_max_; }
+  // At most `n_left` tokens; none where the answer is somewhere else.
+  Proposal propose(int n_left) const;
   // The answer goes on with `token`.
   void accept(Token token);
 

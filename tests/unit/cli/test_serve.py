@@ -101,6 +101,8 @@ def test_what_the_system_refuses_is_told_without_a_traceback(tmp_path):
         ("queue_size", -1),
         ("prefix_cache_mib", -1),
         ("draft_max", -1),
+        ("draft_min", -1),
+        ("draft_p_min", 1.5),
         ("parallel", 129),
         ("load_timeout_s", 0),
         ("max_body_bytes", 0),

@@ -119,6 +119,22 @@ def test_every_key_that_concerns_text_is_honoured(directory: Path) -> None:
     assert [m.id for m in catalog.models] == ["assistant", "b"]  # a.gguf is the assistant's
 
 
+def test_a_draft_model_is_a_file_of_the_directory(directory: Path) -> None:
+    text = """
+draft_model: b.gguf
+n_draft: 8
+options: ["spec_n_min:2"]
+parameters: {model: a.gguf}
+"""
+    model = model_of(catalog_of(directory, x=text), "x")
+    assert model.settings == {
+        "draft_model_path": str(directory / "b.gguf"), "n_draft_max": 8, "n_draft_min": 2,
+    }  # fmt: skip
+    for name in ("c.gguf", "../b.gguf"):
+        (note,) = notes_of(catalog_of(directory, x=text.replace("b.gguf", name)), "error")
+        assert f"draft_model: '{name}' is not in the models directory" in note
+
+
 def test_positions_are_scaled_as_the_file_says(directory: Path) -> None:
     text = """
 context_size: 4096
@@ -483,7 +499,7 @@ reasoning: {disable: true, strip_reasoning_only: true, tag_pairs: [{start: a, en
 prompt_cache_path: cache
 prompt_cache_all: true
 prompt_cache_ro: true
-draft_model: d.gguf
+draft_model: b.gguf
 n_draft: 4
 lora_adapter: l
 lora_base: b

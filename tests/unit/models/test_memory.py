@@ -74,6 +74,13 @@ def test_weights_are_those_of_all_parts(tmp_path: Path):
     assert weight_bytes(tmp_path / "m-00001-of-00003.gguf") == 50
 
 
+def test_a_draft_model_counts(tmp_path: Path):
+    path = str(write_tiny_llama(tmp_path / "m.gguf"))
+    alone = EngineConfig(model_id="m", model_path=path)
+    both = EngineConfig(model_id="m", model_path=path, draft_model_path=path)
+    assert predicted_bytes(both) == 2 * predicted_bytes(alone) > 0
+
+
 def test_a_file_with_its_vocabulary_first_is_read_to_the_end(tmp_path: Path):
     path = write_tiny_llama(tmp_path / "m.gguf", n_vocab=2000)
     need = predict_memory(EngineConfig(model_id="m", model_path=str(path)))
