@@ -157,7 +157,7 @@ def _draft_model(directory: Path, values: LocalModel) -> dict[str, str]:
     found = file_inside(directory, name, f"{name}.gguf", may_link_out=True)
     if found is None:
         raise ModelLoadError(f"draft_model: {name!r} is not in the models directory")
-    check_gguf(found[0])
+    check_model(found[0])
     return {"draft_model_path": str(found[0])}
 
 
