@@ -139,7 +139,7 @@ def table(seen: Seen) -> str:
         times = quantiles_ms(seen.latencies[kind])
         n_other = len(seen.latencies[kind]) - n_done
         lines.append(f"{kind:<16}{n_done:>7}{n_other:>7}{times['p50']:>9.0f}{times['p99']:>9.0f}")
-    loads = {model: seen.log.count(f"loading model {model}") for model in MODELS}
+    loads = {model: seen.log.count(f"pool: loading model {model}") for model in MODELS}
     lines.append(f"loads: {loads}; models loaded at once: {dict(sorted(seen.n_ready.items()))}")
     lines.append(f"left to make room: {n_evictions(seen)}; changes: {seen.n_changes}")
     return "\n".join([*lines, *seen.failures])
