@@ -22,13 +22,15 @@ BENCH_SERVER := $(if $(PYSERVE_LLAMA_SERVER),,$(if $(or $(if $(PEERS),,default),
 PY_FILES := pyserve bench tests tools vendor/fetch.py
 
 STRESS_S := 20
+SECONDS ?= 60
+TARGET ?=
 
 SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e test-hostile \
-        lint fmt type asan tsan bench bench-quick bench-micro soak soak-models ci clean
+        lint fmt type asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
 get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
@@ -114,6 +116,12 @@ asan tsan: $(VENV)/.build-deps $(VENV)/.dev-deps ## the C++ tests and the engine
 	@$(BIN)/python -c 'import pathlib, sys; from tests.support import tiny_gguf; \
 	    tiny_gguf.write_tiny_llama(pathlib.Path(sys.argv[1]))' build/$(PRESET)/tiny.gguf
 	@build/$(PRESET)/native/tests/pyserve_engine_stress build/$(PRESET)/tiny.gguf $(STRESS_S) 1
+
+fuzz: $(BUILD)/.installed $(VENV)/.dev-deps ## look for inputs that break things: make fuzz SECONDS=600 TARGET=grammar
+	@$(BIN)/python -m pip install --quiet --group fuzz || \
+	echo "WARNING: atheris cannot be installed, Python is fuzzed without coverage"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/fuzz.py --seconds $(SECONDS) \
+	    $(if $(LLAMA_CPP_DIR),--llama $(LLAMA_CPP_DIR)) $(TARGET)
 
 lint: $(VENV)/.dev-deps ## style, import directions, include directions
 	$(BIN)/ruff check $(PY_FILES)

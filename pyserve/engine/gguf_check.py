@@ -153,6 +153,7 @@ class FileCheck:
         unpack = U64.unpack_from
         for _ in range(n):
             if pos + 8 > end:
+                pos = end + 1
                 break
             pos += 8 + unpack(data, pos)[0]
         self._pos = pos

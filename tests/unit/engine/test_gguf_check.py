@@ -89,6 +89,7 @@ def test_a_good_file_passes(tmp_path, tiny):
         (model(key("k", ARRAY, struct.pack("<IQ", U32, 1 << 60))), "past the end"),
         (model(key("k", ARRAY, struct.pack("<IQ", STRING, 1 << 60))), "strings"),
         (model(key("k", ARRAY, struct.pack("<IQQ", STRING, 1, BIG))), "past the end"),
+        (model(key(TOKENS, ARRAY, struct.pack("<IQ", STRING, 2) + text("a")), n_data=0), "past"),
         (model(LAYERS, LAYERS), "twice"),
         (model(key("general.alignment", U32, struct.pack("<I", 0))), "general.alignment"),
         (model(key("general.alignment", U32, struct.pack("<I", 3))), "general.alignment"),
