@@ -46,6 +46,19 @@ def n_missing(data: bytes) -> tuple[int, bool]:
     return max(n_whole - len(data), 0), True
 
 
+def peek(sock: socket.socket) -> bytes:
+    """What the kernel has of a request, as far as it matters. Raises OSError."""
+    return sock.recv(MAX_HEAD_BYTES + MAX_WAITING_BODY_BYTES, socket.MSG_PEEK)
+
+
+def is_there(sock: socket.socket) -> bool:
+    """Whether the kernel has all that is waited for."""
+    try:
+        return n_missing(peek(sock))[0] == 0
+    except OSError:
+        return False
+
+
 @dataclass
 class _Arrival:
     """n_wanted: bytes that have to be there before it is worth looking. n_seen: at the last look.
@@ -87,12 +100,18 @@ class Arrivals:
         self._look(_Arrival(connection, self._clock() + self._timeouts.header_s))
 
     def expire(self, *, is_stopping: bool) -> None:
-        """End those whose time is over, and when stopping also those that say nothing."""
+        """End those whose time is over, and when stopping also those that say nothing.
+
+        One whose request is there by now is dispatched: this loop was late, not its client.
+        """
         now_s = self._clock()
         for arrival in list(self._waiting.values()):
             if arrival.deadline_s <= now_s or (is_stopping and arrival.n_seen == 0):
                 self._forget(arrival)
-                self._end(arrival.connection, arrival.n_seen > 0)
+                if is_there(arrival.connection.sock):
+                    self._dispatch(arrival.connection)
+                else:
+                    self._end(arrival.connection, arrival.n_seen > 0)
 
     def _on_readable(self, arrival: _Arrival, _client: socket.socket) -> None:
         self._forget(arrival)
@@ -101,7 +120,7 @@ class Arrivals:
     def _look(self, arrival: _Arrival) -> None:
         sock = arrival.connection.sock
         try:
-            data = sock.recv(MAX_HEAD_BYTES + MAX_WAITING_BODY_BYTES, socket.MSG_PEEK)
+            data = peek(sock)
         except BlockingIOError:
             self._wait(arrival)
             return

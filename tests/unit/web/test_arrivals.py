@@ -168,3 +168,15 @@ def test_silent_clients_do_not_hold_up_the_end(bench: Bench) -> None:
     bench.connect(LINE)
     bench.arrivals.expire(is_stopping=True)
     assert bench.ended == [False]
+
+
+@pytest.mark.parametrize("is_stopping", [False, True])
+def test_a_request_that_has_come_is_not_ended_because_the_loop_was_busy(
+    bench: Bench, is_stopping: bool
+) -> None:
+    client, connection = bench.connect()
+    client.sendall(WHOLE)
+    select_readable(connection.sock)
+    bench.now_s = 1000.0
+    bench.arrivals.expire(is_stopping=is_stopping)
+    assert (bench.dispatched, bench.ended) == ([connection], [])
