@@ -98,7 +98,8 @@ void register_stats(py::module_& module) {
       .def_readonly("n_prefix_hits", &EngineStats::n_prefix_hits)
       .def_readonly("n_prefix_restored", &EngineStats::n_prefix_restored)
       .def_readonly("n_prefix_pins", &EngineStats::n_prefix_pins)
-      .def_readonly("prefix_copy_bytes", &EngineStats::prefix_copy_bytes);
+      .def_readonly("prefix_copy_bytes", &EngineStats::prefix_copy_bytes)
+      .def_readonly("stalled_ms", &EngineStats::stalled_ms);
 }
 
 std::vector<py::bytes> pieces(Engine& engine, const std::vector<Token>& tokens) {

@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <thread>
 
 #include "base/cpu_check.h"
+#include "base/pulse.h"
 #include "base/queue.h"
 
 using namespace pyserve;
@@ -15,6 +17,16 @@ TEST_CASE("a CPU that has every feature misses none") {
 TEST_CASE("missing features are named in order") {
   const auto only_fma = [](std::string_view name) { return name == "fma"; };
   CHECK(missing_features({"avx2", "fma", "avx512f"}, only_fma) == "avx2, avx512f");
+}
+
+TEST_CASE("only a thread with work can stall") {
+  Pulse pulse;
+  CHECK(pulse.stalled_ms() == 0);
+  pulse.beat();
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  CHECK(pulse.stalled_ms() >= 5);
+  pulse.rest();
+  CHECK(pulse.stalled_ms() == 0);
 }
 
 TEST_CASE("a queue gives everything in order and nothing twice") {

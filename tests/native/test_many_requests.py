@@ -43,6 +43,16 @@ def test_requests_in_one_batch_answer_as_they_do_alone(tiny_model: Path) -> None
     together.close()
 
 
+def test_an_engine_without_work_is_not_stalled(tiny_model: Path) -> None:
+    engine, pause = _engine(tiny_model), threading.Event()
+    ask(engine, "the cat")
+    while engine.stats().stalled_ms:
+        pause.wait(0.01)
+    pause.wait(0.05)
+    assert engine.stats().stalled_ms == 0
+    engine.close()
+
+
 def test_a_prompt_is_computed_in_chunks(tiny_model: Path) -> None:
     chunked, whole = _engine(tiny_model, n_batch=32), _engine(tiny_model)
     prompt = [65 + i % 26 for i in range(200)]

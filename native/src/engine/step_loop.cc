@@ -44,7 +44,11 @@ void StepLoop::run() {
 }
 
 void StepLoop::take_inbox() {
-  for (auto& prepared : inbox_.take_all(is_idle() ? -1 : 0)) {
+  const bool has_work = !is_idle();
+  if (!has_work) context().pulse().rest();
+  auto arrived = inbox_.take_all(has_work ? 0 : -1);
+  context().pulse().beat();
+  for (auto& prepared : arrived) {
     if (prepared == nullptr) continue;
     auto request =
         std::make_unique<RunningRequest>(model_, std::move(*prepared), context().n_ctx());
@@ -94,7 +98,9 @@ void StepLoop::publish() {
 
 EngineStats StepLoop::stats() const {
   std::lock_guard lock(stats_mutex_);
-  return published_;
+  EngineStats stats = published_;
+  stats.stalled_ms = context().pulse().stalled_ms();
+  return stats;
 }
 
 }  // namespace pyserve

@@ -153,6 +153,7 @@ Context::Context(const Model& model, const EngineConfig& config, const Context* 
 
 // Called on the thread that decodes.
 bool Context::should_abort() const {
+  pulse().beat();
   const auto is_cancelled = [](const BatchItem& item) {
     return item.is_cancelled != nullptr && item.is_cancelled->load(std::memory_order_relaxed);
   };

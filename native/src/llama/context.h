@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/pulse.h"
 #include "llama/context_memory.h"
 #include "llama/model.h"
 #include "pyserve/config.h"
@@ -90,6 +91,9 @@ class Context {
   // Stops a running decode soon. Thread: any.
   void request_abort() { abort_.store(true); }
 
+  // Beats with every node that a step computes. Contexts on the same threads have one.
+  Pulse& pulse() const { return threads_ != nullptr ? threads_->pulse() : pulse_; }
+
  private:
   void warm_up();
   void check(const BatchItem& item) const;
@@ -103,6 +107,7 @@ class Context {
   int n_kv_ = 0;
   int n_pins_ = 0;
   std::atomic<bool> abort_{false};
+  mutable Pulse pulse_;
   std::shared_ptr<ggml_threadpool> threadpool_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
   std::unique_ptr<ContextMemory> memory_;
