@@ -12,6 +12,16 @@ namespace {
 
 using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
+// The template of a model file may hold bytes that are no UTF-8.
+py::str render(Engine& engine, const ChatPrompt& prompt) {
+  std::string text;
+  {
+    const py::gil_scoped_release release;
+    text = engine.render(prompt);
+  }
+  return readable(text);
+}
+
 void register_config(py::module_& module) {
   py::class_<RopeConfig>(module, "RopeConfig")
       .def(py::init<>())
@@ -125,7 +135,7 @@ void register_engine(py::module_& module) {
            py::arg("parse_special"), ReleaseGil())
       .def("detokenize", &Engine::detokenize, py::arg("tokens"), ReleaseGil())
       .def("pieces", &pieces, py::arg("tokens"))
-      .def("render", &Engine::render, py::arg("prompt"), ReleaseGil())
+      .def("render", &render, py::arg("prompt"))
       .def("tokenize_chat", &Engine::tokenize_chat, py::arg("prompt"), ReleaseGil())
       .def("tokenize_segments", &Engine::tokenize_segments, py::arg("prompt"), ReleaseGil())
       .def("info", &Engine::info, ReleaseGil())

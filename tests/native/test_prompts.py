@@ -157,8 +157,10 @@ def test_an_error_may_quote_bytes_that_are_no_text(tmp_path: Path, tiny_model: P
     at = good.index(b"{% if add_generation_prompt")
     path = tmp_path / "template.gguf"
     path.write_bytes(good[:at] + b"{% \xff\xff" + good[at + 5 :])
-    with pytest.raises(ModelLoadError, match="template"):
-        LocalEngine(EngineConfig(model_id="bad", model_path=str(path)))
+    engine = LocalEngine(EngineConfig(model_id="bad", model_path=str(path)))
+    with pytest.raises(InvalidRequestError, match="template"):
+        engine.render([{"role": "user", "content": "hi"}])
+    engine.close()
 
 
 def test_info_describes_the_model(engine: LocalEngine) -> None:

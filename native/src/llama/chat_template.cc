@@ -9,6 +9,7 @@
 #include "jinja/runtime.h"
 #include "json.h"
 #include "llama/input_guard.h"
+#include "llama/template_guard.h"
 #include "pyserve/error.h"
 
 namespace pyserve {
@@ -143,14 +144,17 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
   try {
     jinja::lexer lexer;
     const jinja::lexer_result tokens = lexer.tokenize(source);
+    check_template_size(tokens);
     jinja::program program = jinja::parse_from_tokens(tokens);
-    const jinja::caps caps = jinja::caps_get(program);
+    guard_template(program);
+    const TemplateBudget budget;
+    const jinja::caps caps = jinja::caps_get(program);  // tries it on some conversations
+    if (budget.is_exhausted()) TemplateBudget::charge();
     program_ = std::make_unique<Program>(Program{std::move(program), tokens.source,
                                                  std::move(bos_text), std::move(eos_text), caps,
                                                  InputGuard(std::move(specials))});
   } catch (const std::exception& error) {
-    throw EngineError(ErrorCode::kModelLoad,
-                      std::string("the model's chat template is not valid: ") + error.what());
+    defect_ = std::string("the model's chat template cannot be used: ") + error.what();
   }
 }
 
@@ -158,7 +162,11 @@ ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 
 std::vector<PromptPart> ChatTemplate::render(const ChatPrompt& prompt) const {
+  if (!defect_.empty()) {
+    throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest, defect_, "messages", {}});
+  }
   try {
+    const TemplateBudget budget;
     common_json messages = parse_messages(prompt.messages_json);
     if (!program_) return render_transcript(messages);
     const jinja::caps& caps = program_->caps;
@@ -197,7 +205,7 @@ std::vector<PromptPart> ChatTemplate::render(const ChatPrompt& prompt) const {
 }
 
 std::vector<std::string> ChatTemplate::stop_strings() const {
-  if (program_) return {};
+  if (program_ || !defect_.empty()) return {};
   return {"\nUser:", "\nSystem:", "\nTool:"};
 }
 

@@ -22,7 +22,7 @@ namespace pyserve {
 class ChatTemplate {
  public:
   // `source` "" selects the transcript. `specials` are the model's control tokens.
-  // Throws EngineError(kModelLoad) if it does not parse.
+  // One that is malformed, or does harm, is not used: prompts without it can still be answered.
   ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text,
                std::vector<SpecialToken> specials);
   ~ChatTemplate();
@@ -31,7 +31,7 @@ class ChatTemplate {
   // What comes out of message fields other than `role`, out of tools and variables, is marked as
   // input or split where it spells a control token. Ends with the start of the assistant's turn.
   // A transcript shows no tools.
-  // Throws EngineError(kInvalidRequest) when the template refuses the messages.
+  // Throws EngineError(kInvalidRequest) when the template refuses the messages or cannot be used.
   std::vector<PromptPart> render(const ChatPrompt& prompt) const;
 
   // Stop strings without which the model would go on with the user's part.
@@ -40,6 +40,7 @@ class ChatTemplate {
  private:
   struct Program;
   std::unique_ptr<Program> program_;  // null: transcript
+  std::string defect_;                // why the template cannot be used; "" if it can
 };
 
 }  // namespace pyserve
