@@ -25,6 +25,7 @@ from pyserve.supervisor.environment import (
 )
 from pyserve.supervisor.runtime import SHARED_MEMORY, create_runtime_dir
 from pyserve.web.keys import check_access
+from pyserve.web.malloc import keep_few_arenas
 
 RESERVE_THREADS = 64  # for /health and refusals while all streams, and slow bodies, have theirs
 MAX_CONNECTIONS = 4096
@@ -120,6 +121,7 @@ def on_starting(_server: Any) -> None:
 
 def post_fork(_server: Any, worker: Any) -> None:
     """A worker never outlives its master, and does not keep the master's lifeline open."""
+    keep_few_arenas()
     for writer in _lifeline_writers:
         os.close(writer)
     die_with_parent(signal.SIGKILL)

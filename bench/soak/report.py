@@ -13,7 +13,7 @@ from bench.soak.phases import Overload, Storm
 
 SLOPE_FROM_S = 600.0  # memory is watched from this minute on
 MAX_SLOPE_MIB_PER_MIN = 0.2
-MAX_GROWTH_MIB = 30.0  # of runs that are too short for a slope
+MAX_GROWTH_MIB = 64.0  # of runs that are too short for a slope: allocators fill at first
 MIN_SLOPE_S = 1200.0
 MAX_LOG_BYTES = 1000.0
 MAX_REFUSAL_MS = 100.0

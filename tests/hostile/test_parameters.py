@@ -26,7 +26,7 @@ URLS = (
 LLAMA_FIELDS: list[tuple[str, Any]] = [
     *((name, value) for name in ("n_discard", "n_keep", "id_slot") for value in (-1, BIG)),
     *(("cache_prompt", False), ("cache_prompt", "x"), ("samplers", ["temperature"])),
-    *(("grammar_lazy", True), ("n_predict", -1), ("speculative.n_max", BIG)),
+    *(("grammar_lazy", True), ("n_predict", -1)),
 ]
 WRONG: dict[str, list[Any]] = {
     "model": [5, [], "a" * 10**6, "x\0"],
