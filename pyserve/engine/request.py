@@ -97,7 +97,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     draft: what the answer probably is, or parts of it. Changes only how fast it comes: several of
       its tokens are checked in one step while few requests run.
     n_draft_max: tokens that one step checks ahead, of this draft or of what prompt and answer say
-      again; None = as the engine is set.
+      again; None = as the engine is set, and without a draft (or draft model) none.
     thinking: None = as long as the model likes.
     said: leading tokens of the answer that the client has already; it goes on after them, and
       everything counts them as its own.

@@ -94,6 +94,7 @@ def test_a_stream_of_a_constrained_answer_is_the_plain_one(client: openai.OpenAI
         "response_format": {"type": "json_object"},
         "max_tokens": 60,
         "temperature": 0,
+        "extra_body": {"deterministic": True},
     }
     plain = client.chat.completions.create(**fields)
     chunks = client.chat.completions.create(**fields, stream=True)

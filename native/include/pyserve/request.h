@@ -94,9 +94,11 @@ struct Request {
   bool wants_embedding = false;  // the vector of the prompt instead of an answer
   int max_tokens = -1;           // < 0: as many as the context allows; 0: no answer
   std::vector<std::string> stop;
-  std::string grammar;   // GBNF, with a rule `root`: what the answer may be; "": anything
-  std::string draft;     // what the answer probably is: checked several tokens at a time
-  int n_draft_max = -1;  // tokens that one step checks ahead; < 0: the engine's limit
+  std::string grammar;  // GBNF, with a rule `root`: what the answer may be; "": anything
+  std::string draft;    // what the answer probably is: checked several tokens at a time
+  // Tokens that one step checks ahead; < 0: the engine's limit, where a text is known or there is
+  // a draft model.
+  int n_draft_max = -1;
   ThinkingLimit thinking;
   int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
   std::vector<Token> said;        // leading tokens of the answer that the client has already

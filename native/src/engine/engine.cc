@@ -50,8 +50,8 @@ struct Engine::Impl {
         registry(static_cast<size_t>(config.n_seq_max) + config.n_queue_max),
         loop(model, config, registry),
         load_ms(elapsed_ms(begin, Clock::now())),
-        preparation(model, loop.context().n_ctx(),
-                    config.is_deterministic ? 0 : config.n_draft_max),
+        preparation(model, loop.context().n_ctx(), config.is_deterministic ? 0 : config.n_draft_max,
+                    !config.draft_model_path.empty()),
         engine_thread([this] { loop.run(); }) {}
 
   void stop();

@@ -48,10 +48,11 @@ std::string special_text(const Model& model, Token token) {
   return token < 0 ? std::string() : model.piece(token, true);
 }
 
-Preparation::Preparation(const Model& model, int n_ctx, int n_draft_max)
+Preparation::Preparation(const Model& model, int n_ctx, int n_draft_max, bool has_draft_model)
     : model_(model),
       n_ctx_(n_ctx),
       n_draft_max_(n_draft_max),
+      has_draft_model_(has_draft_model),
       tokenizer_(model),
       chat_template_(model.chat_template(), special_text(model, model.bos()),
                      special_text(model, model.eos()), model.special_tokens()),
@@ -90,6 +91,9 @@ std::optional<Draft> Preparation::make_draft(const Request& request, TokenSpan p
   const int n_max =
       request.n_draft_max < 0 ? n_draft_max_ : std::min(request.n_draft_max, n_draft_max_);
   if (n_max == 0 || request.wants_embedding || request.is_deterministic) return std::nullopt;
+  // Steps of several tokens round otherwise, so answers that nothing is known of go without.
+  const bool is_wanted = request.n_draft_max > 0 || !request.draft.empty() || has_draft_model_;
+  if (!is_wanted) return std::nullopt;
   return Draft(prompt, tokenizer_.tokenize(request.draft, false, false), n_max);
 }
 

@@ -19,7 +19,7 @@ namespace pyserve {
 class Preparation {
  public:
   // The model must outlive it. A step checks at most `n_draft_max` tokens of a draft.
-  Preparation(const Model& model, int n_ctx, int n_draft_max);
+  Preparation(const Model& model, int n_ctx, int n_draft_max, bool has_draft_model);
 
   // The request without its ticket. Throws EngineError for all that is wrong with it.
   std::unique_ptr<PreparedRequest> prepare(Request request);
@@ -45,6 +45,7 @@ class Preparation {
   const Model& model_;
   const int n_ctx_;
   const int n_draft_max_;
+  const bool has_draft_model_;
   const Tokenizer tokenizer_;
   const ChatTemplate chat_template_;
   DryBreakerCache dry_breakers_;
