@@ -62,8 +62,8 @@ class ServeConfig(BaseSettings):
     cache_type_k, cache_type_v: element types of the KV cache; q8_0 halves it, q4_0 quarters it.
     prefix_cache_mib: memory per model for copies of computed prefixes that the KV cache has no room
       for; 0 keeps none.
-    draft_max: tokens of an answer that one step checks ahead where a known text says what comes, for
-      requests with `speculative.n_max` also their prompt and answer; 0 = none.
+    draft_max: tokens of an answer that one step checks ahead where a known text says what comes,
+      for requests with `speculative.n_max` also their prompt and answer; 0 = none.
     model_draft: a GGUF file of a smaller model with the same vocabulary that guesses these tokens;
       draft_min: shorter guesses are not checked; draft_p_min: it guesses on while a token has at
       least this probability. A model's own file names its own with draft_model.
