@@ -70,6 +70,8 @@ def described(model: ModelFile) -> str:
         "engine": ", ".join(
             f"{name} {value}" for name, value in model.settings.items() if name != "adapters"
         ),
+        "requests at once": str(model.limits.max_concurrent or ""),
+        "not loaded together with others of": ", ".join(sorted(model.limits.groups)),
         "adapters": ", ".join(
             f"{adapter.name} ({Path(adapter.path).name}, scale {adapter.scale:g}) as "
             f"{adapter.model_id}"

@@ -41,6 +41,7 @@ def plan_models(config: ServeConfig, *, may_pull: bool = True) -> list[ModelSpec
             ttl_s=config.model_ttl,
             version=_version(model),
             profile=model.profile,
+            limits=model.limits,
         )
         for model, engine in zip(files, engines, strict=True)
     ]

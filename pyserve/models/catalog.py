@@ -13,7 +13,7 @@ from pyserve.models.gguf import is_old_model
 from pyserve.models.gotemplate.errors import TemplateError
 from pyserve.models.localai import TEXT_BACKENDS, LocalEntry, read_models
 from pyserve.models.localai_schema import LocalModel
-from pyserve.models.model_file import ModelFile, model_files, named_file
+from pyserve.models.model_file import Limits, ModelFile, model_files, named_file
 from pyserve.models.notes import Level, Note
 from pyserve.models.profiles import bad_patterns, engine_settings, profile_of, with_aliases
 from pyserve.models.templates import file_inside, inside, prompt_profile
@@ -145,8 +145,17 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
         settings=engine_settings(values, entry.options) | _draft_model(directory, values),
         profile=profile_of(values, prompt),
         is_pinned=values.pinned,
+        limits=_limits(values),
     )
     return with_lora(file, adapters, directory)
+
+
+def _limits(values: LocalModel) -> Limits:
+    return Limits(
+        max_concurrent=values.limits.max_concurrent,
+        retry_after_s=values.limits.retry_after_seconds or 1,
+        groups=frozenset(values.concurrency_groups),
+    )
 
 
 def _draft_model(directory: Path, values: LocalModel) -> dict[str, str]:

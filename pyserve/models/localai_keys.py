@@ -43,7 +43,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     **dict.fromkeys(
         (
             "artifacts", "debug", "feature_flags", "grpc", "mcp", "agent", "pii",
-            "router", "limits", "concurrency_groups", "compression", "tests", "known_input",
+            "router", "compression", "tests", "known_input",
             "parameters.cache", "reranking", "urls", "license", "icon", "tags",
             "size", "proxy", "known_input_modalities", "known_output_modalities", "config_file",
             "files", "remote", "installed", "gallery", "url",

@@ -157,6 +157,13 @@ class Function(Section):
     grammar: FunctionGrammar = FunctionGrammar()
 
 
+class RequestLimits(Section):
+    """`limits`: of the requests for one model. 0 is no limit, and one second."""
+
+    max_concurrent: Annotated[int, Field(ge=0, le=INT32_MAX)] = 0
+    retry_after_seconds: Annotated[int, Field(ge=0, le=INT32_MAX)] = 0
+
+
 class DownloadFile(Section):
     """A file that belongs to the model, and where it is to be had."""
 
@@ -224,6 +231,10 @@ class LocalModel(Section):
     chat_template_kwargs: Annotated[dict[str, Any] | None, AfterValidator(_known_variables)] = None
     options: Strings = []
     download_files: Annotated[list[DownloadFile], Field(max_length=MAX_STRINGS)] = []
+    limits: RequestLimits = RequestLimits()
+    concurrency_groups: Annotated[
+        list[Name], Field(max_length=MAX_STRINGS), BeforeValidator(_listed)
+    ] = []
     lora_adapter: Text = ""
     lora_scale: Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE)] | None = None
     lora_adapters: Strings = []
@@ -238,4 +249,5 @@ SECTIONS: dict[str, type[Section]] = {
     "function": Function,
     "function.grammar": FunctionGrammar,
     "reasoning": Reasoning,
+    "limits": RequestLimits,
 }

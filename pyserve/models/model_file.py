@@ -12,6 +12,19 @@ from pyserve.models.profile import PLAIN, ModelProfile
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How a model is used beside others.
+
+    max_concurrent: requests that may be in work or wait for it, 0 = any number; more are told to
+    come again after `retry_after_s`. groups: it is not loaded together with a model of one of them.
+    """
+
+    max_concurrent: int = 0
+    retry_after_s: int = 1
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """A model to serve. ctx_size: tokens, the gallery's advice when the user names no size.
 
@@ -24,6 +37,7 @@ class ModelFile:
     settings: Mapping[str, Any] = field(default_factory=dict)
     profile: ModelProfile = PLAIN
     is_pinned: bool = False
+    limits: Limits = Limits()
 
 
 def model_files(directory: Path) -> Iterator[Path]:

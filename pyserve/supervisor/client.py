@@ -91,11 +91,16 @@ class SupervisorBackend:
         wait_s: float = 0.0,
         keep_alive_s: float | None = None,
         on_wait: OnWait = _no_wait,
+        is_successor: bool = False,
     ) -> EngineLease:
+        """As in `Backend`. is_successor: for requests that have leases, of an engine that died."""
         deadline = time.monotonic() + wait_s
+        wish = Acquire(
+            call_id=0, model_id=model_id, keep_alive_s=keep_alive_s, is_successor=is_successor
+        )
         while True:
             status = self._find(model_id)
-            call_id, socket_path = self._acquire(status, deadline, keep_alive_s, on_wait)
+            call_id, socket_path = self._acquire(status, deadline, wish, on_wait)
             try:
                 engine = self._connections.connect(model_id, socket_path)
                 if engine is not None:
@@ -148,12 +153,12 @@ class SupervisorBackend:
         self.abort(CancelledError("the front was closed"))
 
     def _acquire(
-        self, status: ModelStatus, deadline: float, keep_alive_s: float | None, on_wait: OnWait
+        self, status: ModelStatus, deadline: float, wish: Acquire, on_wait: OnWait
     ) -> tuple[int, str]:
         """A lease's id, and the socket of the engine. Raises what the supervisor says."""
 
         def request(call_id: int) -> Acquire:
-            return Acquire(call_id=call_id, model_id=status.id, keep_alive_s=keep_alive_s)
+            return msgspec.structs.replace(wish, call_id=call_id)
 
         if status.state in ("ready", "failed"):  # then there is an answer at once
             deadline = max(deadline, time.monotonic() + SLICE_S)
@@ -211,7 +216,7 @@ class SupervisorBackend:
         self._wait_noticed(model_id)
         if self._find(model_id).state in ("unloaded", "unloading"):
             raise EngineRestartedError(f"the model {model_id} was unloaded", retry_after_s=1)
-        lease = self.lease(model_id, wait_s=self._successor_wait_s)
+        lease = self.lease(model_id, wait_s=self._successor_wait_s, is_successor=True)
         lease.release()
         assert isinstance(lease.engine, RemoteEngine)
         return lease.engine

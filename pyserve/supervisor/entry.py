@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from pyserve.errors import ErrorInfo, ModelLoadError
+from pyserve.errors import ErrorInfo, ModelLoadError, QueueFullError
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.memory import Usage, held_bytes
+from pyserve.supervisor.placement import Resident
 from pyserve.supervisor.slot import EngineSlot
 from pyserve.supervisor.spec import ModelSpec
 
@@ -58,6 +60,22 @@ class Entry:
     def usage(self) -> Usage:
         return Usage(self.n_bytes, held_bytes(self.slot.pid))
 
+    def as_resident(
+        self, now: float, *, is_busy: bool, is_departing: bool, is_rival: bool
+    ) -> Resident:
+        """The loaded model, for those who need its place."""
+        return Resident(
+            key=self,
+            n_bytes=self.usage().n_freed,
+            used_at=max(self.used_at, self.slot.ready_at),
+            ready_at=self.slot.ready_at,
+            is_pinned=self.spec.is_pinned,
+            is_busy=is_busy,
+            is_settled=self.is_settled(now),
+            is_leaving=self.must_leave or self.state == "unloading" or is_departing,
+            is_rival=is_rival,
+        )
+
     @property
     def can_start(self) -> bool:
         """Whether it is not loaded, nor was in vain just now."""
@@ -81,14 +99,30 @@ class Entry:
             message = f"no engine process can be started: {error.strerror or error}"
             self.slot.fail(ModelLoadError(message).to_info())
 
-    def refuse(self, n_bytes_free: int | None) -> None:
-        """There is no room for it whoever leaves."""
+    def too_many(self, n_in_work: int) -> ErrorInfo | None:
+        """Why it takes no further request beside so many; None: it does."""
+        limits = self.spec.limits
+        if not 0 < limits.max_concurrent <= n_in_work:
+            return None
+        message = (
+            f"the model {self.spec.id} takes {limits.max_concurrent} requests at once, "
+            f"and {n_in_work} are in work"
+        )
+        return QueueFullError(message, retry_after_s=limits.retry_after_s).to_info()
+
+    def refuse(self, n_bytes_free: int | None, rivals: Sequence[Entry] = ()) -> None:
+        """There is no room for it whoever leaves. rivals: those that never leave."""
+        if rivals:
+            names = ", ".join(entry.spec.id for entry in rivals)
+            self._refuse(f"shares a concurrency group with {names}, which is pinned")
+            return
         limits = "max-loaded-models are pinned"
         if n_bytes_free is not None and n_bytes_free < self.n_bytes:
             limits = "other models cannot leave enough of the memory"
-        message = (
-            f"the model {self.spec.id} has no room: it needs {self.n_bytes >> 20} MiB, and {limits}"
-        )
+        self._refuse(f"has no room: it needs {self.n_bytes >> 20} MiB, and {limits}")
+
+    def _refuse(self, why: str) -> None:
+        message = f"the model {self.spec.id} {why}"
         self.wants_load = self.is_urgent = False
         self.slot.fail(ModelLoadError(message, n_bytes_needed=self.n_bytes).to_info())
 

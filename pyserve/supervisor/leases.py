@@ -71,6 +71,10 @@ class LeaseTable:
     def n_granted(self, model: Hashable) -> int:
         return self._n_granted[model]
 
+    def n_leases(self, model: Hashable) -> int:
+        """Granted ones, and those that are waited for."""
+        return self._n_granted[model] + len(self._waiting.get(model, ()))
+
     def is_waited_for(self, model: Hashable) -> bool:
         return model in self._waiting
 

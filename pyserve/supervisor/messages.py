@@ -30,11 +30,13 @@ class Acquire(msgspec.Struct, frozen=True, kw_only=True, tag="acquire"):
     """A request wants the model loaded until its Release. Replied to when it is.
 
     keep_alive_s: how long the model is to stay afterwards; None: as it is set, < 0: for ever.
+    is_successor: for requests that have leases already, of an engine that died.
     """
 
     call_id: int
     model_id: str
     keep_alive_s: float | None = None
+    is_successor: bool = False
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):

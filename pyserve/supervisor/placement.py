@@ -15,7 +15,8 @@ class Resident:
     n_bytes: what comes back when it leaves. used_at: when it was last of use, ready_at: since when
     it can answer; seconds of one clock. is_busy: requests run in it, or wait for it.
     is_settled: it has been there long enough that it may be taken from under its clients, who then
-    wait for its return. is_leaving: its process is told to end.
+    wait for its return. is_leaving: its process is told to end. is_rival: it may not be there
+    together with the model that is to be loaded.
     """
 
     key: Hashable
@@ -26,6 +27,7 @@ class Resident:
     is_busy: bool = False
     is_settled: bool = False
     is_leaving: bool = False
+    is_rival: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,13 @@ class Move(NamedTuple):
     """What to do about a model that is to be loaded.
 
     unload: these leave at once, they are idle. drain: these take no new requests, so that they
-    become idle.
+    become idle. in_the_way: pinned rivals, why it is refused.
     """
 
     verdict: Verdict
     unload: tuple[Hashable, ...] = ()
     drain: tuple[Hashable, ...] = ()
+    in_the_way: tuple[Hashable, ...] = ()
 
 
 def make_room(
@@ -64,21 +67,24 @@ def make_room(
 ) -> Move:
     """How a model of `n_bytes` gets its place among the residents.
 
-    Idle models leave, the least recently used first; pinned ones never. Busy ones are left to
-    finish by themselves, or with `may_drain` settled ones are drained, those first that have been
-    there longest.
+    All rivals leave. Then idle models leave, the least recently used first; pinned ones never. Busy
+    ones are left to finish by themselves, or with `may_drain` settled ones are drained, those first
+    that have been there longest.
     """
     lack = _Lack(n_bytes, len(residents), room)
-    if lack.is_met:
+    if lack.is_met and not any(resident.is_rival for resident in residents):
         return Move(Verdict.START)
     lack.give(resident for resident in residents if resident.is_leaving)
-    others = [r for r in residents if not (r.is_leaving or r.is_pinned)]
+    staying = [resident for resident in residents if not resident.is_leaving]
+    in_the_way = [resident for resident in staying if resident.is_rival and resident.is_pinned]
+    others = [resident for resident in staying if not resident.is_pinned]
     idle = sorted((r for r in others if not r.is_busy), key=lambda r: r.used_at)
-    unload = lack.choose(idle)
     busy = sorted((r for r in others if r.is_busy), key=lambda r: r.ready_at)
-    drain = lack.choose(busy)
-    if not lack.is_met:
-        return Move(Verdict.REFUSE)
+    unload, drain = lack.give_rivals(idle), lack.give_rivals(busy)
+    unload += lack.choose([resident for resident in idle if not resident.is_rival])
+    drain += lack.choose([resident for resident in busy if not resident.is_rival])
+    if in_the_way or not lack.is_met:
+        return Move(Verdict.REFUSE, in_the_way=_keys(in_the_way))
     if not drain:
         return Move(Verdict.WAIT, _keys(unload))
     if may_drain and all(resident.is_settled for resident in drain):
@@ -103,6 +109,12 @@ class _Lack:
         for resident in residents:
             self._n_bytes -= resident.n_bytes
             self._n_models -= 1
+
+    def give_rivals(self, residents: Sequence[Resident]) -> list[Resident]:
+        """Count on the places of the rivals among these, and return them."""
+        rivals = [resident for resident in residents if resident.is_rival]
+        self.give(rivals)
+        return rivals
 
     def choose(self, residents: Sequence[Resident]) -> list[Resident]:
         """Those of the residents that are needed, the first ones first; they are counted on."""

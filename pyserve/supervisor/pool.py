@@ -12,13 +12,10 @@ from pyserve.errors import ErrorInfo, ModelNotFoundError
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.entry import Entry
 from pyserve.supervisor.leases import Lease, LeaseTable, Tell
-from pyserve.supervisor.memory import free_bytes
+from pyserve.supervisor.loader import Loader
 from pyserve.supervisor.messages import Acquire, Load, Reply, Unload
-from pyserve.supervisor.placement import Move, Resident, Room, Verdict, make_room
 from pyserve.supervisor.slot import EngineSlot
 from pyserve.supervisor.spec import ModelSpec
-
-DRAIN_AFTER_S = 2.0  # so long a model that is asked for waits for others to become idle
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +39,11 @@ class ModelPool:
         self._config = config
         self._sockets_dir = sockets_dir
         self._clock = clock
-        self._available = available
         self._n_slots = 0
         self._entries: dict[str, Entry] = {}
         self._departing: list[Entry] = []
-        self._draining: set[Entry] = set()
         self._leases = LeaseTable()
+        self._loader = Loader(config, self._leases, available)
         self._unloads: dict[tuple[Hashable, int], tuple[Entry, Tell]] = {}
 
     @property
@@ -92,6 +88,10 @@ class ModelPool:
         if entry is None:
             tell(Reply(call_id=message.call_id, error=_not_found(message.model_id)))
             return
+        error = None if message.is_successor else entry.too_many(self._n_in_work(entry))
+        if error is not None:
+            tell(Reply(call_id=message.call_id, error=error))
+            return
         lease = Lease(message.call_id, entry, self._clock(), tell, message.keep_alive_s)
         self._leases.add(front, lease)
 
@@ -134,29 +134,27 @@ class ModelPool:
         now = self._clock()
         for entry in self._entries.values():
             entry.check()
-            if self._is_idle(entry) and entry.is_to_leave(now):
+            if self._loader.is_idle(entry) and entry.is_to_leave(now):
                 log.info("unloading model %s", entry.spec.id)
                 entry.slot.unload()
         self._end_departing()
         self._tell_unloaded()
-        self._draining = self._load_wanted(now)
-        for _asked_at, entry in self._waiting():
+        self._loader.load_wanted(self._entries.values(), self._departing, now)
+        for _asked_at, entry in self._loader.waiting():
             self._answer(entry, now)
 
     def next_check_at(self) -> float | None:
         """When `check` has something to do even if nothing happens."""
         times = [slot.next_check_at() for slot in self.slots]
-        times += [entry.expires_at() for entry in self._entries.values() if self._is_idle(entry)]
+        times += [
+            entry.expires_at() for entry in self._entries.values() if self._loader.is_idle(entry)
+        ]
         return min((at for at in times if at is not None), default=None)
 
-    def _waiting(self) -> list[tuple[float, Entry]]:
-        """The models that requests wait for, and since when; the longest first."""
-        return [(at, entry) for at, entry in self._leases.waiting() if isinstance(entry, Entry)]
-
-    def _is_idle(self, entry: Entry) -> bool:
-        """Whether no request runs in it, or is about to."""
-        is_wanted = self._leases.is_waited_for(entry) and entry not in self._draining
-        return self._leases.n_granted(entry) == 0 and (entry.must_leave or not is_wanted)
+    def _n_in_work(self, entry: Entry) -> int:
+        """The requests for a model, also those in its old engine."""
+        same = (other for other in self._all() if other.spec.id == entry.spec.id)
+        return sum(self._leases.n_leases(other) for other in same)
 
     def _end_use(self, lease: Lease) -> None:
         entry = lease.model
@@ -175,65 +173,12 @@ class ModelPool:
                 del self._unloads[key]
                 tell(Reply(call_id=key[1]))
 
-    def _load_wanted(self, now: float) -> set[Entry]:
-        """Start what there is room for, in the order of asking; returns whom to drain for it."""
-        preloads = [
-            (0.0 if entry.spec.is_pinned else now, entry)
-            for entry in self._entries.values()
-            if entry.wants_load
-            and entry.state == "unloaded"
-            and not self._leases.is_waited_for(entry)
-        ]
-        for asked_at, entry in [*preloads, *self._waiting()]:
-            if entry.can_start:
-                move = self._make_room(entry, now, asked_at)
-                if move.verdict is Verdict.WAIT:
-                    return {left for left in move.drain if isinstance(left, Entry)}
-        return set()
-
-    def _make_room(self, entry: Entry, now: float, asked_at: float) -> Move:
-        """Start a model, or do what has to be done before; a refused one is failed."""
-        residents = [self._resident(other, now) for other in self._all() if other.slot.is_resident]
-        usages = [other.usage() for other in self._all() if other.slot.is_resident]
-        # The first model is for the engine to refuse: it knows exactly what it needs.
-        n_available = self._available() if residents else 0
-        free = free_bytes(n_available, self._config.memory_limit_mib << 20, usages)
-        room = Room(free, self._config.max_loaded_models)
-        may_drain = now - asked_at >= DRAIN_AFTER_S
-        move = make_room(entry.n_bytes, residents, room, may_drain=may_drain)
-        is_urgent = entry.is_urgent or entry.spec.is_pinned or self._leases.is_waited_for(entry)
-        if not is_urgent and (move.verdict is Verdict.REFUSE or move.unload):
-            entry.wants_load = False  # not at the expense of others
-            return Move(Verdict.REFUSE)
-        if move.verdict is Verdict.START:
-            log.info("loading model %s", entry.spec.id)
-            entry.start()
-        elif move.verdict is Verdict.REFUSE:
-            entry.refuse(free)
-        for other in move.unload:
-            assert isinstance(other, Entry)
-            log.info("unloading model %s to make room for %s", other.spec.id, entry.spec.id)
-            other.slot.unload()
-        return move
-
     def _all(self) -> list[Entry]:
         return [*self._entries.values(), *self._departing]
 
-    def _resident(self, entry: Entry, now: float) -> Resident:
-        return Resident(
-            key=entry,
-            n_bytes=entry.usage().n_freed,
-            used_at=max(entry.used_at, entry.slot.ready_at),
-            ready_at=entry.slot.ready_at,
-            is_pinned=entry.spec.is_pinned,
-            is_busy=not self._is_idle(entry),
-            is_settled=entry.is_settled(now),
-            is_leaving=entry.must_leave or entry.state == "unloading" or entry in self._departing,
-        )
-
     def _answer(self, entry: Entry, now: float) -> None:
         """Tell those who wait for the model what has become of it."""
-        if entry.state == "ready" and not entry.must_leave and entry not in self._draining:
+        if entry.state == "ready" and not entry.must_leave and entry not in self._loader.draining:
             socket_path = entry.slot.status.socket_path
             assert socket_path is not None, "a ready model has a socket"
             entry.used_at = now

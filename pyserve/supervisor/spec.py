@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pyserve.engine.config import EngineConfig
+from pyserve.models.model_file import Limits
 from pyserve.models.profile import PLAIN, ModelProfile
 
 
@@ -16,6 +17,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     is_preloaded: loaded at the start, as far as there is room. is_pinned: that, and never unloaded
     to make room or for being idle. ttl_s: unloaded after so many idle seconds; 0 = never.
     version: another one is another file under the same path. profile: what fronts are told.
+    limits: of its requests, and of its company.
     """
 
     engine: EngineConfig
@@ -25,6 +27,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: float = 0.0
     version: int = 0
     profile: ModelProfile = PLAIN
+    limits: Limits = Limits()
 
     @property
     def id(self) -> str:
@@ -33,3 +36,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     def is_same_engine(self, other: ModelSpec) -> bool:
         """Whether a running engine can go on under the other spec."""
         return self.engine == other.engine
+
+    def is_rival(self, other: ModelSpec) -> bool:
+        """Whether they may not be loaded together."""
+        return self.id != other.id and not self.limits.groups.isdisjoint(other.limits.groups)

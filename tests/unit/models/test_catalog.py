@@ -14,7 +14,7 @@ from pyserve.cli.check import check
 from pyserve.engine.config import RopeConfig
 from pyserve.models.catalog import Catalog, read_catalog
 from pyserve.models.gallery import load_gallery
-from pyserve.models.model_file import ModelFile
+from pyserve.models.model_file import Limits, ModelFile
 from pyserve.models.profile import CallProfile
 
 GGUF = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)
@@ -506,7 +506,7 @@ lora_base: b
 lora_scale: 0.5
 lora_adapters: []
 lora_scales: []
-limits: {max_concurrent: 2}
+limits: {max_concurrent: 2, retry_after_seconds: 5}
 concurrency_groups: [a]
 compression: {enabled: true}
 grpc: {attempts: 3}
@@ -531,7 +531,9 @@ def test_every_key_of_the_format_is_known(directory: Path) -> None:
     catalog = catalog_of(directory, x=EVERY_KEY)
     assert notes_of(catalog, "warning") == []
     assert notes_of(catalog, "error") == []
-    assert model_of(catalog, "everything").profile.defaults["logit_bias"] == {5: -10}
+    model = model_of(catalog, "everything")
+    assert model.profile.defaults["logit_bias"] == {5: -10}
+    assert model.limits == Limits(max_concurrent=2, retry_after_s=5, groups=frozenset({"a"}))
 
 
 EXAMPLES = {

@@ -70,6 +70,29 @@ def test_what_is_larger_than_everything_is_refused_and_nobody_leaves():
     assert make_room(100, [resident("a"), resident("b")], Room(5)) == Move(REFUSE)
 
 
+def test_rivals_leave_although_there_is_room():
+    rival = resident("rival", is_rival=True)
+    assert make_room(10, [rival, resident("other")], Room(99)) == Move(WAIT, unload=("rival",))
+    assert make_room(10, [resident("gone", is_rival=True, is_leaving=True)], Room(99)) == Move(WAIT)
+
+
+def test_the_place_of_a_rival_is_counted_on():
+    residents = [resident("old", used_at=1), resident("rival", used_at=2, is_rival=True)]
+    assert make_room(10, residents, Room(0)) == Move(WAIT, unload=("rival",))
+    assert make_room(20, residents, Room(0)) == Move(WAIT, unload=("rival", "old"))
+
+
+def test_busy_rivals_are_drained_like_others():
+    rival = resident("rival", is_rival=True, is_busy=True, is_settled=True)
+    assert make_room(10, [rival], Room(None)) == Move(WAIT)
+    assert make_room(10, [rival], Room(None), may_drain=True) == Move(WAIT, drain=("rival",))
+
+
+def test_a_pinned_rival_is_in_the_way_and_nobody_leaves():
+    residents = [resident("pinned", is_rival=True, is_pinned=True), resident("r", is_rival=True)]
+    assert make_room(10, residents, Room(99)) == Move(REFUSE, in_the_way=("pinned",))
+
+
 def test_a_model_is_entitled_to_what_it_has_not_taken_yet():
     loading, loaded = Usage(n_entitled=30, n_held=10), Usage(n_entitled=20, n_held=25)
     assert free_bytes(100, 0, [loading, loaded]) == 80

@@ -9,8 +9,10 @@ import pytest
 
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
+from pyserve.models.model_file import Limits
+from pyserve.supervisor.loader import DRAIN_AFTER_S
 from pyserve.supervisor.messages import Acquire, Load, Reply, Unload
-from pyserve.supervisor.pool import DRAIN_AFTER_S, ModelPool
+from pyserve.supervisor.pool import ModelPool
 from pyserve.supervisor.spec import ModelSpec
 
 SOON_S = 60.0
@@ -41,9 +43,11 @@ class Front:
         self._n_calls = 0
         self.replies: dict[int, Reply] = {}
 
-    def acquire(self, model_id: str, keep_alive_s: float | None = None) -> int:
+    def acquire(self, model_id: str, keep_alive_s: float | None = None, **more: bool) -> int:
         self._n_calls += 1
-        message = Acquire(call_id=self._n_calls, model_id=model_id, keep_alive_s=keep_alive_s)
+        message = Acquire(
+            call_id=self._n_calls, model_id=model_id, keep_alive_s=keep_alive_s, **more
+        )
         self._pool.acquire(self, message, self._note)
         return self._n_calls
 
@@ -284,6 +288,77 @@ def test_preloading_goes_no_further_than_there_is_room(make_pool):
     for _ in range(20):
         pool.check()
     assert states(pool)["c"] == "unloaded"
+
+
+def test_a_model_takes_so_many_requests_of_all_fronts_as_it_may(make_pool):
+    pool = make_pool(spec("a", limits=Limits(max_concurrent=2, retry_after_s=7)))
+    front, other = Front(pool), Front(pool)
+    waiting, held = front.acquire("a"), other.use("a")
+    error = front.replies[front.acquire("a")].error
+    assert error.code == "queue_full"
+    assert error.message == "the model a takes 2 requests at once, and 2 are in work"
+    assert error.details == {"retry_after_s": 7}
+    other.release(held)
+    other.use("a")
+    pool.drop(front)
+    assert waiting in front.replies
+    front.use("a")
+
+
+def test_requests_that_move_to_the_next_engine_are_not_counted_twice(make_pool):
+    pool = make_pool(spec("a", limits=Limits(max_concurrent=1)))
+    front = Front(pool)
+    front.use("a")
+    successor = front.acquire("a", is_successor=True)
+    pool.check()
+    assert front.replies[successor].socket_path
+
+
+def test_another_limit_needs_no_other_engine_and_counts_the_old_one(make_pool):
+    pool = make_pool(spec("a"))
+    front = Front(pool)
+    front.use("a")
+    pid = pool.slots[0].pid
+    pool.configure([spec("a", limits=Limits(max_concurrent=1))])
+    assert front.replies[front.acquire("a")].error.code == "queue_full"
+    assert pool.slots[0].pid == pid
+    pool.configure([spec("a", n_ctx=64, limits=Limits(max_concurrent=1))])
+    assert front.replies[front.acquire("a")].error.code == "queue_full"
+
+
+def test_models_of_one_group_are_not_loaded_together(make_pool):
+    one, other = Limits(groups=frozenset("xy")), Limits(groups=frozenset("yz"))
+    pool = make_pool(spec("a", limits=one), spec("b", limits=other), spec("c", preload=True))
+    front = Front(pool)
+    held = front.use("a")
+    run_until(pool, lambda: states(pool)["c"] == "ready")
+    waiting = front.acquire("b")
+    for _ in range(20):
+        pool.check()
+    assert states(pool) == {"a": "ready", "b": "unloaded", "c": "ready"}
+    front.release(held)
+    run_until(pool, lambda: waiting in front.replies)
+    assert states(pool) == {"a": "unloaded", "b": "ready", "c": "ready"}
+
+
+def test_the_pinned_model_of_a_group_is_named_to_the_others(make_pool):
+    group = Limits(groups=frozenset("x"))
+    pool = make_pool(spec("a", is_pinned=True, limits=group), spec("b", limits=group))
+    front = Front(pool)
+    lease = front.acquire("b")
+    pool.check()
+    error = front.replies[lease].error
+    assert error.code == "model_load_failed"
+    assert error.message == "the model b shares a concurrency group with a, which is pinned"
+
+
+def test_preloading_loads_the_first_of_a_group(make_pool):
+    group = Limits(groups=frozenset("x"))
+    pool = make_pool(*(spec(name, preload=True, limits=group) for name in "ab"))
+    run_until(pool, lambda: states(pool) == {"a": "ready", "b": "unloaded"})
+    for _ in range(20):
+        pool.check()
+    assert states(pool) == {"a": "ready", "b": "unloaded"}
 
 
 def test_an_idle_model_is_unloaded_after_its_time(make_pool, clock):
