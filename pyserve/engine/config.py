@@ -56,6 +56,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
       it guesses on while a token has at least this probability.
     prefix_cache_mib: memory for copies of prefixes that the KV cache has no room for; 0 = none.
     adapters: loaded with the model; requests choose among them.
+    shown_tokens: texts of control tokens that are text in answers, beside the usual tags.
     """
 
     model_id: str
@@ -81,3 +82,4 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     draft_p_min: float = 0.0
     max_token_gap_ms: float = 100.0
     adapters: tuple[Adapter, ...] = ()
+    shown_tokens: tuple[str, ...] = ()

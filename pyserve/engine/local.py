@@ -70,7 +70,7 @@ class NativeCore:
         for name in RopeConfig.__struct_fields__:
             setattr(native_config.rope, name, getattr(config.rope, name))
         native_config.is_deterministic = config.deterministic
-        native_config.shown_tokens = list(SHOWN_TOKENS)
+        native_config.shown_tokens = [*SHOWN_TOKENS, *config.shown_tokens]
         native_config.adapter_paths = [adapter.path for adapter in config.adapters]
         self._adapter_scales = AdapterScales(config.adapters)
         self._adapter_names = tuple(adapter.name for adapter in config.adapters)

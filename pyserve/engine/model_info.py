@@ -11,7 +11,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
       a step.
     can_generate: it makes text; embeddings are what every model makes.
-    chat_template: its source, "" = none or too long to show. bos_token, eos_token: their texts.
+    chat_template: its source, "" = none or too long to show; hidden_template: the model file's,
+      where the configuration has another one in its place. bos_token, eos_token: their texts.
     adapters: names of its LoRA adapters, in their order.
     fim_*_token: put before prompt, suffix and answer for fill-in-the-middle; -1 = none.
     fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
@@ -39,6 +40,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     kv_bytes: int = 0
     compute_bytes: int = 0
     chat_template: str = ""
+    hidden_template: str = ""
     bos_token: str = ""
     eos_token: str = ""
     fim_pre_token: int = -1
@@ -47,6 +49,11 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[str, ...] = ()
     load_ms: float = 0.0
     fingerprint: str = ""
+
+    @property
+    def file_template(self) -> str:
+        """The source of the model file's own chat template."""
+        return self.chat_template or self.hidden_template
 
 
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,16 +80,8 @@ WITHOUT_EFFECT: dict[str, str] = {
     "lora_base": "adapters act on the model itself",
     **dict.fromkeys(
         (
-            "reasoning.disable_reasoning_tag_prefill",
-            "reasoning.thinking_start_tokens", "reasoning.tag_pairs",
-        ),
-        "the model's template says how it thinks",
-    ),
-    **dict.fromkeys(
-        (
             "parameters.negative_prompt", "negative_prompt",
             "parameters.negative_prompt_scale",
-            "template.reply_prefix", "parameters.logprobs", "parameters.top_logprobs",
         ),
         NOT_BUILT,
     ),

@@ -81,6 +81,8 @@ class Parameters(Section):
     max_tokens: Annotated[
         Annotated[int, Field(ge=1, le=INT32_MAX)] | None, BeforeValidator(_unset_if_not_positive)
     ] = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     n: Annotated[
         Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(_unset_if_not_positive)
     ] = None
@@ -111,14 +113,28 @@ class Template(Section):
     edit: Text = ""
     function: Text = ""
     use_tokenizer_template: bool = False
+    reply_prefix: Annotated[str, Field(max_length=1024)] = ""
     join_chat_messages_by_character: Annotated[str, Field(max_length=256)] | None = None
 
 
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class TagPair(Section):
+    """What stands before thoughts and after them."""
+
+    start: Tag
+    end: Tag
+
+
 class Reasoning(Section):
-    """`reasoning`: whether the model thinks first, and whether that is shown."""
+    """`reasoning`: whether the model thinks first, how, and whether that is shown."""
 
     disable: bool = False
     strip_reasoning_only: bool = False
+    disable_reasoning_tag_prefill: bool = False
+    thinking_start_tokens: Annotated[list[Tag], Field(max_length=MAX_STRINGS)] = []
+    tag_pairs: Annotated[list[TagPair], Field(max_length=MAX_STRINGS)] = []
 
 
 class FunctionGrammar(Section):

@@ -96,9 +96,25 @@ class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return (*found, *replaced)
 
 
-class ShapeProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is done to answers, in this order: regular expressions are RE2's."""
+class ThinkingProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the model sets its thoughts apart; empty: as its chat template does.
 
+    tags: pairs of texts around thoughts. starts: texts at the end of a prompt after which the model
+    is thinking, beside the first ones of the pairs. is_never_open: prompts never end in thoughts.
+    """
+
+    tags: tuple[tuple[str, str], ...] = ()
+    starts: tuple[str, ...] = ()
+    is_never_open: bool = False
+
+
+class ShapeProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is done to answers, in this order: regular expressions are RE2's.
+
+    prefix: put before them.
+    """
+
+    prefix: str = ""
     cutstrings: tuple[str, ...] = ()
     extract_regex: tuple[str, ...] = ()
     trimspace: tuple[str, ...] = ()
@@ -119,6 +135,7 @@ class ModelProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     stop: tuple[str, ...] = ()
     prompt: PromptProfile = PromptProfile()
     calls: CallProfile = CallProfile()
+    thinking: ThinkingProfile = ThinkingProfile()
     shape: ShapeProfile = ShapeProfile()
     aliases: tuple[str, ...] = ()
     description: str = ""

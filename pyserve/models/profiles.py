@@ -8,9 +8,15 @@ from typing import Any
 import msgspec
 
 from pyserve.engine.config import RopeConfig
-from pyserve.models.localai_schema import Function, LocalModel
+from pyserve.models.localai_schema import Function, LocalModel, Reasoning
 from pyserve.models.patterns import PatternError, compiled
-from pyserve.models.profile import CallProfile, ModelProfile, PromptProfile, ShapeProfile
+from pyserve.models.profile import (
+    CallProfile,
+    ModelProfile,
+    PromptProfile,
+    ShapeProfile,
+    ThinkingProfile,
+)
 
 
 def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, Any]:
@@ -21,6 +27,7 @@ def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, An
         "n_batch": values.batch or values.parameters.batch,
         "use_mmap": values.mmap,
         "n_draft_max": values.n_draft,
+        "shown_tokens": _shown_tokens(values.reasoning),
         "use_mlock": values.mmlock,
         "rope": _rope(values),
         "cache_type_k": values.cache_type_k,
@@ -28,6 +35,11 @@ def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, An
         **options,
     }
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _shown_tokens(reasoning: Reasoning) -> tuple[str, ...] | None:
+    tags = [tag for pair in reasoning.tag_pairs for tag in (pair.start, pair.end)]
+    return tuple(dict.fromkeys(tags)) or None
 
 
 def _rope(values: LocalModel) -> RopeConfig | None:
@@ -54,7 +66,9 @@ def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
         stop=tuple(dict.fromkeys([*values.stopwords, *values.parameters.stop])),
         prompt=prompt,
         calls=_calls(values.function),
+        thinking=_thinking(values.reasoning),
         shape=ShapeProfile(
+            prefix=values.template.reply_prefix,
             cutstrings=tuple(values.cutstrings),
             extract_regex=tuple(values.extract_regex),
             trimspace=tuple(values.trimspace),
@@ -64,6 +78,14 @@ def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
         description=values.description,
         usage=values.usage,
         usecases=None if usecases is None else tuple(_usecases(usecases)),
+    )
+
+
+def _thinking(reasoning: Reasoning) -> ThinkingProfile:
+    return ThinkingProfile(
+        tags=tuple((pair.start, pair.end) for pair in reasoning.tag_pairs),
+        starts=tuple(reasoning.thinking_start_tokens),
+        is_never_open=reasoning.disable_reasoning_tag_prefill,
     )
 
 

@@ -137,7 +137,7 @@ def conversation(
     shown = profile.prompt.function_text
     layout = configured_format(shown, profile.calls) if shown else call_format(source)
     variables = template_variables(reasoning, source)
-    thinking = None if is_continued else thinking_of(engine, variables)
+    thinking = None if is_continued else thinking_of(engine, variables, profile)
     messages = with_calls(messages, layout)
     tools: list[dict[str, Any]] = []
     calls = found = None

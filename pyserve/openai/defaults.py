@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pyserve.models.profile import ModelProfile, PromptProfile
 from pyserve.schemas.chat import ChatRequest, Message
 from pyserve.schemas.common import MAX_CHOICES, RequestModel, as_list
+from pyserve.schemas.completions import MAX_LOGPROBS, CompletionRequest
 from pyserve.schemas.constraints import ConstraintFields
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.sampling import SamplingFields
@@ -31,7 +32,7 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
         body = body.model_copy(update=_thinking(body))
     fields = type(body).model_fields
     update: dict[str, Any] = {}
-    for name, value in profile.defaults.items():
+    for name, value in _defaults(body, profile.defaults).items():
         names = next((same for same in SAME_THING if name in same), (name,))
         here = [same for same in names if same in fields]
         if here and all(getattr(body, same) is None for same in here) and _fits(body, name, value):
@@ -42,6 +43,20 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
     if profile.prompt.system_prompt:
         update |= _system_prompt(body, profile.prompt)
     return body.model_copy(update=update) if update else body
+
+
+def _defaults(body: RequestModel, defaults: dict[str, Any]) -> dict[str, Any]:
+    """The defaults with `logprobs` as the endpoint has it: a number, or whether any are wanted."""
+    wanted, n_top = defaults.get("logprobs"), defaults.get("top_logprobs")
+    if wanted is None and n_top is None:
+        return defaults
+    others = {key: value for key, value in defaults.items() if not key.endswith("logprobs")}
+    if not wanted or getattr(body, "logprobs", None) is not None:
+        return others
+    n_top = (0 if wanted is True else wanted) if n_top is None else n_top
+    if isinstance(body, CompletionRequest):
+        return {**others, "logprobs": min(n_top, MAX_LOGPROBS)}
+    return {**others, "logprobs": True, "top_logprobs": n_top}
 
 
 def _thinking(body: ChatRequest) -> dict[str, Any]:

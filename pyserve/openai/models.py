@@ -140,7 +140,7 @@ def _meta(status: ModelStatus) -> ModelMeta:
 def _capabilities(info: ModelInfo) -> list[str]:
     if not info.can_generate:
         return ["embedding"]
-    thinks = thinking_tags(info.chat_template) is not None
+    thinks = thinking_tags(info.file_template) is not None
     return [*CAPABILITIES, "reasoning"] if thinks else CAPABILITIES
 
 

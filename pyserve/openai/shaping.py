@@ -1,7 +1,7 @@
-"""What a model's configuration does to answers: cut, extract and trim their text.
+"""What a model's configuration does to answers: begin, cut, extract and trim their text.
 
-The order is LocalAI's: cutstrings, extract_regex, trimspace, trimsuffix. A streamed answer joins to
-the same text as a plain one: what may still change is held back.
+The order is LocalAI's: reply_prefix, cutstrings, extract_regex, trimspace, trimsuffix. A streamed
+answer joins to the same text as a plain one: what may still change is held back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pyserve.models.profile import ShapeProfile
 
 
 def shaped(text: str, shape: ShapeProfile) -> str:
-    """The whole answer as it is shown."""
+    """The whole answer, with its prefix, as it is shown."""
     for pattern in shape.cutstrings:
         text = compiled(pattern).sub("", text)
     found = [compiled(pattern).search(text) for pattern in shape.extract_regex]
@@ -42,7 +42,7 @@ class Shaper:
         affixes = "".join([*shape.trimsuffix])
         self._n_held = sum(not char.isspace() for char in affixes)
         self._has_begun = False
-        self._held = ""
+        self._held = shape.prefix
 
     def push(self, delta: Delta) -> Delta:
         """The delta with the text that can be said now; everything else in it stays."""

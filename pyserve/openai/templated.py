@@ -88,7 +88,12 @@ class TemplatedEngine:
 
     def info(self) -> ModelInfo:
         info = self._engine.info()
-        return msgspec.structs.replace(info, has_chat_template=True, chat_template="")
+        return msgspec.structs.replace(
+            info,
+            has_chat_template=True,
+            chat_template="",
+            hidden_template=info.chat_template,
+        )
 
     def stats(self) -> EngineStats:
         return self._engine.stats()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
@@ -97,8 +105,25 @@ class ToolCall(RequestModel):
     function: CalledFunction
 
 
+CONTENT_IS_THERE = {
+    "anyOf": [
+        {"required": ["content"], "properties": {"content": {"type": ["string", "array"]}}},
+        *(
+            {"required": [name], "properties": {"role": {"const": "assistant"}, name: shape}}
+            for name, shape in (
+                ("tool_calls", {"type": "array", "minItems": 1}),
+                ("function_call", {"type": "object"}),
+                ("refusal", {"type": "string", "minLength": 1}),
+            )
+        ),
+    ]
+}
+
+
 class Message(RequestModel):
     """One turn. Only an assistant's turn with tool calls or a refusal may lack content."""
+
+    model_config = ConfigDict(json_schema_extra=CONTENT_IS_THERE)
 
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     name: Annotated[str, Field(max_length=256)] | None = None

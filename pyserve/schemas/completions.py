@@ -25,6 +25,7 @@ from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 
 MAX_PROMPT_TOKENS = 2**20
 MAX_BEST_OF = 20
+MAX_LOGPROBS = 5
 MAX_SCORED_TOKENS = 2**18
 MAX_SCORED_BYTES = 2**20
 DEFAULT_MAX_TOKENS = 16
@@ -79,7 +80,7 @@ class CompletionRequest(StreamFields, ConstraintFields, SchedulingFields, Accept
     n_predict: NPredict | None = None
     echo: bool | None = None
     suffix: str | None = None
-    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     best_of: Annotated[int, Field(ge=1, le=MAX_BEST_OF)] | None = None
 
     @model_validator(mode="after")

@@ -80,6 +80,27 @@ class TestDefaults:
         response = front.post(COMPLETIONS, {"prompt": ["a"] * 10})
         assert len(response.get_json()["choices"]) == 10
 
+    @pytest.mark.parametrize(
+        ("defaults", "n_chat", "n_completion"),
+        [
+            ({"logprobs": True}, 0, 0),
+            ({"logprobs": 3}, 3, 3),
+            ({"logprobs": True, "top_logprobs": 9}, 9, 5),
+            ({"logprobs": False, "top_logprobs": 9}, None, None),
+            ({"logprobs": 0}, None, None),
+        ],
+    )
+    def test_logprobs_are_a_number_or_a_truth(self, start, defaults, n_chat, n_completion) -> None:
+        front = front_of(start, defaults=defaults)
+        front.post(CHAT, chat_body())
+        assert last_request(front).n_logprobs == n_chat
+        front.post(COMPLETIONS, {"prompt": "a"})
+        assert last_request(front).n_logprobs == n_completion
+        front.post(CHAT, chat_body(logprobs=False))
+        assert last_request(front).n_logprobs is None
+        front.post(RESPONSES, {"input": "a"})
+        assert front.post(EDITS, {"instruction": "i", "input": "a"}).status_code == 200
+
 
 class TestTemplates:
     def test_of_chats(self, start) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pyserve.engine.fake_script import FakeScript
 from pyserve.engine.protocol import ThinkingLimit
-from pyserve.models.profile import ModelProfile
+from pyserve.models.profile import (
+    ModelProfile,
+    PromptProfile,
+    ShapeProfile,
+    TemplateSource,
+    ThinkingProfile,
+)
 from tests.support.front import CHAT, chat_body, events_of
 
 TEMPLATE = "<think></think>{% if enable_thinking %}"
@@ -69,6 +76,46 @@ def test_metadata_may_say_not_to_think(say):
     front = say(SAID)
     front.post(CHAT, chat_body(metadata={"enable_thinking": "false"}))
     assert front.core.requests[-1].template.variables == {"enable_thinking": False}
+
+
+GO = PromptProfile(chat=TemplateSource("chat", "{{.Input}}<a>"))
+GO_OPEN = PromptProfile(chat=TemplateSource("chat", "{{.Input}}<a><t>"))
+TAGS = ThinkingProfile(tags=(("<t>", "</t>"),))
+
+
+@pytest.mark.parametrize(
+    ("profile", "said", "thoughts", "content"),
+    [
+        (ModelProfile(prompt=GO), SAID, "Hm hm", "Hi you"),
+        (ModelProfile(thinking=TAGS), "<t>Hm</t>Hi", "Hm", "Hi"),
+        (ModelProfile(thinking=TAGS), SAID, None, SAID),
+        (ModelProfile(thinking=TAGS, prompt=GO_OPEN), "Hm</t>Hi", "Hm", "Hi"),
+        (
+            ModelProfile(thinking=TAGS, prompt=GO_OPEN, shape=ShapeProfile(prefix="<t>")),
+            "Hm</t>Hi",
+            "Hm",
+            "Hi",
+        ),
+        (
+            ModelProfile(thinking=msgspec.structs.replace(TAGS, starts=("<a>",)), prompt=GO),
+            "Hm</t>Hi",
+            "Hm",
+            "Hi",
+        ),
+        (
+            ModelProfile(
+                thinking=msgspec.structs.replace(TAGS, is_never_open=True), prompt=GO_OPEN
+            ),
+            "Hi",
+            None,
+            "Hi",
+        ),
+    ],
+)
+def test_tags_of_the_configuration(start, profile, said, thoughts, content):
+    front = start(FakeScript(texts=(said,)), profiles={"tiny": profile}, chat_template=TEMPLATE)
+    message = front.post(CHAT, chat_body()).get_json()["choices"][0]["message"]
+    assert (message.get("reasoning_content"), message["content"]) == (thoughts, content)
 
 
 def test_a_model_that_does_not_think_shows_everything(start):

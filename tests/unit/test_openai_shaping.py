@@ -49,6 +49,16 @@ def test_streams_join_to_the_whole_answer(pieces: list[str], shape: ShapeProfile
     assert "".join(said) == shaped("".join(pieces), shape)
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({}, ["<think>a", " b", ""]), ({"trimspace": ("<think>",)}, ["a", " b", ""])],
+)
+def test_an_answer_begins_with_its_prefix(fields: dict, said: list[str]) -> None:
+    shaper = Shaper(ShapeProfile(prefix="<think>", **fields))
+    deltas = [Delta(text="a"), Delta(text=" b"), Delta(finish=END)]
+    assert [shaper.push(delta).text for delta in deltas] == said
+
+
 def test_trimming_says_what_is_sure_before_the_end() -> None:
     shaper = Shaper(ShapeProfile(trimspace=("A:",), trimsuffix=("!",)))
     said = [shaper.push(Delta(text=text)).text for text in ("A", ": ", "hello", " world", "!")]

@@ -72,7 +72,9 @@ class MessageReader:
 
     def _read_thoughts(self) -> Steps[None]:
         thinking = self._style.thinking
-        if thinking is None or not (thinking.is_open or (yield from self._begins_with(thinking))):
+        if thinking is None:
+            return
+        if not ((yield from self._begins_with(thinking)) or thinking.is_open):
             return
         self.is_thinking = True
         yield from self._reader.until(thinking.end, self._think)

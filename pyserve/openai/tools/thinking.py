@@ -7,12 +7,13 @@ import hashlib
 import json
 from typing import Any
 
+import msgspec
+
 from pyserve.engine.markers import THINKING_TAGS
 from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.errors import InvalidRequestError
-from pyserve.openai.tools.pieces import (
-    Thinking,
-)
+from pyserve.models.profile import PLAIN, ModelProfile, ThinkingProfile
+from pyserve.openai.tools.pieces import Thinking
 
 MAX_KNOWN = 256
 QUESTION = "What is thinking?"
@@ -35,25 +36,38 @@ def thinking_tags(chat_template: str) -> tuple[str, str] | None:
     return next((pair for pair in THINKING_TAGS if pair[1] in chat_template), None)
 
 
-def thinking_of(engine: Engine, variables: dict[str, Any]) -> Thinking | None:
+def thinking_of(
+    engine: Engine, variables: dict[str, Any], profile: ModelProfile = PLAIN
+) -> Thinking | None:
     """How an answer begins to think when the template has these variables.
 
-    A prompt that ends with both tags leaves nothing to think: None. Any thread.
+    profile: may name other tags than the template's. A prompt that ends with both tags leaves
+    nothing to think: None. Any thread.
     """
-    source = engine.info().chat_template
-    tags = thinking_tags(source)
+    source = engine.info().file_template
+    tags = _tags(source, profile.thinking)
     if tags is None:
         return None
-    digest = hashlib.sha256(source.encode()).hexdigest()
+    configured = msgspec.json.encode((profile.prompt, profile.thinking))
+    digest = hashlib.sha256(source.encode() + configured).hexdigest()
     key = (digest, json.dumps(variables, sort_keys=True))
     if key not in _known:
         if len(_known) >= MAX_KNOWN:
             _known.clear()
-        _known[key] = _probed(engine, tags, variables)
+        _known[key] = _probed(engine, tags, variables, profile.thinking)
     return _known[key]
 
 
-def _probed(engine: Engine, tags: tuple[str, str], variables: dict[str, Any]) -> Thinking | None:
+def _tags(source: str, thinking: ThinkingProfile) -> tuple[str, str] | None:
+    """Of several pairs that are configured the one that the template knows, else the first."""
+    if not thinking.tags:
+        return thinking_tags(source)
+    return next((pair for pair in thinking.tags if pair[1] in source), thinking.tags[0])
+
+
+def _probed(
+    engine: Engine, tags: tuple[str, str], variables: dict[str, Any], thinking: ThinkingProfile
+) -> Thinking | None:
     begin, end = tags
     options = TemplateOptions(variables=variables)
     try:
@@ -63,4 +77,5 @@ def _probed(engine: Engine, tags: tuple[str, str], variables: dict[str, Any]) ->
     tail = prompt[prompt.rfind(QUESTION) + len(QUESTION) :]
     if end in tail:
         return None
-    return Thinking(begin, end, is_open=tail.rstrip().endswith(begin))
+    is_open = tail.rstrip().endswith((begin, *thinking.starts)) and not thinking.is_never_open
+    return Thinking(begin, end, is_open=is_open)

@@ -531,9 +531,12 @@ def test_every_key_of_the_format_is_known(directory: Path) -> None:
     catalog = catalog_of(directory, x=EVERY_KEY)
     assert notes_of(catalog, "warning") == []
     assert notes_of(catalog, "error") == []
-    model = model_of(catalog, "everything")
-    assert model.profile.defaults["logit_bias"] == {5: -10}
-    assert model.limits == Limits(max_concurrent=2, retry_after_s=5, groups=frozenset({"a"}))
+    everything = model_of(catalog, "everything")
+    assert everything.profile.defaults["logit_bias"] == {5: -10}
+    assert everything.profile.thinking.tags == (("a", "b"),)
+    assert everything.settings["shown_tokens"] == ("a", "b")
+    assert everything.profile.shape.prefix == "x"
+    assert everything.limits == Limits(max_concurrent=2, retry_after_s=5, groups=frozenset({"a"}))
 
 
 EXAMPLES = {
