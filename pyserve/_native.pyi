@@ -27,6 +27,9 @@ class RopeConfig:
     yarn_orig_ctx: int
     def __init__(self) -> None: ...
 
+class MetadataOverride:
+    def __init__(self, key: str, value: bool | int | float | str) -> None: ...
+
 class EngineConfig:
     model_path: str
     adapter_paths: list[str]
@@ -43,6 +46,9 @@ class EngineConfig:
     rope: RopeConfig
     cache_type_k: str
     cache_type_v: str
+    flash_attn: str
+    numa: str
+    overrides: list[MetadataOverride]
     n_bytes_available: int
     shown_tokens: list[str]
     prefix_cache_mib: int

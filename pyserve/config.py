@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pyserve.errors import InvalidRequestError
@@ -25,6 +25,20 @@ NTokens = Annotated[int, Field(ge=1, le=2**24)]
 
 ENDPOINTS = ("chat", "completion", "edit", "embeddings")
 
+FLASH_ATTN_WORDS = {
+    "on": "on", "enabled": "on", "true": "on", "1": "on",
+    "off": "off", "disabled": "off", "false": "off", "0": "off",
+    "auto": "auto", "-1": "auto",
+}  # fmt: skip
+
+
+def _flash_attn(value: object) -> object:
+    """llama.cpp's words for it; YAML makes True of on."""
+    return FLASH_ATTN_WORDS.get(str(value).strip().lower(), value)
+
+
+FlashAttn = Annotated[Literal["on", "off", "auto"], BeforeValidator(_flash_attn)]
+Numa = Literal["distribute", "isolate", "numactl"]
 CacheType = Literal["f16", "q8_0", "q4_0", "f32", "bf16", "q4_1", "q5_0", "q5_1", "iq4_nl"]
 
 
@@ -60,6 +74,10 @@ class ServeConfig(BaseSettings):
     max_token_gap_ms: running streams wait at most about this long for a piece of another's prompt.
     deterministic: compute every request alone, so that equal seeds give equal bits; slower.
     cache_type_k, cache_type_v: element types of the KV cache; q8_0 halves it, q4_0 quarters it.
+    flash_attn: whether attention is one operation; off needs more memory, and an unquantized cache
+      of values; auto is on where the model can.
+    numa: how threads and memory are spread over the nodes of the machine; None leaves it to it.
+    override_kv: KEY=TYPE:VALUE, what counts instead of the metadata of model files.
     prefix_cache_mib: memory per model for copies of computed prefixes that the KV cache has no room
       for; 0 keeps none.
     draft_max: tokens of an answer that one step checks ahead where a known text says what comes,
@@ -110,6 +128,9 @@ class ServeConfig(BaseSettings):
     deterministic: bool = False
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
+    flash_attn: FlashAttn = "auto"
+    numa: Numa | None = None
+    override_kv: Annotated[list[str], NoDecode] = []
     max_token_gap_ms: Annotated[float, Field(ge=1, le=600_000)] = 100.0
     api_key: Annotated[list[str], NoDecode] = []
     api_key_file: Path | None = None
@@ -157,6 +178,13 @@ class ServeConfig(BaseSettings):
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @field_validator("override_kv", mode="before")
+    @classmethod
+    def _split_all(cls, value: object) -> object:
+        """As in llama.cpp, each may be several separated by commas."""
+        texts = value if isinstance(value, list | tuple) else [value]
+        return [part for text in texts for part in str(text).split(",") if part]
 
     @field_validator("model_alias")
     @classmethod

@@ -33,6 +33,9 @@ void register_config(py::module_& module) {
       .def_readwrite("yarn_beta_fast", &RopeConfig::yarn_beta_fast)
       .def_readwrite("yarn_beta_slow", &RopeConfig::yarn_beta_slow)
       .def_readwrite("yarn_orig_ctx", &RopeConfig::yarn_orig_ctx);
+  py::class_<MetadataOverride>(module, "MetadataOverride")
+      .def(py::init<std::string, decltype(MetadataOverride::value)>(), py::arg("key"),
+           py::arg("value"));
   py::class_<EngineConfig>(module, "EngineConfig")
       .def(py::init<>())
       .def_readwrite("model_path", &EngineConfig::model_path)
@@ -50,6 +53,9 @@ void register_config(py::module_& module) {
       .def_readwrite("rope", &EngineConfig::rope)
       .def_readwrite("cache_type_k", &EngineConfig::cache_type_k)
       .def_readwrite("cache_type_v", &EngineConfig::cache_type_v)
+      .def_readwrite("flash_attn", &EngineConfig::flash_attn)
+      .def_readwrite("numa", &EngineConfig::numa)
+      .def_readwrite("overrides", &EngineConfig::overrides)
       .def_readwrite("n_bytes_available", &EngineConfig::n_bytes_available)
       .def_readwrite("shown_tokens", &EngineConfig::shown_tokens)
       .def_readwrite("prefix_cache_mib", &EngineConfig::prefix_cache_mib)

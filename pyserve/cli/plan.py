@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from pyserve.config import ServeConfig
-from pyserve.engine.config import EngineConfig
+from pyserve.engine.config import EngineConfig, Override
+from pyserve.engine.overrides import override_values, parse_override
 from pyserve.engine.threads import usable_threads
 from pyserve.errors import InvalidRequestError
 from pyserve.models.files import no_pull, resolve_models
@@ -98,6 +99,9 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
         n_queue_max=config.queue_size,
         cache_type_k=config.cache_type_k,
         cache_type_v=config.cache_type_v,
+        flash_attn=config.flash_attn,
+        numa=config.numa or "",
+        overrides=_overrides(config.override_kv),
         prefix_cache_mib=config.prefix_cache_mib,
         n_draft_max=config.draft_max,
         draft_model_path=str(config.model_draft or ""),
@@ -110,6 +114,15 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
         own = {"n_threads_batch": own["n_threads"], **own}
     for name in own.keys() & {"n_threads", "n_threads_batch"}:
         own[name] = min(own[name], n_usable)
-    if own.get("n_ctx") == TRAINED_CONTEXT:
-        own["n_ctx"] = trained_context(model.path) or 0
-    return msgspec.structs.replace(general, **own)
+    engine = msgspec.structs.replace(general, **own)
+    if engine.n_ctx == TRAINED_CONTEXT:
+        n_ctx = trained_context(model.path, override_values(engine.overrides)) or 0
+        return msgspec.structs.replace(engine, n_ctx=n_ctx)
+    return engine
+
+
+def _overrides(texts: list[str]) -> tuple[Override, ...]:
+    try:
+        return tuple(parse_override(text) for text in texts)
+    except ValueError as error:
+        raise InvalidRequestError(f"--override-kv: {error}") from error

@@ -28,6 +28,14 @@ OPTIONS = (
     ),
     click.option("--cache-type-k", help="Type of cached keys: f16, q8_0, q4_0 ... [default: f16]."),
     click.option("--cache-type-v", help="Type of cached values: the same [default: f16]."),
+    click.option("--flash-attn", "-fa", help="Flash attention: on, off or auto [default: auto]."),
+    click.option("--numa", help="Spread over NUMA nodes: distribute, isolate or numactl."),
+    click.option(
+        "--override-kv",
+        multiple=True,
+        metavar="KEY=TYPE:VALUE",
+        help="Counts instead of model files' metadata; int, float, bool, str; may be repeated.",
+    ),
     click.option(
         "--max-token-gap-ms",
         type=float,

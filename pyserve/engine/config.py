@@ -24,6 +24,13 @@ class RopeConfig(
     yarn_orig_ctx: int = 0
 
 
+class Override(msgspec.Struct, frozen=True, array_like=True):
+    """A value that counts instead of the model file's."""
+
+    key: str
+    value: bool | int | float | str
+
+
 class Adapter(msgspec.Struct, frozen=True, omit_defaults=True):
     """A LoRA adapter of a model.
 
@@ -48,6 +55,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     use_mlock: keep the weights in memory, as far as the system allows.
     deterministic: every request is, whatever it says.
     cache_type_k, cache_type_v: element types of the KV cache (f16, q8_0, q4_0, ...).
+    flash_attn: on, off or auto, which is on where the model can.
+    numa: how threads and memory are spread over nodes: distribute, isolate, numactl; "" = not.
+    overrides: of the model file's metadata.
     n_bytes_available: a model that needs more memory is refused; 0 = not known.
     max_token_gap_ms: running streams wait at most about this long for a piece of a prompt.
     n_draft_max: tokens of an answer that one step checks ahead; 0 = none.
@@ -74,6 +84,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     rope: RopeConfig = RopeConfig()
     cache_type_k: str = "f16"
     cache_type_v: str = "f16"
+    flash_attn: str = "auto"
+    numa: str = ""
+    overrides: tuple[Override, ...] = ()
     n_bytes_available: int = 0
     prefix_cache_mib: int = 512
     n_draft_max: int = 15

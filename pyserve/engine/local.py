@@ -46,6 +46,8 @@ _CONFIG_FIELDS = (
     "use_mlock",
     "cache_type_k",
     "cache_type_v",
+    "flash_attn",
+    "numa",
     "n_bytes_available",
     "prefix_cache_mib",
     "n_draft_max",
@@ -71,6 +73,9 @@ class NativeCore:
             setattr(native_config.rope, name, getattr(config.rope, name))
         native_config.is_deterministic = config.deterministic
         native_config.shown_tokens = [*SHOWN_TOKENS, *config.shown_tokens]
+        native_config.overrides = [
+            _native.MetadataOverride(each.key, each.value) for each in config.overrides
+        ]
         native_config.adapter_paths = [adapter.path for adapter in config.adapters]
         self._adapter_scales = AdapterScales(config.adapters)
         self._adapter_names = tuple(adapter.name for adapter in config.adapters)

@@ -5,7 +5,7 @@ Source: the GGUF specification, versions 2 and 3 (little-endian).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -81,11 +81,14 @@ def quantization(path: Path) -> str | None:
     return _QUANTIZATIONS.get(value) if isinstance(value, int) else None
 
 
-def trained_context(path: Path) -> int | None:
-    """The context in tokens that the model was trained for; None if the file does not say."""
+def trained_context(path: Path, instead: Mapping[str, Value] | None = None) -> int | None:
+    """The context in tokens that the model was trained for; None if the file does not say.
+
+    instead: values that count instead of the file's.
+    """
     architecture = read_metadata(path, ["general.architecture"]).get("general.architecture")
     key = f"{architecture}.context_length"
-    value = read_metadata(path, [key]).get(key)
+    value = (read_metadata(path, [key]) | dict(instead or {})).get(key)
     return value if isinstance(value, int) and value > 0 else None
 
 

@@ -10,9 +10,7 @@ GPU = "there is no GPU here"
 OTHER = "it is for other kinds of models"
 BACKEND = "it is for other backends"
 SERVER = "it is for LocalAI's own server"
-ENGINE = "the engine decides this by itself"
 TOOLS = "a model may always answer with text, and the templates say how it writes calls"
-NOT_BUILT = "it is not supported yet"
 
 WITHOUT_EFFECT: dict[str, str] = {
     **dict.fromkeys(
@@ -50,12 +48,7 @@ WITHOUT_EFFECT: dict[str, str] = {
         ),
         SERVER,
     ),
-    **dict.fromkeys(
-        (
-            "numa", "flash_attention", "rms_norm_eps", "ngqa", "overrides", "parameters.batch_size",
-        ),
-        ENGINE,
-    ),
+    **dict.fromkeys(("rms_norm_eps", "ngqa"), "GGUF files say it themselves"),
     **dict.fromkeys(("f16", "parameters.f16kv"), "cache_type_k and cache_type_v say it"),
     **dict.fromkeys(
         ("context_shift", "parameters.n_keep", "parameters.keep"),
@@ -83,6 +76,6 @@ WITHOUT_EFFECT: dict[str, str] = {
             "parameters.negative_prompt", "negative_prompt",
             "parameters.negative_prompt_scale",
         ),
-        NOT_BUILT,
+        "llama.cpp has no classifier-free guidance any longer",
     ),
 }  # fmt: skip

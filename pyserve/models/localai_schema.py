@@ -6,52 +6,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from pyserve.config import CacheType
+from pyserve.config import CacheType, FlashAttn
+from pyserve.models.localai_types import (
+    MAX_STRINGS,
+    Name,
+    Overrides,
+    Penalty,
+    RopeNumber,
+    Share,
+    Stops,
+    Strings,
+    Text,
+    listed,
+    unset_if_empty,
+    unset_if_not_positive,
+    unset_if_zero,
+)
 from pyserve.schemas.common import INT32_MAX, INT64_MAX
 from pyserve.schemas.lora import MAX_SCALE
 from pyserve.schemas.reasoning import Effort, ReasoningFields
-
-MAX_TEXT_CHARS = 256 * 1024
-MAX_STRINGS = 64
-
-
-def _listed(value: object) -> object:
-    """One string as a list of one."""
-    return [value] if isinstance(value, str) else value
-
-
-def _unset_if_zero(value: object) -> object:
-    """LocalAI writes 0 for what is not set."""
-    return None if value == 0 and not isinstance(value, bool) else value
-
-
-def _printable(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("has characters that cannot be printed")
-    return value
-
-
-def _unset_if_not_positive(value: object) -> object:
-    return None if isinstance(value, int | float) and value <= 0 else value
-
-
-Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
-Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
-Strings = Annotated[
-    list[Annotated[str, Field(max_length=1024)]],
-    Field(max_length=MAX_STRINGS),
-    BeforeValidator(_listed),
-]
-Stops = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=256)]],
-    Field(max_length=MAX_STRINGS),
-    BeforeValidator(_listed),
-]
-RopeNumber = Annotated[
-    Annotated[float, Field(gt=0, le=1e9)] | None, BeforeValidator(_unset_if_not_positive)
-]
-Share = Annotated[float, Field(gt=0, le=1)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class Section(BaseModel):
@@ -74,17 +47,17 @@ class Parameters(Section):
 
     model: Text | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[Share | None, BeforeValidator(_unset_if_zero)] = None
+    top_p: Annotated[Share | None, BeforeValidator(unset_if_zero)] = None
     top_k: Annotated[int, Field(ge=-1, le=INT32_MAX)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    typical_p: Annotated[Share | None, BeforeValidator(_unset_if_zero)] = None
+    typical_p: Annotated[Share | None, BeforeValidator(unset_if_zero)] = None
     max_tokens: Annotated[
-        Annotated[int, Field(ge=1, le=INT32_MAX)] | None, BeforeValidator(_unset_if_not_positive)
+        Annotated[int, Field(ge=1, le=INT32_MAX)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     n: Annotated[
-        Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(_unset_if_not_positive)
+        Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     echo: bool | None = None
     seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
@@ -92,12 +65,15 @@ class Parameters(Section):
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
     repeat_penalty: Annotated[
-        Annotated[float, Field(gt=0, le=10)] | None, BeforeValidator(_unset_if_zero)
+        Annotated[float, Field(gt=0, le=10)] | None, BeforeValidator(unset_if_zero)
     ] = None
     repeat_last_n: Annotated[int, Field(ge=-1, le=65536)] | None = None
     logit_bias: Annotated[dict[int, float], Field(max_length=1024)] | None = None
     batch: Annotated[
-        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_not_positive)
+        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(unset_if_not_positive)
+    ] = None
+    batch_size: Annotated[
+        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     stop: Stops = []
     rope_freq_base: RopeNumber = None
@@ -197,7 +173,7 @@ class LocalModel(Section):
 
     name: Name | None = None
     alias: Name | None = None
-    aliases: Annotated[list[Name], Field(max_length=256), BeforeValidator(_listed)] = []
+    aliases: Annotated[list[Name], Field(max_length=256), BeforeValidator(listed)] = []
     backend: Text = ""
     description: Text = ""
     usage: Text = ""
@@ -209,14 +185,14 @@ class LocalModel(Section):
     function: Function = Function()
     context_size: Annotated[int, Field(ge=-1, le=2**24)] | None = None
     threads: Annotated[
-        Annotated[int, Field(ge=1, le=4096)] | None, BeforeValidator(_unset_if_not_positive)
+        Annotated[int, Field(ge=1, le=4096)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     batch: Annotated[
-        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(_unset_if_not_positive)
+        Annotated[int, Field(ge=1, le=65536)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     draft_model: Annotated[str, Field(max_length=1024)] = ""
     n_draft: Annotated[
-        Annotated[int, Field(ge=1, le=2**20)] | None, BeforeValidator(_unset_if_not_positive)
+        Annotated[int, Field(ge=1, le=2**20)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     mmap: bool | None = None
     mmlock: bool | None = None
@@ -226,11 +202,14 @@ class LocalModel(Section):
     yarn_beta_fast: RopeNumber = None
     yarn_beta_slow: RopeNumber = None
     yarn_orig_ctx: Annotated[
-        Annotated[int, Field(ge=1, le=2**24)] | None, BeforeValidator(_unset_if_not_positive)
+        Annotated[int, Field(ge=1, le=2**24)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     embeddings: bool | None = None
     cache_type_k: CacheType | None = None
     cache_type_v: CacheType | None = None
+    flash_attention: Annotated[FlashAttn | None, BeforeValidator(unset_if_empty)] = None
+    numa: bool = False
+    overrides: Overrides = []
     mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
     mirostat_tau: Annotated[float, Field(ge=0, le=100)] | None = None
     mirostat_eta: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -249,7 +228,7 @@ class LocalModel(Section):
     download_files: Annotated[list[DownloadFile], Field(max_length=MAX_STRINGS)] = []
     limits: RequestLimits = RequestLimits()
     concurrency_groups: Annotated[
-        list[Name], Field(max_length=MAX_STRINGS), BeforeValidator(_listed)
+        list[Name], Field(max_length=MAX_STRINGS), BeforeValidator(listed)
     ] = []
     lora_adapter: Text = ""
     lora_scale: Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE)] | None = None

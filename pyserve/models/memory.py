@@ -14,6 +14,7 @@ import msgspec
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.gguf_check import MAX_LAYERS
+from pyserve.engine.overrides import override_values
 from pyserve.errors import ModelLoadError
 from pyserve.models.gguf import check_gguf
 from pyserve.models.gguf_reader import AnyValue, LongArray, reading
@@ -55,6 +56,7 @@ def predict_memory(config: EngineConfig) -> MemoryNeed:
         with reading(path) as reader:
             metadata = reader.metadata()
     n_adapter_bytes = sum(Path(adapter.path).stat().st_size for adapter in config.adapters)
+    metadata |= override_values(config.overrides)
     return memory_need(metadata, weight_bytes(path) + n_adapter_bytes, config)
 
 
@@ -64,7 +66,7 @@ def predicted_bytes(config: EngineConfig) -> int:
         total = predict_memory(config).total
         if config.draft_model_path:
             total += predict_memory(
-                msgspec.structs.replace(config, model_path=config.draft_model_path)
+                msgspec.structs.replace(config, model_path=config.draft_model_path, overrides=())
             ).total
         return total
     except (ModelLoadError, OSError, ValueError):
@@ -123,10 +125,12 @@ class ModelShape:
         return int(n_cells * cell_bytes) * self._attends + self._state_bytes(config)
 
     def compute_bytes(self, config: EngineConfig, n_kv: int) -> int:
-        """Some activations of the batch, the attention mask, the logits."""
+        """Some activations of the batch, the attention mask, scores, the logits."""
         n_widths = 3 * self.number("embedding_length") + self.number("feed_forward_length")
         n_outputs = max(min(2 * config.n_seq_max + n_kv // 128, MAX_SEQUENCES), MIN_OUTPUTS)
         n_values = config.n_batch * n_widths + n_outputs * self._n_vocab()
+        if config.flash_attn == "off":
+            n_values += self.number("attention.head_count") * config.n_batch * n_kv
         return n_values * FLOAT_BYTES + config.n_batch * n_kv * self._attends * 2
 
     @property

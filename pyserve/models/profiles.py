@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pyserve.engine.config import RopeConfig
+from pyserve.engine.overrides import parse_override
 from pyserve.models.localai_schema import Function, LocalModel, Reasoning
 from pyserve.models.patterns import PatternError, compiled
 from pyserve.models.profile import (
@@ -24,7 +25,7 @@ def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, An
     settings: dict[str, Any] = {
         "n_ctx": values.context_size or None,
         "n_threads": values.threads,
-        "n_batch": values.batch or values.parameters.batch,
+        "n_batch": values.batch or values.parameters.batch or values.parameters.batch_size,
         "use_mmap": values.mmap,
         "n_draft_max": values.n_draft,
         "shown_tokens": _shown_tokens(values.reasoning),
@@ -32,6 +33,9 @@ def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, An
         "rope": _rope(values),
         "cache_type_k": values.cache_type_k,
         "cache_type_v": values.cache_type_v,
+        "flash_attn": values.flash_attention,
+        "numa": "distribute" if values.numa else None,
+        "overrides": tuple(parse_override(text) for text in values.overrides) or None,
         **options,
     }
     return {name: value for name, value in settings.items() if value is not None}
@@ -120,7 +124,7 @@ def with_aliases(profile: ModelProfile, names: Sequence[str]) -> ModelProfile:
 
 def _defaults(values: LocalModel) -> dict[str, Any]:
     parameters = values.parameters.model_dump(exclude_none=True)
-    for name in ("model", "batch", "stop", "rope_freq_base", "rope_freq_scale"):
+    for name in ("model", "batch", "batch_size", "stop", "rope_freq_base", "rope_freq_scale"):
         parameters.pop(name, None)
     others = {
         "mirostat": values.mirostat,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "pyserve/types.h"
@@ -21,6 +22,12 @@ struct RopeConfig {
   int yarn_orig_ctx = 0;  // 0: not set
 };
 
+// A value that counts instead of the model file's.
+struct MetadataOverride {
+  std::string key;
+  std::variant<bool, int64_t, double, std::string> value;
+};
+
 struct EngineConfig {
   std::string model_path;
   std::vector<std::string> adapter_paths;  // LoRA adapters that requests may use
@@ -37,6 +44,9 @@ struct EngineConfig {
   RopeConfig rope;
   std::string cache_type_k = "f16";  // of the KV cache: f16, q8_0, q4_0, ...
   std::string cache_type_v = "f16";
+  std::string flash_attn = "auto";  // on, off or auto; auto is on where the model can
+  std::string numa;                 // distribute, isolate or numactl; "": not
+  std::vector<MetadataOverride> overrides;
   int64_t n_bytes_available = 0;  // a model that needs more is refused; 0: not known
   // Control tokens that have a text in answers, because they tell parts of an answer apart.
   std::vector<std::string> shown_tokens;

@@ -16,6 +16,7 @@ EngineConfig draft_config(const Model& model, const Context& target, const Engin
   EngineConfig draft = config;
   draft.model_path = config.draft_model_path;
   draft.rope = {};
+  draft.overrides.clear();
   draft.adapter_paths.clear();
   draft.n_ctx = target.n_ctx();
   draft.n_kv = target.n_kv();

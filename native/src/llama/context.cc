@@ -8,6 +8,7 @@
 #include "ggml-cpu.h"
 #include "llama-ext.h"
 #include "llama.h"
+#include "llama/flash_attn.h"
 #include "llama/memory_plan.h"
 #include "llama/rope.h"
 #include "llama/vendor_log.h"
@@ -79,6 +80,7 @@ llama_context_params context_params(const Model& model, const EngineConfig& conf
   params.kv_unified = true;
   params.type_k = static_cast<ggml_type>(cache_type(config.cache_type_k));
   params.type_v = static_cast<ggml_type>(cache_type(config.cache_type_v));
+  params.flash_attn_type = static_cast<llama_flash_attn_type>(flash_attn_type(config));
   set_rope(params, config.rope);
   params.no_perf = true;
   params.swa_full = is_window_full(model, config, n_kv, n_seq);
@@ -130,6 +132,7 @@ Context::Context(const Model& model, const EngineConfig& config, const Context* 
   shape.is_window_full = is_window_full(model, config, n_kv_, n_seq);
   shape.type_k = config.cache_type_k;
   shape.type_v = config.cache_type_v;
+  shape.has_scores = flash_attn_type(config) == LLAMA_FLASH_ATTN_TYPE_DISABLED;
   check_memory(plan_memory(model, shape), config.n_bytes_available, n_kv_);
   llama_context_params params = context_params(model, config, n_kv_, n_seq);
   if (has_states) ask_for_states(params);

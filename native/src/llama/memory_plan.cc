@@ -44,14 +44,17 @@ int64_t kv_bytes(const Model& model, const ContextShape& shape) {
 }
 
 // What lives at once in the graph of a step: a few activations of the batch, the widest of the
-// feed-forward block, the attention mask, and the logits.
+// feed-forward block, the attention mask, scores without flash attention, and the logits.
 int64_t compute_bytes(const Model& model, const ContextShape& shape) {
   const llama_hparams& hparams = model.get()->hparams;
   int64_t n_ff = 0;
+  int64_t n_head = 0;
   for (uint32_t layer = 0; layer < hparams.n_layer(); ++layer) {
     n_ff = std::max<int64_t>(n_ff, hparams.n_ff(layer));
+    n_head = std::max<int64_t>(n_head, hparams.n_head(layer));
   }
-  const int64_t n_values = shape.n_batch * (3 * int64_t{hparams.n_embd} + n_ff) +
+  const int64_t n_scores = shape.has_scores ? n_head * shape.n_batch * shape.n_kv : 0;
+  const int64_t n_values = shape.n_batch * (3 * int64_t{hparams.n_embd} + n_ff) + n_scores +
                            int64_t{shape.n_outputs} * model.n_vocab();
   constexpr int64_t kMaskBytes = sizeof(ggml_fp16_t);
   return n_values * static_cast<int64_t>(sizeof(float)) +

@@ -18,6 +18,7 @@ struct ContextShape {
   int n_batch = 0;
   int n_outputs = 0;
   bool is_window_full = false;
+  bool has_scores = false;  // those of all heads at once: no flash attention
   std::string type_k;
   std::string type_v;
 };

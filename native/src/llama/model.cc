@@ -6,6 +6,8 @@
 
 #include "llama-model.h"
 #include "llama.h"
+#include "llama/numa.h"
+#include "llama/overrides.h"
 #include "llama/vendor_log.h"
 #include "pyserve/error.h"
 
@@ -34,9 +36,13 @@ llama_load_mode load_mode(const EngineConfig& config) {
 
 llama_model* load(const EngineConfig& config) {
   VendorLog& log = VendorLog::instance();
+  init_numa(config.numa);
+  const std::vector<llama_model_kv_override> overrides =
+      vendor_overrides(config.overrides, config.model_path);
   log.begin_load(true);
   llama_model_params params = llama_model_default_params();
   params.load_mode = load_mode(config);
+  if (!overrides.empty()) params.kv_overrides = overrides.data();
   llama_model* model = llama_model_load_from_file(config.model_path.c_str(), params);
   const std::string cause = log.end_load();
   if (model == nullptr) {

@@ -67,6 +67,18 @@ def test_the_command_line_is_over_the_environment(monkeypatch):
     assert (config.port, config.parallel) == (99, 3)
 
 
+def test_settings_of_llama_cpp_have_its_words():
+    given = ("a=int:1,b=float:2", "c=str:x")
+    config = read_config({"engine": "fake", "flash_attn": "False", "override_kv": given})
+    (spec,) = plan_models(config)
+    assert spec.engine.flash_attn == "off"
+    assert [each.key for each in spec.engine.overrides] == ["a", "b", "c"]
+    with pytest.raises(InvalidRequestError, match="--override-kv: 'a=x' is not KEY=TYPE:VALUE"):
+        plan_models(read_config({"engine": "fake", "override_kv": ["a=x"]}))
+    with pytest.raises(InvalidRequestError, match="--numa"):
+        read_config({"numa": "everywhere"})
+
+
 def test_bad_settings_are_named_as_options():
     with pytest.raises(InvalidRequestError, match="--batch-size") as caught:
         read_config({"batch_size": 0, "port": 70000, "log_level": "loud"})

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyserve.cli.check import check
-from pyserve.engine.config import RopeConfig
+from pyserve.engine.config import Override, RopeConfig
 from pyserve.models.catalog import Catalog, read_catalog
 from pyserve.models.gallery import load_gallery
 from pyserve.models.model_file import Limits, ModelFile
@@ -76,7 +76,7 @@ parameters:
   seed: 7
   ignore_eos: true
   typical_p: 0.95
-  batch: 256
+  batch_size: 256
   n_keep: 5
 mirostat: 2
 mirostat_tau: 4
@@ -89,6 +89,9 @@ trimsuffix: ["</s>"]
 system_prompt: Be brief.
 roles: {user: "USER:", assistant: "ASSISTANT:"}
 cache_type_k: q8_0
+flash_attention: off
+numa: true
+overrides: ["a.b=int:1", "a.c=str:x,y"]
 options: ["parallel:2", "use_jinja:true"]
 function:
   grammar:
@@ -102,7 +105,8 @@ def test_every_key_that_concerns_text_is_honoured(directory: Path) -> None:
     assert model.path == directory / "a.gguf"
     assert model.settings == {
         "n_ctx": 2048, "n_threads": 4, "n_batch": 256, "use_mmap": False,
-        "cache_type_k": "q8_0", "n_seq_max": 2,
+        "cache_type_k": "q8_0", "n_seq_max": 2, "flash_attn": "off", "numa": "distribute",
+        "overrides": (Override("a.b", 1), Override("a.c", "x,y")),
     }  # fmt: skip
     assert model.profile.defaults == {
         "temperature": 0.2, "top_p": 0.9, "top_k": 80, "min_p": 0.1, "max_tokens": 200,
@@ -117,6 +121,23 @@ def test_every_key_that_concerns_text_is_honoured(directory: Path) -> None:
     assert model.profile.aliases == ("helper", "gpt-*")
     assert model.profile.usecases == ("chat", "completion")
     assert [m.id for m in catalog.models] == ["assistant", "b"]  # a.gguf is the assistant's
+
+
+@pytest.mark.parametrize(
+    ("value", "setting"), [("on", "on"), ('"enabled"', "on"), ("auto", "auto"), ('""', None)]
+)
+def test_flash_attention_has_the_words_of_llama_cpp(
+    directory: Path, value: str, setting: str | None
+) -> None:
+    text = f"flash_attention: {value}\nparameters: {{model: a.gguf}}\n"
+    assert model_of(catalog_of(directory, x=text), "x").settings.get("flash_attn") == setting
+
+
+def test_a_bad_override_is_named_with_its_line(directory: Path) -> None:
+    text = 'parameters: {model: a.gguf}\noverrides:\n- "a=int:1"\n- "b=int:many"\n'
+    (note,) = notes_of(catalog_of(directory, x=text), "error")
+    assert "x.yaml:4:" in note
+    assert "'b=int:many': 'many' is not of type int" in note
 
 
 def test_a_draft_model_is_a_file_of_the_directory(directory: Path) -> None:
@@ -237,8 +258,8 @@ def test_what_has_no_effect_is_a_note_and_what_is_unknown_a_warning(directory: P
     assert any("parameters.n_keep" in note for note in notes)
     assert any("use_jinja" in note for note in notes)
     assert notes_of(catalog, "warning") == [
-        "x.yaml:44: warning: assistant: colour is not a key that is known here",
-        "x.yaml:45: warning: assistant: parameters2 is not a key that is known here",
+        "x.yaml:47: warning: assistant: colour is not a key that is known here",
+        "x.yaml:48: warning: assistant: parameters2 is not a key that is known here",
     ]
     assert notes_of(catalog, "error") == []
 

@@ -24,7 +24,7 @@ NAMES = {
 # What has no effect in them matters to nobody who has no graphics card.
 WITHOUT_EFFECT = {
     "f16", "gpu_layers", "prompt_cache_path", "prompt_cache_all", "feature_flags",
-    "flash_attention", "parameters.tfz", "parameters.keep", "option",
+    "parameters.tfz", "parameters.keep", "option",
     "function.grammar.expect_strings_after_json",
 }  # fmt: skip
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}

@@ -45,6 +45,12 @@ def test_quantized_caches_are_smaller():
     assert kv_bytes(LLAMA, n_ctx=1024, cache_type_v="f32") == full * 3 // 2
 
 
+def test_scores_are_kept_without_flash_attention():
+    on, off = (memory_need(LLAMA, 0, config(n_ctx=1000, flash_attn=word)) for word in ("on", "off"))
+    assert off.compute - on.compute == 4 * 4 * 512 * 1000
+    assert off.kv == on.kv
+
+
 def test_layers_with_a_window_have_its_cells_only():
     window = LLAMA | {
         "llama.attention.sliding_window": 16,
