@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
@@ -105,17 +106,16 @@ class ToolCall(RequestModel):
     function: CalledFunction
 
 
-CONTENT_IS_THERE = {
+def _instead_of_content(name: str, shape: JsonDict) -> JsonDict:
+    return {"required": [name], "properties": {"role": {"const": "assistant"}, name: shape}}
+
+
+CONTENT_IS_THERE: JsonDict = {
     "anyOf": [
         {"required": ["content"], "properties": {"content": {"type": ["string", "array"]}}},
-        *(
-            {"required": [name], "properties": {"role": {"const": "assistant"}, name: shape}}
-            for name, shape in (
-                ("tool_calls", {"type": "array", "minItems": 1}),
-                ("function_call", {"type": "object"}),
-                ("refusal", {"type": "string", "minLength": 1}),
-            )
-        ),
+        _instead_of_content("tool_calls", {"type": "array", "minItems": 1}),
+        _instead_of_content("function_call", {"type": "object"}),
+        _instead_of_content("refusal", {"type": "string", "minLength": 1}),
     ]
 }
 
