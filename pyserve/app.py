@@ -20,7 +20,7 @@ from pyserve.api import (
 )
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import Backend
-from pyserve.web import access, access_log, counters, errors, origins, request_id
+from pyserve.web import access, access_log, admission, counters, errors, origins, request_id
 from pyserve.web import services as app_services
 from pyserve.web.key_limits import KeyLimits
 from pyserve.web.keys import load_keys
@@ -65,6 +65,7 @@ def create_app(
     counters.install(app, parts.counters)
     origins.install(app)
     access.install(app)
+    admission.install(app)
     if config.log_format == "json":
         access_log.install(app)
     errors.install(app)

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from flask import Flask, request
+
 from pyserve.web.access import take_place
 from pyserve.web.limits import Permit
 from pyserve.web.services import services
+
+
+GENERATING = frozenset({"chat", "completions", "responses", "edits", "embeddings"})
+
+
+def install(app: Flask) -> None:
+    """Refuse what cannot be answered now before its body is read: refusals have to be cheap."""
+    app.before_request(_refuse)
+
+
+def _refuse() -> None:
+    if request.blueprint is not None and request.blueprint.rpartition(".")[2] in GENERATING:
+        services().stream_limit.check()
 
 
 def admit() -> Permit:

@@ -35,17 +35,25 @@ class StreamLimit:
     def n_held(self) -> int:
         return self._n
 
+    def check(self) -> None:
+        """Raises what `acquire` would raise now."""
+        with self._lock:
+            self._check()
+
     def acquire(self, on_release: Callable[[], None] = lambda: None) -> Permit:
         """Never waits; `on_release` is called once, when the permit is released.
 
         Raises QueueFullError when `n_max` permits are held; it says when half of them will be back.
         """
         with self._lock:
-            if self._n >= self._n_max:
-                message = f"the server is busy with {self._n} requests"
-                raise QueueFullError(message, retry_after_s=self._drain_s() / 2)
+            self._check()
             self._n += 1
         return Permit(once(partial(self._release, on_release)))
+
+    def _check(self) -> None:
+        if self._n >= self._n_max:
+            message = f"the server is busy with {self._n} requests"
+            raise QueueFullError(message, retry_after_s=self._drain_s() / 2)
 
     def _drain_s(self) -> float:
         """How long those that are held will take, as fast as the last ones went."""

@@ -158,6 +158,8 @@ def test_more_requests_than_the_front_holds_are_503(start):
     refused = front.post(CHAT, chat_body())
     assert refused.status_code == 503
     assert error_of(refused)["code"] == "queue_full"
+    unread = front.client.post(CHAT, data=b"{", content_type="application/json")
+    assert error_of(unread)["code"] == "queue_full"
     assert front.client.get("/health").status_code == 200
     first.close()
     front.core.release()
