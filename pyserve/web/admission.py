@@ -8,7 +8,6 @@ from pyserve.web.access import take_place
 from pyserve.web.limits import Permit
 from pyserve.web.services import services
 
-
 GENERATING = frozenset({"chat", "completions", "responses", "edits", "embeddings"})
 
 
