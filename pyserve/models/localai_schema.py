@@ -119,6 +119,8 @@ class FunctionGrammar(Section):
     disable: bool = False
     parallel_calls: bool | None = None
     mixed_mode: bool = False
+    prefix: Annotated[str, Field(max_length=256)] = ""
+    properties_order: Annotated[str, Field(max_length=1024)] = ""
     triggers: Annotated[list[Any], Field(max_length=MAX_STRINGS)] = []
 
 

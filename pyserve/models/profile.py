@@ -63,9 +63,10 @@ class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     is_free: they are not held to a grammar. must_call: answers are nothing but calls. can_repeat:
     there may be several; None: as the request says.
-    name_key, arguments_key: of calls that are JSON; "" is the usual one. Regular expressions:
-    json_regex finds calls in its first group; call_regex has groups of those two names;
-    argument_regex finds the arguments in those texts, by the names of its groups.
+    name_key, arguments_key: of calls that are JSON; "" is the usual one. has_arguments_first: that
+    is their order. prefix: what such calls begin with where the template has no tags.
+    Regular expressions: json_regex finds calls in its first group; call_regex has groups of those
+    two names; argument_regex finds the arguments in those texts, by the names of its groups.
     replace_text: what is replaced in an answer, and by what; replace_results: in what calls are
     then looked for in. capture_text: finds the text of an answer with calls.
     """
@@ -75,6 +76,8 @@ class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     can_repeat: bool | None = None
     name_key: str = ""
     arguments_key: str = ""
+    has_arguments_first: bool = False
+    prefix: str = ""
     json_regex: tuple[str, ...] = ()
     call_regex: tuple[str, ...] = ()
     argument_regex: tuple[str, ...] = ()

@@ -93,6 +93,14 @@ def _thinking(reasoning: Reasoning) -> ThinkingProfile:
     )
 
 
+def _has_arguments_first(function: Function) -> bool:
+    """Whether properties_order names both keys of a call, and the arguments before the name."""
+    order = [name.strip() for name in function.grammar.properties_order.split(",")]
+    name = function.function_name_key or "name"
+    arguments = function.function_arguments_key or "arguments"
+    return {name, arguments} <= set(order) and order.index(arguments) < order.index(name)
+
+
 def _calls(function: Function) -> CallProfile:
     """LocalAI's model calls nothing but functions when it has no function for not calling one."""
     grammar = function.grammar
@@ -103,6 +111,8 @@ def _calls(function: Function) -> CallProfile:
         can_repeat=grammar.parallel_calls,
         name_key=function.function_name_key,
         arguments_key=function.function_arguments_key,
+        has_arguments_first=_has_arguments_first(function),
+        prefix=grammar.prefix,
         json_regex=tuple(function.json_regex_match),
         call_regex=tuple(function.response_regex),
         argument_regex=tuple(function.argument_regex),

@@ -67,6 +67,24 @@ def test_the_keys_of_a_call_are_configured(start):
     assert '\\"function\\"' in front.core.requests[-1].grammar
 
 
+def test_a_call_begins_with_the_configured_prefix_unless_the_template_has_tags(start):
+    call = '{"name": "weather", "arguments": {"city": "Oslo"}}'
+    oslo = ("weather", {"city": "Oslo"})
+    calls = CallProfile(prefix="FUNC:\n")
+    assert answer_of(front_of(start, f"Well. FUNC: {call}", calls)) == ("Well.", [oslo])
+    front = front_of(start, f"<tool_call>{call}</tool_call>", calls, TAGGED)
+    assert answer_of(front) == (None, [oslo])
+    assert "FUNC" not in front.core.requests[-1].grammar
+
+
+def test_arguments_may_come_before_the_name(start):
+    text = '{"arguments": {"city": "Oslo"}, "name": "weather"}'
+    front = front_of(start, text, CallProfile(has_arguments_first=True))
+    assert answer_of(front) == (None, [("weather", {"city": "Oslo"})])
+    grammar = front.core.requests[-1].grammar
+    assert grammar.index('\\"arguments\\"') < grammar.index('\\"name\\"')
+
+
 @pytest.mark.parametrize(
     ("calls", "is_held"),
     [

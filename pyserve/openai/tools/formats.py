@@ -24,8 +24,8 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     trigger: what begins a run in an answer; "": calls are the whole answer, or none of it.
     between: what separates the calls of a run; None: each call is a run of its own.
-    name_key, arguments_key: of an `object` call. name_end: between the name and the arguments of
-    others.
+    name_key, arguments_key: of an `object` call; has_arguments_first: their order.
+    name_end: between the name and the arguments of others.
     key_begin ... arguments_end: of a `tagged` one, whose values are JSON, but texts as they are.
     is_generic: the template knows no tools, so they are described in the system message.
     has_short_ids: the template takes ids of nine letters and digits only.
@@ -39,6 +39,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     name_key: str = "name"
     arguments_key: str = "arguments"
+    has_arguments_first: bool = False
     name_end: str = ""
     key_begin: str = ""
     key_end: str = ""
@@ -164,11 +165,14 @@ def call_format(chat_template: str) -> CallFormat:
 
 def configured_format(template: str, calls: CallProfile) -> CallFormat:
     """The format of calls where the model's configuration has a template that shows functions."""
-    layout = _known_format(template) or BARE
+    layout = _known_format(template)
+    if layout is None:
+        layout = msgspec.structs.replace(BARE, trigger=calls.prefix.strip())
     return msgspec.structs.replace(
         layout,
         name_key=calls.name_key or layout.name_key,
         arguments_key=calls.arguments_key or layout.arguments_key,
+        has_arguments_first=calls.has_arguments_first,
     )
 
 

@@ -144,6 +144,6 @@ class _Writer:
             return f"{literal(function.name)} {loose(rules, layout.name_end)} {arguments}"
         name = literal(json.dumps(function.name))
         name = f"{literal(json.dumps(layout.name_key))} {rules.colon} {name}"
-        key = f"{literal(json.dumps(layout.arguments_key))} {rules.colon}"
-        space = rules.space
-        return f'"{{" {space} {name} {rules.comma} {key} {arguments} {space} "}}"'
+        told = f"{literal(json.dumps(layout.arguments_key))} {rules.colon} {arguments}"
+        first, second = (told, name) if layout.has_arguments_first else (name, told)
+        return f'"{{" {rules.space} {first} {rules.comma} {second} {rules.space} "}}"'

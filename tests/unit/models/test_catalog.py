@@ -215,7 +215,7 @@ function:
   capture_llm_results: ["<say>(.*)</say>"]
   function_name_key: function
   function_arguments_key: with
-  grammar: {parallel_calls: true, prefix: "x", colour: blue}
+  grammar: {parallel_calls: true, prefix: "<f>", properties_order: "with, function", colour: blue}
 parameters: {model: a.gguf}
 """
 
@@ -228,6 +228,8 @@ def test_how_functions_are_called_is_honoured(directory: Path) -> None:
         can_repeat=True,
         name_key="function",
         arguments_key="with",
+        has_arguments_first=True,
+        prefix="<f>",
         json_regex=("(?s)<c>(.*)</c>",),
         call_regex=(r"(?P<name>\w+)\((?P<arguments>.*)\)",),
         argument_regex=(r"(?P<k>\w+)=(?P<value>\w+)",),
@@ -241,8 +243,15 @@ def test_how_functions_are_called_is_honoured(directory: Path) -> None:
     assert "function.grammar.colour" in unknown
     assert [note.split(":", 4)[-1].split()[0] for note in notes_of(catalog, "note")] == [
         "function.no_action_function_name",
-        "function.grammar.prefix",
     ]
+
+
+@pytest.mark.parametrize("order", ["name,arguments", "arguments", "arguments,city"])
+def test_the_name_of_a_call_comes_first_unless_both_keys_are_ordered(
+    directory: Path, order: str
+) -> None:
+    text = f'function: {{grammar: {{properties_order: "{order}"}}}}\nparameters: {{model: a}}\n'
+    assert not model_of(catalog_of(directory, x=text), "x").profile.calls.has_arguments_first
 
 
 @pytest.mark.parametrize("keys", ["disable: true", "mixed_mode: true", 'triggers: [{word: "<c>"}]'])
