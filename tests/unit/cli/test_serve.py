@@ -67,6 +67,13 @@ def test_the_command_line_is_over_the_environment(monkeypatch):
     assert (config.port, config.parallel) == (99, 3)
 
 
+def test_a_directory_is_the_models_directory(monkeypatch, tmp_path):
+    configs: list[ServeConfig] = []
+    monkeypatch.setattr("pyserve.cli.launch.launch", lambda config: configs.append(config) or 0)
+    assert CliRunner().invoke(main, ["serve", str(tmp_path)]).exit_code == 0
+    assert (configs[0].models_dir, configs[0].models) == (tmp_path, [])
+
+
 def test_settings_of_llama_cpp_have_its_words():
     given = ("a=int:1,b=float:2", "c=str:x")
     config = read_config({"engine": "fake", "flash_attn": "False", "override_kv": given})
