@@ -117,6 +117,7 @@ class Generation:
                 if item is not None and item[1].finish is not None:
                     self._n_finished += 1
                 yield item
+        self.close()  # before the client knows that it is over, and asks again
 
     def collect(self) -> list[Output]:
         """Everything, by request."""

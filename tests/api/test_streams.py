@@ -63,3 +63,14 @@ def test_a_stream_that_is_cancelled_before_it_begins_frees_its_place(start):
         front.post(CHAT, chat_body(stream=True, n=2))
     assert front.stream_limit.n_held == 0
     assert front.engine.stats().n_running == 0
+
+
+def test_a_stream_uses_nothing_when_the_client_learns_that_it_is_over(start):
+    front = start(FakeScript(texts=("one two",)))
+    parts = iter(front.post(CHAT, chat_body(stream=True)).response)
+    assert front.stream_limit.n_held == 1
+    for part in parts:
+        if b"[DONE]" in part:
+            break
+    assert front.stream_limit.n_held == 0
+    front.backend.unload("tiny")

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from pyserve.engine.config import Override
+from pyserve.engine.config import EngineConfig, Override
 from pyserve.engine.overrides import override_values, parse_override
 
 
@@ -40,3 +41,10 @@ def test_a_bad_one_is_named(text: str) -> None:
 def test_of_several_for_one_key_the_first_counts() -> None:
     overrides = [Override("a", 1), Override("b", 2), Override("a", 3)]
     assert override_values(overrides) == {"a": 1, "b": 2}
+
+
+def test_types_survive_the_way_to_the_engine() -> None:
+    overrides = tuple(parse_override(f"a={value}") for value in ("float:5", "int:5", "bool:true"))
+    config = EngineConfig(model_id="m", model_path="", overrides=overrides)
+    decoded = msgspec.json.decode(msgspec.json.encode(config), type=EngineConfig)
+    assert [type(each.value) for each in decoded.overrides] == [float, int, bool]
