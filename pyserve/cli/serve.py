@@ -143,7 +143,8 @@ def with_options(command: Any) -> Any:
 def serve(models: tuple[str, ...], **options: Any) -> None:
     """Serve models: gallery names, names in the models directory, or GGUF files.
 
-    A directory in place of a MODEL is the models directory. Without a MODEL: every model in the models directory, or the default one of the gallery.
+    A directory in place of a MODEL is the models directory. Without a MODEL: every model in the
+    models directory, or the default one of the gallery.
     Each option can also be set in the environment: --ctx-size is PYSERVE_CTX_SIZE.
     """
     from pyserve.cli.explain import explained  # noqa: PLC0415  # --help stays fast
