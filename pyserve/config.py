@@ -20,7 +20,8 @@ ENV_PREFIX = "PYSERVE_"
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Timeout = Annotated[float, Field(gt=0, le=1e6)]
-NTokens = Annotated[int, Field(ge=1, le=2**24)]
+MAX_CTX = 2**24
+NTokens = Annotated[int, Field(ge=1, le=MAX_CTX)]
 
 
 ENDPOINTS = ("chat", "completion", "edit", "embeddings")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from pyserve.config import ServeConfig
+from pyserve.config import MAX_CTX, ServeConfig
 from pyserve.engine.config import EngineConfig, Override
 from pyserve.engine.overrides import override_values, parse_override
 from pyserve.engine.threads import usable_threads
@@ -117,7 +117,7 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
     engine = msgspec.structs.replace(general, **own)
     if engine.n_ctx == TRAINED_CONTEXT:
         n_ctx = trained_context(model.path, override_values(engine.overrides)) or 0
-        return msgspec.structs.replace(engine, n_ctx=n_ctx)
+        return msgspec.structs.replace(engine, n_ctx=min(n_ctx, MAX_CTX))
     return engine
 
 

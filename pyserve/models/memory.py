@@ -23,6 +23,7 @@ DEFAULT_CTX = 8192
 MAX_SEQUENCES = 256
 MIN_OUTPUTS = 64
 FLOAT_BYTES = 4
+MOST_BYTES = 2**60
 # Bytes per value of a KV cache; quantized ones have a scale for each 32 values.
 CACHE_BYTES = {
     "f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32,
@@ -61,14 +62,17 @@ def predict_memory(config: EngineConfig) -> MemoryNeed:
 
 
 def predicted_bytes(config: EngineConfig) -> int:
-    """The total of `predict_memory`, and of its draft model; 0 when a file does not tell."""
+    """The total of `predict_memory`, and of its draft model; 0 when a file does not tell.
+
+    What no machine has is `MOST_BYTES`, whatever the file claims.
+    """
     try:
         total = predict_memory(config).total
         if config.draft_model_path:
             total += predict_memory(
                 msgspec.structs.replace(config, model_path=config.draft_model_path, overrides=())
             ).total
-        return total
+        return min(max(total, 0), MOST_BYTES)
     except (ModelLoadError, OSError, ValueError):
         return 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyserve.engine.config import EngineConfig
+from pyserve.engine.config import EngineConfig, Override
 from pyserve.models.memory import memory_need, predict_memory, predicted_bytes, weight_bytes
 from tests.support.tiny_gguf import write_tiny_llama
 
@@ -43,6 +43,14 @@ def test_quantized_caches_are_smaller():
     full = kv_bytes(LLAMA, n_ctx=1024)
     assert kv_bytes(LLAMA, n_ctx=1024, cache_type_k="q8_0", cache_type_v="q8_0") == full * 17 // 32
     assert kv_bytes(LLAMA, n_ctx=1024, cache_type_v="f32") == full * 3 // 2
+
+
+@pytest.mark.parametrize(("n_embd", "most"), [(2**63 - 1, 2**60), (-(2**63), 0)])
+def test_what_no_machine_has_is_a_number_that_can_be_sent(tmp_path: Path, n_embd: int, most: int):
+    path = write_tiny_llama(tmp_path / "m.gguf")
+    overrides = (Override("llama.embedding_length", n_embd),)
+    config = EngineConfig(model_id="m", model_path=str(path), overrides=overrides)
+    assert predicted_bytes(config) == most
 
 
 def test_scores_are_kept_without_flash_attention():
