@@ -113,9 +113,9 @@ asan tsan: $(VENV)/.build-deps $(VENV)/.dev-deps ## the C++ tests and the engine
 	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
 	@$(BIN)/cmake --build build/$(PRESET) --target pyserve_native_tests pyserve_engine_stress
 	@build/$(PRESET)/$(NATIVE_TESTS)
-	@$(BIN)/python -c 'import pathlib, sys; from tests.support import tiny_gguf; \
-	    tiny_gguf.write_tiny_llama(pathlib.Path(sys.argv[1]))' build/$(PRESET)/tiny.gguf
-	@build/$(PRESET)/native/tests/pyserve_engine_stress build/$(PRESET)/tiny.gguf $(STRESS_S) 1
+	@cd build/$(PRESET) && PYTHONPATH=$(CURDIR) $(CURDIR)/$(BIN)/python -m tests.support.stress_files
+	@cd build/$(PRESET) && for files in "tiny.gguf $(STRESS_S) 1 lora-1.gguf lora-2.gguf" \
+	    "jamba.gguf $(STRESS_S) 2"; do native/tests/pyserve_engine_stress $$files || exit 1; done
 
 fuzz: $(BUILD)/.installed $(VENV)/.dev-deps ## look for inputs that break things: make fuzz SECONDS=600 TARGET=grammar
 	@$(BIN)/python -m pip install --quiet --group fuzz || \

@@ -1,6 +1,6 @@
 // Submits, cancels, asks and polls at random from several threads: a target for the sanitizers.
 //
-//   pyserve_engine_stress MODEL SECONDS SEED
+//   pyserve_engine_stress MODEL SECONDS SEED [ADAPTER...]
 //
 // Exit code 0: every request ended exactly once, before the engine was idle or stopped.
 
@@ -105,6 +105,12 @@ void add_rare_samplers(Random& random, SamplingParams& params) {
   }
 }
 
+// What requests may name.
+struct Sizes {
+  int n_vocab = 0;
+  int n_adapters = 0;
+};
+
 SamplingParams random_sampling(Random& random, int n_vocab) {
   SamplingParams params;
   if (random.one_in(3)) add_rare_samplers(random, params);
@@ -149,7 +155,18 @@ std::string random_grammar(Random& random) {
   return grammar + "\n" + std::string(random.below(12), '#') + "\n";
 }
 
-Request random_request(Random& random, RequestId id, int n_vocab) {
+// Some of the adapters, and seldom one that there is not.
+AdapterSet random_adapters(Random& random, int n_adapters) {
+  AdapterSet adapters;
+  for (int adapter = 0; adapter < n_adapters; ++adapter) {
+    if (random.one_in(3)) adapters.push_back({adapter, random.below(4) * 0.5F});
+  }
+  if (random.one_in(200)) adapters.push_back({n_adapters, 1.0F});
+  return adapters;
+}
+
+Request random_request(Random& random, RequestId id, const Sizes& sizes) {
+  const int n_vocab = sizes.n_vocab;
   Request request;
   request.id = id;
   const std::string text = random_text(random);
@@ -178,6 +195,8 @@ Request random_request(Random& random, RequestId id, int n_vocab) {
   request.is_deterministic = random.one_in(12);
   if (random.one_in(4)) request.grammar = random_grammar(random);
   if (random.one_in(3)) request.draft = random_text(random);
+  if (random.one_in(3)) request.n_draft_max = random.below(20);
+  if (random.one_in(2)) request.adapters = random_adapters(random, sizes.n_adapters);
   request.wants_embedding = random.one_in(10);
   return request;
 }
@@ -186,7 +205,9 @@ Request random_request(Random& random, RequestId id, int n_vocab) {
 class Round {
  public:
   Round(const EngineConfig& config, uint64_t seed)
-      : engine_(config), seed_(seed), n_vocab_(engine_.info().n_vocab) {}
+      : engine_(config),
+        seed_(seed),
+        sizes_{engine_.info().n_vocab, static_cast<int>(config.adapter_paths.size())} {}
 
   // is_drained: end with all requests finished; else stop the engine under them.
   size_t run(Clock::duration duration, bool is_drained) {
@@ -211,7 +232,7 @@ class Round {
     RequestId id = static_cast<RequestId>(index + 1) << 32;
     while (!is_over_) {
       const RequestId first = id + 1;
-      for (int i = random.below(6); i >= 0; --i) submit(random_request(random, ++id, n_vocab_));
+      for (int i = random.below(6); i >= 0; --i) submit(random_request(random, ++id, sizes_));
       if (random.one_in(2)) engine_.cancel(first + random.below(static_cast<int>(id - first) + 1));
       if (random.one_in(4)) engine_.cancel(id - random.below(40));
       std::this_thread::sleep_for(std::chrono::milliseconds(random.below(30)));
@@ -290,15 +311,16 @@ class Round {
 
   Engine engine_;
   const uint64_t seed_;
-  const int n_vocab_;
+  const Sizes sizes_;
   Ledger ledger_;
   std::atomic<bool> is_over_ = false;
 };
 
 // Small enough for a full cache, a full queue and preemption.
-EngineConfig crowded(const char* model_path, int n_threads) {
+EngineConfig crowded(const char* model_path, std::vector<std::string> adapters, int n_threads) {
   EngineConfig config;
   config.model_path = model_path;
+  config.adapter_paths = std::move(adapters);
   config.n_ctx = 192;
   config.n_kv = 256;
   config.n_seq_max = 6;
@@ -313,13 +335,14 @@ EngineConfig crowded(const char* model_path, int n_threads) {
 }  // namespace pyserve
 
 int main(int argc, char** argv) {
-  if (argc != 4) pyserve::fail("usage: pyserve_engine_stress MODEL SECONDS SEED");
+  if (argc < 4) pyserve::fail("usage: pyserve_engine_stress MODEL SECONDS SEED [ADAPTER...]");
   const auto end = pyserve::Clock::now() + std::chrono::seconds(std::atoi(argv[2]));
+  const std::vector<std::string> adapters(argv + 4, argv + argc);
   uint64_t seed = std::strtoull(argv[3], nullptr, 10);
   size_t n_ended = 0;
   int n_rounds = 0;
   do {
-    pyserve::Round round(pyserve::crowded(argv[1], 1 + n_rounds / 2 % 2), seed++);
+    pyserve::Round round(pyserve::crowded(argv[1], adapters, 1 + n_rounds / 2 % 2), seed++);
     n_ended += round.run(pyserve::kRound, n_rounds++ % 2 == 0);
   } while (pyserve::Clock::now() < end);
   std::printf("engine_stress: %d engines, %zu requests, all ended once\n", n_rounds, n_ended);

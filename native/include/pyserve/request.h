@@ -185,7 +185,7 @@ struct EngineStats {
   int64_t n_prefix_restored = 0;  // of these, from a copy of what the KV cache had evicted
   int64_t n_prefix_pins = 0;      // prefixes kept in the KV cache now
   int64_t prefix_copy_bytes = 0;  // copies kept now
-  double stalled_ms = 0;          // since the engine thread last got on with its work
+  double stalled_ms = 0;          // since the engine or a prompt thread last got on with its work
 };
 
 }  // namespace pyserve

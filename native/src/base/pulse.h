@@ -31,4 +31,12 @@ class Pulse {
   std::atomic<int64_t> last_{kResting};
 };
 
+// The pulse that shows this thread's work, for code that does not know which thread it runs on.
+inline thread_local Pulse* thread_pulse = nullptr;
+
+// The work of this thread has got on.
+inline void beat_thread_pulse() {
+  if (thread_pulse != nullptr) thread_pulse->beat();
+}
+
 }  // namespace pyserve

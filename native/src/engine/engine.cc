@@ -1,5 +1,6 @@
 #include "pyserve/engine.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -158,6 +159,9 @@ ModelInfo Engine::info() const {
 
 EngineStats Engine::stats() const {
   EngineStats stats = impl_->loop.stats();
+  for (const PromptThread* thread : {&impl_->prompt_thread, &impl_->long_texts}) {
+    stats.stalled_ms = std::max(stats.stalled_ms, thread->stalled_ms());
+  }
   const EngineStats ended = impl_->registry.ended();
   stats.n_finished = ended.n_finished;
   stats.n_failed = ended.n_failed;

@@ -53,10 +53,15 @@ void* PromptThread::main(void* self) {
 }
 
 void PromptThread::loop() {
+  thread_pulse = &pulse_;
   while (true) {
+    pulse_.rest();
     const auto jobs = jobs_.take_all(-1);
     if (jobs.empty()) return;  // closed
-    for (const auto& job : jobs) job();
+    for (const auto& job : jobs) {
+      pulse_.beat();
+      job();
+    }
     release_deep_stack();
   }
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "base/pulse.h"
 #include "base/queue.h"
 
 namespace pyserve {
@@ -30,6 +31,10 @@ class PromptThread {
   template <typename Job>
   std::invoke_result_t<Job> run(Job job);
 
+  // Since the job that runs began, or called beat_thread_pulse(); 0 while there is none. Any
+  // thread.
+  double stalled_ms() const { return pulse_.stalled_ms(); }
+
   // Finishes posted jobs and ends the thread. Idempotent.
   void stop();
 
@@ -38,6 +43,7 @@ class PromptThread {
   void loop();
 
   Queue<std::function<void()>> jobs_;
+  Pulse pulse_;
   pthread_t thread_{};
   bool is_running_ = false;
 };

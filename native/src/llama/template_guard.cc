@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/pulse.h"
+
 namespace pyserve {
 namespace {
 
@@ -207,6 +209,7 @@ jinja::value TemplateBudget::take() {
 }
 
 void TemplateBudget::charge() {
+  beat_thread_pulse();
   TemplateBudget* budget = current_budget;
   if (budget == nullptr) return;
   const char here = 0;

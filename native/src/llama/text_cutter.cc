@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "llama-vocab.h"
-#include "unicode.h"
+#include "llama/characters.h"
 
 namespace pyserve {
 namespace {
@@ -27,18 +27,7 @@ constexpr size_t kRunStep = 3 * 512;
 constexpr size_t kLongestDigitRun = 192;
 constexpr size_t kSpecialsPerPiece = 512;
 
-bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
-
 bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
-
-// The character that begins at `at`; some other one where the text is no UTF-8.
-uint32_t character_at(std::string_view text, size_t at) {
-  const size_t n_bytes = std::min(unicode_len_utf8(text[at]), text.size() - at);
-  if (n_bytes == 1) return static_cast<unsigned char>(text[at]);
-  uint32_t character = static_cast<unsigned char>(text[at]) & (0x7F >> n_bytes);
-  for (size_t i = 1; i < n_bytes; ++i) character = character << 6 | (text[at + i] & 0x3F);
-  return character;
-}
 
 size_t begin_of_character(std::string_view text, size_t at) {
   while (at > 0 && is_continuation(text[at])) --at;
@@ -64,12 +53,6 @@ unsigned seam_of(uint32_t left, uint32_t right) {
   return flags.is_letter && right >= '0' && right <= '9' ? unsigned{kLetterDigit} : 0;
 }
 
-// Without those that swallow what stands behind them.
-std::vector<SpecialToken> ending_where_they_end(std::vector<SpecialToken> specials) {
-  std::erase_if(specials, [](const SpecialToken& special) { return special.strips_right; });
-  return specials;
-}
-
 std::vector<SpecialToken> user_defined(const llama_vocab* vocab,
                                        std::vector<SpecialToken> specials) {
   std::erase_if(specials, [vocab](const SpecialToken& special) {
@@ -89,7 +72,7 @@ class TextCutter::Cursor {
  public:
   Cursor(const TextCutter& cutter, std::string_view text, bool parse_special, size_t max_bytes)
       : cutter_(cutter),
-        specials_(parse_special ? cutter.specials_ : cutter.user_defined_),
+        specials_(cutter.specials(parse_special)),
         text_(text),
         max_bytes_(cutter.rules_.is_linear ? text.size()
                                            : std::min(max_bytes, cutter.rules_.longest_bytes)) {}
@@ -121,10 +104,10 @@ class TextCutter::Cursor {
   size_t end_of_specials(size_t last) const {
     size_t n_specials = 0;
     for (size_t at = begin_; at < last;) {
-      const size_t n_bytes = specials_.match_bytes(text_.substr(at));
-      at += std::max<size_t>(n_bytes, 1);
-      if (n_bytes == 0 || ++n_specials < kSpecialsPerPiece) continue;
-      if (n_specials == 2 * kSpecialsPerPiece || !cutter_.is_in_special(text_, at)) return at;
+      const SpecialToken* special = specials_.match(text_.substr(at));
+      at += special == nullptr ? 1 : special->text.size();
+      if (special == nullptr || ++n_specials < kSpecialsPerPiece || special->strips_right) continue;
+      if (n_specials >= 2 * kSpecialsPerPiece || specials_.end_before(text_, at) <= at) return at;
     }
     return 0;
   }
@@ -198,12 +181,8 @@ class TextCutter::Cursor {
 };
 
 TextCutter::TextCutter(const llama_vocab* vocab, const std::vector<SpecialToken>& specials)
-    : rules_(rules_of(vocab)),
-      specials_(ending_where_they_end(specials)),
-      user_defined_(user_defined(vocab, ending_where_they_end(specials))) {
-  for (const SpecialToken& special : specials) {
-    longest_special_bytes_ = std::max(longest_special_bytes_, special.text.size());
-  }
+    : rules_(rules_of(vocab)), specials_(specials), user_defined_(user_defined(vocab, specials)) {
+  if (vocab->get_type() == LLAMA_VOCAB_TYPE_SPM) lone_cutter_.emplace(vocab);
 }
 
 TextCutter::Rules TextCutter::rules_of(const llama_vocab* vocab) {
@@ -237,10 +216,15 @@ TextCutter::Rules TextCutter::rules_of(const llama_vocab* vocab) {
 
 std::vector<std::string_view> TextCutter::cut(std::string_view text, bool parse_special,
                                               size_t max_bytes) const {
+  if (lone_cutter_) return lone_cutter_->cut(text, specials(parse_special));
   std::vector<std::string_view> pieces;
   Cursor cursor(*this, text, parse_special, max_bytes);
   while (!cursor.is_at_end()) pieces.push_back(cursor.next());
   return pieces;
+}
+
+size_t TextCutter::n_extra_tokens(std::string_view text, size_t at, bool parse_special) const {
+  return lone_cutter_ ? lone_cutter_->n_extra_tokens(text, at, specials(parse_special)) : 0;
 }
 
 bool TextCutter::is_seam(std::string_view text, size_t at) const {
@@ -249,15 +233,11 @@ bool TextCutter::is_seam(std::string_view text, size_t at) const {
   const unsigned seam = seam_of(left, character_at(text, at));
   if ((seam & rules_.seams) == 0) return false;
   if (rules_.has_narrow_letters && left >= 0x530 && left < 0x800) return false;
-  return !is_in_special(text, at);
+  return specials_.end_before(text, at) <= at;
 }
 
-bool TextCutter::is_in_special(std::string_view text, size_t at) const {
-  const size_t first = at - std::min(at, longest_special_bytes_);
-  for (size_t begin = first; begin < at; ++begin) {
-    if (specials_.match_bytes(text.substr(begin)) > at - begin) return true;
-  }
-  return false;
+const SpecialSplitter& TextCutter::specials(bool parse_special) const {
+  return parse_special ? specials_ : user_defined_;
 }
 
 }  // namespace pyserve

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "llama/lone_cutter.h"
 #include "text/special_split.h"
 
 struct llama_vocab;
@@ -29,6 +31,9 @@ class TextCutter {
   std::vector<std::string_view> cut(std::string_view text, bool parse_special,
                                     size_t max_bytes = kPieceBytes) const;
 
+  // How many of the first tokens of the piece at `at` are not the text's.
+  size_t n_extra_tokens(std::string_view text, size_t at, bool parse_special) const;
+
  private:
   // How a pre-tokenizer differs from most.
   struct Rules {
@@ -44,12 +49,13 @@ class TextCutter {
 
   static Rules rules_of(const llama_vocab* vocab);
   bool is_seam(std::string_view text, size_t at) const;
-  bool is_in_special(std::string_view text, size_t at) const;
+  // Those that are found in a text.
+  const SpecialSplitter& specials(bool parse_special) const;
 
   Rules rules_;
   SpecialSplitter specials_;
-  SpecialSplitter user_defined_;  // those that are found in any text
-  size_t longest_special_bytes_ = 0;
+  SpecialSplitter user_defined_;           // those that are found in any text
+  std::optional<LoneCutter> lone_cutter_;  // for SentencePiece
 };
 
 }  // namespace pyserve

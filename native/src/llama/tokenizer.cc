@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "base/pulse.h"
 #include "llama.h"
 #include "pyserve/error.h"
 #include "text/utf8.h"
@@ -23,6 +24,7 @@ bool has_frame(const Model& model) {
 
 std::vector<Token> tokenize_piece(const Model& model, std::string_view text, bool add_special,
                                   bool parse_special) {
+  beat_thread_pulse();
   const auto call = [&](std::vector<Token>& out) {
     return llama_tokenize(model.vocab(), text.data(), static_cast<int32_t>(text.size()), out.data(),
                           static_cast<int32_t>(out.size()), add_special, parse_special);
@@ -47,7 +49,8 @@ std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_
                       "text of " + std::to_string(text.size()) + " bytes is too long to tokenize");
   }
   add_special = add_special && has_frame(model);
-  const std::vector<std::string_view> pieces = model.text_cutter().cut(text, parse_special);
+  const TextCutter& cutter = model.text_cutter();
+  const std::vector<std::string_view> pieces = cutter.cut(text, parse_special);
   if (pieces.size() <= 1) return tokenize_piece(model, text, add_special, parse_special);
   std::vector<Token> tokens = tokenize_piece(model, {}, add_special, parse_special);
   // The beginning and the end of a text, one of them, or neither.
@@ -59,7 +62,8 @@ std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_
   for (const std::string_view piece : pieces) {
     if (piece != last) of_last = tokenize_piece(model, piece, false, parse_special);
     last = piece;
-    tokens.insert(tokens.end(), of_last.begin(), of_last.end());
+    const size_t n_extra = cutter.n_extra_tokens(text, piece.data() - text.data(), parse_special);
+    tokens.insert(tokens.end(), of_last.begin() + n_extra, of_last.end());
   }
   tokens.insert(tokens.end(), end.begin(), end.end());
   return tokens;

@@ -51,6 +51,7 @@ SpecialSplitter::SpecialSplitter(std::vector<SpecialToken> specials) {
   std::stable_sort(specials.begin(), specials.end(),
                    [](const auto& a, const auto& b) { return a.text < b.text; });
   for (SpecialToken& special : specials) {
+    longest_bytes_ = std::max(longest_bytes_, special.text.size());
     by_first_byte_[static_cast<unsigned char>(special.text[0])].push_back(std::move(special));
   }
 }
@@ -82,11 +83,21 @@ std::vector<SpecialSplitter::Piece> SpecialSplitter::split(
 }
 
 size_t SpecialSplitter::match_bytes(std::string_view text) const {
-  const SpecialToken* special = text.empty() ? nullptr : match(text);
+  const SpecialToken* special = match(text);
   return special == nullptr ? 0 : special->text.size();
 }
 
+size_t SpecialSplitter::end_before(std::string_view text, size_t at) const {
+  size_t end = 0;
+  for (size_t begin = at - std::min(at, longest_bytes_); begin < at; ++begin) {
+    const size_t n_bytes = match_bytes(text.substr(begin));
+    if (n_bytes > 0) end = std::max(end, begin + n_bytes);
+  }
+  return end;
+}
+
 const SpecialToken* SpecialSplitter::match(std::string_view text) const {
+  if (text.empty()) return nullptr;
   const std::vector<SpecialToken>& specials = by_first_byte_[static_cast<unsigned char>(text[0])];
   const SpecialToken* longest = nullptr;
   auto low = specials.begin();

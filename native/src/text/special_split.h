@@ -36,13 +36,17 @@ class SpecialSplitter {
   // At each position the longest control token wins. No piece is an empty string.
   std::vector<Piece> split(const std::vector<PromptPart>& parts) const;
 
-  // Bytes of the control token that `text` begins with; 0: there is none.
+  // The longest control token that `text` begins with, or nullptr.
+  const SpecialToken* match(std::string_view text) const;
+  // Its bytes; 0: there is none.
   size_t match_bytes(std::string_view text) const;
 
- private:
-  const SpecialToken* match(std::string_view text) const;
+  // The farthest end of the control tokens that begin before `at`; 0: there are none near.
+  size_t end_before(std::string_view text, size_t at) const;
 
+ private:
   std::array<std::vector<SpecialToken>, 256> by_first_byte_;  // sorted by text
+  size_t longest_bytes_ = 0;
 };
 
 }  // namespace pyserve
