@@ -25,7 +25,7 @@ def list_all() -> Response:
 
 @blueprint.post("/lora-adapters")
 def scale() -> Response:
-    """Set the scales of requests that name no adapters, until the model is loaded again."""
+    """Set the scales of requests that name no adapters; later engines of the model have them."""
     require_admin()
     body = read_body(ScaleAdaptersRequest, list_field="adapters")
 

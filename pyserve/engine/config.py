@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -96,3 +98,12 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_token_gap_ms: float = 100.0
     adapters: tuple[Adapter, ...] = ()
     shown_tokens: tuple[str, ...] = ()
+
+
+def with_scales(config: EngineConfig, scales: Mapping[str, float]) -> EngineConfig:
+    """The settings with other default scales of the adapters named."""
+    adapters = tuple(
+        msgspec.structs.replace(adapter, scale=scales.get(adapter.name, adapter.scale))
+        for adapter in config.adapters
+    )
+    return msgspec.structs.replace(config, adapters=adapters)

@@ -56,17 +56,20 @@ class Reporter:
     def __init__(self, report_fd: int) -> None:
         self.connection = socket.socket(fileno=report_fd)
         self._beaten_at = time.monotonic()
+        self._adapter_scales: dict[str, float] = {}
 
     def send(self, message: ReportMessage) -> None:
         with contextlib.suppress(OSError):
             self.connection.send(encode(message), socket.MSG_DONTWAIT)
 
     def beat(self, core: EngineCore) -> None:
-        """Send a heartbeat unless the last one is recent."""
+        """Send a heartbeat unless the last one is recent and says the same of the adapters."""
         now = time.monotonic()
-        if now - self._beaten_at >= HEARTBEAT_S:
+        scales = core.adapter_scales({})
+        if now - self._beaten_at >= HEARTBEAT_S or scales != self._adapter_scales:
             self._beaten_at = now
-            self.send(Heartbeat(stalled_ms=core.stats().stalled_ms))
+            self._adapter_scales = scales
+            self.send(Heartbeat(stalled_ms=core.stats().stalled_ms, adapter_scales=scales))
 
 
 def load_core(engine: str, config: EngineConfig) -> EngineCore:

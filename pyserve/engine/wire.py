@@ -169,9 +169,13 @@ class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
-    """The engine process runs. stalled_ms: see EngineStats."""
+    """The engine process runs.
+
+    stalled_ms: see EngineStats. adapter_scales: the default scale of each adapter, by name.
+    """
 
     stalled_ms: float = 0.0
+    adapter_scales: dict[str, float] = {}
 
 
 ReportMessage = Ready | LoadFailed | Heartbeat

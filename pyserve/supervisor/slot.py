@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pyserve.config import ServeConfig
-from pyserve.engine.config import EngineConfig
+from pyserve.engine.config import EngineConfig, with_scales
 from pyserve.engine.sockets import RECV_BYTES
 from pyserve.engine.wire import Heartbeat, LoadFailed, Ready, WireError, report_decoder
 from pyserve.errors import ErrorInfo, ModelLoadError, UnavailableError
@@ -37,7 +37,8 @@ class EngineSlot:
 
     A model that cannot be loaded stays `failed` until its file changes, which makes it `unloaded`,
     or until somebody starts it again. An engine that keeps crashing is `failed` between attempts,
-    which come at growing intervals. Thread: the supervisor's loop only. Nothing blocks.
+    which come at growing intervals. The next engine has the scales of adapters that were set in the
+    last. Thread: the supervisor's loop only. Nothing blocks.
     """
 
     def __init__(
@@ -117,6 +118,8 @@ class EngineSlot:
                 case Heartbeat(stalled_ms=stalled_ms) if stalled_ms > 1000 * HEARTBEAT_TIMEOUT_S:
                     log.error("the engine of %s is stuck", self.status.id)
                     self.kill()
+                case Heartbeat(adapter_scales=scales):
+                    self._engine = with_scales(self._engine, scales)
                 case Ready(info=info) if self.status.state == "loading":
                     if not self.has_been_ready:
                         self.has_been_ready = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+
 import pytest
 
 from pyserve.engine.fake_script import FakeScript
@@ -25,6 +28,15 @@ def test_a_timeout_is_the_deadline_of_every_engine_request(front, path):
     with_deadline, without = (request.deadline_ms for request in front.core.requests)
     assert 0 < with_deadline <= 7500
     assert without is None
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_timeout_does_not_mind_a_clock_that_is_set(front, monkeypatch, path):
+    days, wall_clock = itertools.cycle([1, -1]), time.time
+    monkeypatch.setattr(time, "time", lambda: wall_clock() + 86_400 * next(days))
+    for _ in range(2):
+        assert front.post(path, BODIES[path], headers={HEADER: "7.5"}).status_code == 200
+    assert all(0 < request.deadline_ms <= 7500 for request in front.core.requests)
 
 
 @pytest.mark.parametrize("path", BODIES)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,13 +212,20 @@ def test_a_request_of_segments_is_as_one_of_the_messages(engine: LocalEngine) ->
     assert finish.usage.n_prompt_tokens == len(engine.tokenize_chat(messages))
 
 
-def test_short_prompts_are_answered_beside_long_texts(engine: LocalEngine) -> None:
-    long_text = "x1 " * 600_000
-    with ThreadPoolExecutor(1) as pool:
-        long = pool.submit(engine.tokenize, long_text, add_special=False, parse_special=False)
-        for _ in range(3):
-            assert _chat(engine, "Hi").finish.usage.n_completion_tokens > 0
-        assert len(long.result()) > 600_000
+def test_short_prompts_do_not_wait_behind_long_texts(engine: LocalEngine) -> None:
+    long_text = " ".join(map(str, range(280_000)))  # no two pieces of it are equal
+    ended: list[str] = []
+
+    def submit(name: str, **fields: Any) -> Callable[[], None]:
+        stream = engine.submit(GenerateRequest(prompt="Hi", sampling=GREEDY, **fields))
+        return lambda: ended.append(f"{name} {len(list(stream)) > 0}")
+
+    waits = [submit("long", draft=long_text, max_tokens=1) for _ in range(6)]
+    waits.append(submit("short", max_tokens=8))
+    with ThreadPoolExecutor(len(waits)) as pool:
+        list(pool.map(lambda wait: wait(), waits))
+    assert sorted(ended) == ["long True"] * 6 + ["short True"]
+    assert ended[-1] == "long True"
 
 
 def test_what_cannot_fit_is_not_tokenized(engine: LocalEngine) -> None:

@@ -36,8 +36,8 @@ ADAPTERS = (
         path="/lora-adapters",
         tag=TAG,
         summary="Set how strongly adapters act on requests that name none",
-        details="Until the model is loaded again. Takes llama-server's bare list, too. With keys, "
-        "an administrator's is needed.",
+        details="Until the server ends, or its model files are read again and say otherwise. Takes "
+        "llama-server's bare list, too. With keys, an administrator's is needed.",
         request=ScaleAdaptersRequest,
         body={"adapters": [{"name": "pirate", "scale": 0.5}]},
         response=AdaptersScaled,

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyserve.config import ServeConfig
-from pyserve.engine.config import EngineConfig
+from pyserve.engine.config import Adapter, EngineConfig
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.engine.remote import RemoteEngine
-from pyserve.engine.wire import Heartbeat, encode
+from pyserve.engine.wire import Heartbeat, encode, report_decoder
 from pyserve.errors import EngineRestartedError
 from pyserve.supervisor.processes import describe_exit, engine_environ
 from pyserve.supervisor.slot import FILE_CHECK_S, HEARTBEAT_TIMEOUT_S, UNLOAD_S, EngineSlot
@@ -45,11 +47,11 @@ def model(tmp_path) -> Path:
 
 
 @pytest.fixture
-def make_slot(clock, model) -> Iterator[Callable[[str], EngineSlot]]:
+def make_slot(clock, model) -> Iterator[Callable[..., EngineSlot]]:
     slots: list[EngineSlot] = []
 
-    def make(engine: str) -> EngineSlot:
-        config = EngineConfig(model_id="m", model_path=str(model))
+    def make(engine: str, **settings: Any) -> EngineSlot:
+        config = EngineConfig(model_id="m", model_path=str(model), **settings)
         slot = EngineSlot(ServeConfig(engine=engine), config, model.parent / "e", clock)
         slots.append(slot)
         slot.start()
@@ -156,13 +158,12 @@ def test_an_engine_that_does_not_end_when_unloaded_is_killed(make_slot, clock):
 
 def report(slot: EngineSlot, message: Heartbeat) -> None:
     """Have the slot read `message` instead of what its engine says."""
-    assert slot.report is not None
     ours, theirs = socket.socketpair()
-    slot.report.close()
-    slot.report = ours
-    with theirs:
+    with ours, theirs:
         theirs.sendall(encode(message))
+        from_engine, slot.report = slot.report, ours
         slot.on_report()
+        slot.report = from_engine
 
 
 def test_an_engine_that_has_work_and_does_not_get_on_with_it_is_replaced(make_slot):
@@ -174,6 +175,33 @@ def test_an_engine_that_has_work_and_does_not_get_on_with_it_is_replaced(make_sl
     report(slot, Heartbeat(stalled_ms=1000 * HEARTBEAT_TIMEOUT_S + 1))
     run_until(slot, lambda: slot.status.state == "ready" and slot.pid != first)
     assert slot.status.n_restarts == 1
+
+
+def test_the_next_engine_has_the_scales_of_adapters_that_were_set(make_slot):
+    slot = make_slot("fake", adapters=(Adapter("one", "1.gguf"), Adapter("two", "2.gguf")))
+    run_until_state(slot, "ready")
+    report(slot, Heartbeat(adapter_scales={"one": 0.25, "two": 1.0}))
+    slot.unload()
+    run_until_state(slot, "unloaded")
+    slot.start()
+    run_until_state(slot, "ready")
+    engine = RemoteEngine(slot.status.socket_path)
+    assert engine.adapter_scales({}) == {"one": 0.25, "two": 1.0}
+    engine.close()
+
+
+def test_an_engine_says_which_scales_of_adapters_were_set(make_slot):
+    slot = make_slot("fake", adapters=(Adapter("one", "1.gguf"),))
+    run_until_state(slot, "ready")
+    engine = RemoteEngine(slot.status.socket_path)
+    engine.adapter_scales({"one": 0.5})
+    decoder, scales = report_decoder(), {}
+    while scales != {"one": 0.5}:
+        assert slot.report is not None
+        select.select([slot.report], [], [], SOON_S)
+        for message in decoder.feed(slot.report.recv(4096)):
+            scales = message.adapter_scales
+    engine.close()
 
 
 def test_an_engine_without_heartbeat_is_replaced(make_slot, clock):
