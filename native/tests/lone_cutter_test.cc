@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <random>
 
-#include "llama-vocab.h"
 #include "vocab_file.h"
 
 using namespace pyserve;
@@ -40,7 +39,7 @@ VocabModel sentencepiece(bool has_space_token) {
 }
 
 std::vector<llama_token> tokenize(const llama_vocab* vocab, std::string_view text) {
-  std::vector<llama_token> tokens(text.size() + 16);
+  std::vector<llama_token> tokens(4 * text.size() + 16);
   tokens.resize(llama_tokenize(vocab, text.data(), static_cast<int>(text.size()), tokens.data(),
                                static_cast<int>(tokens.size()), false, false));
   return tokens;
