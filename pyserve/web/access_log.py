@@ -28,6 +28,18 @@ def context() -> dict[str, Any]:
     return {"request_id": request_id()} if has_request_context() else {}
 
 
+def record(shown_id: str, method: str, path: str, status: int, code: str) -> None:
+    """Log a request that no application sees."""
+    fields = {
+        "request_id": shown_id,
+        "method": method,
+        "path": path[:MAX_PATH_CHARS],
+        "status": status,
+        "code": code,
+    }
+    log.info("request", extra={FIELDS: fields})
+
+
 def _begin() -> None:
     g.began_at = time.monotonic()
 

@@ -46,6 +46,14 @@ def n_missing(data: bytes) -> tuple[int, bool]:
     return max(n_whole - len(data), 0), True
 
 
+def is_whole(data: bytes) -> bool:
+    """Whether `data` is one request with a body of a length that it says, and nothing else."""
+    head, end, body = data.partition(END_OF_HEAD)
+    lengths = _LENGTH.findall(head + END_OF_HEAD)
+    is_plain = bool(end) and len(lengths) == 1 and not _OTHER_FRAMING.search(head)
+    return is_plain and int(lengths[0]) == len(body)
+
+
 def peek(sock: socket.socket) -> bytes:
     """What the kernel has of a request, as far as it matters. Raises OSError."""
     return sock.recv(MAX_HEAD_BYTES + MAX_WAITING_BODY_BYTES, socket.MSG_PEEK)
@@ -78,6 +86,7 @@ class Arrivals:
 
     A connection is gunicorn's `TConn`; what matters is its non-blocking `sock`.
     dispatch: gives one a thread. end: closes one; True when its client began to send.
+    answer: may answer a request without a thread, and close its connection; whether it did.
     """
 
     def __init__(
@@ -87,7 +96,9 @@ class Arrivals:
         end: Callable[[Any, bool], None],
         timeouts: ClientTimeouts,
         clock: Callable[[], float] = time.monotonic,
+        answer: Callable[[Any, bytes], bool] = lambda _connection, _data: False,
     ) -> None:
+        self._answer = answer
         self._poller = poller
         self._dispatch = dispatch
         self._end = end
@@ -130,7 +141,8 @@ class Arrivals:
         n_more, has_head = n_missing(data)
         is_over = len(data) < arrival.n_wanted  # the client will send no more
         if n_more == 0 or is_over:
-            self._dispatch(arrival.connection)
+            if not self._answer(arrival.connection, data):
+                self._dispatch(arrival.connection)
             return
         if has_head and not arrival.has_head:
             arrival.has_head = True

@@ -77,10 +77,14 @@ def error_response(error: Exception, *, level: int = logging.INFO, **beside: Any
     body |= beside
     response = Response(msgspec.json.encode(body), status, content_type="application/json")
     if status in RETRY_STATUS:
-        details = error.details if isinstance(error, PyserveError) else {}
-        seconds = max(1, math.ceil(details.get("retry_after_s", 1)))
-        response.headers["Retry-After"] = str(seconds)
+        response.headers["Retry-After"] = str(retry_after(error))
     return response
+
+
+def retry_after(error: Exception) -> int:
+    """In so many seconds another try makes sense."""
+    details = error.details if isinstance(error, PyserveError) else {}
+    return max(1, math.ceil(float(details.get("retry_after_s", 1))))
 
 
 def describe(

@@ -12,7 +12,7 @@ import msgspec
 from gunicorn.http import errors  # type: ignore[import-untyped]
 
 from pyserve.errors import InvalidRequestError
-from pyserve.web.errors import INVALID, SERVER, SERVER_ERRORS_FROM, error_body
+from pyserve.web.errors import INVALID, SERVER, SERVER_ERRORS_FROM, UNAVAILABLE, error_body
 from pyserve.web.request_id import fresh_id
 
 MAX_MESSAGE_CHARS = 200
@@ -33,15 +33,19 @@ class Refusal(NamedTuple):
     code: str
     message: str
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, shown_id: str = "", retry_after_s: int | None = None) -> bytes:
         """The whole response; the connection is to be closed after it."""
         kind = SERVER if self.status >= SERVER_ERRORS_FROM else INVALID
+        if retry_after_s is not None:
+            kind = UNAVAILABLE
+        retry = "" if retry_after_s is None else f"Retry-After: {retry_after_s}\r\n"
         content = msgspec.json.encode(error_body(self.message, kind, None, self.code))
         head = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
             "Content-Type: application/json\r\n"
             f"Content-Length: {len(content)}\r\n"
-            f"X-Request-Id: {fresh_id()}\r\n"
+            f"X-Request-Id: {shown_id or fresh_id()}\r\n"
+            f"{retry}"
             "Connection: close\r\n\r\n"
         )
         return head.encode("ascii") + content

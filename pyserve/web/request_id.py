@@ -51,9 +51,13 @@ def note_dropped(n_messages: int) -> None:
     g.n_dropped = n_messages
 
 
+def sane_id(given: str) -> str:
+    """The id that a client gave, or a fresh one in its place."""
+    return given if _SANE.fullmatch(given) else fresh_id()
+
+
 def _set_id() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _SANE.fullmatch(given) else fresh_id()
+    g.request_id = sane_id(request.headers.get("X-Request-Id", ""))
 
 
 def _add_headers(response: Response) -> Response:

@@ -32,11 +32,15 @@ class Services:
     counters: Counters = field(default_factory=Counters)
 
 
+def services_of(app: Flask) -> Services:
+    parts: Services = app.extensions[_KEY]
+    return parts
+
+
 def install(app: Flask, parts: Services) -> None:
     app.extensions[_KEY] = parts
 
 
 def services() -> Services:
     """Those of the current app. REQUIRES: an app context."""
-    parts: Services = current_app.extensions[_KEY]
-    return parts
+    return services_of(current_app)

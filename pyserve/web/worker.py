@@ -17,10 +17,12 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from pyserve.config import ServeConfig
 from pyserve.web.arrivals import Arrivals
+from pyserve.web.busy import turn_away
 from pyserve.web.deadlines import ClientTimeouts, Deadlines, TimedApp
 from pyserve.web.drain import end_drain
 from pyserve.web.expect import AwaitedBody
 from pyserve.web.framing import is_malformed, refuse, stalled
+from pyserve.web.services import services_of
 
 FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
 
@@ -41,11 +43,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
+        self._services = services_of(self.wsgi)
         self.wsgi = TimedApp(self.wsgi, self._deadlines)
 
     def run(self) -> None:
         timeouts = self._deadlines.timeouts
-        self._arrivals = Arrivals(self.poller, super().enqueue_req, self._end, timeouts)
+        self._arrivals = Arrivals(
+            self.poller, super().enqueue_req, self._end, timeouts, answer=self._turn_away
+        )
         super().run()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -60,6 +65,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Called once in every turn of the main loop."""
         super().murder_pending()
         self._arrivals.expire(is_stopping=not self.alive)
+
+    def _turn_away(self, conn: Any, data: bytes) -> bool:
+        """Refuse a request for which there is no place; whether that was so."""
+        response = turn_away(self._services, data)
+        if response is None:
+            return False
+        with contextlib.suppress(OSError):
+            conn.sock.recv(len(data))  # what is left unread would reset the connection
+            conn.sock.send(response, socket.MSG_DONTWAIT)
+            conn.sock.shutdown(socket.SHUT_WR)
+        self.nr_conns -= 1
+        conn.close()
+        return True
 
     def _end(self, conn: Any, has_begun: bool) -> None:
         """Close a connection whose request does not arrive; say why to a client that began one."""

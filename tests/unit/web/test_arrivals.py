@@ -10,7 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyserve.web.arrivals import MAX_HEAD_BYTES, MAX_WAITING_BODY_BYTES, Arrivals, n_missing
+from pyserve.web.arrivals import (
+    MAX_HEAD_BYTES,
+    MAX_WAITING_BODY_BYTES,
+    Arrivals,
+    is_whole,
+    n_missing,
+)
 from pyserve.web.deadlines import ClientTimeouts
 
 TIMEOUTS = ClientTimeouts()
@@ -32,6 +38,7 @@ class Bench:
         self.now_s = 0.0
         self.dispatched: list[Connection] = []
         self.ended: list[bool] = []
+        self.answered: list[bytes] = []
         self._poller = selectors.DefaultSelector()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -41,6 +48,7 @@ class Bench:
             lambda _connection, has_begun: self.ended.append(has_begun),
             TIMEOUTS,
             clock=lambda: self.now_s,
+            answer=lambda _connection, data: data in self.answered,
         )
 
     def connect(self, data: bytes = b"") -> tuple[socket.socket, Connection]:
@@ -109,6 +117,29 @@ def bench() -> Iterator[Bench]:
 )
 def test_how_much_is_missing(data: bytes, expected: tuple[int, bool]) -> None:
     assert n_missing(data) == expected
+
+
+def test_a_whole_request_may_be_answered_without_a_thread(bench: Bench) -> None:
+    bench.answered = [WHOLE]
+    bench.connect(WHOLE)
+    _, other = bench.connect(WHOLE + b"x")
+    assert bench.dispatched == [other]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (WHOLE, True),
+        (WHOLE[:-1], False),
+        (WHOLE + b"x", False),
+        (LINE + b"content-length: 0\r\n\r\n", True),
+        (LINE + b"Host: x\r\n\r\n", False),
+        (LINE + b"Content-Length: 0\r\nExpect: 100-continue\r\n\r\n", False),
+        (LINE + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+    ],
+)
+def test_what_is_a_whole_request(data: bytes, expected: bool) -> None:
+    assert is_whole(data) is expected
 
 
 def test_a_whole_request_is_dispatched_at_once(bench: Bench) -> None:
