@@ -2,16 +2,19 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <vector>
 
 #include "ggml-cpu.h"
 #include "ggml.h"
 #include "kernels/attention.h"
+#include "kernels/cell_order.h"
 #include "kernels/install.h"
 
 using namespace pyserve;
@@ -87,7 +90,7 @@ struct Case {
     return out;
   }
 
-  std::vector<float> computed(int n_threads) const {
+  std::vector<float> computed(int n_threads, const CellOrder* order = nullptr) const {
     const Shape& s = shape;
     const ggml_init_params params{256U << 20, nullptr, false};
     const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(ggml_init(params), ggml_free);
@@ -103,6 +106,7 @@ struct Case {
                           static_cast<int64_t>(v.size()));
     ggml_fp32_to_fp16_row(mask.data(), static_cast<ggml_fp16_t*>(tm->data),
                           static_cast<int64_t>(mask.size()));
+    set_cell_order(tk, order);
     ggml_tensor* out = ggml_flash_attn_ext(ctx, tq, tk, tv, tm, scale(), 0.0F, 0.0F);
     ggml_cgraph* graph = ggml_new_graph(ctx);
     ggml_build_forward_expand(graph, out);
@@ -111,9 +115,56 @@ struct Case {
     return {data, data + ggml_nelements(out)};
   }
 
+  // The same with cell i at places[i] of a cache with numbers of others in the rest.
+  Case moved_to(const std::vector<int>& places, int n_cells) const {
+    Shape wide = shape;
+    wide.n_cells = n_cells;
+    Case moved(wide, 77);
+    moved.q = q;
+    std::fill(moved.mask.begin(), moved.mask.end(), -kInf);
+    for (int c = 0; c < shape.n_cells; ++c) {
+      for (int t = 0; t < shape.n_tokens; ++t) moved.mask[moved.at(t, places[c])] = mask[at(t, c)];
+      for (int h = 0; h < shape.n_head_kv; ++h) {
+        const size_t from = static_cast<size_t>(h) * shape.n_cells + c;
+        const size_t to = static_cast<size_t>(h) * n_cells + places[c];
+        std::copy_n(k.data() + from * shape.n_k, shape.n_k, moved.k.data() + to * shape.n_k);
+        std::copy_n(v.data() + from * shape.n_v, shape.n_v, moved.v.data() + to * shape.n_v);
+      }
+    }
+    return moved;
+  }
+
+  // The same with one token.
+  Case only(int token) const {
+    Case one = *this;
+    one.shape.n_tokens = 1;
+    one.q.clear();
+    for (int h = 0; h < shape.n_head; ++h) {
+      const auto from = q.begin() + static_cast<ptrdiff_t>(h * shape.n_tokens + token) * shape.n_k;
+      one.q.insert(one.q.end(), from, from + shape.n_k);
+    }
+    one.mask.assign(mask.begin() + static_cast<ptrdiff_t>(at(token, 0)),
+                    mask.begin() + static_cast<ptrdiff_t>(at(token + 1, 0)));
+    return one;
+  }
+
   Shape shape;
   std::mt19937 random;
   std::vector<float> q, k, v, mask;
+};
+
+// Cell places[i] has position i.
+class Places final : public CellOrder {
+ public:
+  Places(const std::vector<int>& places, int n_cells) : positions_(n_cells, -1) {
+    for (size_t i = 0; i < places.size(); ++i) positions_[places[i]] = static_cast<int>(i);
+  }
+  void sort(int32_t* cells, int n_cells) const override {
+    sort_by_position(cells, n_cells, [this](int32_t cell) { return positions_[cell]; });
+  }
+
+ private:
+  std::vector<int> positions_;
 };
 
 double worst_error(const std::vector<float>& ours, const std::vector<double>& expected) {
@@ -152,28 +203,66 @@ TEST_CASE("a token that sees no cell gets zeros") {
   for (const float x : c.computed(2)) CHECK(x == 0.0F);
 }
 
-TEST_CASE("attention does not depend on what lies between a token's cells") {
+TEST_CASE("attention is the same bits wherever the cells lie, on any number of threads") {
   install_kernels();
-  const Shape dense{64, 64, 9, 3, 1, 100};
-  Case packed(dense, 5);
-  std::fill(packed.mask.begin(), packed.mask.end(), 0.0F);
-  Shape wide = dense;
-  wide.n_cells = 1000;
-  Case spread(wide, 6);
-  spread.q = packed.q;
-  std::fill(spread.mask.begin(), spread.mask.end(), -kInf);
-  for (int c = 0; c < 100; ++c) {
-    spread.mask[c * 10] = 0;
-    for (int h = 0; h < 3; ++h) {
-      for (int d = 0; d < 64; ++d) {
-        spread.k[(static_cast<size_t>(h) * 1000 + c * 10) * 64 + d] =
-            packed.k[(static_cast<size_t>(h) * 100 + c) * 64 + d];
-        spread.v[(static_cast<size_t>(h) * 1000 + c * 10) * 64 + d] =
-            packed.v[(static_cast<size_t>(h) * 100 + c) * 64 + d];
+  const std::vector<Shape> shapes{
+      {64, 64, 9, 3, 1, 40},    {64, 64, 9, 3, 1, 220},     {64, 64, 9, 3, 3, 300},
+      {128, 128, 8, 2, 2, 129}, {256, 256, 4, 1, 20, 2500}, {80, 96, 6, 3, 1, 2049},
+  };
+  unsigned seed = 1;
+  for (const Shape& shape : shapes) {
+    const Case packed(shape, seed++);
+    std::mt19937 random(seed);
+    const std::vector<float> expected = packed.computed(1);
+    std::vector<int> places(3 * shape.n_cells);
+    for (int step = 0; step < 3; ++step) {
+      // In order with gaps, after one wrap, anywhere.
+      std::iota(places.begin(), places.end(), 0);
+      std::shuffle(places.begin(), places.end(), random);
+      places.resize(shape.n_cells);
+      if (step < 2) std::sort(places.begin(), places.end());
+      if (step == 1) std::rotate(places.begin(), places.begin() + shape.n_cells / 3, places.end());
+      const Case moved = packed.moved_to(places, 3 * shape.n_cells);
+      const Places order(places, 3 * shape.n_cells);
+      for (const int n_threads : {1, 2, 5}) {
+        INFO("cells ", shape.n_cells, " step ", step, " threads ", n_threads);
+        CHECK(moved.computed(n_threads, &order) == expected);
       }
+      places.resize(3 * shape.n_cells);
     }
   }
-  CHECK(packed.computed(1) == spread.computed(1));
+}
+
+TEST_CASE("a token's attention is the same bits alone and among others") {
+  install_kernels();
+  const Case many({64, 64, 9, 3, 12, 500}, 9);
+  const std::vector<float> together = many.computed(2);
+  const size_t n_row = together.size() / 12;
+  for (const int token : {0, 5, 11}) {
+    const auto begin = together.begin() + static_cast<ptrdiff_t>(token * n_row);
+    CHECK(many.only(token).computed(2) == std::vector<float>(begin, begin + n_row));
+  }
+}
+
+TEST_CASE("cells are sorted by position whatever the positions are") {
+  std::mt19937 random(3);
+  for (int n = 1; n < 60; ++n) {
+    std::vector<int> positions(2 * n);
+    for (const int kind : {0, 1, 2}) {
+      // Without gaps, with gaps, with equal ones.
+      for (int& x : positions) x = static_cast<int>(random() % (kind == 1 ? 1000 : n));
+      if (kind == 0) std::iota(positions.begin(), positions.end(), 7);
+      if (kind == 0) std::shuffle(positions.begin(), positions.begin() + n, random);
+      std::vector<int32_t> cells(n);
+      std::iota(cells.begin(), cells.end(), 0);
+      std::vector<int32_t> sorted = cells;
+      const auto position = [&](int32_t cell) { return positions[cell]; };
+      std::stable_sort(sorted.begin(), sorted.end(),
+                       [&](int32_t a, int32_t b) { return positions[a] < positions[b]; });
+      sort_by_position(cells.data(), n, position);
+      CHECK(cells == sorted);
+    }
+  }
 }
 
 TEST_CASE("both vector widths agree") {

@@ -31,6 +31,9 @@ struct Partial {
 using AttendFn = void (*)(const HeadGroup& group, const int32_t* cells, int n_cells,
                           const Partial& partial);
 
+// Adds `more` to `total`, both of n_q heads with acc of n_v.
+using MergeFn = void (*)(const Partial& more, int n_q, int n_v, const Partial& total);
+
 // Writes the indices i with mask[i] == 0 (16-bit floats, 0 or -infinity) and returns how many.
 // `cells` has room for n.
 using ListCellsFn = int (*)(const uint16_t* mask, int n, int32_t* cells);
@@ -38,6 +41,7 @@ using ListCellsFn = int (*)(const uint16_t* mask, int n, int32_t* cells);
 struct AttentionKernels {
   const char* name;
   AttendFn attend;
+  MergeFn merge;
   ListCellsFn list_cells;
 };
 

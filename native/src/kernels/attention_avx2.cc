@@ -28,6 +28,7 @@ int list_cells(const uint16_t* mask, int n, int32_t* cells) {
 
 }  // namespace
 
-const AttentionKernels kAvx2Attention{"avx2", &Attention<Avx2>::attend, &list_cells};
+const AttentionKernels kAvx2Attention{"avx2", &Attention<Avx2>::attend, &Attention<Avx2>::merge,
+                                      &list_cells};
 
 }  // namespace pyserve

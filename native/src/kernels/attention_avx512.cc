@@ -23,6 +23,7 @@ int list_cells(const uint16_t* mask, int n, int32_t* cells) {
 
 }  // namespace
 
-const AttentionKernels kAvx512Attention{"avx512", &Attention<Avx512>::attend, &list_cells};
+const AttentionKernels kAvx512Attention{"avx512", &Attention<Avx512>::attend,
+                                        &Attention<Avx512>::merge, &list_cells};
 
 }  // namespace pyserve

@@ -84,6 +84,13 @@ struct Attention {
     }
   }
 
+  static void scale(float* acc, int n_v, float by) {
+    const Vec factor = Simd::set1(by);
+    for (int d = 0; d < n_v; d += kLanes) {
+      Simd::store(acc + d, Simd::mul(Simd::load(acc + d), factor));
+    }
+  }
+
   // Turns one head's scores into weights and rescales what it has so far.
   static void soften(float* scores, int n_cells, int n_v, float& max, float& sum, float* acc) {
     const int n_padded = (n_cells + kLanes - 1) / kLanes * kLanes;
@@ -92,11 +99,10 @@ struct Attention {
     for (int c = kLanes; c < n_padded; c += kLanes) top = Simd::max(top, Simd::load(scores + c));
     const float new_max = std::max(max, Simd::reduce_max(top));
     if (new_max > max) {
-      const float shrink = std::exp(max - new_max);  // 0 at the start
-      sum *= shrink;
-      const Vec factor = Simd::set1(shrink);
-      for (int d = 0; d < n_v; d += kLanes) {
-        Simd::store(acc + d, Simd::mul(Simd::load(acc + d), factor));
+      if (sum > 0) {
+        const float shrink = std::exp(max - new_max);
+        sum *= shrink;
+        scale(acc, n_v, shrink);
       }
       max = new_max;
     }
@@ -159,6 +165,27 @@ struct Attention {
         default:
           mix_heads<4>(group, cells, n_cells, w, out);
       }
+    }
+  }
+
+  static void merge(const Partial& more, int n_q, int n_v, const Partial& total) {
+    for (int g = 0; g < n_q; ++g) {
+      float* acc = total.acc + static_cast<size_t>(g) * n_v;
+      const float* other = more.acc + static_cast<size_t>(g) * n_v;
+      float weight = 1;
+      if (more.max[g] > total.max[g]) {
+        const float shrink = std::exp(total.max[g] - more.max[g]);
+        scale(acc, n_v, shrink);
+        total.sum[g] *= shrink;
+        total.max[g] = more.max[g];
+      } else {
+        weight = std::exp(more.max[g] - total.max[g]);
+      }
+      const Vec factor = Simd::set1(weight);
+      for (int d = 0; d < n_v; d += kLanes) {
+        Simd::store(acc + d, Simd::fmadd(Simd::load(other + d), factor, Simd::load(acc + d)));
+      }
+      total.sum[g] += more.sum[g] * weight;
     }
   }
 

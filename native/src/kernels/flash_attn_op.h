@@ -9,8 +9,8 @@ namespace pyserve {
 
 // A mask row becomes a list of cells, so that what it costs depends on the cells a token sees, not
 // on the size of the cache. Work is handed out token by token; with few tokens the cells of each
-// are split, and the parts are put together at the end. Thread: compute threads of any pool; has no
-// state.
+// are split among threads. A token's result is the same bits whatever else is in the batch or in
+// the cache, and on any number of threads. Thread: compute threads of any pool; has no state.
 class FlashAttnOp final : public ggml::cpu::tensor_traits {
  public:
   explicit FlashAttnOp(const AttentionKernels& kernels) : kernels_(kernels) {}

@@ -30,7 +30,10 @@ ContextMemory::ContextMemory(llama_context* context, int n_swa)
   if (windowed != nullptr) {
     cells_ = windowed->get_base();
     window_ = windowed->get_swa();
-  } else if (n_swa > 0) {
+  }
+  if (cells_ != nullptr) cell_order_.emplace(*cells_);
+  if (window_ != nullptr) window_order_.emplace(*window_);
+  if (window_ == nullptr && n_swa > 0) {
     // A cache that is all window recycles its own cells.
     cells_ = nullptr;
     recurrent_ = nullptr;

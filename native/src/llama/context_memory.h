@@ -1,7 +1,10 @@
 // The memory of a llama context as sequences that share cells.
 #pragma once
 
+#include <optional>
+
 #include "kv/sequence_memory.h"
+#include "llama/cell_positions.h"
 
 struct llama_context;
 struct llama_memory_i;
@@ -50,6 +53,8 @@ class ContextMemory final : public SequenceMemory {
   llama_kv_cache* cells_ = nullptr;
   llama_kv_cache* window_ = nullptr;
   llama_memory_recurrent* recurrent_ = nullptr;
+  std::optional<CellPositions> cell_order_;    // while attention asks for it
+  std::optional<CellPositions> window_order_;  // the same of the window part
 };
 
 }  // namespace pyserve

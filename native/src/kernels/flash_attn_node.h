@@ -1,0 +1,97 @@
+// A node of attention: its tensors, and how its work is cut up.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "ggml.h"
+#include "kernels/cell_order.h"
+
+namespace pyserve {
+
+inline float op_param(const ggml_tensor* op, int index) {
+  float value = 0;
+  std::memcpy(&value, reinterpret_cast<const float*>(op->op_params) + index, sizeof(float));
+  return value;
+}
+
+// The cells that a row sees are summed in pieces, which are put together in their order. Where
+// pieces begin follows from the number of cells alone, so that sums are rounded alike whoever
+// computes them: one thread all pieces, or many threads some each.
+inline constexpr int kMaxPieces = 8;
+
+inline int piece_cells(int n_cells) {
+  constexpr int kMinPieceCells = 128;
+  constexpr int kBlock = 64;  // the kernel takes so many at a time
+  const int n_even = (n_cells + kMaxPieces - 1) / kMaxPieces;
+  return std::max(kMinPieceCells, (n_even + kBlock - 1) / kBlock * kBlock);
+}
+inline int n_pieces(int n_cells) {
+  return (n_cells + piece_cells(n_cells) - 1) / piece_cells(n_cells);
+}
+
+//   item   = (row, KV head, split): some pieces of the cells; row = (stream, token)
+//   group  = the query heads of a KV head; its state = max, sum of each, acc of each
+//   wdata  = [per thread: cell list | q, two states] [pieces of each row] [states of all pieces]
+struct FlashAttnNode {
+  FlashAttnNode(const ggml_tensor* node, int n_threads)
+      : q(node->src[0]),
+        k(node->src[1]),
+        v(node->src[2]),
+        mask(node->src[3]),
+        out(node),
+        order(k->ne[3] == 1 ? cell_order(k) : nullptr),
+        n_k(static_cast<int>(k->ne[0])),
+        n_v(static_cast<int>(v->ne[0])),
+        n_tokens(static_cast<int>(q->ne[1])),
+        n_head_kv(static_cast<int>(k->ne[2])),
+        n_group(static_cast<int>(q->ne[2]) / n_head_kv),
+        n_cells(static_cast<int>(k->ne[1])),
+        n_rows(n_tokens * static_cast<int>(q->ne[3])),
+        n_groups(n_rows * n_head_kv) {
+    constexpr int kItemsPerThread = 4;
+    const int n_wanted = kItemsPerThread * n_threads;
+    n_splits = n_threads == 1 || n_groups >= n_wanted
+                   ? 1
+                   : std::min((n_wanted + n_groups - 1) / n_groups, n_pieces(n_cells));
+  }
+
+  int n_items() const { return n_groups * n_splits; }
+  size_t list_bytes() const { return in_lines(static_cast<size_t>(n_cells) * sizeof(int32_t)); }
+  size_t state_floats() const { return static_cast<size_t>(n_group) * (n_v + 2); }
+  size_t thread_bytes() const {
+    const size_t n_floats = static_cast<size_t>(n_group) * n_k + 2 * state_floats();
+    return list_bytes() + in_lines(n_floats * sizeof(float));
+  }
+  size_t counts_bytes() const { return in_lines(static_cast<size_t>(n_rows) * sizeof(int32_t)); }
+  size_t shared_bytes() const {
+    if (n_splits == 1) return 0;
+    return counts_bytes() + n_groups * kMaxPieces * state_floats() * sizeof(float);
+  }
+
+  const ggml_tensor* q;
+  const ggml_tensor* k;
+  const ggml_tensor* v;
+  const ggml_tensor* mask;
+  const ggml_tensor* out;
+  const CellOrder* order;
+  int n_k;
+  int n_v;
+  int n_tokens;
+  int n_head_kv;
+  int n_group;
+  int n_cells;
+  int n_rows;
+  int n_groups;  // of all rows
+  int n_splits;
+
+ private:
+  static size_t in_lines(size_t n_bytes) {
+    constexpr size_t kCacheLine = 64;
+    return (n_bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
+  }
+};
+
+}  // namespace pyserve
