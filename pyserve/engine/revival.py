@@ -134,6 +134,9 @@ class Reviver:
         if not waiting:
             return
         self._waiting.update(waiting)
+        if self._closed_with is not None:
+            self.close(self._closed_with)
+            return
         threading.Thread(
             target=self._run, args=(waiting,), name="engine-revival", daemon=True
         ).start()

@@ -20,6 +20,7 @@ from pyserve.errors import (
     PoisonRequestError,
     UnavailableError,
 )
+from tests.support.server import wait_until
 
 SOON_S = 10.0
 HELD = GenerateRequest(prompt="#hold=2 b c d")
@@ -109,7 +110,7 @@ def test_a_begun_answer_goes_on_where_it_was(line):
     rest = list(stream)
     assert begun + "".join(delta.text for delta in rest) == HELD.prompt
     assert rest[-1].finish.usage.n_completion_tokens == 4
-    assert line.reviver.n_revived == 1
+    wait_until(lambda: line.reviver.n_revived == 1, SOON_S, "one was revived")
 
 
 def test_what_was_not_read_yet_is_not_said_again(line):
