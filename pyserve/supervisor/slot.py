@@ -57,6 +57,7 @@ class EngineSlot:
         self._n_crashes = 0
         self._started_at = 0.0
         self._heard_at = 0.0
+        self._is_stuck = False
         self._unloading_since = 0.0
         self._restart_at: float | None = None
         self._load_error: ErrorInfo | None = None
@@ -91,6 +92,7 @@ class EngineSlot:
         self._n_starts += 1
         self._restart_at = None
         self._load_error = None
+        self._is_stuck = False
         self._file.remember()
         self._started_at = self._heard_at = self._clock()
         self._decoder = report_decoder()
@@ -115,11 +117,9 @@ class EngineSlot:
         for message in messages:
             self._heard_at = self._clock()
             match message:
-                case Heartbeat(stalled_ms=stalled_ms) if stalled_ms > 1000 * HEARTBEAT_TIMEOUT_S:
-                    log.error("the engine of %s is stuck", self.status.id)
-                    self.kill()
-                case Heartbeat(adapter_scales=scales):
+                case Heartbeat(stalled_ms=stalled_ms, adapter_scales=scales):
                     self._engine = with_scales(self._engine, scales)
+                    self._note_stall(stalled_ms)
                 case Ready(info=info) if self.status.state == "loading":
                     if not self.has_been_ready:
                         self.has_been_ready = True
@@ -129,6 +129,13 @@ class EngineSlot:
                     self._set(state="ready", info=info, socket_path=str(self._socket_path))
                 case LoadFailed(error=error):
                     self._load_error = error
+
+    def _note_stall(self, stalled_ms: float) -> None:
+        """Kill an engine that is said to be stuck twice: after a stop of all it is for a moment."""
+        was_stuck, self._is_stuck = self._is_stuck, stalled_ms > 1000 * HEARTBEAT_TIMEOUT_S
+        if was_stuck and self._is_stuck:
+            log.error("the engine of %s is stuck", self.status.id)
+            self.kill()
 
     def check(self) -> None:
         """Notice an exit, a deadline, a changed file; restart when it is time."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pyserve.config import ServeConfig
 from pyserve.supervisor.backend import ModelStatus
+from pyserve.supervisor.clock import OwnClock
 from pyserve.supervisor.control import ControlServer
 from pyserve.supervisor.desk import FrontDesk, Replan
 from pyserve.supervisor.front_slot import FrontSlot
@@ -63,13 +64,14 @@ class Supervisor:
     ) -> None:
         self._selector = selectors.DefaultSelector()
         self._models = models
-        self._pool = ModelPool(config, runtime_dir, time.monotonic)
+        self._clock = OwnClock()
+        self._pool = ModelPool(config, runtime_dir, self._clock)
         self._desk = FrontDesk(runtime_dir / CONTROL_NAME, self._selector, self._pool, replan)
         self._control = self._desk.control
         self._reports: dict[EngineSlot, socket.socket] = {}
         self._front: FrontSlot | None = None
         if listener is not None:
-            self._front = FrontSlot(config, listener, self._control.path, time.monotonic)
+            self._front = FrontSlot(config, listener, self._control.path, self._clock)
         self._front_stop_s = config.graceful_timeout_s + FRONT_STOP_EXTRA_S
         self._must_load = must_load
         self._observer = observer
@@ -106,7 +108,7 @@ class Supervisor:
             return
         self._exit_code = exit_code
         self._phase = Phase.STOPPING_FRONT
-        self._deadline = time.monotonic() + self._front_stop_s
+        self._deadline = self._clock() + self._front_stop_s
         if self._front is not None:
             self._front.stop()
             if not self._is_front_up:
@@ -139,7 +141,7 @@ class Supervisor:
         if self._front is not None:
             times.append(self._front.next_check_at())
         earliest = min((at for at in times if at is not None), default=float("inf"))
-        return min(max(earliest - time.monotonic(), 0.0), TICK_S)
+        return min(max(earliest - self._clock(), 0.0), TICK_S)
 
     def _on_signal(self, sig: signal.Signals) -> None:
         if sig == signal.SIGUSR1:
@@ -210,17 +212,17 @@ class Supervisor:
 
     def _finish_front(self) -> None:
         if self._front is not None and not self._front.reap():
-            if time.monotonic() < self._deadline:
+            if self._clock() < self._deadline:
                 return
             self._front.kill()
         self._phase = Phase.STOPPING_ENGINES
-        self._deadline = time.monotonic() + ENGINE_STOP_S
+        self._deadline = self._clock() + ENGINE_STOP_S
         for slot in self._pool.all_slots:
             slot.stop()
 
     def _finish_engines(self) -> None:
         n_left = sum(not slot.reap() for slot in self._pool.all_slots)
-        if n_left == 0 or time.monotonic() >= self._deadline:
+        if n_left == 0 or self._clock() >= self._deadline:
             self._phase = Phase.STOPPED
 
     def _kill_all(self) -> None:

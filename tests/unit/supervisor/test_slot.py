@@ -170,9 +170,11 @@ def test_an_engine_that_has_work_and_does_not_get_on_with_it_is_replaced(make_sl
     slot = make_slot("fake")
     run_until(slot, lambda: slot.status.state == "ready")
     first = slot.pid
-    report(slot, Heartbeat(stalled_ms=1000 * HEARTBEAT_TIMEOUT_S))
-    assert not slot.reap()
-    report(slot, Heartbeat(stalled_ms=1000 * HEARTBEAT_TIMEOUT_S + 1))
+    limit_ms = 1000 * HEARTBEAT_TIMEOUT_S
+    for stalled_ms in (limit_ms, limit_ms + 1, 5, limit_ms + 1):
+        report(slot, Heartbeat(stalled_ms=stalled_ms))
+        assert not slot.reap()
+    report(slot, Heartbeat(stalled_ms=limit_ms + 1000))
     run_until(slot, lambda: slot.status.state == "ready" and slot.pid != first)
     assert slot.status.n_restarts == 1
 
