@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 from collections.abc import Callable
 
@@ -237,3 +238,17 @@ def test_many_threads_over_few_prefixes_answer_as_alone(start: Start, kind: str)
         thread.join()
     assert not failures
     assert engine.stats().n_failed == 0
+
+
+def test_copies_of_many_tenants_stay_within_their_memory(start: Start) -> None:
+    engine, seed = start("llama", n_kv=512, prefix_cache_mib=1), random.Random(1)
+    streams = []
+    for number in range(300):
+        prompt = [65 + seed.randrange(26) for _ in range(150)]
+        streams.append(submit(engine, prompt, max_tokens=1, tenant=f"t{number % 50}"))
+        if len(streams) == 10:
+            for stream in streams:
+                read(stream)
+                assert engine.stats().prefix_copy_bytes <= 1 << 20
+            streams.clear()
+    assert engine.stats().prefix_copy_bytes > 1 << 19
