@@ -29,9 +29,7 @@ ALLOWED: dict[str, set[str]] = {
 THREAD_HEADERS = {"thread", "stop_token", "pthread.h"}
 GENERATED = {"build_info.h"}
 THREAD_ROOMS = {"engine"}
-VENDOR = re.compile(
-    r"^(llama(-[a-z]+)*|ggml(-[a-z]+)*|gguf)\.h$|^(common|jinja|nlohmann|ggml|llamafile)/"
-)
+VENDOR = re.compile(r"^(llama(-[a-z]+)*|ggml(-[a-z]+)*|gguf)\.h$|^(common|jinja|nlohmann|ggml)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 

@@ -45,8 +45,7 @@ struct Weights {
     const size_t row_bytes = ggml_row_size(type, shape.n_k);
     blocks.resize(row_bytes * shape.n_rows);
     ggml_quantize_chunk(type, source.data(), blocks.data(), 0, shape.n_rows, shape.n_k, nullptr);
-    values = source;
-    if (type == GGML_TYPE_F32) return;
+    values.resize(source.size());
     ggml_get_type_traits(type)->to_float(blocks.data(), values.data(),
                                          static_cast<int64_t>(values.size()));
   }
@@ -165,8 +164,7 @@ TEST_CASE("the matrix product is exact for activations that are whole numbers") 
 TEST_CASE("a column gives the same product in every company") {
   install_kernels();
   const Shape many{576, 96, 29};
-  for (const ggml_type type : {GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q8_0, GGML_TYPE_F32,
-                               GGML_TYPE_F16, GGML_TYPE_BF16}) {
+  for (const ggml_type type : {GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q8_0}) {
     INFO(ggml_type_name(type));
     const Weights weights(type, many);
     const std::vector<float> x = random_floats(static_cast<size_t>(many.n_k) * many.n_columns, 5);

@@ -9,7 +9,6 @@
 #include "kernels/flash_attn_op.h"
 #include "kernels/int8_gemm.h"
 #include "kernels/mul_mat_op.h"
-#include "kernels/single_column_op.h"
 
 namespace pyserve {
 namespace {
@@ -27,15 +26,13 @@ class Hook final : public ggml::cpu::extra_buffer_type {
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
     if (op->op == GGML_OP_FLASH_ATTN_EXT && FlashAttnOp::can_compute(op)) return &flash_attn_;
-    if (op->op != GGML_OP_MUL_MAT) return nullptr;
-    if (mul_mat_.can_compute(op)) return &mul_mat_;
-    return SingleColumnOp::can_compute(op) ? &single_column_ : nullptr;
+    if (op->op == GGML_OP_MUL_MAT && mul_mat_.can_compute(op)) return &mul_mat_;
+    return nullptr;
   }
 
  private:
   FlashAttnOp flash_attn_;
   MulMatOp mul_mat_;
-  SingleColumnOp single_column_;
 };
 
 const char* hook_name(ggml_backend_buffer_type_t /*type*/) { return "pyserve"; }
