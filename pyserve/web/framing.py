@@ -35,11 +35,8 @@ class Refusal(NamedTuple):
 
     def to_bytes(self, shown_id: str = "", retry_after_s: int | None = None) -> bytes:
         """The whole response; the connection is to be closed after it."""
-        kind = SERVER if self.status >= SERVER_ERRORS_FROM else INVALID
-        if retry_after_s is not None:
-            kind = UNAVAILABLE
         retry = "" if retry_after_s is None else f"Retry-After: {retry_after_s}\r\n"
-        content = msgspec.json.encode(error_body(self.message, kind, None, self.code))
+        content = msgspec.json.encode(error_body(self.message, self._kind, None, self.code))
         head = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
             "Content-Type: application/json\r\n"
@@ -49,6 +46,12 @@ class Refusal(NamedTuple):
             "Connection: close\r\n\r\n"
         )
         return head.encode("ascii") + content
+
+    @property
+    def _kind(self) -> str:
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return UNAVAILABLE
+        return SERVER if self.status >= SERVER_ERRORS_FROM else INVALID
 
 
 # The first class that fits counts.
