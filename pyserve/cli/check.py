@@ -9,6 +9,7 @@ import click
 
 from pyserve.cli.explain import explained
 from pyserve.config import read_config
+from pyserve.engine.config import Override
 from pyserve.models.catalog import read_catalog
 from pyserve.models.files import config_file
 from pyserve.models.gallery import load_gallery
@@ -55,6 +56,13 @@ def _print_notes(notes: list[Note]) -> None:
         click.echo(f"  {note}")
 
 
+def _shown(value: object) -> str:
+    """A setting of the engine in words."""
+    if isinstance(value, tuple):
+        return " ".join(map(_shown, value))
+    return f"{value.key}={value.value}" if isinstance(value, Override) else str(value)
+
+
 def described(model: ModelFile) -> str:
     """A model's name, file, and all that its configuration sets."""
     profile, prompt = model.profile, model.profile.prompt
@@ -68,7 +76,9 @@ def described(model: ModelFile) -> str:
     ]
     facts = {
         "engine": ", ".join(
-            f"{name} {value}" for name, value in model.settings.items() if name != "adapters"
+            f"{name} {_shown(value)}"
+            for name, value in model.settings.items()
+            if name != "adapters"
         ),
         "requests at once": str(model.limits.max_concurrent or ""),
         "not loaded together with others of": ", ".join(sorted(model.limits.groups)),

@@ -705,6 +705,13 @@ def test_adapters_that_cannot_be_used_are_errors(directory: Path, keys: str, pro
     assert problem in error
 
 
+def test_check_shows_settings_as_they_are_written(directory: Path) -> None:
+    text = "name: x\nparameters: {model: a.gguf}\noverrides: ['a.b=int:3', 'c=bool:true']\n"
+    (directory / "x.yaml").write_text(text)
+    result = CliRunner().invoke(check, [str(directory)])
+    assert "engine: overrides a.b=3 c=True" in result.output
+
+
 def test_check_tells_of_adapters(directory: Path) -> None:
     (directory / "l.gguf").write_bytes(ADAPTER)
     (directory / "x.yaml").write_text("name: x\nparameters: {model: a.gguf}\nlora_adapter: l\n")
