@@ -26,6 +26,7 @@ from pyserve.web.key_limits import KeyLimits
 from pyserve.web.keys import load_keys
 from pyserve.web.limits import StreamLimit, share_of_one
 from pyserve.web.services import Services
+from pyserve.web.shared_counts import SharedCounts
 from pyserve.web.sse import KEEP_ALIVE_S
 
 BLUEPRINTS = (
@@ -46,11 +47,16 @@ PREFIXES = {"v1": "/v1", "bare": None}  # LocalAI's clients leave /v1 out
 
 
 def create_app(
-    config: ServeConfig, backend: Backend, *, keep_alive_s: float = KEEP_ALIVE_S
+    config: ServeConfig,
+    backend: Backend,
+    *,
+    keep_alive_s: float = KEEP_ALIVE_S,
+    key_counts: SharedCounts | None = None,
 ) -> Flask:
     """A front over `backend`, which stays the caller's to close. Apps share no state.
 
-    keep_alive_s: so long a stream may be silent before a comment is sent.
+    keep_alive_s: so long a stream may be silent before a comment is sent. key_counts: in which
+    the requests of API keys are counted; the app's own if None.
     Raises InvalidRequestError for API keys that cannot be used.
     """
     app = Flask("pyserve", static_folder=None)
@@ -58,7 +64,8 @@ def create_app(
     app.url_map.strict_slashes = False
     stream_limit = StreamLimit(config.max_streams)
     keys = load_keys(config.api_key, config.api_key_file)
-    limits = KeyLimits(n_most=share_of_one(config.max_streams) if len(keys) > 1 else None)
+    n_most = share_of_one(config.max_streams) if len(keys) > 1 else None
+    limits = KeyLimits(n_most=n_most, counts=key_counts)
     parts = Services(config, backend, stream_limit, keep_alive_s, keys, limits)
     app_services.install(app, parts)
     request_id.install(app)

@@ -140,7 +140,7 @@ class ServeConfig(BaseSettings):
     allowed_host: Annotated[list[str], NoDecode] = []
     resume_streams: bool = True
     max_streams: PositiveInt = 64
-    workers: PositiveInt = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     load_timeout_s: Annotated[float, Field(gt=0)] = 120.0
     preload: Annotated[list[str], NoDecode] = []
     pin: Annotated[list[str], NoDecode] = []

@@ -18,6 +18,7 @@ from pyserve.engine.output import protect_output
 from pyserve.engine.parent import die_with_parent
 from pyserve.errors import PyserveError
 from pyserve.supervisor.environment import (
+    KEY_COUNTS_FD_ENV,
     LIFELINE_FD_ENV,
     LISTEN_FD_ENV,
     RUNTIME_DIR_ENV,
@@ -26,6 +27,7 @@ from pyserve.supervisor.environment import (
 from pyserve.supervisor.runtime import SHARED_MEMORY, create_runtime_dir
 from pyserve.web.keys import check_access
 from pyserve.web.malloc import keep_few_arenas
+from pyserve.web.shared_counts import create_memory
 
 RESERVE_THREADS = 64  # for /health and refusals while all streams, and slow bodies, have theirs
 MAX_CONNECTIONS = 4096
@@ -45,6 +47,7 @@ protect_output()
 _config = _settings()
 _is_supervised = SUPERVISOR_SOCKET_ENV in os.environ
 _lifeline_writers: list[int] = []
+os.environ[KEY_COUNTS_FD_ENV] = str(create_memory())
 _tmp_dirs = [SHARED_MEMORY, str(Path(os.environ.get(SUPERVISOR_SOCKET_ENV, "/tmp/x")).parent)]
 
 

@@ -12,6 +12,7 @@ from pyserve.engine.logs import configure_logs
 from pyserve.errors import UnavailableError
 from pyserve.supervisor.client import SupervisorBackend
 from pyserve.supervisor.environment import (
+    KEY_COUNTS_FD_ENV,
     LIFELINE_FD_ENV,
     RUNTIME_DIR_ENV,
     SUPERVISOR_SOCKET_ENV,
@@ -20,6 +21,7 @@ from pyserve.supervisor.runtime import CONTROL_NAME
 from pyserve.supervisor.starter import SupervisorStarter
 from pyserve.web import access_log
 from pyserve.web.drain import on_drain_end
+from pyserve.web.shared_counts import SharedCounts
 
 FIRST_STATUS_S = 5.0
 
@@ -43,6 +45,12 @@ def connect_backend() -> SupervisorBackend:
     return SupervisorBackend(runtime_dir / CONTROL_NAME, before_connect=starter, **revival)
 
 
+def key_counts() -> SharedCounts | None:
+    """Those that all workers of this one's master share."""
+    fd = os.environ.get(KEY_COUNTS_FD_ENV)
+    return None if fd is None else SharedCounts(int(fd))
+
+
 def end_streams() -> None:
     """Tell the clients of streams that still run why they end."""
     backend.abort(UnavailableError("the server is shutting down", retry_after_s=5))
@@ -59,4 +67,4 @@ configure_logs(
 backend = connect_backend()
 backend.wait_known(FIRST_STATUS_S)
 on_drain_end(end_streams)
-app = create_app(config, backend)
+app = create_app(config, backend, key_counts=key_counts())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from pyserve.errors import RateLimitError
 from pyserve.web.keys import ApiKey
+from pyserve.web.shared_counts import SharedCounts
 
 MINUTE_S = 60.0
+ROUNDING = 1e-3  # of requests, over sums of seconds
 
 
 class Quota(NamedTuple):
@@ -22,64 +24,74 @@ class Quota(NamedTuple):
 
 
 class KeyLimits:
-    """Counts the requests of each key in this process. Any thread may call any method.
+    """Counts the requests of each key in `counts`, for all processes that share these.
 
-    n_most: requests at once of a key that has no lower limit of its own; None = any number.
+    Of the minute, `counts` has the time at which all requests of a key are there again.
+    clock: seconds, the same in all processes. n_most: requests at once in this process, of any key.
+    Any thread may call any method.
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, *, n_most: int | None = None
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        n_most: int | None = None,
+        counts: SharedCounts | None = None,
     ) -> None:
         self._clock = clock
         self._n_most = n_most
-        self._lock = threading.Lock()
-        self._n_held: dict[bytes, int] = {}
-        self._buckets: dict[bytes, tuple[float, float]] = {}  # requests left, at that time
+        self._counts = SharedCounts() if counts is None else counts
 
     def acquire(self, key: ApiKey) -> Callable[[], None]:
         """Take one request of the key's quota and one of its places; returns what gives it back.
 
         Raises RateLimitError with `retry_after_s`, and takes nothing then.
         """
-        with self._lock:
-            n_held = self._n_held.get(key.digest, 0)
-            limits = [n for n in (key.max_concurrency, self._n_most) if n is not None]
-            if limits and n_held >= min(limits):
-                raise RateLimitError(
-                    f"this API key has {n_held} requests in work, its limit is {min(limits)}",
-                    retry_after_s=1,
-                )
+        with self._counts.locked():
+            self._check_places(key)
             self._take(key)
-            self._n_held[key.digest] = n_held + 1
-        return lambda: self._release(key)
+            self._counts.hold(key.digest)
+        return partial(self._counts.give_back, key.digest)
 
     def quota(self, key: ApiKey) -> Quota | None:
         """What the key has left; None: it has no limit."""
-        if key.requests_per_minute is None:
+        limit = key.requests_per_minute
+        if limit is None:
             return None
-        with self._lock:
-            n_left = self._left(key, key.requests_per_minute)
-        missing = key.requests_per_minute - n_left
-        reset_s = missing * MINUTE_S / key.requests_per_minute
-        return Quota(key.requests_per_minute, int(n_left), reset_s)
+        with self._counts.locked():
+            reset_s = self._reset_s(key)
+        return Quota(limit, int(_left(limit, reset_s) + ROUNDING), reset_s)
+
+    def _check_places(self, key: ApiKey) -> None:
+        held_and_limits = []
+        if self._n_most is not None:
+            held_and_limits.append((self._counts.n_here(key.digest), self._n_most))
+        if key.max_concurrency is not None:
+            held_and_limits.append((self._counts.n_held(key.digest), key.max_concurrency))
+        for n_held, limit in held_and_limits:
+            if n_held >= limit:
+                raise RateLimitError(
+                    f"this API key has {n_held} requests in work, its limit is {limit}",
+                    retry_after_s=1,
+                )
 
     def _take(self, key: ApiKey) -> None:
         limit = key.requests_per_minute
         if limit is None:
             return
-        n_left = self._left(key, limit)
-        if n_left < 1:
+        reset_s = self._reset_s(key)
+        n_left = _left(limit, reset_s)
+        if n_left + ROUNDING < 1:
             raise RateLimitError(
                 f"this API key has used its {limit} requests per minute",
                 retry_after_s=(1 - n_left) * MINUTE_S / limit,
             )
-        self._buckets[key.digest] = (n_left - 1, self._clock())
+        self._counts.set_number(key.digest, self._clock() + reset_s + MINUTE_S / limit)
 
-    def _left(self, key: ApiKey, limit: int) -> float:
-        now = self._clock()
-        n_left, since = self._buckets.get(key.digest, (float(limit), now))
-        return min(float(limit), n_left + (now - since) * limit / MINUTE_S)
+    def _reset_s(self, key: ApiKey) -> float:
+        return max(self._counts.number(key.digest) - self._clock(), 0.0)
 
-    def _release(self, key: ApiKey) -> None:
-        with self._lock:
-            self._n_held[key.digest] -= 1
+
+def _left(limit: int, reset_s: float) -> float:
+    """Of `limit` requests, when all are there again in `reset_s`."""
+    return max(limit - reset_s * limit / MINUTE_S, 0.0)

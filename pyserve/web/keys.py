@@ -28,7 +28,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """One key and its rights.
 
     models: the names of those it may use, ids or aliases; None = all. max_concurrency,
-    requests_per_minute: of one front worker; None = unlimited. tenant: computed prefixes are
+    requests_per_minute: over all front workers; None = unlimited. tenant: computed prefixes are
     shared within one. admin: may load, unload and reload models.
     """
 

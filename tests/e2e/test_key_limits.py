@@ -1,0 +1,56 @@
+"""The limits of one key, over several front workers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.server import ServerProcess, is_alive, wait_until
+
+KEY = "sk-limited-key"
+LIMIT = 4
+SOON_S = 20.0
+BODY = {"messages": [{"role": "user", "content": "#hold=2 x y z"}], "stream": True}
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+
+
+@pytest.fixture
+def server(make_server: Callable[..., ServerProcess], run_dir: Path) -> ServerProcess:
+    keys = run_dir / "keys.toml"
+    keys.write_text(f'[[keys]]\nkey = "{KEY}"\nmax_concurrency = {LIMIT}\n')
+    args = ["--engine", "fake", "--workers", "2", "--api-key-file", str(keys)]
+    return make_server(args).start()
+
+
+@contextlib.contextmanager
+def stream(server: ServerProcess) -> Iterator[httpx.Response]:
+    """A stream on a connection of its own, so that any worker may have it."""
+    url = f"{server.url}/v1/chat/completions"
+    with (
+        httpx.Client(timeout=SOON_S, trust_env=False) as client,
+        client.stream("POST", url, json=BODY, headers=HEADERS) as response,
+    ):
+        yield response
+
+
+def statuses(streams: contextlib.ExitStack, server: ServerProcess) -> list[int]:
+    """Of twice as many streams as the key may have at once; those that run are held open."""
+    return [streams.enter_context(stream(server)).status_code for _ in range(2 * LIMIT)]
+
+
+def test_a_key_has_one_limit_and_killed_workers_give_it_back(server: ServerProcess) -> None:
+    expected = [200] * LIMIT + [429] * LIMIT
+    with contextlib.ExitStack() as streams:
+        assert statuses(streams, server) == expected
+        workers = server.master().children()
+        assert len(workers) == 2
+        for worker in workers:
+            worker.kill()
+        wait_until(lambda: not any(map(is_alive, workers)), SOON_S, "the workers end")
+    server.wait_healthy()
+    with contextlib.ExitStack() as streams:
+        assert statuses(streams, server) == expected
