@@ -13,6 +13,8 @@ HOST = "127.0.0.1"
 READ_LIMIT = 1 << 20
 TIMEOUT_S = 300.0
 REFUSALS = frozenset({429, 503})
+END_OF_HEAD = b"\r\n\r\n"
+_WRONG = (OSError, EOFError, ValueError, LookupError, TypeError)  # what a bad answer leads to
 
 # Tokens in the body of an answer. Raises ValueError, which says what is wrong with it.
 Judge = Callable[[bytes], int]
@@ -79,7 +81,7 @@ async def exchange(port: int, shot: Shot) -> Result:
             result.why = f"no answer in {TIMEOUT_S:.0f} s"
         else:
             result.outcome = Outcome.LEFT
-    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+    except _WRONG as error:
         result.why = f"{type(error).__name__}: {error}"[:300]
     result.end_s = time.monotonic()
     return result
@@ -100,10 +102,26 @@ async def _talk(port: int, shot: Shot, result: Result) -> None:
         if shot.n_sent is not None:
             await writer.drain()
             raise _LeftError
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        head = (await reader.readuntil(END_OF_HEAD)).decode("latin-1").lower()
         body = await _read_body(reader, head, shot.leave_bytes)
     finally:
         writer.transport.abort()
+    _judge(shot, head, body, result)
+
+
+def judge_answer(shot: Shot, data: bytes, result: Result) -> None:
+    """Put into `result` what all bytes of an answer are worth; nothing is raised for that."""
+    try:
+        head, end, body = data.partition(END_OF_HEAD)
+        if not end:
+            raise EOFError(f"an answer of {len(data)} bytes")
+        _judge(shot, *_whole(head.decode("latin-1").lower() + "\r\n", body), result)
+    except _WRONG as error:
+        result.why = f"{type(error).__name__}: {error}"[:300]
+
+
+def _judge(shot: Shot, head: str, body: bytes, result: Result) -> None:
+    """Raises what is wrong with the answer. head: in lower case."""
     status = int(head.split()[1])
     if status in shot.expected:
         result.n_tokens = shot.judge(body)
@@ -140,3 +158,25 @@ async def _read_body(reader: asyncio.StreamReader, head: str, leave_bytes: int |
         parts.append((await reader.readexactly(n_bytes + 2))[:-2])
     await reader.readexactly(2)
     return b"".join(parts)
+
+
+def _whole(head: str, data: bytes) -> tuple[str, bytes]:
+    """Head and body of an answer of which `data` follows the head. Raises EOFError."""
+    if "transfer-encoding: chunked" not in head:
+        n_bytes = int(head.partition("content-length: ")[2].split()[0])
+        if len(data) < n_bytes:
+            raise EOFError(f"{len(data)} of {n_bytes} bytes")
+        return head, data[:n_bytes]
+    parts: list[bytes] = []
+    begin = 0
+    while True:
+        line_end = data.find(b"\r\n", begin)
+        if line_end < 0:
+            raise EOFError("no last chunk")
+        n_bytes = int(data[begin:line_end], 16)
+        begin = line_end + 2 + n_bytes + 2
+        if len(data) < begin:
+            raise EOFError("a chunk is cut off")
+        if n_bytes == 0:
+            return head, b"".join(parts)
+        parts.append(data[line_end + 2 : begin - 2])

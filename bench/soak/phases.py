@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import math
 import re
 import time
 from collections import Counter
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from bench.load.figures import quantiles_ms
+from bench.soak import barrage
 from bench.soak.exchange import Outcome, Result, Shot, exchange, http_request
 from bench.soak.mix import Mix
 
@@ -35,10 +36,14 @@ class Target:
 
     async def fire(self, shot: Shot) -> Result:
         result = await exchange(self.port, shot)
+        self.count(result)
+        return result
+
+    def count(self, result: Result) -> None:
+        """Note what became of a request."""
         self.counts[result.kind, result.outcome] += 1
         if result.outcome is Outcome.FAILED and len(self.failures) < N_KEPT_FAILURES:
             self.failures.append(f"{result.kind}: {result.why}")
-        return result
 
     async def closed_loop(
         self, n_clients: int, seconds: float, make: Callable[[], Shot]
@@ -95,12 +100,12 @@ async def overload(target: Target, seconds: float, factor: float) -> Overload:
     """Requests at `factor` times the rate that the server can do, and its way back to normal."""
     make = target.mix.equal
     normal_s = min([(await target.fire(make())).seconds for _ in range(3)])
-    before = await target.closed_loop(N_AT_ONCE, seconds, make)
+    before = await _at_peak(target, seconds)
     rate = factor * len(before) / _wall_s(before)
-    burst = await _open_loop(target, rate, seconds, make)
+    burst = await _over_peak(target, rate, seconds)
     last_sent_s = max(result.start_s for result in burst)
     recovered_s = await _recovery(target, make, normal_s)
-    after = await target.closed_loop(N_AT_ONCE, seconds, make)
+    after = await _at_peak(target, seconds)
     refused = [result.seconds for result in burst if result.outcome is Outcome.REFUSED]
     return Overload(
         peak_tokens_per_s=round(max(_tokens_per_s(before), _tokens_per_s(after)), 1),
@@ -113,19 +118,22 @@ async def overload(target: Target, seconds: float, factor: float) -> Overload:
     )
 
 
-async def _open_loop(
-    target: Target, per_s: float, seconds: float, make: Callable[[], Shot]
-) -> list[Result]:
-    """Requests at random times, however slowly the server answers."""
-    rng = random.Random(1)
-    next_s = time.monotonic()
-    ends_s = next_s + seconds
-    tasks = []
-    while next_s < ends_s:
-        await asyncio.sleep(next_s - time.monotonic())
-        tasks.append(asyncio.create_task(target.fire(make())))
-        next_s += rng.expovariate(per_s)
-    return list(await asyncio.gather(*tasks))
+async def _at_peak(target: Target, seconds: float) -> list[Result]:
+    """As many clients as decode at once."""
+    arguments = target.port, N_AT_ONCE, seconds, target.mix.equal
+    return _counted(target, await asyncio.to_thread(barrage.closed_loop, *arguments))
+
+
+async def _over_peak(target: Target, per_s: float, seconds: float) -> list[Result]:
+    """Requests at random times, made beforehand: that is no work of the clients'."""
+    shots = [target.mix.equal() for _ in range(math.ceil(per_s * seconds))]
+    return _counted(target, await asyncio.to_thread(barrage.open_loop, target.port, shots, per_s))
+
+
+def _counted(target: Target, results: list[Result]) -> list[Result]:
+    for result in results:
+        target.count(result)
+    return results
 
 
 async def _recovery(target: Target, make: Callable[[], Shot], normal_s: float) -> float:

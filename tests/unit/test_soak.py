@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
 from bench.load.workloads import Text
-from bench.soak import judges
+from bench.soak import barrage, judges
 from bench.soak.exchange import Outcome, Result, Shot, exchange, http_request
 from bench.soak.flood import Flood
 from bench.soak.mix import Mix
@@ -35,6 +37,46 @@ def reply(body: bytes, status: int = 200, more: str = "", n_missing: int = 0) ->
 def chunked(*parts: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     return head + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + end
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """The port of a server that says `answer` to everyone, and what it was sent."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(65536))
+        writer.write(answer[:5])
+        await writer.drain()
+        writer.write(answer[5:])
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            ports.append(server.sockets[0].getsockname()[1])
+            is_there.set()
+            await over.wait()
+
+    ports: list[int] = []
+    is_there, over = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
+    thread.start()
+    is_there.wait()
+    try:
+        yield ports[0], heard
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+
+
+def barraged(answer: bytes, n_shots: int) -> list[Result]:
+    """What becomes of an open loop at a server that says `answer`."""
+    with answering(answer) as (port, heard):
+        results = barrage.open_loop(port, [shot()] * n_shots, per_s=1e4)
+        assert heard == [shot().data] * n_shots
+    return results
 
 
 def ask(answer: bytes, shot: Shot, *, hangs: bool = False) -> Result:
@@ -89,9 +131,47 @@ def test_what_is_not_a_whole_right_answer_fails(answer: bytes) -> None:
     assert result.why
 
 
+REFUSAL = reply(BUSY, status=503, more="Retry-After: 2\r\n")
+
+
 def test_a_proper_refusal_is_no_failure() -> None:
-    result = ask(reply(BUSY, status=503, more="Retry-After: 2\r\n"), shot())
+    result = ask(REFUSAL, shot())
     assert (result.outcome, result.why) == (Outcome.REFUSED, "queue_full")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        reply(PLAIN),
+        chunked(PLAIN[:9], PLAIN[9:]),
+        reply(PLAIN, n_missing=1),
+        chunked(PLAIN, end=b""),
+        reply(PLAIN, status=500),
+        reply(BUSY, status=503),
+        REFUSAL,
+    ],
+)
+def test_a_barrage_judges_as_single_requests_are_judged(answer: bytes) -> None:
+    single = ask(answer, shot())
+    for result in barraged(answer, n_shots=5):
+        assert (result.outcome, result.n_tokens) == (single.outcome, single.n_tokens)
+        assert bool(result.why) is bool(single.why)
+        assert result.end_s >= result.start_s
+
+
+def test_a_barrage_notes_a_server_that_is_not_there() -> None:
+    with answering(b"") as (port, _):
+        pass
+    (result,) = barrage.open_loop(port, [shot()], per_s=1)
+    assert (result.outcome, result.why[:22]) == (Outcome.FAILED, "ConnectionRefusedError")
+
+
+def test_a_closed_loop_goes_on_until_its_time_is_over() -> None:
+    with answering(reply(PLAIN)) as (port, heard):
+        results = barrage.closed_loop(port, 3, 0.2, shot)
+    assert len(results) == len(heard) > 3
+    assert {result.outcome for result in results} == {Outcome.DONE}
 
 
 def test_clients_leave_after_their_time_or_bytes() -> None:
