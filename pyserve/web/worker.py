@@ -1,8 +1,8 @@
 """gunicorn's threaded worker, with deadlines for clients, errors as JSON and an orderly end.
 
-NOTE: leans on internals of gunicorn 27 (`handle`, `handle_request`, `handle_error`, `enqueue_req`,
-`murder_pending`, `set_accept_enabled`, `handle_exit`); the dependency is pinned to that major
-version.
+NOTE: leans on internals of gunicorn 27 (`tmp`, `handle`, `handle_request`, `handle_error`,
+`enqueue_req`, `murder_pending`, `set_accept_enabled`, `handle_exit`); the dependency is pinned to
+that major version.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.workertmp import WorkerTmp  # type: ignore[import-untyped]
 
 from pyserve.config import ServeConfig
 from pyserve.web.arrivals import Arrivals
@@ -22,6 +23,7 @@ from pyserve.web.deadlines import ClientTimeouts, Deadlines, TimedApp
 from pyserve.web.drain import end_drain
 from pyserve.web.expect import AwaitedBody
 from pyserve.web.framing import is_malformed, refuse, stalled
+from pyserve.web.heartbeat import Heartbeat
 from pyserve.web.services import services_of
 
 FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
@@ -31,6 +33,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """Drops clients that stall; on SIGTERM refuses new connections and ends streams in time."""
 
     wsgi: Any
+    tmp: WorkerTmp
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tmp.close()
+        self.tmp = Heartbeat(self.cfg)
 
     def init_process(self) -> None:
         config = ServeConfig()
