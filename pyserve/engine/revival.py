@@ -109,6 +109,8 @@ class Reviver:
 
     def take(self, orphans: list[RequestStream], error: PyserveError) -> None:
         """The engine of `orphans` died. Returns at once; those that cannot go on get `error`."""
+        if not orphans:
+            return  # nobody has missed it; its supervisor says how it ended
         names = sorted({stream.request.trace_id for stream in orphans})
         log.error("an engine ended with %d requests in work: %s", len(orphans), ", ".join(names))
         waiting = [stream for stream in orphans if self._survives(stream, error)]

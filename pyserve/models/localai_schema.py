@@ -65,7 +65,7 @@ class Parameters(Section):
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
     repeat_penalty: Annotated[
-        Annotated[float, Field(gt=0, le=10)] | None, BeforeValidator(unset_if_zero)
+        Annotated[float, Field(ge=0.0001, le=10)] | None, BeforeValidator(unset_if_zero)
     ] = None
     repeat_last_n: Annotated[int, Field(ge=-1, le=65536)] | None = None
     logit_bias: Annotated[dict[int, float], Field(max_length=1024)] | None = None

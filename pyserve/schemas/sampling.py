@@ -94,7 +94,7 @@ Samplers = Annotated[
 Breaker = Annotated[str, Field(min_length=1), AfterValidator(_bounded_breaker)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(ge=0, le=100)]
-RepeatPenalty = Annotated[float, Field(gt=0, le=10)]
+RepeatPenalty = Annotated[float, Field(ge=0.0001, le=10)]  # logits divided by less may overflow
 
 
 class SamplingFields(RequestModel):

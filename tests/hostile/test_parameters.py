@@ -38,7 +38,7 @@ WRONG: dict[str, list[Any]] = {
     "min_p": [2, -1],
     "frequency_penalty": [3, -3],
     "presence_penalty": [3, -3],
-    "repeat_penalty": [0, -1, 1e9],
+    "repeat_penalty": [0, 5e-324, 1e-40, -1, 1e9],
     "repeat_last_n": [-2, 10**9],
     "dry_multiplier": [-1],
     "xtc_probability": [2],

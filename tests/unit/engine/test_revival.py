@@ -241,3 +241,9 @@ def test_the_blocklist_forgets():
     blocklist.check(UNSTARTED)
     now[0] = 601.0
     blocklist.check(HELD)
+
+
+def test_an_engine_that_nobody_misses_is_no_error(line, caplog):
+    line.crash()
+    line.reviver.take([], UnavailableError("the engine ended"))
+    assert caplog.records == []
