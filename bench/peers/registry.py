@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.peers.llama_cpp_python import LlamaCppPython
 from bench.peers.llama_server import LlamaServer
+from bench.peers.mistralrs import Mistralrs
 from bench.peers.openvino import Openvino
 from bench.peers.peer import Peer, PeerError
 from bench.peers.pyserve import Pyserve, parse_variant
@@ -20,6 +22,9 @@ def known_peers() -> dict[str, Peer]:
         LlamaServer("llama-server-kvu", is_unified=True),
         Xllamacpp(),
         Openvino(),
+        LlamaCppPython(),
+        LlamaCppPython("llama-cpp-python-batching", is_batching=True),
+        Mistralrs(),
     ]
     return {peer.name: peer for peer in peers}
 

@@ -1,0 +1,123 @@
+"""What the adapters of peers add to them, without the peers."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.peers.llama_cpp_python import LlamaCppPython
+from bench.peers.mains import serve_llama_cpp_python as llama_cpp_main
+from bench.peers.mains.serve_mistralrs import event_of
+from bench.peers.mistralrs import Mistralrs
+from bench.peers.peer import Settings
+from bench.peers.venv import member_of
+
+SETTINGS = Settings(Path("/models/a.gguf"), 9000, 2, 4, 512, 2048)
+
+
+class FakeLlama:
+    def generate(self, _tokens: list[int], n: int) -> Iterator[int]:
+        yield from range(n)
+
+
+class FakeService:
+    def submit_request(self, request: Any) -> str:
+        request.on_done = request.results.append
+        return "submitted"
+
+
+class StreamingApp:
+    """Answers like the servers: chunks, then [DONE]; `work` runs in the request's context."""
+
+    def __init__(self, work: Any) -> None:
+        self.state = object()
+        self._work = work
+
+    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+        await asyncio.to_thread(self._work)
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b'data: {"choices": []}\n\n'})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+
+def bodies(work: Any) -> list[bytes]:
+    sent: list[bytes] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    app = llama_cpp_main.UsageBeforeDone(StreamingApp(work))
+    asyncio.run(app({}, None, send))
+    return sent[1:]
+
+
+def test_the_plain_server_counts_what_it_generates() -> None:
+    class Llama(FakeLlama):
+        pass
+
+    llama_cpp_main.count_generated(Llama)
+    chunk, last = bodies(lambda: list(Llama().generate([1, 2, 3], 5)))
+    assert b"usage" not in chunk
+    assert b'"usage": {"prompt_tokens": 3, "completion_tokens": 5}' in last
+    assert last.endswith(b"\n\ndata: [DONE]\n\n")
+
+
+def test_the_batching_server_tells_the_usage_of_its_result() -> None:
+    class Service(FakeService):
+        pass
+
+    llama_cpp_main.keep_usage(Service)
+    result = SimpleNamespace(usage=SimpleNamespace(prompt_tokens=7, completion_tokens=2))
+    request = SimpleNamespace(results=[])
+
+    def work() -> None:
+        assert Service().submit_request(request) == "submitted"
+        request.on_done(result)
+
+    assert b'"usage": {"prompt_tokens": 7, "completion_tokens": 2}' in bodies(work)[-1]
+    assert request.results == [result]
+
+
+def test_a_stream_without_counts_is_left_as_it_is() -> None:
+    assert bodies(lambda: None)[-1] == b"data: [DONE]\n\n"
+
+
+def test_the_servers_of_llama_cpp_python_get_the_cells_they_can_use() -> None:
+    plain = LlamaCppPython().command(SETTINGS)
+    batching = LlamaCppPython("b", is_batching=True).command(SETTINGS)
+    assert plain.flags == ["--threads", "2", "--ctx", "512"]
+    assert batching.flags == ["--threads", "2", "--ctx", "2048", "--parallel", "4"]
+    assert "--server" in batching.argv
+    assert "--server" not in plain.argv
+
+
+def test_mistralrs_gets_its_threads_from_the_environment() -> None:
+    assert Mistralrs().command(SETTINGS).environ == {"RAYON_NUM_THREADS": "2"}
+
+
+def test_chunks_of_mistralrs_become_events() -> None:
+    choice = SimpleNamespace(delta=SimpleNamespace(content="a"))
+    usage = SimpleNamespace(prompt_tokens=3, completion_tokens=1)
+    running = event_of(SimpleNamespace(choices=[choice], usage=None))
+    assert running == {"choices": [{"index": 0, "delta": {"content": "a"}}]}
+    last = event_of(SimpleNamespace(choices=[], usage=usage))
+    assert last == {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+
+
+def test_a_file_is_read_from_a_source_archive(tmp_path: Path) -> None:
+    archive = tmp_path / "package-1.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, content in (("package-1/a/server.py", b"1"), ("package-1/server.py", b"2")):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    assert member_of(archive, "a/server.py") == b"1"
+    with pytest.raises(LookupError, match=r"package-1\.tar\.gz has no b\.py"):
+        member_of(archive, "b.py")
