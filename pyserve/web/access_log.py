@@ -40,6 +40,11 @@ def record(shown_id: str, method: str, path: str, status: int, code: str) -> Non
     log.info("request", extra={FIELDS: fields})
 
 
+def record_refused(n_requests: int) -> None:
+    """Log that so many more requests were refused than have a record of their own."""
+    log.info("%d more requests refused for want of a place", n_requests)
+
+
 def _begin() -> None:
     g.began_at = time.monotonic()
 
