@@ -26,7 +26,7 @@ from pyserve.supervisor.environment import (
 )
 from pyserve.supervisor.runtime import SHARED_MEMORY, create_runtime_dir
 from pyserve.web.keys import check_access
-from pyserve.web.malloc import keep_few_arenas
+from pyserve.web.malloc import keep_little
 from pyserve.web.shared_counts import create_memory
 
 RESERVE_THREADS = 64  # for /health and refusals while all streams, and slow bodies, have theirs
@@ -124,7 +124,7 @@ def on_starting(_server: Any) -> None:
 
 def post_fork(_server: Any, worker: Any) -> None:
     """A worker never outlives its master, and does not keep the master's lifeline open."""
-    keep_few_arenas()
+    keep_little()
     for writer in _lifeline_writers:
         os.close(writer)
     die_with_parent(signal.SIGKILL)
