@@ -64,6 +64,13 @@ def tenant() -> str:
     return "" if key is None else key.tenant
 
 
+def check_place() -> None:
+    """Raises what `take_place` would raise now."""
+    key = current_key()
+    if key is not None:
+        services().key_limits.check(key)
+
+
 def take_place() -> Callable[[], None]:
     """Count the current request against the limits of its key; returns what ends that.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, request
 
-from pyserve.web.access import take_place
+from pyserve.web.access import check_place, take_place
 from pyserve.web.limits import Permit
 from pyserve.web.services import services
 
@@ -19,6 +19,7 @@ def install(app: Flask) -> None:
 def _refuse() -> None:
     if request.blueprint is not None and request.blueprint.rpartition(".")[2] in GENERATING:
         services().stream_limit.check()
+        check_place()
 
 
 def admit() -> Permit:

@@ -49,9 +49,15 @@ class KeyLimits:
         """
         with self._counts.locked():
             self._check_places(key)
+            self._check_minute(key)
             self._take(key)
-            self._counts.hold(key.digest)
         return partial(self._counts.give_back, key.digest)
+
+    def check(self, key: ApiKey) -> None:
+        """Raises what `acquire` would raise now."""
+        with self._counts.locked():
+            self._check_places(key)
+            self._check_minute(key)
 
     def quota(self, key: ApiKey) -> Quota | None:
         """What the key has left; None: it has no limit."""
@@ -75,18 +81,22 @@ class KeyLimits:
                     retry_after_s=1,
                 )
 
-    def _take(self, key: ApiKey) -> None:
+    def _check_minute(self, key: ApiKey) -> None:
         limit = key.requests_per_minute
         if limit is None:
             return
-        reset_s = self._reset_s(key)
-        n_left = _left(limit, reset_s)
+        n_left = _left(limit, self._reset_s(key))
         if n_left + ROUNDING < 1:
             raise RateLimitError(
                 f"this API key has used its {limit} requests per minute",
                 retry_after_s=(1 - n_left) * MINUTE_S / limit,
             )
-        self._counts.set_number(key.digest, self._clock() + reset_s + MINUTE_S / limit)
+
+    def _take(self, key: ApiKey) -> None:
+        self._counts.hold(key.digest)
+        if key.requests_per_minute is not None:
+            again_at = self._clock() + self._reset_s(key) + MINUTE_S / key.requests_per_minute
+            self._counts.set_number(key.digest, again_at)
 
     def _reset_s(self, key: ApiKey) -> float:
         return max(self._counts.number(key.digest) - self._clock(), 0.0)

@@ -140,6 +140,15 @@ def test_a_key_has_as_many_requests_at_once_as_it_may(shared):
     assert shared.post(CHAT, chat_body(), headers=bearer(KEY)).status_code == 200
 
 
+def test_beyond_its_limits_a_key_is_refused_before_its_body_is_read(shared):
+    for _ in range(3):
+        shared.post(CHAT, chat_body(), headers=bearer(KEY))
+    response = shared.client.post(CHAT, data=b"{", headers=bearer(KEY))
+    assert response.status_code == 429
+    assert response.headers["x-ratelimit-remaining-requests"] == "0"
+    assert "Retry-After" in response.headers
+
+
 def test_prefixes_are_shared_within_a_tenant_only(shared):
     for key in (KEY, ADMIN):
         shared.post(CHAT, chat_body(model="a"), headers=bearer(key))
