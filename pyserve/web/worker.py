@@ -1,8 +1,8 @@
 """gunicorn's threaded worker, with deadlines for clients, errors as JSON and an orderly end.
 
 NOTE: leans on internals of gunicorn 27 (`tmp`, `handle`, `handle_request`, `handle_error`,
-`enqueue_req`, `murder_pending`, `set_accept_enabled`, `handle_exit`); the dependency is pinned to
-that major version.
+`enqueue_req`, `finish_request`, `murder_pending`, `set_accept_enabled`, `handle_exit`); the
+dependency is pinned to that major version.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import socket
 import threading
 import time
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,7 @@ from pyserve.web.drain import end_drain
 from pyserve.web.expect import AwaitedBody
 from pyserve.web.framing import is_malformed, refuse, stalled
 from pyserve.web.heartbeat import Heartbeat
+from pyserve.web.lingering import Lingering
 from pyserve.web.services import services_of
 
 FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
@@ -63,6 +65,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._arrivals = Arrivals(
             self.poller, super().enqueue_req, self._end, timeouts, answer=self._turn_away
         )
+        self._lingering = Lingering(self.poller, self._close)
         super().run()
         self._refusals.report(is_last=True)
 
@@ -79,6 +82,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().murder_pending()
         self._refusals.report()
         self._arrivals.expire(is_stopping=not self.alive)
+        self._lingering.expire()
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Called with every connection when its thread is done with it."""
+        is_answered = not fs.cancelled() and fs.exception() is None
+        if is_answered and fs.result() is False:
+            self._lingering.take(conn)
+        else:
+            super().finish_request(conn, fs)
 
     def accept(self, listener: socket.socket) -> None:
         """Take one connection; while those that come are turned away, all that wait."""
@@ -103,8 +115,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.sock.recv(len(data))  # what is left unread would reset the connection
             conn.sock.send(response, socket.MSG_DONTWAIT)
             conn.sock.shutdown(socket.SHUT_WR)
-        self.nr_conns -= 1
-        conn.close()
+        self._close(conn)
         return True
 
     def _end(self, conn: Any, has_begun: bool) -> None:
@@ -112,6 +123,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if has_begun:
             with contextlib.suppress(OSError):
                 conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
+        self._close(conn)
+
+    def _close(self, conn: Any) -> None:
         self.nr_conns -= 1
         conn.close()
 

@@ -87,3 +87,13 @@ def test_clients_that_do_not_send_on_are_in_nobodys_way(server, begin) -> None:
             client = crowd.enter_context(socket.create_connection(("127.0.0.1", server.port)))
             client.sendall(begin)
         assert server.health() == 200
+
+
+def test_clients_that_keep_answered_connections_open_are_in_nobodys_way(server) -> None:
+    with contextlib.ExitStack() as crowd:
+        clients = [crowd.enter_context(Connection(server.port)) for _ in range(100)]
+        for client in clients:
+            client.send_bytes(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        for client in clients:
+            assert client.answer().status == 200
+        assert server.health() == 200
