@@ -64,6 +64,7 @@ def checks(facts: Facts) -> list[Check]:
         *_survival(facts),
         *_resources(facts),
         *(check for overload in facts.overloads for check in _overload(overload)),
+        *_goodput(facts.overloads),
         *(check for storm in facts.storms for check in _storm(storm)),
         *(check for flood in facts.floods for check in _flood(flood)),
         *(
@@ -152,20 +153,30 @@ def _memory(facts: Facts) -> Check:
 
 
 def _overload(seen: Overload) -> list[Check]:
-    share = seen.goodput_tokens_per_s / max(seen.peak_tokens_per_s, 0.1)
     answers = f"{seen.n_done} done, {seen.n_refused} refused, {seen.n_odd} else"
     p99_ms = seen.refusal_ms.get("p99", 0.0)
     return [
         Check("overload: neither answered nor refused", "0", answers, seen.n_odd == 0),
         _at_most("overload: p99 of refusals", MAX_REFUSAL_MS, p99_ms, "ms"),
-        Check(
-            "overload: goodput against peak",
-            f">= {MIN_GOODPUT:.0%}",
-            f"{share:.0%} of {seen.peak_tokens_per_s:g} tokens/s",
-            share >= MIN_GOODPUT,
-            is_timed=True,
-        ),
         _at_most("overload: latency is normal again", MAX_RECOVERY_S, seen.recovery_s, "s"),
+    ]
+
+
+def _goodput(seen: Sequence[Overload]) -> list[Check]:
+    """The median of the rounds: the machine's own speed changes from one phase to the next."""
+    shares = [one.goodput_tokens_per_s / max(one.peak_tokens_per_s, 0.1) for one in seen]
+    if not shares:
+        return []
+    median = statistics.median(shares)
+    peak = statistics.median(one.peak_tokens_per_s for one in seen)
+    return [
+        Check(
+            "overload: goodput against peak, median of rounds",
+            f">= {MIN_GOODPUT:.0%}",
+            f"{median:.0%} ({min(shares):.0%} to {max(shares):.0%}) of {peak:g} tokens/s",
+            median >= MIN_GOODPUT,
+            is_timed=True,
+        )
     ]
 
 
