@@ -13,6 +13,13 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from pyserve.engine.gguf_vocabulary import (
+    Damage,
+    Scalar,
+    check_vocabulary,
+    check_vocabulary_array,
+    require,
+)
 from pyserve.engine.tensor_types import block_values, n_tensor_bytes
 from pyserve.errors import ModelLoadError
 
@@ -34,19 +41,7 @@ FORMATS: Final = {
 SIZES: Final = {kind: struct.calcsize(layout) for kind, layout in FORMATS.items()}
 U32: Final = struct.Struct("<I")
 U64: Final = struct.Struct("<Q")
-ARRAY_HEAD: Final = struct.Struct("<IQ")
 POSITIVE: Final = (".block_count", ".embedding_length", ".context_length")
-PER_TOKEN: Final = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")
-TOKENS: Final = "tokenizer.ggml.tokens"
-TOKEN_TYPES: Final = "tokenizer.ggml.token_type"
-N_TOKEN_TYPES, MAX_TOKEN_BYTES = 7, 1 << 16
-INT32 = 5
-
-Scalar = int | float | str
-
-
-class Damage(Exception):
-    """What is wrong with a file, naming the field."""
 
 
 def check_model_file(path: Path) -> None:
@@ -76,7 +71,7 @@ class FileCheck:
 
     def run(self) -> None:
         magic, version, n_tensors, n_keys = HEAD.unpack_from(self._data)
-        _require(magic == b"GGUF" and version in (2, 3), "it is no GGUF of version 2 or 3")
+        require(magic == b"GGUF" and version in (2, 3), "it is no GGUF of version 2 or 3")
         self._check_count("n_kv", n_keys, MAX_KEYS, SMALLEST_KEY)
         self._check_count("n_tensors", n_tensors, MAX_TENSORS, SMALLEST_TENSOR)
         for index in range(n_keys):
@@ -87,23 +82,20 @@ class FileCheck:
 
     def _check_count(self, name: str, n: int, most: int, n_bytes_each: int) -> None:
         fits = n <= most and n * n_bytes_each <= self._n
-        _require(fits, f"{name} is {n}, more than {most} or than fit into {self._n} bytes")
+        require(fits, f"{name} is {n}, more than {most} or than fit into {self._n} bytes")
 
     def _key(self, index: int) -> None:
         self._where = f"key {index}"
         key = self._string(MAX_NAME_BYTES)
         self._where = f"the key {key!r}"
-        _require(key != "", f"key {index} has no name")
+        require(key != "", f"key {index} has no name")
         is_new = key not in self._values and key not in self._lengths
-        _require(is_new, f"the key {key!r} is there twice")
+        require(is_new, f"the key {key!r} is there twice")
         kind = self._u32()
         if kind == ARRAY:
             begin = self._pos
             self._lengths[key] = self._array()
-            if key == TOKENS:
-                self._check_tokens(begin)
-            if key == TOKEN_TYPES:
-                self._check_token_types(begin)
+            check_vocabulary_array(key, self._data, begin)
         else:
             self._values[key] = self._scalar(kind)
 
@@ -111,41 +103,12 @@ class FileCheck:
         kind, n = self._u32(), self._u64()
         if kind == STRING:
             n_max = min(self._n // U64.size, MAX_STRINGS)
-            _require(n <= n_max, f"{self._where} has {n} strings, more than {n_max}")
+            require(n <= n_max, f"{self._where} has {n} strings, more than {n_max}")
             self._skip_strings(n)
             return n
-        _require(kind in SIZES, f"{self._where} is an array of type {kind}")
+        require(kind in SIZES, f"{self._where} is an array of type {kind}")
         self._advance(n * SIZES[kind])
         return n
-
-    def _check_tokens(self, begin: int) -> None:
-        """The loader ends its process when two are the same; empty ones it names itself."""
-        kind, n = self._array_head(begin)
-        _require(kind == STRING, f"{TOKENS} is an array of type {kind}")
-        data, pos, unpack = self._data, begin + ARRAY_HEAD.size, U64.unpack_from
-        ids: dict[bytes, int] = {}
-        for index in range(n):
-            end = pos + 8 + unpack(data, pos)[0]
-            token = data[pos + 8 : min(end, pos + 8 + MAX_TOKEN_BYTES + 1)]
-            pos = end
-            if len(token) > MAX_TOKEN_BYTES:
-                raise Damage(f"token {index} has more than {MAX_TOKEN_BYTES} bytes")
-            token = token.partition(b"\0")[0]  # the loader reads so far
-            if token and ids.setdefault(token, index) != index:
-                shown = str(token[:64], "utf-8", "replace")
-                raise Damage(f"tokens {ids[token]} and {index} are the same, {shown!r}")
-
-    def _check_token_types(self, begin: int) -> None:
-        kind, n = self._array_head(begin)
-        _require(kind == INT32, f"{TOKEN_TYPES} is an array of type {kind}")
-        values = self._data[begin + ARRAY_HEAD.size : self._pos]
-        unknown = {*struct.unpack(f"<{n}i", values)} - {*range(N_TOKEN_TYPES)}
-        _require(not unknown, f"{TOKEN_TYPES} has the unknown types {sorted(unknown)[:4]}")
-
-    def _array_head(self, begin: int) -> tuple[int, int]:
-        """The type of the elements and their number."""
-        kind, n = ARRAY_HEAD.unpack_from(self._data, begin)
-        return kind, n
 
     def _skip_strings(self, n: int) -> None:
         """The hot loop: vocabularies have hundreds of thousands."""
@@ -162,11 +125,11 @@ class FileCheck:
     def _scalar(self, kind: int) -> Scalar:
         if kind == STRING:
             return self._string(self._n)
-        _require(kind in SIZES, f"{self._where} has the unknown type {kind}")
+        require(kind in SIZES, f"{self._where} has the unknown type {kind}")
         begin = self._pos
         self._advance(SIZES[kind])
         value: int | float = struct.unpack_from(FORMATS[kind], self._data, begin)[0]
-        _require(math.isfinite(value), f"{self._where} is {value}")
+        require(math.isfinite(value), f"{self._where} is {value}")
         return value
 
     def _check_values(self) -> None:
@@ -174,17 +137,14 @@ class FileCheck:
         alignment = self._alignment
         is_power = isinstance(alignment, int) and alignment > 0 and not alignment & (alignment - 1)
         is_sane = is_power and isinstance(alignment, int) and alignment <= MAX_ALIGNMENT
-        _require(is_sane, f"general.alignment is {alignment}")
+        require(is_sane, f"general.alignment is {alignment}")
         for key, value in self._values.items():
             if key.endswith(POSITIVE):
                 is_count = isinstance(value, int) and 0 < value < 1 << 31
-                _require(is_count, f"{key} is {value}")
+                require(is_count, f"{key} is {value}")
             if key.endswith(".block_count"):
-                _require(isinstance(value, int) and value <= MAX_LAYERS, f"{key} is {value}")
-        n_tokens = self._lengths.get(TOKENS)
-        for key in PER_TOKEN:
-            n = self._lengths.get(key, n_tokens)
-            _require(n == n_tokens, f"{key} has {n} entries for {n_tokens} tokens")
+                require(isinstance(value, int) and value <= MAX_LAYERS, f"{key} is {value}")
+        check_vocabulary(self._values, self._lengths)
 
     def _tensor(self, index: int) -> tuple[int, int, str] | None:
         """Where its data begins and ends; None for a type that is not known here."""
@@ -192,29 +152,29 @@ class FileCheck:
         name = self._string(MAX_NAME_BYTES)
         self._where = f"the tensor {name!r}"
         n_dims = self._u32()
-        _require(n_dims <= MAX_DIMS, f"{self._where} has {n_dims} dimensions")
+        require(n_dims <= MAX_DIMS, f"{self._where} has {n_dims} dimensions")
         shape = [self._u64() for _ in range(n_dims)]
         n_values = math.prod(shape)
-        _require(0 < n_values < MAX_VALUES, f"{self._where} has the shape {shape}")
+        require(0 < n_values < MAX_VALUES, f"{self._where} has the shape {shape}")
         kind, offset = self._u32(), self._u64()
         assert isinstance(self._alignment, int)
-        _require(offset % self._alignment == 0, f"{self._where} begins at {offset}")
+        require(offset % self._alignment == 0, f"{self._where} begins at {offset}")
         n_block = block_values(kind)
         if n_block is None:
             return None
         row = shape[0] if shape else 1
-        _require(row % n_block == 0, f"{self._where} has rows of {row}, its type {n_block}")
+        require(row % n_block == 0, f"{self._where} has rows of {row}, its type {n_block}")
         return offset, offset + n_tensor_bytes(kind, n_values), name
 
     def _check_ranges(self, ranges: list[tuple[int, int, str]]) -> None:
         assert isinstance(self._alignment, int)
         n_data = self._n - -(-self._pos // self._alignment) * self._alignment
         names = {name for _, _, name in ranges}
-        _require(len(names) == len(ranges), "two tensors have the same name")
+        require(len(names) == len(ranges), "two tensors have the same name")
         end_before = 0
         for begin, end, name in sorted(ranges):
-            _require(end <= n_data, f"the tensor {name!r} ends at {end} of {max(n_data, 0)} bytes")
-            _require(begin >= end_before, f"the tensor {name!r} lies within another one")
+            require(end <= n_data, f"the tensor {name!r} ends at {end} of {max(n_data, 0)} bytes")
+            require(begin >= end_before, f"the tensor {name!r} lies within another one")
             end_before = end
 
     def _u32(self) -> int:
@@ -229,15 +189,10 @@ class FileCheck:
 
     def _string(self, n_max: int) -> str:
         n = self._u64()
-        _require(n <= n_max, f"{self._where} has a string of {n} bytes")
+        require(n <= n_max, f"{self._where} has a string of {n} bytes")
         self._advance(n)
         return str(self._data[self._pos - n : self._pos], "utf-8", "replace")
 
     def _advance(self, n_bytes: int) -> None:
         self._pos += n_bytes
-        _require(self._pos <= self._n, f"{self._where} goes past the end of the file")
-
-
-def _require(is_so: bool, complaint: str) -> None:
-    if not is_so:
-        raise Damage(complaint)
+        require(self._pos <= self._n, f"{self._where} goes past the end of the file")

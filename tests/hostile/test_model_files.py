@@ -23,6 +23,7 @@ from tests.support.gguf_edit import (
     GgufEdit,
     TensorHead,
     f32,
+    i32s,
     string,
     strings,
     taken_apart,
@@ -90,12 +91,18 @@ DAMAGED: list[tuple[str, Change]] = [
     ("105: fewer tokens than rows", key(TOKENS, strings(["a", "b"]))),
     ("105: rows and columns changed", _swap_sizes),
     ("106: token types for fewer", key(TYPES, u32s([1] * 3))),
+    ("106: no scores", key("tokenizer.ggml.model", string("llama"))),
     ("107: no tokens", key(TOKENS, None)),
     ("108: no tokenizer", key("tokenizer.ggml.model", None)),
     ("108: unknown tokenizer", key("tokenizer.ggml.model", string("nope"))),
     ("108: tokenizer of a number", key("tokenizer.ggml.model", u32(5))),
     ("109: unknown splitting", key("tokenizer.ggml.pre", string("nope"))),
+    ("107: token type 99", key(TYPES, i32s([99] * N_VOCAB))),
+    ("109: token ids out of range", key("tokenizer.ggml.bos_token_id", u32(1 << 31))),
     ("110: no merges", key(MERGES, None)),
+    *((f"110: merge {text!r}", key(MERGES, strings([text]))) for text in ("", " ", "\xff", "abc")),
+    ("111: a token of 10 MB", key(TOKENS, strings(["x" * 10**7, *map(str, range(N_VOCAB - 1))]))),
+    ("111: tokens that are all the same", key(TOKENS, strings(["x"] * N_VOCAB))),
     *((f"113: {n} layers", key("llama.block_count", u32(n))) for n in (0, 3, 10**6, (1 << 32) - 1)),
     *(
         (f"114: {n} heads", key("llama.attention.head_count", u32(n)))
@@ -112,12 +119,7 @@ DAMAGED: list[tuple[str, Change]] = [
 ]
 # Odd, but the loader has an answer: whatever it is, nothing breaks.
 ODD: list[tuple[str, Change]] = [
-    ("107: token type 99", key(TYPES, u32s([99] * N_VOCAB))),
     ("107: no token types", key(TYPES, None)),
-    ("109: token ids out of range", key("tokenizer.ggml.bos_token_id", u32(1 << 31))),
-    ("110: merges that are none", key(MERGES, strings(["", " ", "\xff", "abc"]))),
-    ("111: a token of 1 MB", key(TOKENS, strings(["x" * 10**6, *map(str, range(N_VOCAB - 1))]))),
-    ("111: tokens that are all the same", key(TOKENS, strings(["x"] * N_VOCAB))),
     ("112: no splitting", key("tokenizer.ggml.pre", None)),
     ("114: key heads that do not divide", key("llama.attention.head_count_kv", u32(3))),
     ("117: context of 1", key("llama.context_length", u32(1))),

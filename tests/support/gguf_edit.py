@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-UINT32, FLOAT32, STRING, ARRAY, UINT64 = 4, 6, 8, 9, 10
+UINT32, INT32, FLOAT32, STRING, ARRAY, UINT64 = 4, 5, 6, 8, 9, 10
 SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 ALIGNMENT = 32
 
@@ -72,6 +72,10 @@ def strings(values: list[str]) -> bytes:
 
 def u32s(values: list[int]) -> bytes:
     return struct.pack(f"<IIQ{len(values)}I", ARRAY, UINT32, len(values), *values)
+
+
+def i32s(values: list[int]) -> bytes:
+    return struct.pack(f"<IIQ{len(values)}i", ARRAY, INT32, len(values), *values)
 
 
 def taken_apart(content: bytes) -> GgufEdit:

@@ -8,14 +8,14 @@ from pathlib import Path
 import gguf
 import pytest
 
-from pyserve.engine.gguf_check import HEAD, TOKENS, check_model_file
+from pyserve.engine.gguf_check import HEAD, check_model_file
+from pyserve.engine.gguf_vocabulary import MERGES, SCORES, TOKEN_TYPES, TOKENS
 from pyserve.errors import ModelLoadError
 from tests.support.tiny_gguf import write_tiny_llama
 
 U32, U64 = gguf.GGUFValueType.UINT32, gguf.GGUFValueType.UINT64
 STRING, ARRAY = gguf.GGUFValueType.STRING, gguf.GGUFValueType.ARRAY
 BIG = 1 << 63
-SCORES, TYPES = "tokenizer.ggml.scores", "tokenizer.ggml.token_type"
 
 
 def text(value: bytes | str) -> bytes:
@@ -39,9 +39,17 @@ def model(
     return head + b"".join(keys) + b"".join(tensors) + bytes(n_data)
 
 
-def tokens(*texts: str) -> bytes:
+def strings(name: str, *texts: str) -> bytes:
     head = struct.pack("<IQ", STRING, len(texts))
-    return key(TOKENS, ARRAY, head + b"".join(text(token) for token in texts))
+    return key(name, ARRAY, head + b"".join(text(value) for value in texts))
+
+
+def tokens(*texts: str) -> bytes:
+    return strings(TOKENS, *texts)
+
+
+def token_id(name: str, value: int) -> bytes:
+    return key(f"tokenizer.ggml.{name}_token_id", U32, struct.pack("<I", value))
 
 
 LAYERS = key("llama.block_count", U32, struct.pack("<I", 2))
@@ -68,7 +76,9 @@ def test_a_good_file_passes(tmp_path, tiny):
     check_model_file(path)
     path.write_bytes(model(LAYERS, tensors=(GOOD, tensor("next", [32], offset=512))))
     check_model_file(path)
-    path.write_bytes(model(tokens("a", "", "", "b")))
+    path.write_bytes(model(tokens("a", "", "", "b"), strings(MERGES, "a b", "\u0120 b")))
+    check_model_file(path)
+    path.write_bytes(model(token_id("bos", 1), token_id("eos", 2**32 - 1), tokens("a", "b")))
     check_model_file(path)
 
 
@@ -116,8 +126,18 @@ def test_a_good_file_passes(tmp_path, tiny):
         (model(tokens("a", "b\0x", "b")), "tokens 1 and 2 are the same"),
         (model(tokens("a", "b" * 100_000)), "token 1 has more than 65536 bytes"),
         (model(key(TOKENS, ARRAY, struct.pack("<IQI", U32, 1, 0))), "array of type 4"),
-        (model(tokens("a"), key(TYPES, ARRAY, struct.pack("<IQi", 5, 1, 99))), "types [99]"),
-        (model(tokens("a"), key(TYPES, ARRAY, struct.pack("<IQI", 4, 1, 1))), "array of type 4"),
+        (model(tokens("a"), key(TOKEN_TYPES, ARRAY, struct.pack("<IQi", 5, 1, 99))), "types [99]"),
+        (
+            model(tokens("a"), key(TOKEN_TYPES, ARRAY, struct.pack("<IQI", 4, 1, 1))),
+            "array of type 4",
+        ),
+        (model(key("tokenizer.ggml.model", STRING, text("llama")), tokens("a")), "scores is not"),
+        (model(strings(MERGES, "a b", "ab")), "merges 1 is no pair, b'ab'"),
+        (model(strings(MERGES, " b")), "merges 0"),
+        (model(strings(MERGES, "")), "merges 0"),
+        (model(key(MERGES, ARRAY, struct.pack("<IQI", U32, 1, 0))), "array of type 4"),
+        (model(tokens("a", "b"), token_id("bos", 2)), "bos_token_id is 2 of 2 tokens"),
+        (model(token_id("eos", BIG >> 32), tokens("a")), "eos_token_id is 2147483648 of 1"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, data, field):
