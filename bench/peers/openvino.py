@@ -6,31 +6,18 @@ arithmetic. It has no HTTP server for this; ours is minimal (`mains/serve_openvi
 
 from __future__ import annotations
 
-from bench.peers.peer import Command, Settings
-from bench.peers.venv import MAINS, Venv
+from bench.peers.package import PackagePeer
+from bench.peers.peer import Settings
+from bench.peers.venv import Venv
 
-VERSION = "2026.4.1.0"
 
-
-class Openvino:
+class Openvino(PackagePeer):
     """Prefix caching and split prompts on, which are its best settings for these workloads."""
 
-    name = "openvino"
-
     def __init__(self) -> None:
-        self._venv = Venv("openvino", "openvino-genai", VERSION)
+        venv = Venv("openvino", "openvino-genai", "2026.4.1.0")
+        super().__init__("openvino", venv, "serve_openvino.py")
 
-    def is_available(self) -> bool:
-        return self._venv.is_made()
-
-    def install(self) -> None:
-        self._venv.make()
-
-    def version(self) -> str:
-        return VERSION
-
-    def command(self, settings: Settings) -> Command:
+    def flags(self, settings: Settings) -> list[str]:
         flags = ["--threads", str(settings.threads), "--parallel", str(settings.n_parallel)]
-        flags += ["--kv", str(settings.kv_tokens)]
-        argv = [self._venv.python, str(MAINS / "serve_openvino.py"), str(settings.model)]
-        return Command([*argv, "--port", str(settings.port), *flags], flags)
+        return [*flags, "--kv", str(settings.kv_tokens)]

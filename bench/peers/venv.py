@@ -34,6 +34,7 @@ class Venv:
         from_source: str = "",
     ) -> None:
         self._path = ROOT / f"venv-{name}"
+        self.version = version
         self._requirement = f"{package}=={version}"
         self._also = also
         self._is_built = is_built

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from bench.peers.peer import Command, Settings
-from bench.peers.venv import MAINS, Venv
+from bench.peers.package import PackagePeer
+from bench.peers.peer import Settings
+from bench.peers.venv import Venv
 
-VERSION = "2026.10.11549"
 
-
-class Xllamacpp:
+class Xllamacpp(PackagePeer):
     """The wheel is built for many CPUs, the reference for this one."""
 
-    name = "xllamacpp"
-
     def __init__(self) -> None:
-        self._venv = Venv("xllamacpp", "xllamacpp", VERSION)
+        venv = Venv("xllamacpp", "xllamacpp", "2026.10.11549")
+        super().__init__("xllamacpp", venv, "serve_xllamacpp.py")
 
-    def is_available(self) -> bool:
-        return self._venv.is_made()
-
-    def install(self) -> None:
-        self._venv.make()
-
-    def version(self) -> str:
-        return VERSION
-
-    def command(self, settings: Settings) -> Command:
+    def flags(self, settings: Settings) -> list[str]:
         flags = ["--threads", str(settings.threads), "--parallel", str(settings.n_parallel)]
-        flags += ["--ctx", str(settings.kv_tokens)]
-        argv = [self._venv.python, str(MAINS / "serve_xllamacpp.py"), str(settings.model)]
-        return Command([*argv, "--port", str(settings.port), *flags], flags)
+        return [*flags, "--ctx", str(settings.kv_tokens)]

@@ -93,13 +93,16 @@ def test_the_servers_of_llama_cpp_python_get_the_cells_they_can_use() -> None:
     plain = LlamaCppPython().command(SETTINGS)
     batching = LlamaCppPython("b", is_batching=True).command(SETTINGS)
     assert plain.flags == ["--threads", "2", "--ctx", "512"]
-    assert batching.flags == ["--threads", "2", "--ctx", "2048", "--parallel", "4"]
+    assert batching.flags == ["--threads", "2", "--parallel", "4", "--ctx", "2048"]
     assert "--server" in batching.argv
     assert "--server" not in plain.argv
 
 
-def test_mistralrs_gets_its_threads_from_the_environment() -> None:
-    assert Mistralrs().command(SETTINGS).environ == {"RAYON_NUM_THREADS": "2"}
+def test_a_package_is_served_by_its_main_from_its_environment() -> None:
+    command = Mistralrs().command(SETTINGS)
+    assert command.argv[0].endswith("venv-mistralrs/bin/python")
+    assert command.argv[1].endswith("mains/serve_mistralrs.py")
+    assert command.flags == command.argv[-4:] == ["--threads", "2", "--parallel", "4"]
 
 
 def test_chunks_of_mistralrs_become_events() -> None:
