@@ -28,5 +28,6 @@ void bench_policy();
 void bench_tree();
 void bench_text();
 void bench_mul_mat();
+void bench_attention();
 
 }  // namespace pyserve::bench
