@@ -114,8 +114,8 @@ asan tsan: $(VENV)/.build-deps $(VENV)/.dev-deps ## the C++ tests and the engine
 	@$(BIN)/cmake --build build/$(PRESET) --target pyserve_native_tests pyserve_engine_stress
 	@build/$(PRESET)/$(NATIVE_TESTS)
 	@cd build/$(PRESET) && PYTHONPATH=$(CURDIR) $(CURDIR)/$(BIN)/python -m tests.support.stress_files
-	@cd build/$(PRESET) && for files in "tiny.gguf $(STRESS_S) 1 lora-1.gguf lora-2.gguf" \
-	    "jamba.gguf $(STRESS_S) 2"; do native/tests/pyserve_engine_stress $$files || exit 1; done
+	@cd build/$(PRESET) && for files in "tiny.gguf $(STRESS_S) 1 - lora-1.gguf lora-2.gguf" \
+	    "jamba.gguf $(STRESS_S) 2" "tiny.gguf $(STRESS_S) 3 tiny.gguf"; do native/tests/pyserve_engine_stress $$files || exit 1; done
 
 fuzz: $(BUILD)/.installed $(VENV)/.dev-deps ## look for inputs that break things: make fuzz SECONDS=600 TARGET=grammar
 	@$(BIN)/python -m pip install --quiet --group fuzz || \

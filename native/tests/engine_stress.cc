@@ -1,7 +1,8 @@
 // Submits, cancels, asks and polls at random from several threads: a target for the sanitizers.
 //
-//   pyserve_engine_stress MODEL SECONDS SEED [ADAPTER...]
+//   pyserve_engine_stress MODEL SECONDS SEED [DRAFT_MODEL [ADAPTER...]]
 //
+// DRAFT_MODEL may be -: none.
 // Exit code 0: every request ended exactly once, before the engine was idle or stopped.
 
 #include <atomic>
@@ -316,11 +317,18 @@ class Round {
   std::atomic<bool> is_over_ = false;
 };
 
+struct Files {
+  std::string model;
+  std::string draft_model;
+  std::vector<std::string> adapters;
+};
+
 // Small enough for a full cache, a full queue and preemption.
-EngineConfig crowded(const char* model_path, std::vector<std::string> adapters, int n_threads) {
+EngineConfig crowded(const Files& files, int n_threads) {
   EngineConfig config;
-  config.model_path = model_path;
-  config.adapter_paths = std::move(adapters);
+  config.model_path = files.model;
+  config.draft_model_path = files.draft_model;
+  config.adapter_paths = files.adapters;
   config.n_ctx = 192;
   config.n_kv = 256;
   config.n_seq_max = 6;
@@ -335,14 +343,20 @@ EngineConfig crowded(const char* model_path, std::vector<std::string> adapters, 
 }  // namespace pyserve
 
 int main(int argc, char** argv) {
-  if (argc < 4) pyserve::fail("usage: pyserve_engine_stress MODEL SECONDS SEED [ADAPTER...]");
+  if (argc < 4) {
+    pyserve::fail("usage: pyserve_engine_stress MODEL SECONDS SEED [DRAFT_MODEL [ADAPTER...]]");
+  }
   const auto end = pyserve::Clock::now() + std::chrono::seconds(std::atoi(argv[2]));
-  const std::vector<std::string> adapters(argv + 4, argv + argc);
   uint64_t seed = std::strtoull(argv[3], nullptr, 10);
+  pyserve::Files files{argv[1], "", {}};
+  if (argc > 4) {
+    files.draft_model = argv[4] == std::string("-") ? "" : argv[4];
+    files.adapters.assign(argv + 5, argv + argc);
+  }
   size_t n_ended = 0;
   int n_rounds = 0;
   do {
-    pyserve::Round round(pyserve::crowded(argv[1], adapters, 1 + n_rounds / 2 % 2), seed++);
+    pyserve::Round round(pyserve::crowded(files, 1 + n_rounds / 2 % 2), seed++);
     n_ended += round.run(pyserve::kRound, n_rounds++ % 2 == 0);
   } while (pyserve::Clock::now() < end);
   std::printf("engine_stress: %d engines, %zu requests, all ended once\n", n_rounds, n_ended);
