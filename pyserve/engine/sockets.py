@@ -11,7 +11,7 @@ from pathlib import Path
 
 MAX_QUEUED_BYTES = 64 << 20
 BACKLOG = 64
-RECV_BYTES = 1 << 18
+RECV_BYTES = 1 << 16  # less than what glibc maps and unmaps for every single call
 _UCRED = struct.Struct("3i")
 
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
-from pyserve.supervisor.processes import engine_environ
+from pyserve.supervisor.processes import engine_environ, front_environ
 
 # A process that inherits orphans, as process 1 does, with a child of its own that has ended.
 INHERITOR = """
@@ -47,3 +48,42 @@ def test_engines_get_no_secrets_and_little_else():
         "LD_LIBRARY_PATH": "/lib",
     }
     assert set(engine_environ(given)) == {"PATH", "PYSERVE_KERNELS", "LD_LIBRARY_PATH"}
+
+
+# The blocks that a thread has freed, by how much of the memory in use they are.
+FREED = """
+import ctypes, threading
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "abcdefghij"]
+
+libc.mallinfo2.restype = Mallinfo
+
+def in_use():
+    return libc.mallinfo2().h  # uordblks
+
+blocks = [libc.malloc(1000) for _ in range(7)]
+before = in_use()
+for block in blocks:
+    libc.free(block)
+print(before - in_use())
+"""
+
+
+def test_threads_of_a_front_keep_no_freed_blocks():
+    environ = front_environ(dict(os.environ))
+    done = subprocess.run(
+        [sys.executable, "-c", FREED], env=environ, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) >= 7000
+
+
+def test_tunables_of_the_user_are_kept_and_win():
+    theirs = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=3"
+    environ = front_environ({"GLIBC_TUNABLES": theirs, "A": "b"})
+    assert environ["GLIBC_TUNABLES"].endswith(f":{theirs}")
+    assert environ["A"] == "b"
