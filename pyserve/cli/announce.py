@@ -65,7 +65,7 @@ def _remedy(error: ErrorInfo) -> str:
     """What to do about a model that cannot be loaded, as far as the message does not say it."""
     if error.code != ModelLoadError.code:
         return ""
-    return "\n  If the file is damaged, get it again; it is loaded when it changes."
+    return "\n  A request for it tries again. If the file is damaged, get it again."
 
 
 def summary(info: ModelInfo) -> str:
