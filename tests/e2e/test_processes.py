@@ -16,6 +16,7 @@ import pytest
 
 from pyserve.engine.protocol import EngineStats
 from pyserve.engine.remote import RemoteEngine
+from tests.e2e.conftest import DEFAULT_MODEL
 from tests.support.server import ServerProcess, free_port, is_alive, sse_events, wait_until
 
 SOON_S = 20.0
@@ -230,7 +231,7 @@ def test_a_taken_port_is_explained(make_server):
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_first_start(make_server):
-    server = make_server(["--engine", "no-such-engine", "--ctx-size", "64"])
+    server = make_server([DEFAULT_MODEL, "--engine", "no-such-engine", "--ctx-size", "64"])
     server.start(wait=False)
     assert server.wait() != 0
     assert "no-such-engine" in server.output()
