@@ -57,7 +57,7 @@ BILLION = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a:\n - !!python/object/apply:os.system [ls]", 2, "not allowed"),
         ("a: !custom x", 1, "not allowed"),
         ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), 1, "nested"),
-        ("[" * 100_000, 1, "nested"),
+        ("[" * 100_000, 1, "nest"),  # newer parsers refuse it themselves
         (BILLION, None, "values"),
         ("a: &a [*a]", 1, "itself"),
         ("a: " + "x" * (1 << 20), 1, "bytes"),
