@@ -121,9 +121,9 @@ WORKLOADS = {
         is_open=True,
     ),
     "edits": Workload(
-        "corrections of a text of 150 tokens; ours is told the text as `prediction`",
+        "corrections of a text of 150 tokens, asked for as `/v1/edits` does; ours is told the text",
         _edits,
-        360,
+        560,
         (1, 4),
         (1,),
         6,

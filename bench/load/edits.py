@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 from bench.load.workloads import Request
+from pyserve.openai.edits import edit_messages, edit_prompt
 
+INSTRUCTION = "Correct the spelling"
 N_SENTENCES = 10
 MAX_TOKENS = 140
 SLIPS_PER_SENTENCE = 0.7
@@ -48,12 +50,13 @@ def misspelt(text: str, rng: random.Random) -> str:
 
 
 def edits(n: int, seed: int) -> list[Request]:
-    """Requests to correct a text; `prediction` is the text as it is."""
+    """Requests to correct a text, in the words of `/v1/edits`; `prediction` is that text."""
     requests = []
     for i in range(n):
         rng = random.Random(seed + i)
         text = " ".join(misspelt(s, rng) for s in rng.sample(SENTENCES, N_SENTENCES))
-        content = f"Repeat this text with its spelling corrected, and add nothing:\n\n{text}"
         extra: dict[str, object] = {"prediction": {"type": "content", "content": text}}
-        requests.append(Request([{"role": "user", "content": content}], MAX_TOKENS, extra))
+        messages = edit_messages(INSTRUCTION, text)
+        prompt = edit_prompt(INSTRUCTION, text)
+        requests.append(Request(messages, MAX_TOKENS, extra, prompt=prompt))
     return requests

@@ -63,24 +63,26 @@ class Text:
 class Request:
     """Messages to send, and how many tokens to ask for.
 
-    extra: more fields of the body. may_end: before max_tokens.
+    extra: more fields of the body. may_end: before max_tokens. prompt: of a text completion,
+    "" = the messages one after the other.
     """
 
     messages: list[dict[str, str]]
     max_tokens: int
     extra: dict[str, object] = field(default_factory=dict)
     may_end: bool = False
+    prompt: str = ""
 
     def body(self, *, is_plain: bool) -> dict[str, object]:
         """Greedy, and not ended by the model, so that every server does the same work.
 
-        is_plain: of a text completion, whose prompt is the messages one after the other.
+        is_plain: of a text completion.
         """
         common = {"model": "any", "max_tokens": self.max_tokens, "temperature": 0, **self.extra}
         common |= {} if self.may_end else {"ignore_eos": True}
         if is_plain:
-            prompt = "\n\n".join(message["content"] for message in self.messages)
-            return {**common, "prompt": prompt + "\n\n"}
+            joined = "".join(message["content"] + "\n\n" for message in self.messages)
+            return {**common, "prompt": self.prompt or joined}
         return {**common, "messages": self.messages}
 
 

@@ -14,6 +14,7 @@ import pytest
 from bench.load.catalog import WORKLOADS, Job
 from bench.load.client import Reply, Target, stream, take_event
 from bench.load.drive import Outcome, arrival, closed_loop, conversations, open_loop, poisson_pauses
+from bench.load.edits import edits
 from bench.load.figures import decode_rate, gaps_between, quantiles_ms, summary
 from bench.load.run import calibrate, measure
 from bench.load.workloads import Request, Text, distinct, shared
@@ -108,6 +109,15 @@ def test_a_model_without_a_template_gets_plain_prompts() -> None:
     assert [reply.error for reply in outcome.replies] == ["", ""]
     assert [len(body["prompt"].split("\n\n")) for body in server.bodies] == [2, 4]
     assert "messages" not in server.bodies[0]
+
+
+def test_edits_are_asked_for_as_the_endpoint_asks() -> None:
+    [request] = edits(1, seed=1)
+    chat, plain = request.body(is_plain=False), request.body(is_plain=True)
+    text = chat["prediction"]["content"]  # type: ignore[index]
+    assert chat["messages"][-1]["content"].endswith(text)  # type: ignore[index]
+    assert plain["prompt"].endswith(f"{text}\n\n### Response:\n")  # type: ignore[union-attr]
+    assert plain["prediction"] == chat["prediction"]
 
 
 def test_a_refused_request_is_an_error_with_its_body() -> None:
