@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "ggml-alloc.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
 #include "kernels/install.h"
 #include "kernels/int8_gemm.h"
+#include "kernels/panels.h"
 #include "repack.h"
 
 using namespace pyserve;
@@ -35,11 +37,16 @@ std::vector<float> random_floats(size_t n, unsigned seed) {
   return out;
 }
 
+// As in the file; laid out once more by us; repacked by the vendored library when it loads them.
+enum class Layout { kFile, kPanels, kRepacked };
+
+const char* name_of(Layout layout) {
+  return layout == Layout::kFile ? "as in the file" : layout == Layout::kPanels ? "panels" : "x8";
+}
+
 // The weights as the quantized blocks say them.
 struct Weights {
-  Weights(ggml_type t, const Shape& shape,
-          ggml_backend_buffer_type_t l = ggml_backend_cpu_buffer_type())
-      : type(t), layout(l) {
+  Weights(ggml_type t, const Shape& shape, Layout l = Layout::kFile) : type(t), layout(l) {
     const std::vector<float> source =
         random_floats(static_cast<size_t>(shape.n_k) * shape.n_rows, 3);
     const size_t row_bytes = ggml_row_size(type, shape.n_k);
@@ -51,7 +58,7 @@ struct Weights {
   }
 
   ggml_type type;
-  ggml_backend_buffer_type_t layout;
+  Layout layout;
   std::vector<char> blocks;
   std::vector<float> values;
 };
@@ -66,10 +73,18 @@ std::vector<float> computed(const Weights& weights, const Shape& s, const std::v
   const std::unique_ptr<ggml_context, Free> context(ggml_init({256U << 20, nullptr, false}));
   const std::unique_ptr<ggml_context, Free> no_data(ggml_init({1U << 20, nullptr, true}));
   ggml_tensor* w = ggml_new_tensor_2d(no_data.get(), weights.type, s.n_k, s.n_rows);
-  const std::unique_ptr<ggml_backend_buffer, Free> buffer(
-      ggml_backend_buft_alloc_buffer(weights.layout, weights.blocks.size()));
+  const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_buft_alloc_buffer(
+      weights.layout == Layout::kRepacked ? ggml_backend_cpu_repack_buffer_type()
+                                          : ggml_backend_cpu_buffer_type(),
+      weights.blocks.size()));
   ggml_backend_tensor_alloc(buffer.get(), w, ggml_backend_buffer_get_base(buffer.get()));
   ggml_backend_tensor_set(w, weights.blocks.data(), 0, weights.blocks.size());
+  Panels panels;
+  if (weights.layout == Layout::kPanels) {
+    panels = Panels({&w, 1});
+    // Nothing of the file's layout is read any more.
+    if (panels.n_bytes() > 0) std::memset(w->data, 0x55, weights.blocks.size());
+  }
   ggml_tensor* tx = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, s.n_k, s.n_columns);
   std::memcpy(tx->data, x.data(), x.size() * sizeof(float));
   ggml_tensor* out = ggml_mul_mat(context.get(), w, tx);
@@ -122,16 +137,15 @@ const std::vector<Shape> kShapes{{576, 192, 4}, {576, 100, 5}, {576, 40, 1},   {
 template <typename Check>
 void for_every_product(Check check) {
   install_kernels();
-  for (const bool is_repacked : {false, true}) {
-    for (const ggml_type type : is_repacked ? kRepackedTypes : kTypes) {
+  for (const Layout layout : {Layout::kFile, Layout::kPanels, Layout::kRepacked}) {
+    for (const ggml_type type : layout == Layout::kRepacked ? kRepackedTypes : kTypes) {
       for (const Shape& shape : kShapes) {
-        if (shape.n_k % ggml_blck_size(type) != 0 || (is_repacked && shape.n_rows % 8 != 0))
+        if (shape.n_k % ggml_blck_size(type) != 0 ||
+            (layout == Layout::kRepacked && shape.n_rows % 8 != 0))
           continue;
-        const Weights weights(
-            type, shape,
-            is_repacked ? ggml_backend_cpu_repack_buffer_type() : ggml_backend_cpu_buffer_type());
+        const Weights weights(type, shape, layout);
         for (const int n_threads : {1, 2, 3}) {
-          INFO(ggml_type_name(type), is_repacked ? " repacked " : " ", shape.n_k, "x", shape.n_rows,
+          INFO(ggml_type_name(type), " ", name_of(layout), " ", shape.n_k, "x", shape.n_rows,
                " columns ", shape.n_columns, " threads ", n_threads);
           check(weights, shape, n_threads);
         }
@@ -176,4 +190,40 @@ TEST_CASE("a column gives the same product in every company") {
       CHECK(std::vector<float>(all.begin() + 96 * 7, all.begin() + 96 * (7 + n_columns)) == some);
     }
   }
+}
+
+TEST_CASE("the matrix product is the same bits from panels as from the file") {
+  for_every_product([](const Weights& weights, const Shape& shape, int n_threads) {
+    if (weights.layout != Layout::kPanels || !is_ours(shape)) return;
+    Weights in_file = weights;
+    in_file.layout = Layout::kFile;
+    const std::vector<float> x = random_floats(static_cast<size_t>(shape.n_k) * shape.n_columns, 7);
+    CHECK(computed(weights, shape, x, n_threads) == computed(in_file, shape, x, n_threads));
+  });
+}
+
+TEST_CASE("panels are made of matrices of known types in an even number of blocks") {
+  install_kernels();
+  const std::unique_ptr<ggml_context, Free> no_data(ggml_init({1U << 20, nullptr, true}));
+  std::vector<ggml_tensor*> tensors;
+  for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_F32}) {
+    for (const int n_k : {64, 96}) {
+      for (const int n_experts : {1, 2}) {
+        tensors.push_back(ggml_new_tensor_3d(no_data.get(), type, n_k, 20, n_experts));
+      }
+    }
+  }
+  const std::unique_ptr<ggml_backend_buffer, Free> buffer(
+      ggml_backend_alloc_ctx_tensors_from_buft(no_data.get(), ggml_backend_cpu_buffer_type()));
+  std::vector<char> zeros(1U << 16);
+  for (ggml_tensor* each : tensors)
+    ggml_backend_tensor_set(each, zeros.data(), 0, ggml_nbytes(each));
+  {
+    const Panels panels(tensors);
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      INFO(i);
+      CHECK((panels_of(tensors[i]) != nullptr) == (i == 0 && matrix_kernels() != nullptr));
+    }
+  }
+  CHECK(panels_of(tensors[0]) == nullptr);
 }

@@ -35,6 +35,8 @@ class Hook final : public ggml::cpu::extra_buffer_type {
   MulMatOp mul_mat_;
 };
 
+const Int8GemmKernels* installed = nullptr;  // written once, in call_once
+
 const char* hook_name(ggml_backend_buffer_type_t /*type*/) { return "pyserve"; }
 
 void install_once() {
@@ -57,6 +59,7 @@ void install_once() {
   get_extra_types(device);
   auto& types = ggml_backend_cpu_get_extra_buffer_types();
   types.insert(types.begin(), &type);
+  installed = gemm;
 }
 
 }  // namespace
@@ -65,5 +68,7 @@ void install_kernels() {
   static std::once_flag once;
   std::call_once(once, install_once);
 }
+
+const Int8GemmKernels* matrix_kernels() { return installed; }
 
 }  // namespace pyserve

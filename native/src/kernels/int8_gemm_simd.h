@@ -21,12 +21,10 @@
 
 #include "kernels/int8_unpack.h"
 #include "kernels/int8_unpack_k.h"
+#include "kernels/int8_unpack_panel.h"
 #include "kernels/int8_unpack_x8.h"
 
 namespace pyserve {
-
-// Without it the compiler hands blocks over in memory.
-#define PYSERVE_INLINE __attribute__((always_inline))
 
 inline constexpr size_t kFetchAheadBytes = 32 << 10;
 
@@ -205,7 +203,8 @@ struct Int8Gemm {
   }
 
   // Runs for each kMaxBlocks blocks, and fetches ahead: rows follow each other in memory, and so
-  // do the 16 rows of the next calls.
+  // do the 16 rows of the next calls. Panels are read from one end to the other, which the CPU
+  // sees.
   template <typename Type, typename Run>
   static void for_each_piece(const char* const* rows, int n_blocks, Run run) {
     constexpr int kBlocksEach = Type::kBlockWeights / kInt8Block;
@@ -213,8 +212,10 @@ struct Int8Gemm {
     for (int first = 0; first < n_blocks; first += kMaxBlocks) {
       const int n = std::min(kMaxBlocks, n_blocks - first);
       const size_t at = static_cast<size_t>(first / kBlocksEach) * Type::kBlockBytes;
-      fetch(rows[0] + at * kBlocksAcross + kFetchAheadBytes,
-            n / kBlocksEach * Type::kBlockBytes * kBlocksAcross);
+      if constexpr (kBlocksAcross > 1) {
+        fetch(rows[0] + at * kBlocksAcross + kFetchAheadBytes,
+              n / kBlocksEach * Type::kBlockBytes * kBlocksAcross);
+      }
       run(first, n, at);
     }
   }
@@ -262,22 +263,47 @@ struct Int8Gemm {
     }
   }
 
+  static void deal_out(const char* const* rows, size_t n_bytes, char* out) {
+    constexpr size_t kQuadBytes = 4 * kGemmRows;
+    size_t at = 0;
+    for (; at + 16 <= n_bytes; at += 16) {
+      typename V::Ints quads[4];
+      transpose_quads<V>(rows, at, quads);
+      for (const auto& quad : quads) {
+        V::store(quad, out);
+        out += kQuadBytes;
+      }
+    }
+    for (; at < n_bytes; at += 4) {
+      for (int row = 0; row < kGemmRows; ++row, out += 4) std::memcpy(out, rows[row] + at, 4);
+    }
+  }
+
   template <typename Type, int kMinColumns>
   static constexpr Int8Kernel kKernel{kMinColumns, &quantize<Type>, &multiply<Type>};
 
   static constexpr Int8GemmKernels kernels(const char* name) {
     return {
         .name = name,
+        .deal_out = &deal_out,
         .q4_0 = kKernel<Nibbles<V, false>, 1>,
         .q4_1 = kKernel<OffsetNibbles<V, false>, 1>,
         .q5_0 = kKernel<Nibbles<V, true>, 1>,
         .q5_1 = kKernel<OffsetNibbles<V, true>, 1>,
         .q8_0 = kKernel<SignedBytes<V>, 1>,
-        .q4_k = kKernel < KNibbles<V, false>,
+        .q4_k = kKernel < KNibbles<V, false, InRows>,
         V::kHasDot ? 1 : 2 >,
-        .q5_k = kKernel < KNibbles<V, true>,
+        .q5_k = kKernel < KNibbles<V, true, InRows>,
         V::kHasDot ? 1 : 2 >,
-        .q6_k = kKernel<SixBits<V>, 1>,
+        .q6_k = kKernel<SixBits<V, InRows>, 1>,
+        .q4_0_panel = kKernel<PanelNibbles<V, false>, 1>,
+        .q4_1_panel = kKernel<PanelOffsetNibbles<V, false>, 1>,
+        .q5_0_panel = kKernel<PanelNibbles<V, true>, 1>,
+        .q5_1_panel = kKernel<PanelOffsetNibbles<V, true>, 1>,
+        .q8_0_panel = kKernel<PanelBytes<V>, 1>,
+        .q4_k_panel = kKernel<KNibbles<V, false, InPanels>, 1>,
+        .q5_k_panel = kKernel<KNibbles<V, true, InPanels>, 1>,
+        .q6_k_panel = kKernel<SixBits<V, InPanels>, 1>,
         .q4_0x8 = kKernel<RepackedNibbles<V>, 1>,
         .q4_kx8 = kKernel<RepackedKNibbles<V>, V::kMinRepackedKColumns>,
     };

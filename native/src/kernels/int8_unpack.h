@@ -15,6 +15,9 @@
 
 namespace pyserve {
 
+// Without it the compiler hands blocks over in memory.
+#define PYSERVE_INLINE __attribute__((always_inline))
+
 inline constexpr int kQuads = kInt8Block / 4;  // groups of 4 weights in a block
 inline constexpr int kMaxBlocks = 8;           // unpacked at a time, 4 KiB
 
@@ -29,8 +32,8 @@ struct UnpackedBlock {
 
 // quads[j] lane i = the j-th 4 bytes of rows[i], from the 16 bytes at `at` of each row.
 template <typename V>
-[[gnu::always_inline]] inline void load_quads(const char* const* rows, size_t at,
-                                              typename V::Ints* quads) {
+[[gnu::always_inline]] inline void transpose_quads(const char* const* rows, size_t at,
+                                                   typename V::Ints* quads) {
   typename V::Ints four[4];
   for (int r = 0; r < 4; ++r) four[r] = V::load_every_fourth(rows, at, r);
   const auto low01 = V::low32(four[0], four[1]);
@@ -42,6 +45,34 @@ template <typename V>
   quads[2] = V::low64(high01, high23);
   quads[3] = V::high64(high01, high23);
 }
+
+// Rows as they are in the file; a block begins at rows[i] + at.
+struct InRows {
+  static constexpr int kRowsTogether = 1;
+
+  // The 16 bytes of each row from byte `byte` of the block on.
+  template <typename V>
+  [[gnu::always_inline]] static void load_quads(const char* const* rows, size_t at, size_t byte,
+                                                typename V::Ints* quads) {
+    transpose_quads<V>(rows, at + byte, quads);
+  }
+};
+
+// Sixteen rows side by side, 4 bytes of each in turn (panels.h); a block begins at rows[0] + at.
+struct InPanels {
+  static constexpr int kRowsTogether = kGemmRows;
+
+  template <typename V>
+  [[gnu::always_inline]] static void load_quads(const char* const* rows, size_t at, size_t byte,
+                                                typename V::Ints* quads) {
+    for (int j = 0; j < 4; ++j) quads[j] = load_quad<V>(rows, at, byte + 4 * j);
+  }
+  template <typename V>
+  [[gnu::always_inline]] static typename V::Ints load_quad(const char* const* rows, size_t at,
+                                                           size_t byte) {
+    return V::load(rows[0] + at + byte * kGemmRows);
+  }
+};
 
 // The 16-bit floats in the upper half of each lane.
 template <typename V>
@@ -91,7 +122,7 @@ struct OffsetNibbles {
   static constexpr int kGroups = 1;
   static constexpr size_t kBlockBytes = kWithFifthBit ? 24 : 20;
   static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = 1;
+  static constexpr int kRowsTogether = InRows::kRowsTogether;
   static constexpr int kBlockQuads = kBlockBytes / 4;
   static constexpr int kBlocksTogether = kWithFifthBit ? 2 : 4;  // a multiple of 16 bytes
   using Ints = typename V::Ints;
@@ -104,7 +135,7 @@ struct OffsetNibbles {
       constexpr int kAll = kBlocksTogether * kBlockQuads;
       Ints quads[kAll];
 #pragma GCC unroll 8
-      for (int j = 0; j < kAll; j += 4) load_quads<V>(rows, at + 4 * j, quads + j);
+      for (int j = 0; j < kAll; j += 4) transpose_quads<V>(rows, at + 4 * j, quads + j);
 #pragma GCC unroll 8
       for (int i = 0; i < kBlocksTogether; ++i) use(b + i, block(quads + i * kBlockQuads));
     }
@@ -112,8 +143,8 @@ struct OffsetNibbles {
       // The last 16 bytes, and the first, which overlap.
       Ints quads[kBlockQuads + 4];
       Ints head[4];
-      load_quads<V>(rows, at, head);
-      load_quads<V>(rows, at + kBlockBytes - 16, quads + kBlockQuads - 4);
+      transpose_quads<V>(rows, at, head);
+      transpose_quads<V>(rows, at + kBlockBytes - 16, quads + kBlockQuads - 4);
       quads[0] = head[0];
       if constexpr (kWithFifthBit) quads[1] = head[1];
       use(b, block(quads));
@@ -139,7 +170,7 @@ struct Nibbles {
   static constexpr int kGroups = 1;
   static constexpr size_t kBlockBytes = kWithFifthBit ? 22 : 18;
   static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = 1;
+  static constexpr int kRowsTogether = InRows::kRowsTogether;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
@@ -147,8 +178,8 @@ struct Nibbles {
       typename V::Ints head[4];
       typename V::Ints quads[4];
       UnpackedBlock<V> out;
-      load_quads<V>(rows, at, head);
-      load_quads<V>(rows, at + kBlockBytes - 16, quads);
+      transpose_quads<V>(rows, at, head);
+      transpose_quads<V>(rows, at + kBlockBytes - 16, quads);
       out.scale[0] = V::floats_of_low_halves(head[0]);
       split_nibbles<V>(quads, out.weights);
       if constexpr (kWithFifthBit) {
@@ -170,16 +201,16 @@ struct SignedBytes {
   static constexpr int kGroups = 1;
   static constexpr size_t kBlockBytes = 34;
   static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = 1;
+  static constexpr int kRowsTogether = InRows::kRowsTogether;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
     for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
       UnpackedBlock<V> out;
       typename V::Ints head[4];
-      load_quads<V>(rows, at, head);
-      load_quads<V>(rows, at + 2, out.weights);
-      load_quads<V>(rows, at + 18, out.weights + 4);
+      transpose_quads<V>(rows, at, head);
+      transpose_quads<V>(rows, at + 2, out.weights);
+      transpose_quads<V>(rows, at + 18, out.weights + 4);
       if constexpr (kZero != 0) {
         for (auto& quad : out.weights) quad = V::xor_bits(quad, V::bytes_of(0x80));
       }

@@ -1,6 +1,8 @@
 // Types whose blocks hold 256 weights.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/int8_unpack.h"
 
 namespace pyserve {
@@ -38,7 +40,7 @@ struct SixBitPairs {
 
 // Q4_K, Q5_K: d, dmin (16 bit), 12 bytes of scales, fifth bits (32 bytes, bit b of byte i for
 // weight i of block b, Q5_K only), 128 bytes: 32 of them hold one block below and the next above.
-template <typename V, bool kWithFifthBit>
+template <typename V, bool kWithFifthBit, typename Layout>
 struct KNibbles {
   using Ints = typename V::Ints;
   static constexpr bool kHasOffset = true;
@@ -47,27 +49,27 @@ struct KNibbles {
   static constexpr int kGroups = 1;
   static constexpr size_t kFifthBits = 16;
   static constexpr size_t kNibbles = kFifthBits + (kWithFifthBit ? 32 : 0);
-  static constexpr size_t kBlockBytes = kNibbles + 128;
   static constexpr int kBlockWeights = 256;
-  static constexpr int kRowsTogether = 1;
+  static constexpr int kRowsTogether = Layout::kRowsTogether;
+  static constexpr size_t kBlockBytes = (kNibbles + 128) * kRowsTogether;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
     Ints head[4];  // d and dmin, then the scales
-    load_quads<V>(rows, at, head);
+    Layout::template load_quads<V>(rows, at, 0, head);
     const SixBitPairs<V> pairs(head[1], head[2], head[3]);
     const auto d = V::floats_of_low_halves(head[0]);
     const auto minus_dmin = V::minus(floats_of_high_halves<V>(head[0]));
     Ints fifth[kQuads];
     if constexpr (kWithFifthBit) {
-      load_quads<V>(rows, at + kFifthBits, fifth);
-      load_quads<V>(rows, at + kFifthBits + 16, fifth + 4);
+      Layout::template load_quads<V>(rows, at, kFifthBits, fifth);
+      Layout::template load_quads<V>(rows, at, kFifthBits + 16, fifth + 4);
     }
     for (int b = 0; b < n_blocks; b += 2) {
       UnpackedBlock<V> below;
       UnpackedBlock<V> above;
-      load_quads<V>(rows, at + kNibbles + b * 16, below.weights);
-      load_quads<V>(rows, at + kNibbles + b * 16 + 16, below.weights + 4);
+      Layout::template load_quads<V>(rows, at, kNibbles + b * 16, below.weights);
+      Layout::template load_quads<V>(rows, at, kNibbles + b * 16 + 16, below.weights + 4);
       for (int j = 0; j < kQuads; ++j) {
         above.weights[j] = high_nibbles<V>(below.weights[j]);
         below.weights[j] = low_nibbles<V>(below.weights[j]);
@@ -95,8 +97,8 @@ struct KNibbles {
 };
 
 // Q6_K: for each half of 128: 64 bytes of low nibbles, 32 of upper bits; after all of these
-// 16 signed bytes of scales, one for 16 weights, and d (16 bit).
-template <typename V>
+// 16 signed bytes of scales, one for 16 weights, and d (16 bit); in panels two bytes more.
+template <typename V, typename Layout>
 struct SixBits {
   using Ints = typename V::Ints;
   using Floats = typename V::Floats;
@@ -106,26 +108,36 @@ struct SixBits {
   static constexpr int kGroups = 2;
   static constexpr size_t kUpper = 128;
   static constexpr size_t kScales = 192;
-  static constexpr size_t kBlockBytes = 210;
+  static constexpr size_t kScale = 208;
   static constexpr int kBlockWeights = 256;
-  static constexpr int kRowsTogether = 1;
+  static constexpr int kRowsTogether = Layout::kRowsTogether;
+  static constexpr bool kIsPanel = std::is_same_v<Layout, InPanels>;
+  static constexpr size_t kBlockBytes = (kScale + (kIsPanel ? 4 : 2)) * kRowsTogether;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
     Ints scales[4];
-    Ints tail[4];
-    load_quads<V>(rows, at + kScales, scales);
-    load_quads<V>(rows, at + kBlockBytes - 16, tail);
-    const auto row_scale = floats_of_high_halves<V>(tail[3]);
+    Layout::template load_quads<V>(rows, at, kScales, scales);
+    const auto row_scale = load_scale(rows, at);
     for (int b = 0; b < n_blocks; b += 4) {
       UnpackedBlock<V> out[4];
-      unpack_four(rows, at + b * 16, at + kUpper + b * 8, out);
+      unpack_four(rows, at, b, out);
       for (int i = 0; i < 4; ++i) {
         const int s = 2 * (b + i);
         out[i].scale[0] = V::mul(row_scale, signed_byte(scales[s / 4], s % 4));
         out[i].scale[1] = V::mul(row_scale, signed_byte(scales[s / 4], s % 4 + 1));
         use(b + i, out[i]);
       }
+    }
+  }
+
+  [[gnu::always_inline]] static Floats load_scale(const char* const* rows, size_t at) {
+    if constexpr (kIsPanel) {
+      return V::floats_of_low_halves(InPanels::load_quad<V>(rows, at, kScale));
+    } else {
+      Ints tail[4];
+      transpose_quads<V>(rows, at + kScale + 2 - 16, tail);
+      return floats_of_high_halves<V>(tail[3]);
     }
   }
 
@@ -137,14 +149,17 @@ struct SixBits {
     return V::or_bits(low, V::and_bits(bits, V::bytes_of(0x30)));
   }
 
-  [[gnu::always_inline]] static void unpack_four(const char* const* rows, size_t lower_at,
-                                                 size_t upper_at, UnpackedBlock<V>* out) {
+  // Blocks b to b + 3 of the 8.
+  [[gnu::always_inline]] static void unpack_four(const char* const* rows, size_t at, int b,
+                                                 UnpackedBlock<V>* out) {
+    const size_t lower_byte = b * 16;
+    const size_t upper_byte = kUpper + b * 8;
     for (int half = 0; half < 2; ++half) {  // of the 32 bytes
       Ints lower[2][4];
       Ints upper[4];
-      load_quads<V>(rows, lower_at + half * 16, lower[0]);
-      load_quads<V>(rows, lower_at + half * 16 + 32, lower[1]);
-      load_quads<V>(rows, upper_at + half * 16, upper);
+      Layout::template load_quads<V>(rows, at, lower_byte + half * 16, lower[0]);
+      Layout::template load_quads<V>(rows, at, lower_byte + half * 16 + 32, lower[1]);
+      Layout::template load_quads<V>(rows, at, upper_byte + half * 16, upper);
       for (int j = 0; j < 4; ++j) {
         const int quad = half * 4 + j;
         const Ints bits = upper[j];

@@ -101,6 +101,15 @@ struct Wide256 {
     return add8(x, and_bits(both(bits, bit, is_set), more));
   }
 
+  PYSERVE_WIDE Ints load(const char* from) {
+    const auto* at = reinterpret_cast<const __m256i*>(from);
+    return {_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)};
+  }
+  PYSERVE_WIDE void store(const Ints& x, char* to) {
+    auto* at = reinterpret_cast<__m256i*>(to);
+    _mm256_storeu_si256(at, x.low);
+    _mm256_storeu_si256(at + 1, x.high);
+  }
   PYSERVE_WIDE Ints load_every_fourth(const char* const* rows, size_t at, int r) {
     const auto load = [&](int row) {
       return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at));

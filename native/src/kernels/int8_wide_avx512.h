@@ -70,6 +70,9 @@ struct Wide512 {
     return _mm512_mask_add_epi8(x, _mm512_test_epi8_mask(bits, bit), x, more);
   }
 
+  // 64 bytes.
+  PYSERVE_WIDE Ints load(const char* from) { return _mm512_loadu_si512(from); }
+  PYSERVE_WIDE void store(Ints x, char* to) { _mm512_storeu_si512(to, x); }
   // 16 bytes of rows[r], rows[4 + r], rows[8 + r] and rows[12 + r].
   PYSERVE_WIDE Ints load_every_fourth(const char* const* rows, size_t at, int r) {
     const auto load = [&](int row) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ggml-backend.h"
+#include "kernels/panels.h"
 #include "repack.h"
 
 namespace pyserve {
@@ -33,24 +34,31 @@ void store_rows(const ggml_tensor* op, int64_t first_row, const float* sums) {
   }
 }
 
-// Lets the threads take panels of 16 rows, a few neighbours at a time, for weights are
-// fetched ahead in their order. Every thread calls begin_panels(), meets the others at a barrier,
-// and then calls for_each_panel().
+// Lets the threads take panels of 16 rows: each a run of its own, for weights are fetched ahead in
+// their order, then a few at a time of what is left, for one thread may be slower than another.
+// Every thread calls begin_panels(), meets the others at a barrier, and then calls
+// for_each_panel().
 void begin_panels(const ggml_compute_params* params) {
-  if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
+  if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
 }
 
 template <typename Run>
 void for_each_panel(const ggml_compute_params* params, const ggml_tensor* op, Run run) {
-  constexpr int kChunksPerThread = 8;  // one thread may be slower than another
+  constexpr int kChunksPerThread = 4;
   constexpr int kMaxChunk = 64;
   const auto n_panels = static_cast<int>((op->ne[0] + kGemmRows - 1) / kGemmRows);
-  const int n_together = std::clamp(n_panels / (kChunksPerThread * params->nth), 1, kMaxChunk);
-  for (int first = params->ith * n_together; first < n_panels;
-       first = ggml_threadpool_chunk_add(params->threadpool, 1) * n_together) {
-    for (int panel = first; panel < std::min(first + n_together, n_panels); ++panel) {
-      run(static_cast<int64_t>(panel) * kGemmRows);
-    }
+  const int n_own = params->nth == 1 ? n_panels : n_panels * 3 / 4 / params->nth;
+  const int n_shared = n_panels - n_own * params->nth;
+  const int n_together = std::clamp(n_shared / (kChunksPerThread * params->nth), 1, kMaxChunk);
+  const auto run_all = [&](int begin, int end) {
+    for (int panel = begin; panel < end; ++panel) run(static_cast<int64_t>(panel) * kGemmRows);
+  };
+  run_all(n_own * params->ith, n_own * (params->ith + 1));
+  for (;;) {
+    const int chunk = ggml_threadpool_chunk_add(params->threadpool, 1);
+    const int first = n_own * params->nth + chunk * n_together;
+    if (first >= n_panels) return;
+    run_all(first, std::min(first + n_together, n_panels));
   }
 }
 
@@ -155,15 +163,61 @@ const Int8Kernel* plain_kernel(const Int8GemmKernels& kernels, ggml_type type) {
   }
 }
 
-const Int8Kernel* kernel_for(const Int8GemmKernels& kernels, const ggml_tensor* weights) {
-  if (is_repacked(weights)) return repacked_kernel(kernels, weights->type);
-  return is_plain(weights) ? plain_kernel(kernels, weights->type) : nullptr;
+const Int8Kernel* panel_kernel(const Int8GemmKernels& kernels, ggml_type type) {
+  switch (type) {
+    case GGML_TYPE_Q4_0:
+      return &kernels.q4_0_panel;
+    case GGML_TYPE_Q4_1:
+      return &kernels.q4_1_panel;
+    case GGML_TYPE_Q5_0:
+      return &kernels.q5_0_panel;
+    case GGML_TYPE_Q5_1:
+      return &kernels.q5_1_panel;
+    case GGML_TYPE_Q8_0:
+      return &kernels.q8_0_panel;
+    case GGML_TYPE_Q4_K:
+      return &kernels.q4_k_panel;
+    case GGML_TYPE_Q5_K:
+      return &kernels.q5_k_panel;
+    case GGML_TYPE_Q6_K:
+      return &kernels.q6_k_panel;
+    default:
+      return nullptr;
+  }
 }
+
+// The kernel for some weights, and where it finds them.
+struct Weights {
+  Weights(const Int8GemmKernels& kernels, const ggml_tensor* weights) : tensor(weights) {
+    if (is_repacked(weights)) {
+      kernel = repacked_kernel(kernels, weights->type);
+      rows_together = kRepackedRows;
+    } else if (is_plain(weights)) {
+      panels = panels_of(weights);
+      kernel = panels == nullptr ? plain_kernel(kernels, weights->type)
+                                 : panel_kernel(kernels, weights->type);
+    }
+  }
+
+  // What the kernel wants to know of the 16 rows from `first_row` on.
+  void find(int64_t first_row, const char** rows) const {
+    if (panels == nullptr) {
+      row_pointers(tensor, first_row, rows_together, rows);
+    } else {
+      rows[0] = panels + first_row / kGemmRows * panel_bytes(tensor);
+    }
+  }
+
+  const ggml_tensor* tensor;
+  const Int8Kernel* kernel = nullptr;  // nullptr: there is none
+  const char* panels = nullptr;        // nullptr: the rows are as in the file, or repacked
+  int rows_together = 1;
+};
 
 }  // namespace
 
 bool MulMatOp::can_compute(const ggml_tensor* op) const {
-  const Int8Kernel* kernel = kernel_for(kernels_, op->src[0]);
+  const Int8Kernel* kernel = Weights(kernels_, op->src[0]).kernel;
   return kernel != nullptr && is_product(op, kernel->n_min_columns);
 }
 
@@ -173,18 +227,17 @@ bool MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
 }
 
 bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
-  const ggml_tensor* weights = op->src[0];
-  const Int8Kernel& kernel = *kernel_for(kernels_, weights);
+  const Weights weights(kernels_, op->src[0]);
+  const Int8Kernel& kernel = *weights.kernel;
   const Int8Buffers buffers(op, params->wdata, params->ith);
   begin_panels(params);
   quantize_columns(kernel.quantize, params, op->src[1], buffers);
   ggml_barrier(params->threadpool);
   const Int8Columns columns{buffers.q, buffers.d, buffers.column_sums,
-                            static_cast<int>(weights->ne[0]), static_cast<int>(op->ne[1])};
-  const int rows_together = is_repacked(weights) ? kRepackedRows : 1;
+                            static_cast<int>(op->src[0]->ne[0]), static_cast<int>(op->ne[1])};
   for_each_panel(params, op, [&](int64_t first_row) {
     const char* rows[kGemmRows];
-    row_pointers(weights, first_row, rows_together, rows);
+    weights.find(first_row, rows);
     kernel.multiply(rows, columns, buffers.sums);
     store_rows(op, first_row, buffers.sums);
   });

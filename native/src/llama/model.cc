@@ -54,11 +54,30 @@ llama_model* load(const EngineConfig& config) {
   return model;
 }
 
+// The matrices that columns are multiplied with. The others of their kind are tables, of which rows
+// are read.
+std::vector<ggml_tensor*> matrices(const llama_model& model) {
+  std::vector<ggml_tensor*> found;
+  for (const auto& [name, tensor] : model.tensors_by_name) {
+    const bool is_table = tensor == model.per_layer_tok_embd || tensor == model.pos_embd ||
+                          tensor == model.type_embd ||
+                          (tensor == model.tok_embd && tensor != model.output);
+    if (!is_table) found.push_back(tensor);
+  }
+  return found;
+}
+
+// Who asks for locked pages or for a place on a memory node wants those of the file.
+Panels lay_out(const llama_model& model, const EngineConfig& config) {
+  if (!config.use_mmap || config.use_mlock || !config.numa.empty()) return {};
+  return Panels(matrices(model));
+}
+
 }  // namespace
 
 void ModelDeleter::operator()(llama_model* model) const { llama_model_free(model); }
 
-Model::Model(const EngineConfig& config) : model_(load(config)) {
+Model::Model(const EngineConfig& config) : model_(load(config)), panels_(lay_out(*model_, config)) {
   const std::vector<std::string>& shown = config.shown_tokens;
   if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get())) {
     throw EngineError(ErrorCode::kModelLoad,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/panels.h"
 #include "llama/adapter.h"
 #include "llama/text_cutter.h"
 #include "pyserve/config.h"
@@ -73,6 +74,7 @@ class Model {
 
  private:
   std::unique_ptr<llama_model, ModelDeleter> model_;
+  Panels panels_;
   std::vector<Adapter> adapters_;
   std::vector<Token> eog_tokens_;
   std::vector<Token> suppressed_tokens_;
