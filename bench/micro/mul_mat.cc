@@ -1,13 +1,16 @@
 // Matrices of quantized weights times few and many columns: our kernels against the vendored ones,
 // on one thread. Weights are random, more of them than caches hold when there are few columns, and
-// lie as a loaded model has them: repacked where the vendored library has kernels for that.
+// lie as a loaded model may have them: in our panels, as in the file, and repacked where the
+// vendored library has kernels for that.
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench.h"
 #include "ggml-cpu.h"
+#include "kernels/panels.h"
 #include "one_node.h"
 #include "repack.h"
 
@@ -16,9 +19,11 @@ namespace {
 
 constexpr int kDepth = 768;
 
+enum class Layout { kPanels, kFile, kRepacked };
+
 struct Weights {
   ggml_type type;
-  bool is_repacked;
+  Layout layout;
 };
 
 // A few rows, again and again: the time does not depend on what they say.
@@ -35,42 +40,56 @@ void fill(ggml_tensor* w) {
 }
 
 // n_rows x kDepth weights times n_columns columns.
-OneNode product(const Weights& weights, int n_rows, int n_columns) {
+struct Product {
+  OneNode node;
+  Panels panels;
+};
+
+Product product(const Weights& weights, int n_rows, int n_columns) {
   OneNode node;
   ggml_tensor* w = ggml_new_tensor_2d(node.context(), weights.type, kDepth, n_rows);
   ggml_tensor* x = ggml_new_tensor_2d(node.context(), GGML_TYPE_F32, kDepth, n_columns);
-  node.place(w, weights.is_repacked ? ggml_backend_cpu_repack_buffer_type()
-                                    : ggml_backend_cpu_buffer_type());
+  const bool is_repacked = weights.layout == Layout::kRepacked;
+  node.place(w,
+             is_repacked ? ggml_backend_cpu_repack_buffer_type() : ggml_backend_cpu_buffer_type());
   node.place(x);
   fill(w);
   const std::vector<float> values = random_floats(static_cast<size_t>(kDepth) * n_columns);
   ggml_backend_tensor_set(x, values.data(), 0, ggml_nbytes(x));
   node.set_result(ggml_mul_mat(node.context(), w, x));
-  return node;
+  Panels panels;
+  if (weights.layout == Layout::kPanels) panels = Panels({&w, 1});
+  return {std::move(node), std::move(panels)};
+}
+
+std::vector<Weights> layouts() {
+  std::vector<Weights> all;
+  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
+                               GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K}) {
+    all.push_back({type, Layout::kPanels});
+    all.push_back({type, Layout::kFile});
+    if (type == GGML_TYPE_Q4_0 || type == GGML_TYPE_Q4_K) all.push_back({type, Layout::kRepacked});
+  }
+  return all;
+}
+
+const char* name_of(Layout layout) {
+  return layout == Layout::kPanels ? " (panels)" : layout == Layout::kRepacked ? " (x8)" : "";
 }
 
 }  // namespace
 
 void bench_mul_mat() {
   const Kernels kernels;
-  for (const Weights& w : {Weights{GGML_TYPE_Q4_0, true},
-                           {GGML_TYPE_Q4_0, false},
-                           {GGML_TYPE_Q4_1, false},
-                           {GGML_TYPE_Q5_0, false},
-                           {GGML_TYPE_Q5_1, false},
-                           {GGML_TYPE_Q8_0, false},
-                           {GGML_TYPE_Q4_K, true},
-                           {GGML_TYPE_Q4_K, false},
-                           {GGML_TYPE_Q5_K, false},
-                           {GGML_TYPE_Q6_K, false}}) {
-    const std::string name = std::string(ggml_type_name(w.type)) + (w.is_repacked ? " (x8)" : "");
+  for (const Weights& w : layouts()) {
+    const std::string name = std::string(ggml_type_name(w.type)) + name_of(w.layout);
     print_heading("matrix " + name, "llama.cpp");
     for (const int n_columns : {1, 2, 4, 8, 16, 32, 128, 512}) {
       const int n_rows = n_columns <= 32 ? 32768 : 2048;
-      OneNode node = product(w, n_rows, n_columns);
+      Product computed = product(w, n_rows, n_columns);
       compare_best(kernels,
                    std::to_string(n_rows) + " rows x " + std::to_string(n_columns) + " columns",
-                   node);
+                   computed.node);
     }
   }
 }

@@ -121,14 +121,37 @@ struct SixBits {
     const auto row_scale = load_scale(rows, at);
     for (int b = 0; b < n_blocks; b += 4) {
       UnpackedBlock<V> out[4];
-      unpack_four(rows, at, b, out);
+      if constexpr (!kIsPanel) unpack_four(rows, at, b, out);
+#pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
+        if constexpr (kIsPanel) unpack_one(rows, at, b, i, out[i]);
         const int s = 2 * (b + i);
         out[i].scale[0] = V::mul(row_scale, signed_byte(scales[s / 4], s % 4));
         out[i].scale[1] = V::mul(row_scale, signed_byte(scales[s / 4], s % 4 + 1));
         use(b + i, out[i]);
       }
     }
+  }
+
+  // Block b + i of the 8: what four of them share is read for each of them, since nothing has to be
+  // moved for that.
+  [[gnu::always_inline]] static void unpack_one(const char* const* rows, size_t at, int b, int i,
+                                                UnpackedBlock<V>& out) {
+    for (int half = 0; half < 2; ++half) {  // of the 32 bytes
+      Ints lower[4];
+      Ints upper[4];
+      InPanels::load_quads<V>(rows, at, b * 16 + i % 2 * 32 + half * 16, lower);
+      InPanels::load_quads<V>(rows, at, kUpper + b * 8 + half * 16, upper);
+      for (int j = 0; j < 4; ++j) {
+        const Ints low = i < 2 ? low_nibbles<V>(lower[j]) : high_nibbles<V>(lower[j]);
+        out.weights[half * 4 + j] = with_upper(low, to_upper(upper[j], i));
+      }
+    }
+  }
+
+  // Bits 2 * i and 2 * i + 1 of each byte, where the upper bits of a weight are.
+  [[gnu::always_inline]] static Ints to_upper(const Ints& bits, int i) {
+    return i < 2 ? V::shift_left16(bits, 4 - 2 * i) : V::shift_right16(bits, 2 * i - 4);
   }
 
   [[gnu::always_inline]] static Floats load_scale(const char* const* rows, size_t at) {

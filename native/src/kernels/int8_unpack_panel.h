@@ -38,15 +38,13 @@ struct Paired : InFile {
   [[gnu::always_inline]] static void for_each_pair(const char* const* rows, size_t at, int n_blocks,
                                                    Unpack unpack, Use use) {
     for (int b = 0; b < n_blocks; b += 2, at += kBlockBytes) {
-      const auto scales = InPanels::load_quad<V>(rows, at, 2 * kRest);
       UnpackedBlock<V> out;
       unpack(at, out);
-      out.scale[0] = V::floats_of_low_halves(scales);
+      out.scale[0] = V::floats_of_low_halves(InPanels::load_quad<V>(rows, at, 2 * kRest));
       use(b, out);
-      UnpackedBlock<V> next;
-      unpack(at + kRest * kRowsTogether, next);
-      next.scale[0] = floats_of_high_halves<V>(scales);
-      use(b + 1, next);
+      unpack(at + kRest * kRowsTogether, out);
+      out.scale[0] = floats_of_high_halves<V>(InPanels::load_quad<V>(rows, at, 2 * kRest));
+      use(b + 1, out);
     }
   }
 };
