@@ -1,6 +1,7 @@
 #include "kernels/mul_mat_op.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "ggml-backend.h"
 #include "kernels/panels.h"
@@ -28,9 +29,16 @@ void row_pointers(const ggml_tensor* weights, int64_t first_row, int rows_togeth
 // Copies sums[column][16] to the 16 rows from `first_row` on of the result.
 void store_rows(const ggml_tensor* op, int64_t first_row, const float* sums) {
   const auto n_rows = std::min<int64_t>(kGemmRows, op->ne[0] - first_row);
-  for (int64_t c = 0; c < op->ne[1]; ++c) {
-    auto* out = reinterpret_cast<float*>(static_cast<char*>(op->data) + c * op->nb[1]);
-    std::copy_n(sums + c * kGemmRows, n_rows, out + first_row);
+  char* out = static_cast<char*>(op->data) + first_row * sizeof(float);
+  if (n_rows == kGemmRows) {
+    // Of a size that the compiler knows.
+    for (int64_t c = 0; c < op->ne[1]; ++c, out += op->nb[1], sums += kGemmRows) {
+      std::memcpy(out, sums, kGemmRows * sizeof(float));
+    }
+    return;
+  }
+  for (int64_t c = 0; c < op->ne[1]; ++c, out += op->nb[1], sums += kGemmRows) {
+    std::memcpy(out, sums, n_rows * sizeof(float));
   }
 }
 
