@@ -67,9 +67,12 @@ std::vector<ggml_tensor*> matrices(const llama_model& model) {
   return found;
 }
 
-// Who asks for locked pages or for a place on a memory node wants those of the file.
+// Who asks for locked pages or for a place on a memory node wants those of the file. A model that
+// is to be refused for its size takes no memory before.
 Panels lay_out(const llama_model& model, const EngineConfig& config) {
-  if (!config.use_mmap || config.use_mlock || !config.numa.empty()) return {};
+  const auto n_bytes = static_cast<int64_t>(llama_model_size(&model));
+  const bool is_too_large = config.n_bytes_available > 0 && n_bytes > config.n_bytes_available;
+  if (!config.use_mmap || config.use_mlock || !config.numa.empty() || is_too_large) return {};
   return Panels(matrices(model));
 }
 
