@@ -16,6 +16,7 @@
 #include "ggml.h"
 #include "kernels/install.h"
 #include "kernels/int8_gemm.h"
+#include "kernels/panel_types.h"
 #include "kernels/panels.h"
 #include "repack.h"
 
@@ -226,4 +227,11 @@ TEST_CASE("panels are made of matrices of known types in an even number of block
     }
   }
   CHECK(panels_of(tensors[0]) == nullptr);
+}
+
+TEST_CASE("types that we know are best in panels") {
+  install_kernels();
+  CHECK(are_best_in_panels(GGML_TYPE_Q8_0) == (matrix_kernels() != nullptr));
+  CHECK(!are_best_in_panels(GGML_TYPE_Q2_K));
+  CHECK(!are_best_in_panels(GGML_TYPE_F16));
 }

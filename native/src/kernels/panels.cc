@@ -13,6 +13,7 @@
 #include "ggml.h"
 #include "kernels/install.h"
 #include "kernels/int8_gemm.h"
+#include "kernels/panel_types.h"
 
 namespace pyserve {
 namespace {
@@ -150,6 +151,12 @@ char* map_huge(size_t n_bytes) {
 }
 
 }  // namespace
+
+bool are_best_in_panels(ggml_type type) {
+  const Int8GemmKernels* kernels = matrix_kernels();
+  if (kernels == nullptr || row_form(type).n_together == 0) return false;
+  return type != GGML_TYPE_Q4_K || kernels->q4_kx8.n_min_columns == 1;
+}
 
 Panels::Panels(std::span<ggml_tensor* const> weights) {
   const Int8GemmKernels* kernels = matrix_kernels();

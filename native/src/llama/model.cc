@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
+#include "ggml-cpu.h"
+#include "gguf.h"
+#include "kernels/panel_types.h"
 #include "llama-model.h"
 #include "llama.h"
 #include "llama/numa.h"
@@ -34,6 +38,26 @@ llama_load_mode load_mode(const EngineConfig& config) {
   return config.use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
 }
 
+// Who asks for locked pages or for a place on a memory node wants those of the file.
+bool wants_panels(const EngineConfig& config) {
+  return config.use_mmap && !config.use_mlock && config.numa.empty();
+}
+
+// Whether there are weights that the vendored library lays out better than we do, experts among
+// them. Of a model in several files only the first is looked at, so it is supposed to have some.
+bool has_weights_to_repack(const std::string& path) {
+  const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(
+      gguf_init_from_file(path.c_str(), {/*no_alloc=*/true, /*ctx=*/nullptr}), gguf_free);
+  if (file == nullptr || gguf_find_key(file.get(), "split.count") >= 0) return true;
+  for (int64_t i = 0; i < gguf_get_n_tensors(file.get()); ++i) {
+    const ggml_type type = gguf_get_tensor_type(file.get(), i);
+    if (!ggml_is_quantized(type)) continue;
+    const std::string_view name = gguf_get_tensor_name(file.get(), i);
+    if (!are_best_in_panels(type) || name.find("_exps") != name.npos) return true;
+  }
+  return ggml_cpu_has_amx_int8() != 0;
+}
+
 llama_model* load(const EngineConfig& config) {
   VendorLog& log = VendorLog::instance();
   init_numa(config.numa);
@@ -42,6 +66,7 @@ llama_model* load(const EngineConfig& config) {
   log.begin_load(true);
   llama_model_params params = llama_model_default_params();
   params.load_mode = load_mode(config);
+  params.use_extra_bufts = !wants_panels(config) || has_weights_to_repack(config.model_path);
   if (!overrides.empty()) params.kv_overrides = overrides.data();
   llama_model* model = llama_model_load_from_file(config.model_path.c_str(), params);
   const std::string cause = log.end_load();
@@ -67,12 +92,11 @@ std::vector<ggml_tensor*> matrices(const llama_model& model) {
   return found;
 }
 
-// Who asks for locked pages or for a place on a memory node wants those of the file. A model that
-// is to be refused for its size takes no memory before.
+// A model that is to be refused for its size takes no memory before.
 Panels lay_out(const llama_model& model, const EngineConfig& config) {
   const auto n_bytes = static_cast<int64_t>(llama_model_size(&model));
   const bool is_too_large = config.n_bytes_available > 0 && n_bytes > config.n_bytes_available;
-  if (!config.use_mmap || config.use_mlock || !config.numa.empty() || is_too_large) return {};
+  if (!wants_panels(config) || is_too_large) return {};
   return Panels(matrices(model));
 }
 
