@@ -12,11 +12,11 @@ from bench.peers.venv import Venv
 
 
 class Mistralrs(PackagePeer):
-    """The size of its KV cache follows the requests; only their number is set."""
+    """The size of its KV cache follows the requests, which it computes one after the other."""
 
     def __init__(self) -> None:
         venv = Venv("mistralrs", "mistralrs", "0.9.5")
         super().__init__("mistralrs", venv, "serve_mistralrs.py")
 
     def flags(self, settings: Settings) -> list[str]:
-        return ["--threads", str(settings.threads), "--parallel", str(settings.n_parallel)]
+        return ["--threads", str(settings.threads)]

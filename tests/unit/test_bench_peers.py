@@ -102,7 +102,7 @@ def test_a_package_is_served_by_its_main_from_its_environment() -> None:
     command = Mistralrs().command(SETTINGS)
     assert command.argv[0].endswith("venv-mistralrs/bin/python")
     assert command.argv[1].endswith("mains/serve_mistralrs.py")
-    assert command.flags == command.argv[-4:] == ["--threads", "2", "--parallel", "4"]
+    assert command.flags == command.argv[-2:] == ["--threads", "2"]
 
 
 def test_chunks_of_mistralrs_become_events() -> None:

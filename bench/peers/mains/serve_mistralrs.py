@@ -1,4 +1,8 @@
-"""Serves a GGUF file with mistral.rs; runs in that peer's own environment."""
+"""Serves a GGUF file with mistral.rs; runs in that peer's own environment.
+
+One request at a time: version 0.9.5 ends requests that it puts together with "input tensor is not
+contiguous", whatever their number.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,20 @@ import argparse
 import importlib
 import json
 import os
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 
 class Engine:
-    """The model. Thread: any; the engine has threads of its own and puts requests together."""
+    """The model. Thread: any; the engine has a thread of its own, and queues requests."""
 
-    def __init__(self, model: Path, n_parallel: int) -> None:
+    def __init__(self, model: Path) -> None:
         self._mistralrs = importlib.import_module("mistralrs")
         which = self._mistralrs.Which.GGUF(str(model.parent), model.name)
-        self._runner = self._mistralrs.Runner(which, max_seqs=n_parallel, token_source="none")
+        self._runner = self._mistralrs.Runner(which, max_seqs=1, token_source="none")
+        self._lock = threading.Lock()  # the runner is one thread's at a time
 
     def chunks(self, body: dict[str, Any]) -> Any:
         """An iterator of chunks, the last one with usage."""
@@ -29,7 +35,8 @@ class Engine:
             ignore_eos=bool(body.get("ignore_eos")),
             temperature=0.0,
         )
-        return self._runner.send_chat_completion_request(request)
+        with self._lock:
+            return self._runner.send_chat_completion_request(request)
 
 
 def event_of(chunk: Any) -> dict[str, Any]:
@@ -70,10 +77,9 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--parallel", type=int, required=True)
     args = parser.parse_args()
     os.environ["RAYON_NUM_THREADS"] = str(args.threads)  # read when the library is loaded
-    engine = Engine(args.model, args.parallel)
+    engine = Engine(args.model)
     ThreadingHTTPServer.request_queue_size = 128
     ThreadingHTTPServer(("127.0.0.1", args.port), handler_of(engine)).serve_forever()
 
