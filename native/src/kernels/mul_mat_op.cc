@@ -148,47 +148,24 @@ const Int8Kernel* repacked_kernel(const Int8GemmKernels& kernels, ggml_type type
   }
 }
 
-const Int8Kernel* plain_kernel(const Int8GemmKernels& kernels, ggml_type type) {
+const Int8Kernel* own_kernel(const Int8GemmKernels& kernels, ggml_type type, bool is_panel) {
   switch (type) {
     case GGML_TYPE_Q4_0:
-      return &kernels.q4_0;
+      return is_panel ? &kernels.q4_0_panel : &kernels.q4_0;
     case GGML_TYPE_Q4_1:
-      return &kernels.q4_1;
+      return is_panel ? &kernels.q4_1_panel : &kernels.q4_1;
     case GGML_TYPE_Q5_0:
-      return &kernels.q5_0;
+      return is_panel ? &kernels.q5_0_panel : &kernels.q5_0;
     case GGML_TYPE_Q5_1:
-      return &kernels.q5_1;
+      return is_panel ? &kernels.q5_1_panel : &kernels.q5_1;
     case GGML_TYPE_Q8_0:
-      return &kernels.q8_0;
+      return is_panel ? &kernels.q8_0_panel : &kernels.q8_0;
     case GGML_TYPE_Q4_K:
-      return &kernels.q4_k;
+      return is_panel ? &kernels.q4_k_panel : &kernels.q4_k;
     case GGML_TYPE_Q5_K:
-      return &kernels.q5_k;
+      return is_panel ? &kernels.q5_k_panel : &kernels.q5_k;
     case GGML_TYPE_Q6_K:
-      return &kernels.q6_k;
-    default:
-      return nullptr;
-  }
-}
-
-const Int8Kernel* panel_kernel(const Int8GemmKernels& kernels, ggml_type type) {
-  switch (type) {
-    case GGML_TYPE_Q4_0:
-      return &kernels.q4_0_panel;
-    case GGML_TYPE_Q4_1:
-      return &kernels.q4_1_panel;
-    case GGML_TYPE_Q5_0:
-      return &kernels.q5_0_panel;
-    case GGML_TYPE_Q5_1:
-      return &kernels.q5_1_panel;
-    case GGML_TYPE_Q8_0:
-      return &kernels.q8_0_panel;
-    case GGML_TYPE_Q4_K:
-      return &kernels.q4_k_panel;
-    case GGML_TYPE_Q5_K:
-      return &kernels.q5_k_panel;
-    case GGML_TYPE_Q6_K:
-      return &kernels.q6_k_panel;
+      return is_panel ? &kernels.q6_k_panel : &kernels.q6_k;
     default:
       return nullptr;
   }
@@ -202,8 +179,8 @@ struct Weights {
       rows_together = kRepackedRows;
     } else if (is_plain(weights)) {
       panels = panels_of(weights);
-      kernel = panels == nullptr ? plain_kernel(kernels, weights->type)
-                                 : panel_kernel(kernels, weights->type);
+      if (panels != nullptr) n_panel_bytes = panel_bytes(weights);
+      kernel = own_kernel(kernels, weights->type, panels != nullptr);
     }
   }
 
@@ -212,13 +189,14 @@ struct Weights {
     if (panels == nullptr) {
       row_pointers(tensor, first_row, rows_together, rows);
     } else {
-      rows[0] = panels + first_row / kGemmRows * panel_bytes(tensor);
+      rows[0] = panels + first_row / kGemmRows * n_panel_bytes;
     }
   }
 
   const ggml_tensor* tensor;
   const Int8Kernel* kernel = nullptr;  // nullptr: there is none
   const char* panels = nullptr;        // nullptr: the rows are as in the file, or repacked
+  size_t n_panel_bytes = 0;
   int rows_together = 1;
 };
 
