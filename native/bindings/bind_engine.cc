@@ -22,6 +22,25 @@ py::str render(Engine& engine, const ChatPrompt& prompt) {
   return readable(text);
 }
 
+// Events as they are, but a delta of text alone, as most are, as a tuple of id, text and tokens: a
+// step of the model leaves the caches cold, and there making a record and asking for each of its
+// fields takes as long as all the rest that becomes of it.
+py::list poll(Engine& engine, double timeout_ms) {
+  std::vector<Event> events;
+  {
+    const py::gil_scoped_release release;
+    events = engine.poll(timeout_ms);
+  }
+  py::list list(events.size());
+  for (size_t i = 0; i < events.size(); ++i) {
+    const auto* delta = std::get_if<DeltaEvent>(&events[i].body);
+    list[i] = delta != nullptr && delta->is_text_alone()
+                  ? py::object(py::make_tuple(events[i].id, delta->text, delta->tokens))
+                  : py::cast(std::move(events[i]));
+  }
+  return list;
+}
+
 void register_config(py::module_& module) {
   py::class_<RopeConfig>(module, "RopeConfig")
       .def(py::init<>())
@@ -136,7 +155,7 @@ void register_engine(py::module_& module) {
       .def(py::init<const EngineConfig&>(), py::arg("config"), ReleaseGil())
       .def("submit", &Engine::submit, py::arg("request"), ReleaseGil())
       .def("cancel", &Engine::cancel, py::arg("id"), ReleaseGil())
-      .def("poll", &Engine::poll, py::arg("timeout_ms"), ReleaseGil())
+      .def("poll", &poll, py::arg("timeout_ms"))
       .def("tokenize", &Engine::tokenize, py::arg("text"), py::arg("add_special"),
            py::arg("parse_special"), ReleaseGil())
       .def("detokenize", &Engine::detokenize, py::arg("tokens"), ReleaseGil())

@@ -250,7 +250,13 @@ def _thinking(limit: ThinkingLimit) -> _native.ThinkingLimit:
     return native
 
 
-def _event(event: _native.Event) -> Event:
+def _event(event: _native.Event | tuple[int, str, list[int]]) -> Event:
+    """A tuple is a delta that is text alone: id, text, tokens."""
+    if isinstance(event, tuple):
+        request_id, text, tokens = event
+        return Step(
+            request_id=request_id, delta=Delta(text=text, n_tokens=len(tokens), tokens=tokens)
+        )
     body = event.body
     if isinstance(body, _native.DeltaEvent):
         return Step(request_id=event.id, delta=_delta(body))

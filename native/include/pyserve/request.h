@@ -152,6 +152,10 @@ struct DeltaEvent {
   std::vector<TokenLogprob> prompt_logprobs;
   std::vector<float> embedding;  // of length 1; comes with `finish`, where it was asked for
   std::optional<Finish> finish;
+
+  bool is_text_alone() const {
+    return logprobs.empty() && prompt_logprobs.empty() && embedding.empty() && !finish;
+  }
 };
 
 // The request failed or was cancelled; its last event.
