@@ -22,9 +22,9 @@ py::str render(Engine& engine, const ChatPrompt& prompt) {
   return readable(text);
 }
 
-// Events as they are, but a delta of text alone, as most are, as a tuple of id, text and tokens: a
-// step of the model leaves the caches cold, and there making a record and asking for each of its
-// fields takes as long as all the rest that becomes of it.
+// Events as they are, but a delta of text alone, as most are, as a tuple of id, text and tokens. A
+// step of the model leaves the caches cold: making a record and asking for each of its fields takes
+// a fifth of the caller's time.
 py::list poll(Engine& engine, double timeout_ms) {
   std::vector<Event> events;
   {
