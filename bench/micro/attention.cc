@@ -1,5 +1,6 @@
 // Attention of requests that share one KV cache: our kernel against the vendored one, on one
-// thread. Each request has cells of its own, one after the other in the cache.
+// thread. Each request has cells of its own, one after the other in the cache, after those that all
+// see.
 
 #include <algorithm>
 #include <cmath>
@@ -20,11 +21,15 @@ struct Heads {
   int n_head_kv;
 };
 
-// n_new: tokens that each request has in this step, the last ones of its n_cells.
+// n_new: tokens that each request has in this step, the last ones of its n_cells. n_shared: cells
+// at the beginning of all requests, part of n_cells.
 struct Load {
   int n_requests;
   int n_new;
   int n_cells;
+  int n_shared = 0;
+
+  int n_own() const { return n_cells - n_shared; }
 };
 
 void fill(ggml_tensor* tensor) {
@@ -44,10 +49,10 @@ void fill_mask(ggml_tensor* mask, const Load& load) {
   std::vector<ggml_fp16_t> values(ggml_nelements(mask), hidden);
   for (int token = 0; token < load.n_requests * load.n_new; ++token) {
     const int request = token / load.n_new;
-    const int n_seen = load.n_cells - load.n_new + token % load.n_new + 1;
-    const size_t row = static_cast<size_t>(token) * mask->ne[0];
-    const auto first = values.begin() + static_cast<ptrdiff_t>(row) + request * load.n_cells;
-    std::fill_n(first, n_seen, ggml_fp32_to_fp16(0));
+    const int n_seen = load.n_own() - load.n_new + token % load.n_new + 1;
+    const auto row = values.begin() + static_cast<ptrdiff_t>(token) * mask->ne[0];
+    std::fill_n(row, load.n_shared, ggml_fp32_to_fp16(0));
+    std::fill_n(row + load.n_shared + request * load.n_own(), n_seen, ggml_fp32_to_fp16(0));
   }
   ggml_backend_tensor_set(mask, values.data(), 0, ggml_nbytes(mask));
 }
@@ -67,7 +72,7 @@ ggml_tensor* cache(OneNode& node, const Heads& heads, int n_cells) {
 OneNode attention(const Heads& heads, const Load& load) {
   OneNode node;
   const int n_tokens = load.n_requests * load.n_new;
-  const int n_cells = load.n_requests * load.n_cells;
+  const int n_cells = load.n_shared + load.n_requests * load.n_own();
   ggml_context* context = node.context();
   ggml_tensor* q = ggml_new_tensor_3d(context, GGML_TYPE_F32, heads.n_dims, n_tokens, heads.n_head);
   ggml_tensor* mask = ggml_new_tensor_2d(context, GGML_TYPE_F16, n_cells, n_tokens);
@@ -94,12 +99,14 @@ void bench_attention() {
                              {1, 1, 2048},
                              {8, 1, 512},
                              {32, 1, 512},
+                             {32, 1, 512, 448},
                              {1, 256, 256},
                              {1, 256, 2048}}) {
       OneNode node = attention(heads, load);
       compare_best(kernels,
                    std::to_string(load.n_requests) + " requests, " + std::to_string(load.n_new) +
-                       " of " + std::to_string(load.n_cells) + " tokens",
+                       " of " + std::to_string(load.n_cells) +
+                       (load.n_shared == 0 ? "" : ", " + std::to_string(load.n_shared) + " shared"),
                    node);
     }
   }

@@ -48,6 +48,27 @@ struct Case {
     }
   }
 
+  // Tokens of prompts and requests that share beginnings: each of `requests` = {its first cell of
+  // its own, how many, new tokens} sees the first n_shared cells, its own, and of its new ones
+  // those up to itself.
+  struct Request {
+    int first;
+    int n_cells;
+    int n_new;
+  };
+  void share(int n_shared, const std::vector<Request>& requests) {
+    std::fill(mask.begin(), mask.end(), -kInf);
+    int token = 0;
+    for (const Request& request : requests) {
+      for (int i = 0; i < request.n_new; ++i, ++token) {
+        for (int c = 0; c < n_shared; ++c) mask[at(token, c)] = 0;
+        const int n_own = request.n_cells - request.n_new + i + 1;
+        for (int c = 0; c < n_own; ++c) mask[at(token, request.first + c)] = 0;
+      }
+    }
+    REQUIRE(token == shape.n_tokens);
+  }
+
   size_t at(int token, int cell) const { return static_cast<size_t>(token) * shape.n_cells + cell; }
 
   // Numbers that 16 bits hold exactly.
@@ -244,6 +265,42 @@ TEST_CASE("a token's attention is the same bits alone and among others") {
   }
 }
 
+TEST_CASE("tokens that share cells get what each gets alone, to the bit") {
+  install_kernels();
+  struct Shared {
+    Shape shape;
+    int n_shared;
+    std::vector<Case::Request> requests;
+  };
+  const std::vector<Shared> cases{
+      // A piece of a prompt; it crosses a bound of the number of pieces (1,024 cells).
+      {{64, 64, 9, 3, 100, 1100}, 0, {{0, 1080, 100}}},
+      {{256, 256, 4, 1, 40, 300}, 0, {{0, 290, 40}}},
+      // Requests with the same beginning, of which one is a prompt and one shares nothing more.
+      {{64, 64, 9, 3, 29, 1000}, 400, {{400, 10, 1}, {420, 90, 1}, {600, 30, 25}, {700, 200, 2}}},
+      {{64, 64, 32, 8, 12, 900}, 130, {{130, 70, 12}}},
+      {{80, 96, 6, 3, 30, 500}, 65, {{65, 20, 20}, {100, 300, 10}}},
+      // More elements of K than are transposed.
+      {{320, 64, 16, 1, 8, 200}, 0, {{0, 200, 8}}},
+  };
+  unsigned seed = 31;
+  for (const Shared& shared : cases) {
+    Case c(shared.shape, seed++);
+    c.share(shared.n_shared, shared.requests);
+    const std::vector<double> exact = c.expected();
+    std::vector<float> alone;
+    for (int token = 0; token < shared.shape.n_tokens; ++token) {
+      const std::vector<float> row = c.only(token).computed(1);
+      alone.insert(alone.end(), row.begin(), row.end());
+    }
+    CHECK(worst_error(alone, exact) < 2e-5);
+    for (const int n_threads : {1, 2, 5}) {
+      INFO("heads ", shared.shape.n_head, " size ", shared.shape.n_k, " threads ", n_threads);
+      CHECK(c.computed(n_threads) == alone);
+    }
+  }
+}
+
 TEST_CASE("cells are sorted by position whatever the positions are") {
   std::mt19937 random(3);
   for (int n = 1; n < 60; ++n) {
@@ -265,7 +322,98 @@ TEST_CASE("cells are sorted by position whatever the positions are") {
   }
 }
 
-TEST_CASE("both vector widths agree") {
-  if (attention_kernels() == nullptr) return;
-  CHECK(std::strlen(attention_kernels()->name) > 0);
+#ifdef PYSERVE_X86_KERNELS
+namespace {
+
+struct Heads {
+  std::vector<float> max, sum, acc;
+};
+
+// Random heads over cells in any order; every kernel gets the same.
+struct DirectCase {
+  DirectCase(int n_queries, int n_dims, int n_cells, unsigned seed)
+      : n_q(n_queries), n_k(n_dims), random(seed), q(static_cast<size_t>(n_queries) * n_dims) {
+    std::normal_distribution<float> normal(0, 1);
+    for (float& x : q) x = normal(random) / std::sqrt(static_cast<float>(n_dims));
+    for (auto* halfs : {&k, &v}) {
+      halfs->resize(static_cast<size_t>(n_cells) * n_dims);
+      for (ggml_fp16_t& x : *halfs) x = ggml_fp32_to_fp16(normal(random));
+    }
+    cells.resize(n_cells);
+    std::iota(cells.begin(), cells.end(), 0);
+    std::shuffle(cells.begin(), cells.end(), random);
+  }
+
+  // n heads from `first` on, in calls of the cells [0, n_begin) and the rest.
+  Heads attend(const AttentionKernels& kernels, int first, int n, int n_begin) const {
+    Heads heads{std::vector<float>(n, -kInf), std::vector<float>(n),
+                std::vector<float>(static_cast<size_t>(n) * n_k)};
+    const size_t stride = n_k * sizeof(ggml_fp16_t);
+    const HeadGroup group{q.data() + static_cast<size_t>(first) * n_k,
+                          reinterpret_cast<const char*>(k.data()),
+                          reinterpret_cast<const char*>(v.data()),
+                          stride,
+                          stride,
+                          n,
+                          n_k,
+                          n_k};
+    const Partial partial{heads.max.data(), heads.sum.data(), heads.acc.data()};
+    kernels.attend(group, cells.data(), n_begin, partial);
+    kernels.attend(group, cells.data() + n_begin, static_cast<int>(cells.size()) - n_begin,
+                   partial);
+    return heads;
+  }
+
+  int n_q;
+  int n_k;
+  std::mt19937 random;
+  std::vector<float> q;
+  std::vector<ggml_fp16_t> k, v;
+  std::vector<int32_t> cells;
+};
+
+std::vector<const AttentionKernels*> kernels_of_this_cpu() {
+  std::vector<const AttentionKernels*> kernels;
+  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("f16c") != 0) {
+    kernels.push_back(&kAvx2Attention);
+  }
+  if (__builtin_cpu_supports("avx512bw") != 0) kernels.push_back(&kAvx512Attention);
+  return kernels;
 }
+
+}  // namespace
+
+TEST_CASE("a head's attention is the same bits whatever heads are computed with it") {
+  unsigned seed = 1;
+  for (const int n_k : {16, 64, 80, 256, 272}) {
+    for (const int n_cells : {64, 128, 203}) {
+      const DirectCase c(kMaxQueries, n_k, n_cells, seed++);
+      for (const AttentionKernels* kernels : kernels_of_this_cpu()) {
+        for (const int n : {1, 3, 11, 12, 13, 31, kMaxQueries}) {
+          const Heads together = c.attend(*kernels, 0, n, kBlockCells);
+          for (const int g : {0, n / 2, n - 1}) {
+            INFO(kernels->name, " size ", n_k, " cells ", n_cells, " head ", g, " of ", n);
+            const Heads alone = c.attend(*kernels, g, 1, 0);
+            CHECK(alone.max[0] == together.max[g]);
+            CHECK(alone.sum[0] == together.sum[g]);
+            const auto acc = together.acc.begin() + static_cast<ptrdiff_t>(g) * n_k;
+            CHECK(std::equal(alone.acc.begin(), alone.acc.end(), acc));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("both vector widths agree") {
+  const auto kernels = kernels_of_this_cpu();
+  if (kernels.size() < 2) return;
+  const DirectCase c(kMaxQueries, 64, 200, 5);
+  const Heads narrow = c.attend(*kernels[0], 0, kMaxQueries, 0);
+  const Heads wide = c.attend(*kernels[1], 0, kMaxQueries, 0);
+  for (size_t i = 0; i < narrow.acc.size(); ++i) {
+    const float sum = wide.sum[i / 64];
+    CHECK(std::abs(narrow.acc[i] / narrow.sum[i / 64] - wide.acc[i] / sum) < 2e-5F);
+  }
+}
+#endif

@@ -55,6 +55,28 @@ struct Avx2 {
     return _mm256_and_ps(is_kept, mul(p, _mm256_castsi256_ps(bits)));
   }
 
+  // Lanes in the order in which reduce_add_all puts them together, two by two.
+  static constexpr int kSumOrder[] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+  // Lane j of x[i] becomes lane i of x[j], for i, j < 8.
+  static void transpose(Vec* x) {
+    Vec a[kLanes];  // a[4i + j]: of x[4i .. 4i+3], column j of each 128-bit lane
+    for (int i = 0; i < kLanes; i += 4) {
+      const __m256d lo01 = _mm256_castps_pd(_mm256_unpacklo_ps(x[i], x[i + 1]));
+      const __m256d hi01 = _mm256_castps_pd(_mm256_unpackhi_ps(x[i], x[i + 1]));
+      const __m256d lo23 = _mm256_castps_pd(_mm256_unpacklo_ps(x[i + 2], x[i + 3]));
+      const __m256d hi23 = _mm256_castps_pd(_mm256_unpackhi_ps(x[i + 2], x[i + 3]));
+      a[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(lo01, lo23));
+      a[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(lo01, lo23));
+      a[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(hi01, hi23));
+      a[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(hi01, hi23));
+    }
+    for (int j = 0; j < 4; ++j) {
+      x[j] = _mm256_permute2f128_ps(a[j], a[4 + j], 0x20);
+      x[4 + j] = _mm256_permute2f128_ps(a[j], a[4 + j], 0x31);
+    }
+  }
+
   // sums[i] = sum of the lanes of x[i], for i < 8.
   static Vec reduce_add_all(const Vec* x) {
     const Vec a = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));

@@ -43,6 +43,34 @@ struct Avx512 {
     return _mm512_mask_blend_ps(is_tiny, _mm512_scalef_ps(p, n), zero());
   }
 
+  // Lanes in the order in which reduce_add_all puts them together, two by two.
+  static constexpr int kSumOrder[] = {0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15};
+
+  // Lane j of x[i] becomes lane i of x[j], for i, j < 16.
+  static void transpose(Vec* x) {
+    Vec a[kLanes];  // a[4i + j]: of x[4i .. 4i+3], column j of each 128-bit lane
+    for (int i = 0; i < kLanes; i += 4) {
+      const __m512d lo01 = _mm512_castps_pd(_mm512_unpacklo_ps(x[i], x[i + 1]));
+      const __m512d hi01 = _mm512_castps_pd(_mm512_unpackhi_ps(x[i], x[i + 1]));
+      const __m512d lo23 = _mm512_castps_pd(_mm512_unpacklo_ps(x[i + 2], x[i + 3]));
+      const __m512d hi23 = _mm512_castps_pd(_mm512_unpackhi_ps(x[i + 2], x[i + 3]));
+      a[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(lo01, lo23));
+      a[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(lo01, lo23));
+      a[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(hi01, hi23));
+      a[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(hi01, hi23));
+    }
+    for (int j = 0; j < 4; ++j) {
+      const Vec even01 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0x88);
+      const Vec odd01 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0xDD);
+      const Vec even23 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0x88);
+      const Vec odd23 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0xDD);
+      x[j] = _mm512_shuffle_f32x4(even01, even23, 0x88);
+      x[4 + j] = _mm512_shuffle_f32x4(odd01, odd23, 0x88);
+      x[8 + j] = _mm512_shuffle_f32x4(even01, even23, 0xDD);
+      x[12 + j] = _mm512_shuffle_f32x4(odd01, odd23, 0xDD);
+    }
+  }
+
   // sums[i] = sum of the lanes of x[i], for i < 16.
   static Vec reduce_add_all(const Vec* x) {
     Vec a[8];

@@ -1,4 +1,4 @@
-// Attention of one token over chosen cells of the KV cache, for one group of query heads.
+// Attention over chosen cells of the KV cache, for query heads that see the same of them.
 #pragma once
 
 #include <cstddef>
@@ -6,19 +6,20 @@
 
 namespace pyserve {
 
-// The query heads of one token that share a KV head, and where that head's K and V are.
+// Query heads, of one token or several, that share a KV head, and where that head's K and V are.
 struct HeadGroup {
   const float* q;   // [n_q][n_k] scaled, contiguous
   const char* k;    // K of cell c: n_k halfs at k + c * k_stride
   const char* v;    // V of cell c: n_v halfs at v + c * v_stride
   size_t k_stride;  // bytes
   size_t v_stride;  // bytes
-  int n_q;          // query heads, at most kMaxGroup
+  int n_q;          // query heads, at most kMaxQueries
   int n_k;          // head sizes, multiples of 16
   int n_v;
 };
 
-inline constexpr int kMaxGroup = 32;
+inline constexpr int kMaxQueries = 64;
+inline constexpr int kBlockCells = 64;  // cells are summed in blocks of so many
 
 // A softmax under way: acc / sum is the weighted mean of V so far.
 struct Partial {
@@ -27,7 +28,8 @@ struct Partial {
   float* acc;  // [n_q][n_v] sum of exp(score - max) * V, 32 bit
 };
 
-// Adds cells[0, n_cells) to `partial`. Any thread; touches nothing else.
+// Adds cells[0, n_cells) to `partial`. Any thread; touches nothing else. A head's result is the
+// same bits whatever heads are added with it, and when whole blocks are added before the rest.
 using AttendFn = void (*)(const HeadGroup& group, const int32_t* cells, int n_cells,
                           const Partial& partial);
 

@@ -1,27 +1,29 @@
 // The attention loop, written once for every vector width.
 //
 // Cells are taken in blocks of kBlockCells:
-//   1. scores[g][c] = q[g] . K[c]     several cells and heads at once, K converted once for all
-//   heads
+//   1. scores[g][c] = q[g] . K[c]     several cells and heads at once, K converted once for all;
+//                                     with many heads K is transposed first, see score_many
 //   2. softmax      running maximum and sum; the block's scores become weights
-//   3. acc[g] += weights[g][c] * V[c] V converted once for up to kHeads heads
+//   3. acc[g] += weights[g][c] * V[c] V converted once for up to kMixHeads heads
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/attention.h"
 
 namespace pyserve {
-
-inline constexpr int kBlockCells = 64;
 
 template <typename Simd>
 struct Attention {
   using Vec = typename Simd::Vec;
   static constexpr int kLanes = Simd::kLanes;
   static constexpr int kHeads = 4;                                  // in registers at once
+  static constexpr int kMixHeads = Simd::kRegisters >= 32 ? 6 : 4;  // the same for V
+  static constexpr int kManyHeads = 12;  // from here on transposing K pays
+  static constexpr int kMostDims = 256;  // of K when transposed
   static constexpr int kTileVecs = Simd::kRegisters >= 32 ? 4 : 2;  // of V in registers at once
 
   static const uint16_t* row(const char* base, size_t stride, int32_t cell) {
@@ -64,24 +66,73 @@ struct Attention {
     for (; c < n_cells; ++c) score_tile<kQ, 1>(group, q, cells + c, scores + c);
   }
 
-  static void score(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
-    for (int g = 0; g < group.n_q; g += kHeads) {
-      const float* q = group.q + static_cast<size_t>(g) * group.n_k;
-      float* out = scores + g * kBlockCells;
-      switch (std::min(kHeads, group.n_q - g)) {
-        case 1:
-          score_heads<1>(group, q, cells, n_cells, out);
-          break;
-        case 2:
-          score_heads<2>(group, q, cells, n_cells, out);
-          break;
-        case 3:
-          score_heads<3>(group, q, cells, n_cells, out);
-          break;
-        default:
-          score_heads<4>(group, q, cells, n_cells, out);
+  // Calls f(first, n), n a constant, for all of n_heads: kMost at once, then the rest.
+  template <int kMost, typename F>
+  static void in_groups(int n_heads, F f, int first = 0) {
+    for (; first + kMost <= n_heads; first += kMost) f(first, std::integral_constant<int, kMost>());
+    if constexpr (kMost > 1) in_groups<kMost - 1>(n_heads, f, first);
+  }
+
+  static void score_few(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
+    in_groups<kHeads>(group.n_q, [&](int g, auto n) {
+      score_heads<n>(group, group.q + static_cast<size_t>(g) * group.n_k, cells, n_cells,
+                     scores + g * kBlockCells);
+    });
+  }
+
+  // `k_lanes`[d] = element d of K of kLanes cells.
+  static void transpose_k(const HeadGroup& group, const int32_t* cells, float* k_lanes) {
+    for (int d = 0; d < group.n_k; d += kLanes) {
+      Vec square[kLanes];
+      for (int c = 0; c < kLanes; ++c) {
+        square[c] = Simd::load_f16(row(group.k, group.k_stride, cells[c]) + d);
       }
+      Simd::transpose(square);
+      for (int i = 0; i < kLanes; ++i) Simd::store(k_lanes + (d + i) * kLanes, square[i]);
     }
+  }
+
+  // What score_tile has in lanes kSumOrder[kFirst, kFirst + kCount) before it adds them up, added
+  // up in the same order: here a lane is a cell.
+  template <int kQ, int kFirst, int kCount>
+  [[gnu::always_inline]] static inline void sum_lanes(const float* q, int n_k, const float* k_lanes,
+                                                      Vec* sums) {
+    if constexpr (kCount == 1) {
+      for (int g = 0; g < kQ; ++g) sums[g] = Simd::zero();
+      for (int d = Simd::kSumOrder[kFirst]; d < n_k; d += kLanes) {
+        const Vec kv = Simd::load(k_lanes + d * kLanes);
+        for (int g = 0; g < kQ; ++g) {
+          sums[g] = Simd::fmadd(Simd::set1(q[static_cast<size_t>(g) * n_k + d]), kv, sums[g]);
+        }
+      }
+    } else {
+      Vec others[kQ];
+      sum_lanes<kQ, kFirst, kCount / 2>(q, n_k, k_lanes, sums);
+      sum_lanes<kQ, kFirst + kCount / 2, kCount / 2>(q, n_k, k_lanes, others);
+      for (int g = 0; g < kQ; ++g) sums[g] = Simd::add(sums[g], others[g]);
+    }
+  }
+
+  // n_cells: a multiple of kLanes.
+  static void score_many(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
+    alignas(64) float k_lanes[kMostDims * kLanes];
+    constexpr int kAtOnce = Simd::kRegisters >= 32 ? 4 : 2;
+    for (int c = 0; c < n_cells; c += kLanes) {
+      transpose_k(group, cells + c, k_lanes);
+      in_groups<kAtOnce>(group.n_q, [&](int g, auto n) {
+        Vec sums[n];
+        sum_lanes<n, 0, kLanes>(group.q + static_cast<size_t>(g) * group.n_k, group.n_k, k_lanes,
+                                sums);
+        for (int i = 0; i < n; ++i) Simd::store(scores + (g + i) * kBlockCells + c, sums[i]);
+      });
+    }
+  }
+
+  static void score(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
+    const bool is_many = group.n_q >= kManyHeads && group.n_k <= kMostDims;
+    const int n_many = is_many ? n_cells / kLanes * kLanes : 0;
+    if (n_many > 0) score_many(group, cells, n_many, scores);
+    if (n_many < n_cells) score_few(group, cells + n_many, n_cells - n_many, scores + n_many);
   }
 
   static void scale(float* acc, int n_v, float by) {
@@ -149,23 +200,10 @@ struct Attention {
 
   static void mix(const HeadGroup& group, const int32_t* cells, int n_cells, const float* weights,
                   float* acc) {
-    for (int g = 0; g < group.n_q; g += kHeads) {
-      const float* w = weights + g * kBlockCells;
-      float* out = acc + static_cast<size_t>(g) * group.n_v;
-      switch (std::min(kHeads, group.n_q - g)) {
-        case 1:
-          mix_heads<1>(group, cells, n_cells, w, out);
-          break;
-        case 2:
-          mix_heads<2>(group, cells, n_cells, w, out);
-          break;
-        case 3:
-          mix_heads<3>(group, cells, n_cells, w, out);
-          break;
-        default:
-          mix_heads<4>(group, cells, n_cells, w, out);
-      }
-    }
+    in_groups<kMixHeads>(group.n_q, [&](int g, auto n) {
+      mix_heads<n>(group, cells, n_cells, weights + g * kBlockCells,
+                   acc + static_cast<size_t>(g) * group.n_v);
+    });
   }
 
   static void merge(const Partial& more, int n_q, int n_v, const Partial& total) {
@@ -191,7 +229,7 @@ struct Attention {
 
   static void attend(const HeadGroup& group, const int32_t* cells, int n_cells,
                      const Partial& partial) {
-    float scores[kMaxGroup * kBlockCells];
+    alignas(64) float scores[kMaxQueries * kBlockCells];
     for (int begin = 0; begin < n_cells; begin += kBlockCells) {
       const int n = std::min(kBlockCells, n_cells - begin);
       score(group, cells + begin, n, scores);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "ggml.h"
+#include "kernels/attention.h"
 #include "kernels/cell_order.h"
 
 namespace pyserve {
@@ -24,17 +25,20 @@ inline constexpr int kMaxPieces = 8;
 
 inline int piece_cells(int n_cells) {
   constexpr int kMinPieceCells = 128;
-  constexpr int kBlock = 64;  // the kernel takes so many at a time
   const int n_even = (n_cells + kMaxPieces - 1) / kMaxPieces;
-  return std::max(kMinPieceCells, (n_even + kBlock - 1) / kBlock * kBlock);
+  return std::max(kMinPieceCells, (n_even + kBlockCells - 1) / kBlockCells * kBlockCells);
 }
 inline int n_pieces(int n_cells) {
   return (n_cells + piece_cells(n_cells) - 1) / piece_cells(n_cells);
 }
 
-//   item   = (row, KV head, split): some pieces of the cells; row = (stream, token)
-//   group  = the query heads of a KV head; its state = max, sum of each, acc of each
-//   wdata  = [per thread: cell list | q, two states] [pieces of each row] [states of all pieces]
+//   row    = (stream, token)
+//   tile   = neighbouring rows, one with splits: what several of them see is read once for all
+//   item   = (tile, KV head, split): some pieces of the cells; with many rows (tile, all KV heads),
+//            which lie next to each other in memory
+//   group  = the query heads of a row and KV head; its state = max, sum of each, acc of each
+//   wdata  = [per thread: cell lists | q, two states of a tile] [pieces of each row]
+//            [states of all pieces]
 struct FlashAttnNode {
   FlashAttnNode(const ggml_tensor* node, int n_threads)
       : q(node->src[0]),
@@ -56,14 +60,18 @@ struct FlashAttnNode {
     n_splits = n_threads == 1 || n_groups >= n_wanted
                    ? 1
                    : std::min((n_wanted + n_groups - 1) / n_groups, n_pieces(n_cells));
+    n_item_heads = n_rows >= n_wanted ? n_head_kv : 1;
+    n_tile_rows = std::clamp(n_groups / n_item_heads / n_wanted, 1, kMaxQueries / n_group);
   }
 
-  int n_items() const { return n_groups * n_splits; }
+  int n_items() const {
+    return (n_rows + n_tile_rows - 1) / n_tile_rows * (n_head_kv / n_item_heads) * n_splits;
+  }
   size_t list_bytes() const { return in_lines(static_cast<size_t>(n_cells) * sizeof(int32_t)); }
   size_t state_floats() const { return static_cast<size_t>(n_group) * (n_v + 2); }
   size_t thread_bytes() const {
     const size_t n_floats = static_cast<size_t>(n_group) * n_k + 2 * state_floats();
-    return list_bytes() + in_lines(n_floats * sizeof(float));
+    return n_tile_rows * (list_bytes() + in_lines(n_floats * sizeof(float)));
   }
   size_t counts_bytes() const { return in_lines(static_cast<size_t>(n_rows) * sizeof(int32_t)); }
   size_t shared_bytes() const {
@@ -86,6 +94,8 @@ struct FlashAttnNode {
   int n_rows;
   int n_groups;  // of all rows
   int n_splits;
+  int n_item_heads;  // KV heads
+  int n_tile_rows;
 
  private:
   static size_t in_lines(size_t n_bytes) {

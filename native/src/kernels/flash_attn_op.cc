@@ -19,18 +19,18 @@ bool FlashAttnOp::can_compute(const ggml_tensor* op) {
     return false;
   }
   if (k->ne[0] % 16 != 0 || v->ne[0] % 16 != 0 || k->ne[2] != v->ne[2]) return false;
-  if (q->ne[2] % k->ne[2] != 0 || q->ne[2] / k->ne[2] > kMaxGroup) return false;
+  if (q->ne[2] % k->ne[2] != 0 || q->ne[2] / k->ne[2] > kMaxQueries) return false;
   if (mask->ne[2] != 1 || mask->nb[0] != sizeof(uint16_t)) return false;
   return q->nb[0] == sizeof(float) && k->nb[0] == sizeof(uint16_t) && v->nb[0] == sizeof(uint16_t);
 }
 
 bool FlashAttnOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
-  // Splits depend on the number of threads, which may be smaller when the node is computed.
-  size_t n_shared = 0;
-  for (int n = 2; n <= n_threads; ++n) {
-    n_shared = std::max(n_shared, FlashAttnNode(op, n).shared_bytes());
+  // Tiles and splits depend on the number of threads, which may be smaller when the node is
+  // computed.
+  for (int n = 1; n <= n_threads; ++n) {
+    const FlashAttnNode node(op, n);
+    size = std::max(size, n * node.thread_bytes() + node.shared_bytes());
   }
-  size = std::max(size, n_threads * FlashAttnNode(op, n_threads).thread_bytes() + n_shared);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // What one thread computes of a node of attention.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "kernels/attention.h"
@@ -9,7 +10,7 @@
 
 namespace pyserve {
 
-// Its view of the work buffer, and the row that it has looked at.
+// Its view of the work buffer, and the tile that it has looked at.
 class FlashAttnWorker {
  public:
   FlashAttnWorker(const FlashAttnNode& node, const AttentionKernels& kernels,
@@ -21,13 +22,29 @@ class FlashAttnWorker {
   void combine(int group);
 
  private:
-  void list_cells(int row);
-  void load_q(int row, int kv_head);
-  HeadGroup head_group(int row, int kv_head) const;
-  void clear(const Partial& state) const;
-  void attend(const HeadGroup& heads, int piece, const Partial& state) const;
+  // The cells that a row of the tile sees.
+  struct Row {
+    int32_t* cells;
+    int n_cells;
+  };
+  // Neighbouring rows of the tile that begin with the same `n_shared` cells, whole blocks.
+  struct Run {
+    int first;
+    int n_rows;
+    int n_shared;
+  };
+
+  void run_split(int group, int split);
+  void open_tile(int tile);
+  void list_cells(int row, Row& out) const;
+  Run run_from(int first) const;
+  HeadGroup load_heads(const Run& run, int kv_head);
+  void compute(const Run& run, int kv_head);
+  void attend(const Run& run, const HeadGroup& heads, int piece, const Partial& state) const;
+  void clear(const Partial& state, int n_rows) const;
   void merge(const Partial& piece, const Partial& total) const;
-  Partial state_at(float* floats) const;
+  Partial state_at(float* floats, int n_rows) const;
+  Partial state_of(const Partial& states, int row) const;
   Partial shared_state(int group, int piece) const;
   void store(int group, const Partial& state) const;
 
@@ -36,12 +53,15 @@ class FlashAttnWorker {
   const float scale_;
   int32_t* cells_;
   float* q_;
-  Partial total_;
+  Partial total_;  // of the rows of a run
   Partial piece_;
   int32_t* counts_;  // pieces of each row, with splits
   float* states_;    // [group][piece], with splits
-  int row_ = -1;
-  int n_cells_ = 0;
+  int tile_ = -1;
+  int n_rows_ = 0;  // of the tile
+  int n_runs_ = 0;
+  std::array<Row, kMaxQueries> rows_{};
+  std::array<Run, kMaxQueries> runs_{};
 };
 
 }  // namespace pyserve
