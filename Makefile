@@ -98,7 +98,8 @@ test-native: $(BUILD)/.installed ## the C++ tests (no model)
 	CMAKE_PREFIX_PATH=$$prefix $(BIN)/cmake -S . -B $(BUILD) -DPYSERVE_BUILD_TESTS=ON >/dev/null && \
 	$(BIN)/cmake --build $(BUILD) --target pyserve_native_tests && \
 	$(BUILD)/$(NATIVE_TESTS) && for kernels in avx512bw avx2; do \
-	PYSERVE_KERNELS=$$kernels $(BUILD)/$(NATIVE_TESTS) -tc='*matrix product*,*same product*' || exit 1; done
+	PYSERVE_KERNELS=$$kernels $(BUILD)/$(NATIVE_TESTS) \
+	-tc='*matrix product*,*same product*,*attention*,*share cells*' || exit 1; done
 
 test-unit test-api test-e2e test-hostile: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
 	@$(BIN)/pytest tests/$* $(ARGS)

@@ -2,9 +2,10 @@
 
 namespace pyserve {
 
-const AttentionKernels* attention_kernels() {
+const AttentionKernels* attention_kernels(std::string_view name) {
 #ifdef PYSERVE_X86_KERNELS
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
+  if (name != kAvx2Attention.name && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq")) {
     return &kAvx512Attention;
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace pyserve {
 
@@ -47,8 +48,9 @@ struct AttentionKernels {
   ListCellsFn list_cells;
 };
 
-// The best implementation for this CPU, nullptr when it has not even AVX2, FMA and F16C.
-const AttentionKernels* attention_kernels();
+// The best implementation for this CPU, nullptr when it has not even AVX2, FMA and F16C. `name`:
+// that of matrix kernels; those for AVX2 go with attention for AVX2.
+const AttentionKernels* attention_kernels(std::string_view name = "");
 
 #ifdef PYSERVE_X86_KERNELS
 extern const AttentionKernels kAvx2Attention;

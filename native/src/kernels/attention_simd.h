@@ -116,10 +116,9 @@ struct Attention {
   // n_cells: a multiple of kLanes.
   static void score_many(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
     alignas(64) float k_lanes[kMostDims * kLanes];
-    constexpr int kAtOnce = Simd::kRegisters >= 32 ? 4 : 2;
     for (int c = 0; c < n_cells; c += kLanes) {
       transpose_k(group, cells + c, k_lanes);
-      in_groups<kAtOnce>(group.n_q, [&](int g, auto n) {
+      in_groups<kHeads>(group.n_q, [&](int g, auto n) {
         Vec sums[n];
         sum_lanes<n, 0, kLanes>(group.q + static_cast<size_t>(g) * group.n_k, group.n_k, k_lanes,
                                 sums);

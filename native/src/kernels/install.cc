@@ -41,8 +41,9 @@ const char* hook_name(ggml_backend_buffer_type_t /*type*/) { return "pyserve"; }
 
 void install_once() {
   const char* variable = std::getenv("PYSERVE_KERNELS");
-  const AttentionKernels* attention = attention_kernels();
-  const Int8GemmKernels* gemm = int8_gemm_kernels(variable == nullptr ? "" : variable);
+  const char* name = variable == nullptr ? "" : variable;
+  const AttentionKernels* attention = attention_kernels(name);
+  const Int8GemmKernels* gemm = int8_gemm_kernels(name);
   if (attention == nullptr || gemm == nullptr) return;
   static Hook hook(*attention, *gemm);
   ggml_backend_dev_t device = ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0);
