@@ -58,7 +58,7 @@ class FakePeer:
 
 def test_a_cell_has_room_for_its_requests() -> None:
     cell = make_cell("distinct", 8, 16, is_quick=False)
-    assert (cell.n_parallel, cell.n_requests) == (8, 16)
+    assert (cell.n_parallel, cell.n_requests) == (8, 32)
     assert cell.ctx_tokens == 512
     assert cell.kv_tokens == 8 * 512
 
