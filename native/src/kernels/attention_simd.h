@@ -23,8 +23,8 @@ struct Attention {
   static constexpr int kHeads = 4;                                  // in registers at once
   static constexpr int kMixHeads = Simd::kRegisters >= 32 ? 6 : 4;  // the same for V
   static constexpr int kManyHeads = 12;  // from here on transposing K pays
-  static constexpr int kMostDims = 256;  // of K when transposed
-  static constexpr int kTileVecs = Simd::kRegisters >= 32 ? 4 : 2;  // of V in registers at once
+  static constexpr int kMostDims = Simd::kRegisters >= 32 ? 256 : 128;  // of K when transposed
+  static constexpr int kTileVecs = Simd::kRegisters >= 32 ? 4 : 2;      // of V in registers at once
 
   static const uint16_t* row(const char* base, size_t stride, int32_t cell) {
     return reinterpret_cast<const uint16_t*>(base + static_cast<size_t>(cell) * stride);
