@@ -71,6 +71,24 @@ TEST_CASE("what would be slower is not kept") {
   CHECK(n_full > 1900);
 }
 
+TEST_CASE("a trial that is plainly slower ends at its second step") {
+  // The threads are preempted now and then for less than fewer of them would cost.
+  ThreadCount policy;
+  double now_ms = 0;
+  int n_fewer = 0;
+  for (int i = 0; i < 600; ++i) {
+    const int threads = policy.plan(2, 4, now_ms);
+    n_fewer += threads == 1 ? 1 : 0;
+    const double ms = threads == 1 ? 90 : 50;
+    now_ms += ms;
+    policy.observe(ms, now_ms, i * 5L);
+  }
+  CHECK(policy.n_limit() == 0);
+  CHECK(n_fewer > 0);
+  // 30 seconds: at the beginning, and 4 and 20 seconds later.
+  CHECK(n_fewer <= 2 * 3);
+}
+
 TEST_CASE("steps with prompts and of other sizes are not compared") {
   Run run;
   run.steps(Machine{4, 1}, 20);

@@ -64,8 +64,25 @@ void ThreadCount::observe(double step_ms, double now_ms, long n_preempted) {
   }
   if (n_rows_ == 0 || !is_counted_) return;
   const int block = n_step_ / options_.n_block_steps;
-  if (n_step_ % options_.n_block_steps != 0) times_[block % 2].push_back(step_ms);
+  if (n_step_ % options_.n_block_steps != 0) {
+    if (block % 2 == 1 && is_lost(step_ms)) {
+      n_rows_ = 0;
+      wait(4, now_ms);
+      return;
+    }
+    times_[block % 2].push_back(step_ms);
+  }
   if (++n_step_ == options_.n_blocks * options_.n_block_steps) finish_trial(now_ms);
+}
+
+bool ThreadCount::is_lost(double step_ms) const {
+  return step_ms > *std::max_element(times_[0].begin(), times_[0].end()) * (1 + options_.loss);
+}
+
+void ThreadCount::wait(double factor, double now_ms) {
+  wait_ms_ = wait_ms_ == 0 ? options_.first_wait_ms * factor / 2
+                           : std::min(wait_ms_ * factor, options_.max_wait_ms);
+  next_trial_ms_ = now_ms + wait_ms_;
 }
 
 void ThreadCount::finish_trial(double now_ms) {
@@ -73,12 +90,11 @@ void ThreadCount::finish_trial(double now_ms) {
   const bool is_better = median(times_[1]) < median(times_[0]) * (1 - options_.gain);
   if (is_better) {
     n_limit_ = numbers_[1] >= n_allowed_ ? 0 : numbers_[1];
-    wait_ms_ = options_.first_wait_ms;
+    wait_ms_ = 0;
     // The next one may be better still.
     next_trial_ms_ = now_ms;
   } else {
-    wait_ms_ = std::clamp(2 * wait_ms_, options_.first_wait_ms, options_.max_wait_ms);
-    next_trial_ms_ = now_ms + wait_ms_;
+    wait(2, now_ms);
   }
 }
 

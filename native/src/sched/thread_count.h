@@ -8,7 +8,9 @@ namespace pyserve {
 struct ThreadCountOptions {
   double preempted_per_s = 25;   // involuntary switches that make a trial worth it
   double gain = 0.08;            // of time, for which the number changes
-  double first_wait_ms = 2'000;  // between trials; doubles with every one that changes nothing
+  double loss = 0.15;            // of time, at which a trial is given up at once
+  double first_wait_ms = 2'000;  // between trials; doubles with every one that changes nothing,
+                                 // twice when it was given up
   double max_wait_ms = 30'000;
   int n_block_steps = 4;  // of one number in a trial; the first one does not count
   int n_blocks = 4;       // of a trial, alternating
@@ -37,14 +39,17 @@ class ThreadCount {
  private:
   int current(int n_allowed) const;
   void start_trial(int n_allowed, int n_rows, double now_ms);
+  // Whether a step of a block with the other number shows that it is worse.
+  bool is_lost(double step_ms) const;
   void finish_trial(double now_ms);
+  void wait(double factor, double now_ms);
 
   const ThreadCountOptions options_;
   int n_limit_ = 0;
   bool is_preempted_ = false;
   long n_preempted_ = -1;
   double counted_at_ms_ = 0;
-  double wait_ms_ = 0;
+  double wait_ms_ = 0;  // 0: no trial yet that changed nothing
   double next_trial_ms_ = 0;
   // The trial: its numbers, and the times of steps with each.
   int n_allowed_ = 0;
