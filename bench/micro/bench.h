@@ -29,5 +29,6 @@ void bench_tree();
 void bench_text();
 void bench_mul_mat();
 void bench_attention();
+void bench_geglu();
 
 }  // namespace pyserve::bench

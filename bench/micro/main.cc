@@ -1,4 +1,4 @@
-// pyserve_bench_micro [sampler|policy|tree|text|mul_mat|attention ...]: all of them without
+// pyserve_bench_micro [sampler|policy|tree|text|mul_mat|attention|geglu ...]: all of them without
 // arguments.
 
 #include <algorithm>
@@ -102,7 +102,8 @@ int main(int argc, char** argv) {
   using namespace pyserve::bench;
   const std::vector<std::pair<std::string_view, void (*)()>> parts{
       {"sampler", bench_sampler}, {"policy", bench_policy},   {"tree", bench_tree},
-      {"text", bench_text},       {"mul_mat", bench_mul_mat}, {"attention", bench_attention}};
+      {"text", bench_text},       {"mul_mat", bench_mul_mat}, {"attention", bench_attention},
+      {"geglu", bench_geglu}};
   const std::vector<std::string_view> wanted(argv + 1, argv + argc);
   for (const auto& [name, run] : parts) {
     if (wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end()) run();

@@ -7,6 +7,8 @@
 #include "ggml-cpu.h"
 #include "kernels/attention.h"
 #include "kernels/flash_attn_op.h"
+#include "kernels/geglu.h"
+#include "kernels/geglu_op.h"
 #include "kernels/int8_gemm.h"
 #include "kernels/mul_mat_op.h"
 
@@ -16,8 +18,8 @@ namespace {
 // Asked for every node of a graph, by every compute thread.
 class Hook final : public ggml::cpu::extra_buffer_type {
  public:
-  Hook(const AttentionKernels& attention, const Int8GemmKernels& gemm)
-      : flash_attn_(attention), mul_mat_(gemm) {}
+  Hook(const AttentionKernels& attention, const Int8GemmKernels& gemm, GegluFn geglu)
+      : flash_attn_(attention), mul_mat_(gemm), geglu_(geglu) {}
 
   // No weights are ever placed in a buffer of ours.
   bool supports_op(ggml_backend_dev_t /*device*/, const ggml_tensor* /*op*/) override {
@@ -27,12 +29,14 @@ class Hook final : public ggml::cpu::extra_buffer_type {
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
     if (op->op == GGML_OP_FLASH_ATTN_EXT && FlashAttnOp::can_compute(op)) return &flash_attn_;
     if (op->op == GGML_OP_MUL_MAT && mul_mat_.can_compute(op)) return &mul_mat_;
+    if (op->op == GGML_OP_GLU && GegluOp::can_compute(op)) return &geglu_;
     return nullptr;
   }
 
  private:
   FlashAttnOp flash_attn_;
   MulMatOp mul_mat_;
+  GegluOp geglu_;
 };
 
 const Int8GemmKernels* installed = nullptr;  // written once, in call_once
@@ -44,8 +48,9 @@ void install_once() {
   const char* name = variable == nullptr ? "" : variable;
   const AttentionKernels* attention = attention_kernels(name);
   const Int8GemmKernels* gemm = int8_gemm_kernels(name);
-  if (attention == nullptr || gemm == nullptr) return;
-  static Hook hook(*attention, *gemm);
+  const GegluFn geglu = geglu_kernel(name);
+  if (attention == nullptr || gemm == nullptr || geglu == nullptr) return;
+  static Hook hook(*attention, *gemm, geglu);
   ggml_backend_dev_t device = ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0);
   static ggml_backend_buffer_type type{};
   type.iface.get_name = hook_name;
