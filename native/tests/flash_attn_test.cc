@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <numeric>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "ggml-cpu.h"
@@ -30,6 +30,20 @@ struct Shape {
   int n_head_kv;
   int n_tokens;
   int n_cells;
+};
+
+// Cell places[i] has position i.
+class Places final : public CellOrder {
+ public:
+  Places(const std::vector<int>& places, int n_cells) : positions_(n_cells, -1) {
+    for (size_t i = 0; i < places.size(); ++i) positions_[places[i]] = static_cast<int>(i);
+  }
+  void sort(int32_t* cells, int n_cells) const override {
+    sort_by_position(cells, n_cells, [this](int32_t cell) { return positions_[cell]; });
+  }
+
+ private:
+  std::vector<int> positions_;
 };
 
 struct Case {
@@ -111,30 +125,8 @@ struct Case {
     return out;
   }
 
-  std::vector<float> computed(int n_threads, const CellOrder* order = nullptr) const {
-    const Shape& s = shape;
-    const ggml_init_params params{256U << 20, nullptr, false};
-    const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(ggml_init(params), ggml_free);
-    ggml_context* ctx = context.get();
-    ggml_tensor* tq = ggml_new_tensor_3d(ctx, GGML_TYPE_F32, s.n_k, s.n_tokens, s.n_head);
-    ggml_tensor* tk = ggml_new_tensor_3d(ctx, GGML_TYPE_F16, s.n_k, s.n_cells, s.n_head_kv);
-    ggml_tensor* tv = ggml_new_tensor_3d(ctx, GGML_TYPE_F16, s.n_v, s.n_cells, s.n_head_kv);
-    ggml_tensor* tm = ggml_new_tensor_2d(ctx, GGML_TYPE_F16, s.n_cells, s.n_tokens);
-    std::memcpy(tq->data, q.data(), q.size() * sizeof(float));
-    ggml_fp32_to_fp16_row(k.data(), static_cast<ggml_fp16_t*>(tk->data),
-                          static_cast<int64_t>(k.size()));
-    ggml_fp32_to_fp16_row(v.data(), static_cast<ggml_fp16_t*>(tv->data),
-                          static_cast<int64_t>(v.size()));
-    ggml_fp32_to_fp16_row(mask.data(), static_cast<ggml_fp16_t*>(tm->data),
-                          static_cast<int64_t>(mask.size()));
-    set_cell_order(tk, order);
-    ggml_tensor* out = ggml_flash_attn_ext(ctx, tq, tk, tv, tm, scale(), 0.0F, 0.0F);
-    ggml_cgraph* graph = ggml_new_graph(ctx);
-    ggml_build_forward_expand(graph, out);
-    ggml_graph_compute_with_ctx(ctx, graph, n_threads);
-    const auto* data = static_cast<const float*>(out->data);
-    return {data, data + ggml_nelements(out)};
-  }
+  // places[i], if given, is the cell of position i.
+  std::vector<float> computed(int n_threads, const std::vector<int>* places = nullptr) const;
 
   // The same with cell i at places[i] of a cache with numbers of others in the rest.
   Case moved_to(const std::vector<int>& places, int n_cells) const {
@@ -174,19 +166,57 @@ struct Case {
   std::vector<float> q, k, v, mask;
 };
 
-// Cell places[i] has position i.
-class Places final : public CellOrder {
+// Layers of attention, one after the other, of the same shape and with one mask.
+class Graph {
  public:
-  Places(const std::vector<int>& places, int n_cells) : positions_(n_cells, -1) {
-    for (size_t i = 0; i < places.size(); ++i) positions_[places[i]] = static_cast<int>(i);
+  Graph(std::span<const Case> layers, CellOrder* order)
+      : context_(ggml_init({256U << 20, nullptr, false}), ggml_free) {
+    ggml_context* ctx = context_.get();
+    const Shape& s = layers[0].shape;
+    mask_ = ggml_new_tensor_2d(ctx, GGML_TYPE_F16, s.n_cells, s.n_tokens);
+    graph_ = ggml_new_graph(ctx);
+    for (const Case& layer : layers) {
+      ggml_tensor* q = ggml_new_tensor_3d(ctx, GGML_TYPE_F32, s.n_k, s.n_tokens, s.n_head);
+      std::copy(layer.q.begin(), layer.q.end(), static_cast<float*>(q->data));
+      ggml_tensor* k = halves(s.n_k, s.n_cells, s.n_head_kv, layer.k);
+      ggml_tensor* v = halves(s.n_v, s.n_cells, s.n_head_kv, layer.v);
+      if (order != nullptr) order->apply_to(k);
+      results_.push_back(ggml_flash_attn_ext(ctx, q, k, v, mask_, layer.scale(), 0.0F, 0.0F));
+      ggml_build_forward_expand(graph_, results_.back());
+    }
   }
-  void sort(int32_t* cells, int n_cells) const override {
-    sort_by_position(cells, n_cells, [this](int32_t cell) { return positions_[cell]; });
+
+  void set_mask(const std::vector<float>& mask) {
+    ggml_fp32_to_fp16_row(mask.data(), static_cast<ggml_fp16_t*>(mask_->data),
+                          static_cast<int64_t>(mask.size()));
+  }
+  void compute(int n_threads) { ggml_graph_compute_with_ctx(context_.get(), graph_, n_threads); }
+  std::vector<float> result(size_t layer) const {
+    const auto* data = static_cast<const float*>(results_[layer]->data);
+    return {data, data + ggml_nelements(results_[layer])};
   }
 
  private:
-  std::vector<int> positions_;
+  ggml_tensor* halves(int n_dims, int n_cells, int n_head, const std::vector<float>& values) {
+    ggml_tensor* x = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F16, n_dims, n_cells, n_head);
+    ggml_fp32_to_fp16_row(values.data(), static_cast<ggml_fp16_t*>(x->data),
+                          static_cast<int64_t>(values.size()));
+    return x;
+  }
+
+  std::unique_ptr<ggml_context, decltype(&ggml_free)> context_;
+  ggml_tensor* mask_ = nullptr;
+  ggml_cgraph* graph_ = nullptr;
+  std::vector<ggml_tensor*> results_;
 };
+
+std::vector<float> Case::computed(int n_threads, const std::vector<int>* places) const {
+  Places order(places == nullptr ? std::vector<int>() : *places, shape.n_cells);
+  Graph graph({this, 1}, places == nullptr ? nullptr : &order);
+  graph.set_mask(mask);
+  graph.compute(n_threads);
+  return graph.result(0);
+}
 
 double worst_error(const std::vector<float>& ours, const std::vector<double>& expected) {
   REQUIRE(ours.size() == expected.size());
@@ -244,12 +274,37 @@ TEST_CASE("attention is the same bits wherever the cells lie, on any number of t
       if (step < 2) std::sort(places.begin(), places.end());
       if (step == 1) std::rotate(places.begin(), places.begin() + shape.n_cells / 3, places.end());
       const Case moved = packed.moved_to(places, 3 * shape.n_cells);
-      const Places order(places, 3 * shape.n_cells);
       for (const int n_threads : {1, 2, 5}) {
         INFO("cells ", shape.n_cells, " step ", step, " threads ", n_threads);
-        CHECK(moved.computed(n_threads, &order) == expected);
+        CHECK(moved.computed(n_threads, &places) == expected);
       }
       places.resize(3 * shape.n_cells);
+    }
+  }
+}
+
+TEST_CASE("attention of all layers sees what the mask says, in the next graph what it says then") {
+  install_kernels();
+  const Shape shape{64, 64, 9, 3, 40, 600};
+  std::vector<Case> layers;
+  for (const unsigned seed : {5U, 6U, 7U}) layers.emplace_back(shape, seed);
+  std::vector<int> places(shape.n_cells);
+  std::iota(places.begin(), places.end(), 0);
+  std::shuffle(places.begin(), places.end(), std::mt19937(8));
+  for (const int n_threads : {1, 2, 5}) {
+    Places order(places, shape.n_cells);
+    Graph graph(layers, &order);
+    for (const unsigned seed : {9U, 10U, 11U}) {
+      // Scattered cells, then a prompt, then other ones.
+      Case mask(shape, seed);
+      if (seed == 10) mask.share(300, {{310, 30, 25}, {400, 100, 15}});
+      graph.set_mask(mask.mask);
+      graph.compute(n_threads);
+      for (size_t i = 0; i < layers.size(); ++i) {
+        layers[i].mask = mask.mask;
+        INFO("layer ", i, " mask ", seed, " threads ", n_threads);
+        CHECK(graph.result(i) == layers[i].computed(1, &places));
+      }
     }
   }
 }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "kernels/cell_lists.h"
+
 struct ggml_tensor;
 
 namespace pyserve {
@@ -17,14 +19,23 @@ class CellOrder {
   virtual ~CellOrder() = default;
   // Puts cells that one token sees, given by index, into the order of their positions.
   virtual void sort(int32_t* cells, int n_cells) const = 0;
+
+  // Attention over `cache`, the tensor of a layer's K, heeds this order from now on; it must live
+  // as long as graphs with the tensor are computed. The first one is of the layer that graphs begin
+  // with.
+  void apply_to(ggml_tensor* cache);
+  // Whether `k`, or what it is a view of, is the first of apply_to(): the mask is a new one then.
+  bool begins_with(const ggml_tensor* k) const;
+  // What the graph that is computed sees of the cache, from its first layer on.
+  CellLists& lists() { return lists_; }
+
+ private:
+  const ggml_tensor* first_ = nullptr;
+  CellLists lists_;
 };
 
-// Attention over `cache`, the tensor of a layer's K, heeds `order` from now on; `order` must live
-// as long as graphs with the tensor are computed.
-void set_cell_order(ggml_tensor* cache, const CellOrder* order);
-
 // Of the cache that `k` is a view of; nullptr: its cells are summed as they lie.
-const CellOrder* cell_order(const ggml_tensor* k);
+CellOrder* cell_order(const ggml_tensor* k);
 
 // How many leading cells have positions that count up by one. Cells that are neighbours in memory,
 // as most are, are looked at many at a time.

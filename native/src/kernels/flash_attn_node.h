@@ -64,6 +64,12 @@ struct FlashAttnNode {
     n_tile_rows = std::clamp(n_groups / n_item_heads / n_wanted, 1, kMaxQueries / n_group);
   }
 
+  // Whether it is the first of its graph, so that lists of cells are made anew.
+  bool begins_lists() const { return order != nullptr && order->begins_with(k); }
+  bool can_be_listed() const {
+    return mask->ne[3] == 1 && n_rows <= mask->ne[1] && n_cells == mask->ne[0];
+  }
+
   int n_items() const {
     return (n_rows + n_tile_rows - 1) / n_tile_rows * (n_head_kv / n_item_heads) * n_splits;
   }
@@ -84,7 +90,7 @@ struct FlashAttnNode {
   const ggml_tensor* v;
   const ggml_tensor* mask;
   const ggml_tensor* out;
-  const CellOrder* order;
+  CellOrder* order;
   int n_k;
   int n_v;
   int n_tokens;

@@ -38,6 +38,13 @@ bool FlashAttnOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) 
   const FlashAttnNode node(op, params->nth);
   FlashAttnWorker worker(node, kernels_, params);
   if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
+  if (node.begins_lists()) {
+    if (params->ith == 0) {
+      node.order->lists().begin(node.can_be_listed() ? node.mask : nullptr, params->nth);
+    }
+    ggml_barrier(params->threadpool);
+    node.order->lists().list(kernels_.list_cells, *node.order, params->ith);
+  }
   ggml_barrier(params->threadpool);
   for (int item = params->ith; item < node.n_items();
        item = ggml_threadpool_chunk_add(params->threadpool, 1)) {

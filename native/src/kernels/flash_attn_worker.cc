@@ -72,20 +72,23 @@ void FlashAttnWorker::open_tile(int tile) {
   tile_ = tile;
   const int first = tile * node_.n_tile_rows;
   n_rows_ = std::min(node_.n_tile_rows, node_.n_rows - first);
+  const bool is_listed = node_.order != nullptr && node_.order->lists().are_of(node_.mask);
   for (int i = 0; i < n_rows_; ++i) {
-    rows_[i].cells = cells_ + i * (node_.list_bytes() / sizeof(int32_t));
-    list_cells(first + i, rows_[i]);
+    rows_[i] = is_listed
+                   ? node_.order->lists().row(first + i)
+                   : list_cells(first + i, cells_ + i * (node_.list_bytes() / sizeof(int32_t)));
   }
   n_runs_ = 0;
   for (int i = 0; i < n_rows_; i += runs_[n_runs_++].n_rows) runs_[n_runs_] = run_from(i);
 }
 
-void FlashAttnWorker::list_cells(int row, Row& out) const {
+FlashAttnWorker::Row FlashAttnWorker::list_cells(int row, int32_t* to) const {
   const int stream = row / node_.n_tokens;
   const auto* mask =
       at<const uint16_t>(node_.mask, row % node_.n_tokens, 0, stream % node_.mask->ne[3]);
-  out.n_cells = kernels_.list_cells(mask, node_.n_cells, out.cells);
-  if (node_.order != nullptr) node_.order->sort(out.cells, out.n_cells);
+  const int n_cells = kernels_.list_cells(mask, node_.n_cells, to);
+  if (node_.order != nullptr) node_.order->sort(to, n_cells);
+  return {to, n_cells};
 }
 
 // The tokens of a prompt see what the one before saw and one cell more; requests with the same
@@ -98,7 +101,10 @@ FlashAttnWorker::Run FlashAttnWorker::run_from(int first) const {
     const Row& row = rows_[i];
     if ((tile_row + i) / node_.n_tokens != (tile_row + first) / node_.n_tokens) break;
     if (piece_cells(row.n_cells) != piece_cells(head.n_cells)) break;
-    int n = 0;
+    // Rows of the same list need no look at it.
+    int n = row.cells == head.cells
+                ? std::min(run.n_shared, row.n_cells / kBlockCells * kBlockCells)
+                : 0;
     while (n < run.n_shared && n + kBlockCells <= row.n_cells &&
            std::equal(head.cells + n, head.cells + n + kBlockCells, row.cells + n)) {
       n += kBlockCells;

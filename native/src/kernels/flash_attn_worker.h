@@ -22,11 +22,7 @@ class FlashAttnWorker {
   void combine(int group);
 
  private:
-  // The cells that a row of the tile sees.
-  struct Row {
-    int32_t* cells;
-    int n_cells;
-  };
+  using Row = CellLists::Row;
   // Neighbouring rows of the tile that begin with the same `n_shared` cells, whole blocks.
   struct Run {
     int first;
@@ -36,7 +32,7 @@ class FlashAttnWorker {
 
   void run_split(int group, int split);
   void open_tile(int tile);
-  void list_cells(int row, Row& out) const;
+  Row list_cells(int row, int32_t* to) const;
   Run run_from(int first) const;
   HeadGroup load_heads(const Run& run, int kv_head);
   void compute(const Run& run, int kv_head);

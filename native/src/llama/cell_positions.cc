@@ -8,7 +8,7 @@ namespace pyserve {
 CellPositions::CellPositions(const llama_kv_cache& cache) : cells_(cache.get_cells(0)) {
   PYSERVE_CHECK(cache.get_n_stream() == 1);
   for (const uint32_t layer : cache.get_layer_ids()) {
-    set_cell_order(cache.get_k_storage(static_cast<int32_t>(layer)), this);
+    apply_to(cache.get_k_storage(static_cast<int32_t>(layer)));
   }
 }
 
