@@ -89,6 +89,24 @@ TEST_CASE("a trial that is plainly slower ends at its second step") {
   CHECK(n_fewer <= 2 * 3);
 }
 
+TEST_CASE("threads come back although one of their steps is disturbed") {
+  Run run;
+  run.steps(Machine{4, 1}, 200);
+  REQUIRE(run.policy.n_limit() == 3);
+  // The neighbour has gone; of the steps with four threads one in seven takes three times as long.
+  ThreadCount& policy = run.policy;
+  double now_ms = 1e5;
+  int n_full = 0;
+  for (int i = 0; i < 300; ++i) {
+    const int threads = policy.plan(4, 4, now_ms);
+    double ms = 100.0 / threads;
+    if (threads == 4 && ++n_full % 7 == 2) ms *= 3;
+    now_ms += ms;
+    policy.observe(ms, now_ms, 0);
+  }
+  CHECK(policy.n_limit() == 0);
+}
+
 TEST_CASE("steps with prompts and of other sizes are not compared") {
   Run run;
   run.steps(Machine{4, 1}, 20);

@@ -49,6 +49,7 @@ void ThreadCount::start_trial(int n_allowed, int n_rows, double now_ms) {
   n_rows_ = n_rows;
   n_step_ = 0;
   n_others_ = 0;
+  n_slow_ = 0;
   for (std::vector<double>& times : times_) times.clear();
 }
 
@@ -58,7 +59,9 @@ void ThreadCount::observe(double step_ms, double now_ms, long n_preempted) {
     counted_at_ms_ = now_ms;
   } else if (const double elapsed = now_ms - counted_at_ms_; elapsed >= kCountEveryMs) {
     const auto n_new = static_cast<double>(n_preempted - n_preempted_);
-    is_preempted_ = n_new * 1000 / elapsed >= options_.preempted_per_s;
+    const bool is_preempted = n_new * 1000 / elapsed >= options_.preempted_per_s;
+    is_preempted_ = is_preempted && was_preempted_;
+    was_preempted_ = is_preempted;
     n_preempted_ = n_preempted;
     counted_at_ms_ = now_ms;
   }
@@ -67,7 +70,7 @@ void ThreadCount::observe(double step_ms, double now_ms, long n_preempted) {
   if (n_step_ % options_.n_block_steps != 0) {
     if (block % 2 == 1 && is_lost(step_ms)) {
       n_rows_ = 0;
-      wait(4, now_ms);
+      wait(numbers_[1] < numbers_[0] ? 4 : 2, now_ms);
       return;
     }
     times_[block % 2].push_back(step_ms);
@@ -75,8 +78,10 @@ void ThreadCount::observe(double step_ms, double now_ms, long n_preempted) {
   if (++n_step_ == options_.n_blocks * options_.n_block_steps) finish_trial(now_ms);
 }
 
-bool ThreadCount::is_lost(double step_ms) const {
-  return step_ms > *std::max_element(times_[0].begin(), times_[0].end()) * (1 + options_.loss);
+bool ThreadCount::is_lost(double step_ms) {
+  const double slowest_ms = *std::max_element(times_[0].begin(), times_[0].end());
+  n_slow_ += step_ms > slowest_ms * (1 + options_.loss) ? 1 : 0;
+  return n_slow_ >= (numbers_[1] < numbers_[0] ? 1 : 2);
 }
 
 void ThreadCount::wait(double factor, double now_ms) {

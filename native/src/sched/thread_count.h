@@ -8,7 +8,7 @@ namespace pyserve {
 struct ThreadCountOptions {
   double preempted_per_s = 25;   // involuntary switches that make a trial worth it
   double gain = 0.08;            // of time, for which the number changes
-  double loss = 0.15;            // of time, at which a trial is given up at once
+  double loss = 0.15;            // of time, at which a trial is given up
   double first_wait_ms = 2'000;  // between trials; doubles with every one that changes nothing,
                                  // twice when it was given up
   double max_wait_ms = 30'000;
@@ -39,14 +39,16 @@ class ThreadCount {
  private:
   int current(int n_allowed) const;
   void start_trial(int n_allowed, int n_rows, double now_ms);
-  // Whether a step of a block with the other number shows that it is worse.
-  bool is_lost(double step_ms) const;
+  // Whether a step of a block with the other number shows that it is worse: with fewer threads one
+  // does; with more it may have been disturbed, as those were that the limit is for.
+  bool is_lost(double step_ms);
   void finish_trial(double now_ms);
   void wait(double factor, double now_ms);
 
   const ThreadCountOptions options_;
   int n_limit_ = 0;
-  bool is_preempted_ = false;
+  bool is_preempted_ = false;   // for two counts, for a crowd of requests that begin is short
+  bool was_preempted_ = false;  // in the last one
   long n_preempted_ = -1;
   double counted_at_ms_ = 0;
   double wait_ms_ = 0;  // 0: no trial yet that changed nothing
@@ -57,6 +59,7 @@ class ThreadCount {
   bool is_counted_ = false;  // the planned step belongs to it
   int n_step_ = 0;
   int n_others_ = 0;
+  int n_slow_ = 0;  // steps of the other number that were slower by the loss
   int numbers_[2] = {0, 0};
   std::vector<double> times_[2];
 };
