@@ -69,8 +69,11 @@ struct Free {
   void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
 };
 
+// How the columns are made from `x`.
+using MakeColumns = ggml_tensor* (*)(ggml_context * context, ggml_tensor* x);
+
 std::vector<float> computed(const Weights& weights, const Shape& s, const std::vector<float>& x,
-                            int n_threads) {
+                            int n_threads, MakeColumns make = nullptr) {
   const std::unique_ptr<ggml_context, Free> context(ggml_init({256U << 20, nullptr, false}));
   const std::unique_ptr<ggml_context, Free> no_data(ggml_init({1U << 20, nullptr, true}));
   ggml_tensor* w = ggml_new_tensor_2d(no_data.get(), weights.type, s.n_k, s.n_rows);
@@ -88,7 +91,8 @@ std::vector<float> computed(const Weights& weights, const Shape& s, const std::v
   }
   ggml_tensor* tx = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, s.n_k, s.n_columns);
   std::memcpy(tx->data, x.data(), x.size() * sizeof(float));
-  ggml_tensor* out = ggml_mul_mat(context.get(), w, tx);
+  ggml_tensor* columns = make == nullptr ? tx : make(context.get(), tx);
+  ggml_tensor* out = ggml_mul_mat(context.get(), w, columns);
   ggml_cgraph* graph = ggml_new_graph(context.get());
   ggml_build_forward_expand(graph, out);
   ggml_graph_compute_with_ctx(context.get(), graph, n_threads);
@@ -189,6 +193,30 @@ TEST_CASE("a column gives the same product in every company") {
       const std::vector<float> some =
           computed(weights, few, {x.begin() + 576 * 7, x.begin() + 576 * (7 + n_columns)}, 2);
       CHECK(std::vector<float>(all.begin() + 96 * 7, all.begin() + 96 * (7 + n_columns)) == some);
+    }
+  }
+}
+
+TEST_CASE("the matrix product of what a norm has made is the same bits") {
+  install_kernels();
+  const auto normed = [](ggml_context* context, ggml_tensor* x) {
+    return ggml_rms_norm(context, x, 1e-5F);
+  };
+  const auto scaled = [](ggml_context* context, ggml_tensor* x) {
+    ggml_tensor* by = ggml_new_tensor_1d(context, GGML_TYPE_F32, x->ne[0]);
+    std::fill_n(static_cast<float*>(by->data), x->ne[0], 1.0F);
+    return ggml_mul(context, ggml_rms_norm(context, x, 1e-5F), by);
+  };
+  for (const int n_columns : {1, 2, 3, 16, 70}) {
+    const Shape shape{576, 48, n_columns};
+    const Weights weights(GGML_TYPE_Q4_1, shape, Layout::kPanels);
+    const std::vector<float> x = random_floats(static_cast<size_t>(shape.n_k) * n_columns, 5);
+    const std::vector<float> expected = computed(weights, shape, x, 1, normed);
+    // The norm of random numbers is nearly 1.
+    CHECK(worst_error(weights, shape, x, expected) < 0.2);
+    for (const int n_threads : {1, 2, 5}) {
+      CHECK(computed(weights, shape, x, n_threads, normed) == expected);
+      CHECK(computed(weights, shape, x, n_threads, scaled) == expected);
     }
   }
 }

@@ -11,6 +11,8 @@ namespace pyserve {
 namespace {
 
 constexpr size_t kCacheLine = 64;
+// Their sums are on the stack: in the work buffer other threads have had the lines before.
+constexpr int kFewColumns = 64;
 constexpr int kRepackedRows = 8;  // that the vendored library puts side by side
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -98,12 +100,18 @@ struct Int8Buffers {
   float* sums;  // [column][16], this thread's
 };
 
-void quantize_columns(QuantizeFn quantize, const ggml_compute_params* params, const ggml_tensor* x,
-                      const Int8Buffers& buffers) {
+bool is_of_norm(const ggml_tensor* x) {
+  const auto is_norm = [](const ggml_tensor* op) {
+    return op != nullptr && (op->op == GGML_OP_RMS_NORM || op->op == GGML_OP_NORM);
+  };
+  return is_norm(x) || (x->op == GGML_OP_MUL && (is_norm(x->src[0]) || is_norm(x->src[1])));
+}
+
+// Blocks [begin, end) of all columns, one column after the other.
+void quantize_blocks(QuantizeFn quantize, const ggml_tensor* x, int64_t begin, int64_t end,
+                     const Int8Buffers& buffers) {
   const int64_t n_column_blocks = x->ne[0] / kInt8Block;
-  const int64_t n_blocks = n_column_blocks * x->ne[1];
-  const int64_t end = n_blocks * (params->ith + 1) / params->nth;
-  for (int64_t i = n_blocks * params->ith / params->nth; i < end;) {
+  for (int64_t i = begin; i < end;) {
     const int64_t b = i % n_column_blocks;
     const int64_t n = std::min(n_column_blocks - b, end - i);
     const auto* column = reinterpret_cast<const float*>(static_cast<const char*>(x->data) +
@@ -112,6 +120,24 @@ void quantize_columns(QuantizeFn quantize, const ggml_compute_params* params, co
              buffers.d + i, buffers.column_sums + 2 * i);
     i += n;
   }
+}
+
+// Columns stay with the thread that has made them, for between cores far from each other fetching
+// them costs more than the work: norms deal out columns in turn, most others in runs.
+void quantize_columns(QuantizeFn quantize, const ggml_compute_params* params, const ggml_tensor* x,
+                      const Int8Buffers& buffers) {
+  const int64_t n_column_blocks = x->ne[0] / kInt8Block;
+  const int64_t n_columns = x->ne[1];
+  if (is_of_norm(x) && n_columns >= params->nth) {
+    for (int64_t column = params->ith; column < n_columns; column += params->nth) {
+      quantize_blocks(quantize, x, column * n_column_blocks, (column + 1) * n_column_blocks,
+                      buffers);
+    }
+    return;
+  }
+  const int64_t n_blocks = n_column_blocks * n_columns;
+  quantize_blocks(quantize, x, n_blocks * params->ith / params->nth,
+                  n_blocks * (params->ith + 1) / params->nth, buffers);
 }
 
 bool is_repacked(const ggml_tensor* weights) {
@@ -221,11 +247,13 @@ bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   ggml_barrier(params->threadpool);
   const Int8Columns columns{buffers.q, buffers.d, buffers.column_sums,
                             static_cast<int>(op->src[0]->ne[0]), static_cast<int>(op->ne[1])};
+  alignas(kCacheLine) float few_sums[kFewColumns * kGemmRows];
+  float* const sums = columns.n_columns <= kFewColumns ? few_sums : buffers.sums;
   for_each_panel(params, op, [&](int64_t first_row) {
     const char* rows[kGemmRows];
     weights.find(first_row, rows);
-    kernel.multiply(rows, columns, buffers.sums);
-    store_rows(op, first_row, buffers.sums);
+    kernel.multiply(rows, columns, sums);
+    store_rows(op, first_row, sums);
   });
   return true;
 }
