@@ -72,32 +72,52 @@ struct Free {
 // How the columns are made from `x`.
 using MakeColumns = ggml_tensor* (*)(ggml_context * context, ggml_tensor* x);
 
+// The weights where a graph finds them.
+struct Placed {
+  Placed(const Weights& weights, const Shape& s)
+      : context(ggml_init({1U << 20, nullptr, true})),
+        tensor(ggml_new_tensor_2d(context.get(), weights.type, s.n_k, s.n_rows)),
+        buffer(ggml_backend_buft_alloc_buffer(weights.layout == Layout::kRepacked
+                                                  ? ggml_backend_cpu_repack_buffer_type()
+                                                  : ggml_backend_cpu_buffer_type(),
+                                              weights.blocks.size())) {
+    ggml_backend_tensor_alloc(buffer.get(), tensor, ggml_backend_buffer_get_base(buffer.get()));
+    ggml_backend_tensor_set(tensor, weights.blocks.data(), 0, weights.blocks.size());
+    if (weights.layout != Layout::kPanels) return;
+    panels = Panels({&tensor, 1});
+    // Nothing of the file's layout is read any more.
+    if (panels.n_bytes() > 0) std::memset(tensor->data, 0x55, weights.blocks.size());
+  }
+
+  std::unique_ptr<ggml_context, Free> context;
+  ggml_tensor* tensor;
+  std::unique_ptr<ggml_backend_buffer, Free> buffer;
+  Panels panels;
+};
+
+std::vector<float> floats_of(const ggml_tensor* tensor) {
+  const auto* data = static_cast<const float*>(tensor->data);
+  return {data, data + ggml_nelements(tensor)};
+}
+
+ggml_tensor* new_columns(ggml_context* context, const std::vector<float>& x, int n_k) {
+  ggml_tensor* out =
+      ggml_new_tensor_2d(context, GGML_TYPE_F32, n_k, static_cast<int64_t>(x.size()) / n_k);
+  std::memcpy(out->data, x.data(), x.size() * sizeof(float));
+  return out;
+}
+
 std::vector<float> computed(const Weights& weights, const Shape& s, const std::vector<float>& x,
                             int n_threads, MakeColumns make = nullptr) {
   const std::unique_ptr<ggml_context, Free> context(ggml_init({256U << 20, nullptr, false}));
-  const std::unique_ptr<ggml_context, Free> no_data(ggml_init({1U << 20, nullptr, true}));
-  ggml_tensor* w = ggml_new_tensor_2d(no_data.get(), weights.type, s.n_k, s.n_rows);
-  const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_buft_alloc_buffer(
-      weights.layout == Layout::kRepacked ? ggml_backend_cpu_repack_buffer_type()
-                                          : ggml_backend_cpu_buffer_type(),
-      weights.blocks.size()));
-  ggml_backend_tensor_alloc(buffer.get(), w, ggml_backend_buffer_get_base(buffer.get()));
-  ggml_backend_tensor_set(w, weights.blocks.data(), 0, weights.blocks.size());
-  Panels panels;
-  if (weights.layout == Layout::kPanels) {
-    panels = Panels({&w, 1});
-    // Nothing of the file's layout is read any more.
-    if (panels.n_bytes() > 0) std::memset(w->data, 0x55, weights.blocks.size());
-  }
-  ggml_tensor* tx = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, s.n_k, s.n_columns);
-  std::memcpy(tx->data, x.data(), x.size() * sizeof(float));
+  const Placed placed(weights, s);
+  ggml_tensor* tx = new_columns(context.get(), x, s.n_k);
   ggml_tensor* columns = make == nullptr ? tx : make(context.get(), tx);
-  ggml_tensor* out = ggml_mul_mat(context.get(), w, columns);
+  ggml_tensor* out = ggml_mul_mat(context.get(), placed.tensor, columns);
   ggml_cgraph* graph = ggml_new_graph(context.get());
   ggml_build_forward_expand(graph, out);
   ggml_graph_compute_with_ctx(context.get(), graph, n_threads);
-  const auto* data = static_cast<const float*>(out->data);
-  return {data, data + ggml_nelements(out)};
+  return floats_of(out);
 }
 
 // The largest error, relative to the size of the summands.
@@ -217,6 +237,113 @@ TEST_CASE("the matrix product of what a norm has made is the same bits") {
     for (const int n_threads : {1, 2, 5}) {
       CHECK(computed(weights, shape, x, n_threads, normed) == expected);
       CHECK(computed(weights, shape, x, n_threads, scaled) == expected);
+    }
+  }
+}
+
+namespace {
+
+// Matrices that are multiplied with the columns x and y, in any order.
+class ManyProducts {
+ public:
+  static constexpr int kDepth = 512;
+
+  ManyProducts(const std::vector<Weights>& all, const std::vector<int>& rows, int n_columns)
+      : n_values_(static_cast<size_t>(kDepth) * n_columns) {
+    const std::vector<float> x = random_floats(n_values_, 5);
+    const std::vector<float> y = random_floats(n_values_, 6);
+    for (size_t i = 0; i < all.size(); ++i) {
+      const Shape shape{kDepth, rows[i], n_columns};
+      of_x_.push_back(computed(all[i], shape, x, 1));
+      of_y_.push_back(computed(all[i], shape, y, 1));
+      placed_.push_back(std::make_unique<Placed>(all[i], shape));
+    }
+    x_ = new_columns(context(), x, kDepth);
+    y_ = new_columns(context(), y, kDepth);
+  }
+
+  ggml_context* context() const { return context_.get(); }
+  ggml_tensor* x() const { return x_; }
+  ggml_tensor* y() const { return y_; }
+
+  // What is computed next.
+  void begin() {
+    graph_ = ggml_new_graph(context());
+    products_.clear();
+  }
+  void add(ggml_tensor* op) { ggml_build_forward_expand(graph_, op); }
+  ggml_tensor* multiply(size_t weights, ggml_tensor* columns) {
+    ggml_tensor* out = ggml_mul_mat(context(), placed_[weights]->tensor, columns);
+    products_.push_back({out, weights, columns == x_});
+    add(out);
+    return out;
+  }
+
+  // Computes it, and compares with what each product is alone. Then x and y change places.
+  void check(int n_threads) {
+    ggml_graph_compute_with_ctx(context(), graph_, n_threads);
+    for (size_t i = 0; i < products_.size(); ++i) {
+      const Product& product = products_[i];
+      INFO("product ", i);
+      CHECK(floats_of(product.tensor) == (product.is_of_x ? of_x_ : of_y_)[product.weights]);
+    }
+    std::swap(of_x_, of_y_);
+    float* const x = ggml_get_data_f32(x_);
+    std::swap_ranges(x, x + n_values_, ggml_get_data_f32(y_));
+  }
+
+ private:
+  struct Product {
+    ggml_tensor* tensor;
+    size_t weights;
+    bool is_of_x;
+  };
+
+  size_t n_values_;
+  std::unique_ptr<ggml_context, Free> context_{ggml_init({256U << 20, nullptr, false})};
+  std::vector<std::unique_ptr<Placed>> placed_;
+  std::vector<std::vector<float>> of_x_;
+  std::vector<std::vector<float>> of_y_;
+  ggml_tensor* x_ = nullptr;
+  ggml_tensor* y_ = nullptr;
+  ggml_cgraph* graph_ = nullptr;
+  std::vector<Product> products_;
+};
+
+}  // namespace
+
+// The columns of a product may be there already, from the one before.
+TEST_CASE("a product after others is the same bits as alone") {
+  install_kernels();
+  const std::vector<ggml_type> types{GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q4_1, GGML_TYPE_Q4_1,
+                                     GGML_TYPE_Q4_1, GGML_TYPE_Q4_1, GGML_TYPE_Q4_1};
+  const std::vector<int> rows{48, 33, 48, 40, 9000, 9000, 16};
+  std::vector<Weights> weights;
+  for (size_t i = 0; i < types.size(); ++i) {
+    weights.emplace_back(types[i], Shape{ManyProducts::kDepth, rows[i], 0}, Layout::kPanels);
+  }
+  for (const int n_columns : {1, 3, 40}) {
+    ManyProducts all(weights, rows, n_columns);
+    for (const int n_threads : {1, 2, 5}) {
+      INFO(n_columns, " columns, ", n_threads, " threads");
+      all.begin();
+      for (size_t i = 0; i < types.size(); ++i) {
+        ggml_tensor* out = all.multiply(i, all.x());
+        all.add(ggml_reshape_1d(all.context(), out, ggml_nelements(out)));
+      }
+      for (size_t i = 0; i < types.size(); ++i) all.multiply(i, i == 3 ? all.x() : all.y());
+      // The softmax has the work buffer for itself meanwhile.
+      all.multiply(2, all.x());
+      all.add(ggml_soft_max(all.context(), all.y()));
+      all.multiply(3, all.x());
+      all.check(n_threads);
+      all.check(n_threads);
+      // Each in a graph of its own.
+      for (const size_t i : {2, 3}) {
+        all.begin();
+        all.multiply(i, all.x());
+        all.check(n_threads);
+      }
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
+#include "ggml-impl.h"
 #include "kernels/attention.h"
 #include "kernels/flash_attn_op.h"
 #include "kernels/geglu.h"
@@ -29,6 +30,7 @@ class Hook final : public ggml::cpu::extra_buffer_type {
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
     if (op->op == GGML_OP_FLASH_ATTN_EXT && FlashAttnOp::can_compute(op)) return &flash_attn_;
     if (op->op == GGML_OP_MUL_MAT && mul_mat_.can_compute(op)) return &mul_mat_;
+    if (!ggml_op_is_empty(op->op)) MulMatOp::forget();
     if (op->op == GGML_OP_GLU && GegluOp::can_compute(op)) return &geglu_;
     return nullptr;
   }

@@ -4,18 +4,21 @@
 #include <cstring>
 
 #include "ggml-backend.h"
+#include "kernels/mul_mat_columns.h"
 #include "kernels/panels.h"
 #include "repack.h"
 
 namespace pyserve {
 namespace {
 
+// What `extra` of a product points to when the one before it leaves its columns, rounded, in the
+// work buffer.
+char kHasColumns;
+
 constexpr size_t kCacheLine = 64;
 // Their sums are on the stack: in the work buffer other threads have had the lines before.
 constexpr int kFewColumns = 64;
 constexpr int kRepackedRows = 8;  // that the vendored library puts side by side
-
-size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 // Sixteen rows from `first_row` on; rows past the end repeat the last one, or the last
 // group of those that lie together.
@@ -44,100 +47,36 @@ void store_rows(const ggml_tensor* op, int64_t first_row, const float* sums) {
   }
 }
 
-// Lets the threads take panels of 16 rows: each a run of its own, for weights are fetched ahead in
-// their order, then a few at a time of what is left, for one thread may be slower than another.
-// Every thread calls begin_panels(), meets the others at a barrier, and then calls
-// for_each_panel().
-void begin_panels(const ggml_compute_params* params) {
-  if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
-}
-
+// Calls run(row) for the first row of every panel of 16 that this thread computes: a run of its
+// own, for weights are fetched ahead in their order. When they are dealt out, the last quarter is
+// taken a few at a time, for one thread may be slower than another; the counter of the thread pool,
+// 0 before, is 0 after.
 template <typename Run>
-void for_each_panel(const ggml_compute_params* params, const ggml_tensor* op, Run run) {
+void for_each_panel(const ggml_compute_params* params, const ggml_tensor* op, bool is_dealt_out,
+                    Run run) {
   constexpr int kChunksPerThread = 4;
   constexpr int kMaxChunk = 64;
+  const int nth = params->nth;
   const auto n_panels = static_cast<int>((op->ne[0] + kGemmRows - 1) / kGemmRows);
-  const int n_own = params->nth == 1 ? n_panels : n_panels * 3 / 4 / params->nth;
-  const int n_shared = n_panels - n_own * params->nth;
-  const int n_together = std::clamp(n_shared / (kChunksPerThread * params->nth), 1, kMaxChunk);
   const auto run_all = [&](int begin, int end) {
     for (int panel = begin; panel < end; ++panel) run(static_cast<int64_t>(panel) * kGemmRows);
   };
-  run_all(n_own * params->ith, n_own * (params->ith + 1));
-  for (;;) {
-    const int chunk = ggml_threadpool_chunk_add(params->threadpool, 1);
-    const int first = n_own * params->nth + chunk * n_together;
-    if (first >= n_panels) return;
-    run_all(first, std::min(first + n_together, n_panels));
-  }
-}
-
-// The work buffer: [q][d][sums] of all columns, then sums for each thread.
-struct Int8Buffers {
-  Int8Buffers(const ggml_tensor* op, void* wdata, int ith) {
-    const size_t n_k = op->src[1]->ne[0];
-    const size_t n_values = n_k * op->ne[1];
-    char* at = static_cast<char*>(wdata);
-    q = reinterpret_cast<int8_t*>(at);
-    d = reinterpret_cast<float*>(at += round_up(n_values, kCacheLine));
-    column_sums = reinterpret_cast<int32_t*>(d + n_values / kInt8Block);
-    at += shared_bytes(op) - round_up(n_values, kCacheLine);
-    sums = reinterpret_cast<float*>(at + ith * sums_bytes(op));
-  }
-
-  static size_t shared_bytes(const ggml_tensor* op) {
-    const size_t n_values = static_cast<size_t>(op->src[1]->ne[0]) * op->ne[1];
-    return round_up(n_values, kCacheLine) +
-           round_up(3 * n_values / kInt8Block * sizeof(float), kCacheLine);
-  }
-  static size_t sums_bytes(const ggml_tensor* op) {
-    return static_cast<size_t>(op->ne[1]) * kGemmRows * sizeof(float);
-  }
-
-  int8_t* q;
-  float* d;
-  int32_t* column_sums;
-  float* sums;  // [column][16], this thread's
-};
-
-bool is_of_norm(const ggml_tensor* x) {
-  const auto is_norm = [](const ggml_tensor* op) {
-    return op != nullptr && (op->op == GGML_OP_RMS_NORM || op->op == GGML_OP_NORM);
-  };
-  return is_norm(x) || (x->op == GGML_OP_MUL && (is_norm(x->src[0]) || is_norm(x->src[1])));
-}
-
-// Blocks [begin, end) of all columns, one column after the other.
-void quantize_blocks(QuantizeFn quantize, const ggml_tensor* x, int64_t begin, int64_t end,
-                     const Int8Buffers& buffers) {
-  const int64_t n_column_blocks = x->ne[0] / kInt8Block;
-  for (int64_t i = begin; i < end;) {
-    const int64_t b = i % n_column_blocks;
-    const int64_t n = std::min(n_column_blocks - b, end - i);
-    const auto* column = reinterpret_cast<const float*>(static_cast<const char*>(x->data) +
-                                                        i / n_column_blocks * x->nb[1]);
-    quantize(column + b * kInt8Block, static_cast<int>(n) * kInt8Block, buffers.q + i * kInt8Block,
-             buffers.d + i, buffers.column_sums + 2 * i);
-    i += n;
-  }
-}
-
-// Columns stay with the thread that has made them, for between cores far from each other fetching
-// them costs more than the work: norms deal out columns in turn, most others in runs.
-void quantize_columns(QuantizeFn quantize, const ggml_compute_params* params, const ggml_tensor* x,
-                      const Int8Buffers& buffers) {
-  const int64_t n_column_blocks = x->ne[0] / kInt8Block;
-  const int64_t n_columns = x->ne[1];
-  if (is_of_norm(x) && n_columns >= params->nth) {
-    for (int64_t column = params->ith; column < n_columns; column += params->nth) {
-      quantize_blocks(quantize, x, column * n_column_blocks, (column + 1) * n_column_blocks,
-                      buffers);
-    }
+  if (!is_dealt_out || nth == 1) {
+    run_all(n_panels * params->ith / nth, n_panels * (params->ith + 1) / nth);
     return;
   }
-  const int64_t n_blocks = n_column_blocks * n_columns;
-  quantize_blocks(quantize, x, n_blocks * params->ith / params->nth,
-                  n_blocks * (params->ith + 1) / params->nth, buffers);
+  const int n_own = n_panels * 3 / 4 / nth;
+  const int n_shared = n_panels - n_own * nth;
+  const int n_together = std::clamp(n_shared / (kChunksPerThread * nth), 1, kMaxChunk);
+  const int n_chunks = (n_shared + n_together - 1) / n_together;
+  run_all(n_own * params->ith, n_own * (params->ith + 1));
+  int chunk = ggml_threadpool_chunk_add(params->threadpool, 1);
+  for (; chunk < n_chunks; chunk = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+    const int first = n_own * nth + chunk * n_together;
+    run_all(first, std::min(first + n_together, n_panels));
+  }
+  // No other thread asks again.
+  if (chunk == n_chunks + nth - 1) ggml_threadpool_chunk_set(params->threadpool, 0);
 }
 
 bool is_repacked(const ggml_tensor* weights) {
@@ -234,22 +173,35 @@ bool MulMatOp::can_compute(const ggml_tensor* op) const {
 }
 
 bool MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
-  size = std::max(size, Int8Buffers::shared_bytes(op) + n_threads * Int8Buffers::sums_bytes(op));
+  size = std::max(size, MulMatColumns::work_bytes(op, n_threads));
+  const ggml_tensor* before = last_planned_;
+  const bool has_columns = before != nullptr && before != op && before->src[1] == op->src[1] &&
+                           is_little_work(before) == is_little_work(op) &&
+                           quantize_of(before) == quantize_of(op);
+  const_cast<ggml_tensor*>(op)->extra = has_columns ? &kHasColumns : nullptr;
+  last_planned_ = (op->flags & GGML_TENSOR_FLAG_COMPUTE) != 0 ? op : nullptr;
   return true;
 }
 
+QuantizeFn MulMatOp::quantize_of(const ggml_tensor* op) const {
+  return Weights(kernels_, op->src[0]).kernel->quantize;
+}
+
 bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
+  forget();
   const Weights weights(kernels_, op->src[0]);
   const Int8Kernel& kernel = *weights.kernel;
-  const Int8Buffers buffers(op, params->wdata, params->ith);
-  begin_panels(params);
-  quantize_columns(kernel.quantize, params, op->src[1], buffers);
-  ggml_barrier(params->threadpool);
-  const Int8Columns columns{buffers.q, buffers.d, buffers.column_sums,
-                            static_cast<int>(op->src[0]->ne[0]), static_cast<int>(op->ne[1])};
+  const MulMatColumns work(op, params);
+  const bool is_dealt_out = !is_little_work(op);
+  if (op->extra != &kHasColumns) {
+    if (is_dealt_out && params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
+    work.quantize(kernel.quantize);
+    if (is_dealt_out) ggml_barrier(params->threadpool);
+  }
+  const Int8Columns columns = work.columns();
   alignas(kCacheLine) float few_sums[kFewColumns * kGemmRows];
-  float* const sums = columns.n_columns <= kFewColumns ? few_sums : buffers.sums;
-  for_each_panel(params, op, [&](int64_t first_row) {
+  float* const sums = columns.n_columns <= kFewColumns ? few_sums : work.sums();
+  for_each_panel(params, op, is_dealt_out, [&](int64_t first_row) {
     const char* rows[kGemmRows];
     weights.find(first_row, rows);
     kernel.multiply(rows, columns, sums);

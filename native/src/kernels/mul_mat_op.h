@@ -9,7 +9,9 @@ namespace pyserve {
 // Activations become 8-bit integers, as the vendored library has them, and the dot products are
 // integer instructions.
 //
-// Thread: compute threads of any pool; has no state.
+// Neighbouring products of the same columns, as gate and up of a layer, round them once.
+//
+// Thread: compute threads of any pool; what is planned is the planning thread's.
 class MulMatOp final : public ggml::cpu::tensor_traits {
  public:
   explicit MulMatOp(const Int8GemmKernels& kernels) : kernels_(kernels) {}
@@ -20,7 +22,14 @@ class MulMatOp final : public ggml::cpu::tensor_traits {
   bool work_size(int n_threads, const ggml_tensor* op, size_t& size) override;
   bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override;
 
+  // Some other op comes: a product after it does not find the columns of one before it.
+  static void forget() { last_planned_ = nullptr; }
+
  private:
+  QuantizeFn quantize_of(const ggml_tensor* op) const;
+
+  // The last node of the graph that the thread plans, when it is a product.
+  static inline thread_local const ggml_tensor* last_planned_ = nullptr;
   const Int8GemmKernels& kernels_;
 };
 
