@@ -18,10 +18,12 @@ from pyserve.engine.runner import RunnerConfig
 from pyserve.supervisor.environment import LISTEN_FD_ENV, SUPERVISOR_SOCKET_ENV
 
 STDERR_FD = 2
+_TUNABLES_ENV = "GLIBC_TUNABLES"
 # Each thread of glibc keeps up to 200 KiB of freed blocks for itself, which fill up for hours and
 # are 25 MiB in a front. Its threads take turns, so they gain nothing by it.
-_TUNABLES_ENV = "GLIBC_TUNABLES"
 _NO_THREAD_CACHE = "glibc.malloc.tcache_count=0"
+# An engine's KV cache, graphs and logits in huge pages, where the system grants them on demand.
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
 _NEEDED = frozenset({"PATH", "LANG", "TZ", "TMPDIR", "HOME", "VIRTUAL_ENV"})
 _NEEDED_PREFIXES = ("LC_", "LD_", "PYTHON", "PYSERVE_", "COV", "ASAN_", "TSAN_", "UBSAN_", "LSAN_")
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
@@ -29,19 +31,24 @@ _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 
 def engine_environ(environ: dict[str, str]) -> dict[str, str]:
     """What an engine needs to know of the environment: where things are, and settings of ours."""
-    return {
+    needed = {
         name: value
         for name, value in environ.items()
         if (name in _NEEDED or name.startswith(_NEEDED_PREFIXES))
         and not any(word in name.upper() for word in _SECRET_WORDS)
     }
+    return needed | _tunables(_HUGE_PAGES, environ)
 
 
 def front_environ(environ: dict[str, str]) -> dict[str, str]:
-    """What a front gets: all of it, and settings of the C library that it reads when it starts."""
+    """What a front gets: all of it, and a setting of the C library."""
+    return environ | _tunables(_NO_THREAD_CACHE, environ)
+
+
+def _tunables(ours: str, environ: dict[str, str]) -> dict[str, str]:
+    """What the C library reads when a process starts: the user's settings win over ours."""
     theirs = environ.get(_TUNABLES_ENV)
-    tunables = f"{_NO_THREAD_CACHE}:{theirs}" if theirs else _NO_THREAD_CACHE  # the last one wins
-    return environ | {_TUNABLES_ENV: tunables}
+    return {_TUNABLES_ENV: f"{ours}:{theirs}" if theirs else ours}  # the last one wins
 
 
 def start_engine(

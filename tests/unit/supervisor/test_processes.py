@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from pyserve.supervisor.processes import engine_environ, front_environ
 
@@ -47,7 +51,8 @@ def test_engines_get_no_secrets_and_little_else():
         "AWS_SESSION": "x",
         "LD_LIBRARY_PATH": "/lib",
     }
-    assert set(engine_environ(given)) == {"PATH", "PYSERVE_KERNELS", "LD_LIBRARY_PATH"}
+    needed = {"PATH", "PYSERVE_KERNELS", "LD_LIBRARY_PATH"}
+    assert set(engine_environ(given)) == needed | {"GLIBC_TUNABLES"}
 
 
 # The blocks that a thread has freed, by how much of the memory in use they are.
@@ -82,8 +87,44 @@ def test_threads_of_a_front_keep_no_freed_blocks():
     assert int(done.stdout) >= 7000
 
 
-def test_tunables_of_the_user_are_kept_and_win():
+# Whether the pages of a large block may be huge ones ("hg", see proc_pid_smaps(5)).
+HUGE = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+block = libc.malloc(64 << 20)
+is_here = False
+for line in open("/proc/self/smaps"):
+    name = line.split()[0]
+    if "-" in name:
+        begin, end = (int(x, 16) for x in name.split("-"))
+        is_here = begin <= block < end
+    elif is_here and name == "VmFlags:":
+        print("hg" in line.split())
+"""
+GLIBC = tuple(int(x) for x in platform.libc_ver()[1].split(".") if x)
+THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not THP.exists() or "[madvise]" not in THP.read_text() or GLIBC < (2, 35),
+    reason="the system grants huge pages always or never, or the C library cannot ask for them",
+)
+@pytest.mark.parametrize(
+    ("theirs", "is_huge"), [({}, True), ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}, False)]
+)
+def test_an_engine_has_huge_pages(theirs, is_huge):
+    environ = engine_environ(dict(os.environ) | theirs)
+    done = subprocess.run(
+        [sys.executable, "-c", HUGE], env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(is_huge)]
+
+
+@pytest.mark.parametrize("environ_of", [front_environ, engine_environ])
+def test_tunables_of_the_user_are_kept_and_win(environ_of):
     theirs = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=3"
-    environ = front_environ({"GLIBC_TUNABLES": theirs, "A": "b"})
+    environ = environ_of({"GLIBC_TUNABLES": theirs, "LANG": "b"})
     assert environ["GLIBC_TUNABLES"].endswith(f":{theirs}")
-    assert environ["A"] == "b"
+    assert environ["LANG"] == "b"

@@ -253,4 +253,4 @@ def test_how_a_process_ended(returncode, text):
 
 def test_secrets_do_not_reach_an_engine():
     environ = {"PATH": "/bin", "PYSERVE_API_KEYS": "x", "hf_token": "x", "DB_PASSWORD": "x"}
-    assert engine_environ(environ) == {"PATH": "/bin"}
+    assert engine_environ(environ).keys() == {"PATH", "GLIBC_TUNABLES"}
