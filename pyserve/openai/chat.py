@@ -168,7 +168,7 @@ def chat_requests(
         template=talk.options if tokens is None else None,
         thinking=talk.thinking_limit,
         tokens=tokens,
-        draft="" if body.prediction is None else body.prediction.text,
+        draft=body.predicted,
         max_tokens=body.n_max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )

@@ -150,6 +150,7 @@ def completion_requests(
         info,
         **scheduling(body),
         grammar=grammar_of(body),
+        draft=body.predicted,
         max_tokens=body.n_max_tokens,
         n_logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
         n_prompt_logprobs=body.logprobs if body.echo else None,

@@ -6,9 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -25,6 +23,7 @@ from pyserve.schemas.common import (
     invalid,
 )
 from pyserve.schemas.constraints import ConstraintFields
+from pyserve.schemas.content import Content, PredictionFields, content_text
 from pyserve.schemas.reasoning import ReasoningFields
 from pyserve.schemas.sampling import StreamFields
 from pyserve.schemas.scheduling import SchedulingFields
@@ -32,63 +31,7 @@ from pyserve.schemas.tools import ToolFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 
 MAX_MESSAGES = 2048
-MAX_PARTS = 256
 MAX_TOOL_CALLS = 128
-
-
-class TextPart(RequestModel):
-    """A part of a message: text."""
-
-    type: Literal["text"]
-    text: str
-
-
-class RefusalPart(RequestModel):
-    """A part of an earlier answer that was a refusal."""
-
-    type: Literal["refusal"]
-    refusal: str
-
-    @property
-    def text(self) -> str:
-        return self.refusal
-
-
-def _part_tag(part: object) -> str | None:
-    kind = part.get("type") if isinstance(part, dict) else None
-    return f"<{kind}>" if kind in ("text", "refusal") else None
-
-
-Part = Annotated[
-    Annotated[TextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
-    Discriminator(
-        _part_tag,
-        custom_error_type="unsupported_content",
-        custom_error_message='is not supported: only parts of type "text" are',
-    ),
-]
-
-
-Parts = Annotated[list[Part], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True)]
-
-
-def _content_tag(content: object) -> str | None:
-    if isinstance(content, str):
-        return "<string>"
-    return "<parts>" if isinstance(content, list) else None
-
-
-Content = Annotated[
-    Annotated[str, Tag("<string>")]
-    | Annotated[
-        list[Part], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), Tag("<parts>")
-    ],
-    Discriminator(
-        _content_tag,
-        custom_error_type="invalid_type",
-        custom_error_message="must be a string or a list of text parts",
-    ),
-]
 
 
 class CalledFunction(RequestModel):
@@ -156,27 +99,14 @@ class Message(RequestModel):
         return self.reasoning_content or self.reasoning or ""
 
 
-def content_text(content: Content) -> str:
-    """The content as one text; parts follow each other without a separator."""
-    if isinstance(content, str):
-        return content
-    return "".join(part.text for part in content)
-
-
-class Prediction(RequestModel):
-    """What the answer may look like: makes an answer faster that does, and changes none."""
-
-    type: Literal["content"]
-    content: Content
-
-    @property
-    def text(self) -> str:
-        """The content as one text."""
-        return content_text(self.content)
-
-
 class ChatRequest(
-    StreamFields, ConstraintFields, ToolFields, ReasoningFields, SchedulingFields, AcceptedFields
+    StreamFields,
+    ConstraintFields,
+    ToolFields,
+    ReasoningFields,
+    SchedulingFields,
+    PredictionFields,
+    AcceptedFields,
 ):
     """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit.
 
@@ -199,7 +129,6 @@ class ChatRequest(
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     max_completion_tokens: MaxTokens | None = None
     n_predict: NPredict | None = None
-    prediction: Prediction | None = None
     truncation: Literal["auto", "disabled"] | None = None
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
@@ -236,8 +165,6 @@ class ChatRequest(
     @model_validator(mode="after")
     def _text_is_bounded(self) -> ChatRequest:
         check_text_size(sum(_n_bytes(message) for message in self.messages), "messages")
-        if self.prediction is not None:
-            check_text_size(len(self.prediction.text.encode()), "prediction")
         return self
 
 

@@ -19,6 +19,7 @@ from pyserve.schemas.common import (
     invalid,
 )
 from pyserve.schemas.constraints import ConstraintFields
+from pyserve.schemas.content import PredictionFields
 from pyserve.schemas.sampling import StreamFields
 from pyserve.schemas.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
@@ -60,12 +61,14 @@ Prompt = Annotated[
 ]
 
 
-class CompletionRequest(StreamFields, ConstraintFields, SchedulingFields, AcceptedFields):
+class CompletionRequest(
+    StreamFields, ConstraintFields, SchedulingFields, PredictionFields, AcceptedFields
+):
     """Texts to continue, or to score. An absent prompt is an empty one.
 
     suffix: what follows the answer, for models that can fill in the middle. max_tokens 0 with echo
     and logprobs gives the log-probabilities of the prompt alone. n_predict is llama.cpp's name of
-    max_tokens, and -1 is no limit.
+    max_tokens, and -1 is no limit. prediction is that of chat completions.
     """
 
     unsupported: ClassVar[Unsupported] = {

@@ -166,3 +166,9 @@ def test_a_suffix_is_refused_by_a_model_that_cannot(front):
     assert (response.status_code, error["param"]) == (400, "suffix")
     assert error["code"] == "unsupported_parameter"
     assert choices_of(front.post(COMPLETIONS, {"prompt": "one", "suffix": ""}))
+
+
+def test_a_prediction_is_a_draft_of_every_prompt(front):
+    prediction = {"type": "content", "content": "as before"}
+    front.post(COMPLETIONS, {"prompt": ["a", "b"], "prediction": prediction})
+    assert [request.draft for request in front.core.requests] == ["as before", "as before"]

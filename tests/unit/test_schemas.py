@@ -392,6 +392,12 @@ def test_a_prompt_may_be_one_or_many_of_text_or_tokens(prompt, prompts):
         ({"suffix": "é" * 2**19, "prompt": ["a"] * 3}, "suffix", "invalid_value"),
         ({"messages": [USER]}, "messages", "unsupported_parameter"),
         ({"max_completion_tokens": 5}, "max_completion_tokens", "unsupported_parameter"),
+        ({"prediction": "text"}, "prediction", "invalid_type"),
+        (
+            {"prediction": {"type": "content", "content": "x" * 2**21 + "x"}},
+            "prediction",
+            "invalid_value",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -1,0 +1,98 @@
+"""What messages and predictions consist of: texts, whole or in parts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from pyserve.schemas.common import RequestModel, check_text_size
+
+MAX_PARTS = 256
+
+
+class TextPart(RequestModel):
+    """A part of a message: text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(RequestModel):
+    """A part of an earlier answer that was a refusal."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        return self.refusal
+
+
+def _part_tag(part: object) -> str | None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    return f"<{kind}>" if kind in ("text", "refusal") else None
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("<text>")] | Annotated[RefusalPart, Tag("<refusal>")],
+    Discriminator(
+        _part_tag,
+        custom_error_type="unsupported_content",
+        custom_error_message='is not supported: only parts of type "text" are',
+    ),
+]
+
+
+Parts = Annotated[list[Part], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True)]
+
+
+def _content_tag(content: object) -> str | None:
+    if isinstance(content, str):
+        return "<string>"
+    return "<parts>" if isinstance(content, list) else None
+
+
+Content = Annotated[
+    Annotated[str, Tag("<string>")] | Annotated[Parts, Tag("<parts>")],
+    Discriminator(
+        _content_tag,
+        custom_error_type="invalid_type",
+        custom_error_message="must be a string or a list of text parts",
+    ),
+]
+
+
+def content_text(content: Content) -> str:
+    """The content as one text; parts follow each other without a separator."""
+    if isinstance(content, str):
+        return content
+    return "".join(part.text for part in content)
+
+
+class Prediction(RequestModel):
+    """What the answer may look like: makes an answer faster that does, and changes none."""
+
+    type: Literal["content"]
+    content: Content
+
+    @property
+    def text(self) -> str:
+        """The content as one text."""
+        return content_text(self.content)
+
+
+class PredictionFields(RequestModel):
+    """A request whose answer is known in part."""
+
+    prediction: Prediction | None = None
+
+    @model_validator(mode="after")
+    def _prediction_is_bounded(self) -> PredictionFields:
+        check_text_size(len(self.predicted.encode()), "prediction")
+        return self
+
+    @property
+    def predicted(self) -> str:
+        """The prediction as one text; empty: none."""
+        return "" if self.prediction is None else self.prediction.text
