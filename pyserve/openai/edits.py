@@ -20,17 +20,27 @@ SYSTEM_MESSAGE = (
     "You edit text. Change the given text as the instruction says."
     " Answer with the edited text alone: no explanation, no quotation marks."
 )
-# Instruction, input, edited text. Small models explain instead of editing unless shown how; the
-# examples stand first, so their computation is shared by all edits.
+# Instruction, input, edited text. Small models explain instead of editing unless shown how, and
+# leave sentences out unless shown a text of several; the examples stand first, so their computation
+# is shared by all edits.
 EXAMPLES = (
-    ("Correct the grammar", "She go to school every days.", "She goes to school every day."),
+    (
+        "Correct the grammar",
+        "The dogs was barking all night and nobody slept. In the morning my father go outside and"
+        " looks for them. He find nothing, only a open gate and a empty bowl. We was all tired, and"
+        " my sister have a headache.",
+        "The dogs were barking all night and nobody slept. In the morning my father went outside"
+        " and looked for them. He found nothing, only an open gate and an empty bowl. We were all"
+        " tired, and my sister had a headache.",
+    ),
     (
         "Say it in other words",
         "The meeting was cancelled because of the storm.",
         "Because of the storm, the meeting did not take place.",
     ),
 )
-# For models without a chat template: headings that instruction-tuned models know.
+# For models without a chat template: headings that instruction-tuned models know, and the first
+# example alone, for they do as the last one does.
 PLAIN_HEAD = "Each instruction below is followed by a text and by the edited text.\n\n"
 PLAIN_STOP = "\n###"
 SPARE_TOKENS = 512
@@ -129,8 +139,8 @@ def _task(instruction: str, text: str) -> str:
 
 def edit_prompt(instruction: str, text: str) -> str:
     """The same as plain text, for a model without a chat template."""
-    examples = [_section(*example) for example in EXAMPLES]
-    return PLAIN_HEAD + "".join(examples) + _section(instruction, text, "").removesuffix("\n\n")
+    task = _section(instruction, text, "").removesuffix("\n\n")
+    return PLAIN_HEAD + _section(*EXAMPLES[0]) + task
 
 
 def _section(instruction: str, text: str, edited: str) -> str:
