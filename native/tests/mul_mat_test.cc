@@ -156,7 +156,7 @@ const std::vector<ggml_type> kRepackedTypes{GGML_TYPE_Q4_0, GGML_TYPE_Q4_K};
 const std::vector<Shape> kShapes{{576, 192, 4}, {576, 100, 5}, {576, 40, 1},   {64, 50, 2},
                                  {512, 20, 3},  {32, 33, 13},  {160, 16, 257}, {96, 7, 31},
                                  {576, 1, 12},  {128, 65, 6},  {1536, 64, 16}, {256, 24, 7},
-                                 {768, 8, 9},   {512, 47, 33}};
+                                 {768, 8, 9},   {512, 47, 33}, {64, 24, 100}};
 
 // Runs `check` for every shape that a type can have, in its layouts, on some threads.
 template <typename Check>

@@ -35,7 +35,8 @@ bool is_of_norm(const ggml_tensor* x) {
 bool is_little_work(const ggml_tensor* op) {
   constexpr size_t kMaxValues = 8192;
   constexpr size_t kMaxProducts = 4'000'000;
-  return n_values(op) <= kMaxValues && n_values(op) * op->ne[0] <= kMaxProducts;
+  return op->ne[1] <= kFewColumns && n_values(op) <= kMaxValues &&
+         n_values(op) * op->ne[0] <= kMaxProducts;
 }
 
 MulMatColumns::MulMatColumns(const ggml_tensor* op, const ggml_compute_params* params)

@@ -9,8 +9,12 @@
 
 namespace pyserve {
 
-// Whether a GGML_OP_MUL_MAT is so little work that the threads do not meet before it: each rounds
-// all columns for itself, and multiplies as many rows as the others.
+// So many columns have their sums on the stack: in the work buffer other threads have had the
+// lines before.
+inline constexpr int kFewColumns = 64;
+
+// Whether a GGML_OP_MUL_MAT, of few columns, is so little work that the threads do not meet before
+// it: each rounds all columns for itself, and multiplies as many rows as the others.
 bool is_little_work(const ggml_tensor* op);
 
 // What one thread of some sees of the work buffer:
@@ -26,7 +30,7 @@ class MulMatColumns {
   // does not need.
   void quantize(QuantizeFn quantize_column) const;
   Int8Columns columns() const;
-  float* sums() const { return sums_; }  // [column][16]; of little work not there
+  float* sums() const { return sums_; }  // [column][16]; of few columns not needed
 
  private:
   void quantize_blocks(QuantizeFn quantize_column, int64_t begin, int64_t end) const;

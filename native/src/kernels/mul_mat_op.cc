@@ -16,8 +16,6 @@ namespace {
 char kHasColumns;
 
 constexpr size_t kCacheLine = 64;
-// Their sums are on the stack: in the work buffer other threads have had the lines before.
-constexpr int kFewColumns = 64;
 constexpr int kRepackedRows = 8;  // that the vendored library puts side by side
 
 // Sixteen rows from `first_row` on; rows past the end repeat the last one, or the last
