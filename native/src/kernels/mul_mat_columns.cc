@@ -31,7 +31,8 @@ bool is_of_norm(const ggml_tensor* x) {
 
 }  // namespace
 
-// Both are about a microsecond or two for each of the threads, as long as they take to meet.
+// So many values are rounded in a microsecond or two, as long as the threads take to meet. Of more
+// products, some tens of microseconds, a faster thread should have more than a slower one.
 bool is_little_work(const ggml_tensor* op) {
   constexpr size_t kMaxValues = 8192;
   constexpr size_t kMaxProducts = 4'000'000;
