@@ -172,17 +172,14 @@ bool MulMatOp::can_compute(const ggml_tensor* op) const {
 
 bool MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
   size = std::max(size, MulMatColumns::work_bytes(op, n_threads));
-  const ggml_tensor* before = last_planned_;
-  const bool has_columns = before != nullptr && before != op && before->src[1] == op->src[1] &&
-                           is_little_work(before) == is_little_work(op) &&
-                           quantize_of(before) == quantize_of(op);
+  const Planned before = last_planned_;
+  const Planned now{op, op->src[1], Weights(kernels_, op->src[0]).kernel->quantize,
+                    is_little_work(op)};
+  const bool has_columns = before.op != op && before.columns == now.columns &&
+                           before.quantize == now.quantize && before.is_little == now.is_little;
   const_cast<ggml_tensor*>(op)->extra = has_columns ? &kHasColumns : nullptr;
-  last_planned_ = (op->flags & GGML_TENSOR_FLAG_COMPUTE) != 0 ? op : nullptr;
+  last_planned_ = (op->flags & GGML_TENSOR_FLAG_COMPUTE) != 0 ? now : Planned{};
   return true;
-}
-
-QuantizeFn MulMatOp::quantize_of(const ggml_tensor* op) const {
-  return Weights(kernels_, op->src[0]).kernel->quantize;
 }
 
 bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {

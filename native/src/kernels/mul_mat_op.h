@@ -23,13 +23,20 @@ class MulMatOp final : public ggml::cpu::tensor_traits {
   bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override;
 
   // Some other op comes: a product after it does not find the columns of one before it.
-  static void forget() { last_planned_ = nullptr; }
+  static void forget() { last_planned_ = Planned{}; }
 
  private:
-  QuantizeFn quantize_of(const ggml_tensor* op) const;
+  // A product, and how it leaves which columns in the work buffer. Of an earlier graph, tensors may
+  // be gone: they are compared, not looked at.
+  struct Planned {
+    const ggml_tensor* op;
+    const ggml_tensor* columns;
+    QuantizeFn quantize;
+    bool is_little;
+  };
 
   // The last node of the graph that the thread plans, when it is a product.
-  static inline thread_local const ggml_tensor* last_planned_ = nullptr;
+  static inline thread_local Planned last_planned_{};
   const Int8GemmKernels& kernels_;
 };
 
