@@ -7,6 +7,9 @@ PEERS ?=
 MINUTES ?= 0
 PROFILE ?= short
 GEMMA ?=
+# Those of them that are installed.
+COMPILERS ?= $(foreach cxx,$(addprefix g++-,11 12 13 14 15) $(addprefix clang++-,14 15 16 17 18 19 20),\
+             $(if $(shell command -v $(cxx)),$(cxx)))
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,8 +32,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help serve pull setup build dist test test-native test-unit test-api test-e2e test-hostile \
-        lint fmt type asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
+.PHONY: help serve pull setup build dist test test-native test-kernels test-compilers test-unit test-api test-e2e \
+        test-hostile lint fmt type asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
 get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
@@ -97,9 +100,24 @@ test-native: $(BUILD)/.installed ## the C++ tests (no model)
 	@prefix=$$($(BIN)/python tools/doctest_header.py) && \
 	CMAKE_PREFIX_PATH=$$prefix $(BIN)/cmake -S . -B $(BUILD) -DPYSERVE_BUILD_TESTS=ON >/dev/null && \
 	$(BIN)/cmake --build $(BUILD) --target pyserve_native_tests && \
-	$(BUILD)/$(NATIVE_TESTS) && for kernels in avx512bw avx2; do \
-	PYSERVE_KERNELS=$$kernels $(BUILD)/$(NATIVE_TESTS) \
-	-tc='*matrix product*,*same product*,*attention*,*share cells*,*GEGLU*' || exit 1; done
+	$(BUILD)/$(NATIVE_TESTS) && $(BIN)/python tools/each_kernels.py --below \
+	$(BUILD)/$(NATIVE_TESTS) -tc='*matrix product*,*same product*,*attention*,*share cells*,*GEGLU*'
+
+test-kernels: test-native $(VENV)/.dev-deps ## the native and e2e tests with all kernels that this machine has
+	@$(BIN)/python tools/each_kernels.py $(BUILD)/$(NATIVE_TESTS)
+	@$(BIN)/pyserve pull >/dev/null
+	@$(BIN)/python tools/each_kernels.py $(BIN)/pytest tests/native tests/e2e $(ARGS)
+
+test-compilers: $(VENV)/.build-deps $(VENV)/.dev-deps ## the native tests as other compilers build them: make test-compilers COMPILERS="clang++-19"
+	@prefix=$$($(BIN)/python tools/doctest_header.py) && for cxx in $(COMPILERS); do \
+	echo "compiler: $$cxx"; cc=$${cxx/clang++/clang}; cc=$${cc/#g++/gcc}; \
+	CMAKE_PREFIX_PATH=$$prefix $(BIN)/cmake -S . -B build/$$cxx -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	    -DCMAKE_C_COMPILER=$$cc -DCMAKE_CXX_COMPILER=$$cxx -DPYSERVE_BUILD_TESTS=ON \
+	    -DCMAKE_CXX_FLAGS=-Wno-error=deprecated-declarations \
+	    -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null && \
+	$(BIN)/cmake --build build/$$cxx --target pyserve_native_tests && \
+	build/$$cxx/$(NATIVE_TESTS) && CXX=$$cxx $(BIN)/pytest tests/native/test_vendored_amx.py || exit 1; done
 
 test-unit test-api test-e2e test-hostile: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
 	@$(BIN)/pytest tests/$* $(ARGS)

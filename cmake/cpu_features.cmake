@@ -14,7 +14,8 @@ if(NOT macros_result EQUAL 0)
   message(FATAL_ERROR "${CMAKE_CXX_COMPILER} cannot list its predefined macros.")
 endif()
 
-# macro : name for __builtin_cpu_supports
+# macro : name in native/src/base/cpu_features.cc. Those whose instructions a compiler may choose by
+# itself or the vendored library asks for; AMX, which it asks the system for, is not among them.
 set(
   known_features
   __SSE4_2__:sse4.2
@@ -22,13 +23,29 @@ set(
   __AVX2__:avx2
   __FMA__:fma
   __F16C__:f16c
+  __POPCNT__:popcnt
+  __LZCNT__:lzcnt
+  __MOVBE__:movbe
+  __BMI__:bmi
   __BMI2__:bmi2
+  __GFNI__:gfni
+  __AVXVNNI__:avxvnni
+  __AVXIFMA__:avxifma
+  __AVXVNNIINT8__:avxvnniint8
+  __AVXVNNIINT16__:avxvnniint16
+  __AVXNECONVERT__:avxneconvert
   __AVX512F__:avx512f
   __AVX512BW__:avx512bw
   __AVX512DQ__:avx512dq
   __AVX512VL__:avx512vl
   __AVX512CD__:avx512cd
+  __AVX512IFMA__:avx512ifma
   __AVX512VBMI__:avx512vbmi
+  __AVX512VBMI2__:avx512vbmi2
+  __AVX512BITALG__:avx512bitalg
+  __AVX512VPOPCNTDQ__:avx512vpopcntdq
+  __AVX512VP2INTERSECT__:avx512vp2intersect
+  __AVX512FP16__:avx512fp16
   __AVX512VNNI__:avx512vnni
   __AVX512BF16__:avx512bf16
 )
@@ -38,7 +55,7 @@ foreach(entry IN LISTS known_features)
   list(GET pair 0 macro)
   list(GET pair 1 feature)
   if(macros MATCHES "#define ${macro} 1")
-    string(APPEND PYSERVE_CPU_FEATURES "X(\"${feature}\") ")
+    string(APPEND PYSERVE_CPU_FEATURES "\"${feature}\", ")
   endif()
 endforeach()
 if(DEFINED ENV{LLAMA_CPP_DIR})

@@ -41,6 +41,13 @@ set(LLAMA_ALL_WARNINGS OFF CACHE BOOL "")
 set(LLAMA_BUILD_NUMBER 0)
 set(LLAMA_BUILD_COMMIT "pinned")
 add_subdirectory("${llama_dir}" llama.cpp EXCLUDE_FROM_ALL SYSTEM)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set_property(
+    SOURCE "${llama_dir}/ggml/src/ggml-cpu/amx/mmq.cpp" TARGET_DIRECTORY ggml-cpu
+    APPEND
+    PROPERTY COMPILE_OPTIONS -include "${CMAKE_CURRENT_SOURCE_DIR}/cmake/whole_tile_config.h"
+  )
+endif()
 
 # The Jinja engine alone: chat templates need nothing else of common/.
 file(GLOB jinja_sources "${llama_dir}/common/jinja/*.cpp")

@@ -40,6 +40,7 @@ def _flash_attn(value: object) -> object:
 
 FlashAttn = Annotated[Literal["on", "off", "auto"], BeforeValidator(_flash_attn)]
 Numa = Literal["distribute", "isolate", "numactl"]
+Kernels = Literal["auto", "amx", "avx512vnni", "avx512bw", "avx2", "stock"]
 CacheType = Literal["f16", "q8_0", "q4_0", "f32", "bf16", "q4_1", "q5_0", "q5_1", "iq4_nl"]
 
 
@@ -72,6 +73,8 @@ class ServeConfig(BaseSettings):
     kv_size: KV cells shared by all requests; None takes ctx_size.
     parallel: requests that decode at once; more wait. threads: None counts usable cores.
     threads_batch: for steps with prompts; None takes threads.
+    kernels: the best ones to use; lower ones take their place where they cannot be used. auto: the
+      best that the CPU has, but not llama.cpp's for AMX.
     max_token_gap_ms: running streams wait at most about this long for a piece of another's prompt.
     deterministic: compute every request alone, so that equal seeds give equal bits; slower.
     cache_type_k, cache_type_v: element types of the KV cache; q8_0 halves it, q4_0 quarters it.
@@ -120,6 +123,7 @@ class ServeConfig(BaseSettings):
     threads: Annotated[int, Field(ge=1, le=512)] | None = None
     threads_batch: Annotated[int, Field(ge=1, le=512)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 512
+    kernels: Kernels = "auto"
     queue_size: Annotated[int, Field(ge=0, le=2**20)] = 64
     prefix_cache_mib: Annotated[int, Field(ge=0, le=2**20)] = 512
     draft_max: Annotated[int, Field(ge=0, le=2**20)] = 15

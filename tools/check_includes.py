@@ -2,7 +2,9 @@
 """Checks which C++ room includes what: the directions of the design, as a command.
 
 pure rooms (base kv sched sample text)   the standard library, base/, pyserve/
-llama                                    also the vendor's headers, kv/, text/, sample/
+kernels                                  base/ and the vendor's headers
+ladder                                   also kernels/, sample/
+llama                                    the vendor's headers, kv/, text/, sample/, kernels/
 engine                                   every room but the vendor; alone includes <thread>
 bindings                                 pyserve/ and pybind11
 """
@@ -15,15 +17,16 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 PURE_ROOMS = {"base", "kv", "sched", "sample", "text"}
-ROOMS = {*PURE_ROOMS, "kernels", "llama", "engine"}
+ROOMS = {*PURE_ROOMS, "kernels", "ladder", "llama", "engine"}
 
 # What a room may include of other rooms; its own headers, pyserve/ and the standard library always.
 ALLOWED: dict[str, set[str]] = {
     "include": set(),
     **{room: {"base"} for room in PURE_ROOMS},
     "kernels": {"base", "vendor"},
+    "ladder": {"base", "sample", "kernels", "vendor"},
     "llama": {"base", "kv", "text", "sample", "kernels", "vendor"},
-    "engine": {"base", "kv", "sched", "sample", "text", "kernels", "llama"},
+    "engine": {"base", "kv", "sched", "sample", "text", "kernels", "ladder", "llama"},
     "bindings": {"base", "pybind11", "generated"},
 }
 THREAD_HEADERS = {"thread", "stop_token", "pthread.h"}

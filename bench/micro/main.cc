@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bench.h"
+#include "ladder/use_kernels.h"
 
 namespace pyserve::bench {
 namespace {
@@ -104,6 +105,7 @@ int main(int argc, char** argv) {
       {"sampler", bench_sampler}, {"policy", bench_policy},   {"tree", bench_tree},
       {"text", bench_text},       {"mul_mat", bench_mul_mat}, {"attention", bench_attention},
       {"geglu", bench_geglu}};
+  pyserve::use_kernels();
   const std::vector<std::string_view> wanted(argv + 1, argv + argc);
   for (const auto& [name, run] : parts) {
     if (wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end()) run();

@@ -3,18 +3,18 @@
 #include <algorithm>
 #include <random>
 
+#include "base/kernel_rung.h"
 #include "bench.h"
 #include "ggml-cpu.h"
-#include "kernels/install.h"
+#include "ladder/use_kernels.h"
 #include "traits.h"
 
 namespace pyserve::bench {
 
 Kernels::Kernels() {
   auto& types = ggml_backend_cpu_get_extra_buffer_types();
-  const auto before = types;
-  install_kernels();
-  if (types.size() > before.size()) ours_ = types.front();
+  use_kernels();
+  if (rung_in_force() != Rung::kStock) ours_ = types.front();
 }
 
 void Kernels::use_ours(bool is_ours) const {

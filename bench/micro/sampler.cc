@@ -122,10 +122,12 @@ void bench_sampler() {
     SamplingParams mirostat = only_temperature();
     mirostat.mirostat = 2;
     bench_row("mirostat 2", mirostat, rows);
-    for (const RowKernels* kernels : supported_row_kernels()) {
-      const std::string name = std::string(", ") + kernels->name;
-      bench_row("default" + name, {}, rows, -1, *kernels);
-      bench_row("temperature alone" + name, only_temperature(), rows, -1, *kernels);
+    for (const Rung rung : {Rung::kStock, Rung::kAvx2, Rung::kAvx512Bw}) {
+      if (!can_run(rung)) continue;
+      const RowKernels& kernels = row_kernels(rung);
+      const std::string name = std::string(", ") + kernels.name;
+      bench_row("default" + name, {}, rows, -1, kernels);
+      bench_row("temperature alone" + name, only_temperature(), rows, -1, kernels);
     }
   }
 }

@@ -63,6 +63,7 @@ void register_config(py::module_& module) {
       .def_readwrite("n_kv", &EngineConfig::n_kv)
       .def_readwrite("n_seq_max", &EngineConfig::n_seq_max)
       .def_readwrite("n_batch", &EngineConfig::n_batch)
+      .def_readwrite("kernels", &EngineConfig::kernels)
       .def_readwrite("n_threads", &EngineConfig::n_threads)
       .def_readwrite("n_threads_batch", &EngineConfig::n_threads_batch)
       .def_readwrite("is_deterministic", &EngineConfig::is_deterministic)
@@ -110,7 +111,8 @@ void register_config(py::module_& module) {
       .def_readonly("fim_pre_token", &ModelInfo::fim_pre_token)
       .def_readonly("fim_suf_token", &ModelInfo::fim_suf_token)
       .def_readonly("fim_mid_token", &ModelInfo::fim_mid_token)
-      .def_readonly("load_ms", &ModelInfo::load_ms);
+      .def_readonly("load_ms", &ModelInfo::load_ms)
+      .def_readonly("kernels", &ModelInfo::kernels);
 }
 
 void register_stats(py::module_& module) {

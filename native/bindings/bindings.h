@@ -14,6 +14,7 @@ void register_request(pybind11::module_& module);
 void register_events(pybind11::module_& module);
 void register_quantize(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
+void register_kernels(pybind11::module_& module);
 
 // The string clients see for `code`; the names of pyserve.errors.
 const char* code_name(ErrorCode code);

@@ -3,21 +3,10 @@
 #include <chrono>
 #include <thread>
 
-#include "base/cpu_check.h"
 #include "base/pulse.h"
 #include "base/queue.h"
 
 using namespace pyserve;
-
-TEST_CASE("a CPU that has every feature misses none") {
-  CHECK(missing_features({"avx2", "fma"}, [](std::string_view) { return true; }).empty());
-  CHECK(missing_features({}, [](std::string_view) { return false; }).empty());
-}
-
-TEST_CASE("missing features are named in order") {
-  const auto only_fma = [](std::string_view name) { return name == "fma"; };
-  CHECK(missing_features({"avx2", "fma", "avx512f"}, only_fma) == "avx2, avx512f");
-}
 
 TEST_CASE("only a thread with work can stall") {
   Pulse pulse;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -14,7 +13,6 @@
 #include "ggml-alloc.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
-#include "kernels/install.h"
 #include "kernels/int8_gemm.h"
 #include "kernels/panel_types.h"
 #include "kernels/panels.h"
@@ -143,10 +141,7 @@ double worst_error(const Weights& weights, const Shape& s, const std::vector<flo
 }
 
 // With few columns it may be the vendored product.
-bool is_ours(const Shape& shape) {
-  const char* variable = std::getenv("PYSERVE_KERNELS");
-  return int8_gemm_kernels(variable == nullptr ? "" : variable) != nullptr && shape.n_columns > 2;
-}
+bool is_ours(const Shape& shape) { return rung_in_force() != Rung::kStock && shape.n_columns > 2; }
 
 const std::vector<ggml_type> kTypes{GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
                                     GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
@@ -161,7 +156,6 @@ const std::vector<Shape> kShapes{{576, 192, 4}, {576, 100, 5}, {576, 40, 1},   {
 // Runs `check` for every shape that a type can have, in its layouts, on some threads.
 template <typename Check>
 void for_every_product(Check check) {
-  install_kernels();
   for (const Layout layout : {Layout::kFile, Layout::kPanels, Layout::kRepacked}) {
     for (const ggml_type type : layout == Layout::kRepacked ? kRepackedTypes : kTypes) {
       for (const Shape& shape : kShapes) {
@@ -201,7 +195,6 @@ TEST_CASE("the matrix product is exact for activations that are whole numbers") 
 }
 
 TEST_CASE("a column gives the same product in every company") {
-  install_kernels();
   const Shape many{576, 96, 29};
   for (const ggml_type type : {GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q8_0}) {
     INFO(ggml_type_name(type));
@@ -218,7 +211,6 @@ TEST_CASE("a column gives the same product in every company") {
 }
 
 TEST_CASE("the matrix product of what a norm has made is the same bits") {
-  install_kernels();
   const auto normed = [](ggml_context* context, ggml_tensor* x) {
     return ggml_rms_norm(context, x, 1e-5F);
   };
@@ -314,7 +306,6 @@ class ManyProducts {
 
 // The columns of a product may be there already, from the one before.
 TEST_CASE("a product after others is the same bits as alone") {
-  install_kernels();
   const std::vector<ggml_type> types{GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q4_1, GGML_TYPE_Q4_1,
                                      GGML_TYPE_Q4_1, GGML_TYPE_Q4_1, GGML_TYPE_Q4_1};
   const std::vector<int> rows{48, 33, 48, 40, 9000, 9000, 16};
@@ -359,7 +350,6 @@ TEST_CASE("the matrix product is the same bits from panels as from the file") {
 }
 
 TEST_CASE("panels are made of matrices of known types in an even number of blocks") {
-  install_kernels();
   const std::unique_ptr<ggml_context, Free> no_data(ggml_init({1U << 20, nullptr, true}));
   std::vector<ggml_tensor*> tensors;
   for (const ggml_type type : {GGML_TYPE_Q8_0, GGML_TYPE_F32}) {
@@ -378,15 +368,14 @@ TEST_CASE("panels are made of matrices of known types in an even number of block
     const Panels panels(tensors);
     for (size_t i = 0; i < tensors.size(); ++i) {
       INFO(i);
-      CHECK((panels_of(tensors[i]) != nullptr) == (i == 0 && matrix_kernels() != nullptr));
+      CHECK((panels_of(tensors[i]) != nullptr) == (i == 0 && rung_in_force() != Rung::kStock));
     }
   }
   CHECK(panels_of(tensors[0]) == nullptr);
 }
 
 TEST_CASE("types that we know are best in panels") {
-  install_kernels();
-  CHECK(are_best_in_panels(GGML_TYPE_Q8_0) == (matrix_kernels() != nullptr));
+  CHECK(are_best_in_panels(GGML_TYPE_Q8_0) == (rung_in_force() != Rung::kStock));
   CHECK(!are_best_in_panels(GGML_TYPE_Q2_K));
   CHECK(!are_best_in_panels(GGML_TYPE_F16));
 }

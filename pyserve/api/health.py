@@ -51,7 +51,9 @@ def why_not_ready(statuses: Sequence[ModelStatus]) -> tuple[str, PyserveError]:
 
 def _state(status: ModelStatus) -> ModelHealth:
     error = None if status.error is None else status.error.message
-    health = ModelHealth(status.id, status.state, status.n_restarts, error)
+    health = ModelHealth(
+        status.id, status.state, status.n_restarts, error, kernel_falls=status.kernel_falls
+    )
     info = status.info
     if info is None:
         return health
@@ -60,4 +62,5 @@ def _state(status: ModelStatus) -> ModelHealth:
         n_threads=info.n_threads,
         n_threads_batch=info.n_threads_batch,
         memory=ModelMemory(info.size_bytes, info.kv_bytes, info.compute_bytes),
+        kernels=info.kernels,
     )

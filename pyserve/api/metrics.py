@@ -52,6 +52,26 @@ def _front_metrics() -> list[Metric]:
             {(("model", status.id),): float(status.n_restarts) for status in statuses},
         ),
         Metric(
+            "pyserve_kernels",
+            "gauge",
+            "1 for the kernels that a model's engine computes with.",
+            {
+                (("model", status.id), ("kernels", status.info.kernels)): 1.0
+                for status in statuses
+                if status.info is not None
+            },
+        ),
+        Metric(
+            "pyserve_kernel_falls_total",
+            "counter",
+            "Kernels that could not be used, by what was wrong with them.",
+            {
+                (("model", status.id), ("kernels", fall.kernels), ("reason", fall.reason)): 1.0
+                for status in statuses
+                for fall in status.kernel_falls
+            },
+        ),
+        Metric(
             "pyserve_requests_revived_total",
             "counter",
             "Requests that went on after their engine had died.",

@@ -1,4 +1,4 @@
-"""`pyserve info`: what a model file says of itself, and the memory it will take."""
+"""`pyserve info`: what a model file says of itself, and the memory it will take; or of the CPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 import click
 
+from pyserve.cli.cpu import show_cpu
 from pyserve.cli.explain import explained
 from pyserve.cli.plan import engine_config
 from pyserve.config import ServeConfig, read_config
@@ -21,15 +22,21 @@ MAX_ELEMENTS = 8
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="[MODEL]", required=False)
+@click.option("--cpu", is_flag=True, help="Describe this CPU and the kernels that it can use.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--template", is_flag=True, help="Print the chat template, and nothing else.")
-def info(model: str, as_json: bool, template: bool) -> None:
+def info(model: str | None, cpu: bool, as_json: bool, template: bool) -> None:
     """Describe a model: a name in the models directory, or a GGUF file.
 
     Prints metadata, tensors by type, the chat template, and the memory that an engine with the
     current settings (PYSERVE_*) is predicted to take, by the context.
     """
+    if cpu == (model is not None):
+        raise click.UsageError("give a MODEL, or --cpu")
+    if model is None:
+        show_cpu(as_json)
+        return
     with explained():
         found = describe_model(model, read_config({}))
     if template:

@@ -93,6 +93,7 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
         n_kv=config.kv_size or 0,
         n_seq_max=config.parallel,
         n_batch=config.batch_size,
+        kernels=config.kernels,
         n_threads=n_threads,
         n_threads_batch=config.threads_batch or n_threads,
         deterministic=config.deterministic,

@@ -23,6 +23,10 @@ OPTIONS = (
     click.option("--batch-size", type=int, help="Most tokens of one step [default: 512]."),
     click.option("--queue-size", type=int, help="Requests that may wait [default: 64]."),
     click.option(
+        "--kernels",
+        help="Best kernels to use: amx, avx512vnni, avx512bw, avx2 or stock [default: auto].",
+    ),
+    click.option(
         "--deterministic/--fast",
         default=None,
         help="Compute each request alone: equal seeds give equal bits.",

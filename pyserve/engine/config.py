@@ -55,6 +55,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_batch: most tokens of one step. n_queue_max: requests that may wait.
     n_threads compute steps that only decode, n_threads_batch steps with prompts.
     use_mlock: keep the weights in memory, as far as the system allows.
+    kernels: those to begin with, as the native module names them; "auto" is the best that the CPU
+    has, "" what PYSERVE_KERNELS says. The first engine of a process decides.
     deterministic: every request is, whatever it says.
     cache_type_k, cache_type_v: element types of the KV cache (f16, q8_0, q4_0, ...).
     flash_attn: on, off or auto, which is on where the model can.
@@ -77,6 +79,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_kv: int = 0
     n_seq_max: int = 16
     n_batch: int = 512
+    kernels: str = ""
     n_threads: int = 1
     n_threads_batch: int = 1
     deterministic: bool = False

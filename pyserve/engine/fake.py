@@ -6,7 +6,6 @@ Words are tokens. Shipped, because the tests of the front and of the processes r
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -39,6 +38,7 @@ from pyserve.errors import (
 )
 
 STEERABLE = FakeScript(commands=True)
+DEADLY = {"die": signal.SIGKILL, "bus": signal.SIGBUS, "ill": signal.SIGILL}
 
 
 class FakeCore:
@@ -233,8 +233,8 @@ class FakeCore:
 
     def _advance(self, request: FakeRequest) -> None:
         plan = request.plan
-        if plan.turn == "die" and request.n_done == plan.turn_after:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if request.n_done == plan.turn_after:
+            self._die(plan.turn or "")
         if plan.turn == "fail" and request.n_done == plan.turn_after:
             self._fail(request, plan.failure, "failed")
             return
@@ -243,6 +243,12 @@ class FakeCore:
         if request.is_done:
             del self._requests[request.request_id]
             self._n_over["finished"] += 1
+
+    def _die(self, turn: str) -> None:
+        """End the process if it is the turn for that."""
+        is_spared = turn == "ill" and self._config.kernels == "stock"
+        if turn in DEADLY and not is_spared:
+            signal.raise_signal(DEADLY[turn])  # for this thread, at once
 
     def _fail(self, request: FakeRequest, error: Any, how: str) -> None:
         info = error.to_info() if isinstance(error, PyserveError) else error

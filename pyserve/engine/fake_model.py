@@ -76,6 +76,7 @@ def fake_info(config: EngineConfig, has_chat_template: bool, has_infill: bool = 
         n_seq_max=config.n_seq_max,
         n_threads=config.n_threads,
         has_chat_template=has_chat_template,
+        kernels=config.kernels,
         eos_token="</s>",
         adapters=tuple(adapter.name for adapter in config.adapters),
     )

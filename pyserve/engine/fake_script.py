@@ -3,6 +3,7 @@
 With `FakeScript.commands` a prompt can steer its own answer, which reaches through processes:
   #refuse     fails before it is accepted (code internal_error)
   #fail=3     fails after 3 tokens            #die=3      the process is killed after 3 tokens
+  #bus=3      ends with SIGBUS after 3 tokens #ill=3      with SIGILL, unless the kernels are stock
   #hold=3     waits after 3 tokens for cancel or release
   #slow=50    takes 50 ms per token           #words=100  the answer is repeated up to 100 words
 """
@@ -18,7 +19,7 @@ from pyserve.engine.protocol import FinishReason, GenerateRequest
 from pyserve.errors import ErrorInfo
 
 WORD = re.compile(r"\s*\S+|\s+\Z")
-COMMAND = re.compile(r"#(refuse|fail|die|hold|slow|words)(?:=(\d{1,6}))?")
+COMMAND = re.compile(r"#(refuse|fail|die|bus|ill|hold|slow|words)(?:=(\d{1,6}))?")
 FAILURE = ErrorInfo(code="internal_error", message="the script says so")
 
 
@@ -53,7 +54,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stop_string: str | None = None
     refusal: ErrorInfo | None = None
     failure: ErrorInfo = FAILURE
-    turn: Literal["fail", "hold", "die"] | None = None
+    turn: Literal["fail", "hold", "die", "bus", "ill"] | None = None
     turn_after: int = 0
     token_s: float = 0.0
 
@@ -95,7 +96,7 @@ def apply_turns(plan: Plan, script: FakeScript, commands: dict[str, str]) -> Pla
     """Put in where the request fails, is held, or takes the process down."""
     changes: dict[str, object] = {}
     scripted = {"fail": script.fail_after, "hold": script.hold_after}
-    for turn in ("fail", "hold", "die"):
+    for turn in ("fail", "hold", "die", "bus", "ill"):
         after = int(commands[turn] or 0) if turn in commands else scripted.get(turn)
         if after is not None:
             changes |= {"turn": turn, "turn_after": after}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 
 import pyserve
@@ -18,7 +17,7 @@ def fingerprint(info: ModelInfo, build: Sequence[str]) -> str:
     facts = (
         pyserve.__version__,
         *build,
-        os.environ.get("PYSERVE_KERNELS", ""),
+        info.kernels,
         info.architecture,
         info.description,
         info.quantization,

@@ -10,6 +10,7 @@ from pyserve import _native
 from pyserve.engine.adapters import AdapterScales
 from pyserve.engine.config import EngineConfig, RopeConfig
 from pyserve.engine.fingerprint import fingerprint
+from pyserve.engine.kernels import CpuReport, KernelChoice
 from pyserve.engine.markers import SHOWN_TOKENS
 from pyserve.engine.protocol import (
     Accepted,
@@ -39,6 +40,7 @@ _CONFIG_FIELDS = (
     "n_kv",
     "n_seq_max",
     "n_batch",
+    "kernels",
     "n_threads",
     "n_threads_batch",
     "n_queue_max",
@@ -168,6 +170,26 @@ class LocalEngine(StreamEngine):
 
     def __init__(self, config: EngineConfig) -> None:
         super().__init__(NativeCore(config))
+
+
+def choose_kernels(wanted: str) -> KernelChoice:
+    """The kernels that an engine of this process computes with; proves them in a child process.
+
+    wanted: as in `EngineConfig.kernels`. Raises InvalidRequestError for a name that none have.
+    """
+    with _translated():
+        choice = _native.choose_kernels(wanted)
+    return msgspec.convert(choice, KernelChoice, from_attributes=True)
+
+
+def report_cpu(wanted: str) -> CpuReport:
+    """What this CPU can do, which kernels can be used here, and which are. `wanted`: as above."""
+    facts = {
+        "choice": choose_kernels(wanted),
+        "ladder": _native.kernel_ladder(),
+        "features": _native.list_cpu_features(),
+    }
+    return msgspec.convert(facts, CpuReport, from_attributes=True)
 
 
 def quantize(job: QuantizeJob) -> None:

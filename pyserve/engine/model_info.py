@@ -15,7 +15,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
       where the configuration has another one in its place. bos_token, eos_token: their texts.
     adapters: names of its LoRA adapters, in their order.
     fim_*_token: put before prompt, suffix and answer for fill-in-the-middle; -1 = none.
-    fingerprint: equal where equal seeds give equal output (same model, build, CPU, threads);
+    kernels: the set that it computes with, "" = not known.
+    fingerprint: equal where equal seeds give equal output (same model, build, kernels, threads);
       "" = unknown.
     """
 
@@ -48,6 +49,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     fim_mid_token: int = -1
     adapters: tuple[str, ...] = ()
     load_ms: float = 0.0
+    kernels: str = ""
     fingerprint: str = ""
 
     @property

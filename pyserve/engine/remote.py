@@ -71,6 +71,7 @@ class RemoteEngine:
     Raises UnavailableError if it cannot connect.
 
     reviver: gets the open streams instead when the process has ended.
+    kernels: those that the engine computes with, "" = not known.
     """
 
     def __init__(
@@ -79,7 +80,9 @@ class RemoteEngine:
         *,
         call_timeout_s: float = CALL_TIMEOUT_S,
         reviver: Reviver | None = None,
+        kernels: str = "",
     ) -> None:
+        self._kernels = kernels
         self._call_timeout_s = call_timeout_s
         self._reviver = reviver
         self._hub = StreamHub()
@@ -131,6 +134,7 @@ class RemoteEngine:
         return True
 
     def _submit(self, stream: RequestStream, request: GenerateRequest) -> None:
+        stream.compute_with(self._kernels)
         request_id = stream.request_id
         try:
             self._call(request_id, Submit(request_id=request_id, request=request), SUBMIT_TIMEOUT_S)

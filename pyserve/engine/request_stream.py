@@ -27,6 +27,7 @@ class RequestStream:
     said: the tokens of the answer so far. n_logprobs: those that came with them.
     has_started: something has come. has_progressed: since it was submitted, or moved.
     n_deaths: engines that died under it; n_blamed: those that it may have brought down.
+    kernels: those that its engine computes with, "" = not known.
     """
 
     def __init__(self, request: GenerateRequest, request_id: int, cancel: Cancel) -> None:
@@ -37,6 +38,7 @@ class RequestStream:
         self.has_progressed = False
         self.n_deaths = 0
         self.n_blamed = 0
+        self.kernels = ""
         self.request_id = request_id
         self._cancel = cancel
         self._lock = threading.Lock()
@@ -107,6 +109,12 @@ class RequestStream:
     @property
     def is_cancelled(self) -> bool:
         return self._is_cancelled
+
+    def compute_with(self, kernels: str) -> None:
+        """Its engine has these kernels. Others than before are a new chance: they were to blame."""
+        if self.kernels not in ("", kernels):
+            self.n_blamed = 0
+        self.kernels = kernels
 
     def move(self, request_id: int, cancel: Cancel) -> None:
         """From now on another engine works on it, under another id."""

@@ -14,13 +14,16 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.gguf_check import check_model_file
+from pyserve.engine.kernels import KernelChoice
 from pyserve.engine.logs import LogFormat, configure_logs
 from pyserve.engine.memory import available_bytes
 from pyserve.engine.output import protect_output
@@ -28,7 +31,14 @@ from pyserve.engine.parent import die_with_parent, drop_privileges, exit_on_eof
 from pyserve.engine.protocol import EngineCore, ModelInfo
 from pyserve.engine.server import EngineServer
 from pyserve.engine.sockets import listen
-from pyserve.engine.wire import Heartbeat, LoadFailed, Ready, ReportMessage, encode
+from pyserve.engine.wire import (
+    Heartbeat,
+    KernelsChosen,
+    LoadFailed,
+    Ready,
+    ReportMessage,
+    encode,
+)
 from pyserve.errors import ModelLoadError, PyserveError
 
 NICENESS = 1  # behind the front, but hardly behind other programs of the machine
@@ -72,28 +82,49 @@ class Reporter:
             self.send(Heartbeat(stalled_ms=core.stats().stalled_ms, adapter_scales=scales))
 
 
-def load_core(engine: str, config: EngineConfig) -> EngineCore:
-    """Build the core, which loads the model. Raises ModelLoadError, or what the core raises."""
-    if engine == "native":
+class Kind(NamedTuple):
+    """An engine that can be run. load_core: after choose_kernels; raises ModelLoadError."""
+
+    choose_kernels: Callable[[str], KernelChoice]
+    load_core: Callable[[EngineConfig], EngineCore]
+
+
+def find_kind(name: str) -> Kind:
+    """Raises ModelLoadError: there is none of that name, or it cannot be used here."""
+    if name == "native":
         try:
-            from pyserve.engine.local import NativeCore  # noqa: PLC0415  # only here is it needed
+            # Only here is it needed.
+            from pyserve.engine.local import NativeCore, choose_kernels  # noqa: PLC0415
         except ImportError as error:  # not built, or built for another CPU: the message says it
             raise ModelLoadError(f"the native engine cannot be used: {error}") from error
+        return Kind(choose_kernels, _checked(NativeCore))
+    if name == "fake":
+        from pyserve.engine import fake, fake_kernels  # noqa: PLC0415
+
+        return Kind(fake_kernels.choose_kernels, fake.FakeCore)
+    raise ModelLoadError(f"there is no engine {name!r}: choose native or fake")
+
+
+def _checked(make: Callable[[EngineConfig], EngineCore]) -> Callable[[EngineConfig], EngineCore]:
+    """`make` after a look at the files and at the memory that there is."""
+
+    def load_core(config: EngineConfig) -> EngineCore:
         paths = [config.model_path, *(adapter.path for adapter in config.adapters)]
         for path in (*paths, config.draft_model_path):
             if path:
                 check_model_file(Path(path))
-        return NativeCore(msgspec.structs.replace(config, n_bytes_available=available_bytes()))
-    if engine == "fake":
-        from pyserve.engine.fake import FakeCore  # noqa: PLC0415
+        return make(msgspec.structs.replace(config, n_bytes_available=available_bytes()))
 
-        return FakeCore(config)
-    raise ModelLoadError(f"there is no engine {engine!r}: choose native or fake")
+    return load_core
 
 
 def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
     """The server of a loaded model, listening. SIGTERM stops it. Raises when the load fails."""
-    core = load_core(config.engine, config.config)
+    kind = find_kind(config.engine)
+    choice = kind.choose_kernels(config.config.kernels)
+    reporter.send(KernelsChosen(choice=choice))
+    exit_on_eof(reporter.connection)  # not before: kernels are proved while there is one thread
+    core = kind.load_core(msgspec.structs.replace(config.config, kernels=choice.kernels))
     try:
         listener = listen(Path(config.socket_path))
     except BaseException:
@@ -111,18 +142,18 @@ def _summary(info: ModelInfo) -> str:
     mib = [n_bytes >> 20 for n_bytes in (info.size_bytes, info.kv_bytes, info.compute_bytes)]
     return (
         f"loaded in {info.load_ms / 1000:.1f} s; {info.n_threads} threads, "
-        f"{info.n_threads_batch} for prompts; MiB: weights {mib[0]}, KV cache {mib[1]} "
+        f"{info.n_threads_batch} for prompts; kernels for {info.kernels or 'none'}; "
+        f"MiB: weights {mib[0]}, KV cache {mib[1]} "
         f"({info.n_kv} tokens, {info.cache_type_k}/{info.cache_type_v}), computing {mib[2]}"
     )
 
 
-def be_a_child(reporter: Reporter) -> None:
-    """Give way to the front, be the first to go when memory is short, never outlive the parent."""
+def be_a_child() -> None:
+    """Give way to the front, be the first to go when memory is short, end with the parent."""
     for sig in (signal.SIGINT, signal.SIGUSR1):  # for the supervisor
         signal.signal(sig, signal.SIG_IGN)
     die_with_parent(signal.SIGKILL)
     drop_privileges()
-    exit_on_eof(reporter.connection)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     with contextlib.suppress(OSError):
@@ -140,7 +171,7 @@ def main(argv: list[str]) -> int:
         file=config.log_file,
     )
     reporter = Reporter(config.report_fd)
-    be_a_child(reporter)
+    be_a_child()
     try:
         server = load(config, reporter)
     except PyserveError as error:

@@ -7,7 +7,7 @@ over the cap is disconnected. Request ids and call ids are chosen by the front, 
   front -> engine:  Hello, Submit, Cancel, and the calls: Tokenize, Detokenize, Pieces, Render,
                     TokenizeChat, TokenizeSegments, GetInfo, GetStats
   engine -> front:  Hello, Reply (to every Submit and Get/Tokenize/...), Events
-  engine -> supervisor (its own socket):  Ready or LoadFailed, then Heartbeats
+  engine -> supervisor (its own socket):  KernelsChosen, Ready or LoadFailed, then Heartbeats
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from pyserve.engine.kernels import KernelChoice
 from pyserve.engine.protocol import (
     EngineStats,
     Event,
@@ -156,6 +157,12 @@ class Events(msgspec.Struct, frozen=True, kw_only=True, tag="events"):
 EngineMessage = Hello | Reply | Events
 
 
+class KernelsChosen(msgspec.Struct, frozen=True, kw_only=True, tag="kernels"):
+    """The kernels that the engine is going to compute with. Sent before the model is loaded."""
+
+    choice: KernelChoice
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """The model is loaded and the socket accepts connections."""
 
@@ -178,7 +185,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     adapter_scales: dict[str, float] = {}
 
 
-ReportMessage = Ready | LoadFailed | Heartbeat
+ReportMessage = KernelsChosen | Ready | LoadFailed | Heartbeat
 
 T = TypeVar("T")
 

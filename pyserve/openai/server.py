@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from pyserve.engine.kernels import KernelFall
+
 
 class About(msgspec.Struct, frozen=True):
     """What answers here."""
@@ -26,6 +28,7 @@ class ModelHealth(msgspec.Struct, frozen=True):
     """One served model. state: loading, ready or failed; resources are known when it is ready.
 
     n_threads compute steps that only decode, n_threads_batch steps with prompts.
+    kernels: the set that computes; kernel_falls: better ones that cannot be used, and why.
     """
 
     id: str
@@ -35,6 +38,8 @@ class ModelHealth(msgspec.Struct, frozen=True):
     n_threads: int | None = None
     n_threads_batch: int | None = None
     memory: ModelMemory | None = None
+    kernels: str | None = None
+    kernel_falls: tuple[KernelFall, ...] = ()
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from pyserve.engine.config import Adapter
+from pyserve.engine.kernels import KernelFall
 from pyserve.engine.protocol import Engine, ModelInfo
 from pyserve.errors import ErrorInfo
 from pyserve.models.profile import PLAIN, ModelProfile
@@ -21,6 +22,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     id: the name clients use. created: Unix seconds (the model file's modification time).
     info: set while `ready`. error: why it is `failed`. socket_path: the engine's socket.
+    kernel_falls: the kernels that its engines could not use, from the highest.
     profile: what the model's configuration says about requests.
     n_bytes: the memory it takes when it is loaded, 0 = not known. model_path: its file.
     parent: of a model with a LoRA adapter, the id of the one that it shares an engine with.
@@ -33,6 +35,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     socket_path: str | None = None
     n_restarts: int = 0
+    kernel_falls: tuple[KernelFall, ...] = ()
     profile: ModelProfile = PLAIN
     n_bytes: int = 0
     model_path: str = ""

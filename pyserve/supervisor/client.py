@@ -102,7 +102,8 @@ class SupervisorBackend:
             status = self._find(model_id)
             call_id, socket_path = self._acquire(status, deadline, wish, on_wait)
             try:
-                engine = self._connections.connect(model_id, socket_path)
+                kernels = self._kernels_at(model_id, socket_path)
+                engine = self._connections.connect(model_id, socket_path, kernels)
                 if engine is not None:
                     return EngineLease(engine, once(partial(self._release, call_id)))
             except BaseException:
@@ -207,6 +208,13 @@ class SupervisorBackend:
             if status.id == model_id:
                 return status
         raise ModelNotFoundError(f"no model {model_id!r}", param="model")
+
+    def _kernels_at(self, model_id: str, socket_path: str) -> str:
+        """Those of the engine at the socket: its status comes before the first lease of it."""
+        status = self._find(model_id)
+        if status.info is None or status.socket_path != socket_path:
+            return ""
+        return status.info.kernels
 
     def _successor(self, model_id: str) -> RemoteEngine:
         """The next engine of a model. The requests that come to it have leases of their own.

@@ -28,13 +28,18 @@ class EngineConnections:
         self._blocklist = Blocklist()
         self._revivers: dict[str, Reviver] = {}
 
-    def connect(self, model_id: str, socket_path: str) -> RemoteEngine | None:
-        """The engine at the socket, or None if its process is gone."""
+    def connect(self, model_id: str, socket_path: str, kernels: str = "") -> RemoteEngine | None:
+        """The engine at the socket, or None if its process is gone.
+
+        kernels: those that it computes with, "" = not known.
+        """
         with self._lock:
             path, engine = self._engines.get(model_id, ("", None))
             if engine is None or path != socket_path or not engine.is_alive:
                 try:
-                    engine = RemoteEngine(socket_path, reviver=self._reviver(model_id))
+                    engine = RemoteEngine(
+                        socket_path, reviver=self._reviver(model_id), kernels=kernels
+                    )
                 except UnavailableError:
                     return None
                 self._engines[model_id] = (socket_path, engine)

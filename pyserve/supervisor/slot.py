@@ -14,8 +14,16 @@ import msgspec
 
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig, with_scales
+from pyserve.engine.kernels import KernelChoice, KernelFall
 from pyserve.engine.sockets import RECV_BYTES
-from pyserve.engine.wire import Heartbeat, LoadFailed, Ready, WireError, report_decoder
+from pyserve.engine.wire import (
+    Heartbeat,
+    KernelsChosen,
+    LoadFailed,
+    Ready,
+    WireError,
+    report_decoder,
+)
 from pyserve.errors import ErrorInfo, ModelLoadError, UnavailableError
 from pyserve.supervisor.backend import ModelStatus
 from pyserve.supervisor.file_stamp import FileStamp
@@ -26,6 +34,7 @@ HEARTBEAT_TIMEOUT_S = 30.0  # without a sign of life, or with work and no progre
 FILE_CHECK_S = 2.0
 UNLOAD_S = 5.0  # an engine that takes longer to end is killed
 MAX_COOL_DOWN_S = 60.0
+KERNEL_FAULTS = ("SIGILL", "SIGFPE", "SIGBUS")  # what kernels that do not fit the CPU end with
 N_CRASHES_BEFORE_READY = 2  # a model that was never loaded is given up sooner
 
 log = logging.getLogger(__name__)
@@ -37,8 +46,9 @@ class EngineSlot:
 
     A model that cannot be loaded stays `failed` until its file changes, which makes it `unloaded`,
     or until somebody starts it again. An engine that keeps crashing is `failed` between attempts,
-    which come at growing intervals. The next engine has the scales of adapters that were set in the
-    last. Thread: the supervisor's loop only. Nothing blocks.
+    which come at growing intervals; one that ends as kernels do that do not fit the CPU is started
+    again with lower ones, as long as there are any. The next engine has the scales of adapters that
+    were set in the last. Thread: the supervisor's loop only. Nothing blocks.
     """
 
     def __init__(
@@ -52,6 +62,7 @@ class EngineSlot:
         self._policy = RestartPolicy(n_crashes=N_CRASHES_BEFORE_READY)
         self._load_policy = new_load_policy()
         self._cool_until = 0.0
+        self._choice = KernelChoice(kernels="")
         self._process: subprocess.Popen[bytes] | None = None
         self._n_starts = 0
         self._n_crashes = 0
@@ -93,6 +104,7 @@ class EngineSlot:
         self._restart_at = None
         self._load_error = None
         self._is_stuck = False
+        self._choice = KernelChoice(kernels="")
         self._file.remember()
         self._started_at = self._heard_at = self._clock()
         self._decoder = report_decoder()
@@ -120,6 +132,8 @@ class EngineSlot:
                 case Heartbeat(stalled_ms=stalled_ms, adapter_scales=scales):
                     self._engine = with_scales(self._engine, scales)
                     self._note_stall(stalled_ms)
+                case KernelsChosen(choice=choice):
+                    self._on_choice(choice)
                 case Ready(info=info) if self.status.state == "loading":
                     if not self.has_been_ready:
                         self.has_been_ready = True
@@ -207,6 +221,11 @@ class EngineSlot:
             return
         how = describe_exit(returncode)
         self._n_crashes += 1
+        if self._can_fall(how):
+            self._fall(how)
+            self._restart_at = now
+            self._set(state="loading", n_restarts=self._n_crashes)
+            return
         restart = self._policy.on_crash(now, lived_s=now - self._started_at)
         log.error("the engine of %s ended with %s", self.status.id, how)
         self._restart_at = now + restart.delay_s
@@ -214,6 +233,32 @@ class EngineSlot:
             self._set(state="failed", error=self._describe_crash(how, restart.delay_s))
         else:
             self._set(state="loading", n_restarts=self._n_crashes)
+
+    def _on_choice(self, choice: KernelChoice) -> None:
+        """Remember what the engine computes with, and what it did not pass: once for all."""
+        for fall in choice.falls:
+            log.warning("%s: no kernels for %s: %s", self.status.id, fall.kernels, fall.reason)
+        if choice.falls:
+            self._engine = msgspec.structs.replace(self._engine, kernels=choice.kernels)
+            self._set(kernel_falls=(*self.status.kernel_falls, *choice.falls))
+        self._choice = choice
+
+    def _can_fall(self, how: str) -> bool:
+        """Whether other kernels may do what these could not: a changed file explains much, too."""
+        return how in KERNEL_FAULTS and bool(self._choice.lower) and not self._file.has_changed()
+
+    def _fall(self, how: str) -> None:
+        """Let the next engine compute with lower kernels."""
+        kernels, lower = self._choice.kernels, self._choice.lower
+        log.error(
+            "the engine of %s ended with %s; it goes on with the kernels for %s instead of %s",
+            self.status.id,
+            how,
+            lower,
+            kernels,
+        )
+        self._engine = msgspec.structs.replace(self._engine, kernels=lower)
+        self._set(kernel_falls=(*self.status.kernel_falls, KernelFall(kernels, how)))
 
     def _describe_crash(self, how: str, delay_s: float) -> ErrorInfo:
         if not self.has_been_ready:

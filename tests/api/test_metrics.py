@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from pyserve.engine.kernels import KernelFall
 from pyserve.openai.metrics import Metric, text
+from pyserve.supervisor.backend import ModelStatus
 from tests.support.front import CHAT, chat_body
 
 LINE = re.compile(r"# (HELP|TYPE) \S+ .+|[a-z_]+:?[a-z_]+(\{[^}]*\})? \S+")
@@ -52,6 +54,16 @@ def test_requests_and_refusals_are_counted(front):
     assert found['pyserve_errors_total{code="missing_required_parameter"}'] == 1
     assert found['pyserve_http_responses_total{status="404"}'] == 1
     assert found["pyserve_requests_in_work"] == 0
+
+
+def test_kernels_and_what_became_of_better_ones_are_counted(start):
+    falls = (KernelFall("fast", "SIGILL"), KernelFall("slow", "failed its proof: SIGBUS"))
+    fallen = ModelStatus(id="m", created=1, state="loading", kernel_falls=falls)
+    found = samples(start(others=(fallen,), engine={"kernels": "fast"}))
+    assert found['pyserve_kernels{model="tiny",kernels="fast"}'] == 1
+    labels = ['kernels="fast",reason="SIGILL"', 'kernels="slow",reason="failed its proof: SIGBUS"']
+    counted = {name for name in found if name.startswith("pyserve_kernel_falls_total")}
+    assert counted == {f'pyserve_kernel_falls_total{{model="m",{each}}}' for each in labels}
 
 
 def test_labels_are_escaped():

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 import pytest
 
+from pyserve.engine.kernels import KernelFall
 from pyserve.errors import ErrorInfo
 from pyserve.models.profile import ModelProfile
 from pyserve.supervisor.backend import ModelStatus
@@ -99,6 +101,16 @@ def test_health_is_ok_when_a_model_is_ready(start, path):
     response = start(others=(FAILED,)).client.get(path)
     assert response.status_code == 200
     assert response.get_json()["status"] == "ok"
+
+
+def test_health_shows_kernels_and_which_could_not_be_used(start):
+    falls = (KernelFall("fast", "SIGILL"),)
+    fallen = msgspec.structs.replace(LOADING, kernel_falls=falls)
+    front = start(others=(fallen,), engine={"kernels": "fast"})
+    ready, loading = front.client.get("/health").get_json()["models"]
+    assert (ready["kernels"], ready["kernel_falls"]) == ("fast", [])
+    assert loading["kernels"] is None
+    assert loading["kernel_falls"] == [{"kernels": "fast", "reason": "SIGILL"}]
 
 
 def test_health_shows_threads_and_memory_of_what_is_loaded(start):

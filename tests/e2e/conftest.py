@@ -44,7 +44,7 @@ def make_server(run_dir: Path) -> Iterator[MakeServer]:
 @pytest.fixture
 def server(make_server: MakeServer) -> ServerProcess:
     """A healthy server with the fake engine."""
-    return make_server(["--engine", "fake"]).start()
+    return make_server(["--engine", "fake", "--kernels", "auto"]).start()
 
 
 @pytest.fixture(scope="session")

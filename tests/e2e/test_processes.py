@@ -104,6 +104,29 @@ def test_a_request_that_kills_every_engine_is_refused(server, client, n_tokens):
     assert client.post(CHAT, json=body("hello there")).status_code == 200
 
 
+def test_a_request_survives_kernels_that_fail_one_after_the_other(server, client):
+    content = "#ill=2 one two three four"
+    worker = server.worker()
+    with client.stream("POST", CHAT, json=body(content, stream=True)) as response:
+        events = rest_of(sse_events(response))
+    deltas = [event["choices"][0]["delta"] for event in events[:-1]]
+    assert "".join(delta.get("content") or "" for delta in deltas) == content
+    (model,) = client.get("/health").raise_for_status().json()["models"]
+    assert model["kernels"] == "stock"
+    assert [fall["kernels"] for fall in model["kernel_falls"]] == ["avx512bw", "avx2"]
+    assert server.worker().pid == worker.pid
+
+
+def test_a_request_that_all_kernels_fail_at_is_refused(server, client):
+    reply = client.post(CHAT, json=body("#bus=2 x y z"))
+    assert reply.status_code == 500
+    assert reply.json()["error"]["code"] == "engine_error"
+    server.wait_healthy()
+    (model,) = client.get("/health").raise_for_status().json()["models"]
+    assert model["kernels"] == "stock"
+    assert client.post(CHAT, json=body("hello there")).status_code == 200
+
+
 def test_health_while_an_engine_keeps_crashing(server, client):
     for n in range(5):
         server.wait_healthy()

@@ -35,6 +35,7 @@ struct EngineConfig {
   int n_kv = 0;                   // KV cells shared by all requests; 0 = n_ctx
   int n_seq_max = 16;             // requests that run at once
   int n_batch = 512;              // most tokens of one step
+  std::string kernels;            // as choose_kernels() takes it; the first engine's count
   int n_threads = 1;              // compute threads of steps that decode
   int n_threads_batch = 1;        // of steps with prompts
   bool is_deterministic = false;  // all requests are
@@ -87,6 +88,7 @@ struct ModelInfo {
   Token fim_suf_token = -1;
   Token fim_mid_token = -1;
   double load_ms = 0;
+  std::string kernels;  // the set that computes; see kernels.h
 };
 
 }  // namespace pyserve

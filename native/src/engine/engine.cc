@@ -4,11 +4,12 @@
 #include <thread>
 #include <utility>
 
+#include "base/kernel_rung.h"
 #include "engine/preparation.h"
 #include "engine/prompt_thread.h"
 #include "engine/registry.h"
 #include "engine/step_loop.h"
-#include "kernels/install.h"
+#include "ladder/use_kernels.h"
 #include "llama/model.h"
 #include "text/utf8.h"
 
@@ -72,7 +73,7 @@ struct Engine::Impl {
 };
 
 Engine::Engine(const EngineConfig& config) {
-  install_kernels();
+  use_kernels(config.kernels);
   impl_ = std::make_unique<Impl>(config);
 }
 
@@ -138,6 +139,7 @@ std::vector<Token> Engine::tokenize_segments(const SegmentPrompt& prompt) {
 
 ModelInfo Engine::info() const {
   ModelInfo info = impl_->model.info();
+  info.kernels = name_of(rung_in_force());
   info.n_ctx = impl_->loop.context().n_ctx();
   info.n_seq_max = impl_->config.n_seq_max;
   info.n_threads = impl_->config.n_threads;

@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+
+#include "base/kernel_rung.h"
 
 namespace pyserve {
 
@@ -48,9 +49,8 @@ struct AttentionKernels {
   ListCellsFn list_cells;
 };
 
-// The best implementation for this CPU, nullptr when it has not even AVX2, FMA and F16C. `name`:
-// that of matrix kernels; those for AVX2 go with attention for AVX2.
-const AttentionKernels* attention_kernels(std::string_view name = "");
+// Those of a rung; nullptr: it has none.
+const AttentionKernels* attention_kernels(Rung rung);
 
 #ifdef PYSERVE_X86_KERNELS
 extern const AttentionKernels kAvx2Attention;

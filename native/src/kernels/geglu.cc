@@ -1,14 +1,11 @@
 #include "kernels/geglu.h"
 
-#include "kernels/attention.h"
-
 namespace pyserve {
 
-GegluFn geglu_kernel(std::string_view name) {
+GegluFn geglu_kernel(Rung rung) {
 #ifdef PYSERVE_X86_KERNELS
-  const AttentionKernels* attention = attention_kernels(name);
-  if (attention == &kAvx512Attention) return kAvx512Geglu;
-  if (attention == &kAvx2Attention) return kAvx2Geglu;
+  if (rung >= Rung::kAvx512Bw) return kAvx512Geglu;
+  if (rung == Rung::kAvx2) return kAvx2Geglu;
 #endif
   return nullptr;
 }

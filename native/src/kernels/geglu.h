@@ -1,7 +1,7 @@
 // GEGLU, the gate of Gemma's layers.
 #pragma once
 
-#include <string_view>
+#include "base/kernel_rung.h"
 
 namespace pyserve {
 
@@ -10,8 +10,8 @@ namespace pyserve {
 // stands.
 using GegluFn = void (*)(const float* x, const float* gate, int n, float* y);
 
-// The best for this CPU; `name` as in attention_kernels(). nullptr: it has none.
-GegluFn geglu_kernel(std::string_view name = "");
+// That of a rung; nullptr: it has none.
+GegluFn geglu_kernel(Rung rung);
 
 #ifdef PYSERVE_X86_KERNELS
 extern const GegluFn kAvx2Geglu;

@@ -1,7 +1,9 @@
 #include "kernels/install.h"
 
-#include <cstdlib>
-#include <mutex>
+#include <algorithm>
+#include <memory>
+#include <string_view>
+#include <vector>
 
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
@@ -12,6 +14,7 @@
 #include "kernels/geglu_op.h"
 #include "kernels/int8_gemm.h"
 #include "kernels/mul_mat_op.h"
+#include "traits.h"
 
 namespace pyserve {
 namespace {
@@ -41,42 +44,59 @@ class Hook final : public ggml::cpu::extra_buffer_type {
   GegluOp geglu_;
 };
 
-const Int8GemmKernels* installed = nullptr;  // written once, in call_once
-
 const char* hook_name(ggml_backend_buffer_type_t /*type*/) { return "pyserve"; }
 
-void install_once() {
-  const char* variable = std::getenv("PYSERVE_KERNELS");
-  const char* name = variable == nullptr ? "" : variable;
-  const AttentionKernels* attention = attention_kernels(name);
-  const Int8GemmKernels* gemm = int8_gemm_kernels(name);
-  const GegluFn geglu = geglu_kernel(name);
-  if (attention == nullptr || gemm == nullptr || geglu == nullptr) return;
-  static Hook hook(*attention, *gemm, geglu);
-  ggml_backend_dev_t device = ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0);
-  static ggml_backend_buffer_type type{};
-  type.iface.get_name = hook_name;
-  type.device = device;
-  type.context = &hook;
-  // NOTE: the model loader offers weights to a copy of this list, which is made at the first look.
-  // Looking now keeps us out of it: we have kernels, but no buffers.
+std::unique_ptr<Hook> make_hook(Rung rung) {
+  const AttentionKernels* attention = attention_kernels(rung);
+  const Int8GemmKernels* gemm = int8_gemm_kernels(rung);
+  const GegluFn geglu = geglu_kernel(rung);
+  if (attention == nullptr || gemm == nullptr || geglu == nullptr) return nullptr;
+  return std::make_unique<Hook>(*attention, *gemm, geglu);
+}
+
+// NOTE: the model loader offers weights to a copy of the list of extra buffer types, which is made
+// at the first look. Looking before our hook is in the list keeps us out of it: we have kernels,
+// but no buffers.
+void make_loaders_copy() {
   using GetExtraTypes = ggml_backend_buffer_type_t* (*)(ggml_backend_dev_t);
   const auto get_extra_types = reinterpret_cast<GetExtraTypes>(ggml_backend_reg_get_proc_address(
       ggml_backend_cpu_reg(), "ggml_backend_dev_get_extra_bufts"));
-  if (get_extra_types == nullptr) return;
-  get_extra_types(device);
-  auto& types = ggml_backend_cpu_get_extra_buffer_types();
-  types.insert(types.begin(), &type);
-  installed = gemm;
+  if (get_extra_types != nullptr) {
+    get_extra_types(ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0));
+  }
+}
+
+// The vendored buffers for AMX; nullptr: they are not in this build, or not granted.
+ggml_backend_buffer_type_t vendored_amx() {
+  static const ggml_backend_buffer_type_t amx = []() -> ggml_backend_buffer_type_t {
+    for (ggml_backend_buffer_type_t each : ggml_backend_cpu_get_extra_buffer_types()) {
+      if (std::string_view(ggml_backend_buft_name(each)) == "AMX") return each;
+    }
+    return nullptr;
+  }();
+  return amx;
 }
 
 }  // namespace
 
-void install_kernels() {
-  static std::once_flag once;
-  std::call_once(once, install_once);
-}
+bool has_vendored_amx() { return vendored_amx() != nullptr; }
 
-const Int8GemmKernels* matrix_kernels() { return installed; }
+void install_kernels(Rung rung) {
+  static std::unique_ptr<Hook> hook;
+  static ggml_backend_buffer_type hook_type{};
+  const ggml_backend_buffer_type_t amx = vendored_amx();
+  auto& types = ggml_backend_cpu_get_extra_buffer_types();
+  std::erase_if(types, [&](auto* each) { return each == &hook_type || each == amx; });
+  if (rung == Rung::kAmx && amx != nullptr) types.insert(types.begin(), amx);
+  make_loaders_copy();
+  hook = make_hook(rung);
+  if (hook != nullptr) {
+    hook_type.iface.get_name = hook_name;
+    hook_type.device = ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0);
+    hook_type.context = hook.get();
+    types.insert(types.begin(), &hook_type);
+  }
+  set_rung_in_force(hook == nullptr ? Rung::kStock : rung);
+}
 
 }  // namespace pyserve

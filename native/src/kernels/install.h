@@ -1,17 +1,17 @@
 // Puts our kernels in front of the vendored ones.
 #pragma once
 
+#include "base/kernel_rung.h"
+
 namespace pyserve {
 
-struct Int8GemmKernels;
+// From now on the kernels of a rung compute the graph nodes that they know, the vendored ones all
+// others; samplers use the rung, too. The vendored code for AMX is offered weights at kAmx only.
+// REQUIRES: the CPU has what the rung needs; nothing computes. The first call of a process comes
+// before a model is loaded, which looks then at where weights may lie. Thread: one at a time.
+void install_kernels(Rung rung);
 
-// From now on graph nodes that our kernels know are computed by them; all others, and all when
-// PYSERVE_KERNELS=stock is set in the environment, by the vendored ones. PYSERVE_KERNELS may also
-// name the matrix product's instruction set (avx512vnni, avx512bw, avx2). Idempotent.
-// REQUIRES: called before the first graph is computed. Thread: any.
-void install_kernels();
-
-// Those that compute products of matrices; nullptr: none of ours, or not installed yet.
-const Int8GemmKernels* matrix_kernels();
+// Whether the vendored code for AMX is in this build and the system lets it run.
+bool has_vendored_amx();
 
 }  // namespace pyserve

@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+
+#include "base/kernel_rung.h"
 
 namespace pyserve {
 
@@ -52,8 +53,8 @@ struct Int8GemmKernels {
   Int8Kernel q4_0x8, q4_kx8;
 };
 
-// The best of this CPU, or those with the name; nullptr when it has none.
-const Int8GemmKernels* int8_gemm_kernels(std::string_view name = "");
+// Those of a rung; nullptr: it has none.
+const Int8GemmKernels* int8_gemm_kernels(Rung rung);
 
 #ifdef PYSERVE_X86_KERNELS
 extern const Int8GemmKernels kVnniInt8Gemm;

@@ -11,7 +11,6 @@
 
 #include "ggml-backend.h"
 #include "ggml.h"
-#include "kernels/install.h"
 #include "kernels/int8_gemm.h"
 #include "kernels/panel_types.h"
 
@@ -153,13 +152,14 @@ char* map_huge(size_t n_bytes) {
 }  // namespace
 
 bool are_best_in_panels(ggml_type type) {
-  const Int8GemmKernels* kernels = matrix_kernels();
+  const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
   if (kernels == nullptr || row_form(type).n_together == 0) return false;
+  if (rung_in_force() == Rung::kAmx) return false;  // the vendored library has a place for them
   return type != GGML_TYPE_Q4_K || kernels->q4_kx8.n_min_columns == 1;
 }
 
 Panels::Panels(std::span<ggml_tensor* const> weights) {
-  const Int8GemmKernels* kernels = matrix_kernels();
+  const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
   if (kernels == nullptr) return;
   for (ggml_tensor* each : weights) {
     if (can_lay_out(each)) weights_.push_back(each);

@@ -55,7 +55,7 @@ bool has_weights_to_repack(const std::string& path) {
     const std::string_view name = gguf_get_tensor_name(file.get(), i);
     if (!are_best_in_panels(type) || name.find("_exps") != name.npos) return true;
   }
-  return ggml_cpu_has_amx_int8() != 0;
+  return false;
 }
 
 llama_model* load(const EngineConfig& config) {

@@ -54,22 +54,13 @@ constexpr RowKernels kPortable{"portable", block_max, block_exp_sum, exp_values,
 
 }  // namespace
 
-std::vector<const RowKernels*> supported_row_kernels() {
-  std::vector<const RowKernels*> kernels{&kPortable};
+const RowKernels& row_kernels(Rung rung) {
 #ifdef PYSERVE_X86_KERNELS
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    kernels.push_back(&kAvx2RowKernels);
-  }
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
-    kernels.push_back(&kAvx512RowKernels);
-  }
+  if (rung >= Rung::kAvx512Bw) return kAvx512RowKernels;
+  if (rung == Rung::kAvx2) return kAvx2RowKernels;
 #endif
-  return kernels;
-}
-
-const RowKernels& row_kernels() {
-  static const RowKernels& best = *supported_row_kernels().back();
-  return best;
+  static_cast<void>(rung);
+  return kPortable;
 }
 
 }  // namespace pyserve

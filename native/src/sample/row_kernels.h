@@ -1,9 +1,10 @@
-// Passes over one row of logits, in the widest instructions this CPU has.
+// Passes over one row of logits, in the instructions of a rung.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include "base/kernel_rung.h"
 
 namespace pyserve {
 
@@ -32,10 +33,7 @@ struct RowKernels {
                     float* values);
 };
 
-// The best implementation for this CPU.
-const RowKernels& row_kernels();
-
-// Every implementation that this CPU can run, the portable one first.
-std::vector<const RowKernels*> supported_row_kernels();
+// Those of a rung.
+const RowKernels& row_kernels(Rung rung = rung_in_force());
 
 }  // namespace pyserve

@@ -30,12 +30,12 @@ UNSTARTED = GenerateRequest(prompt="#hold=0 b c d")
 class Life:
     """One engine process, as far as its socket shows."""
 
-    def __init__(self, path: Path, reviver: Reviver) -> None:
+    def __init__(self, path: Path, reviver: Reviver, kernels: str = "") -> None:
         self.core = FakeCore(EngineConfig(model_id="m", model_path=""))
         self._server = EngineServer(self.core, listen(path))
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
-        self.remote = RemoteEngine(path, reviver=reviver)
+        self.remote = RemoteEngine(path, reviver=reviver, kernels=kernels)
 
     def end(self) -> None:
         """Without a word to its clients, as in a crash."""
@@ -52,6 +52,7 @@ class Line:
         self._directory = directory
         self._lives: list[Life] = []
         self.is_last = False
+        self.kernels = "fast"
         self.reviver = Reviver(self._find, Blocklist())
         self.begin()
 
@@ -65,7 +66,7 @@ class Line:
 
     def begin(self) -> None:
         path = self._directory / f"{len(self._lives)}.sock"
-        self._lives.append(Life(path, self.reviver))
+        self._lives.append(Life(path, self.reviver, self.kernels))
 
     def crash(self) -> None:
         """The engine ends; the next one is there already."""
@@ -174,6 +175,20 @@ def test_who_goes_on_in_between_is_not_to_blame(line):
         stream.wait_progress(SOON_S)
     assert line.reviver.n_revived == 4 < MAX_DEATHS
     stream.cancel()
+
+
+def test_who_is_there_when_kernels_fail_is_not_to_blame(line):
+    stream = line.remote.submit(UNSTARTED)
+    for kernels in ("slow", "slower", "stock"):
+        line.kernels = kernels
+        line.crash()
+        assert line.core.wait_submitted(1, SOON_S)
+        assert not stream.is_over
+    line.crash()
+    assert line.core.wait_submitted(1, SOON_S)
+    line.crash()
+    with pytest.raises(PoisonRequestError):
+        stream.get(SOON_S)
 
 
 def test_a_cancelled_request_ends_with_its_engine(line):

@@ -4,16 +4,13 @@ import sys
 
 import pytest
 
-from pyserve.engine.config import EngineConfig
-from pyserve.engine.runner import load_core
+from pyserve.engine.runner import find_kind
 from pyserve.errors import ModelLoadError
-
-CONFIG = EngineConfig(model_id="m", model_path="/m.gguf")
 
 
 def test_an_unknown_engine_is_refused_by_name():
     with pytest.raises(ModelLoadError, match="no-such-engine"):
-        load_core("no-such-engine", CONFIG)
+        find_kind("no-such-engine")
 
 
 def test_a_module_that_refuses_this_cpu_is_a_load_error_with_its_words(monkeypatch):
@@ -22,4 +19,4 @@ def test_a_module_that_refuses_this_cpu_is_a_load_error_with_its_words(monkeypat
     monkeypatch.setitem(sys.modules, "pyserve._native", None)
     monkeypatch.delattr("pyserve._native", raising=False)
     with pytest.raises(ModelLoadError, match=r"cannot be used: .*pyserve"):
-        load_core("native", CONFIG)
+        find_kind("native")

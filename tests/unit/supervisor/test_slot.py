@@ -13,6 +13,7 @@ import pytest
 
 from pyserve.config import ServeConfig
 from pyserve.engine.config import Adapter, EngineConfig
+from pyserve.engine.kernels import KernelFall
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.engine.remote import RemoteEngine
 from pyserve.engine.wire import Heartbeat, encode, report_decoder
@@ -105,6 +106,73 @@ def test_a_killed_engine_is_started_again_under_a_new_path(make_slot):
     run_until_state(slot, "ready")
     assert slot.status.n_restarts == 1
     assert slot.status.socket_path != before.socket_path
+
+
+def crash(slot: EngineSlot, command: str) -> set[str]:
+    """Have the ready engine end as a command of the fake engine says, and wait for the next one.
+
+    The states of the model meanwhile.
+    """
+    states = set()
+
+    def note() -> str:
+        states.add(slot.status.state)
+        return slot.status.state
+
+    engine = RemoteEngine(slot.status.socket_path)
+    with pytest.raises(EngineRestartedError):
+        list(engine.submit(GenerateRequest(prompt=f"{command}=0 x")))
+    engine.close()
+    run_until(slot, lambda: note() != "ready")
+    run_until(slot, lambda: note() == "ready")
+    return states
+
+
+def test_an_engine_that_ends_as_bad_kernels_do_is_started_again_with_lower_ones(make_slot, caplog):
+    slot = make_slot("fake", kernels="auto")
+    run_until_state(slot, "ready")
+    assert slot.status.info.kernels == "avx512bw"
+    crash(slot, "#bus")
+    assert slot.status.info.kernels == "avx2"
+    crash(slot, "#ill")
+    assert slot.status.info.kernels == "stock"
+    falls = (KernelFall("avx512bw", "SIGBUS"), KernelFall("avx2", "SIGILL"))
+    assert slot.status.kernel_falls == falls
+    assert [r.message.count("instead of") for r in caplog.records if "SIG" in r.message] == [1, 1]
+    crash(slot, "#bus")
+    assert slot.status.info.kernels == "stock"
+    assert slot.status.kernel_falls == falls
+    assert slot.status.n_restarts == 3
+
+
+def test_only_the_end_of_the_ladder_counts_as_crashing_again_and_again(make_slot):
+    slot = make_slot("fake", kernels="auto")
+    run_until_state(slot, "ready")
+    for n in range(7):  # two down the ladder, and four that are borne with
+        states = crash(slot, "#bus")
+        assert ("failed" in states) == (n == 6)
+
+
+def test_other_ends_and_changed_files_leave_the_kernels_as_they_are(make_slot, model):
+    slot = make_slot("fake", kernels="auto")
+    run_until_state(slot, "ready")
+    crash(slot, "#die")
+    assert slot.status.info.kernels == "avx512bw"
+    model.write_bytes(b"cut off")
+    crash(slot, "#bus")
+    assert slot.status.info.kernels == "avx512bw"
+    assert slot.status.kernel_falls == ()
+
+
+def test_a_model_that_was_unloaded_keeps_its_kernels(make_slot):
+    slot = make_slot("fake", kernels="auto")
+    run_until_state(slot, "ready")
+    crash(slot, "#ill")
+    slot.unload()
+    run_until_state(slot, "unloaded")
+    slot.start()
+    run_until_state(slot, "ready")
+    assert slot.status.info.kernels == "avx2"
 
 
 def test_a_load_failure_stays_until_the_file_changes(make_slot, clock, model):

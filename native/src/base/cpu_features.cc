@@ -1,0 +1,161 @@
+#include "base/cpu_features.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define PYSERVE_ASK_CPU
+#endif
+
+namespace pyserve {
+namespace {
+
+#ifdef PYSERVE_ASK_CPU
+
+enum class Registers : uint8_t { kGeneral, kAvx, kAvx512, kTiles };
+
+enum Output : uint8_t { kEax, kEbx, kEcx, kEdx };
+
+// Where `cpuid` shows a feature.
+struct Place {
+  std::string_view name;
+  uint32_t leaf;
+  uint32_t subleaf;
+  Output output;
+  int bit;
+  Registers registers;
+};
+
+// Source: Intel, Software Developer's Manual, volume 2, CPUID; for lzcnt AMD's volume 3.
+constexpr Place kPlaces[] = {
+    {"sse4.2", 1, 0, kEcx, 20, Registers::kGeneral},
+    {"popcnt", 1, 0, kEcx, 23, Registers::kGeneral},
+    {"movbe", 1, 0, kEcx, 22, Registers::kGeneral},
+    {"lzcnt", 0x80000001, 0, kEcx, 5, Registers::kGeneral},
+    {"bmi", 7, 0, kEbx, 3, Registers::kGeneral},
+    {"bmi2", 7, 0, kEbx, 8, Registers::kGeneral},
+    {"gfni", 7, 0, kEcx, 8, Registers::kGeneral},
+    {"avx", 1, 0, kEcx, 28, Registers::kAvx},
+    {"f16c", 1, 0, kEcx, 29, Registers::kAvx},
+    {"fma", 1, 0, kEcx, 12, Registers::kAvx},
+    {"avx2", 7, 0, kEbx, 5, Registers::kAvx},
+    {"avxvnni", 7, 1, kEax, 4, Registers::kAvx},
+    {"avxifma", 7, 1, kEax, 23, Registers::kAvx},
+    {"avxvnniint8", 7, 1, kEdx, 4, Registers::kAvx},
+    {"avxneconvert", 7, 1, kEdx, 5, Registers::kAvx},
+    {"avxvnniint16", 7, 1, kEdx, 10, Registers::kAvx},
+    {"avx512f", 7, 0, kEbx, 16, Registers::kAvx512},
+    {"avx512dq", 7, 0, kEbx, 17, Registers::kAvx512},
+    {"avx512ifma", 7, 0, kEbx, 21, Registers::kAvx512},
+    {"avx512cd", 7, 0, kEbx, 28, Registers::kAvx512},
+    {"avx512bw", 7, 0, kEbx, 30, Registers::kAvx512},
+    {"avx512vl", 7, 0, kEbx, 31, Registers::kAvx512},
+    {"avx512vbmi", 7, 0, kEcx, 1, Registers::kAvx512},
+    {"avx512vbmi2", 7, 0, kEcx, 6, Registers::kAvx512},
+    {"avx512vnni", 7, 0, kEcx, 11, Registers::kAvx512},
+    {"avx512bitalg", 7, 0, kEcx, 12, Registers::kAvx512},
+    {"avx512vpopcntdq", 7, 0, kEcx, 14, Registers::kAvx512},
+    {"avx512vp2intersect", 7, 0, kEdx, 8, Registers::kAvx512},
+    {"avx512fp16", 7, 0, kEdx, 23, Registers::kAvx512},
+    {"avx512bf16", 7, 1, kEax, 5, Registers::kAvx512},
+    {"amx-tile", 7, 0, kEdx, 24, Registers::kTiles},
+    {"amx-int8", 7, 0, kEdx, 25, Registers::kTiles},
+    {"amx-bf16", 7, 0, kEdx, 22, Registers::kTiles},
+};
+
+bool is_shown(const Place& place) {
+  uint32_t out[4] = {};
+  if (__get_cpuid_count(place.leaf, place.subleaf, &out[kEax], &out[kEbx], &out[kEcx],
+                        &out[kEdx]) == 0) {
+    return false;
+  }
+  // A sub-leaf past the last one repeats nothing of use.
+  if (place.subleaf > 0) {
+    uint32_t first[4] = {};
+    __get_cpuid_count(place.leaf, 0, &first[kEax], &first[kEbx], &first[kEcx], &first[kEdx]);
+    if (first[kEax] < place.subleaf) return false;
+  }
+  return ((out[place.output] >> place.bit) & 1) != 0;
+}
+
+// The registers that the system keeps for programs, a bit each; 0 when it does not say.
+uint64_t kept_registers() {
+  constexpr uint32_t kOsxsave = 1U << 27;
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsxsave) == 0) return 0;
+  __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+  return (static_cast<uint64_t>(edx) << 32) | eax;
+}
+
+// Whether Linux hands out tiles to programs that ask for them. Source: its x86 documentation of
+// XSTATE features; nothing is asked for here.
+bool hands_out_tiles() {
+  constexpr long kGetSupported = 0x1021;
+  constexpr int kTileData = 18;
+  uint64_t supported = 0;
+  return syscall(SYS_arch_prctl, kGetSupported, &supported) == 0 &&
+         ((supported >> kTileData) & 1) != 0;
+}
+
+bool is_granted(Registers registers) {
+  constexpr uint64_t kAvxBits = 0x6;
+  constexpr uint64_t kAvx512Bits = kAvxBits | 0xE0;
+  constexpr uint64_t kTileBits = 0x60000;
+  const auto keeps = [](uint64_t bits) { return (kept_registers() & bits) == bits; };
+  switch (registers) {
+    case Registers::kGeneral:
+      return true;
+    case Registers::kAvx:
+      return keeps(kAvxBits);
+    case Registers::kAvx512:
+      return keeps(kAvx512Bits);
+    case Registers::kTiles:
+      return keeps(kTileBits) && hands_out_tiles();
+  }
+  return false;
+}
+
+std::vector<CpuFeature> ask_cpu() {
+  std::vector<CpuFeature> found;
+  for (const Place& place : kPlaces) {
+    const bool shown = is_shown(place);
+    found.push_back({place.name, shown, shown && is_granted(place.registers)});
+  }
+  return found;
+}
+
+#else
+
+std::vector<CpuFeature> ask_cpu() { return {}; }
+
+#endif
+
+}  // namespace
+
+const std::vector<CpuFeature>& cpu_features() {
+  static const std::vector<CpuFeature> features = ask_cpu();
+  return features;
+}
+
+bool has_cpu_feature(std::string_view name) {
+  const auto& all = cpu_features();
+  return std::any_of(all.begin(), all.end(), [&](const CpuFeature& feature) {
+    return feature.name == name && feature.is_granted;
+  });
+}
+
+std::string missing_features(std::span<const std::string_view> required,
+                             bool (*has)(std::string_view)) {
+  std::string missing;
+  for (const std::string_view name : required) {
+    if (has(name)) continue;
+    if (!missing.empty()) missing += ", ";
+    missing += name;
+  }
+  return missing;
+}
+
+}  // namespace pyserve

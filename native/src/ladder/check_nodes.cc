@@ -1,0 +1,141 @@
+// Attention and the gate of Gemma's layers.
+
+#include <limits>
+#include <numbers>
+
+#include "ladder/proof.h"
+#include "ladder/small_graph.h"
+
+namespace pyserve {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Some query heads share a KV head; every token sees a run of cells and single ones.
+struct Heads {
+  int n_dims;
+  int n_tokens;
+  int n_cells;
+  static constexpr int kHeads = 6;
+  static constexpr int kKvHeads = 2;
+
+  float scale() const { return 1 / std::sqrt(static_cast<float>(n_dims)); }
+  bool sees(int token, int cell) const { return cell < n_cells - token && cell % 7 != token; }
+};
+
+std::vector<float> as_halves(std::vector<float> values) {
+  for (float& x : values) x = ggml_fp16_to_fp32(ggml_fp32_to_fp16(x));
+  return values;
+}
+
+struct Attention {
+  explicit Attention(const Heads& heads)
+      : heads(heads),
+        q(Numbers(3).many(static_cast<size_t>(heads.n_dims) * heads.n_tokens * Heads::kHeads)),
+        k(as_halves(
+            Numbers(4).many(static_cast<size_t>(heads.n_dims) * heads.n_cells * Heads::kKvHeads))),
+        v(as_halves(Numbers(5).many(k.size()))) {
+    for (float& x : q) x *= 8;
+  }
+
+  ggml_tensor* halves(ggml_context* context, const std::vector<float>& values) const {
+    ggml_tensor* out =
+        ggml_new_tensor_3d(context, GGML_TYPE_F16, heads.n_dims, heads.n_cells, Heads::kKvHeads);
+    ggml_fp32_to_fp16_row(values.data(), static_cast<ggml_fp16_t*>(out->data),
+                          static_cast<int64_t>(values.size()));
+    return out;
+  }
+
+  std::vector<float> computed() const {
+    const GgmlContext context = new_context(true);
+    ggml_context* ctx = context.get();
+    ggml_tensor* tq =
+        ggml_new_tensor_3d(ctx, GGML_TYPE_F32, heads.n_dims, heads.n_tokens, Heads::kHeads);
+    std::copy(q.begin(), q.end(), static_cast<float*>(tq->data));
+    ggml_tensor* mask = ggml_new_tensor_2d(ctx, GGML_TYPE_F16, heads.n_cells, heads.n_tokens);
+    auto* to = static_cast<ggml_fp16_t*>(mask->data);
+    for (int t = 0; t < heads.n_tokens; ++t) {
+      for (int c = 0; c < heads.n_cells; ++c) {
+        *to++ = ggml_fp32_to_fp16(heads.sees(t, c) ? 0.0F : -kInfinity);
+      }
+    }
+    return compute(ctx, ggml_flash_attn_ext(ctx, tq, halves(ctx, k), halves(ctx, v), mask,
+                                            heads.scale(), 0.0F, 0.0F));
+  }
+
+  // Of one token and head.
+  std::vector<double> expected(int token, int head) const {
+    const auto n_dims = static_cast<size_t>(heads.n_dims);
+    const float* query = q.data() + (static_cast<size_t>(head) * heads.n_tokens + token) * n_dims;
+    const size_t kv_begin =
+        static_cast<size_t>(head / (Heads::kHeads / Heads::kKvHeads)) * heads.n_cells * n_dims;
+    std::vector<double> out(n_dims);
+    double sum = 0;
+    for (int c = 0; c < heads.n_cells; ++c) {
+      if (!heads.sees(token, c)) continue;
+      double score = 0;
+      for (size_t d = 0; d < n_dims; ++d) {
+        score += static_cast<double>(query[d]) * k[kv_begin + c * n_dims + d];
+      }
+      const double weight = std::exp(score * heads.scale());
+      sum += weight;
+      for (size_t d = 0; d < n_dims; ++d) out[d] += weight * v[kv_begin + c * n_dims + d];
+    }
+    for (double& x : out) x /= sum;
+    return out;
+  }
+
+  bool is_right() const {
+    const std::vector<float> out = computed();
+    size_t at = 0;
+    for (int t = 0; t < heads.n_tokens; ++t) {
+      for (int h = 0; h < Heads::kHeads; ++h) {
+        for (const double x : expected(t, h)) {
+          if (!is_near(out[at++], x, 1)) return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  Heads heads;
+  std::vector<float> q, k, v;
+};
+
+double gelu(double x) {
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+}
+
+}  // namespace
+
+std::string check_attention() {
+  for (const Heads& heads :
+       {Heads{64, 1, 150}, Heads{64, 5, 203}, Heads{128, 3, 64}, Heads{256, 2, 100}}) {
+    if (Attention(heads).is_right()) continue;
+    return "attention of heads of " + std::to_string(heads.n_dims) + " is wrong";
+  }
+  return "";
+}
+
+std::string check_geglu() {
+  constexpr int kElements = 100;
+  const GgmlContext context = new_context(true);
+  ggml_tensor* x = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kElements, 1);
+  ggml_tensor* gate = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kElements, 1);
+  auto* in = static_cast<float*>(x->data);
+  auto* gates = static_cast<float*>(gate->data);
+  Numbers numbers(6);
+  for (int i = 0; i < kElements; ++i) {
+    in[i] = 4 * numbers.next();
+    gates[i] = numbers.next();
+  }
+  const std::vector<float> inputs(in, in + kElements);
+  const std::vector<float> out = compute(context.get(), ggml_geglu_split(context.get(), x, gate));
+  for (int i = 0; i < kElements; ++i) {
+    // The vendored table has 16-bit floats.
+    if (!is_near(out[i], gelu(inputs[i]) * gates[i], 50)) return "GEGLU is wrong";
+  }
+  return "";
+}
+
+}  // namespace pyserve

@@ -1,0 +1,63 @@
+"""`pyserve info --cpu`: the CPU, and which kernels engines compute with on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from pyserve.cli.explain import explained
+from pyserve.config import read_config
+from pyserve.engine.kernels import CpuReport, KernelRung
+from pyserve.engine.threads import usable_threads
+
+
+def show_cpu(as_json: bool) -> None:
+    """Print what was found; proves the kernels, which takes a fraction of a second."""
+    with explained():
+        wanted = read_config({}).kernels
+        try:
+            from pyserve.engine.local import report_cpu  # noqa: PLC0415  # it may not fit this CPU
+        except ImportError as error:
+            raise click.ClickException(f"the native engine cannot be used: {error}") from error
+        report = report_cpu(wanted)
+    name, n_cores = cpu_name(), usable_threads()
+    if as_json:
+        facts = {"cpu": name, "usable_cores": n_cores, **msgspec.to_builtins(report)}
+        click.echo(msgspec.json.format(msgspec.json.encode(facts)).decode())
+        return
+    click.echo(f"{name}, {n_cores} usable cores\n")
+    click.echo("Kernels, the best ones first")
+    for rung in report.ladder:
+        click.echo(f"  {rung.kernels:11} {_state(rung, report)}")
+    click.echo("\nInstructions")
+    for line in _features(report):
+        click.echo(line)
+
+
+def cpu_name() -> str:
+    """As Linux has it."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return "unknown CPU"
+
+
+def _state(rung: KernelRung, report: CpuReport) -> str:
+    """What becomes of one set, in words."""
+    if rung.missing:
+        return rung.missing
+    if rung.failure:
+        return f"failed its proof: {rung.failure}"
+    return "used" if rung.kernels == report.choice.kernels else "can be used"
+
+
+def _features(report: CpuReport) -> list[str]:
+    granted = [feature.name for feature in report.features if feature.is_granted]
+    denied = [f.name for f in report.features if f.is_shown and not f.is_granted]
+    lines = [f"  {', '.join(granted) or 'none that are looked for'}"]
+    if denied:
+        lines.append(f"  not granted by the system: {', '.join(denied)}")
+    return lines

@@ -1,0 +1,22 @@
+"""The fake engine's kernels: those of the native one by name, on a CPU like most, and idle."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pyserve.config import Kernels
+from pyserve.engine.kernels import AUTOMATIC, KernelChoice
+from pyserve.errors import InvalidRequestError
+
+LADDER: tuple[str, ...] = get_args(Kernels)[1:]
+BEST = "avx512bw"
+
+
+def choose_kernels(wanted: str) -> KernelChoice:
+    """The wanted ones, or the best. Raises InvalidRequestError for a name that none have."""
+    if wanted in ("", AUTOMATIC):
+        wanted = BEST
+    if wanted not in LADDER:
+        raise InvalidRequestError(f"kernels are {wanted!r}, allowed are auto, {', '.join(LADDER)}")
+    below = LADDER[LADDER.index(wanted) + 1 :]
+    return KernelChoice(kernels=wanted, lower=below[0] if below else "")

@@ -1,0 +1,58 @@
+"""Which kernels an engine computes with: a ladder of sets, from the fastest to `stock`.
+
+A set that its CPU does not have, that fails its proof or that brings the engine down is left for
+the next one. The ladder itself is the native module's (`native/include/pyserve/kernels.h`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+AUTOMATIC = "auto"
+
+
+class KernelFall(msgspec.Struct, frozen=True):
+    """A set of kernels that could be expected and is not used, and why."""
+
+    kernels: str
+    reason: str
+
+
+class KernelChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """The set that is used. lower: the one to use when it brings the engine down, "" = none.
+
+    falls: those above it that were expected, from the highest.
+    """
+
+    kernels: str
+    lower: str = ""
+    falls: tuple[KernelFall, ...] = ()
+
+
+class KernelRung(msgspec.Struct, frozen=True):
+    """One set. missing: what the CPU lacks, or its system does not grant; failure: of its proof.
+
+    It can be used where both are "".
+    """
+
+    kernels: str
+    missing: str
+    failure: str
+
+
+class CpuFeature(msgspec.Struct, frozen=True):
+    """An extension of the CPU. is_shown: by itself. is_granted: and programs may use it."""
+
+    name: str
+    is_shown: bool
+    is_granted: bool
+
+
+class CpuReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What kernels can be used here. ladder: all sets, from the highest."""
+
+    choice: KernelChoice
+    ladder: Sequence[KernelRung]
+    features: Sequence[CpuFeature]

@@ -1,0 +1,22 @@
+"""Which kernels this machine can use."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pyserve.engine.kernels import AUTOMATIC
+from pyserve.engine.local import report_cpu
+
+
+@cache
+def usable_kernels() -> tuple[str, ...]:
+    """All that can be used here, from the best."""
+    ladder = report_cpu(AUTOMATIC).ladder
+    return tuple(rung.kernels for rung in ladder if not rung.missing and not rung.failure)
+
+
+@cache
+def chosen_kernels() -> tuple[str, ...]:
+    """Those that are used unasked, and what is below them."""
+    kernels = usable_kernels()
+    return kernels[kernels.index(report_cpu(AUTOMATIC).choice.kernels) :]
