@@ -13,8 +13,6 @@
 namespace pyserve {
 namespace {
 
-#ifdef PYSERVE_ASK_CPU
-
 enum class Registers : uint8_t { kGeneral, kAvx, kAvx512, kTiles };
 
 enum Output : uint8_t { kEax, kEbx, kEcx, kEdx };
@@ -66,45 +64,19 @@ constexpr Place kPlaces[] = {
     {"amx-bf16", 7, 0, kEdx, 22, Registers::kTiles},
 };
 
-bool is_shown(const Place& place) {
-  uint32_t out[4] = {};
-  if (__get_cpuid_count(place.leaf, place.subleaf, &out[kEax], &out[kEbx], &out[kEcx],
-                        &out[kEdx]) == 0) {
-    return false;
-  }
-  // A sub-leaf past the last one repeats nothing of use.
-  if (place.subleaf > 0) {
-    uint32_t first[4] = {};
-    __get_cpuid_count(place.leaf, 0, &first[kEax], &first[kEbx], &first[kEcx], &first[kEdx]);
-    if (first[kEax] < place.subleaf) return false;
-  }
-  return ((out[place.output] >> place.bit) & 1) != 0;
+bool is_shown(const Place& place, const CpuAnswers& answers) {
+  // The first sub-leaf says which the last one is.
+  const uint32_t last = answers.cpuid(place.leaf, 0).registers[kEax];
+  if (place.subleaf > 0 && last < place.subleaf) return false;
+  const CpuidOutput output = answers.cpuid(place.leaf, place.subleaf);
+  return ((output.registers[place.output] >> place.bit) & 1) != 0;
 }
 
-// The registers that the system keeps for programs, a bit each; 0 when it does not say.
-uint64_t kept_registers() {
-  constexpr uint32_t kOsxsave = 1U << 27;
-  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsxsave) == 0) return 0;
-  __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
-  return (static_cast<uint64_t>(edx) << 32) | eax;
-}
-
-// Whether Linux hands out tiles to programs that ask for them. Source: its x86 documentation of
-// XSTATE features; nothing is asked for here.
-bool hands_out_tiles() {
-  constexpr long kGetSupported = 0x1021;
-  constexpr int kTileData = 18;
-  uint64_t supported = 0;
-  return syscall(SYS_arch_prctl, kGetSupported, &supported) == 0 &&
-         ((supported >> kTileData) & 1) != 0;
-}
-
-bool is_granted(Registers registers) {
+bool is_granted(Registers registers, const CpuAnswers& answers) {
   constexpr uint64_t kAvxBits = 0x6;
   constexpr uint64_t kAvx512Bits = kAvxBits | 0xE0;
   constexpr uint64_t kTileBits = 0x60000;
-  const auto keeps = [](uint64_t bits) { return (kept_registers() & bits) == bits; };
+  const auto keeps = [&](uint64_t bits) { return (answers.kept_registers & bits) == bits; };
   switch (registers) {
     case Registers::kGeneral:
       return true;
@@ -113,18 +85,42 @@ bool is_granted(Registers registers) {
     case Registers::kAvx512:
       return keeps(kAvx512Bits);
     case Registers::kTiles:
-      return keeps(kTileBits) && hands_out_tiles();
+      return keeps(kTileBits) && answers.hands_out_tiles;
   }
   return false;
 }
 
+#ifdef PYSERVE_ASK_CPU
+
+CpuidOutput ask_cpuid(uint32_t leaf, uint32_t subleaf) {
+  CpuidOutput out{};
+  uint32_t* to = out.registers;
+  if (__get_cpuid_count(leaf, subleaf, &to[kEax], &to[kEbx], &to[kEcx], &to[kEdx]) == 0) return {};
+  return out;
+}
+
+// 0 when the system does not say.
+uint64_t ask_kept_registers() {
+  constexpr uint32_t kOsxsave = 1U << 27;
+  if ((ask_cpuid(1, 0).registers[kEcx] & kOsxsave) == 0) return 0;
+  uint32_t low = 0;
+  uint32_t high = 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (static_cast<uint64_t>(high) << 32) | low;
+}
+
+// Whether Linux hands out tiles to programs that ask for them. Source: its x86 documentation of
+// XSTATE features; nothing is asked for here.
+bool ask_for_tiles() {
+  constexpr long kGetSupported = 0x1021;
+  constexpr int kTileData = 18;
+  uint64_t supported = 0;
+  return syscall(SYS_arch_prctl, kGetSupported, &supported) == 0 &&
+         ((supported >> kTileData) & 1) != 0;
+}
+
 std::vector<CpuFeature> ask_cpu() {
-  std::vector<CpuFeature> found;
-  for (const Place& place : kPlaces) {
-    const bool shown = is_shown(place);
-    found.push_back({place.name, shown, shown && is_granted(place.registers)});
-  }
-  return found;
+  return read_cpu_features({ask_cpuid, ask_kept_registers(), ask_for_tiles()});
 }
 
 #else
@@ -133,29 +129,48 @@ std::vector<CpuFeature> ask_cpu() { return {}; }
 
 #endif
 
+// The names that no feature with `has` set has.
+std::string without(std::span<const std::string_view> required,
+                    std::span<const CpuFeature> features, bool CpuFeature::* has) {
+  std::string missing;
+  for (const std::string_view name : required) {
+    const bool is_there = std::any_of(
+        features.begin(), features.end(),
+        [&](const CpuFeature& feature) { return feature.name == name && feature.*has; });
+    if (is_there) continue;
+    if (!missing.empty()) missing += ", ";
+    missing += name;
+  }
+  return missing;
+}
+
 }  // namespace
+
+std::vector<CpuFeature> read_cpu_features(const CpuAnswers& answers) {
+  std::vector<CpuFeature> found;
+  for (const Place& place : kPlaces) {
+    const bool shown = is_shown(place, answers);
+    found.push_back({place.name, shown, shown && is_granted(place.registers, answers)});
+  }
+  return found;
+}
 
 const std::vector<CpuFeature>& cpu_features() {
   static const std::vector<CpuFeature> features = ask_cpu();
   return features;
 }
 
-bool has_cpu_feature(std::string_view name) {
-  const auto& all = cpu_features();
-  return std::any_of(all.begin(), all.end(), [&](const CpuFeature& feature) {
-    return feature.name == name && feature.is_granted;
-  });
+std::string why_not(std::span<const std::string_view> required,
+                    std::span<const CpuFeature> features) {
+  const std::string absent = without(required, features, &CpuFeature::is_shown);
+  if (!absent.empty()) return "the CPU has no " + absent;
+  const std::string denied = missing_features(required, features);
+  return denied.empty() ? "" : "the system does not grant " + denied;
 }
 
 std::string missing_features(std::span<const std::string_view> required,
-                             bool (*has)(std::string_view)) {
-  std::string missing;
-  for (const std::string_view name : required) {
-    if (has(name)) continue;
-    if (!missing.empty()) missing += ", ";
-    missing += name;
-  }
-  return missing;
+                             std::span<const CpuFeature> features) {
+  return without(required, features, &CpuFeature::is_granted);
 }
 
 }  // namespace pyserve

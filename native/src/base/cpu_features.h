@@ -1,6 +1,8 @@
 // What this CPU can do, and what the operating system lets programs use of it.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,14 +19,31 @@ struct CpuFeature {
   bool is_granted;  // shown, and the system lets programs use it
 };
 
-// Those that kernels or compilers may use, in a fixed order; none where the CPU is no x86.
+// What `cpuid` says: eax, ebx, ecx and edx.
+struct CpuidOutput {
+  uint32_t registers[4];
+};
+
+// What is asked to find the features.
+struct CpuAnswers {
+  std::function<CpuidOutput(uint32_t leaf, uint32_t subleaf)> cpuid;  // zeros past the last leaf
+  uint64_t kept_registers = 0;                                        // XCR0
+  bool hands_out_tiles = false;
+};
+
+// Those that kernels or compilers may use, in a fixed order.
+std::vector<CpuFeature> read_cpu_features(const CpuAnswers& answers);
+
+// Of this CPU; none where it is no x86.
 const std::vector<CpuFeature>& cpu_features();
 
-// Whether a feature is granted; false for names that are not known here.
-bool has_cpu_feature(std::string_view name);
+// Why code that needs `required` cannot run, in words: what the CPU does not have, or what the
+// system does not grant of it. "": it can. Features that are not known here are not there.
+std::string why_not(std::span<const std::string_view> required,
+                    std::span<const CpuFeature> features = cpu_features());
 
-// The names in `required` that `has` denies, in order, separated by ", ". "" = all there.
+// The names in `required` that are not granted, in order, separated by ", ". "" = all there.
 std::string missing_features(std::span<const std::string_view> required,
-                             bool (*has)(std::string_view) = has_cpu_feature);
+                             std::span<const CpuFeature> features = cpu_features());
 
 }  // namespace pyserve

@@ -18,24 +18,6 @@ namespace {
 
 constexpr std::string_view kAutomatic = "auto";
 
-bool is_shown(std::string_view name) {
-  for (const CpuFeature& feature : cpu_features()) {
-    if (feature.name == name) return feature.is_shown;
-  }
-  return false;
-}
-
-// What the CPU lacks for a rung, or what the system does not let it do; "": nothing.
-std::string missing(Rung rung) {
-  const auto required = features_of(rung);
-  const std::string absent = missing_features(required, is_shown);
-  if (!absent.empty()) return "the CPU has no " + absent;
-  const std::string denied = missing_features(required);
-  if (!denied.empty()) return "the system does not grant " + denied;
-  if (rung == Rung::kAmx && !has_vendored_amx()) return "this build has no code for it";
-  return "";
-}
-
 // The rung to begin at, and whether somebody asked for it.
 std::pair<Rung, bool> first_rung(std::string wanted) {
   if (wanted.empty()) {
@@ -57,6 +39,12 @@ Ladder& ladder_of_process() {
 }
 
 }  // namespace
+
+std::string Ladder::missing(Rung rung) const {
+  const std::string reason = why_not(features_of(rung), features_);
+  if (!reason.empty() || rung != Rung::kAmx || has_vendored_amx()) return reason;
+  return "this build has no code for it";
+}
 
 std::string Ladder::failure(Rung rung) {
   const std::lock_guard lock(mutex_);

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string_view>
 
 namespace pyserve {
 namespace {
 
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr std::string_view kOrder = "edkpmt";  // letters of SamplingParams::samplers
+
 Token first_with_logit(std::span<const float> row, float max, const RowScratch& scratch) {
   const auto block = std::find(scratch.max.begin(), scratch.max.end(), max);
   const auto begin = row.begin() + (block - scratch.max.begin()) * static_cast<long>(kBlock);
