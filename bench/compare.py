@@ -27,8 +27,8 @@ from bench.peers.peer import Peer, PeerError
 from bench.peers.registry import DEFAULT_NAMES, choose
 from bench.plan import Cell, make_cells, rounds, seed_of
 from bench.rows import Row, append, machine_facts, results_file
+from pyserve.gguf.reader import reading
 from pyserve.models.describe import TEMPLATE
-from pyserve.models.gguf_reader import reading
 
 FAILED_CELLS = 2  # exit code when some cells have no figures; 1 = nothing was measured
 QUICK_BUDGET_S = 240.0  # a cell may begin before it and end after it

@@ -1,4 +1,4 @@
-"""The extension module: the C++ engine. Only `pyserve.engine.local` uses it."""
+"""The extension module: the C++ engine. Only `pyserve.engine.native` uses it."""
 
 from collections.abc import Sequence
 from typing import Literal

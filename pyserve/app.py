@@ -18,16 +18,17 @@ from pyserve.api import (
     schemas,
     tokens,
 )
+from pyserve.backend.protocol import Backend
 from pyserve.config import ServeConfig
-from pyserve.supervisor.backend import Backend
-from pyserve.web import access, access_log, admission, counters, errors, origins, request_id
-from pyserve.web import services as app_services
-from pyserve.web.key_limits import KeyLimits
-from pyserve.web.keys import load_keys
-from pyserve.web.limits import StreamLimit, share_of_one
-from pyserve.web.services import Services
-from pyserve.web.shared_counts import SharedCounts
-from pyserve.web.sse import KEEP_ALIVE_S
+from pyserve.web.answer.sse import KEEP_ALIVE_S
+from pyserve.web.keys.keys import load_keys
+from pyserve.web.keys.limits import KeyLimits
+from pyserve.web.keys.shared_counts import SharedCounts
+from pyserve.web.request import access, access_log, admission, counters, errors, origins
+from pyserve.web.request import notes as request_id
+from pyserve.web.request import services as app_services
+from pyserve.web.request.services import Services
+from pyserve.web.request.stream_limit import StreamLimit, share_of_one
 
 BLUEPRINTS = (
     chat.blueprint,

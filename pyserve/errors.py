@@ -20,7 +20,7 @@ PyserveError
      └─ PoisonRequestError        engines died of this request
 
 `code` is the string clients see in `error.code`; it also names the class on the wire.
-HTTP status codes are not known here: `pyserve.web.errors` maps classes to them.
+HTTP status codes are not known here: `pyserve.web.request.errors` maps classes to them.
 """
 
 from __future__ import annotations

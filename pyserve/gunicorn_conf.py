@@ -12,22 +12,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyserve.config import ServeConfig, read_config
-from pyserve.engine.logs import JsonFormatter
-from pyserve.engine.output import protect_output
-from pyserve.engine.parent import die_with_parent
-from pyserve.errors import PyserveError
-from pyserve.supervisor.environment import (
+from pyserve.backend.environment import (
     KEY_COUNTS_FD_ENV,
     LIFELINE_FD_ENV,
     LISTEN_FD_ENV,
     RUNTIME_DIR_ENV,
     SUPERVISOR_SOCKET_ENV,
 )
-from pyserve.supervisor.runtime import SHARED_MEMORY, create_runtime_dir
-from pyserve.web.keys import check_access
-from pyserve.web.malloc import keep_little
-from pyserve.web.shared_counts import create_memory
+from pyserve.backend.runtime import SHARED_MEMORY, create_runtime_dir
+from pyserve.config import ServeConfig, read_config
+from pyserve.errors import PyserveError
+from pyserve.process.logs import JsonFormatter
+from pyserve.process.malloc import keep_little
+from pyserve.process.output import protect_output
+from pyserve.process.parent import die_with_parent
+from pyserve.web.keys.keys import check_access
+from pyserve.web.keys.shared_counts import create_memory
 
 RESERVE_THREADS = 64  # for /health and refusals while all streams, and slow bodies, have theirs
 MAX_CONNECTIONS = 4096
@@ -71,7 +71,7 @@ def _max_connections() -> int:
 bind = _bind()
 backlog = 1024
 workers = _config.workers
-worker_class = "pyserve.web.worker.Worker"
+worker_class = "pyserve.web.connection.worker.Worker"
 worker_connections = _max_connections()
 threads = min(_config.max_streams + RESERVE_THREADS, worker_connections - 1)
 keepalive = 65  # longer than the pools of clients keep a connection

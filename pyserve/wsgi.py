@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from pyserve.app import create_app
-from pyserve.config import ServeConfig
-from pyserve.engine.logs import configure_logs
-from pyserve.errors import UnavailableError
-from pyserve.supervisor.client import SupervisorBackend
-from pyserve.supervisor.environment import (
+from pyserve.backend.client import SupervisorBackend
+from pyserve.backend.environment import (
     KEY_COUNTS_FD_ENV,
     LIFELINE_FD_ENV,
     RUNTIME_DIR_ENV,
     SUPERVISOR_SOCKET_ENV,
 )
-from pyserve.supervisor.runtime import CONTROL_NAME
+from pyserve.backend.runtime import CONTROL_NAME
+from pyserve.config import ServeConfig
+from pyserve.errors import UnavailableError
+from pyserve.process.logs import configure_logs
 from pyserve.supervisor.starter import SupervisorStarter
-from pyserve.web import access_log
-from pyserve.web.drain import on_drain_end
-from pyserve.web.shared_counts import SharedCounts
+from pyserve.web.connection.drain import on_drain_end
+from pyserve.web.keys.shared_counts import SharedCounts
+from pyserve.web.request import access_log
 
 FIRST_STATUS_S = 5.0
 

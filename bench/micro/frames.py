@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 
 from pyserve.engine.protocol import Delta
 from pyserve.openai.answer import StreamAnswer
-from pyserve.openai.chat import ChatAnswer
-from pyserve.openai.completions import CompletionAnswer
+from pyserve.openai.chat.chat import ChatAnswer
+from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.document import examples
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
-from pyserve.web import frame_template_py
-from pyserve.web.frame_template import FrameTemplate, MakeTemplate, is_compiled
-from pyserve.web.sse import DataFrames
+from pyserve.web.answer import frame_template_py
+from pyserve.web.answer.frame_template import FrameTemplate, MakeTemplate, is_compiled
+from pyserve.web.answer.sse import DataFrames
 
 N_ROUNDS = 15
 N_TOKENS = 20_000

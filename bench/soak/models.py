@@ -26,7 +26,7 @@ from bench.soak.models_dir import MODELS, write_gemma, write_models_dir
 from bench.soak.models_mix import ModelsMix
 from pyserve.cli.plan import plan_models
 from pyserve.config import read_config
-from pyserve.supervisor.entry import PROCESS_BYTES
+from pyserve.supervisor.model import PROCESS_BYTES
 
 NAME = "soak-models"
 SIZES = {"parallel": 8, "ctx_size": 1024, "kv_size": 2048}

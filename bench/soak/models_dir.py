@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyserve.models.gguf import read_metadata
+from pyserve.gguf.head import read_metadata
 from tests.support.tiny_lora import TinyLora, write_lora
 from tests.support.tiny_memories import write_tiny
 

@@ -98,6 +98,6 @@ def _fields(path: Path) -> dict[str, str]:
 def _role(path: Path, *, is_root: bool, is_child: bool) -> str:
     if is_root:
         return "supervisor"
-    if b"pyserve.engine.runner" in (path / "cmdline").read_bytes():
+    if b"pyserve.engine.main" in (path / "cmdline").read_bytes():
         return "engine"
     return "front master" if is_child else "front worker"

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, binding=True
-"""Frames of which only one text changes; see pyserve/web/frame_template.py for the contract."""
+"""Frames of which only one text changes; see pyserve/web/answer/frame_template.py for the contract."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy

@@ -7,10 +7,10 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import Engine
 from pyserve.openai.adapters import AdaptersScaled, LoraAdapter, adapter_list, scales_by_name
 from pyserve.schemas.lora import ScaleAdaptersRequest
-from pyserve.web.access import require_admin
-from pyserve.web.body import read_body
-from pyserve.web.engines import ask_engine, pick_model, profile_of
-from pyserve.web.replies import json_reply
+from pyserve.web.answer.leasing import ask_engine, pick_model, profile_of
+from pyserve.web.request.access import require_admin
+from pyserve.web.request.body import read_body
+from pyserve.web.request.replies import json_reply
 
 blueprint = Blueprint("adapters", __name__)
 

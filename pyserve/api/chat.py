@@ -6,13 +6,13 @@ import msgspec
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.openai.chat import ChatAnswer, chat_conversation
-from pyserve.openai.continuation import continued_tokens
+from pyserve.openai.chat.chat import ChatAnswer, chat_conversation
+from pyserve.openai.chat.continuation import continued_tokens
 from pyserve.schemas.chat import ChatRequest
-from pyserve.web.body import read_body
-from pyserve.web.engines import configured, profile_of
-from pyserve.web.generation import generate, generate_stream
-from pyserve.web.truncation import fitting
+from pyserve.web.answer.generation import generate, generate_stream
+from pyserve.web.answer.leasing import configured, profile_of
+from pyserve.web.answer.truncation import fitting
+from pyserve.web.request.body import read_body
 
 blueprint = Blueprint("chat", __name__)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.openai.completions import CompletionAnswer
-from pyserve.openai.infill import infill_prompts
-from pyserve.openai.templated import templated_completion
+from pyserve.openai.completions.completions import CompletionAnswer
+from pyserve.openai.completions.infill import infill_prompts
+from pyserve.openai.configured.templated import templated_completion
 from pyserve.schemas.completions import CompletionRequest
-from pyserve.web.body import read_body
-from pyserve.web.engines import configured, profile_of
-from pyserve.web.generation import generate, generate_stream
+from pyserve.web.answer.generation import generate, generate_stream
+from pyserve.web.answer.leasing import configured, profile_of
+from pyserve.web.request.body import read_body
 
 blueprint = Blueprint("completions", __name__)
 

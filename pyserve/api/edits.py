@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.models.prompter import Prompter
+from pyserve.models.templates.prompter import Prompter
 from pyserve.openai.edits import EditAnswer
 from pyserve.schemas.edits import EditRequest
-from pyserve.web.body import read_body
-from pyserve.web.engines import configured, profile_of
-from pyserve.web.generation import generate
+from pyserve.web.answer.generation import generate
+from pyserve.web.answer.leasing import configured, profile_of
+from pyserve.web.request.body import read_body
 
 blueprint = Blueprint("edits", __name__)
 

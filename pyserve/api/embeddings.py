@@ -7,8 +7,8 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import Engine
 from pyserve.openai.embeddings import EmbeddingAnswer
 from pyserve.schemas.embeddings import EmbeddingRequest
-from pyserve.web.body import read_body
-from pyserve.web.generation import generate
+from pyserve.web.answer.generation import generate
+from pyserve.web.request.body import read_body
 
 blueprint = Blueprint("embeddings", __name__)
 

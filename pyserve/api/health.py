@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import msgspec
 from flask import Blueprint, Response
 
+from pyserve.backend.protocol import ModelStatus
 from pyserve.errors import ModelLoadError, ModelLoadingError, PyserveError
-from pyserve.openai.server import Health, ModelHealth, ModelMemory
-from pyserve.supervisor.backend import ModelStatus
-from pyserve.web.errors import error_response
-from pyserve.web.names import may_use
-from pyserve.web.replies import json_reply
-from pyserve.web.services import services
+from pyserve.openai.server.about import Health, ModelHealth, ModelMemory
+from pyserve.web.answer.model_names import may_use
+from pyserve.web.request.errors import error_response
+from pyserve.web.request.replies import json_reply
+from pyserve.web.request.services import services
 
 blueprint = Blueprint("health", __name__)
 

@@ -6,9 +6,9 @@ from flask import Blueprint, Response
 
 from pyserve.engine.protocol import EngineStats
 from pyserve.errors import PyserveError
-from pyserve.openai.metrics import CONTENT_TYPE, Metric, engine_metrics, llama_metrics, text
-from pyserve.web.names import may_use
-from pyserve.web.services import services
+from pyserve.openai.server.metrics import CONTENT_TYPE, Metric, engine_metrics, llama_metrics, text
+from pyserve.web.answer.model_names import may_use
+from pyserve.web.request.services import services
 
 blueprint = Blueprint("metrics", __name__)
 

@@ -6,20 +6,26 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from pyserve.backend.protocol import ModelStatus
 from pyserve.errors import InvalidRequestError, ModelBusyError
 from pyserve.models.patterns import PatternError, compiled
-from pyserve.models.resolve import not_found
-from pyserve.openai.models import ModelAction, ModelList, file_object, model_object, model_props
+from pyserve.models.routing import not_found
+from pyserve.openai.server.models import (
+    ModelAction,
+    ModelList,
+    file_object,
+    model_object,
+    model_props,
+)
 from pyserve.schemas.models import LoadRequest, UnloadRequest
-from pyserve.supervisor.backend import ModelStatus
-from pyserve.web.access import require_admin
-from pyserve.web.body import read_body
-from pyserve.web.disconnect import ClientWatch
-from pyserve.web.engines import ask_engine, lease_engine, pick_model, profile_of
-from pyserve.web.names import model_names, usable_models
-from pyserve.web.replies import json_reply
-from pyserve.web.services import services
-from pyserve.web.timeout import request_patience
+from pyserve.web.answer.leasing import ask_engine, lease_engine, pick_model, profile_of
+from pyserve.web.answer.model_names import model_names, usable_models
+from pyserve.web.request.access import require_admin
+from pyserve.web.request.body import read_body
+from pyserve.web.request.disconnect import ClientWatch
+from pyserve.web.request.replies import json_reply
+from pyserve.web.request.services import services
+from pyserve.web.request.wait_budget import request_patience
 
 MAX_FILTER_CHARS = 256
 

@@ -10,9 +10,9 @@ from werkzeug.exceptions import NotFound
 from pyserve import __version__
 from pyserve.openai.document.build import document_json
 from pyserve.openai.document.operations import endpoints
-from pyserve.openai.server import About
-from pyserve.web.names import usable_models
-from pyserve.web.replies import json_reply
+from pyserve.openai.server.about import About
+from pyserve.web.answer.model_names import usable_models
+from pyserve.web.request.replies import json_reply
 
 blueprint = Blueprint("pages", __name__)
 

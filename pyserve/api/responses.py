@@ -6,14 +6,14 @@ import msgspec
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.openai.response_events import ResponsesAnswer
-from pyserve.openai.responses import response_conversation
+from pyserve.openai.responses.events import ResponsesAnswer
+from pyserve.openai.responses.responses import response_conversation
 from pyserve.schemas.responses import ResponseRequest
-from pyserve.web.body import read_body
-from pyserve.web.engines import configured, profile_of
-from pyserve.web.generation import generate, generate_stream
-from pyserve.web.sse import TypedFrames
-from pyserve.web.truncation import fitting
+from pyserve.web.answer.generation import generate, generate_stream
+from pyserve.web.answer.leasing import configured, profile_of
+from pyserve.web.answer.sse import TypedFrames
+from pyserve.web.answer.truncation import fitting
+from pyserve.web.request.body import read_body
 
 blueprint = Blueprint("responses", __name__)
 

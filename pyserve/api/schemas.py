@@ -6,8 +6,8 @@ from flask import Blueprint, Response
 
 from pyserve.openai.structured.check import check_schema
 from pyserve.schemas.constraints import SchemaCheckRequest
-from pyserve.web.body import read_body
-from pyserve.web.replies import json_reply
+from pyserve.web.request.body import read_body
+from pyserve.web.request.replies import json_reply
 
 blueprint = Blueprint("schemas", __name__)
 

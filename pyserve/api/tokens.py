@@ -6,11 +6,11 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
-from pyserve.openai.chat import chat_conversation
-from pyserve.openai.continuation import continued_text, continued_tokens
-from pyserve.openai.responses import response_conversation
+from pyserve.openai.chat.chat import chat_conversation
+from pyserve.openai.chat.continuation import continued_text, continued_tokens
+from pyserve.openai.responses.responses import response_conversation
 from pyserve.openai.sampling import check_tokens
-from pyserve.openai.tokens import (
+from pyserve.openai.server.tokens import (
     Detokenized,
     InputTokens,
     Rendered,
@@ -22,9 +22,9 @@ from pyserve.openai.tokens import (
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
-from pyserve.web.body import read_body
-from pyserve.web.engines import ask_engine, configured, pick_model, profile_of
-from pyserve.web.replies import json_reply
+from pyserve.web.answer.leasing import ask_engine, configured, pick_model, profile_of
+from pyserve.web.request.body import read_body
+from pyserve.web.request.replies import json_reply
 
 blueprint = Blueprint("tokens", __name__)
 

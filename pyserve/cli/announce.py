@@ -9,9 +9,9 @@ from typing import TextIO
 
 import msgspec
 
+from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.protocol import ModelInfo
 from pyserve.errors import ErrorInfo, ModelLoadError
-from pyserve.supervisor.backend import ModelStatus
 
 ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from pyserve.cli.explain import explained
+from pyserve.cli.errors import explained
 from pyserve.config import read_config
 from pyserve.engine.config import Override
 from pyserve.models.catalog import read_catalog
 from pyserve.models.files import config_file
 from pyserve.models.gallery import load_gallery
+from pyserve.models.localai.diagnostics import Note
 from pyserve.models.model_file import ModelFile
-from pyserve.models.notes import Note
 from pyserve.models.profile import CallProfile
-from pyserve.models.templates import KINDS
+from pyserve.models.templates.sources import KINDS
 
 
 @click.command()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from pyserve.cli.explain import explained
-from pyserve.models.convert import convert_file
-from pyserve.models.progress import format_bytes
+from pyserve.cli.errors import explained
+from pyserve.gguf.convert import convert_file
+from pyserve.models.download.progress import format_bytes
 
 
 @click.command()

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from pyserve.cli.explain import explained
+from pyserve.cli.errors import explained
 from pyserve.config import read_config
 from pyserve.engine.kernels import CpuReport, KernelRung
-from pyserve.engine.threads import usable_threads
+from pyserve.process.threads import usable_threads
 
 
 def show_cpu(as_json: bool) -> None:
@@ -18,7 +18,7 @@ def show_cpu(as_json: bool) -> None:
     with explained():
         wanted = read_config({}).kernels
         try:
-            from pyserve.engine.local import report_cpu  # noqa: PLC0415  # it may not fit this CPU
+            from pyserve.engine.native import report_cpu  # noqa: PLC0415  # it may not fit this CPU
         except ImportError as error:
             raise click.ClickException(f"the native engine cannot be used: {error}") from error
         report = report_cpu(wanted)

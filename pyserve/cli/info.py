@@ -7,15 +7,15 @@ import json
 import click
 
 from pyserve.cli.cpu import show_cpu
-from pyserve.cli.explain import explained
+from pyserve.cli.errors import explained
 from pyserve.cli.plan import engine_config
 from pyserve.config import ServeConfig, read_config
+from pyserve.gguf.reader import AnyValue, LongArray
 from pyserve.models.describe import Description, describe_file
+from pyserve.models.download.progress import format_bytes
 from pyserve.models.files import find_local
 from pyserve.models.gallery import load_gallery
-from pyserve.models.gguf_reader import AnyValue, LongArray
 from pyserve.models.model_file import ModelFile
-from pyserve.models.progress import format_bytes
 
 MAX_TEXT_CHARS = 100
 MAX_ELEMENTS = 8

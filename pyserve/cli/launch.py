@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from functools import partial
 
+from pyserve.backend.runtime import locked_runtime_dir
 from pyserve.cli.announce import Announcer
 from pyserve.cli.listener import bind_listener, listen
 from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
-from pyserve.engine.logs import configure_logs
-from pyserve.engine.output import protect_output
-from pyserve.supervisor.runtime import locked_runtime_dir
+from pyserve.process.logs import configure_logs
+from pyserve.process.output import protect_output
 from pyserve.supervisor.supervisor import Supervisor
-from pyserve.web.keys import check_access
+from pyserve.web.keys.keys import check_access
 
 
 def launch(config: ServeConfig) -> int:

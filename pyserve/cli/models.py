@@ -10,16 +10,16 @@ from typing import Any
 
 import click
 
-from pyserve.cli.explain import explained
+from pyserve.cli.errors import explained
 from pyserve.cli.stopping import stoppable
 from pyserve.config import read_config
 from pyserve.errors import ModelLoadError
+from pyserve.gguf.head import quantization
+from pyserve.models.download.progress import format_bytes
+from pyserve.models.download.pull import PullOptions
+from pyserve.models.download.pull import pull as pull_model
 from pyserve.models.files import local_models
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
-from pyserve.models.gguf import quantization
-from pyserve.models.progress import format_bytes
-from pyserve.models.pull import PullOptions
-from pyserve.models.pull import pull as pull_model
 from pyserve.models.remove import remove_model
 
 models_dir_option = click.option(

@@ -9,12 +9,12 @@ import msgspec
 from pyserve.config import MAX_CTX, ServeConfig
 from pyserve.engine.config import EngineConfig, Override
 from pyserve.engine.overrides import override_values, parse_override
-from pyserve.engine.threads import usable_threads
 from pyserve.errors import InvalidRequestError
+from pyserve.gguf.head import trained_context
 from pyserve.models.files import no_pull, resolve_models
-from pyserve.models.gguf import trained_context
 from pyserve.models.memory import predicted_bytes
 from pyserve.models.model_file import ModelFile
+from pyserve.process.threads import usable_threads
 from pyserve.supervisor.spec import ModelSpec
 
 FAKE_MODEL = "fake"

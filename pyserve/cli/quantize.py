@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from pyserve.cli.explain import explained
+from pyserve.cli.errors import explained
 from pyserve.cli.stopping import stoppable
 from pyserve.engine.quantize_job import QuantizeJob
-from pyserve.engine.threads import usable_threads
-from pyserve.models.progress import Progress, format_bytes
+from pyserve.models.download.progress import Progress, format_bytes
 from pyserve.models.quantize import quantize_file
+from pyserve.process.threads import usable_threads
 
 
 @click.command()

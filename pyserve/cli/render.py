@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from pyserve.cli.explain import explained
+from pyserve.cli.errors import explained
 from pyserve.config import read_config
 from pyserve.engine.config import EngineConfig
 from pyserve.errors import InvalidRequestError, ModelLoadError
 from pyserve.models.files import resolve_models
 from pyserve.models.model_file import ModelFile
-from pyserve.models.prompter import Prompter
-from pyserve.openai.chat import template_messages
-from pyserve.openai.conversation import offer_of
-from pyserve.openai.defaults import with_defaults
+from pyserve.models.templates.prompter import Prompter
+from pyserve.openai.chat.chat import template_messages
+from pyserve.openai.chat.conversation import offer_of
+from pyserve.openai.configured.defaults import with_defaults
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.validate import validate
 
@@ -101,7 +101,7 @@ def prompts(
 
 def _by_model_file(path: Path, messages: list[dict[str, Any]]) -> str:
     try:
-        from pyserve.engine.local import LocalEngine  # noqa: PLC0415  # loads the native module
+        from pyserve.engine.native import LocalEngine  # noqa: PLC0415  # loads the native module
     except ImportError as error:
         raise ModelLoadError(f"the native engine cannot be used: {error}") from error
     engine = LocalEngine(EngineConfig(model_id="", model_path=str(path), n_ctx=N_CTX, n_seq_max=1))

@@ -151,7 +151,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     models directory, or the default one of the gallery.
     Each option can also be set in the environment: --ctx-size is PYSERVE_CTX_SIZE.
     """
-    from pyserve.cli.explain import explained  # noqa: PLC0415  # --help stays fast
+    from pyserve.cli.errors import explained  # noqa: PLC0415  # --help stays fast
     from pyserve.cli.launch import launch  # noqa: PLC0415
     from pyserve.config import read_config  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from pyserve.engine.deltas import (
+from pyserve.engine.events import (
     Accepted,
     Delta,
     Event,

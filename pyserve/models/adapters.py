@@ -11,11 +11,11 @@ import msgspec
 
 from pyserve.engine.config import Adapter
 from pyserve.errors import ModelLoadError
-from pyserve.models.gguf import check_gguf
-from pyserve.models.gguf_reader import reading
-from pyserve.models.localai_schema import LocalModel
+from pyserve.gguf.head import check_gguf
+from pyserve.gguf.reader import reading
+from pyserve.models.localai.schema import LocalModel
 from pyserve.models.model_file import ModelFile
-from pyserve.models.templates import file_inside
+from pyserve.models.templates.sources import file_inside
 from pyserve.schemas.lora import MAX_ADAPTERS, MAX_SCALE
 
 VOCABULARY = "tokenizer.ggml.tokens"  # what a file is stands before it

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pyserve.errors import ModelLoadError
+from pyserve.gguf.head import is_old_model
 from pyserve.models.adapters import check_model, is_adapter, with_lora, yaml_adapters
 from pyserve.models.gallery import Gallery
-from pyserve.models.gguf import is_old_model
-from pyserve.models.gotemplate.errors import TemplateError
-from pyserve.models.localai import TEXT_BACKENDS, LocalEntry, read_models
-from pyserve.models.localai_schema import LocalModel
+from pyserve.models.localai.diagnostics import Level, Note
+from pyserve.models.localai.profiles import bad_patterns, engine_settings, profile_of, with_aliases
+from pyserve.models.localai.reader import TEXT_BACKENDS, LocalEntry, read_models
+from pyserve.models.localai.schema import LocalModel
+from pyserve.models.localai.yaml_file import MAX_BYTES
 from pyserve.models.model_file import Limits, ModelFile, model_files, named_file
-from pyserve.models.notes import Level, Note
-from pyserve.models.profiles import bad_patterns, engine_settings, profile_of, with_aliases
-from pyserve.models.templates import file_inside, inside, prompt_profile
-from pyserve.models.yaml_file import MAX_BYTES
+from pyserve.models.templates.go.errors import TemplateError
+from pyserve.models.templates.sources import file_inside, inside, prompt_profile
 
 MAX_FILES = 1000
 

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.tensor_types import n_tensor_bytes, type_name
-from pyserve.models.gguf import check_gguf
-from pyserve.models.gguf_reader import AnyValue, LongArray, Tensor, reading
+from pyserve.gguf.head import check_gguf
+from pyserve.gguf.reader import AnyValue, LongArray, Tensor, reading
+from pyserve.gguf.tensor_types import n_tensor_bytes, type_name
 from pyserve.models.memory import MemoryNeed, ModelShape, memory_need, weight_bytes
 
 CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)

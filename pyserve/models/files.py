@@ -11,10 +11,10 @@ from pyserve.config import ServeConfig
 from pyserve.errors import ModelLoadError, ModelNotFoundError
 from pyserve.models.adapters import parsed_adapter, with_lora
 from pyserve.models.catalog import Catalog, read_catalog, with_template_beside
+from pyserve.models.download.pull import PullOptions, pull_entry
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
+from pyserve.models.localai.profiles import with_aliases
 from pyserve.models.model_file import ModelFile, model_files, named_file
-from pyserve.models.profiles import with_aliases
-from pyserve.models.pull import PullOptions, pull_entry
 
 logger = logging.getLogger(__name__)
 

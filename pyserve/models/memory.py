@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.gguf_check import MAX_LAYERS
 from pyserve.engine.overrides import override_values
 from pyserve.errors import ModelLoadError
-from pyserve.models.gguf import check_gguf
-from pyserve.models.gguf_reader import AnyValue, LongArray, reading
+from pyserve.gguf.check import MAX_LAYERS
+from pyserve.gguf.head import check_gguf
+from pyserve.gguf.reader import AnyValue, LongArray, reading
 
 DEFAULT_CTX = 8192
 MAX_SEQUENCES = 256

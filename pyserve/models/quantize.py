@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from pyserve.engine.quantize_job import QuantizeJob
-from pyserve.engine.tensor_types import bits_per_value
 from pyserve.errors import InvalidRequestError, ModelLoadError
-from pyserve.models.gguf import check_gguf
-from pyserve.models.gguf_reader import reading
-from pyserve.models.progress import Progress
-from pyserve.models.sources import file_size
+from pyserve.gguf.head import check_gguf
+from pyserve.gguf.reader import reading
+from pyserve.gguf.tensor_types import bits_per_value
+from pyserve.models.download.progress import Progress
+from pyserve.models.download.sources import file_size
 
 POLL_S = 0.2
 
@@ -55,7 +55,7 @@ def expected_bytes(path: Path, kind: str) -> int | None:
 def _run(job: QuantizeJob, part: Path, progress: Progress) -> None:
     """Let the other process work; it is ended when we are interrupted."""
     text = msgspec.json.encode(job).decode()
-    command = [sys.executable, "-P", "-m", "pyserve.engine.quantizer", text]
+    command = [sys.executable, "-P", "-m", "pyserve.engine.quantize_main", text]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said

@@ -8,12 +8,12 @@ from typing import Literal
 import msgspec
 
 from pyserve.engine.protocol import FinishReason, GenerateRequest, ModelInfo
-from pyserve.models.prompter import Prompter
+from pyserve.models.templates.prompter import Prompter
 from pyserve.openai.answer import Output, TokenUsage, new_head, token_usage
+from pyserve.openai.configured.templated import segments_of
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import grammar_of, grammar_param
-from pyserve.openai.templated import segments_of
 from pyserve.schemas.edits import EditRequest
 
 SYSTEM_MESSAGE = (

@@ -7,10 +7,10 @@ import socket
 from pathlib import Path
 from typing import Protocol
 
-from pyserve.engine.sockets import RECV_BYTES, Outbox, is_same_user, listen
-from pyserve.engine.wire import PROTOCOL_VERSION, Hello, WireError, encode
-from pyserve.supervisor.backend import ModelStatus
-from pyserve.supervisor.messages import FrontMessage, Models, Reply, Request, front_decoder
+from pyserve.backend.messages import FrontMessage, Models, Reply, Request, front_decoder
+from pyserve.backend.protocol import ModelStatus
+from pyserve.engine.remote.wire import PROTOCOL_VERSION, Hello, WireError, encode
+from pyserve.process.sockets import RECV_BYTES, Outbox, is_same_user, listen
 
 MAX_QUEUED_BYTES = 32 << 20  # prompt templates are in it
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyserve.config import ServeConfig
-from pyserve.supervisor.policy import RestartPolicy
 from pyserve.supervisor.processes import describe_exit, start_front
+from pyserve.supervisor.restart_policy import RestartPolicy
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from pyserve.backend.messages import Reply
 from pyserve.errors import ErrorInfo
-from pyserve.supervisor.messages import Reply
 
 Tell = Callable[[Reply], None]
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 
 from pyserve.config import ServeConfig
-from pyserve.supervisor.entry import Entry
 from pyserve.supervisor.leases import LeaseTable
 from pyserve.supervisor.memory import free_bytes
+from pyserve.supervisor.model import Entry
 from pyserve.supervisor.placement import Move, Resident, Room, Verdict, make_room
 
 DRAIN_AFTER_S = 2.0  # so long a model that is asked for waits for others to become idle

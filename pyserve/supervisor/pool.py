@@ -6,15 +6,15 @@ import logging
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
+from pyserve.backend.messages import Acquire, Load, Reply, Unload
+from pyserve.backend.protocol import ModelStatus
 from pyserve.config import ServeConfig
-from pyserve.engine.memory import available_bytes
 from pyserve.errors import ErrorInfo, ModelNotFoundError
-from pyserve.supervisor.backend import ModelStatus
-from pyserve.supervisor.entry import Entry
+from pyserve.process.memory import available_bytes
+from pyserve.supervisor.engine_slot import EngineSlot
 from pyserve.supervisor.leases import Lease, LeaseTable, Tell
 from pyserve.supervisor.loader import Loader
-from pyserve.supervisor.messages import Acquire, Load, Reply, Unload
-from pyserve.supervisor.slot import EngineSlot
+from pyserve.supervisor.model import Entry
 from pyserve.supervisor.spec import ModelSpec
 
 log = logging.getLogger(__name__)

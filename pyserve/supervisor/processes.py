@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from pyserve.backend.environment import LISTEN_FD_ENV, SUPERVISOR_SOCKET_ENV
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.runner import RunnerConfig
-from pyserve.supervisor.environment import LISTEN_FD_ENV, SUPERVISOR_SOCKET_ENV
+from pyserve.engine.main import RunnerConfig
 
 STDERR_FD = 2
 _TUNABLES_ENV = "GLIBC_TUNABLES"
@@ -69,7 +69,7 @@ def start_engine(
         text = msgspec.json.encode(runner).decode()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pyserve.engine.runner", text],
+                [sys.executable, "-P", "-m", "pyserve.engine.main", text],
                 stdin=subprocess.DEVNULL,
                 stdout=STDERR_FD,
                 env=engine_environ(dict(os.environ)),
@@ -91,7 +91,7 @@ def start_front(
     environ[SUPERVISOR_SOCKET_ENV] = str(control_path)
     environ[LISTEN_FD_ENV] = str(listener.fileno())
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "pyserve.supervisor.front", str(os.getpid())],
+        [sys.executable, "-P", "-m", "pyserve.supervisor.front_main", str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=STDERR_FD,
         env=environ,

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from pyserve.supervisor.runtime import try_lock
+from pyserve.backend.runtime import try_lock
 
 MAX_DELAY_S = 30.0
 
@@ -55,7 +55,7 @@ class SupervisorStarter:
                 sys.executable,
                 "-P",
                 "-m",
-                "pyserve.cli.engines",
+                "pyserve.cli.supervise",
                 str(self._runtime_dir),
                 str(self._lifeline_fd),
             ],

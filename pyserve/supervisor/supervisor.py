@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pyserve.backend.protocol import ModelStatus
+from pyserve.backend.runtime import CONTROL_NAME
 from pyserve.config import ServeConfig
-from pyserve.supervisor.backend import ModelStatus
-from pyserve.supervisor.clock import OwnClock
+from pyserve.process.clock import OwnClock
+from pyserve.process.signals import SignalQueue
 from pyserve.supervisor.control import ControlServer
-from pyserve.supervisor.desk import FrontDesk, Replan
+from pyserve.supervisor.engine_slot import EngineSlot
+from pyserve.supervisor.front_desk import FrontDesk, Replan
 from pyserve.supervisor.front_slot import FrontSlot
 from pyserve.supervisor.pool import ModelPool
 from pyserve.supervisor.processes import reap_orphans
-from pyserve.supervisor.runtime import CONTROL_NAME
-from pyserve.supervisor.signals import SignalQueue
-from pyserve.supervisor.slot import EngineSlot
 from pyserve.supervisor.spec import ModelSpec
 
 TICK_S = 1.0

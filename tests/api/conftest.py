@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from pyserve.app import create_app
+from pyserve.backend.protocol import ModelStatus
+from pyserve.backend.static import StaticBackend
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.fake import STEERABLE, FakeCore
-from pyserve.engine.fake_script import FakeScript
-from pyserve.engine.streams import StreamEngine
+from pyserve.engine.fake.core import STEERABLE, FakeCore
+from pyserve.engine.fake.script import FakeScript
+from pyserve.engine.streams.hub import StreamEngine
 from pyserve.models.profile import ModelProfile
-from pyserve.supervisor.backend import ModelStatus
-from pyserve.supervisor.static import StaticBackend
-from pyserve.web.services import Services
-from pyserve.web.sse import KEEP_ALIVE_S
+from pyserve.web.answer.sse import KEEP_ALIVE_S
+from pyserve.web.request.services import Services
 from tests.support.front import Front
 
 StartFront = Callable[..., Front]

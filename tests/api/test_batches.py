@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.protocol import GenerateRequest
-from pyserve.web.generation import N_AHEAD
+from pyserve.web.answer.generation import N_AHEAD
 from tests.support.front import COMPLETIONS, SOON_S, error_of, events_of
 
 PROMPTS = [f"prompt {i} has words" for i in range(40)]

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pyserve.web.arrivals import Arrivals
-from pyserve.web.busy import N_NAMED, REPORT_EVERY_S, Refusals
-from pyserve.web.deadlines import ClientTimeouts
-from pyserve.web.worker import Worker
+from pyserve.web.connection.arrivals import Arrivals
+from pyserve.web.connection.deadlines import ClientTimeouts
+from pyserve.web.connection.overload import N_NAMED, REPORT_EVERY_S, Refusals
+from pyserve.web.connection.worker import Worker
 from tests.support.front import CHAT, COMPLETIONS, SOON_S, chat_body
 
 KEY = "sk-the-only-key"

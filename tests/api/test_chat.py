@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from tests.support.front import CHAT, chat_body, error_of, events_of
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from tests.support.front import COMPLETIONS, error_of, events_of
 
 

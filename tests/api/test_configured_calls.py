@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from pyserve.models.profile import CallProfile, ModelProfile, PromptProfile, TemplateSource
 from tests.support.front import CHAT, Front, chat_body, events_of
 

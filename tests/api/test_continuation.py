@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from tests.support.front import CHAT, events_of
 
 ASKED = {"role": "user", "content": "one two"}

@@ -9,11 +9,11 @@ from contextlib import closing
 import pytest
 
 from pyserve.app import create_app
+from pyserve.backend.protocol import ModelStatus
+from pyserve.backend.static import StaticBackend
 from pyserve.config import ServeConfig
-from pyserve.engine.fake_script import FakeScript
-from pyserve.engine.streams import StreamEngine
-from pyserve.supervisor.backend import ModelStatus
-from pyserve.supervisor.static import StaticBackend
+from pyserve.engine.fake.script import FakeScript
+from pyserve.engine.streams.hub import StreamEngine
 from tests.support.front import CHAT, COMPLETIONS, EDITS, SOON_S, chat_body
 from tests.support.scripted_core import ScriptedCore
 

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from pyserve.engine.config import Adapter
 from pyserve.models.profile import ModelProfile
-from pyserve.web.errors import STATUS_AND_TYPE
+from pyserve.web.request.errors import STATUS_AND_TYPE
 from tests.support.front import CHAT, Front, chat_body
 
 READ = [

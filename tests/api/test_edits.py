@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from tests.support.front import EDITS, error_of
 
 CAT = "Black cat jumped out of the window"

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from pyserve.engine.fake_model import N_EMBD, fake_embedding
+from pyserve.engine.fake.model import N_EMBD, fake_embedding
 from pyserve.openai.embeddings import shortened, unpacked
 from tests.support.client import client_of
 from tests.support.front import EMBEDDINGS, error_of

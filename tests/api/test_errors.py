@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.protocol import GenerateRequest
 from tests.support.front import (
     CHAT,

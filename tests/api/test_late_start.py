@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from pyserve.app import create_app
+from pyserve.backend.protocol import EngineLease
+from pyserve.backend.static import StaticBackend
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.fake import STEERABLE, FakeCore
-from pyserve.engine.streams import StreamEngine
+from pyserve.engine.fake.core import STEERABLE, FakeCore
+from pyserve.engine.streams.hub import StreamEngine
 from pyserve.errors import ModelLoadError
-from pyserve.supervisor.backend import EngineLease
-from pyserve.supervisor.static import StaticBackend
 from tests.support.front import CHAT, RESPONSES, SOON_S, Front, chat_body, events_of
 
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.kernels import KernelFall
-from pyserve.openai.metrics import Metric, text
-from pyserve.supervisor.backend import ModelStatus
+from pyserve.openai.server.metrics import Metric, text
 from tests.support.front import CHAT, chat_body
 
 LINE = re.compile(r"# (HELP|TYPE) \S+ .+|[a-z_]+:?[a-z_]+(\{[^}]*\})? \S+")

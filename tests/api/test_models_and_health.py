@@ -5,10 +5,10 @@ import logging
 import msgspec
 import pytest
 
+from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.kernels import KernelFall
 from pyserve.errors import ErrorInfo
 from pyserve.models.profile import ModelProfile
-from pyserve.supervisor.backend import ModelStatus
 from tests.support.front import CHAT, chat_body, error_of
 
 LOADING = ModelStatus(id="slow", created=1, state="loading", socket_path="/secret.sock")

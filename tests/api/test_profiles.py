@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from pyserve.models.profile import ModelProfile, PromptProfile, ShapeProfile, TemplateSource
 from tests.api.conftest import StartFront
 from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, Front, chat_body, error_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.protocol import ThinkingLimit
 from pyserve.models.profile import (
     ModelProfile,

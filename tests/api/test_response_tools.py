@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from tests.support.client import client_of
 from tests.support.front import RESPONSES
 

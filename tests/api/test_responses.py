@@ -8,7 +8,7 @@ import openai
 import pytest
 from werkzeug.test import TestResponse
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from tests.support.client import client_of
 from tests.support.front import RESPONSES, SOON_S, error_of
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.errors import ErrorInfo
-from pyserve.web.timeout import HEADER
+from pyserve.web.request.wait_budget import HEADER
 from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of
 
 BODIES = {

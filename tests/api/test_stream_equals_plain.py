@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from tests.support.front import CHAT, COMPLETIONS, RESPONSES, Front, chat_body, events_of
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.protocol import GenerateRequest
-from pyserve.web.sse import KEEP_ALIVE
+from pyserve.web.answer.sse import KEEP_ALIVE
 from tests.support.front import CHAT, COMPLETIONS, chat_body, error_of, events_of
 
 BODIES = {CHAT: chat_body(stream=True), COMPLETIONS: {"prompt": "p", "stream": True}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.openai.tokens import with_pieces
+from pyserve.openai.server.tokens import with_pieces
 from tests.support.answers import as_json
 from tests.support.front import CHAT, RESPONSES, chat_body, error_of
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pyserve.engine.fake_script import FakeScript
+from pyserve.engine.fake.script import FakeScript
 from tests.support.front import CHAT, chat_body, error_of, events_of
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

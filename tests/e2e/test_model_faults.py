@@ -53,7 +53,7 @@ def test_a_file_that_is_cut_off_fails_its_model_until_it_is_whole_again(
     assert reply.status_code == 503, reply.text
     assert reply.json()["error"]["code"] in {"model_load_failed", "engine_restarted"}
     wait_until(lambda: tiny_server.health() == 503, SOON_S, "/health is 503")
-    assert len(tiny_server.find("pyserve.engine.runner")) == 0  # it is not tried again and again
+    assert len(tiny_server.find("pyserve.engine.main")) == 0  # it is not tried again and again
     assert tiny_server.worker().pid == worker.pid
     shutil.copy(whole, model)
     tiny_server.wait_healthy()

@@ -108,5 +108,5 @@ def test_a_reload_takes_up_changes_and_leaves_the_rest_alone(
     server.signal(signal.SIGHUP)
     wait_until(lambda: "fixed" in [m.id for m in client.models.list()], SOON_S, "a new model")
     assert chat(client, "alpha").usage.completion_tokens == 5
-    assert before in [process.pid for process in server.find("pyserve.engine.runner")]
+    assert before in [process.pid for process in server.find("pyserve.engine.main")]
     assert [model.id for model in client.models.list()] == ["fixed", "alpha", "beta"]

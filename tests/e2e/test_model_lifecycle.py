@@ -51,7 +51,7 @@ def states(client: httpx.Client) -> dict[str, str]:
 
 def engine_of(client: httpx.Client, model: str) -> Any:
     server: ServerProcess = client.server  # type: ignore[attr-defined]
-    return next(p for p in server.find("pyserve.engine.runner") if model in " ".join(p.cmdline()))
+    return next(p for p in server.find("pyserve.engine.main") if model in " ".join(p.cmdline()))
 
 
 def test_models_of_a_directory_are_loaded_when_they_are_asked_for(client):
@@ -62,7 +62,7 @@ def test_models_of_a_directory_are_loaded_when_they_are_asked_for(client):
     assert {reply.status_code for reply in replies} == {200}
     assert states(client) == {"gemma3": "unloaded", "llama": "ready", "rwkv7": "unloaded"}
     server: ServerProcess = client.server
-    assert len(server.find("pyserve.engine.runner")) == 1
+    assert len(server.find("pyserve.engine.main")) == 1
 
 
 def test_mixed_traffic_with_room_for_two_of_three_fails_no_request(client):
@@ -171,7 +171,7 @@ def test_a_changed_model_gets_a_new_engine_while_the_old_one_finishes(client, mo
         assert list(events)[-1] == "[DONE]"
     assert client.get("/v1/models/llama").json()["meta"]["n_ctx"] == 128
     server: ServerProcess = client.server
-    wait_until(lambda: len(server.find("pyserve.engine.runner")) == 1, SOON_S, "one engine is left")
+    wait_until(lambda: len(server.find("pyserve.engine.main")) == 1, SOON_S, "one engine is left")
 
 
 @pytest.mark.parametrize(("how", "n_reloads"), [("request", 20), ("signal", 5)])

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from pyserve.engine.protocol import EngineStats
-from pyserve.engine.remote import RemoteEngine
+from pyserve.engine.remote.client import RemoteEngine
 from tests.e2e.conftest import DEFAULT_MODEL
 from tests.support.server import ServerProcess, free_port, is_alive, sse_events, wait_until
 
@@ -302,8 +302,8 @@ def test_gunicorn_alone_brings_up_one_supervisor_that_ends_with_it(bare_gunicorn
     reply = httpx.post(bare_gunicorn.url + CHAT, json=body("hello"), trust_env=False)
     assert reply.json()["choices"][0]["message"]["content"] == "hello"
     names = [" ".join(process.cmdline()) for process in engines_of(run_dir)]
-    assert sum("pyserve.cli.engines" in name for name in names) == 1
-    assert sum("pyserve.engine.runner" in name for name in names) == 1
+    assert sum("pyserve.cli.supervise" in name for name in names) == 1
+    assert sum("pyserve.engine.main" in name for name in names) == 1
     bare_gunicorn.signal(sig)
     assert bare_gunicorn.wait() == (0 if sig == signal.SIGTERM else -signal.SIGKILL)
     bare_gunicorn.wait_gone()
@@ -311,7 +311,7 @@ def test_gunicorn_alone_brings_up_one_supervisor_that_ends_with_it(bare_gunicorn
 
 
 def test_gunicorn_alone_gets_a_new_supervisor_when_it_dies(bare_gunicorn, run_dir):
-    (supervisor,) = [p for p in engines_of(run_dir) if "pyserve.cli.engines" in p.cmdline()]
+    (supervisor,) = [p for p in engines_of(run_dir) if "pyserve.cli.supervise" in p.cmdline()]
     supervisor.kill()
     wait_until(lambda: not is_alive(supervisor), SOON_S, "the supervisor is gone")
     deadline = time.monotonic() + SOON_S

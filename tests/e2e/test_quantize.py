@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from pyserve.cli import main
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from tests.native.helpers import ask
 from tests.support.tiny_gguf import write_tiny_llama
 

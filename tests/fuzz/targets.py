@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pyserve.engine import wire
-from pyserve.engine.gguf_check import check_model_file
+from pyserve.engine.remote import wire
 from pyserve.errors import InvalidRequestError, ModelLoadError
-from pyserve.models.gotemplate.errors import TemplateError
-from pyserve.models.gotemplate.evaluator import render
-from pyserve.models.gotemplate.parser import parse
+from pyserve.gguf.check import check_model_file
+from pyserve.models.templates.go.errors import TemplateError
+from pyserve.models.templates.go.evaluator import render
+from pyserve.models.templates.go.parser import parse
 from pyserve.openai.structured.constraint import schema_grammar
 from pyserve.openai.structured.regex import UnsupportedRegexError, json_pattern, plain_regex
 from pyserve.schemas.chat import ChatRequest
@@ -23,7 +23,7 @@ from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.validate import validate
-from pyserve.web.json_gate import parse_object
+from pyserve.web.request.json_gate import parse_object
 
 BODIES: tuple[type[RequestModel], ...] = (
     ChatRequest,

@@ -194,5 +194,5 @@ def test_odd_files_are_refused_or_served(target: Target, replies: dict, name: st
 
 
 def test_the_server_has_the_processes_that_it_had(server: ServerProcess, replies: object) -> None:
-    assert len(server.find("pyserve.engine.runner")) == 1
+    assert len(server.find("pyserve.engine.main")) == 1
     assert server.output().count("CRITICAL") == 0

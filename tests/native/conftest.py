@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from tests.support import tiny_memories
 from tests.support.tiny_gguf import write_tiny_llama
 

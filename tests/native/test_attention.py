@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.errors import ModelLoadError
 from tests.native.conftest import Start
 from tests.native.helpers import ask, assert_same_up_to_ties, read, submit

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
-from pyserve.models.convert import convert_file
+from pyserve.engine.native import LocalEngine
+from pyserve.gguf.convert import convert_file
 from tests.native.helpers import Answer, ask
 from tests.support.old_ggml import write_new, write_old
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams
 from tests.native.conftest import Start
 from tests.native.helpers import Answer, ask, assert_same_up_to_ties, read, submit

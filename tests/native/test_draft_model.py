@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams
 from pyserve.errors import ModelLoadError
 from tests.native.helpers import ask, assert_same_up_to_ties, read, submit

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, TokenStream
 from pyserve.errors import (
     CancelledError,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, SamplingParams
 from pyserve.errors import ContextLengthExceededError, InvalidRequestError
 from tests.native.helpers import GREEDY, ask, assert_same_up_to_ties, read, submit

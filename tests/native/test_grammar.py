@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured.regex import plain_regex

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.errors import InvalidRequestError
 from tests.support.gguf_edit import string, taken_apart
 

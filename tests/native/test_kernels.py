@@ -12,7 +12,7 @@ import pytest
 
 from pyserve.config import Kernels
 from pyserve.engine.kernels import AUTOMATIC
-from pyserve.engine.local import choose_kernels, report_cpu
+from pyserve.engine.native import choose_kernels, report_cpu
 from pyserve.errors import InvalidRequestError
 from tests.support.kernels import chosen_kernels
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.errors import (
     CancelledError,
     InvalidRequestError,

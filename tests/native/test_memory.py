@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import NativeCore
+from pyserve.engine.native import NativeCore
 from pyserve.models.memory import predict_memory
 from tests.support.tiny_gguf import write_tiny_llama
 from tests.support.tiny_memories import KINDS, write_tiny
@@ -35,7 +35,7 @@ def test_caches_and_states_are_predicted(tmp_path: Path, kind: str, settings: di
 SHORT_OF_MEMORY = """
 import resource, sys
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import NativeCore
+from pyserve.engine.native import NativeCore
 from pyserve.errors import ModelLoadError
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.overrides import parse_override
 from pyserve.errors import InvalidRequestError, ModelLoadError
 from pyserve.models.memory import predict_memory

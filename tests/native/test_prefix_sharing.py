@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import EngineStats, TokenStream
 from pyserve.errors import CancelledError
 from tests.native.conftest import N_SEQ, Start

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, Segment
 from pyserve.errors import ContextLengthExceededError, InvalidRequestError, ModelLoadError
-from pyserve.openai.completions import completion_requests
-from pyserve.openai.infill import infill_prompts
+from pyserve.openai.completions.completions import completion_requests
+from pyserve.openai.completions.infill import infill_prompts
 from pyserve.schemas.completions import CompletionRequest
 from tests.native.helpers import GREEDY, Answer
 from tests.support.tiny_gguf import FIM_TOKENS, IM_END, IM_START, write_tiny_llama

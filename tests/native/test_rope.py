@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig, RopeConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.errors import InvalidRequestError
 from tests.native.helpers import ask
 

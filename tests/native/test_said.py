@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, SamplingParams
 from pyserve.errors import InvalidRequestError
 from tests.native.helpers import GREEDY, Answer, ask

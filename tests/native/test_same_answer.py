@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine, quantize
+from pyserve.engine.native import LocalEngine, quantize
 from pyserve.engine.quantize_job import QuantizeJob
 from tests.native.helpers import Answer, ask, read, submit
 from tests.support.tiny_gguf import write_tiny_llama

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams
 from tests.native.helpers import ask, read, submit
 from tests.support.tiny_gguf import END_OF_TEXT, IM_END

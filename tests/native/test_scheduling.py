@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine, NativeCore
+from pyserve.engine.native import LocalEngine, NativeCore
 from pyserve.engine.protocol import Accepted, GenerateRequest, Step, TokenStream
 from pyserve.errors import CancelledError, DeadlineExceededError
 from tests.native.helpers import GREEDY, ask, read, submit

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import (
     GenerateRequest,
     SamplingParams,
@@ -20,10 +20,10 @@ from pyserve.engine.protocol import (
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import literal
 from pyserve.openai.tools.arguments import Function
-from pyserve.openai.tools.choice import ReadChoice
 from pyserve.openai.tools.formats import GENERIC, CallFormat, call_format
 from pyserve.openai.tools.grammar import Calls, answer_grammar, text_until
-from pyserve.openai.tools.pieces import (
+from pyserve.openai.tools.parsed_answer import ReadChoice
+from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,
 )

@@ -9,7 +9,7 @@ import gguf
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.local import LocalEngine
+from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.errors import ContextLengthExceededError
 from tests.support import tiny_vocabularies

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.fake_model import fake_info
+from pyserve.engine.fake.model import fake_info
 from pyserve.engine.protocol import Delta, Finish, FinishReason, TokenLogprob, TopLogprob, Usage
 from pyserve.openai.answer import Output, StreamAnswer
 

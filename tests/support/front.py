@@ -10,11 +10,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from pyserve.engine.fake import FakeCore
+from pyserve.backend.static import StaticBackend
+from pyserve.engine.fake.core import FakeCore
 from pyserve.engine.protocol import Engine
-from pyserve.supervisor.static import StaticBackend
-from pyserve.web.limits import StreamLimit
-from pyserve.web.services import Services
+from pyserve.web.request.services import Services
+from pyserve.web.request.stream_limit import StreamLimit
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from pyserve.engine.kernels import AUTOMATIC
-from pyserve.engine.local import report_cpu
+from pyserve.engine.native import report_cpu
 
 
 @cache

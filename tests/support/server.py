@@ -145,11 +145,11 @@ class ServerProcess:
 
     def engine(self) -> psutil.Process:
         """The newest engine process."""
-        return self.wait_for("pyserve.engine.runner")[-1]
+        return self.wait_for("pyserve.engine.main")[-1]
 
     def master(self) -> psutil.Process:
         """The gunicorn master."""
-        return self.wait_for("pyserve.supervisor.front")[0]
+        return self.wait_for("pyserve.supervisor.front_main")[0]
 
     def worker(self) -> psutil.Process:
         """The newest gunicorn worker."""

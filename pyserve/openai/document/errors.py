@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyserve.openai.document.schemas import reference
-from pyserve.openai.server import ErrorBody
+from pyserve.openai.server.about import ErrorBody
 
 # Status to the name of the response, what it means, and an example.
 ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {

@@ -12,20 +12,20 @@ from typing import Any
 
 import msgspec
 
+from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.protocol import Delta, Finish, ModelInfo, Usage
 from pyserve.openai.answer import Answer, Output, StreamAnswer
-from pyserve.openai.chat import ChatAnswer
-from pyserve.openai.completions import CompletionAnswer
+from pyserve.openai.chat.chat import ChatAnswer
+from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.edits import EditAnswer
 from pyserve.openai.embeddings import EmbeddingAnswer
-from pyserve.openai.models import Model, model_object
-from pyserve.openai.response_events import ResponsesAnswer
+from pyserve.openai.responses.events import ResponsesAnswer
+from pyserve.openai.server.models import Model, model_object
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.responses import ResponseRequest
-from pyserve.supervisor.backend import ModelStatus
 
 MODEL = "smollm2-135m-instruct"
 CREATED = 1764000000

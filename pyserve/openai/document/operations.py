@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pyserve import __version__
-from pyserve.openai.chat_objects import ChatChunk, ChatCompletion
-from pyserve.openai.completions import Completion
+from pyserve.openai.chat.objects import ChatChunk, ChatCompletion
+from pyserve.openai.completions.completions import Completion
 from pyserve.openai.document import examples
 from pyserve.openai.document.adapter_operations import ADAPTERS
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.document.token_operations import TOKENS
 from pyserve.openai.edits import Edit
 from pyserve.openai.embeddings import Embeddings
-from pyserve.openai.models import Model, ModelAction, ModelList, Props, model_props
-from pyserve.openai.response_events import (
+from pyserve.openai.responses.events import (
     ArgumentsDelta,
     ArgumentsDone,
     ItemEvent,
@@ -23,8 +22,9 @@ from pyserve.openai.response_events import (
     TextDelta,
     TextDone,
 )
-from pyserve.openai.response_objects import Response
-from pyserve.openai.server import About, Health, ModelHealth
+from pyserve.openai.responses.objects import Response
+from pyserve.openai.server.about import About, Health, ModelHealth
+from pyserve.openai.server.models import Model, ModelAction, ModelList, Props, model_props
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest

@@ -9,7 +9,7 @@ import msgspec
 
 from pyserve.openai.document.fields import describe
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.server import ErrorBody
+from pyserve.openai.server.about import ErrorBody
 from pyserve.schemas.json_schema import request_schemas
 
 REFERENCE = "#/components/schemas/"

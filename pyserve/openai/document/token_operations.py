@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.structured.check import SchemaCheck, check_schema
-from pyserve.openai.tokens import (
+from pyserve.openai.server.tokens import (
     Detokenized,
     InputTokens,
     Rendered,
@@ -14,6 +13,7 @@ from pyserve.openai.tokens import (
     TokenizerInfo,
     tokenizer_info,
 )
+from pyserve.openai.structured.check import SchemaCheck, check_schema
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.constraints import SchemaCheckRequest
 from pyserve.schemas.responses import ResponseRequest

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from pyserve.openai.tools.formats import CallFormat
 from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_string, read_value
-from pyserve.openai.tools.pieces import CallArguments, CallBegin, Piece
-from pyserve.openai.tools.reader import SPACE, MalformedError, Steps, TextReader
+from pyserve.openai.tools.parts import CallArguments, CallBegin, Piece
+from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextReader
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]*")
 Texts = frozenset[tuple[str, str]]

@@ -18,7 +18,7 @@ from pyserve.openai.tools.arguments import Function, any_object, arguments_expre
 from pyserve.openai.tools.formats import CallFormat
 from pyserve.openai.tools.free_text import loose, text_until
 from pyserve.openai.tools.message_reader import PYTHON_TAG
-from pyserve.openai.tools.pieces import Thinking
+from pyserve.openai.tools.parts import Thinking
 from pyserve.openai.tools.tagged import tagged_arguments
 from pyserve.schemas.constraints import MAX_GRAMMAR_BYTES
 

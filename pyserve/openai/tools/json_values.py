@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
-from pyserve.openai.tools.reader import SPACE, MalformedError, Steps, TextReader
+from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextReader
 
 MAX_NAME_CHARS = 256
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)

@@ -12,8 +12,8 @@ from collections.abc import Generator
 
 from pyserve.openai.tools.call_reader import CallReader
 from pyserve.openai.tools.formats import CallFormat
-from pyserve.openai.tools.pieces import AnswerStyle, CallBegin, Piece, Text, Thinking, Thought
-from pyserve.openai.tools.reader import SPACE, EndedError, MalformedError, Steps, TextReader
+from pyserve.openai.tools.parts import AnswerStyle, CallBegin, Piece, Text, Thinking, Thought
+from pyserve.openai.tools.text_reader import SPACE, EndedError, MalformedError, Steps, TextReader
 
 PYTHON_TAG = "<|python_tag|>"
 

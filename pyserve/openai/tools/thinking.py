@@ -13,7 +13,7 @@ from pyserve.engine.markers import THINKING_TAGS
 from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.errors import InvalidRequestError
 from pyserve.models.profile import PLAIN, ModelProfile, ThinkingProfile
-from pyserve.openai.tools.pieces import Thinking
+from pyserve.openai.tools.parts import Thinking
 
 MAX_KNOWN = 256
 QUESTION = "What is thinking?"

@@ -9,6 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from pyserve.backend.protocol import ModelStatus
 from pyserve.cli import COMMANDS, main
 from pyserve.cli.announce import Announcer, banner, describe, url_host
 from pyserve.cli.listener import bind_listener, explain, listen
@@ -16,7 +17,6 @@ from pyserve.cli.plan import plan_models
 from pyserve.cli.serve import OPTIONS, serve
 from pyserve.config import ServeConfig, read_config
 from pyserve.errors import ErrorInfo, InvalidRequestError, UnavailableError
-from pyserve.supervisor.backend import ModelStatus
 from tests.support.scripted_core import MODEL
 
 LOADING = ModelStatus(id="m", created=1, state="loading")

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from pyserve.backend.messages import Reply
 from pyserve.errors import ModelLoadError
 from pyserve.supervisor.leases import Lease, LeaseTable
-from pyserve.supervisor.messages import Reply
 
 ERROR = ModelLoadError("no").to_info()
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pyserve.backend.messages import Acquire, Load, Reply, Unload
 from pyserve.config import ServeConfig
 from pyserve.engine.config import EngineConfig
 from pyserve.models.model_file import Limits
 from pyserve.supervisor.loader import DRAIN_AFTER_S
-from pyserve.supervisor.messages import Acquire, Load, Reply, Unload
 from pyserve.supervisor.pool import ModelPool
 from pyserve.supervisor.spec import ModelSpec
 

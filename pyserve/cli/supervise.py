@@ -1,0 +1,71 @@
+"""Main of a supervisor without a front: `python -m pyserve.cli.supervise RUNTIME_DIR LIFELINE_FD`.
+
+Started by the first worker of a gunicorn that `pyserve serve` did not start, and ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+from pyserve.cli.announce import Announcer
+from pyserve.cli.plan import plan_models, replan_models
+from pyserve.cli.stopping import stoppable
+from pyserve.config import ServeConfig
+from pyserve.errors import PyserveError
+from pyserve.process.logs import configure_logs
+from pyserve.process.output import protect_output
+from pyserve.supervisor.supervisor import Supervisor
+
+
+def stop_at_eof(lifeline_fd: int) -> threading.Event:
+    """SIGTERM for this process when gunicorn has closed the other end. Starts a thread.
+
+    The returned event is set then.
+    """
+    is_cut = threading.Event()
+
+    def watch() -> None:
+        while os.read(lifeline_fd, 1):
+            pass
+        is_cut.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    return is_cut
+
+
+def main(argv: list[str]) -> int:
+    runtime_dir, lifeline_fd = Path(argv[1]), int(argv[2])
+    config = ServeConfig()
+    protect_output()
+    configure_logs(config.log_level, config.log_format, "supervisor", file=config.log_file)
+    is_cut = stop_at_eof(lifeline_fd)
+    try:
+        with stoppable():
+            models = plan_models(config)
+        announcer = Announcer(config.host, config.port, out=sys.stderr, err=sys.stderr)
+        supervisor = Supervisor(
+            config,
+            models,
+            runtime_dir,
+            must_load=False,
+            observer=announcer,
+            replan=partial(replan_models, config),
+        )
+        return supervisor.run()
+    except PyserveError as error:
+        print(f"Error: {error.message}", file=sys.stderr)
+        return 1
+    finally:
+        if is_cut.is_set():
+            shutil.rmtree(runtime_dir, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,289 @@
+"""An engine in another process, reached through its Unix socket."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import struct
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pyserve.engine.protocol import (
+    EngineStats,
+    GenerateRequest,
+    ModelInfo,
+    Segment,
+    TemplateOptions,
+    TokenStream,
+)
+from pyserve.engine.remote.wire import (
+    PROTOCOL_VERSION,
+    Call,
+    Cancel,
+    Detokenize,
+    EngineMessage,
+    Events,
+    GetInfo,
+    GetStats,
+    Hello,
+    Pieces,
+    Render,
+    Reply,
+    ScaleAdapters,
+    Submit,
+    Tokenize,
+    TokenizeChat,
+    TokenizeSegments,
+    WireError,
+    encode,
+    engine_decoder,
+)
+from pyserve.engine.streams.hub import StreamHub, copy_error
+from pyserve.engine.streams.revival import Reviver, remaining
+from pyserve.engine.streams.stream import RequestStream
+from pyserve.errors import (
+    CancelledError,
+    EngineRestartedError,
+    InvalidRequestError,
+    PyserveError,
+    UnavailableError,
+    from_info,
+)
+from pyserve.process.sockets import RECV_BYTES, connect
+
+SUBMIT_TIMEOUT_S = 10.0
+CALL_TIMEOUT_S = 60.0
+STATS_TIMEOUT_S = 2.0  # who asks for counters has other engines to ask
+SEND_TIMEOUT_S = 10
+_TIMEVAL = struct.Struct("@ll")
+
+
+class RemoteEngine:
+    """Implements `Engine` over the socket at `socket_path`. Any thread may call any method.
+
+    When the engine process ends, every open stream and pending call fails at once with
+    EngineRestartedError, and later calls raise UnavailableError; a new engine needs a new object.
+    Raises UnavailableError if it cannot connect.
+
+    reviver: gets the open streams instead when the process has ended.
+    kernels: those that the engine computes with, "" = not known.
+    """
+
+    def __init__(
+        self,
+        socket_path: str | Path,
+        *,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+        reviver: Reviver | None = None,
+        kernels: str = "",
+    ) -> None:
+        self._kernels = kernels
+        self._call_timeout_s = call_timeout_s
+        self._reviver = reviver
+        self._hub = StreamHub()
+        self._call_ids = itertools.count(-1, -1)  # request ids are positive
+        self._lock = threading.Lock()  # calls, end
+        self._calls: dict[int, Future[Reply]] = {}
+        self._end: PyserveError | None = None
+        self._send_lock = threading.Lock()
+        self._info: ModelInfo | None = None
+        try:
+            self._socket = connect(Path(socket_path))
+        except OSError as error:
+            raise UnavailableError(f"the engine cannot be reached: {error}") from error
+        timeout = _TIMEVAL.pack(SEND_TIMEOUT_S, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+        self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
+        self._reader.start()
+        self._send(Hello())
+
+    @property
+    def is_alive(self) -> bool:
+        """False once the connection has ended."""
+        return self._end is None
+
+    def submit(self, request: GenerateRequest) -> TokenStream:
+        if self._reviver is None:
+            stream = self._hub.open(request, self._cancel)
+        else:
+            self._reviver.check(request)
+            try:
+                stream = self._hub.open(request, self._cancel)
+            except EngineRestartedError:
+                return self._reviver.take_new(request)
+        self._submit(stream, request)
+        return stream
+
+    def adopt(self, stream: RequestStream) -> bool:
+        """Submit what is left of a request of an engine that died. Raises as `submit` does.
+
+        False: this one has ended, too. If it ends now the reviver gets the stream again.
+        """
+        try:
+            self._hub.adopt(stream, self._cancel)
+        except EngineRestartedError:
+            return False
+        self._submit(stream, remaining(stream))
+        if stream.is_cancelled:
+            self._cancel(stream.request_id)
+        return True
+
+    def _submit(self, stream: RequestStream, request: GenerateRequest) -> None:
+        stream.compute_with(self._kernels)
+        request_id = stream.request_id
+        try:
+            self._call(request_id, Submit(request_id=request_id, request=request), SUBMIT_TIMEOUT_S)
+        except EngineRestartedError:
+            if self._reviver is None:
+                raise  # else it is one of the orphans
+        except BaseException:
+            self._hub.discard(request_id)
+            self._cancel(request_id)
+            raise
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        call_id = next(self._call_ids)
+        call = Tokenize(
+            call_id=call_id, text=text, add_special=add_special, parse_special=parse_special
+        )
+        return self._ask(call).tokens or []
+
+    def detokenize(self, tokens: list[int]) -> str:
+        return self._ask(Detokenize(call_id=next(self._call_ids), tokens=tokens)).text or ""
+
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        return self._ask(Pieces(call_id=next(self._call_ids), tokens=tokens)).pieces or []
+
+    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
+        call = Render(call_id=next(self._call_ids), messages=messages, options=options)
+        return self._ask(call).text or ""
+
+    def tokenize_chat(
+        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
+    ) -> list[int]:
+        call = TokenizeChat(call_id=next(self._call_ids), messages=messages, options=options)
+        return self._ask(call).tokens or []
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        call = TokenizeSegments(call_id=next(self._call_ids), segments=segments)
+        return self._ask(call).tokens or []
+
+    def info(self) -> ModelInfo:
+        if self._info is None:
+            self._info = self._ask(GetInfo(call_id=next(self._call_ids))).info
+        assert self._info is not None, "a reply to GetInfo has the info"
+        return self._info
+
+    def stats(self) -> EngineStats:
+        call = GetStats(call_id=next(self._call_ids))
+        return self._call(call.call_id, call, STATS_TIMEOUT_S).stats or EngineStats()
+
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return self._ask(ScaleAdapters(call_id=next(self._call_ids), scales=scales)).scales or {}
+
+    def close(self) -> None:
+        self.abort(CancelledError("the engine was closed"))
+
+    def abort(self, error: PyserveError) -> None:
+        """End all requests with `error` and disconnect, which cancels them. Idempotent."""
+        self._finish(error, later=UnavailableError("the engine is closed"))
+        self._disconnect()
+        if threading.current_thread() is not self._reader:
+            self._reader.join()
+
+    def _ask(self, call: Call) -> Reply:
+        return self._call(call.call_id, call, self._call_timeout_s)
+
+    def _call(self, call_id: int, message: Submit | Call, timeout_s: float) -> Reply:
+        answer: Future[Reply] = Future()
+        with self._lock:
+            if self._end is not None:
+                raise copy_error(self._end)
+            self._calls[call_id] = answer
+        try:
+            self._send(message)
+            reply = answer.result(timeout_s)
+        except TimeoutError:
+            raise UnavailableError(f"the engine did not answer within {timeout_s:g} s") from None
+        finally:
+            with self._lock:
+                self._calls.pop(call_id, None)
+        if reply.error is not None:
+            raise from_info(reply.error)
+        return reply
+
+    def _cancel(self, request_id: int) -> None:
+        if self.is_alive:
+            self._send(Cancel(request_id=request_id))
+
+    def _send(self, message: msgspec.Struct) -> None:
+        """Write a frame. A connection that fails or stalls is ended; the reader then tells all."""
+        try:
+            frame = encode(message)
+        except (WireError, UnicodeEncodeError, OverflowError, TypeError) as error:
+            raise InvalidRequestError(
+                f"the request cannot be sent to the engine: {error}"
+            ) from None
+        try:
+            with self._send_lock:
+                self._socket.sendall(frame)
+        except OSError:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Make the reader see the end of the connection; it closes the socket."""
+        with contextlib.suppress(OSError):  # it is disconnected already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _read(self) -> None:
+        decoder = engine_decoder()
+        try:
+            while data := self._socket.recv(RECV_BYTES):
+                for message in decoder.feed(data):
+                    self._on_message(message)
+        except (OSError, WireError):
+            pass
+        finally:
+            died = EngineRestartedError("the engine process ended", retry_after_s=1)
+            self._finish(
+                died,
+                later=EngineRestartedError("the engine process has ended", retry_after_s=1),
+                reviver=self._reviver,
+            )
+            with self._send_lock:
+                self._socket.close()
+
+    def _on_message(self, message: EngineMessage) -> None:
+        match message:
+            case Events(events=events):
+                self._hub.dispatch(events)
+            case Reply(call_id=call_id):
+                with self._lock:
+                    answer = self._calls.pop(call_id, None)
+                if answer is not None:
+                    answer.set_result(message)
+            case Hello(version=version) if version != PROTOCOL_VERSION:
+                raise WireError(f"the engine speaks version {version}")
+
+    def _finish(
+        self,
+        error: PyserveError,
+        *,
+        later: PyserveError,
+        reviver: Reviver | None = None,
+    ) -> None:
+        with self._lock:
+            self._end = self._end or later
+            answers = list(self._calls.values())
+            self._calls.clear()
+        if reviver is None:
+            self._hub.fail_all(error, later=later)
+        else:
+            reviver.take(self._hub.close(later), error)
+        for answer in answers:
+            answer.set_exception(copy_error(error))

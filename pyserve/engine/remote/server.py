@@ -1,0 +1,244 @@
+"""One engine core behind a Unix socket, for many fronts at once.
+
+| thread   | does                                                                    |
+|----------|-------------------------------------------------------------------------|
+| `run`    | accepts, reads, submits, cancels, writes what a socket did not take yet |
+| pump     | pulls the core's events; one Events frame per front and poll            |
+| calls    | tokenize, detokenize, render, info, stats: they may take seconds        |
+
+A front that does not read is dropped when its outbox is over the cap; it blocks nobody.
+The requests of a front that is gone are cancelled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from pyserve.engine.protocol import EngineCore
+from pyserve.engine.remote.dispatch import answer, describe
+from pyserve.engine.remote.ids import RouteTable
+from pyserve.engine.remote.wire import (
+    PROTOCOL_VERSION,
+    Call,
+    Cancel,
+    Events,
+    FrontMessage,
+    Hello,
+    Reply,
+    Submit,
+    WireError,
+    encode,
+    front_decoder,
+)
+from pyserve.errors import ErrorInfo, PyserveError
+from pyserve.process.sockets import MAX_QUEUED_BYTES, RECV_BYTES, Outbox, is_same_user
+
+N_CALL_THREADS = 4
+POLL_TIMEOUT_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Front:
+    """One connection. `is_broken` is set by any thread and acted upon by the `run` thread."""
+
+    def __init__(self, connection: socket.socket, max_queued_bytes: int) -> None:
+        self.connection = connection
+        self.decoder = front_decoder()
+        self.outbox = Outbox(connection, max_queued_bytes=max_queued_bytes)
+        self.has_greeted = False
+        self.is_broken = False
+
+
+class EngineServer:
+    """Serves `core` on `listener` until `stop`. Owns both from then on.
+
+    on_tick: called by the pump at least once a second while the core's events are pulled.
+    """
+
+    def __init__(
+        self,
+        core: EngineCore,
+        listener: socket.socket,
+        *,
+        on_tick: Callable[[], None] = lambda: None,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
+        self._core = core
+        self._listener = listener
+        self._on_tick = on_tick
+        self._max_queued_bytes = max_queued_bytes
+        self._routes: RouteTable[Front] = RouteTable()
+        self._fronts: set[Front] = set()
+        self._selector = selectors.DefaultSelector()
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._calls = ThreadPoolExecutor(N_CALL_THREADS, thread_name_prefix="engine-call")
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Serve until `stop`. Raises what made the core's `poll` fail."""
+        self._wake_receiver.setblocking(False)
+        self._wake_sender.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wake_receiver, selectors.EVENT_READ)
+        pump = threading.Thread(target=self._pump, name="engine-events", daemon=True)
+        pump.start()
+        try:
+            while not self._stopping.is_set():
+                for key, mask in self._selector.select():
+                    self._on_ready(key, mask)
+                self._tend_fronts()
+        finally:
+            self._close()
+            pump.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """End `run` soon. Any thread, or a signal handler."""
+        self._stopping.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: a wake-up is under way; closed: nobody waits
+            self._wake_sender.send(b"\0")
+
+    def _close(self) -> None:
+        self._stopping.set()
+        for front in list(self._fronts):
+            self._drop(front)
+        self._core.close()
+        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._selector.close()
+        for sock in (self._listener, self._wake_receiver, self._wake_sender):
+            sock.close()
+
+    def _on_ready(self, key: selectors.SelectorKey, mask: int) -> None:
+        if key.fileobj is self._listener:
+            self._accept()
+        elif key.fileobj is self._wake_receiver:
+            self._wake_receiver.recv(RECV_BYTES)
+        elif mask & selectors.EVENT_READ:
+            self._read(key.data)
+
+    def _accept(self) -> None:
+        try:
+            connection, _address = self._listener.accept()
+        except OSError:
+            return
+        if not is_same_user(connection):
+            connection.close()
+            return
+        connection.setblocking(False)
+        front = Front(connection, self._max_queued_bytes)
+        self._fronts.add(front)
+        self._routes.add_front(front)
+        self._selector.register(connection, selectors.EVENT_READ, front)
+        self._send(front, Hello())
+
+    def _read(self, front: Front) -> None:
+        try:
+            data = front.connection.recv(RECV_BYTES)
+            for message in front.decoder.feed(data):
+                self._on_message(front, message)
+        except BlockingIOError:
+            return
+        except (OSError, WireError) as error:
+            log.warning("front dropped: %s", error)
+            front.is_broken = True
+        else:
+            front.is_broken = front.is_broken or not data
+
+    def _tend_fronts(self) -> None:
+        """Close broken fronts; write to those that have something queued."""
+        for front in list(self._fronts):
+            if not front.is_broken:
+                self._flush(front)
+            if front.is_broken:
+                self._drop(front)
+
+    def _flush(self, front: Front) -> None:
+        try:
+            front.outbox.flush()
+        except OSError:
+            front.is_broken = True
+            return
+        mask = selectors.EVENT_READ
+        if front.outbox.is_waiting:
+            mask |= selectors.EVENT_WRITE
+        if self._selector.get_key(front.connection).events != mask:
+            self._selector.modify(front.connection, mask, front)
+
+    def _drop(self, front: Front) -> None:
+        self._fronts.discard(front)
+        self._selector.unregister(front.connection)
+        front.connection.close()
+        for core_id in self._routes.drop_front(front):
+            self._core.cancel(core_id)
+
+    def _on_message(self, front: Front, message: FrontMessage) -> None:
+        if not front.has_greeted:
+            if not isinstance(message, Hello) or message.version != PROTOCOL_VERSION:
+                raise WireError("it does not speak this protocol version")
+            front.has_greeted = True
+            return
+        match message:
+            case Submit():
+                self._send(
+                    front, Reply(call_id=message.request_id, error=self._submit(front, message))
+                )
+            case Cancel(request_id=request_id):
+                core_id = self._routes.find(front, request_id)
+                if core_id is not None:
+                    self._core.cancel(core_id)
+            case Hello():
+                raise WireError("a second Hello")
+            case _:
+                self._calls.submit(self._answer, front, message)
+
+    def _submit(self, front: Front, message: Submit) -> ErrorInfo | None:
+        try:
+            core_id = self._routes.open(front, message.request_id)
+        except PyserveError as error:
+            return error.to_info()
+        try:
+            self._core.submit(core_id, message.request)
+        except Exception as error:
+            self._routes.close(core_id)
+            return describe(error)
+        return None
+
+    def _answer(self, front: Front, call: Call) -> None:
+        try:
+            reply = answer(self._core, call)
+        except Exception as error:
+            reply = Reply(call_id=call.call_id, error=describe(error))
+        self._send(front, reply)
+
+    def _send(self, front: Front, message: Reply | Events | Hello) -> None:
+        try:
+            front.outbox.send(encode(message))
+        except (OSError, BufferError, WireError) as error:
+            log.warning("front dropped: %s", error)
+            front.is_broken = True
+        if front.is_broken or front.outbox.is_waiting:
+            self._wake()
+
+    def _pump(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                events = self._core.poll(POLL_TIMEOUT_S)
+                for front, its_events in self._routes.split(events).items():
+                    self._send(front, Events(events=its_events))
+                self._on_tick()
+        except Exception as error:
+            if not self._stopping.is_set():
+                self._failure = error
+                self.stop()

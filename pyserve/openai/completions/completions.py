@@ -1,0 +1,169 @@
+"""Legacy completions: request to engine requests, deltas to response or chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pyserve.engine.protocol import Delta, FinishReason, GenerateRequest, ModelInfo
+from pyserve.errors import ContextLengthExceededError
+from pyserve.models.templates.go.marked import Marked
+from pyserve.openai.answer import Output, StreamUsage, TokenUsage, new_head, token_usage
+from pyserve.openai.completions.best_of import best_of
+from pyserve.openai.completions.choice import ChoiceWriter
+from pyserve.openai.completions.logprobs import LegacyLogprobs
+from pyserve.openai.configured.templated import segments_of
+from pyserve.openai.sampling import base_request, check_tokens, expand
+from pyserve.openai.scheduling import scheduling
+from pyserve.openai.structured.constraint import grammar_of, grammar_param
+from pyserve.schemas.completions import CompletionRequest
+
+
+class CompletionChoice(msgspec.Struct, frozen=True):
+    """One of the answers, or a chunk's part of it."""
+
+    index: int
+    text: str
+    logprobs: LegacyLogprobs | None = None
+    finish_reason: FinishReason | None = None
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """The plain response, and each event of a streamed one."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[CompletionChoice]
+    usage: TokenUsage | UnsetType | None = UNSET
+
+
+class CompletionAnswer:
+    """Implements `StreamAnswer` for a completions request. Choice p*n+j is the j-th of prompt p.
+
+    With `best_of` a prompt has more requests than choices, and its best n are the choices.
+    detokenize: the engine's, asked for the text of token-id prompts where it is needed.
+    prompts: what the engine gets instead of the request's.
+    """
+
+    prompt_param = "prompt"
+
+    def __init__(
+        self,
+        body: CompletionRequest,
+        model: str,
+        info: ModelInfo,
+        detokenize: Callable[[list[int]], str],
+        prompts: Sequence[str | list[int]] | None = None,
+    ) -> None:
+        self.grammar_param = grammar_param(body)
+        self._n = body.n or 1
+        self._n_candidates = body.n_candidates
+        self._head = msgspec.structs.asdict(new_head("cmpl", model, info))
+        self.requests = completion_requests(body, info, prompts)
+        self._usage = StreamUsage(body.include_usage, len(self.requests), self._n_candidates)
+        self._writers = _writers(body, detokenize)
+
+    def response(self, outputs: Sequence[Output]) -> Completion:
+        usage = token_usage([output.finish for output in outputs], self._n_candidates)
+        best = best_of(outputs, self._n_candidates, self._n)
+        choices = [self._choice(index, output) for index, output in enumerate(best)]
+        return Completion(**self._head, choices=choices, usage=usage)
+
+    def open(self) -> list[msgspec.Struct]:
+        texts = [writer.open() for writer in self._writers]
+        return [self._chunk(CompletionChoice(i, text)) for i, text in enumerate(texts) if text]
+
+    def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
+        self._usage.push(index, delta)
+        writer = self._writers[index]
+        chunks: list[msgspec.Struct] = []
+        text, logprobs = writer.write(delta.text, delta.logprobs or [], delta.prompt_logprobs or [])
+        if text or (logprobs is not None and logprobs.tokens):
+            chunks.append(self._chunk(CompletionChoice(index, text, logprobs)))
+        if delta.finish is not None:
+            last = CompletionChoice(index, writer.rest(), finish_reason=delta.finish.reason)
+            chunks.append(self._chunk(last))
+        return chunks
+
+    def text_chunk(self, index: int, text: str) -> Completion | None:
+        if not self._writers[index].is_plain:
+            return None
+        return self._chunk(CompletionChoice(index, text))
+
+    def close(self) -> list[msgspec.Struct]:
+        usage = self._usage.at_end()
+        return [] if usage is None else [Completion(**self._head, choices=[], usage=usage)]
+
+    def _choice(self, index: int, output: Output) -> CompletionChoice:
+        writer = self._writers[index]
+        text, logprobs = writer.write(output.text, output.logprobs, output.prompt_logprobs)
+        return CompletionChoice(index, text + writer.rest(), logprobs, output.finish.reason)
+
+    def _chunk(self, choice: CompletionChoice) -> Completion:
+        return Completion(**self._head, choices=[choice], usage=self._usage.before_end)
+
+
+def check_length(prompt: list[int], info: ModelInfo) -> None:
+    """Raise ContextLengthExceededError for a prompt that leaves no room for an answer."""
+    if len(prompt) >= info.n_ctx:
+        message = f"the prompt has {len(prompt):,} tokens, the context is {info.n_ctx:,}"
+        details = {"n_prompt_tokens": len(prompt), "n_ctx": info.n_ctx}
+        raise ContextLengthExceededError(message, param="prompt", **details)
+
+
+def _writers(body: CompletionRequest, detokenize: Callable[[list[int]], str]) -> list[ChoiceWriter]:
+    """One for each choice."""
+    if not body.echo and body.logprobs is None:
+        return [ChoiceWriter("") for _ in body.prompts for _ in range(body.n or 1)]
+    has_logprobs = body.logprobs is not None
+    writers = []
+    for prompt in body.prompts:
+        is_tokens = not isinstance(prompt, str)
+        text = prompt if isinstance(prompt, str) else detokenize(prompt)
+        writers += [
+            ChoiceWriter(
+                text, is_tokens=is_tokens, has_echo=bool(body.echo), has_logprobs=has_logprobs
+            )
+            for _ in range(body.n or 1)
+        ]
+    return writers
+
+
+def completion_requests(
+    body: CompletionRequest,
+    info: ModelInfo,
+    prompts: Sequence[str | list[int]] | None = None,
+) -> list[GenerateRequest]:
+    """The engine requests of each prompt, prompt by prompt: n, or best_of if that is more.
+
+    Raises InvalidRequestError for a token id that the model does not have.
+    """
+    is_ranked = body.n_candidates > (body.n or 1)
+    base = base_request(
+        body,
+        info,
+        **scheduling(body),
+        grammar=grammar_of(body),
+        draft=body.predicted,
+        max_tokens=body.n_max_tokens,
+        n_logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
+        n_prompt_logprobs=body.logprobs if body.echo else None,
+    )
+    requests: list[GenerateRequest] = []
+    for prompt in body.prompts if prompts is None else prompts:
+        if isinstance(prompt, Marked):
+            request = msgspec.structs.replace(base, segments=segments_of(prompt))
+        elif isinstance(prompt, str):
+            request = msgspec.structs.replace(base, prompt=prompt)
+        else:
+            check_tokens(prompt, info, "prompt")
+            check_length(prompt, info)
+            request = msgspec.structs.replace(base, tokens=prompt)
+        requests += expand(request, body.n_candidates)
+    return requests

@@ -1,0 +1,108 @@
+"""An engine whose prompts are made by templates of the model's configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pyserve.engine.protocol import (
+    Engine,
+    EngineStats,
+    GenerateRequest,
+    ModelInfo,
+    Segment,
+    TemplateOptions,
+    TokenStream,
+)
+from pyserve.models.profile import PromptProfile
+from pyserve.models.templates.go.marked import Marked
+from pyserve.models.templates.prompter import Prompter
+from pyserve.schemas.completions import CompletionRequest
+
+Messages = list[dict[str, Any]]
+
+
+def templated(engine: Engine, profile: PromptProfile) -> Engine:
+    """The engine, or one that makes the prompts of chats by the templates of the profile."""
+    return TemplatedEngine(engine, Prompter(profile)) if profile.has_chat else engine
+
+
+def segments_of(prompt: Marked) -> list[Segment]:
+    """The parts of a prompt for the engine."""
+    return [Segment(text, is_input) for text, is_input in prompt.runs]
+
+
+def templated_completion(body: CompletionRequest, profile: PromptProfile) -> CompletionRequest:
+    """The request with its texts put into the model's template; token ids stay as they are.
+
+    Raises TemplateError.
+    """
+    if profile.completion is None or body.suffix:
+        return body
+    prompter = Prompter(profile)
+    prompts = [
+        prompter.completion(prompt) if isinstance(prompt, str) else prompt
+        for prompt in body.prompts
+    ]
+    return body.model_copy(update={"prompt": prompts})
+
+
+class TemplatedEngine:
+    """Implements `Engine` over another one, which stays the caller's to close. Any thread.
+
+    prompter: has templates of chats.
+    """
+
+    def __init__(self, engine: Engine, prompter: Prompter) -> None:
+        self._engine = engine
+        self._prompter = prompter
+
+    def submit(self, request: GenerateRequest) -> TokenStream:
+        if request.messages is not None:
+            segments = segments_of(self._prompt(request.messages, request.template))
+            request = msgspec.structs.replace(
+                request, messages=None, template=None, segments=segments
+            )
+        return self._engine.submit(request)
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        return self._engine.tokenize(text, add_special=add_special, parse_special=parse_special)
+
+    def detokenize(self, tokens: list[int]) -> str:
+        return self._engine.detokenize(tokens)
+
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        return self._engine.pieces(tokens)
+
+    def render(self, messages: Messages, options: TemplateOptions | None = None) -> str:
+        return str(self._prompt(messages, options))
+
+    def tokenize_chat(
+        self, messages: Messages, options: TemplateOptions | None = None
+    ) -> list[int]:
+        return self.tokenize_segments(segments_of(self._prompt(messages, options)))
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        return self._engine.tokenize_segments(segments)
+
+    def info(self) -> ModelInfo:
+        info = self._engine.info()
+        return msgspec.structs.replace(
+            info,
+            has_chat_template=True,
+            chat_template="",
+            hidden_template=info.chat_template,
+        )
+
+    def stats(self) -> EngineStats:
+        return self._engine.stats()
+
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return self._engine.adapter_scales(scales)
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _prompt(self, messages: Messages, options: TemplateOptions | None) -> Marked:
+        return self._prompter.chat(messages, () if options is None else options.tools)

@@ -1,0 +1,195 @@
+"""The objects of the models endpoints, and the properties of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Literal
+
+import msgspec
+
+from pyserve import __version__
+from pyserve.backend.protocol import ModelStatus
+from pyserve.engine.protocol import ModelInfo, SamplingParams
+from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.tools.thinking import thinking_tags
+
+CAPABILITIES = ["chat", "completion", "edit", "embedding", "tools"]
+
+
+class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about a model, under llama-server's names where it has one; null until it is loaded.
+
+    n_ctx: most tokens of one request. size: bytes of the weights. memory: bytes that the model
+    takes when it is loaded, or is predicted to take. pinned: it stays loaded.
+    aliases: further names, maybe with * and ?. description: of the model's configuration.
+    """
+
+    state: str
+    architecture: str | None = None
+    quantization: str | None = None
+    n_params: int | None = None
+    size: int | None = None
+    n_ctx: int | None = None
+    n_ctx_train: int | None = None
+    n_vocab: int | None = None
+    n_embd: int | None = None
+    has_chat_template: bool | None = None
+    memory: int | None = None
+    pinned: bool = False
+    aliases: Sequence[str] = ()
+    description: str = ""
+    capabilities: list[str] = []
+
+
+class ModelLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a model is loaded, as llama-server's router says it.
+
+    value: loaded, loading, unloading or unloaded. failed: it could not be loaded.
+    """
+
+    value: str
+    failed: bool
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One served model. created: Unix seconds; status and meta go beyond the specification.
+
+    root: itself, or the file of a LoRA adapter. parent: the model that the adapter belongs to.
+    """
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "pyserve"
+    root: str
+    parent: str | None = None
+    status: ModelLoad
+    meta: ModelMeta
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """All served models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class ModelAction(msgspec.Struct, frozen=True):
+    """That what was asked for a model is done, or begun."""
+
+    success: bool
+    model: str
+
+
+STATUS_VALUES = {
+    "ready": "loaded",
+    "loading": "loading",
+    "unloading": "unloading",
+    "unloaded": "unloaded",
+    "failed": "unloaded",
+    "stopped": "unloaded",
+}
+
+
+def model_object(status: ModelStatus) -> Model:
+    return Model(
+        id=status.id,
+        created=status.created,
+        root=PurePath(status.model_path).name if status.parent else status.id,
+        parent=status.parent,
+        status=ModelLoad(value=STATUS_VALUES[status.state], failed=status.state == "failed"),
+        meta=_meta(status),
+    )
+
+
+def file_object(status: ModelStatus) -> Model | None:
+    """The model under the name of its file, if that is one of its names and not its id."""
+    name = PurePath(status.model_path).name
+    if name == status.id or name not in status.profile.aliases:
+        return None
+    return msgspec.structs.replace(model_object(status), id=name)
+
+
+def _meta(status: ModelStatus) -> ModelMeta:
+    info = status.info
+    meta = ModelMeta(
+        state=status.state,
+        memory=status.n_bytes or None,
+        pinned=status.is_pinned,
+        aliases=status.profile.aliases,
+        description=status.profile.description,
+    )
+    if info is None:
+        return meta
+    return msgspec.structs.replace(
+        meta,
+        architecture=info.architecture,
+        quantization=info.quantization,
+        n_params=info.n_params,
+        size=info.size_bytes,
+        n_ctx=info.n_ctx,
+        n_ctx_train=info.n_ctx_train,
+        n_vocab=info.n_vocab,
+        n_embd=info.n_embd,
+        has_chat_template=info.has_chat_template,
+        capabilities=_capabilities(info),
+    )
+
+
+def _capabilities(info: ModelInfo) -> list[str]:
+    if not info.can_generate:
+        return ["embedding"]
+    thinks = thinking_tags(info.file_template) is not None
+    return [*CAPABILITIES, "reasoning"] if thinks else CAPABILITIES
+
+
+class GenerationDefaults(msgspec.Struct, frozen=True):
+    """What a request gets that says nothing else. n_ctx: most tokens of one request."""
+
+    n_ctx: int
+    params: SamplingParams
+
+
+def default_sampling(profile: ModelProfile) -> SamplingParams:
+    """How tokens are chosen for a request that says nothing about it."""
+    names = set(SamplingParams.__struct_fields__) - {"seed", "logit_bias"}
+    given = {name: value for name, value in profile.defaults.items() if name in names}
+    if given.get("top_k", 0) < 0:
+        given["top_k"] = 0
+    return SamplingParams(**given)
+
+
+class Modalities(msgspec.Struct, frozen=True):
+    """What a model understands beside text."""
+
+    vision: bool = False
+    audio: bool = False
+
+
+class Props(msgspec.Struct, frozen=True):
+    """What llama-server's clients ask for before they begin. total_slots: requests at once."""
+
+    default_generation_settings: GenerationDefaults
+    total_slots: int
+    model_alias: str
+    chat_template: str
+    bos_token: str
+    eos_token: str
+    modalities: Modalities
+    build_info: str
+
+
+def model_props(model_id: str, info: ModelInfo, profile: ModelProfile = PLAIN) -> Props:
+    """profile: what requests get of the model's configuration."""
+    params = default_sampling(profile)
+    return Props(
+        default_generation_settings=GenerationDefaults(info.n_ctx, params),
+        total_slots=info.n_seq_max,
+        model_alias=model_id,
+        chat_template=info.chat_template,
+        bos_token=info.bos_token,
+        eos_token=info.eos_token,
+        modalities=Modalities(),
+        build_info=f"pyserve {__version__}",
+    )

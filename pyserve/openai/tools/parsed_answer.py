@@ -1,0 +1,83 @@
+"""One answer of a model: what it has thought, said and called so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyserve.engine.protocol import Delta
+from pyserve.openai.ids import new_call_id
+from pyserve.openai.tools.message_reader import MessageReader
+from pyserve.openai.tools.parts import (
+    AnswerStyle,
+    CallArguments,
+    CallBegin,
+    Piece,
+    Text,
+    Thought,
+)
+from pyserve.openai.tools.regex_reader import FoundReader
+
+
+class Call:
+    """A call; its arguments are JSON as far as they have come."""
+
+    def __init__(self, name: str) -> None:
+        self.id = new_call_id()
+        self.name = name
+        self.arguments = ""
+
+
+def _reader_of(style: AnswerStyle) -> MessageReader | FoundReader | None:
+    if style.is_plain:
+        return None
+    return MessageReader(style) if style.found is None else FoundReader(style, style.found)
+
+
+class ReadChoice:
+    """Collects what a `MessageReader` finds. One thread.
+
+    n_thought_tokens: those of its tokens that hold thoughts, with their tags.
+    """
+
+    def __init__(self, style: AnswerStyle) -> None:
+        self.text = ""
+        self.thoughts = ""
+        self.calls: list[Call] = []
+        self.n_thought_tokens = 0
+        self._reader = _reader_of(style)
+
+    def push(self, delta: Delta) -> list[Piece]:
+        """What `delta` adds."""
+        if self._reader is None:
+            pieces: list[Piece] = [Text(delta.text)] if delta.text else []
+        else:
+            pieces = self._read_on(self._reader, delta)
+        for piece in pieces:
+            self._add(piece)
+        return pieces
+
+    def push_all(self, deltas: Sequence[Delta]) -> ReadChoice:
+        for delta in deltas:
+            self.push(delta)
+        return self
+
+    def _read_on(self, reader: MessageReader | FoundReader, delta: Delta) -> list[Piece]:
+        was_thinking = reader.is_thinking
+        pieces = reader.feed(delta.text)
+        has_thought = any(isinstance(piece, Thought) for piece in pieces)
+        if was_thinking or has_thought or reader.is_thinking:
+            self.n_thought_tokens += delta.n_tokens
+        if delta.finish is not None:
+            pieces += reader.close()
+        return pieces
+
+    def _add(self, piece: Piece) -> None:
+        match piece:
+            case Text(text):
+                self.text += text
+            case Thought(text):
+                self.thoughts += text
+            case CallBegin(name):
+                self.calls.append(Call(name))
+            case CallArguments(text):
+                self.calls[-1].arguments += text

@@ -1,0 +1,294 @@
+"""The running engine requests of one HTTP request, and how an answer is made of them.
+
+validate -> permit -> model -> engine -> submit -> accepted -> collect, or stream
+Whatever goes wrong on the way, or when the client goes, everything submitted is cancelled.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+from flask import Response
+from flask import request as http_request
+
+from pyserve.backend.protocol import Lease
+from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
+from pyserve.engine.streams.merge import merge
+from pyserve.errors import (
+    ContextLengthExceededError,
+    InvalidRequestError,
+    PyserveError,
+    QueueFullError,
+)
+from pyserve.models.profile import ModelProfile, ShapeProfile
+from pyserve.models.templates.go.errors import TemplateError
+from pyserve.openai.answer import Answer, Output, StreamAnswer
+from pyserve.openai.configured.shaping import shaped_deltas
+from pyserve.web.answer.late_start import begin, late_frames, when_started
+from pyserve.web.answer.leasing import is_ready, lease_engine, pick_model, profile_of
+from pyserve.web.answer.sse import KEEP_ALIVE, DataFrames, event_frames, event_reply
+from pyserve.web.request.access import tenant
+from pyserve.web.request.admission import admit
+from pyserve.web.request.disconnect import ClientWatch
+from pyserve.web.request.notes import request_id
+from pyserve.web.request.replies import json_reply
+from pyserve.web.request.services import services
+from pyserve.web.request.stream_limit import Permit
+from pyserve.web.request.wait_budget import Patience, request_patience
+
+A = TypeVar("A", bound=Answer)
+S = TypeVar("S", bound=StreamAnswer)
+T = TypeVar("T")
+MakeAnswer = Callable[[str, Engine], A]
+
+WATCH_S = 0.25
+RETRY_S = 0.05
+RETRY_FOR_S = 10.0
+ENGINE_GRAMMAR = "grammar"  # the engine's name of what an answer is to obey
+N_AHEAD = 4  # so many requests of one client wait in the engine beside those that can run
+
+
+class Generation:
+    """Owns a permit, the lease of a model and the streams submitted to it. `close` may come twice.
+
+    No more requests than the engine runs at once, and some that wait, are with it at a time, so
+    that one client with many prompts leaves room in the queue for others.
+    """
+
+    def __init__(self, permit: Permit, watch: ClientWatch, patience: Patience) -> None:
+        self._permit = permit
+        self._watch = watch
+        self._patience = patience
+        self._tenant, self._trace_id = tenant(), request_id()
+        self._streams: list[TokenStream] = []
+        self._lease: Lease | None = None
+        self._n_finished = 0
+        self._has_output = False
+        self._waiting: deque[GenerateRequest] = deque()
+        self._shape = ShapeProfile()
+        self._adapters: dict[str, float] | None = None
+
+    def hold(self, lease: Lease) -> Engine:
+        """Have the model stay loaded until `close`; returns its engine."""
+        self._lease = lease
+        return lease.engine
+
+    def submit(self, engine: Engine, answer: Answer, profile: ModelProfile) -> None:
+        """Run the requests of `answer` and wait until the first ones are accepted.
+
+        profile: what the model does to their texts, unless they have to obey a constraint, and
+        the LoRA adapters of those that name none.
+        Raises the first error; the rest is then for `close` to cancel.
+        """
+        self._engine = engine
+        self._prompt_param, self._grammar_param = answer.prompt_param, answer.grammar_param
+        is_constrained = any(request.grammar for request in answer.requests)
+        self._shape = ShapeProfile() if is_constrained else profile.shape
+        self._adapters = profile.lora
+        self._n_at_once = engine.info().n_seq_max + N_AHEAD
+        self._waiting.extend(answer.requests)
+        with self._naming_fields():
+            for stream in self._submit_more():
+                while not stream.wait_accepted(WATCH_S):
+                    self._watch.check()
+
+    def deltas(self) -> Iterator[tuple[int, Delta] | None]:
+        """Deltas as they come, with the index of their request; None about every WATCH_S.
+
+        Raises ClientGoneError, or the first error of a stream.
+        """
+        watched_at = time.monotonic()
+        with self._naming_fields():
+            merged = merge(self._streams, WATCH_S, self._submit_more)
+            for item in shaped_deltas(merged, self._shape):
+                if item is None or time.monotonic() - watched_at >= WATCH_S:
+                    self._watch.check()
+                    watched_at = time.monotonic()
+                self._has_output = self._has_output or item is not None
+                if item is not None and item[1].finish is not None:
+                    self._n_finished += 1
+                yield item
+        self.close()  # before the client knows that it is over, and asks again
+
+    def collect(self) -> list[Output]:
+        """Everything, by request."""
+        outputs = [Output() for _ in range(len(self._streams) + len(self._waiting))]
+        for item in self.deltas():
+            if item is not None:
+                index, delta = item
+                outputs[index].push(delta)
+        return outputs
+
+    def comment(self) -> bytes:
+        """What a silent stream says: before its first output how many requests wait, if any."""
+        n_waiting = 0
+        if not self._has_output:
+            with suppress(PyserveError):
+                n_waiting = self._engine.stats().n_waiting
+        return f": queued {n_waiting}\n\n".encode() if n_waiting else KEEP_ALIVE
+
+    def _submit_more(self) -> list[TokenStream]:
+        """Submit what may be with the engine now; less if its queue is full.
+
+        Raises QueueFullError if it was full at once, or when it is full for long afterwards.
+        """
+        begin = len(self._streams)
+        gives_up_at = time.monotonic() + RETRY_FOR_S
+        while self._waiting and self._n_with_engine < self._n_at_once:
+            left_s = self._patience.left_s
+            deadline_ms = None if left_s is None else left_s * 1000
+            request = self._waiting[0]
+            request = msgspec.structs.replace(
+                request,
+                deadline_ms=deadline_ms,
+                tenant=self._tenant,
+                trace_id=self._trace_id,
+                adapters=self._adapters if request.adapters is None else request.adapters,
+            )
+            try:
+                self._streams.append(self._engine.submit(request))
+            except QueueFullError:
+                if self._n_with_engine > 0:
+                    break  # again when one of ours ends
+                if not self._streams or time.monotonic() >= gives_up_at:
+                    raise
+                self._watch.check()
+                time.sleep(RETRY_S)
+                continue
+            self._waiting.popleft()
+        return self._streams[begin:]
+
+    @property
+    def _n_with_engine(self) -> int:
+        return len(self._streams) - self._n_finished
+
+    @contextmanager
+    def _naming_fields(self) -> Iterator[None]:
+        """Put the client's field into errors about the prompt's length, template and grammar."""
+        try:
+            yield
+        except (ContextLengthExceededError, TemplateError) as error:
+            error.param = error.param or self._prompt_param
+            raise
+        except InvalidRequestError as error:
+            error.param = self._grammar_param if error.param == ENGINE_GRAMMAR else error.param
+            raise
+
+    def close(self) -> None:
+        """Cancel what still runs and give model and permit back. Any thread."""
+        for stream in self._streams:
+            stream.cancel()
+        if self._lease is not None:
+            self._lease.release()
+        self._permit.release()
+
+
+def generate(named: str | None, path_model: str | None, make_answer: MakeAnswer[A]) -> Response:
+    """Answer the current request in one piece. named: the model in the body."""
+    generation, answer = _start(named, path_model, make_answer)
+    try:
+        return json_reply(answer.response(generation.collect()))
+    finally:
+        generation.close()
+
+
+def generate_stream(
+    named: str | None,
+    path_model: str | None,
+    make_answer: MakeAnswer[S],
+    make_frames: Callable[[S], DataFrames] = DataFrames,
+) -> Response:
+    """Answer the current request as server-sent events.
+
+    They begin with the first output, so that errors before it have their status; but not later
+    than the time after which a silent stream says that it is still there.
+    """
+    keep_alive_s = services().keep_alive_s
+    start = partial(_start, named, path_model, make_answer)
+    if is_ready(pick_model(named, path_model)):
+        generation, answer = start()
+    else:
+        started = begin(start)
+        try:
+            generation, answer = started.result(keep_alive_s)
+        except FutureTimeoutError:
+            return _late_reply(started, make_frames, keep_alive_s)
+    try:
+        deltas = begun(generation.deltas(), keep_alive_s)
+    except BaseException:
+        generation.close()
+        raise
+    frames = make_frames(answer)
+    events = event_frames(
+        deltas,
+        answer,
+        request_id(),
+        frames,
+        keep_alive_s=keep_alive_s,
+        comment=generation.comment,
+    )
+    return event_reply(events, generation.close)
+
+
+def _late_reply(
+    started: Future[tuple[Generation, S]],
+    make_frames: Callable[[S], DataFrames],
+    keep_alive_s: float,
+) -> Response:
+    """The stream of an answer whose model is not loaded yet."""
+    shown_id = request_id()
+
+    def frames(begun: tuple[Generation, S]) -> Iterator[bytes]:
+        generation, answer = begun
+        return event_frames(
+            generation.deltas(),
+            answer,
+            shown_id,
+            make_frames(answer),
+            keep_alive_s=keep_alive_s,
+            comment=generation.comment,
+        )
+
+    def close() -> None:
+        when_started(started, lambda begun: begun[0].close())
+
+    return event_reply(late_frames(started, frames, shown_id, keep_alive_s), close)
+
+
+def begun(deltas: Iterator[T | None], wait_s: float) -> Iterator[T | None]:
+    """All of `deltas`, once there is one that is not None or `wait_s` have passed.
+
+    Raises what comes instead of the first one.
+    """
+    waits_until = time.monotonic() + wait_s
+    for item in deltas:
+        if item is not None or time.monotonic() >= waits_until:
+            return itertools.chain([item], deltas)
+    return iter(())
+
+
+def _start(
+    named: str | None, path_model: str | None, make_answer: MakeAnswer[A]
+) -> tuple[Generation, A]:
+    """Everything up to the point where all engine requests are accepted."""
+    watch = ClientWatch(http_request.environ)
+    patience = request_patience()
+    generation = Generation(admit(), watch, patience)
+    try:
+        model_id = pick_model(named, path_model)
+        engine = generation.hold(lease_engine(model_id, patience, watch))
+        answer = make_answer(model_id, engine)
+        generation.submit(engine, answer, profile_of(model_id))
+    except BaseException:
+        generation.close()
+        raise
+    return generation, answer

@@ -1,0 +1,64 @@
+"""Streams whose model has to be loaded first: they begin with comments while they wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TypeVar
+
+from flask import copy_current_request_context, g
+
+from pyserve.web.answer.sse import KEEP_ALIVE, frame
+from pyserve.web.request.errors import describe
+
+T = TypeVar("T")
+
+
+def begin(start: Callable[[], T]) -> Future[T]:
+    """Run `start` in a thread of its own, which sees the current request and what is noted in g."""
+    started: Future[T] = Future()
+    notes = vars(g._get_current_object()).copy()
+
+    @copy_current_request_context
+    def run() -> None:
+        vars(g._get_current_object()).update(notes)
+        try:
+            started.set_result(start())
+        except BaseException as error:
+            started.set_exception(error)
+
+    threading.Thread(target=run, name="late-start", daemon=True).start()
+    return started
+
+
+def late_frames(
+    started: Future[T],
+    frames: Callable[[T], Iterator[bytes]],
+    request_id: str,
+    keep_alive_s: float,
+) -> Iterator[bytes]:
+    """Comments until it has begun, then its frames, or the error. Needs no Flask context."""
+    yield KEEP_ALIVE
+    while True:
+        try:
+            begun = started.result(keep_alive_s)
+            break
+        except FutureTimeoutError:
+            yield KEEP_ALIVE
+        except Exception as error:
+            _, body = describe(error, request_id)
+            yield frame({"error": body["error"]})
+            return
+    yield from frames(begun)
+
+
+def when_started(started: Future[T], close: Callable[[T], None]) -> None:
+    """Have `close` called with the result, now or when it is there; not after a failure."""
+
+    def on_done(done: Future[T]) -> None:
+        if done.exception() is None:
+            close(done.result())
+
+    started.add_done_callback(on_done)

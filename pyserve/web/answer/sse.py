@@ -1,0 +1,134 @@
+"""Server-sent events: frames, the keep-alive comment, the error event, the end."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+from flask import Response
+
+from pyserve.engine.protocol import Delta
+from pyserve.openai.answer import StreamAnswer, TypedStreamAnswer
+from pyserve.web.answer.frame_template import FrameTemplate, MakeTemplate, Template
+from pyserve.web.request.errors import describe
+
+KEEP_ALIVE_S = 10.0
+KEEP_ALIVE = b": keep-alive\n\n"
+DONE = b"data: [DONE]\n\n"
+MARK = secrets.token_hex(16)  # stands for the text while a template is made
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+def frame(content: Any) -> bytes:
+    """One event; JSON has no line breaks of its own."""
+    return b"data: " + msgspec.json.encode(content) + b"\n\n"
+
+
+def typed_frame(event: Any) -> bytes:
+    """One event that is named after its `type`."""
+    return f"event: {event.type}\n".encode() + frame(event)
+
+
+class DataFrames:
+    """How a stream is written: unnamed events, then `[DONE]`, or the error object. One thread."""
+
+    end = DONE
+
+    def __init__(self, answer: StreamAnswer, make_template: MakeTemplate = FrameTemplate) -> None:
+        self._answer = answer
+        self._make_template = make_template
+        self._templates: dict[int, Template | None] = {}
+
+    def push(self, index: int, delta: Delta) -> bytes:
+        """What `delta` added to request `index`. Most deltas are text alone: a filled template."""
+        if delta.text and delta.finish is None and not (delta.logprobs or delta.prompt_logprobs):
+            if index not in self._templates:
+                self._templates[index] = self._template(index)
+            template = self._templates[index]
+            if template is not None:
+                return template.fill(delta.text)
+        return self.chunks(self._answer.push(index, delta))
+
+    def chunks(self, contents: Iterable[Any]) -> bytes:
+        return b"".join(frame(content) for content in contents)
+
+    def failure(self, error: dict[str, Any]) -> bytes:
+        """What ends a stream that broke off. error: the OpenAI error object."""
+        return frame({"error": error})
+
+    def _template(self, index: int) -> Template | None:
+        """The frame of a text of request `index`, cut where the text is."""
+        chunk = self._answer.text_chunk(index, MARK)
+        if chunk is None:
+            return None
+        head, _, tail = frame(chunk).partition(msgspec.json.encode(MARK))
+        return self._make_template(head, tail)
+
+
+class TypedFrames(DataFrames):
+    """Named events; the last one, of success as of failure, is the answer's own."""
+
+    end = b""
+
+    def __init__(self, answer: TypedStreamAnswer) -> None:
+        super().__init__(answer)
+        self._fail = answer.fail
+
+    def chunks(self, contents: Iterable[Any]) -> bytes:
+        return b"".join(typed_frame(content) for content in contents)
+
+    def failure(self, error: dict[str, Any]) -> bytes:
+        return self.chunks(self._fail(error["message"], error["type"], error["param"]))
+
+
+def event_frames(
+    deltas: Iterable[tuple[int, Delta] | None],
+    answer: StreamAnswer,
+    request_id: str,
+    frames: DataFrames | None = None,
+    *,
+    keep_alive_s: float = KEEP_ALIVE_S,
+    comment: Callable[[], bytes] = lambda: KEEP_ALIVE,
+) -> Iterator[bytes]:
+    """The bytes of a streamed answer. Errors become an event, after which nothing follows.
+
+    deltas: with the index of their request; a None is a chance to say that we are still there.
+    frames: how they are written; None is DataFrames. comment: what is said after `keep_alive_s`
+    without anything else. Needs no Flask context.
+    """
+    frames = frames or DataFrames(answer)
+    try:
+        opening = frames.chunks(answer.open())
+        if opening:
+            yield opening
+        sent_at = time.monotonic()
+        for item in deltas:
+            data = b"" if item is None else frames.push(*item)
+            if not data and time.monotonic() - sent_at >= keep_alive_s:
+                data = comment()
+            if data:
+                yield data
+                sent_at = time.monotonic()
+        yield frames.chunks(answer.close()) + frames.end
+    except Exception as error:
+        _, body = describe(error, request_id)
+        yield frames.failure(body["error"])
+
+
+def event_reply(events: Iterator[bytes], close: Callable[[], None]) -> Response:
+    """A streaming response; `close` is called when it ends, however it ends, maybe twice."""
+    response = Response(
+        _until_end(events, close), content_type="text/event-stream; charset=utf-8", headers=HEADERS
+    )
+    response.call_on_close(close)  # a generator that never started does not reach its `finally`
+    return response
+
+
+def _until_end(events: Iterator[bytes], close: Callable[[], None]) -> Iterator[bytes]:
+    try:
+        yield from events
+    finally:
+        close()

@@ -1,0 +1,34 @@
+"""Makes a conversation fit the model of the current request, and says so in a header."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pyserve.engine.protocol import Engine, TemplateOptions
+from pyserve.openai.chat.truncation import Cut, cut_to_fit
+from pyserve.web.request.notes import note_dropped
+
+Truncation = Literal["auto", "disabled"]
+
+
+def fitting(
+    engine: Engine,
+    messages: list[dict[str, Any]],
+    truncation: Truncation | None,
+    n_max_tokens: int | None,
+    options: TemplateOptions | None = None,
+) -> Cut | None:
+    """What `cut_to_fit` leaves of `messages`; None unless truncation is auto.
+
+    options: of the template, which the messages are counted with.
+    """
+    if truncation != "auto":
+        return None
+    n_ctx = engine.info().n_ctx
+
+    def count(rest: list[dict[str, Any]]) -> int:
+        return len(engine.tokenize_chat(rest, options))
+
+    cut = cut_to_fit(messages, n_ctx, n_max_tokens, count)
+    note_dropped(cut.dropped_messages)
+    return cut

@@ -1,0 +1,164 @@
+"""Requests that are still arriving, without a thread each: slow clients must not use them up.
+
+The kernel keeps what has come. A connection gets a thread when its headers are complete, and the
+body too where that is small; larger bodies are read by the thread, under its deadlines.
+"""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pyserve.web.connection.deadlines import ClientTimeouts
+
+MAX_HEAD_BYTES = 64 << 10
+MAX_WAITING_BODY_BYTES = 32 << 10
+MAX_LINE_BYTES = 4096
+END_OF_HEAD = b"\r\n\r\n"
+_REQUEST_LINE = re.compile(rb"[A-Z]+ [^ ]+ HTTP/1\.[01]\r")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*(?=\r\n)", re.IGNORECASE)
+_OTHER_FRAMING = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE)
+
+
+def n_missing(data: bytes) -> tuple[int, bool]:
+    """How many bytes at least have to follow `data`, and whether the headers are complete.
+
+    0 = it is worth a thread: a request, or something that is refused as it is.
+    """
+    line, end, _ = data.partition(b"\n")
+    is_no_method = bool(data) and not data[:1].isupper()
+    if is_no_method or (end and not _REQUEST_LINE.fullmatch(line)) or len(line) > MAX_LINE_BYTES:
+        return 0, False
+    head_end = data.find(END_OF_HEAD)
+    if head_end < 0:
+        return int(len(data) < MAX_HEAD_BYTES), False
+    head = data[: head_end + 2]
+    lengths = _LENGTH.findall(head)
+    if len(lengths) != 1 or int(lengths[0]) > MAX_WAITING_BODY_BYTES or _OTHER_FRAMING.search(head):
+        return 0, True
+    n_whole = head_end + len(END_OF_HEAD) + int(lengths[0])
+    return max(n_whole - len(data), 0), True
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether `data` is one request with a body of a length that it says, and nothing else."""
+    head, end, body = data.partition(END_OF_HEAD)
+    lengths = _LENGTH.findall(head + END_OF_HEAD)
+    is_plain = bool(end) and len(lengths) == 1 and not _OTHER_FRAMING.search(head)
+    return is_plain and int(lengths[0]) == len(body)
+
+
+def peek(sock: socket.socket) -> bytes:
+    """What the kernel has of a request, as far as it matters. Raises OSError."""
+    return sock.recv(MAX_HEAD_BYTES + MAX_WAITING_BODY_BYTES, socket.MSG_PEEK)
+
+
+def is_there(sock: socket.socket) -> bool:
+    """Whether the kernel has all that is waited for."""
+    try:
+        return n_missing(peek(sock))[0] == 0
+    except OSError:
+        return False
+
+
+@dataclass
+class _Arrival:
+    """n_wanted: bytes that have to be there before it is worth looking. n_seen: at the last look.
+
+    deadline_s: of the monotonic clock. has_head: the deadline is that of the body.
+    """
+
+    connection: Any
+    deadline_s: float
+    n_wanted: int = 1
+    n_seen: int = 0
+    has_head: bool = False
+
+
+class Arrivals:
+    """The connections of one worker that wait for their clients. Thread: the worker's main loop.
+
+    A connection is gunicorn's `TConn`; what matters is its non-blocking `sock`.
+    dispatch: gives one a thread. end: closes one; True when its client began to send.
+    answer: may answer a request without a thread, and close its connection; whether it did.
+    """
+
+    def __init__(
+        self,
+        poller: selectors.BaseSelector,
+        dispatch: Callable[[Any], None],
+        end: Callable[[Any, bool], None],
+        timeouts: ClientTimeouts,
+        clock: Callable[[], float] = time.monotonic,
+        answer: Callable[[Any, bytes], bool] = lambda _connection, _data: False,
+    ) -> None:
+        self._answer = answer
+        self._poller = poller
+        self._dispatch = dispatch
+        self._end = end
+        self._timeouts = timeouts
+        self._clock = clock
+        self._waiting: dict[socket.socket, _Arrival] = {}
+
+    def take(self, connection: Any) -> None:
+        """Dispatch it now, or as soon as its request is there."""
+        self._look(_Arrival(connection, self._clock() + self._timeouts.header_s))
+
+    def expire(self, *, is_stopping: bool) -> None:
+        """End those whose time is over, and when stopping also those that say nothing.
+
+        One whose request is there by now is dispatched: this loop was late, not its client.
+        """
+        now_s = self._clock()
+        for arrival in list(self._waiting.values()):
+            if arrival.deadline_s <= now_s or (is_stopping and arrival.n_seen == 0):
+                self._forget(arrival)
+                if is_there(arrival.connection.sock):
+                    self._dispatch(arrival.connection)
+                else:
+                    self._end(arrival.connection, arrival.n_seen > 0)
+
+    def _on_readable(self, arrival: _Arrival, _client: socket.socket) -> None:
+        self._forget(arrival)
+        self._look(arrival)
+
+    def _look(self, arrival: _Arrival) -> None:
+        sock = arrival.connection.sock
+        try:
+            data = peek(sock)
+        except BlockingIOError:
+            self._wait(arrival)
+            return
+        except OSError:
+            self._dispatch(arrival.connection)  # whoever reads it notices
+            return
+        n_more, has_head = n_missing(data)
+        is_over = len(data) < arrival.n_wanted  # the client will send no more
+        if n_more == 0 or is_over:
+            if not self._answer(arrival.connection, data):
+                self._dispatch(arrival.connection)
+            return
+        if has_head and not arrival.has_head:
+            arrival.has_head = True
+            arrival.deadline_s = self._clock() + self._timeouts.body_s
+        arrival.n_seen, arrival.n_wanted = len(data), len(data) + n_more
+        self._wait(arrival)
+
+    def _wait(self, arrival: _Arrival) -> None:
+        """Until the kernel has as much as is wanted, or the client has ended its side."""
+        sock = arrival.connection.sock
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, arrival.n_wanted)
+        self._waiting[sock] = arrival
+        self._poller.register(sock, selectors.EVENT_READ, partial(self._on_readable, arrival))
+
+    def _forget(self, arrival: _Arrival) -> None:
+        sock = arrival.connection.sock
+        del self._waiting[sock]
+        self._poller.unregister(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

@@ -1,0 +1,36 @@
+"""The sign of life of a front worker, as gunicorn's master reads it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.workers.workertmp import WorkerTmp  # type: ignore[import-untyped]
+
+from pyserve.process.clock import OwnClock
+
+
+class Heartbeat(WorkerTmp):  # type: ignore[misc]
+    """A worker touches it; its master kills the worker when that is too long ago.
+
+    Time in which the master stood still does not count: a frozen container freezes both, and the
+    worker has missed nothing. REQUIRES: `last_update` is called about every second, by one thread.
+    """
+
+    def __init__(self, cfg: Any, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(cfg)
+        self._now = now
+        self._own_clock = OwnClock(now)
+        self._read_at = self._own_clock()
+        self._touched_at = 0.0
+        self._silent_s = 0.0
+
+    def last_update(self) -> float:
+        """When the worker was alive, by a clock that stood still with the master."""
+        own_now = self._own_clock()
+        touched_at: float = super().last_update()
+        is_new = touched_at != self._touched_at
+        self._silent_s = 0.0 if is_new else self._silent_s + own_now - self._read_at
+        self._read_at, self._touched_at = own_now, touched_at
+        return max(touched_at, self._now() - self._silent_s)  # before the first touch: far ahead

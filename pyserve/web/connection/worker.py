@@ -1,0 +1,174 @@
+"""gunicorn's threaded worker, with deadlines for clients, errors as JSON and an orderly end.
+
+NOTE: leans on internals of gunicorn 27 (`tmp`, `handle`, `handle_request`, `handle_error`,
+`enqueue_req`, `finish_request`, `murder_pending`, `set_accept_enabled`, `handle_exit`); the
+dependency is pinned to that major version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from concurrent.futures import Future
+from types import FrameType
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.workertmp import WorkerTmp  # type: ignore[import-untyped]
+
+from pyserve.config import ServeConfig
+from pyserve.web.connection.arrivals import Arrivals
+from pyserve.web.connection.deadlines import ClientTimeouts, Deadlines, TimedApp
+from pyserve.web.connection.drain import end_drain
+from pyserve.web.connection.expect import AwaitedBody
+from pyserve.web.connection.heartbeat import Heartbeat
+from pyserve.web.connection.lingering import Lingering
+from pyserve.web.connection.overload import Refusals
+from pyserve.web.request.refusal import is_malformed, refuse, stalled
+from pyserve.web.request.services import services_of
+
+FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
+STORM_PAUSE_S = 0.02  # of the main loop after refusals: each time it wakes up slows the engine
+N_ACCEPTED_AT_ONCE = 64
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Drops clients that stall; on SIGTERM refuses new connections and ends streams in time."""
+
+    wsgi: Any
+    tmp: WorkerTmp
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tmp.close()
+        self.tmp = Heartbeat(self.cfg)
+
+    def init_process(self) -> None:
+        config = ServeConfig()
+        timeouts = ClientTimeouts(
+            config.header_timeout_s, config.body_timeout_s, config.write_timeout_s
+        )
+        self._deadlines = Deadlines(timeouts)
+        self._deadlines.start()
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._services = services_of(self.wsgi)
+        self.wsgi = TimedApp(self.wsgi, self._deadlines)
+
+    def run(self) -> None:
+        timeouts = self._deadlines.timeouts
+        self._refusals = Refusals(self._services)
+        self._arrivals = Arrivals(
+            self.poller, super().enqueue_req, self._end, timeouts, answer=self._turn_away
+        )
+        self._lingering = Lingering(self.poller, self._close)
+        super().run()
+        self._refusals.report(is_last=True)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Called with every connection that may have a request."""
+        has_read_ahead = conn.parser is not None and conn.parser.unreader.buf.getvalue()
+        if has_read_ahead or self.cfg.is_ssl:
+            super().enqueue_req(conn)
+        else:
+            self._arrivals.take(conn)
+
+    def murder_pending(self) -> None:
+        """Called once in every turn of the main loop."""
+        super().murder_pending()
+        self._refusals.report()
+        self._arrivals.expire(is_stopping=not self.alive)
+        self._lingering.expire()
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Called with every connection when its thread is done with it."""
+        is_answered = not fs.cancelled() and fs.exception() is None
+        if is_answered and fs.result() is False:
+            self._lingering.take(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take one connection; while those that come are turned away, all that wait."""
+        for _ in range(N_ACCEPTED_AT_ONCE):
+            n_before = self._refusals.n_in_turn
+            super().accept(listener)
+            if self._refusals.n_in_turn == n_before:
+                break
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Let requests gather while they are turned away: together they cost less."""
+        if self._refusals.end_turn():
+            time.sleep(STORM_PAUSE_S)
+        super().wait_for_and_dispatch_events(timeout)
+
+    def _turn_away(self, conn: Any, data: bytes) -> bool:
+        """Refuse a request for which there is no place; whether that was so."""
+        response = self._refusals.turn_away(data)
+        if response is None:
+            return False
+        with contextlib.suppress(OSError):
+            conn.sock.recv(len(data))  # what is left unread would reset the connection
+            conn.sock.send(response, socket.MSG_DONTWAIT)
+            conn.sock.shutdown(socket.SHUT_WR)
+        self._close(conn)
+        return True
+
+    def _end(self, conn: Any, has_begun: bool) -> None:
+        """Close a connection whose request does not arrive; say why to a client that began one."""
+        if has_begun:
+            with contextlib.suppress(OSError):
+                conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
+        self._close(conn)
+
+    def _close(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def handle(self, conn: Any) -> Any:
+        def shut_down(is_sending: bool) -> None:
+            with contextlib.suppress(OSError):  # it is closed already
+                if is_sending:
+                    conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
+                conn.sock.shutdown(socket.SHUT_RDWR)
+
+        self._deadlines.begin(shut_down)
+        try:
+            return super().handle(conn)
+        finally:
+            self._deadlines.end()
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        if not req._expected_100_continue:
+            return super().handle_request(req, conn)
+        req._expected_100_continue = False
+        req.body = AwaitedBody(req.body, conn.sock)
+        # A client that was not asked may send its body or not: the connection cannot go on.
+        return super().handle_request(req, conn) and req.body.is_asked_for
+
+    def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer what the application did not; the caller closes the connection."""
+        if is_malformed(exc):
+            self.log.info("malformed request from %s: %s", addr, exc)
+        else:
+            self.log.error("a request failed outside the application", exc_info=exc)
+        with contextlib.suppress(OSError):  # the client has gone
+            client.sendall(refuse(exc).to_bytes())
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.alive:
+            timer = threading.Timer(max(self.cfg.graceful_timeout - FAREWELL_S, 0.0), end_drain)
+            timer.daemon = True
+            timer.start()
+        super().handle_exit(sig, frame)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """When stopping, also close the listeners: new clients are refused, not left hanging."""
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            for listener in self.sockets:
+                listener.close()

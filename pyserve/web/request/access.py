@@ -1,0 +1,129 @@
+"""Who sends the current request, and what they may do: checked before its body is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Response, g, request
+
+from pyserve.errors import PermissionDeniedError, UnauthorizedError
+from pyserve.web.keys.keys import ApiKey
+from pyserve.web.keys.limits import Quota
+from pyserve.web.request.services import services
+
+MAX_TOKEN_CHARS = 1024
+OPEN_VIEWS = frozenset({"health", "pages"})  # blueprints that need no key
+MINUTE_S = 60
+UNAUTHORIZED = 401
+
+
+def install(app: Flask) -> None:
+    """Ask for a key wherever the server has any, and say what is left of its quota."""
+    app.before_request(_authenticate)
+    app.after_request(_add_headers)
+
+
+def bearer() -> str | None:
+    """The bearer token of the current request."""
+    authorization = request.authorization
+    if authorization is None or authorization.type != "bearer":
+        return None
+    return authorization.token
+
+
+def current_key() -> ApiKey | None:
+    """The current request's key; None where none is needed, or none was given."""
+    key: ApiKey | None = g.get("api_key")
+    return key
+
+
+def named_by_token() -> str | None:
+    """What the token says about the model: the MODEL of `KEY:MODEL`, else the whole token.
+
+    A token that is a key names no model; beside a key in X-Api-Key it may.
+    """
+    named: str | None = g.get("api_key_model")
+    return named or bearer()
+
+
+def is_known() -> bool:
+    """Whether the current request may see what only holders of a key may."""
+    return not services().keys or current_key() is not None
+
+
+def require_admin() -> None:
+    """Raises PermissionDeniedError unless the current request may change what is served."""
+    key = current_key()
+    if services().keys and not (key is not None and key.admin):
+        raise PermissionDeniedError("this needs the API key of an administrator")
+
+
+def tenant() -> str:
+    """Whose computed prefixes the current request shares."""
+    key = current_key()
+    return "" if key is None else key.tenant
+
+
+def check_place() -> None:
+    """Raises what `take_place` would raise now."""
+    key = current_key()
+    if key is not None:
+        services().key_limits.check(key)
+
+
+def take_place() -> Callable[[], None]:
+    """Count the current request against the limits of its key; returns what ends that.
+
+    Raises RateLimitError.
+    """
+    key = current_key()
+    return (lambda: None) if key is None else services().key_limits.acquire(key)
+
+
+def _authenticate() -> None:
+    keys = services().keys
+    if not keys:
+        return
+    found = None
+    for token in (bearer(), request.headers.get("X-Api-Key")):
+        if token and found is None and len(token) <= MAX_TOKEN_CHARS:
+            found = keys.find(token)
+    if found is not None:
+        g.api_key, g.api_key_model = found
+    elif not _is_open():
+        raise UnauthorizedError(_complaint())
+
+
+def _is_open() -> bool:
+    view = (request.endpoint or "").split(".")
+    return len(view) > 1 and view[-2] in OPEN_VIEWS
+
+
+def _complaint() -> str:
+    if bearer() or "X-Api-Key" in request.headers:
+        return "the API key is not valid"
+    return "an API key is needed: send it as `Authorization: Bearer KEY` or `X-Api-Key: KEY`"
+
+
+def _add_headers(response: Response) -> Response:
+    if response.status_code == UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    key = current_key()
+    quota = None if key is None else services().key_limits.quota(key)
+    if quota is not None:
+        _add_quota(response, quota)
+    return response
+
+
+def _add_quota(response: Response, quota: Quota) -> None:
+    response.headers["x-ratelimit-limit-requests"] = str(quota.limit)
+    response.headers["x-ratelimit-remaining-requests"] = str(quota.n_left)
+    response.headers["x-ratelimit-reset-requests"] = _duration(quota.reset_s)
+
+
+def _duration(seconds: float) -> str:
+    """`850ms`, `1.5s` or `1m0s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds, 1), MINUTE_S)
+    return f"{minutes:.0f}m{rest:g}s" if minutes else f"{rest:g}s"

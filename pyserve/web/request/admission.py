@@ -1,0 +1,32 @@
+"""The right to begin the current request: within the limits of its key, and of the process."""
+
+from __future__ import annotations
+
+from flask import Flask, request
+
+from pyserve.web.request.access import check_place, take_place
+from pyserve.web.request.services import services
+from pyserve.web.request.stream_limit import Permit
+
+GENERATING = frozenset({"chat", "completions", "responses", "edits", "embeddings"})
+
+
+def install(app: Flask) -> None:
+    """Refuse what cannot be answered now before its body is read: refusals have to be cheap."""
+    app.before_request(_refuse)
+
+
+def _refuse() -> None:
+    if request.blueprint is not None and request.blueprint.rpartition(".")[2] in GENERATING:
+        services().stream_limit.check()
+        check_place()
+
+
+def admit() -> Permit:
+    """Never waits. Raises RateLimitError, or QueueFullError when the process is busy."""
+    give_back = take_place()
+    try:
+        return services().stream_limit.acquire(give_back)
+    except BaseException:
+        give_back()
+        raise

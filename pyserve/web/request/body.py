@@ -1,0 +1,83 @@
+"""Reads a request body of bounded size and makes a validated schema of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import NotImplemented as UnsupportedCoding
+
+from pyserve.schemas.validate import Body, validate
+from pyserve.web.request.json_gate import parse_object
+from pyserve.web.request.notes import note_keep_alive
+from pyserve.web.request.refusal import MalformedRequestError, describe_malformed, is_malformed
+from pyserve.web.request.services import services
+
+READ_BYTES = 64 * 1024
+
+
+def read_body(schema: type[Body], *, list_field: str | None = None) -> Body:
+    """The current request's body. Raises for the wrong type, size, JSON or content.
+
+    list_field: the body may also be a list, the value of this field.
+    A content type is demanded because a page of another site can post anything else unasked.
+    """
+    _check_headers()
+    data = _read(services().config.max_body_bytes)
+    body = validate(schema, parse_object(data, list_field=list_field))
+    note_keep_alive(getattr(body, "keep_alive", None))
+    return body
+
+
+def _check_headers() -> None:
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise UnsupportedMediaType("Content-Encoding is not supported: send the body as it is")
+    coding = request.headers.get("Transfer-Encoding", "chunked").strip().lower()
+    if coding not in ("chunked", "identity"):
+        raise UnsupportedCoding(f"Transfer-Encoding: the coding {coding[:100]!r} is not supported")
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType(
+            f"Content-Type is {request.mimetype or 'absent'}, but must be application/json"
+            ' (with curl: -H "Content-Type: application/json")'
+        )
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if charset not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType("the charset of the body must be utf-8")
+
+
+def _read(n_max_bytes: int) -> bytes:
+    """The body; at most one byte more than allowed is read, also when no length is announced."""
+    n_announced = request.content_length
+    if n_announced is None and not request.environ.get("wsgi.input_terminated"):
+        return b""
+    if n_announced is not None and n_announced > n_max_bytes:
+        raise _too_large(n_max_bytes)
+    body = bytearray()
+    n_wanted = n_max_bytes + 1 if n_announced is None else n_announced
+    stream = request.environ["wsgi.input"]
+    while len(body) < n_wanted:
+        data = _read_part(stream, min(READ_BYTES, n_wanted - len(body)))
+        if not data:
+            break
+        body += data
+    if len(body) > n_max_bytes:
+        raise _too_large(n_max_bytes)
+    if n_announced is not None and len(body) < n_announced:
+        raise BadRequest(f"the body ended after {len(body)} of {n_announced} bytes")
+    return bytes(body)
+
+
+def _read_part(stream: Any, n_bytes: int) -> bytes:
+    try:
+        data: bytes = stream.read(n_bytes)
+    except Exception as error:
+        if not is_malformed(error):
+            raise
+        raise MalformedRequestError(describe_malformed(error)) from error
+    return data
+
+
+def _too_large(n_max_bytes: int) -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"the body is larger than {n_max_bytes} bytes")

@@ -1,0 +1,46 @@
+"""What the views need, kept in the app and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flask import Flask, current_app
+
+from pyserve.backend.protocol import Backend
+from pyserve.config import ServeConfig
+from pyserve.web.keys.keys import KeyRing
+from pyserve.web.keys.limits import KeyLimits
+from pyserve.web.request.counters import Counters
+from pyserve.web.request.stream_limit import StreamLimit
+
+_KEY = "pyserve"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one app. Any thread.
+
+    keep_alive_s: so long a stream may be silent before a comment is sent.
+    """
+
+    config: ServeConfig
+    backend: Backend
+    stream_limit: StreamLimit
+    keep_alive_s: float
+    keys: KeyRing = field(default_factory=KeyRing)
+    key_limits: KeyLimits = field(default_factory=KeyLimits)
+    counters: Counters = field(default_factory=Counters)
+
+
+def services_of(app: Flask) -> Services:
+    parts: Services = app.extensions[_KEY]
+    return parts
+
+
+def install(app: Flask, parts: Services) -> None:
+    app.extensions[_KEY] = parts
+
+
+def services() -> Services:
+    """Those of the current app. REQUIRES: an app context."""
+    return services_of(current_app)
