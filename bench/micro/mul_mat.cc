@@ -10,7 +10,7 @@
 
 #include "bench.h"
 #include "ggml-cpu.h"
-#include "kernels/panels.h"
+#include "kernels/matmul/panels.h"
 #include "one_node.h"
 #include "repack.h"
 

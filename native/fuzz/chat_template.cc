@@ -1,6 +1,6 @@
 // Messages of any kind through templates of the usual kinds: rendered or refused, and a control
 // token in a message is never outside of input.
-#include "llama/chat_template.h"
+#include "llama/prompt/chat_template.h"
 
 #include "fuzz_input.h"
 #include "pyserve/error.h"

@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "fuzz_input.h"
+#include "grammar/matcher.h"
 #include "pyserve/error.h"
-#include "sample/grammar_matcher.h"
 
 using namespace pyserve;
 

@@ -4,7 +4,7 @@
 
 #include "../tests/vocab_file.h"
 #include "fuzz_input.h"
-#include "llama/text_cutter.h"
+#include "llama/cutting/text_cutter.h"
 
 using namespace pyserve;
 

@@ -13,8 +13,8 @@
 
 #include "ggml-cpu.h"
 #include "ggml.h"
-#include "kernels/attention.h"
-#include "kernels/cell_order.h"
+#include "kernels/attention/attention.h"
+#include "kernels/attention/cell_order.h"
 #include "rungs.h"
 
 using namespace pyserve;

@@ -1,6 +1,6 @@
 // GEGLU, through the graph, against arithmetic in double precision.
 
-#include "kernels/geglu.h"
+#include "kernels/geglu/geglu.h"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,3 @@
-#include "sample/grammar_matcher.h"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -7,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "sample/utf8_ranges.h"
+#include "grammar/matcher.h"
+#include "grammar/utf8_ranges.h"
 
 using namespace pyserve;
 

@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "grammar/grammar.h"
 #include "pyserve/error.h"
-#include "sample/grammar.h"
 
 using pyserve::compile_grammar;
 

@@ -1,4 +1,4 @@
-#include "llama/lone_cutter.h"
+#include "llama/cutting/lone_cutter.h"
 
 #include <doctest/doctest.h>
 

@@ -13,9 +13,9 @@
 #include "ggml-alloc.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
-#include "kernels/int8_gemm.h"
-#include "kernels/panel_types.h"
-#include "kernels/panels.h"
+#include "kernels/matmul/int8_gemm.h"
+#include "kernels/matmul/panel_types.h"
+#include "kernels/matmul/panels.h"
 #include "repack.h"
 
 using namespace pyserve;

@@ -1,4 +1,4 @@
-#include "llama/text_cutter.h"
+#include "llama/cutting/text_cutter.h"
 
 #include <doctest/doctest.h>
 

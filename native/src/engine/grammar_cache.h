@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "grammar/matcher.h"
 #include "llama/model.h"
-#include "sample/grammar_matcher.h"
 
 namespace pyserve {
 

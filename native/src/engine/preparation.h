@@ -9,8 +9,8 @@
 #include "engine/dry_breaker_cache.h"
 #include "engine/grammar_cache.h"
 #include "engine/running.h"
-#include "llama/chat_template.h"
 #include "llama/model.h"
+#include "llama/prompt/chat_template.h"
 #include "llama/tokenizer.h"
 
 namespace pyserve {

@@ -8,11 +8,11 @@
 #include <variant>
 #include <vector>
 
+#include "grammar/matcher.h"
 #include "llama/model.h"
 #include "llama/sampler_chain.h"
 #include "pyserve/request.h"
 #include "sample/fused_sampler.h"
-#include "sample/grammar_matcher.h"
 
 namespace pyserve {
 

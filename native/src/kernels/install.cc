@@ -8,12 +8,12 @@
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
 #include "ggml-impl.h"
-#include "kernels/attention.h"
-#include "kernels/flash_attn_op.h"
-#include "kernels/geglu.h"
-#include "kernels/geglu_op.h"
-#include "kernels/int8_gemm.h"
-#include "kernels/mul_mat_op.h"
+#include "kernels/attention/attention.h"
+#include "kernels/attention/flash_attn_op.h"
+#include "kernels/geglu/geglu.h"
+#include "kernels/geglu/geglu_op.h"
+#include "kernels/matmul/int8_gemm.h"
+#include "kernels/matmul/mul_mat_op.h"
 #include "traits.h"
 
 namespace pyserve {

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "kernels/panels.h"
+#include "kernels/matmul/panels.h"
 #include "ladder/proof.h"
 #include "ladder/small_graph.h"
 #include "repack.h"

@@ -1,7 +1,7 @@
 // The order of a cache's cells by the positions that the vendor gives them.
 #pragma once
 
-#include "kernels/cell_order.h"
+#include "kernels/attention/cell_order.h"
 
 class llama_kv_cache;
 class llama_kv_cells;

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/panels.h"
+#include "kernels/matmul/panels.h"
 #include "llama/adapter.h"
-#include "llama/text_cutter.h"
+#include "llama/cutting/text_cutter.h"
 #include "pyserve/config.h"
 #include "pyserve/types.h"
 #include "text/special_split.h"

@@ -5,8 +5,8 @@
 #include <random>
 #include <span>
 
+#include "grammar/matcher.h"
 #include "pyserve/request.h"
-#include "sample/grammar_matcher.h"
 #include "sample/logit_edits.h"
 #include "sample/logits.h"
 #include "sample/mirostat.h"

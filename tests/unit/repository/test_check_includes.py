@@ -36,6 +36,7 @@ def test_allowed_includes(room: str, header: str) -> None:
         ("kv", '"sched/plan.h"'),
         ("sched", '"llama/model.h"'),
         ("sample", '"llama.h"'),
+        ("grammar", '"sample/logits.h"'),
         ("text", "<ggml-cpu.h>"),
         ("text", '"json.h"'),
         ("kv", "<thread>"),
@@ -52,6 +53,27 @@ def test_forbidden_includes(room: str, header: str) -> None:
     ((line, reason),) = rules.check_file(room, f"// first\n\n  # include {header}\n")
     assert line == 3
     assert reason.startswith(room)
+
+
+def write(source: Path, **includes: list[str]) -> None:
+    for name, headers in includes.items():
+        path = source / "room" / name.replace("__", ".")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f'#include "room/{header}"\n' for header in headers))
+
+
+def test_files_that_include_each_other_are_found(tmp_path: Path) -> None:
+    write(tmp_path, a__h=["b.h"], a__cc=["a.h"], b__h=[], b__cc=["b.h", "c.h"], c__h=[])
+    assert rules.find_circle(tmp_path) == []
+    write(tmp_path, c__h=["a.h"])
+    circle = rules.find_circle(tmp_path)
+    assert circle[0] == circle[-1]
+    assert set(circle) == {"room/a", "room/b", "room/c"}
+
+
+def test_private_headers_and_further_sources_are_a_part_of_their_unit(tmp_path: Path) -> None:
+    write(tmp_path, a__h=[], a__cc=["a.h", "a_node.h"], a_node__h=["a.h"], a_wide__cc=["a_node.h"])
+    assert rules.find_circle(tmp_path) == []
 
 
 def test_a_file_beside_it_is_allowed() -> None:

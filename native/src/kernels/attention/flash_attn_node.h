@@ -1,0 +1,113 @@
+// A node of attention: its tensors, and how its work is cut up.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "ggml.h"
+#include "kernels/attention/attention.h"
+#include "kernels/attention/cell_order.h"
+
+namespace pyserve {
+
+inline float op_param(const ggml_tensor* op, int index) {
+  float value = 0;
+  std::memcpy(&value, reinterpret_cast<const float*>(op->op_params) + index, sizeof(float));
+  return value;
+}
+
+// The cells that a row sees are summed in pieces, which are put together in their order. Where
+// pieces begin follows from the number of cells alone, so that sums are rounded alike whoever
+// computes them: one thread all pieces, or many threads some each.
+inline constexpr int kMaxPieces = 8;
+
+inline int piece_cells(int n_cells) {
+  constexpr int kMinPieceCells = 128;
+  const int n_even = (n_cells + kMaxPieces - 1) / kMaxPieces;
+  return std::max(kMinPieceCells, (n_even + kBlockCells - 1) / kBlockCells * kBlockCells);
+}
+inline int n_pieces(int n_cells) {
+  return (n_cells + piece_cells(n_cells) - 1) / piece_cells(n_cells);
+}
+
+//   row    = (stream, token)
+//   tile   = neighbouring rows, one with splits: what several of them see is read once for all
+//   item   = (tile, KV head, split): some pieces of the cells; with many rows (tile, all KV heads),
+//            which lie next to each other in memory
+//   group  = the query heads of a row and KV head; its state = max, sum of each, acc of each
+//   wdata  = [per thread: cell lists | q, two states of a tile] [pieces of each row]
+//            [states of all pieces]
+struct FlashAttnNode {
+  FlashAttnNode(const ggml_tensor* node, int n_threads)
+      : q(node->src[0]),
+        k(node->src[1]),
+        v(node->src[2]),
+        mask(node->src[3]),
+        out(node),
+        order(k->ne[3] == 1 ? cell_order(k) : nullptr),
+        n_k(static_cast<int>(k->ne[0])),
+        n_v(static_cast<int>(v->ne[0])),
+        n_tokens(static_cast<int>(q->ne[1])),
+        n_head_kv(static_cast<int>(k->ne[2])),
+        n_group(static_cast<int>(q->ne[2]) / n_head_kv),
+        n_cells(static_cast<int>(k->ne[1])),
+        n_rows(n_tokens * static_cast<int>(q->ne[3])),
+        n_groups(n_rows * n_head_kv) {
+    constexpr int kItemsPerThread = 4;
+    const int n_wanted = kItemsPerThread * n_threads;
+    n_splits = n_threads == 1 || n_groups >= n_wanted
+                   ? 1
+                   : std::min((n_wanted + n_groups - 1) / n_groups, n_pieces(n_cells));
+    n_item_heads = n_rows >= n_wanted ? n_head_kv : 1;
+    n_tile_rows = std::clamp(n_groups / n_item_heads / n_wanted, 1, kMaxQueries / n_group);
+  }
+
+  // Whether it is the first of its graph, so that lists of cells are made anew.
+  bool begins_lists() const { return order != nullptr && order->begins_with(k); }
+  bool can_be_listed() const {
+    return mask->ne[3] == 1 && n_rows <= mask->ne[1] && n_cells == mask->ne[0];
+  }
+
+  int n_items() const {
+    return (n_rows + n_tile_rows - 1) / n_tile_rows * (n_head_kv / n_item_heads) * n_splits;
+  }
+  size_t list_bytes() const { return in_lines(static_cast<size_t>(n_cells) * sizeof(int32_t)); }
+  size_t state_floats() const { return static_cast<size_t>(n_group) * (n_v + 2); }
+  size_t thread_bytes() const {
+    const size_t n_floats = static_cast<size_t>(n_group) * n_k + 2 * state_floats();
+    return n_tile_rows * (list_bytes() + in_lines(n_floats * sizeof(float)));
+  }
+  size_t counts_bytes() const { return in_lines(static_cast<size_t>(n_rows) * sizeof(int32_t)); }
+  size_t shared_bytes() const {
+    if (n_splits == 1) return 0;
+    return counts_bytes() + n_groups * kMaxPieces * state_floats() * sizeof(float);
+  }
+
+  const ggml_tensor* q;
+  const ggml_tensor* k;
+  const ggml_tensor* v;
+  const ggml_tensor* mask;
+  const ggml_tensor* out;
+  CellOrder* order;
+  int n_k;
+  int n_v;
+  int n_tokens;
+  int n_head_kv;
+  int n_group;
+  int n_cells;
+  int n_rows;
+  int n_groups;  // of all rows
+  int n_splits;
+  int n_item_heads;  // KV heads
+  int n_tile_rows;
+
+ private:
+  static size_t in_lines(size_t n_bytes) {
+    constexpr size_t kCacheLine = 64;
+    return (n_bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
+  }
+};
+
+}  // namespace pyserve

@@ -1,0 +1,324 @@
+// The integer product, written once for every instruction set.
+//
+// Rows are in the lanes: 16 lanes hold 4 neighbouring weights of each of 16 rows, which are
+// multiplied with 4 activations of one column and added up. After a block of 32 the integer sums
+// are scaled once for all 16 rows.
+//
+// `V` is what the CPU can do: the lanes (`Wide512` or `Wide256`), kTile, the columns whose sums
+// are in registers, from how many columns Q4_K and Q5_K beat the vendored product, and kHasDot.
+// With it dot(sums, weights, activations) adds the products of unsigned with signed bytes in groups
+// of 4. Without it products are added in 16 bits for as long as they fit, then widened:
+// multiply(weights, activations), add16, add_widened(sums, products); for weights that are signed,
+// magnitude(weights) and with_sign_of(activations, weights).
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <type_traits>
+
+#include "kernels/matmul/int8_gemm.h"
+#include "kernels/matmul/int8_unpack.h"
+#include "kernels/matmul/int8_unpack_k.h"
+#include "kernels/matmul/int8_unpack_panel.h"
+#include "kernels/matmul/int8_unpack_x8.h"
+
+namespace pyserve {
+
+inline constexpr size_t kFetchAheadBytes = 32 << 10;
+inline constexpr size_t kPanelFetchAheadBytes = 8 << 10;
+
+template <typename V>
+struct Int8Gemm {
+  using Part = typename V::Part;
+  using Simd = typename V::Simd;
+  using Vec = typename Simd::Vec;
+  static constexpr int kParts = V::kParts;
+  static constexpr int kLanes = Simd::kLanes;
+
+  // What the integer sums of a block begin with, or for weights with an offset, d * sum of q: in
+  // front of each block's place for two numbers.
+  template <typename Type>
+  static void store_sums(const int32_t* halves, float d, int32_t* sums) {
+    if constexpr (Type::kHasOffset) {
+      sums[0] = std::bit_cast<int32_t>(d * static_cast<float>(halves[0] + halves[1]));
+    } else if constexpr (Type::kGroups == 2) {
+      sums[0] = -Type::kZero * halves[0];
+      sums[1] = -Type::kZero * halves[1];
+    } else {
+      sums[0] = -Type::kZero * (halves[0] + halves[1]);
+    }
+  }
+
+  template <typename Type>
+  static void quantize(const float* x, int n_k, int8_t* q, float* d, int32_t* sums) {
+    for (int b = 0; b < n_k / kInt8Block; ++b) {
+      int32_t halves[2];
+      d[b] = V::quantize32(x + b * kInt8Block, q + b * kInt8Block, halves);
+      store_sums<Type>(halves, d[b], sums + 2 * b);
+    }
+  }
+
+  // Where kN columns are, from the first unpacked block on.
+  template <int kN>
+  struct Tile {
+    Tile(const Int8Columns& columns, int first_block, int first_column) {
+      const size_t n_blocks = columns.n_k / kInt8Block;
+      for (int c = 0; c < kN; ++c) {
+        const size_t block = (static_cast<size_t>(first_column) + c) * n_blocks + first_block;
+        q[c] = columns.q + block * kInt8Block;
+        d[c] = columns.d + block;
+        sums[c] = columns.sums + block * 2;
+      }
+    }
+
+    PYSERVE_INLINE Part activations(int c, int b, int quad) const {
+      int32_t four = 0;
+      std::memcpy(&four, q[c] + b * kInt8Block + 4 * quad, sizeof(four));
+      return V::part_of(four);
+    }
+
+    const int8_t* q[kN];
+    const float* d[kN];
+    const int32_t* sums[kN];
+  };
+
+  // The sums of all columns for 16 rows.
+  template <int kN>
+  using Sums = Vec[kN][kParts];
+
+  // How many products of two bytes, twice, fit into 16 bits.
+  template <typename Type>
+  static constexpr int kQuadsTogether =
+      V::kHasDot ? 1 : std::clamp(32767 / (2 * 127 * Type::kTop), 1, kQuads / Type::kGroups);
+
+  // dot[c] += products of quads [j, j + kQuadsTogether).
+  template <typename Type, int kN>
+  PYSERVE_INLINE static void add_products(const UnpackedBlock<V>& w, int p, const Tile<kN>& tile,
+                                          int b, int j, Part* dot) {
+    if constexpr (V::kHasDot) {
+      for (int c = 0; c < kN; ++c) {
+        dot[c] = V::dot(dot[c], V::part(w.weights[j], p), tile.activations(c, b, j));
+      }
+    } else if constexpr (Type::kTop == 255) {
+      const Part weights = V::part(w.weights[j], p);
+      const Part magnitude = V::magnitude(weights);
+      for (int c = 0; c < kN; ++c) {
+        const Part x = V::with_sign_of(tile.activations(c, b, j), weights);
+        dot[c] = V::add_widened(dot[c], V::multiply(magnitude, x));
+      }
+    } else {
+      Part products[kN];
+#pragma GCC unroll 8
+      for (int i = 0; i < kQuadsTogether<Type>; ++i) {
+        const Part weights = V::part(w.weights[j + i], p);
+        for (int c = 0; c < kN; ++c) {
+          const Part more = V::multiply(weights, tile.activations(c, b, j + i));
+          products[c] = i == 0 ? more : V::add16(products[c], more);
+        }
+      }
+      for (int c = 0; c < kN; ++c) dot[c] = V::add_widened(dot[c], products[c]);
+    }
+  }
+
+  // acc += the product of one part of a block of 16 rows with block b of the tile's columns.
+  template <typename Type, int kN>
+  PYSERVE_INLINE static void multiply_part(const UnpackedBlock<V>& w, int p, const Tile<kN>& tile,
+                                           int b, Sums<kN>& acc) {
+    constexpr int kGroupQuads = kQuads / Type::kGroups;
+#pragma GCC unroll 2
+    for (int group = 0; group < Type::kGroups; ++group) {
+      Part dot[kN];
+      for (int c = 0; c < kN; ++c) {
+        dot[c] = V::part_of(Type::kHasOffset ? 0 : tile.sums[c][2 * b + group]);
+      }
+#pragma GCC unroll 8
+      for (int j = group * kGroupQuads; j < (group + 1) * kGroupQuads; j += kQuadsTogether<Type>) {
+        add_products<Type>(w, p, tile, b, j, dot);
+      }
+      const Vec block_scale = V::float_part(w.scale[group], p);
+      for (int c = 0; c < kN; ++c) {
+        const Vec scale = Simd::mul(block_scale, Simd::set1(tile.d[c][b]));
+        acc[c][p] = Simd::fmadd(V::part_floats(dot[c]), scale, acc[c][p]);
+      }
+    }
+    if constexpr (Type::kHasOffset) {
+      for (int c = 0; c < kN; ++c) {
+        const Vec sum = Simd::set1(std::bit_cast<float>(tile.sums[c][2 * b]));
+        acc[c][p] = Simd::fmadd(V::float_part(w.offset, p), sum, acc[c][p]);
+      }
+    }
+  }
+
+  template <typename Type, int kN>
+  PYSERVE_INLINE static void multiply_block(const UnpackedBlock<V>& w, const Tile<kN>& tile, int b,
+                                            Sums<kN>& acc) {
+#pragma GCC unroll 2
+    for (int p = 0; p < kParts; ++p) multiply_part<Type, kN>(w, p, tile, b, acc);
+  }
+
+  template <int kN>
+  PYSERVE_INLINE static void load(const float* sums, Sums<kN>& acc) {
+    for (int c = 0; c < kN; ++c) {
+      for (int p = 0; p < kParts; ++p) {
+        acc[c][p] = Simd::load(sums + c * kGemmRows + p * kLanes);
+      }
+    }
+  }
+  template <int kN>
+  PYSERVE_INLINE static void store(const Sums<kN>& acc, float* sums) {
+    for (int c = 0; c < kN; ++c) {
+      for (int p = 0; p < kParts; ++p) {
+        Simd::store(sums + c * kGemmRows + p * kLanes, acc[c][p]);
+      }
+    }
+  }
+
+  template <typename Type, int kN>
+  static void multiply_tile(const UnpackedBlock<V>* blocks, int first_block, int n_blocks,
+                            const Int8Columns& columns, int first_column, float* all_sums) {
+    const Tile<kN> tile(columns, first_block, first_column);
+    float* sums = all_sums + static_cast<size_t>(first_column) * kGemmRows;
+    Sums<kN> acc;
+    load<kN>(sums, acc);
+    for (int b = 0; b < n_blocks; ++b) multiply_block<Type, kN>(blocks[b], tile, b, acc);
+    store<kN>(acc, sums);
+  }
+
+  // Into the second cache, for the first one is full.
+  static void fetch(const char* from, size_t n_bytes) {
+    for (size_t line = 0; line < n_bytes; line += 64) _mm_prefetch(from + line, _MM_HINT_T1);
+  }
+
+  // Calls run(std::integral_constant<int, n>) for n < kN.
+  template <int kN, typename Run>
+  static void with_constant(int n, Run run) {
+    if constexpr (kN > 0) {
+      if (n == kN) {
+        run(std::integral_constant<int, kN>());
+      } else {
+        with_constant<kN - 1>(n, run);
+      }
+    }
+  }
+
+  // How far ahead of `n_columns` memory is to be asked for. A CPU sees by itself that a panel is
+  // read from one end to the other, as long as there is little to do in between and not much order
+  // in large blocks; asking beside it costs a single column of Q8_0 half of its speed.
+  template <typename Type>
+  static constexpr size_t fetch_ahead_bytes(int n_columns) {
+    if (Type::kRowsTogether < kGemmRows) return kFetchAheadBytes;
+    return n_columns > 4 || Type::kBlockWeights > 64 ? kPanelFetchAheadBytes : 0;
+  }
+
+  // Runs for each kMaxBlocks blocks, and fetches ahead: rows follow each other in memory, and so
+  // do the 16 rows of the next calls.
+  template <typename Type, size_t kAheadBytes, typename Run>
+  static void for_each_piece(const char* const* rows, int n_blocks, Run run) {
+    constexpr int kBlocksEach = Type::kBlockWeights / kInt8Block;
+    constexpr int kBlocksAcross = kGemmRows / Type::kRowsTogether;
+    for (int first = 0; first < n_blocks; first += kMaxBlocks) {
+      const int n = std::min(kMaxBlocks, n_blocks - first);
+      const size_t at = static_cast<size_t>(first / kBlocksEach) * Type::kBlockBytes;
+      if constexpr (kAheadBytes > 0) {
+        fetch(rows[0] + at * kBlocksAcross + kAheadBytes,
+              n / kBlocksEach * Type::kBlockBytes * kBlocksAcross);
+      }
+      run(first, n, at);
+    }
+  }
+
+  // Few columns: each block stays in registers for all of them.
+  template <typename Type, int kN>
+  static void multiply_few(const char* const* rows, const Int8Columns& columns, float* sums) {
+    std::fill_n(sums, kN * kGemmRows, 0.0F);
+    Sums<kN> acc;
+    load<kN>(sums, acc);
+    const auto run = [&](int first, int n, size_t at) {
+      const Tile<kN> tile(columns, first, 0);
+      Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
+        multiply_block<Type, kN>(block, tile, b, acc);
+      });
+    };
+    for_each_piece<Type, fetch_ahead_bytes<Type>(kN)>(rows, columns.n_k / kInt8Block, run);
+    store<kN>(acc, sums);
+  }
+
+  template <typename Type>
+  static void multiply_many(const char* const* rows, const Int8Columns& columns, float* sums) {
+    std::fill_n(sums, static_cast<size_t>(columns.n_columns) * kGemmRows, 0.0F);
+    UnpackedBlock<V> blocks[kMaxBlocks];
+    const auto run = [&](int first, int n, size_t at) {
+      Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
+        blocks[b] = block;
+      });
+      int c = 0;
+      for (; c + V::kTile <= columns.n_columns; c += V::kTile) {
+        multiply_tile<Type, V::kTile>(blocks, first, n, columns, c, sums);
+      }
+      with_constant<V::kTile - 1>(columns.n_columns - c, [&](auto rest) {
+        multiply_tile<Type, rest()>(blocks, first, n, columns, c, sums);
+      });
+    };
+    constexpr size_t kAheadBytes = fetch_ahead_bytes<Type>(V::kTile + 1);
+    for_each_piece<Type, kAheadBytes>(rows, columns.n_k / kInt8Block, run);
+  }
+
+  template <typename Type>
+  static void multiply(const char* const* rows, const Int8Columns& columns, float* sums) {
+    if (columns.n_columns > V::kTile) {
+      multiply_many<Type>(rows, columns, sums);
+    } else {
+      with_constant<V::kTile>(columns.n_columns,
+                              [&](auto n) { multiply_few<Type, n()>(rows, columns, sums); });
+    }
+  }
+
+  static void deal_out(const char* const* rows, size_t n_bytes, char* out) {
+    constexpr size_t kQuadBytes = 4 * kGemmRows;
+    size_t at = 0;
+    for (; at + 16 <= n_bytes; at += 16) {
+      typename V::Ints quads[4];
+      transpose_quads<V>(rows, at, quads);
+      for (const auto& quad : quads) {
+        V::store(quad, out);
+        out += kQuadBytes;
+      }
+    }
+    for (; at < n_bytes; at += 4) {
+      for (int row = 0; row < kGemmRows; ++row, out += 4) std::memcpy(out, rows[row] + at, 4);
+    }
+  }
+
+  template <typename Type, int kMinColumns>
+  static constexpr Int8Kernel kKernel{kMinColumns, &quantize<Type>, &multiply<Type>};
+
+  static constexpr Int8GemmKernels kernels(const char* name) {
+    return {
+        .name = name,
+        .deal_out = &deal_out,
+        .q4_0 = kKernel<Nibbles<V, false>, 1>,
+        .q4_1 = kKernel<OffsetNibbles<V, false>, 1>,
+        .q5_0 = kKernel<Nibbles<V, true>, 1>,
+        .q5_1 = kKernel<OffsetNibbles<V, true>, 1>,
+        .q8_0 = kKernel<SignedBytes<V>, 1>,
+        .q4_k = kKernel<KNibbles<V, false, InRows>, V::kMinKColumns>,
+        .q5_k = kKernel<KNibbles<V, true, InRows>, V::kMinKColumns>,
+        .q6_k = kKernel<SixBits<V, InRows>, 1>,
+        .q4_0_panel = kKernel<PanelNibbles<V, false>, 1>,
+        .q4_1_panel = kKernel<PanelOffsetNibbles<V, false>, 1>,
+        .q5_0_panel = kKernel<PanelNibbles<V, true>, 1>,
+        .q5_1_panel = kKernel<PanelOffsetNibbles<V, true>, 1>,
+        .q8_0_panel = kKernel<PanelBytes<V>, 1>,
+        .q4_k_panel = kKernel<KNibbles<V, false, InPanels>, 1>,
+        .q5_k_panel = kKernel<KNibbles<V, true, InPanels>, 1>,
+        .q6_k_panel = kKernel<SixBits<V, InPanels>, 1>,
+        .q4_0x8 = kKernel<RepackedNibbles<V>, 1>,
+        .q4_kx8 = kKernel<RepackedKNibbles<V>, V::kMinRepackedKColumns>,
+    };
+  }
+};
+
+}  // namespace pyserve

@@ -1,0 +1,24 @@
+// Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni.
+
+#include "kernels/matmul/int8_gemm_simd.h"
+#include "kernels/matmul/int8_wide_avx512.h"
+
+namespace pyserve {
+namespace {
+
+struct Vnni : Wide512 {
+  static constexpr int kTile = 8;
+  static constexpr int kMinKColumns = 1;
+  static constexpr int kMinRepackedKColumns = 1;
+  static constexpr bool kHasDot = true;
+
+  PYSERVE_WIDE Part dot(Part sums, Part weights, Part x) {
+    return _mm512_dpbusd_epi32(sums, weights, x);
+  }
+};
+
+}  // namespace
+
+constinit const Int8GemmKernels kVnniInt8Gemm = Int8Gemm<Vnni>::kernels("avx512vnni");
+
+}  // namespace pyserve

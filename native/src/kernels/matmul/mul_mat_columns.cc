@@ -1,0 +1,97 @@
+#include "kernels/matmul/mul_mat_columns.h"
+
+#include <algorithm>
+
+#include "ggml.h"
+
+namespace pyserve {
+namespace {
+
+constexpr size_t kCacheLine = 64;
+
+size_t in_lines(size_t n_bytes) { return (n_bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
+
+size_t n_values(const ggml_tensor* op) { return op->src[1]->ne[0] * op->src[1]->ne[1]; }
+
+// [q][d][sums] of all columns.
+size_t column_bytes(const ggml_tensor* op) {
+  return in_lines(n_values(op)) + in_lines(3 * n_values(op) / kInt8Block * sizeof(float));
+}
+
+size_t sums_bytes(const ggml_tensor* op) {
+  return static_cast<size_t>(op->ne[1]) * kGemmRows * sizeof(float);
+}
+
+bool is_of_norm(const ggml_tensor* x) {
+  const auto is_norm = [](const ggml_tensor* op) {
+    return op != nullptr && (op->op == GGML_OP_RMS_NORM || op->op == GGML_OP_NORM);
+  };
+  return is_norm(x) || (x->op == GGML_OP_MUL && (is_norm(x->src[0]) || is_norm(x->src[1])));
+}
+
+}  // namespace
+
+// So many values are rounded in a microsecond or two, as long as the threads take to meet. Of more
+// products, some tens of microseconds, a faster thread should have more than a slower one.
+bool is_little_work(const ggml_tensor* op) {
+  constexpr size_t kMaxValues = 8192;
+  constexpr size_t kMaxProducts = 4'000'000;
+  return op->ne[1] <= kFewColumns && n_values(op) <= kMaxValues &&
+         n_values(op) * op->ne[0] <= kMaxProducts;
+}
+
+MulMatColumns::MulMatColumns(const ggml_tensor* op, const ggml_compute_params* params)
+    : params_(params), x_(op->src[1]), is_little_(is_little_work(op)) {
+  char* const at =
+      static_cast<char*>(params->wdata) + (is_little_ ? params->ith * column_bytes(op) : 0);
+  q_ = reinterpret_cast<int8_t*>(at);
+  d_ = reinterpret_cast<float*>(at + in_lines(n_values(op)));
+  column_sums_ = reinterpret_cast<int32_t*>(d_ + n_values(op) / kInt8Block);
+  sums_ = is_little_
+              ? nullptr
+              : reinterpret_cast<float*>(at + column_bytes(op) + params->ith * sums_bytes(op));
+}
+
+size_t MulMatColumns::work_bytes(const ggml_tensor* op, int n_threads) {
+  return is_little_work(op) ? n_threads * column_bytes(op)
+                            : column_bytes(op) + n_threads * sums_bytes(op);
+}
+
+// Columns stay with the thread that has made them, for between cores far from each other fetching
+// them costs more than the work: norms deal out columns in turn, most others in runs.
+void MulMatColumns::quantize(QuantizeFn quantize_column) const {
+  const int64_t n_column_blocks = x_->ne[0] / kInt8Block;
+  const int64_t n_columns = x_->ne[1];
+  const int64_t n_blocks = n_column_blocks * n_columns;
+  const int64_t ith = params_->ith;
+  const int64_t nth = params_->nth;
+  if (is_little_) {
+    quantize_blocks(quantize_column, 0, n_blocks);
+  } else if (is_of_norm(x_) && n_columns >= nth) {
+    for (int64_t column = ith; column < n_columns; column += nth) {
+      quantize_blocks(quantize_column, column * n_column_blocks, (column + 1) * n_column_blocks);
+    }
+  } else {
+    quantize_blocks(quantize_column, n_blocks * ith / nth, n_blocks * (ith + 1) / nth);
+  }
+}
+
+// Blocks [begin, end) of all columns, one column after the other.
+void MulMatColumns::quantize_blocks(QuantizeFn quantize_column, int64_t begin, int64_t end) const {
+  const int64_t n_column_blocks = x_->ne[0] / kInt8Block;
+  for (int64_t i = begin; i < end;) {
+    const int64_t b = i % n_column_blocks;
+    const int64_t n = std::min(n_column_blocks - b, end - i);
+    const auto* column = reinterpret_cast<const float*>(static_cast<const char*>(x_->data) +
+                                                        i / n_column_blocks * x_->nb[1]);
+    quantize_column(column + b * kInt8Block, static_cast<int>(n) * kInt8Block, q_ + i * kInt8Block,
+                    d_ + i, column_sums_ + 2 * i);
+    i += n;
+  }
+}
+
+Int8Columns MulMatColumns::columns() const {
+  return {q_, d_, column_sums_, static_cast<int>(x_->ne[0]), static_cast<int>(x_->ne[1])};
+}
+
+}  // namespace pyserve

@@ -1,0 +1,47 @@
+// The columns of a product, rounded to 8 bits in the work buffer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ggml-cpu-impl.h"
+#include "kernels/matmul/int8_gemm.h"
+
+namespace pyserve {
+
+// So many columns have their sums on the stack: in the work buffer other threads have had the
+// lines before.
+inline constexpr int kFewColumns = 64;
+
+// Whether a GGML_OP_MUL_MAT, of few columns, is so little work that the threads do not meet before
+// it: each rounds all columns for itself, and multiplies as many rows as the others.
+bool is_little_work(const ggml_tensor* op);
+
+// What one thread of some sees of the work buffer:
+//   little work  [per thread: columns]
+//   otherwise    [columns of all] [per thread: sums]
+class MulMatColumns {
+ public:
+  MulMatColumns(const ggml_tensor* op, const ggml_compute_params* params);
+
+  static size_t work_bytes(const ggml_tensor* op, int n_threads);
+
+  // Rounds this thread's share of the columns. Others' are there after a barrier, which little work
+  // does not need.
+  void quantize(QuantizeFn quantize_column) const;
+  Int8Columns columns() const;
+  float* sums() const { return sums_; }  // [column][16]; of few columns not needed
+
+ private:
+  void quantize_blocks(QuantizeFn quantize_column, int64_t begin, int64_t end) const;
+
+  const ggml_compute_params* params_;
+  const ggml_tensor* x_;
+  bool is_little_;
+  int8_t* q_;
+  float* d_;
+  int32_t* column_sums_;
+  float* sums_;
+};
+
+}  // namespace pyserve

@@ -1,0 +1,43 @@
+// GGML_OP_MUL_MAT by our kernels, for quantized weights.
+#pragma once
+
+#include "kernels/matmul/int8_gemm.h"
+#include "traits.h"
+
+namespace pyserve {
+
+// Activations become 8-bit integers, as the vendored library has them, and the dot products are
+// integer instructions.
+//
+// Neighbouring products of the same columns, as gate and up of a layer, round them once.
+//
+// Thread: compute threads of any pool; what is planned is the planning thread's.
+class MulMatOp final : public ggml::cpu::tensor_traits {
+ public:
+  explicit MulMatOp(const Int8GemmKernels& kernels) : kernels_(kernels) {}
+
+  // Whether the op, a GGML_OP_MUL_MAT, has weights of a type and layout that are known here, and
+  // enough columns of floats to be faster than the vendored product.
+  bool can_compute(const ggml_tensor* op) const;
+  bool work_size(int n_threads, const ggml_tensor* op, size_t& size) override;
+  bool compute_forward(ggml_compute_params* params, ggml_tensor* op) override;
+
+  // Some other op comes: a product after it does not find the columns of one before it.
+  static void forget() { last_planned_ = Planned{}; }
+
+ private:
+  // A product, and how it leaves which columns in the work buffer. Of an earlier graph, tensors may
+  // be gone: they are compared, not looked at.
+  struct Planned {
+    const ggml_tensor* op;
+    const ggml_tensor* columns;
+    QuantizeFn quantize;
+    bool is_little;
+  };
+
+  // The last node of the graph that the thread plans, when it is a product.
+  static inline thread_local Planned last_planned_{};
+  const Int8GemmKernels& kernels_;
+};
+
+}  // namespace pyserve

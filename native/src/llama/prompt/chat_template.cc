@@ -1,0 +1,212 @@
+#include "llama/prompt/chat_template.h"
+
+#include <cctype>
+#include <utility>
+
+#include "jinja/caps.h"
+#include "jinja/lexer.h"
+#include "jinja/parser.h"
+#include "jinja/runtime.h"
+#include "json.h"
+#include "llama/prompt/input_guard.h"
+#include "llama/prompt/template_guard.h"
+#include "pyserve/error.h"
+
+namespace pyserve {
+
+struct ChatTemplate::Program {
+  jinja::program program;
+  std::string source;
+  std::string bos_text;
+  std::string eos_text;
+  jinja::caps caps;
+  InputGuard guard;
+};
+
+namespace {
+
+common_json parse_messages(const std::string& messages_json) {
+  common_json messages = common_json::parse(messages_json);
+  if (!messages.is_array() || messages.empty()) {
+    throw EngineError(ErrorCode::kInvalidRequest, "messages must be a non-empty array");
+  }
+  return messages;
+}
+
+std::string string_field(const common_json& message, const char* key) {
+  if (!message.contains(key) || !message.at(key).is_string()) return {};
+  return message.at(key).get<std::string>();
+}
+
+// Templates that know no system role raise an error for it; its text goes before the first user
+// message instead.
+common_json merge_system_into_user(const common_json& messages) {
+  std::string system;
+  common_json merged = common_json::array();
+  for (const auto& message : messages) {
+    if (string_field(message, "role") == "system") {
+      system += string_field(message, "content") + "\n\n";
+      continue;
+    }
+    common_json copy = message;
+    if (!system.empty() && string_field(message, "role") == "user") {
+      copy["content"] = std::exchange(system, {}) + string_field(message, "content");
+    }
+    merged.push_back(std::move(copy));
+  }
+  if (!system.empty()) {
+    common_json user = common_json::object();
+    user["role"] = "user";
+    user["content"] = system;
+    merged.push_back(std::move(user));
+  }
+  return merged;
+}
+
+common_json parse_or(const std::string& text, common_json absent) {
+  return text.empty() ? std::move(absent) : common_json::parse(text);
+}
+
+// Messages as templates expect them that write calls and their results as JSON, which forgets what
+// was input. `wants_objects`: the arguments of calls are objects, where they can be.
+common_json guard_calls(const InputGuard& guard, const common_json& messages, bool wants_objects) {
+  common_json guarded = common_json::array();
+  for (const auto& message : messages) {
+    common_json copy = message;
+    if (string_field(message, "role") == "tool" && message.contains("content")) {
+      copy["content"] = guard.broken(message.at("content"));
+    }
+    if (message.contains("tool_calls")) {
+      common_json calls = message.at("tool_calls");
+      for (auto& call : calls) {
+        common_json& function = call["function"];
+        if (wants_objects) function["arguments"] = object_or_text(function.at("arguments"));
+      }
+      copy["tool_calls"] = guard.broken(calls);
+    }
+    guarded.push_back(std::move(copy));
+  }
+  return guarded;
+}
+
+// Some templates iterate over content parts and cannot take a string.
+common_json as_typed_content(const common_json& messages) {
+  common_json typed = common_json::array();
+  for (const auto& message : messages) {
+    common_json copy = message;
+    if (copy.contains("content") && copy.at("content").is_string()) {
+      common_json part = common_json::object();
+      part["type"] = "text";
+      part["text"] = copy.at("content").get<std::string>();
+      common_json parts = common_json::array();
+      parts.push_back(std::move(part));
+      copy["content"] = std::move(parts);
+    }
+    typed.push_back(std::move(copy));
+  }
+  return typed;
+}
+
+// Roles name control tokens in many templates, and they come from a fixed list, not from users.
+void unmark_roles(jinja::context& context) {
+  for (const jinja::value& message : context.get_val("messages")->as_array()) {
+    jinja::value none = jinja::mk_val<jinja::value_none>();
+    const jinja::value role = message->at("role", none);
+    if (role->is_none()) continue;
+    message->insert(jinja::mk_val<jinja::value_string>(std::string("role")),
+                    jinja::mk_val<jinja::value_string>(role->as_string().str()));
+  }
+}
+
+std::string titled(std::string role) {
+  if (!role.empty()) role[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(role[0])));
+  return role;
+}
+
+std::vector<PromptPart> render_transcript(const common_json& messages) {
+  std::vector<PromptPart> parts;
+  for (const auto& message : messages) {
+    const std::string role = string_field(message, "role");
+    const bool is_system = role == "system";
+    if (!is_system) parts.push_back({titled(role) + ": ", false});
+    parts.push_back({string_field(message, "content"), true});
+    parts.push_back({is_system ? "\n\n" : "\n", false});
+  }
+  parts.push_back({"Assistant:", false});
+  return parts;
+}
+
+}  // namespace
+
+ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text,
+                           std::vector<SpecialToken> specials) {
+  if (source.empty()) return;
+  try {
+    jinja::lexer lexer;
+    const jinja::lexer_result tokens = lexer.tokenize(source);
+    check_template_size(tokens);
+    jinja::program program = jinja::parse_from_tokens(tokens);
+    guard_template(program);
+    const TemplateBudget budget;
+    const jinja::caps caps = jinja::caps_get(program);  // tries it on some conversations
+    if (budget.is_exhausted()) TemplateBudget::charge();
+    program_ = std::make_unique<Program>(Program{std::move(program), tokens.source,
+                                                 std::move(bos_text), std::move(eos_text), caps,
+                                                 InputGuard(std::move(specials))});
+  } catch (const std::exception& error) {
+    defect_ = std::string("the model's chat template cannot be used: ") + error.what();
+  }
+}
+
+ChatTemplate::~ChatTemplate() = default;
+ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
+
+std::vector<PromptPart> ChatTemplate::render(const ChatPrompt& prompt) const {
+  if (!defect_.empty()) {
+    throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest, defect_, "messages", {}});
+  }
+  try {
+    const TemplateBudget budget;
+    common_json messages = parse_messages(prompt.messages_json);
+    if (!program_) return render_transcript(messages);
+    const jinja::caps& caps = program_->caps;
+    if (!caps.supports_system_role) messages = merge_system_into_user(messages);
+    messages = guard_calls(program_->guard, messages, caps.supports_object_arguments);
+    if (!caps.supports_string_content) messages = as_typed_content(messages);
+
+    jinja::context context(program_->source);
+    common_json globals = parse_or(prompt.kwargs_json, common_json::object());
+    globals["messages"] = std::move(messages);
+    if (!prompt.tools_json.empty()) {
+      globals["tools"] = program_->guard.broken(common_json::parse(prompt.tools_json));
+    }
+    jinja::global_from_json(context, globals, true);
+    unmark_roles(context);
+    context.set_val("bos_token", jinja::mk_val<jinja::value_string>(program_->bos_text));
+    context.set_val("eos_token", jinja::mk_val<jinja::value_string>(program_->eos_text));
+    context.set_val("add_generation_prompt", jinja::mk_val<jinja::value_bool>(true));
+
+    jinja::runtime runtime(context);
+    const auto result = jinja::runtime::gather_string_parts(runtime.execute(program_->program));
+    std::vector<PromptPart> parts;
+    for (jinja::string_part& part : result->val_str.parts) {
+      InputGuard::add_mended({std::move(part.val), part.is_input}, parts);
+    }
+    return parts;
+  } catch (const EngineError&) {
+    throw;
+  } catch (const std::exception& error) {
+    ErrorInfo info{ErrorCode::kInvalidRequest,
+                   std::string("the model's chat template refuses these messages: ") + error.what(),
+                   "messages",
+                   {}};
+    throw EngineError(std::move(info));
+  }
+}
+
+std::vector<std::string> ChatTemplate::stop_strings() const {
+  if (program_ || !defect_.empty()) return {};
+  return {"\nUser:", "\nSystem:", "\nTool:"};
+}
+
+}  // namespace pyserve
