@@ -156,8 +156,9 @@ fmt: $(VENV)/.dev-deps ## format all files
 	$(BIN)/clang-format -i $(CXX_FILES)
 	$(BIN)/gersemi --in-place $(CMAKE_FILES)
 
-type: $(BUILD)/.installed $(VENV)/.dev-deps ## mypy --strict
+type: $(BUILD)/.installed $(VENV)/.dev-deps ## mypy --strict, and the native module against its stub
 	$(BIN)/mypy
+	$(BIN)/stubtest pyserve._native
 
 # Measuring it ------------------------------------------------------------------------------------
 

@@ -1,14 +1,22 @@
 """The extension module: the C++ engine. Only `pyserve.engine.native` uses it."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Never
 
 cpu_features: list[str]
 vendor: str
 
+class _Type(type): ...
+class _Bound(metaclass=_Type): ...
+
+class _Made(_Bound):
+    """What the engine alone makes."""
+
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
+
 def check_cpu(required: list[str]) -> None: ...
 
-class CpuFeature:
+class CpuFeature(_Made):
     @property
     def name(self) -> str: ...
     @property
@@ -16,13 +24,13 @@ class CpuFeature:
     @property
     def is_granted(self) -> bool: ...
 
-class KernelFall:
+class KernelFall(_Made):
     @property
     def kernels(self) -> str: ...
     @property
     def reason(self) -> str: ...
 
-class KernelChoice:
+class KernelChoice(_Made):
     @property
     def kernels(self) -> str: ...
     @property
@@ -30,7 +38,7 @@ class KernelChoice:
     @property
     def falls(self) -> list[KernelFall]: ...
 
-class KernelRung:
+class KernelRung(_Made):
     @property
     def kernels(self) -> str: ...
     @property
@@ -50,7 +58,7 @@ class EngineError(Exception):
 
     args: tuple[str, str, str | None, dict[str, int]]
 
-class RopeConfig:
+class RopeConfig(_Bound):
     scaling: str
     freq_base: float
     freq_scale: float
@@ -61,10 +69,10 @@ class RopeConfig:
     yarn_orig_ctx: int
     def __init__(self) -> None: ...
 
-class MetadataOverride:
+class MetadataOverride(_Bound):
     def __init__(self, key: str, value: bool | int | float | str) -> None: ...
 
-class EngineConfig:
+class EngineConfig(_Bound):
     model_path: str
     adapter_paths: list[str]
     n_ctx: int
@@ -94,7 +102,7 @@ class EngineConfig:
     max_token_gap_ms: float
     def __init__(self) -> None: ...
 
-class ModelInfo:
+class ModelInfo(_Made):
     @property
     def architecture(self) -> str: ...
     @property
@@ -152,7 +160,7 @@ class ModelInfo:
     @property
     def kernels(self) -> str: ...
 
-class EngineStats:
+class EngineStats(_Made):
     @property
     def n_running(self) -> int: ...
     @property
@@ -194,7 +202,7 @@ class EngineStats:
     @property
     def stalled_ms(self) -> float: ...
 
-class SamplingParams:
+class SamplingParams(_Bound):
     temperature: float
     dynatemp_range: float
     dynatemp_exponent: float
@@ -226,29 +234,29 @@ class SamplingParams:
     ignore_eos: bool
     def __init__(self) -> None: ...
 
-class AdapterScale:
+class AdapterScale(_Bound):
     def __init__(self, adapter: int, scale: float) -> None: ...
 
-class ChatPrompt:
+class ChatPrompt(_Bound):
     def __init__(self, messages_json: str, tools_json: str = "", kwargs_json: str = "") -> None: ...
 
-class SegmentPrompt:
+class SegmentPrompt(_Bound):
     def __init__(self, segments: Sequence[tuple[str, bool]]) -> None: ...
 
-class TextPrompt:
+class TextPrompt(_Bound):
     def __init__(self, text: str, /) -> None: ...
 
-class TokenPrompt:
+class TokenPrompt(_Bound):
     def __init__(self, tokens: list[int], /) -> None: ...
 
-class ThinkingLimit:
+class ThinkingLimit(_Bound):
     begin: str
     end: str
     is_open: bool
     max_tokens: int
     def __init__(self) -> None: ...
 
-class Request:
+class Request(_Bound):
     id: int
     prompt: ChatPrompt | TextPrompt | SegmentPrompt | TokenPrompt
     sampling: SamplingParams
@@ -270,7 +278,7 @@ class Request:
     is_deterministic: bool
     def __init__(self) -> None: ...
 
-class TopLogprob:
+class TopLogprob(_Made):
     @property
     def token(self) -> int: ...
     @property
@@ -278,7 +286,7 @@ class TopLogprob:
     @property
     def logprob(self) -> float: ...
 
-class TokenLogprob:
+class TokenLogprob(_Made):
     @property
     def token(self) -> int: ...
     @property
@@ -288,7 +296,7 @@ class TokenLogprob:
     @property
     def top(self) -> list[TopLogprob]: ...
 
-class Finish:
+class Finish(_Made):
     @property
     def reason(self) -> Literal["stop", "length"]: ...
     @property
@@ -310,11 +318,11 @@ class Finish:
     @property
     def decode_ms(self) -> float: ...
 
-class AcceptedEvent:
+class AcceptedEvent(_Made):
     @property
     def n_prompt_tokens(self) -> int: ...
 
-class DeltaEvent:
+class DeltaEvent(_Made):
     @property
     def text(self) -> str: ...
     @property
@@ -330,7 +338,7 @@ class DeltaEvent:
     @property
     def finish(self) -> Finish | None: ...
 
-class FailedEvent:
+class FailedEvent(_Made):
     @property
     def code(self) -> str: ...
     @property
@@ -340,13 +348,13 @@ class FailedEvent:
     @property
     def details(self) -> dict[str, int]: ...
 
-class Event:
+class Event(_Made):
     @property
     def id(self) -> int: ...
     @property
     def body(self) -> AcceptedEvent | DeltaEvent | FailedEvent: ...
 
-class Engine:
+class Engine(_Bound):
     def __init__(self, config: EngineConfig) -> None: ...
     def submit(self, request: Request) -> None: ...
     def cancel(self, id: int) -> None: ...
