@@ -131,8 +131,8 @@ def pull_hub(reference: HubReference, options: PullOptions, *, sha256: str | Non
 
 def _fetch_verified(source: Source, entry: GalleryEntry, part: Path, options: PullOptions) -> None:
     """Fill `part` from the source; bytes of an earlier run that prove wrong are fetched again."""
-    progress = Progress(f"getting {entry.name}", options.output, total_bytes=entry.size_bytes)
-    progress.note(f"getting {entry.name} from {_describe(source)}")
+    options.output.write(f"getting {entry.name} from {_describe(source)}\n")
+    progress = Progress(entry.name, options.output, total_bytes=entry.size_bytes)
     was_continued = file_size(part) > 0 and source.kind == "url"
     with contextlib.closing(progress):
         if source.kind == "url":
@@ -156,7 +156,8 @@ def _pull_url(file: RemoteFile, options: PullOptions) -> Path:
         if target.exists():
             _refuse_other_file(target, file.sha256)
             return target
-        progress = Progress(f"getting {name}", options.output)
+        options.output.write(f"getting {name} from {urlsplit(file.url).hostname}\n")
+        progress = Progress(name, options.output)
         with contextlib.closing(progress):
             fetch_url(
                 file.url,
