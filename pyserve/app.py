@@ -4,46 +4,19 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pyserve.api import (
-    adapters,
-    chat,
-    completions,
-    edits,
-    embeddings,
-    health,
-    metrics,
-    models,
-    pages,
-    responses,
-    schemas,
-    tokens,
-)
+from pyserve.api.endpoints import ENDPOINTS
 from pyserve.backend.protocol import Backend
 from pyserve.config import ServeConfig
 from pyserve.web.answer.sse import KEEP_ALIVE_S
 from pyserve.web.keys.keys import load_keys
 from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.keys.shared_counts import SharedCounts
-from pyserve.web.request import access, access_log, admission, counters, errors, origins
-from pyserve.web.request import notes as request_id
+from pyserve.web.request import access, access_log, admission, counters, errors, notes, origins
 from pyserve.web.request import services as app_services
+from pyserve.web.request.endpoints import Endpoints, generating_line
 from pyserve.web.request.services import Services
 from pyserve.web.request.stream_limit import StreamLimit, share_of_one
 
-BLUEPRINTS = (
-    chat.blueprint,
-    completions.blueprint,
-    edits.blueprint,
-    embeddings.blueprint,
-    responses.blueprint,
-    tokens.blueprint,
-    schemas.blueprint,
-    models.blueprint,
-    adapters.blueprint,
-    health.blueprint,
-    metrics.blueprint,
-    pages.blueprint,
-)
 PREFIXES = {"v1": "/v1", "bare": None}  # LocalAI's clients leave /v1 out
 
 
@@ -67,9 +40,15 @@ def create_app(
     keys = load_keys(config.api_key, config.api_key_file)
     n_most = share_of_one(config.max_streams) if len(keys) > 1 else None
     limits = KeyLimits(n_most=n_most, counts=key_counts)
-    parts = Services(config, backend, stream_limit, keep_alive_s, keys, limits)
+    for endpoint in ENDPOINTS:
+        for name, prefix in PREFIXES.items():
+            full_name = f"{name}.{endpoint.blueprint.name}"
+            app.register_blueprint(endpoint.blueprint, name=full_name, url_prefix=prefix)
+    usecases = {each.blueprint.name: each.usecase for each in ENDPOINTS if each.usecase}
+    endpoints = Endpoints(usecases, generating_line(app, usecases))
+    parts = Services(config, backend, stream_limit, keep_alive_s, keys, limits, endpoints=endpoints)
     app_services.install(app, parts)
-    request_id.install(app)
+    notes.install(app)
     counters.install(app, parts.counters)
     origins.install(app)
     access.install(app)
@@ -77,7 +56,4 @@ def create_app(
     if config.log_format == "json":
         access_log.install(app)
     errors.install(app)
-    for blueprint in BLUEPRINTS:
-        for name, prefix in PREFIXES.items():
-            app.register_blueprint(blueprint, name=f"{name}.{blueprint.name}", url_prefix=prefix)
     return app

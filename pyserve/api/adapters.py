@@ -7,7 +7,8 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import Engine
 from pyserve.openai.adapters import AdaptersScaled, LoraAdapter, adapter_list, scales_by_name
 from pyserve.schemas.lora import ScaleAdaptersRequest
-from pyserve.web.answer.leasing import ask_engine, pick_model, profile_of
+from pyserve.web.answer.leasing import ask_engine
+from pyserve.web.answer.target import choose_target
 from pyserve.web.request.access import require_admin
 from pyserve.web.request.body import read_body
 from pyserve.web.request.replies import json_reply
@@ -17,10 +18,12 @@ blueprint = Blueprint("adapters", __name__)
 
 @blueprint.get("/lora-adapters")
 def list_all() -> Response:
-    def answer(engine: Engine) -> list[LoraAdapter]:
-        return adapter_list(profile_of(pick_model(None)).adapters, engine.adapter_scales({}))
+    target = choose_target()
 
-    return json_reply(ask_engine(None, answer))
+    def answer(engine: Engine) -> list[LoraAdapter]:
+        return adapter_list(target.profile.adapters, engine.adapter_scales({}))
+
+    return json_reply(ask_engine(target, answer))
 
 
 @blueprint.post("/lora-adapters")
@@ -28,6 +31,7 @@ def scale() -> Response:
     """Set the scales of requests that name no adapters; later engines of the model have them."""
     require_admin()
     body = read_body(ScaleAdaptersRequest, list_field="adapters")
+    target = choose_target(body)
 
     def answer(engine: Engine) -> AdaptersScaled:
         info = engine.info()
@@ -35,4 +39,4 @@ def scale() -> Response:
         engine.adapter_scales(off | scales_by_name(body.adapters, info, "adapters"))
         return AdaptersScaled()
 
-    return json_reply(ask_engine(body.model, answer))
+    return json_reply(ask_engine(target, answer))

@@ -7,10 +7,11 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import Engine
 from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.completions.infill import infill_prompts
+from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.configured.templated import templated_completion
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.answer.generation import generate, generate_stream
-from pyserve.web.answer.leasing import configured, profile_of
+from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 
 blueprint = Blueprint("completions", __name__)
@@ -19,14 +20,16 @@ blueprint = Blueprint("completions", __name__)
 @blueprint.post("/completions")
 @blueprint.post("/engines/<path:model>/completions")
 def create(model: str | None = None) -> Response:
-    body = configured(read_body(CompletionRequest), model)
+    body = read_body(CompletionRequest)
+    target = choose_target(body, model)
+    body = with_defaults(body, target.profile)
 
-    def answer(model_id: str, engine: Engine) -> CompletionAnswer:
+    def answer(engine: Engine) -> CompletionAnswer:
         info, prompts = engine.info(), None
         if body.suffix:
             prompts = infill_prompts(body.prompts, body.suffix, info, engine.tokenize)
-        told = templated_completion(body, profile_of(model_id).prompt)
-        return CompletionAnswer(told, model_id, info, engine.detokenize, prompts)
+        told = templated_completion(body, target.profile.prompt)
+        return CompletionAnswer(told, target.model_id, info, engine.detokenize, prompts)
 
     run = generate_stream if body.stream else generate
-    return run(body.model, model, answer)
+    return run(target, answer)

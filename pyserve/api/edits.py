@@ -6,10 +6,11 @@ from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
 from pyserve.models.templates.prompter import Prompter
+from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.edits import EditAnswer
 from pyserve.schemas.edits import EditRequest
 from pyserve.web.answer.generation import generate
-from pyserve.web.answer.leasing import configured, profile_of
+from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 
 blueprint = Blueprint("edits", __name__)
@@ -18,10 +19,12 @@ blueprint = Blueprint("edits", __name__)
 @blueprint.post("/edits")
 @blueprint.post("/engines/<path:model>/edits")
 def create(model: str | None = None) -> Response:
-    body = configured(read_body(EditRequest), model)
+    body = read_body(EditRequest)
+    target = choose_target(body, model)
+    body = with_defaults(body, target.profile)
 
-    def answer(model_id: str, engine: Engine) -> EditAnswer:
-        prompter = Prompter(profile_of(model_id).prompt)
-        return EditAnswer(body, model_id, engine.info(), prompter)
+    def answer(engine: Engine) -> EditAnswer:
+        prompter = Prompter(target.profile.prompt)
+        return EditAnswer(body, target.model_id, engine.info(), prompter)
 
-    return generate(body.model, model, answer)
+    return generate(target, answer)

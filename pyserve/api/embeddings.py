@@ -8,6 +8,7 @@ from pyserve.engine.protocol import Engine
 from pyserve.openai.embeddings import EmbeddingAnswer
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.web.answer.generation import generate
+from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 
 blueprint = Blueprint("embeddings", __name__)
@@ -17,8 +18,9 @@ blueprint = Blueprint("embeddings", __name__)
 @blueprint.post("/engines/<path:model>/embeddings")
 def create(model: str | None = None) -> Response:
     body = read_body(EmbeddingRequest)
+    target = choose_target(body, model)
 
-    def answer(model_id: str, engine: Engine) -> EmbeddingAnswer:
-        return EmbeddingAnswer(body, model_id, engine.info())
+    def answer(engine: Engine) -> EmbeddingAnswer:
+        return EmbeddingAnswer(body, target.model_id, engine.info())
 
-    return generate(body.model, model, answer)
+    return generate(target, answer)

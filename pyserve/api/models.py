@@ -18,10 +18,12 @@ from pyserve.openai.server.models import (
     model_props,
 )
 from pyserve.schemas.models import LoadRequest, UnloadRequest
-from pyserve.web.answer.leasing import ask_engine, lease_engine, pick_model, profile_of
+from pyserve.web.answer.leasing import ask_engine, lease_engine
 from pyserve.web.answer.model_names import model_names, usable_models
+from pyserve.web.answer.target import choose_target, target_of
 from pyserve.web.request.access import require_admin
 from pyserve.web.request.body import read_body
+from pyserve.web.request.caller import current_caller
 from pyserve.web.request.disconnect import ClientWatch
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
@@ -56,12 +58,11 @@ def load() -> Response:
     require_admin()
     body = read_body(LoadRequest)
     parts = services()
-    model_id = _named(body.model).engine_id
-    parts.backend.load(model_id)
+    target = target_of(_named(body.model))
+    parts.backend.load(target.engine_id)
     if body.wait is not False:
-        watch = ClientWatch(request.environ)
-        lease_engine(model_id, request_patience(), watch).release()
-    return json_reply(ModelAction(success=True, model=model_id))
+        lease_engine(parts, target, current_caller()).release()
+    return json_reply(ModelAction(success=True, model=target.engine_id))
 
 
 @blueprint.post("/models/unload")
@@ -95,9 +96,9 @@ def reload() -> Response:
 
 @blueprint.get("/props")
 def get_props() -> Response:
-    model_id = pick_model(None)
-    info = ask_engine(model_id, lambda engine: engine.info())
-    return json_reply(model_props(model_id, info, profile_of(model_id)))
+    target = choose_target()
+    info = ask_engine(target, lambda engine: engine.info())
+    return json_reply(model_props(target.model_id, info, target.profile))
 
 
 def _named(name: str) -> ModelStatus:

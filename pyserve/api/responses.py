@@ -6,14 +6,16 @@ import msgspec
 from flask import Blueprint, Response
 
 from pyserve.engine.protocol import Engine
+from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.responses.events import ResponsesAnswer
 from pyserve.openai.responses.responses import response_conversation
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.generation import generate, generate_stream
-from pyserve.web.answer.leasing import configured, profile_of
 from pyserve.web.answer.sse import TypedFrames
+from pyserve.web.answer.target import choose_target
 from pyserve.web.answer.truncation import fitting
 from pyserve.web.request.body import read_body
+from pyserve.web.request.notes import notes
 
 blueprint = Blueprint("responses", __name__)
 
@@ -21,16 +23,20 @@ blueprint = Blueprint("responses", __name__)
 @blueprint.post("/responses")
 @blueprint.post("/engines/<path:model>/responses")
 def create(model: str | None = None) -> Response:
-    body = configured(read_body(ResponseRequest), model)
+    body = read_body(ResponseRequest)
+    target = choose_target(body, model)
+    body = with_defaults(body, target.profile)
 
-    def answer(model_id: str, engine: Engine) -> ResponsesAnswer:
-        talk = response_conversation(engine, body, profile_of(model_id))
+    noted = notes()
+
+    def answer(engine: Engine) -> ResponsesAnswer:
+        talk = response_conversation(engine, body, target.profile)
         n_max = body.max_output_tokens
-        cut = fitting(engine, talk.messages, body.truncation, n_max, talk.options)
+        cut = fitting(engine, talk.messages, body.truncation, n_max, talk.options, noted)
         if cut is not None:
             talk = msgspec.structs.replace(talk, messages=cut.messages)
-        return ResponsesAnswer(body, model_id, engine.info(), talk)
+        return ResponsesAnswer(body, target.model_id, engine.info(), talk)
 
     if body.stream:
-        return generate_stream(body.model, model, answer, TypedFrames)
-    return generate(body.model, model, answer)
+        return generate_stream(target, answer, TypedFrames)
+    return generate(target, answer)

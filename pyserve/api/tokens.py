@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat.chat import chat_conversation
 from pyserve.openai.chat.continuation import continued_text, continued_tokens
+from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.responses.responses import response_conversation
 from pyserve.openai.sampling import check_tokens
 from pyserve.openai.server.tokens import (
@@ -22,7 +23,8 @@ from pyserve.openai.server.tokens import (
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
-from pyserve.web.answer.leasing import ask_engine, configured, pick_model, profile_of
+from pyserve.web.answer.leasing import ask_engine
+from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 from pyserve.web.request.replies import json_reply
 
@@ -32,6 +34,7 @@ blueprint = Blueprint("tokens", __name__)
 @blueprint.post("/tokenize")
 def tokenize() -> Response:
     body = read_body(TokenizeRequest)
+    target = choose_target(body)
 
     def answer(engine: Engine) -> Tokenized:
         tokens = engine.tokenize(
@@ -45,64 +48,68 @@ def tokenize() -> Response:
             return Tokenized(tokens, len(tokens), engine.info().n_ctx)
         return Tokenized(tokens)
 
-    return json_reply(ask_engine(body.model, answer))
+    return json_reply(ask_engine(target, answer))
 
 
 @blueprint.post("/detokenize")
 def detokenize() -> Response:
     body = read_body(DetokenizeRequest)
+    target = choose_target(body)
 
     def answer(engine: Engine) -> Detokenized:
         check_tokens(body.tokens, engine.info(), "tokens")
         text = engine.detokenize(body.tokens)
         return Detokenized(content=text, prompt=text)
 
-    return json_reply(ask_engine(body.model, answer))
+    return json_reply(ask_engine(target, answer))
 
 
 @blueprint.get("/tokenizer_info")
 def get_tokenizer_info() -> Response:
-    return json_reply(ask_engine(None, lambda engine: tokenizer_info(engine.info())))
+    return json_reply(ask_engine(choose_target(), lambda engine: tokenizer_info(engine.info())))
 
 
 @blueprint.post("/apply-template")
 def apply_template() -> Response:
     """The prompt of a chat request; what says how to sample is checked and not used."""
-    body = configured(read_body(ChatRequest))
-    profile = profile_of(pick_model(body.model))
+    body = read_body(ChatRequest)
+    target = choose_target(body)
+    body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> Rendered:
-        talk = chat_conversation(engine, body, profile)
+        talk = chat_conversation(engine, body, target.profile)
         if body.continue_final_message:
             return Rendered(continued_text(engine, talk.messages, talk.options))
         return Rendered(engine.render(talk.messages, talk.options))
 
-    return json_reply(ask_engine(body.model, answer))
+    return json_reply(ask_engine(target, answer))
 
 
 @blueprint.post("/chat/completions/input_tokens")
 def chat_input_tokens() -> Response:
     """How many tokens that prompt has; it may be longer than the context."""
-    body = configured(read_body(ChatRequest))
-    profile = profile_of(pick_model(body.model))
+    body = read_body(ChatRequest)
+    target = choose_target(body)
+    body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> InputTokens:
-        talk = chat_conversation(engine, body, profile)
+        talk = chat_conversation(engine, body, target.profile)
         if body.continue_final_message:
             return InputTokens(len(continued_tokens(engine, talk.messages, talk.options)))
         return InputTokens(len(engine.tokenize_chat(talk.messages, talk.options)))
 
-    return json_reply(ask_engine(body.model, answer))
+    return json_reply(ask_engine(target, answer))
 
 
 @blueprint.post("/responses/input_tokens")
 def response_input_tokens() -> Response:
     """The same for a request of the Responses API."""
-    body = configured(read_body(ResponseRequest))
-    profile = profile_of(pick_model(body.model))
+    body = read_body(ResponseRequest)
+    target = choose_target(body)
+    body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> ResponseInputTokens:
-        talk = response_conversation(engine, body, profile)
+        talk = response_conversation(engine, body, target.profile)
         return ResponseInputTokens(len(engine.tokenize_chat(talk.messages, talk.options)))
 
-    return json_reply(ask_engine(body.model, answer))
+    return json_reply(ask_engine(target, answer))

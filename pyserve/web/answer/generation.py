@@ -18,7 +18,6 @@ from typing import TypeVar
 
 import msgspec
 from flask import Response
-from flask import request as http_request
 
 from pyserve.backend.protocol import Lease
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
@@ -34,21 +33,20 @@ from pyserve.models.templates.go.errors import TemplateError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.configured.shaping import shaped_deltas
 from pyserve.web.answer.late_start import begin, late_frames, when_started
-from pyserve.web.answer.leasing import is_ready, lease_engine, pick_model, profile_of
+from pyserve.web.answer.leasing import lease_engine
 from pyserve.web.answer.sse import KEEP_ALIVE, DataFrames, event_frames, event_reply
-from pyserve.web.request.access import tenant
+from pyserve.web.answer.target import Target
 from pyserve.web.request.admission import admit
-from pyserve.web.request.disconnect import ClientWatch
+from pyserve.web.request.caller import Caller, current_caller
 from pyserve.web.request.notes import request_id
 from pyserve.web.request.replies import json_reply
-from pyserve.web.request.services import services
+from pyserve.web.request.services import Services, services
 from pyserve.web.request.stream_limit import Permit
-from pyserve.web.request.wait_budget import Patience, request_patience
 
 A = TypeVar("A", bound=Answer)
 S = TypeVar("S", bound=StreamAnswer)
 T = TypeVar("T")
-MakeAnswer = Callable[[str, Engine], A]
+MakeAnswer = Callable[[Engine], A]
 
 WATCH_S = 0.25
 RETRY_S = 0.05
@@ -64,11 +62,10 @@ class Generation:
     that one client with many prompts leaves room in the queue for others.
     """
 
-    def __init__(self, permit: Permit, watch: ClientWatch, patience: Patience) -> None:
+    def __init__(self, parts: Services, permit: Permit, caller: Caller) -> None:
+        self._parts = parts
         self._permit = permit
-        self._watch = watch
-        self._patience = patience
-        self._tenant, self._trace_id = tenant(), request_id()
+        self._caller = caller
         self._streams: list[TokenStream] = []
         self._lease: Lease | None = None
         self._n_finished = 0
@@ -77,12 +74,21 @@ class Generation:
         self._shape = ShapeProfile()
         self._adapters: dict[str, float] | None = None
 
-    def hold(self, lease: Lease) -> Engine:
-        """Have the model stay loaded until `close`; returns its engine."""
-        self._lease = lease
-        return lease.engine
+    def start(self, target: Target, make_answer: MakeAnswer[A]) -> A:
+        """Everything up to the point where the first engine requests are accepted.
 
-    def submit(self, engine: Engine, answer: Answer, profile: ModelProfile) -> None:
+        Waits until the model is loaded. Any thread; needs no Flask. Closes itself when it fails.
+        """
+        try:
+            self._lease = lease_engine(self._parts, target, self._caller)
+            answer = make_answer(self._lease.engine)
+            self._submit(self._lease.engine, answer, target.profile)
+        except BaseException:
+            self.close()
+            raise
+        return answer
+
+    def _submit(self, engine: Engine, answer: Answer, profile: ModelProfile) -> None:
         """Run the requests of `answer` and wait until the first ones are accepted.
 
         profile: what the model does to their texts, unless they have to obey a constraint, and
@@ -99,7 +105,7 @@ class Generation:
         with self._naming_fields():
             for stream in self._submit_more():
                 while not stream.wait_accepted(WATCH_S):
-                    self._watch.check()
+                    self._caller.watch.check()
 
     def deltas(self) -> Iterator[tuple[int, Delta] | None]:
         """Deltas as they come, with the index of their request; None about every WATCH_S.
@@ -111,7 +117,7 @@ class Generation:
             merged = merge(self._streams, WATCH_S, self._submit_more)
             for item in shaped_deltas(merged, self._shape):
                 if item is None or time.monotonic() - watched_at >= WATCH_S:
-                    self._watch.check()
+                    self._caller.watch.check()
                     watched_at = time.monotonic()
                 self._has_output = self._has_output or item is not None
                 if item is not None and item[1].finish is not None:
@@ -144,14 +150,14 @@ class Generation:
         begin = len(self._streams)
         gives_up_at = time.monotonic() + RETRY_FOR_S
         while self._waiting and self._n_with_engine < self._n_at_once:
-            left_s = self._patience.left_s
+            left_s = self._caller.patience.left_s
             deadline_ms = None if left_s is None else left_s * 1000
             request = self._waiting[0]
             request = msgspec.structs.replace(
                 request,
                 deadline_ms=deadline_ms,
-                tenant=self._tenant,
-                trace_id=self._trace_id,
+                tenant=self._caller.tenant,
+                trace_id=self._caller.request_id,
                 adapters=self._adapters if request.adapters is None else request.adapters,
             )
             try:
@@ -161,7 +167,7 @@ class Generation:
                     break  # again when one of ours ends
                 if not self._streams or time.monotonic() >= gives_up_at:
                     raise
-                self._watch.check()
+                self._caller.watch.check()
                 time.sleep(RETRY_S)
                 continue
             self._waiting.popleft()
@@ -192,9 +198,10 @@ class Generation:
         self._permit.release()
 
 
-def generate(named: str | None, path_model: str | None, make_answer: MakeAnswer[A]) -> Response:
-    """Answer the current request in one piece. named: the model in the body."""
-    generation, answer = _start(named, path_model, make_answer)
+def generate(target: Target, make_answer: MakeAnswer[A]) -> Response:
+    """Answer the current request in one piece."""
+    generation = _new_generation()
+    answer = generation.start(target, make_answer)
     try:
         return json_reply(answer.response(generation.collect()))
     finally:
@@ -202,8 +209,7 @@ def generate(named: str | None, path_model: str | None, make_answer: MakeAnswer[
 
 
 def generate_stream(
-    named: str | None,
-    path_model: str | None,
+    target: Target,
     make_answer: MakeAnswer[S],
     make_frames: Callable[[S], DataFrames] = DataFrames,
 ) -> Response:
@@ -213,55 +219,63 @@ def generate_stream(
     than the time after which a silent stream says that it is still there.
     """
     keep_alive_s = services().keep_alive_s
-    start = partial(_start, named, path_model, make_answer)
-    if is_ready(pick_model(named, path_model)):
-        generation, answer = start()
+    generation = _new_generation()
+    stream = partial(_stream, generation, make_frames, request_id(), keep_alive_s)
+    if target.is_ready:
+        answer = generation.start(target, make_answer)
     else:
-        started = begin(start)
+        started = begin(lambda: generation.start(target, make_answer))
         try:
-            generation, answer = started.result(keep_alive_s)
+            answer = started.result(keep_alive_s)
         except FutureTimeoutError:
-            return _late_reply(started, make_frames, keep_alive_s)
+            return _late_reply(generation, started, stream, keep_alive_s)
     try:
         deltas = begun(generation.deltas(), keep_alive_s)
     except BaseException:
         generation.close()
         raise
-    frames = make_frames(answer)
-    events = event_frames(
+    return event_reply(stream(answer, deltas), generation.close)
+
+
+def _new_generation() -> Generation:
+    """That of the current request, with a permit. Raises what `admit` raises."""
+    caller = current_caller()
+    return Generation(services(), admit(), caller)
+
+
+def _stream(
+    generation: Generation,
+    make_frames: Callable[[S], DataFrames],
+    shown_id: str,
+    keep_alive_s: float,
+    answer: S,
+    deltas: Iterator[tuple[int, Delta] | None],
+) -> Iterator[bytes]:
+    """The events of an answer."""
+    return event_frames(
         deltas,
         answer,
-        request_id(),
-        frames,
+        shown_id,
+        make_frames(answer),
         keep_alive_s=keep_alive_s,
         comment=generation.comment,
     )
-    return event_reply(events, generation.close)
 
 
 def _late_reply(
-    started: Future[tuple[Generation, S]],
-    make_frames: Callable[[S], DataFrames],
+    generation: Generation,
+    started: Future[S],
+    stream: Callable[[S, Iterator[tuple[int, Delta] | None]], Iterator[bytes]],
     keep_alive_s: float,
 ) -> Response:
     """The stream of an answer whose model is not loaded yet."""
-    shown_id = request_id()
-
-    def frames(begun: tuple[Generation, S]) -> Iterator[bytes]:
-        generation, answer = begun
-        return event_frames(
-            generation.deltas(),
-            answer,
-            shown_id,
-            make_frames(answer),
-            keep_alive_s=keep_alive_s,
-            comment=generation.comment,
-        )
-
-    def close() -> None:
-        when_started(started, lambda begun: begun[0].close())
-
-    return event_reply(late_frames(started, frames, shown_id, keep_alive_s), close)
+    frames = late_frames(
+        started,
+        lambda answer: stream(answer, generation.deltas()),
+        request_id(),
+        keep_alive_s,
+    )
+    return event_reply(frames, lambda: when_started(started, lambda _answer: generation.close()))
 
 
 def begun(deltas: Iterator[T | None], wait_s: float) -> Iterator[T | None]:
@@ -274,21 +288,3 @@ def begun(deltas: Iterator[T | None], wait_s: float) -> Iterator[T | None]:
         if item is not None or time.monotonic() >= waits_until:
             return itertools.chain([item], deltas)
     return iter(())
-
-
-def _start(
-    named: str | None, path_model: str | None, make_answer: MakeAnswer[A]
-) -> tuple[Generation, A]:
-    """Everything up to the point where all engine requests are accepted."""
-    watch = ClientWatch(http_request.environ)
-    patience = request_patience()
-    generation = Generation(admit(), watch, patience)
-    try:
-        model_id = pick_model(named, path_model)
-        engine = generation.hold(lease_engine(model_id, patience, watch))
-        answer = make_answer(model_id, engine)
-        generation.submit(engine, answer, profile_of(model_id))
-    except BaseException:
-        generation.close()
-        raise
-    return generation, answer

@@ -8,8 +8,6 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TypeVar
 
-from flask import copy_current_request_context, g
-
 from pyserve.web.answer.sse import KEEP_ALIVE, frame
 from pyserve.web.request.errors import describe
 
@@ -17,13 +15,10 @@ T = TypeVar("T")
 
 
 def begin(start: Callable[[], T]) -> Future[T]:
-    """Run `start` in a thread of its own, which sees the current request and what is noted in g."""
+    """Run `start` in a thread of its own."""
     started: Future[T] = Future()
-    notes = vars(g._get_current_object()).copy()
 
-    @copy_current_request_context
     def run() -> None:
-        vars(g._get_current_object()).update(notes)
         try:
             started.set_result(start())
         except BaseException as error:

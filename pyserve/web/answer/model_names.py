@@ -31,9 +31,10 @@ def served_models() -> list[ModelStatus]:
     return with_adapters(services().backend.models())
 
 
-def usable_models() -> list[ModelStatus]:
-    """The served models that the current request may use: with a model come its LoRA adapters."""
-    return [status for status in served_models() if may_use(status.id) or may_use(status.engine_id)]
+def usable_models(served: Sequence[ModelStatus] | None = None) -> list[ModelStatus]:
+    """Those of the served models that the current request may use: with a model its adapters."""
+    statuses = served_models() if served is None else served
+    return [status for status in statuses if may_use(status.id) or may_use(status.engine_id)]
 
 
 def may_use(model_id: str) -> bool:

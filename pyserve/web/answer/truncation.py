@@ -1,4 +1,4 @@
-"""Makes a conversation fit the model of the current request, and says so in a header."""
+"""`truncation: "auto"`: makes a conversation fit the context, and says so in X-Dropped-Messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.openai.chat.truncation import Cut, cut_to_fit
-from pyserve.web.request.notes import note_dropped
+from pyserve.web.request.notes import Notes
 
 Truncation = Literal["auto", "disabled"]
 
@@ -16,11 +16,12 @@ def fitting(
     messages: list[dict[str, Any]],
     truncation: Truncation | None,
     n_max_tokens: int | None,
-    options: TemplateOptions | None = None,
+    options: TemplateOptions | None,
+    noted: Notes,
 ) -> Cut | None:
     """What `cut_to_fit` leaves of `messages`; None unless truncation is auto.
 
-    options: of the template, which the messages are counted with.
+    options: of the template, which the messages are counted with. noted: gets how many were cut.
     """
     if truncation != "auto":
         return None
@@ -30,5 +31,5 @@ def fitting(
         return len(engine.tokenize_chat(rest, options))
 
     cut = cut_to_fit(messages, n_ctx, n_max_tokens, count)
-    note_dropped(cut.dropped_messages)
+    noted.n_dropped = cut.dropped_messages
     return cut

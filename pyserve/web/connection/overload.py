@@ -20,10 +20,6 @@ from pyserve.web.request.notes import fresh_id, sane_id
 from pyserve.web.request.refusal import Refusal
 from pyserve.web.request.services import Services
 
-_GENERATING = re.compile(
-    rb"POST ((?:/v1)?/(?:engines/[^ ?]+/)?"
-    rb"(?:chat/completions|completions|edits|embeddings|responses))(?:\?[^ ]*)? "
-)
 _ID = re.compile(rb"\r\nx-request-id:[ \t]*([^\r]*)\r\n", re.IGNORECASE)
 _PAGE = re.compile(rb"\r\norigin:", re.IGNORECASE)  # it needs the headers of CORS
 _TOKEN = re.compile(rb"\r\n(?:authorization:[ \t]*bearer|x-api-key:)[ \t]*([^\r]+)", re.IGNORECASE)
@@ -54,7 +50,7 @@ class Refusals:
         try:
             self._parts.stream_limit.check()
         except QueueFullError as error:
-            line = _GENERATING.match(data)
+            line = self._parts.endpoints.request_line.match(data)
             is_ours = line is not None and is_whole(data) and not _PAGE.search(data)
             if line is None or not is_ours or not _is_known(self._parts, data):
                 return None

@@ -8,8 +8,6 @@ from pyserve.web.request.access import check_place, take_place
 from pyserve.web.request.services import services
 from pyserve.web.request.stream_limit import Permit
 
-GENERATING = frozenset({"chat", "completions", "responses", "edits", "embeddings"})
-
 
 def install(app: Flask) -> None:
     """Refuse what cannot be answered now before its body is read: refusals have to be cheap."""
@@ -17,8 +15,9 @@ def install(app: Flask) -> None:
 
 
 def _refuse() -> None:
-    if request.blueprint is not None and request.blueprint.rpartition(".")[2] in GENERATING:
-        services().stream_limit.check()
+    parts = services()
+    if parts.endpoints.usecase(request.blueprint) is not None:
+        parts.stream_limit.check()
         check_place()
 
 

@@ -10,7 +10,6 @@ from werkzeug.exceptions import NotImplemented as UnsupportedCoding
 
 from pyserve.schemas.validate import Body, validate
 from pyserve.web.request.json_gate import parse_object
-from pyserve.web.request.notes import note_keep_alive
 from pyserve.web.request.refusal import MalformedRequestError, describe_malformed, is_malformed
 from pyserve.web.request.services import services
 
@@ -25,9 +24,7 @@ def read_body(schema: type[Body], *, list_field: str | None = None) -> Body:
     """
     _check_headers()
     data = _read(services().config.max_body_bytes)
-    body = validate(schema, parse_object(data, list_field=list_field))
-    note_keep_alive(getattr(body, "keep_alive", None))
-    return body
+    return validate(schema, parse_object(data, list_field=list_field))
 
 
 def _check_headers() -> None:

@@ -1,9 +1,10 @@
-"""What is noted about the current request: its id, its model, and what its headers say of them."""
+"""Notes on a request that become headers: X-Request-Id, X-Model-Resolved, X-Dropped-Messages."""
 
 from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from flask import Flask, Response, g, request
@@ -14,15 +15,33 @@ _SANE = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
 
 def install(app: Flask) -> None:
     """Give each request an id before it is handled, and each response its headers."""
-    app.before_request(_set_id)
+    app.before_request(_begin)
     app.after_request(_add_headers)
+
+
+@dataclass
+class Notes:
+    """For the headers of the response; also from other threads, until the response begins.
+
+    model_id: the model that answers. n_dropped: messages that were left out.
+    """
+
+    request_id: str
+    model_id: str | None = None
+    n_dropped: int | None = None
+
+
+def notes() -> Notes:
+    """Those of the current request."""
+    if "notes" not in g:
+        g.notes = Notes(sane_id(request.headers.get("X-Request-Id", "")))
+    found: Notes = g.notes
+    return found
 
 
 def request_id() -> str:
     """The current request's id: the client's X-Request-Id if it is sane, else a fresh one."""
-    if "request_id" not in g:
-        _set_id()
-    return str(g.request_id)
+    return notes().request_id
 
 
 def fresh_id() -> str:
@@ -30,40 +49,20 @@ def fresh_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
-def note_model(model_id: str) -> None:
-    """Name the model that answers the current request, for X-Model-Resolved."""
-    g.model_resolved = model_id
-
-
-def note_keep_alive(seconds: float | None) -> None:
-    """Say how long the model of the current request is to stay; None: as it is configured."""
-    g.keep_alive_s = seconds
-
-
-def keep_alive_s() -> float | None:
-    """What was noted last for the current request."""
-    seconds: float | None = g.get("keep_alive_s")
-    return seconds
-
-
-def note_dropped(n_messages: int) -> None:
-    """Say how many messages were left out of the current request, for X-Dropped-Messages."""
-    g.n_dropped = n_messages
-
-
 def sane_id(given: str) -> str:
     """The id that a client gave, or a fresh one in its place."""
     return given if _SANE.fullmatch(given) else fresh_id()
 
 
-def _set_id() -> None:
-    g.request_id = sane_id(request.headers.get("X-Request-Id", ""))
+def _begin() -> None:
+    notes()
 
 
 def _add_headers(response: Response) -> Response:
-    response.headers["X-Request-Id"] = request_id()
-    if "model_resolved" in g:
-        response.headers["X-Model-Resolved"] = quote(g.model_resolved, safe=" /:@+=,;()[]{}!#$&'*")
-    if "n_dropped" in g:
-        response.headers["X-Dropped-Messages"] = str(g.n_dropped)
+    noted = notes()
+    response.headers["X-Request-Id"] = noted.request_id
+    if noted.model_id is not None:
+        response.headers["X-Model-Resolved"] = quote(noted.model_id, safe=" /:@+=,;()[]{}!#$&'*")
+    if noted.n_dropped is not None:
+        response.headers["X-Dropped-Messages"] = str(noted.n_dropped)
     return response

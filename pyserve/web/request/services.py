@@ -11,6 +11,7 @@ from pyserve.config import ServeConfig
 from pyserve.web.keys.keys import KeyRing
 from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.request.counters import Counters
+from pyserve.web.request.endpoints import Endpoints
 from pyserve.web.request.stream_limit import StreamLimit
 
 _KEY = "pyserve"
@@ -29,6 +30,7 @@ class Services:
     keep_alive_s: float
     keys: KeyRing = field(default_factory=KeyRing)
     key_limits: KeyLimits = field(default_factory=KeyLimits)
+    endpoints: Endpoints = field(default_factory=Endpoints)
     counters: Counters = field(default_factory=Counters)
 
 

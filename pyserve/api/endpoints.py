@@ -1,0 +1,55 @@
+"""Every endpoint, declared once: its views, whether it generates, and by which models.
+
+Of this table are made: the app's routes; which requests take a place, and are refused without a
+thread under overload; for which use a model is looked up. What the OpenAPI document says of each is
+in `openai/document/operations.py`; a test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint
+
+from pyserve.api import (
+    adapters,
+    chat,
+    completions,
+    edits,
+    embeddings,
+    health,
+    metrics,
+    models,
+    pages,
+    responses,
+    schemas,
+    tokens,
+)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The views of a blueprint.
+
+    usecase: they generate, by a model that is said to be for this (LocalAI's usecases); None: they
+    answer at once, and take no place.
+    """
+
+    blueprint: Blueprint
+    usecase: str | None = None
+
+
+ENDPOINTS = (
+    Endpoint(chat.blueprint, usecase="chat"),
+    Endpoint(completions.blueprint, usecase="completion"),
+    Endpoint(edits.blueprint, usecase="edit"),
+    Endpoint(embeddings.blueprint, usecase="embeddings"),
+    Endpoint(responses.blueprint, usecase="chat"),
+    Endpoint(tokens.blueprint),
+    Endpoint(schemas.blueprint),
+    Endpoint(models.blueprint),
+    Endpoint(adapters.blueprint),
+    Endpoint(health.blueprint),
+    Endpoint(metrics.blueprint),
+    Endpoint(pages.blueprint),
+)

@@ -1,0 +1,64 @@
+"""Chooses the model that answers the current request: once, for all that follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import request
+
+from pyserve.backend.protocol import ModelStatus
+from pyserve.models.profile import ModelProfile
+from pyserve.models.routing import ANY_ENDPOINT, not_found, resolve
+from pyserve.web.answer.model_names import model_names, served_models, usable_models
+from pyserve.web.request import access
+from pyserve.web.request.notes import notes
+from pyserve.web.request.services import services
+
+
+@dataclass(frozen=True)
+class Target:
+    """A chosen model, as it was served then.
+
+    engine_id: the model whose engine answers. profile: what the model's configuration says.
+    is_ready: it needs not be loaded first. keep_alive_s: how long it is to stay afterwards, None
+    as configured.
+    """
+
+    model_id: str
+    engine_id: str
+    profile: ModelProfile
+    is_ready: bool
+    keep_alive_s: float | None = None
+
+
+def choose_target(body: object = None, path_model: str | None = None) -> Target:
+    """The model that `body.model`, the path, the query or the bearer token names.
+
+    With a single model, or where nothing is named, the one that stands for it. Noted for the
+    response's header. body.keep_alive: see `Target`. Raises ModelNotFoundError.
+    """
+    parts = services()
+    wanted = getattr(body, "model", None) or path_model or request.args.get("model")
+    statuses = served_models()
+    usable = usable_models(statuses)
+    names = model_names(parts.config, usable)
+    if len(usable) < len(statuses):
+        meant = model_names(parts.config, statuses).find(wanted)
+        if meant is not None and meant not in names.ids:
+            raise not_found(wanted, names.ids)
+    model_id = resolve(
+        wanted,
+        access.named_by_token(),
+        names,
+        strict=parts.config.strict_model_names,
+        endpoint=parts.endpoints.usecase(request.blueprint) or ANY_ENDPOINT,
+    )
+    notes().model_id = model_id
+    status = next(status for status in usable if status.id == model_id)
+    return target_of(status, keep_alive_s=getattr(body, "keep_alive", None))
+
+
+def target_of(status: ModelStatus, *, keep_alive_s: float | None = None) -> Target:
+    """A model that was found already."""
+    is_ready = status.state == "ready"
+    return Target(status.id, status.engine_id, status.profile, is_ready, keep_alive_s)

@@ -1,0 +1,31 @@
+"""What is to be known of a client while its answer is made, also where there is no Flask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import request
+
+from pyserve.web.request.access import tenant
+from pyserve.web.request.disconnect import ClientWatch
+from pyserve.web.request.notes import request_id
+from pyserve.web.request.wait_budget import Patience, request_patience
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The client of one request.
+
+    watch: whether it is still there. patience: how long it waits for the beginning.
+    tenant: whose computed prefixes it shares. request_id: for logs and errors.
+    """
+
+    watch: ClientWatch
+    patience: Patience
+    tenant: str
+    request_id: str
+
+
+def current_caller() -> Caller:
+    """That of the current request. Raises InvalidRequestError for a bad header."""
+    return Caller(ClientWatch(request.environ), request_patience(), tenant(), request_id())

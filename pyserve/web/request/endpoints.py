@@ -1,0 +1,38 @@
+"""Which endpoints generate, derived from the blueprints of the app."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flask import Flask
+
+_VARIABLE = re.compile(r"<[^>]*>")
+_NOTHING = re.compile(rb"(?!)")
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """usecases: what models are said to be for, by the blueprint of a generating endpoint.
+
+    request_line: matches the first line of a request to one of them; its group is the path.
+    """
+
+    usecases: Mapping[str, str] = field(default_factory=dict)
+    request_line: re.Pattern[bytes] = _NOTHING
+
+    def usecase(self, blueprint: str | None) -> str | None:
+        """That of a blueprint as Flask names it, prefix included; None: it does not generate."""
+        return self.usecases.get((blueprint or "").rpartition(".")[2])
+
+
+def generating_line(app: Flask, usecases: Mapping[str, str]) -> re.Pattern[bytes]:
+    """`Endpoints.request_line` of an app whose blueprints are registered."""
+    paths = {
+        "[^ ?]+".join(map(re.escape, _VARIABLE.split(rule.rule)))
+        for rule in app.url_map.iter_rules()
+        if "POST" in (rule.methods or ()) and rule.endpoint.split(".")[-2] in usecases
+    }
+    pattern = rf"POST ({'|'.join(sorted(paths))})(?:\?[^ ]*)? "
+    return re.compile(pattern.encode())
