@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.peers import proc
 from bench.peers.peer import Command, Peer, PeerError, Settings
+from bench.peers.tied import tied
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30.0
@@ -73,9 +74,9 @@ def running(peer: Peer, settings: Settings) -> Iterator[Server]:
 
 
 def start(command: Command, output_fd: int) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that it can be ended with all its children."""
+    """In a session of its own, so that it can be ended with all its children; it ends with us."""
     return subprocess.Popen(
-        command.argv,
+        tied(command.argv),
         env={**os.environ, **command.environ},
         stdin=subprocess.DEVNULL,
         stdout=output_fd,

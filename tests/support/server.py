@@ -16,6 +16,8 @@ from typing import IO
 import httpx
 import psutil
 
+from bench.peers.tied import tied
+
 START_S = 60.0
 STOP_S = 40.0
 GONE_S = 15.0
@@ -43,6 +45,7 @@ def wait_until(is_true: Callable[[], object], timeout_s: float, what: str) -> No
 class ServerProcess:
     """`pyserve serve` (or another command that serves `port`), and all processes under it.
 
+    It does not outlive us, however we end.
     args: more command line. env: more environment, a None takes a variable away. directory: for
     runtime files and the log; it must be short enough for the paths of Unix sockets.
     output: descriptor of stdout and stderr instead of the log.
@@ -78,7 +81,7 @@ class ServerProcess:
         self._log = self._log_path.open("ab")
         output = self._log.fileno() if self._output is None else self._output
         self._process = subprocess.Popen(
-            self._args, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._env
+            tied(self._args), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._env
         )
         if wait:
             self.wait_healthy()
