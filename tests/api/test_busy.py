@@ -16,6 +16,7 @@ from pyserve.web.connection.arrivals import Arrivals
 from pyserve.web.connection.deadlines import ClientTimeouts
 from pyserve.web.connection.overload import N_NAMED, REPORT_EVERY_S, Refusals
 from pyserve.web.connection.worker import Worker
+from tests.support.clocks import Clock
 from tests.support.front import CHAT, COMPLETIONS, SOON_S, chat_body
 
 KEY = "sk-the-only-key"
@@ -101,13 +102,6 @@ def test_strangers_are_for_the_application(full, headers, is_known):
         raw(COMPLETIONS, {"prompt": "a"}, *headers)
     )
     assert (answer is not None) is is_known
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
 
 
 def test_the_first_of_a_second_are_logged_by_name_and_the_others_by_number(full, caplog):

@@ -24,21 +24,6 @@ from pyserve.supervisor.processes import describe_exit, engine_environ
 SOON_S = 60.0
 
 
-class Clock:
-    """Time that a test can move on."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def model(tmp_path) -> Path:
     tmp_path.chmod(0o700)

@@ -7,19 +7,12 @@ import io
 import pytest
 
 from pyserve.models.download.progress import Progress, format_bytes
+from tests.support.clocks import Clock
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def run(stream: io.StringIO, *, total_bytes: int | None = 10_000_000) -> str:
