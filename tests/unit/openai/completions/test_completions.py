@@ -9,15 +9,11 @@ import pytest
 from pyserve.engine.protocol import Delta, TokenLogprob, TopLogprob
 from pyserve.openai.completions.completions import CompletionAnswer, completion_requests
 from pyserve.openai.completions.logprobs import LegacyLogprobsWriter, PromptEcho
-from pyserve.schemas.completions import CompletionRequest
 from tests.support.answers import INFO, as_json, chunks_of, last, output, token
+from tests.support.bodies import completion
 
 PROMPT = [token(b"<s>", 0.0), token(b" ab", -2.0), token("é".encode(), -3.0)]
 WORDS = [Delta(text="x", logprobs=[token(b"x")]), Delta(text="yz", logprobs=[token(b"yz")])]
-
-
-def completion(**fields: Any) -> CompletionRequest:
-    return CompletionRequest.model_validate(fields)
 
 
 def answer_of(**fields: Any) -> CompletionAnswer:

@@ -1,0 +1,28 @@
+"""What the scheduler of the engine is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyserve.openai.chat.chat import chat_requests
+from pyserve.openai.completions.completions import completion_requests
+from pyserve.openai.edits import edit_requests
+from tests.support.answers import INFO
+from tests.support.bodies import chat, completion, edit
+
+
+@pytest.mark.parametrize(
+    "requests_of",
+    [
+        lambda **f: chat_requests(chat(**f), INFO),
+        lambda **f: completion_requests(completion(prompt="x", **f), INFO),
+        lambda **f: edit_requests(edit(**f), INFO),
+    ],
+)
+def test_what_the_scheduler_should_know_reaches_the_engine(requests_of):
+    fields = {"cache_salt": "s", "priority": -3, "deterministic": True, "speculative.n_max": 0}
+    (given,) = requests_of(**fields)
+    assert (given.cache_salt, given.priority, given.deterministic) == ("s", -3, True)
+    (absent,) = requests_of()
+    assert (given.n_draft_max, absent.n_draft_max) == (0, None)
+    assert (absent.cache_salt, absent.priority, absent.deterministic) == ("", 0, False)
