@@ -11,6 +11,7 @@
 #include "bench.h"
 #include "ggml-cpu.h"
 #include "kernels/matmul/panels.h"
+#include "kernels/matmul/weight_types.h"
 #include "one_node.h"
 #include "repack.h"
 
@@ -19,11 +20,9 @@ namespace {
 
 constexpr int kDepth = 768;
 
-enum class Layout { kPanels, kFile, kRepacked };
-
 struct Weights {
   ggml_type type;
-  Layout layout;
+  WeightLayout layout;
 };
 
 // A few rows, again and again: the time does not depend on what they say.
@@ -49,7 +48,7 @@ Product product(const Weights& weights, int n_rows, int n_columns) {
   OneNode node;
   ggml_tensor* w = ggml_new_tensor_2d(node.context(), weights.type, kDepth, n_rows);
   ggml_tensor* x = ggml_new_tensor_2d(node.context(), GGML_TYPE_F32, kDepth, n_columns);
-  const bool is_repacked = weights.layout == Layout::kRepacked;
+  const bool is_repacked = weights.layout == WeightLayout::kX8;
   node.place(w,
              is_repacked ? ggml_backend_cpu_repack_buffer_type() : ggml_backend_cpu_buffer_type());
   node.place(x);
@@ -58,32 +57,32 @@ Product product(const Weights& weights, int n_rows, int n_columns) {
   ggml_backend_tensor_set(x, values.data(), 0, ggml_nbytes(x));
   node.set_result(ggml_mul_mat(node.context(), w, x));
   Panels panels;
-  if (weights.layout == Layout::kPanels) panels = Panels({&w, 1});
+  if (weights.layout == WeightLayout::kPanel) panels = Panels({&w, 1});
   return {std::move(node), std::move(panels)};
 }
 
-std::vector<Weights> layouts() {
+std::vector<Weights> all_weights() {
   std::vector<Weights> all;
-  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
-                               GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K}) {
-    all.push_back({type, Layout::kPanels});
-    all.push_back({type, Layout::kFile});
-    if (type == GGML_TYPE_Q4_0 || type == GGML_TYPE_Q4_K) all.push_back({type, Layout::kRepacked});
+  for (const WeightType& each : weight_types()) {
+    for (const WeightLayout layout : kWeightLayouts) {
+      if (each.kernel(layout) != nullptr) all.push_back({each.type, layout});
+    }
   }
   return all;
 }
 
-const char* name_of(Layout layout) {
-  return layout == Layout::kPanels ? " (panels)" : layout == Layout::kRepacked ? " (x8)" : "";
+std::string name_of_weights(const Weights& weights) {
+  const std::string type = ggml_type_name(weights.type);
+  if (weights.layout == WeightLayout::kFile) return type;
+  return type + " (" + name_of(weights.layout) + ")";
 }
 
 }  // namespace
 
 void bench_mul_mat() {
   const Kernels kernels;
-  for (const Weights& w : layouts()) {
-    const std::string name = std::string(ggml_type_name(w.type)) + name_of(w.layout);
-    print_heading("matrix " + name, "llama.cpp");
+  for (const Weights& w : all_weights()) {
+    print_heading("matrix " + name_of_weights(w), "llama.cpp");
     for (const int n_columns : {1, 2, 4, 8, 16, 32, 128, 512}) {
       const int n_rows = n_columns <= 32 ? 32768 : 2048;
       Product computed = product(w, n_rows, n_columns);

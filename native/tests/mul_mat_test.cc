@@ -13,9 +13,8 @@
 #include "ggml-alloc.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
-#include "kernels/matmul/int8_gemm.h"
-#include "kernels/matmul/panel_types.h"
 #include "kernels/matmul/panels.h"
+#include "kernels/matmul/weight_types.h"
 #include "repack.h"
 
 using namespace pyserve;
@@ -36,16 +35,10 @@ std::vector<float> random_floats(size_t n, unsigned seed) {
   return out;
 }
 
-// As in the file; laid out once more by us; repacked by the vendored library when it loads them.
-enum class Layout { kFile, kPanels, kRepacked };
-
-const char* name_of(Layout layout) {
-  return layout == Layout::kFile ? "as in the file" : layout == Layout::kPanels ? "panels" : "x8";
-}
-
 // The weights as the quantized blocks say them.
 struct Weights {
-  Weights(ggml_type t, const Shape& shape, Layout l = Layout::kFile) : type(t), layout(l) {
+  Weights(ggml_type t, const Shape& shape, WeightLayout l = WeightLayout::kFile)
+      : type(t), layout(l) {
     const std::vector<float> source =
         random_floats(static_cast<size_t>(shape.n_k) * shape.n_rows, 3);
     const size_t row_bytes = ggml_row_size(type, shape.n_k);
@@ -57,7 +50,7 @@ struct Weights {
   }
 
   ggml_type type;
-  Layout layout;
+  WeightLayout layout;
   std::vector<char> blocks;
   std::vector<float> values;
 };
@@ -75,13 +68,13 @@ struct Placed {
   Placed(const Weights& weights, const Shape& s)
       : context(ggml_init({1U << 20, nullptr, true})),
         tensor(ggml_new_tensor_2d(context.get(), weights.type, s.n_k, s.n_rows)),
-        buffer(ggml_backend_buft_alloc_buffer(weights.layout == Layout::kRepacked
+        buffer(ggml_backend_buft_alloc_buffer(weights.layout == WeightLayout::kX8
                                                   ? ggml_backend_cpu_repack_buffer_type()
                                                   : ggml_backend_cpu_buffer_type(),
                                               weights.blocks.size())) {
     ggml_backend_tensor_alloc(buffer.get(), tensor, ggml_backend_buffer_get_base(buffer.get()));
     ggml_backend_tensor_set(tensor, weights.blocks.data(), 0, weights.blocks.size());
-    if (weights.layout != Layout::kPanels) return;
+    if (weights.layout != WeightLayout::kPanel) return;
     panels = Panels({&tensor, 1});
     // Nothing of the file's layout is read any more.
     if (panels.n_bytes() > 0) std::memset(tensor->data, 0x55, weights.blocks.size());
@@ -143,28 +136,27 @@ double worst_error(const Weights& weights, const Shape& s, const std::vector<flo
 // With few columns it may be the vendored product.
 bool is_ours(const Shape& shape) { return rung_in_force() != Rung::kStock && shape.n_columns > 2; }
 
-const std::vector<ggml_type> kTypes{GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
-                                    GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
-// Those that the vendored library repacks when it loads them.
-const std::vector<ggml_type> kRepackedTypes{GGML_TYPE_Q4_0, GGML_TYPE_Q4_K};
-
 const std::vector<Shape> kShapes{{576, 192, 4}, {576, 100, 5}, {576, 40, 1},   {64, 50, 2},
                                  {512, 20, 3},  {32, 33, 13},  {160, 16, 257}, {96, 7, 31},
                                  {576, 1, 12},  {128, 65, 6},  {1536, 64, 16}, {256, 24, 7},
                                  {768, 8, 9},   {512, 47, 33}, {64, 24, 100}};
 
+bool can_be(const Shape& shape, ggml_type type, WeightLayout layout) {
+  return shape.n_k % ggml_blck_size(type) == 0 &&
+         (layout != WeightLayout::kX8 || shape.n_rows % 8 == 0);
+}
+
 // Runs `check` for every shape that a type can have, in its layouts, on some threads.
 template <typename Check>
 void for_every_product(Check check) {
-  for (const Layout layout : {Layout::kFile, Layout::kPanels, Layout::kRepacked}) {
-    for (const ggml_type type : layout == Layout::kRepacked ? kRepackedTypes : kTypes) {
+  for (const WeightType& each : weight_types()) {
+    for (const WeightLayout layout : kWeightLayouts) {
+      if (each.kernel(layout) == nullptr) continue;
       for (const Shape& shape : kShapes) {
-        if (shape.n_k % ggml_blck_size(type) != 0 ||
-            (layout == Layout::kRepacked && shape.n_rows % 8 != 0))
-          continue;
-        const Weights weights(type, shape, layout);
+        if (!can_be(shape, each.type, layout)) continue;
+        const Weights weights(each.type, shape, layout);
         for (const int n_threads : {1, 2, 3}) {
-          INFO(ggml_type_name(type), " ", name_of(layout), " ", shape.n_k, "x", shape.n_rows,
+          INFO(ggml_type_name(each.type), " ", name_of(layout), " ", shape.n_k, "x", shape.n_rows,
                " columns ", shape.n_columns, " threads ", n_threads);
           check(weights, shape, n_threads);
         }
@@ -221,7 +213,7 @@ TEST_CASE("the matrix product of what a norm has made is the same bits") {
   };
   for (const int n_columns : {1, 2, 3, 16, 70}) {
     const Shape shape{576, 48, n_columns};
-    const Weights weights(GGML_TYPE_Q4_1, shape, Layout::kPanels);
+    const Weights weights(GGML_TYPE_Q4_1, shape, WeightLayout::kPanel);
     const std::vector<float> x = random_floats(static_cast<size_t>(shape.n_k) * n_columns, 5);
     const std::vector<float> expected = computed(weights, shape, x, 1, normed);
     // The norm of random numbers is nearly 1.
@@ -311,7 +303,7 @@ TEST_CASE("a product after others is the same bits as alone") {
   const std::vector<int> rows{48, 33, 48, 40, 9000, 9000, 16};
   std::vector<Weights> weights;
   for (size_t i = 0; i < types.size(); ++i) {
-    weights.emplace_back(types[i], Shape{ManyProducts::kDepth, rows[i], 0}, Layout::kPanels);
+    weights.emplace_back(types[i], Shape{ManyProducts::kDepth, rows[i], 0}, WeightLayout::kPanel);
   }
   for (const int n_columns : {1, 3, 40}) {
     ManyProducts all(weights, rows, n_columns);
@@ -341,9 +333,9 @@ TEST_CASE("a product after others is the same bits as alone") {
 
 TEST_CASE("the matrix product is the same bits from panels as from the file") {
   for_every_product([](const Weights& weights, const Shape& shape, int n_threads) {
-    if (weights.layout != Layout::kPanels || !is_ours(shape)) return;
+    if (weights.layout != WeightLayout::kPanel || !is_ours(shape)) return;
     Weights in_file = weights;
-    in_file.layout = Layout::kFile;
+    in_file.layout = WeightLayout::kFile;
     const std::vector<float> x = random_floats(static_cast<size_t>(shape.n_k) * shape.n_columns, 7);
     CHECK(computed(weights, shape, x, n_threads) == computed(in_file, shape, x, n_threads));
   });
@@ -378,4 +370,23 @@ TEST_CASE("types that we know are best in panels") {
   CHECK(are_best_in_panels(GGML_TYPE_Q8_0) == (rung_in_force() != Rung::kStock));
   CHECK(!are_best_in_panels(GGML_TYPE_Q2_K));
   CHECK(!are_best_in_panels(GGML_TYPE_F16));
+}
+
+TEST_CASE("every rung with kernels knows the same types in the same layouts") {
+  for (const Rung rung : kLadder) {
+    const Int8GemmKernels* kernels = int8_gemm_kernels(rung);
+    if (kernels == nullptr) continue;
+    INFO(name_of(rung));
+    CHECK(kernels->types.size() == weight_types().size());
+    for (const WeightType& each : weight_types()) {
+      INFO(ggml_type_name(each.type));
+      const WeightType* found = kernels->find(each.type);
+      REQUIRE(found != nullptr);
+      CHECK(found->panel_bytes(512) == each.panel_bytes(512));
+      for (const WeightLayout layout : kWeightLayouts) {
+        CHECK((found->kernel(layout) == nullptr) == (each.kernel(layout) == nullptr));
+      }
+    }
+    CHECK(kernels->find(GGML_TYPE_F16) == nullptr);
+  }
 }

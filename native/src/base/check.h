@@ -11,3 +11,10 @@
       std::abort();                                                                      \
     }                                                                                    \
   } while (false)
+
+// One that is too dear, or too strict, for a server at work.
+#ifdef NDEBUG
+#define PYSERVE_DEBUG_CHECK(condition) static_cast<void>(sizeof(!(condition)))
+#else
+#define PYSERVE_DEBUG_CHECK(condition) PYSERVE_CHECK(condition)
+#endif

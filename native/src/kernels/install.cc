@@ -12,8 +12,8 @@
 #include "kernels/attention/flash_attn_op.h"
 #include "kernels/geglu/geglu.h"
 #include "kernels/geglu/geglu_op.h"
-#include "kernels/matmul/int8_gemm.h"
 #include "kernels/matmul/mul_mat_op.h"
+#include "kernels/matmul/weight_types.h"
 #include "traits.h"
 
 namespace pyserve {

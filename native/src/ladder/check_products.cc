@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "kernels/matmul/panels.h"
+#include "kernels/matmul/weight_types.h"
 #include "ladder/proof.h"
 #include "ladder/small_graph.h"
 #include "repack.h"
@@ -13,9 +14,7 @@
 namespace pyserve {
 namespace {
 
-constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
-                                GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
-// Those that the vendored library has kernels for AMX for.
+// Types that the vendored library has kernels for AMX for.
 constexpr ggml_type kAmxTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0,  GGML_TYPE_Q4_K,
                                    GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_XS};
 
@@ -99,22 +98,24 @@ ggml_backend_buffer_type_t amx_buffers() {
   return nullptr;
 }
 
-std::string check_type(ggml_type type) {
+std::string check_type(const WeightType& type) {
   constexpr int kRowsOfPartPanel = 40;
-  const Product product(type, kRowsOfPartPanel);
-  std::string problem = check(product, ggml_backend_cpu_buffer_type(), false);
-  if (problem.empty()) problem = check(product, ggml_backend_cpu_buffer_type(), true);
-  const bool is_repacked = type == GGML_TYPE_Q4_0 || type == GGML_TYPE_Q4_K;
-  if (problem.empty() && is_repacked) {
-    problem = check(product, ggml_backend_cpu_repack_buffer_type(), false);
+  const Product product(type.type, kRowsOfPartPanel);
+  for (const WeightLayout layout : kWeightLayouts) {
+    if (type.kernel(layout) == nullptr) continue;
+    ggml_backend_buffer_type_t where = layout == WeightLayout::kX8
+                                           ? ggml_backend_cpu_repack_buffer_type()
+                                           : ggml_backend_cpu_buffer_type();
+    std::string problem = check(product, where, layout == WeightLayout::kPanel);
+    if (!problem.empty()) return problem;
   }
-  return problem;
+  return "";
 }
 
 }  // namespace
 
 std::string check_products(Rung rung) {
-  for (const ggml_type type : kTypes) {
+  for (const WeightType& type : weight_types()) {
     const std::string problem = check_type(type);
     if (!problem.empty()) return problem;
   }

@@ -7,7 +7,7 @@
 
 #include "ggml-cpu.h"
 #include "gguf.h"
-#include "kernels/matmul/panel_types.h"
+#include "kernels/matmul/weight_types.h"
 #include "llama-model.h"
 #include "llama.h"
 #include "llama/numa.h"

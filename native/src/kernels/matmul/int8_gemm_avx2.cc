@@ -1,7 +1,7 @@
 // Compiled with -mavx2 -mfma -mf16c.
 
-#include "kernels/matmul/int8_gemm_simd.h"
 #include "kernels/matmul/int8_wide_avx2.h"
+#include "kernels/matmul/weight_table.h"
 
 namespace pyserve {
 namespace {
@@ -23,6 +23,6 @@ struct Bytes256 : Wide256 {
 
 }  // namespace
 
-constinit const Int8GemmKernels kAvx2Int8Gemm = Int8Gemm<Bytes256>::kernels("avx2");
+constinit const Int8GemmKernels kAvx2Int8Gemm = int8_gemm_kernels_of<Bytes256>("avx2");
 
 }  // namespace pyserve

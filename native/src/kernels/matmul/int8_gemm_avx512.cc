@@ -1,7 +1,7 @@
 // Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl.
 
-#include "kernels/matmul/int8_gemm_simd.h"
 #include "kernels/matmul/int8_wide_avx512.h"
+#include "kernels/matmul/weight_table.h"
 
 namespace pyserve {
 namespace {
@@ -25,6 +25,6 @@ struct Bytes512 : Wide512 {
 
 }  // namespace
 
-constinit const Int8GemmKernels kAvx512Int8Gemm = Int8Gemm<Bytes512>::kernels("avx512bw");
+constinit const Int8GemmKernels kAvx512Int8Gemm = int8_gemm_kernels_of<Bytes512>("avx512bw");
 
 }  // namespace pyserve

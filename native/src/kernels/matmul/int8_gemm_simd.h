@@ -21,9 +21,6 @@
 
 #include "kernels/matmul/int8_gemm.h"
 #include "kernels/matmul/int8_unpack.h"
-#include "kernels/matmul/int8_unpack_k.h"
-#include "kernels/matmul/int8_unpack_panel.h"
-#include "kernels/matmul/int8_unpack_x8.h"
 
 namespace pyserve {
 
@@ -292,32 +289,9 @@ struct Int8Gemm {
     }
   }
 
-  template <typename Type, int kMinColumns>
-  static constexpr Int8Kernel kKernel{kMinColumns, &quantize<Type>, &multiply<Type>};
-
-  static constexpr Int8GemmKernels kernels(const char* name) {
-    return {
-        .name = name,
-        .deal_out = &deal_out,
-        .q4_0 = kKernel<Nibbles<V, false>, 1>,
-        .q4_1 = kKernel<OffsetNibbles<V, false>, 1>,
-        .q5_0 = kKernel<Nibbles<V, true>, 1>,
-        .q5_1 = kKernel<OffsetNibbles<V, true>, 1>,
-        .q8_0 = kKernel<SignedBytes<V>, 1>,
-        .q4_k = kKernel<KNibbles<V, false, InRows>, V::kMinKColumns>,
-        .q5_k = kKernel<KNibbles<V, true, InRows>, V::kMinKColumns>,
-        .q6_k = kKernel<SixBits<V, InRows>, 1>,
-        .q4_0_panel = kKernel<PanelNibbles<V, false>, 1>,
-        .q4_1_panel = kKernel<PanelOffsetNibbles<V, false>, 1>,
-        .q5_0_panel = kKernel<PanelNibbles<V, true>, 1>,
-        .q5_1_panel = kKernel<PanelOffsetNibbles<V, true>, 1>,
-        .q8_0_panel = kKernel<PanelBytes<V>, 1>,
-        .q4_k_panel = kKernel<KNibbles<V, false, InPanels>, 1>,
-        .q5_k_panel = kKernel<KNibbles<V, true, InPanels>, 1>,
-        .q6_k_panel = kKernel<SixBits<V, InPanels>, 1>,
-        .q4_0x8 = kKernel<RepackedNibbles<V>, 1>,
-        .q4_kx8 = kKernel<RepackedKNibbles<V>, V::kMinRepackedKColumns>,
-    };
+  template <typename Type>
+  static consteval Int8Kernel kernel(int n_min_columns) {
+    return {n_min_columns, &quantize<Type>, &multiply<Type>};
   }
 };
 

@@ -1,7 +1,7 @@
 // Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni.
 
-#include "kernels/matmul/int8_gemm_simd.h"
 #include "kernels/matmul/int8_wide_avx512.h"
+#include "kernels/matmul/weight_table.h"
 
 namespace pyserve {
 namespace {
@@ -19,6 +19,6 @@ struct Vnni : Wide512 {
 
 }  // namespace
 
-constinit const Int8GemmKernels kVnniInt8Gemm = Int8Gemm<Vnni>::kernels("avx512vnni");
+constinit const Int8GemmKernels kVnniInt8Gemm = int8_gemm_kernels_of<Vnni>("avx512vnni");
 
 }  // namespace pyserve

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/check.h"
 #include "ggml-backend.h"
 #include "kernels/matmul/mul_mat_columns.h"
 #include "kernels/matmul/panels.h"
@@ -10,10 +11,6 @@
 
 namespace pyserve {
 namespace {
-
-// What `extra` of a product points to when the one before it leaves its columns, rounded, in the
-// work buffer.
-char kHasColumns;
 
 constexpr size_t kCacheLine = 64;
 constexpr int kRepackedRows = 8;  // that the vendored library puts side by side
@@ -100,50 +97,18 @@ bool is_product(const ggml_tensor* op, int n_min_columns) {
          weights->nb[0] == ggml_type_size(weights->type);
 }
 
-const Int8Kernel* repacked_kernel(const Int8GemmKernels& kernels, ggml_type type) {
-  switch (type) {
-    case GGML_TYPE_Q4_0:
-      return &kernels.q4_0x8;
-    case GGML_TYPE_Q4_K:
-      return &kernels.q4_kx8;
-    default:
-      return nullptr;
-  }
-}
-
-const Int8Kernel* own_kernel(const Int8GemmKernels& kernels, ggml_type type, bool is_panel) {
-  switch (type) {
-    case GGML_TYPE_Q4_0:
-      return is_panel ? &kernels.q4_0_panel : &kernels.q4_0;
-    case GGML_TYPE_Q4_1:
-      return is_panel ? &kernels.q4_1_panel : &kernels.q4_1;
-    case GGML_TYPE_Q5_0:
-      return is_panel ? &kernels.q5_0_panel : &kernels.q5_0;
-    case GGML_TYPE_Q5_1:
-      return is_panel ? &kernels.q5_1_panel : &kernels.q5_1;
-    case GGML_TYPE_Q8_0:
-      return is_panel ? &kernels.q8_0_panel : &kernels.q8_0;
-    case GGML_TYPE_Q4_K:
-      return is_panel ? &kernels.q4_k_panel : &kernels.q4_k;
-    case GGML_TYPE_Q5_K:
-      return is_panel ? &kernels.q5_k_panel : &kernels.q5_k;
-    case GGML_TYPE_Q6_K:
-      return is_panel ? &kernels.q6_k_panel : &kernels.q6_k;
-    default:
-      return nullptr;
-  }
-}
-
 // The kernel for some weights, and where it finds them.
 struct Weights {
   Weights(const Int8GemmKernels& kernels, const ggml_tensor* weights) : tensor(weights) {
+    const WeightType* type = kernels.find(weights->type);
+    if (type == nullptr) return;
     if (is_repacked(weights)) {
-      kernel = repacked_kernel(kernels, weights->type);
+      kernel = type->kernel(WeightLayout::kX8);
       rows_together = kRepackedRows;
     } else if (is_plain(weights)) {
       panels = panels_of(weights);
-      if (panels != nullptr) n_panel_bytes = panel_bytes(weights);
-      kernel = own_kernel(kernels, weights->type, panels != nullptr);
+      if (panels != nullptr) n_panel_bytes = type->panel_bytes(weights->ne[0]);
+      kernel = type->kernel(panels == nullptr ? WeightLayout::kFile : WeightLayout::kPanel);
     }
   }
 
@@ -159,7 +124,7 @@ struct Weights {
   const ggml_tensor* tensor;
   const Int8Kernel* kernel = nullptr;  // nullptr: there is none
   const char* panels = nullptr;        // nullptr: the rows are as in the file, or repacked
-  size_t n_panel_bytes = 0;
+  size_t n_panel_bytes = 0;            // of each
   int rows_together = 1;
 };
 
@@ -177,21 +142,25 @@ bool MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
                     is_little_work(op)};
   const bool has_columns = before.op != op && before.columns == now.columns &&
                            before.quantize == now.quantize && before.is_little == now.is_little;
-  const_cast<ggml_tensor*>(op)->extra = has_columns ? &kHasColumns : nullptr;
+  // NOTE: `extra` of a node is its planner's; nothing else of the vendor's graph is written to.
+  const_cast<ggml_tensor*>(op)->extra = has_columns ? const_cast<ggml_tensor*>(before.op) : nullptr;
   last_planned_ = (op->flags & GGML_TENSOR_FLAG_COMPUTE) != 0 ? now : Planned{};
   return true;
 }
 
 bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
+  const Computed before = last_computed_;
   forget();
   const Weights weights(kernels_, op->src[0]);
   const Int8Kernel& kernel = *weights.kernel;
   const MulMatColumns work(op, params);
   const bool is_dealt_out = !is_little_work(op);
-  if (op->extra != &kHasColumns) {
+  if (op->extra == nullptr) {
     if (is_dealt_out && params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
     work.quantize(kernel.quantize);
     if (is_dealt_out) ggml_barrier(params->threadpool);
+  } else {
+    PYSERVE_DEBUG_CHECK(before.op == op->extra && before.work_buffer == params->wdata);
   }
   const Int8Columns columns = work.columns();
   alignas(kCacheLine) float few_sums[kFewColumns * kGemmRows];
@@ -202,6 +171,7 @@ bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
     kernel.multiply(rows, columns, sums);
     store_rows(op, first_row, sums);
   });
+  last_computed_ = {op, params->wdata};
   return true;
 }
 

@@ -11,8 +11,7 @@
 
 #include "ggml-backend.h"
 #include "ggml.h"
-#include "kernels/matmul/int8_gemm.h"
-#include "kernels/matmul/panel_types.h"
+#include "kernels/matmul/weight_types.h"
 
 namespace pyserve {
 namespace {
@@ -23,67 +22,34 @@ constexpr size_t kScaleBytes = 2;  // of a block of 32
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// How a row is written before it is dealt out.
-struct RowForm {
-  size_t block_bytes;   // in the file
-  int n_together;       // blocks that are written together
-  size_t packed_bytes;  // of them
-};
-
-RowForm row_form(ggml_type type) {
-  const size_t bytes = ggml_type_size(type);
-  switch (type) {
-    case GGML_TYPE_Q4_1:
-    case GGML_TYPE_Q5_1:
-    case GGML_TYPE_Q4_K:
-    case GGML_TYPE_Q5_K:
-      return {bytes, 1, bytes};
-    case GGML_TYPE_Q4_0:
-    case GGML_TYPE_Q5_0:
-    case GGML_TYPE_Q8_0:
-      return {bytes, 2, 2 * bytes};
-    case GGML_TYPE_Q6_K:
-      return {bytes, 1, bytes + 2};
-    default:
-      return {};
-  }
-}
-
-size_t packed_row_bytes(const ggml_tensor* weights) {
-  const RowForm form = row_form(weights->type);
-  const auto n_blocks = static_cast<size_t>(weights->ne[0] / ggml_blck_size(weights->type));
-  return n_blocks / form.n_together * form.packed_bytes;
-}
-
 size_t n_panels(const ggml_tensor* weights) {
   return static_cast<size_t>((weights->ne[1] + kGemmRows - 1) / kGemmRows);
 }
 
-size_t all_bytes(const ggml_tensor* weights) { return n_panels(weights) * panel_bytes(weights); }
-
-bool can_lay_out(const ggml_tensor* weights) {
-  const RowForm form = row_form(weights->type);
-  if (form.n_together == 0 || weights->ne[2] != 1 || weights->ne[3] != 1) return false;
+bool can_lay_out(const WeightType& type, const ggml_tensor* weights) {
+  if (weights->ne[2] != 1 || weights->ne[3] != 1) return false;
   const int64_t n_blocks = weights->ne[0] / ggml_blck_size(weights->type);
-  return n_blocks % form.n_together == 0 && weights->nb[0] == form.block_bytes &&
+  return n_blocks % type.panel_form.n_together == 0 &&
+         weights->nb[0] == ggml_type_size(weights->type) &&
          weights->nb[1] == ggml_row_size(weights->type, weights->ne[0]) &&
          weights->extra == nullptr && weights->buffer != nullptr &&
          ggml_backend_buffer_is_host(weights->buffer);
 }
 
-void pack_row(const RowForm& form, const char* row, size_t n_bytes, char* out) {
-  const size_t rest = form.block_bytes - kScaleBytes;
+void pack_row(const PanelForm& form, size_t block_bytes, const char* row, size_t n_bytes,
+              char* out) {
+  const size_t rest = block_bytes - kScaleBytes;
   for (const char* end = out + n_bytes; out < end; out += form.packed_bytes) {
     if (form.n_together == 1) {
-      std::memcpy(out, row, form.block_bytes);
+      std::memcpy(out, row, block_bytes);
     } else {
-      const char* second = row + form.block_bytes;
+      const char* second = row + block_bytes;
       std::memcpy(out, row + kScaleBytes, rest);
       std::memcpy(out + rest, second + kScaleBytes, rest);
       std::memcpy(out + 2 * rest, row, kScaleBytes);
       std::memcpy(out + 2 * rest + kScaleBytes, second, kScaleBytes);
     }
-    row += form.n_together * form.block_bytes;
+    row += form.n_together * block_bytes;
   }
 }
 
@@ -109,10 +75,12 @@ class ReadPages {
   uintptr_t begin_;
 };
 
-void lay_out(const ggml_tensor* weights, DealOutFn deal_out, char* out) {
-  const RowForm form = row_form(weights->type);
-  const size_t row_bytes = packed_row_bytes(weights);
-  const bool is_packed = form.n_together > 1 || form.packed_bytes != form.block_bytes;
+void lay_out(const WeightType& type, const ggml_tensor* weights, DealOutFn deal_out, char* out) {
+  const PanelForm& form = type.panel_form;
+  const size_t panel_bytes = type.panel_bytes(weights->ne[0]);
+  const size_t row_bytes = panel_bytes / kGemmRows;
+  const size_t block_bytes = ggml_type_size(weights->type);
+  const bool is_packed = form.n_together > 1 || form.packed_bytes != block_bytes;
   std::vector<char> packed(is_packed ? kGemmRows * row_bytes : 0);  // with zeros between blocks
   ReadPages pages(weights);
   const auto* data = static_cast<const char*>(weights->data);
@@ -122,11 +90,11 @@ void lay_out(const ggml_tensor* weights, DealOutFn deal_out, char* out) {
       const int64_t row = std::min<int64_t>(panel * kGemmRows + i, weights->ne[1] - 1);
       rows[i] = data + row * weights->nb[1];
       if (!is_packed) continue;
-      pack_row(form, rows[i], row_bytes, packed.data() + i * row_bytes);
+      pack_row(form, block_bytes, rows[i], row_bytes, packed.data() + i * row_bytes);
       rows[i] = packed.data() + i * row_bytes;
     }
     deal_out(rows, row_bytes, out);
-    out += panel_bytes(weights);
+    out += panel_bytes;
     pages.give_back(
         data + std::min<int64_t>((panel + 1) * kGemmRows, weights->ne[1]) * weights->nb[1],
         kGiveBackBytes);
@@ -151,31 +119,31 @@ char* map_huge(size_t n_bytes) {
 
 }  // namespace
 
-bool are_best_in_panels(ggml_type type) {
-  const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
-  if (kernels == nullptr || row_form(type).n_together == 0) return false;
-  if (rung_in_force() == Rung::kAmx) return false;  // the vendored library has a place for them
-  return type != GGML_TYPE_Q4_K || kernels->q4_kx8.n_min_columns == 1;
-}
-
 Panels::Panels(std::span<ggml_tensor* const> weights) {
   const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
   if (kernels == nullptr) return;
+  struct Place {
+    const WeightType* type;
+    size_t begin;
+  };
+  std::vector<Place> places;
   for (ggml_tensor* each : weights) {
-    if (can_lay_out(each)) weights_.push_back(each);
+    const WeightType* type = kernels->find(each->type);
+    if (type == nullptr || !can_lay_out(*type, each)) continue;
+    weights_.push_back(each);
+    places.push_back({type, n_bytes_});
+    n_bytes_ += n_panels(each) * type->panel_bytes(each->ne[0]);
   }
-  for (const ggml_tensor* each : weights_) n_bytes_ += all_bytes(each);
   n_bytes_ = round_up(n_bytes_, kHugePage);
   memory_ = n_bytes_ == 0 ? nullptr : map_huge(n_bytes_);
   if (memory_ == nullptr) {
     n_bytes_ = 0;
     weights_.clear();
   }
-  char* out = memory_;
-  for (ggml_tensor* each : weights_) {
-    lay_out(each, kernels->deal_out, out);
-    each->extra = out;
-    out += all_bytes(each);
+  for (size_t i = 0; i < weights_.size(); ++i) {
+    char* const out = memory_ + places[i].begin;
+    lay_out(*places[i].type, weights_[i], kernels->deal_out, out);
+    weights_[i]->extra = out;
   }
 }
 
@@ -199,7 +167,5 @@ Panels& Panels::operator=(Panels&& other) noexcept {
 const char* panels_of(const ggml_tensor* weights) {
   return static_cast<const char*>(weights->extra);
 }
-
-size_t panel_bytes(const ggml_tensor* weights) { return kGemmRows * packed_row_bytes(weights); }
 
 }  // namespace pyserve

@@ -39,11 +39,9 @@ class Panels {
   std::vector<ggml_tensor*> weights_;
 };
 
-// The panels of these weights, one after the other, the last one filled up with its last row;
-// nullptr: there are none. REQUIRES: the weights lie in the CPU's own memory.
+// The panels of these weights, one after the other, of WeightType::panel_bytes() each, the last one
+// filled up with its last row; nullptr: there are none. REQUIRES: the weights lie in the CPU's own
+// memory.
 const char* panels_of(const ggml_tensor* weights);
-
-// Of one panel of these weights. REQUIRES: panels_of() is not null.
-size_t panel_bytes(const ggml_tensor* weights);
 
 }  // namespace pyserve

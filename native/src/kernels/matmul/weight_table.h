@@ -1,0 +1,50 @@
+// The table of weight types, for every instruction set: what unpacks a type's blocks from each
+// layout. `V` is what the CPU can do (int8_gemm_simd.h).
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/matmul/int8_gemm_simd.h"
+#include "kernels/matmul/int8_unpack.h"
+#include "kernels/matmul/int8_unpack_k.h"
+#include "kernels/matmul/int8_unpack_panel.h"
+#include "kernels/matmul/int8_unpack_x8.h"
+#include "kernels/matmul/weight_types.h"
+
+namespace pyserve {
+
+template <typename V>
+struct WeightTable {
+  // `X8` is void where the vendored library has no kernel that wants the type repacked. The
+  // numbers are those of n_min_columns; from panels our product is always faster.
+  template <typename File, typename Panel, typename X8 = void>
+  static consteval WeightType row(ggml_type type, int n_min_file = 1, int n_min_x8 = 1) {
+    using Gemm = Int8Gemm<V>;
+    Int8Kernel x8{};
+    if constexpr (!std::is_void_v<X8>) x8 = Gemm::template kernel<X8>(n_min_x8);
+    return {
+        type,
+        {Panel::kBlockWeights / File::kBlockWeights, Panel::kBlockBytes / kGemmRows},
+        {Gemm::template kernel<File>(n_min_file), Gemm::template kernel<Panel>(1), x8},
+    };
+  }
+
+  static constexpr WeightType kRows[] = {
+      row<Nibbles<V, false>, PanelNibbles<V, false>, RepackedNibbles<V>>(GGML_TYPE_Q4_0),
+      row<OffsetNibbles<V, false>, PanelOffsetNibbles<V, false>>(GGML_TYPE_Q4_1),
+      row<Nibbles<V, true>, PanelNibbles<V, true>>(GGML_TYPE_Q5_0),
+      row<OffsetNibbles<V, true>, PanelOffsetNibbles<V, true>>(GGML_TYPE_Q5_1),
+      row<SignedBytes<V>, PanelBytes<V>>(GGML_TYPE_Q8_0),
+      row<KNibbles<V, false, InRows>, KNibbles<V, false, InPanels>, RepackedKNibbles<V>>(
+          GGML_TYPE_Q4_K, V::kMinKColumns, V::kMinRepackedKColumns),
+      row<KNibbles<V, true, InRows>, KNibbles<V, true, InPanels>>(GGML_TYPE_Q5_K, V::kMinKColumns),
+      row<SixBits<V, InRows>, SixBits<V, InPanels>>(GGML_TYPE_Q6_K),
+  };
+};
+
+template <typename V>
+consteval Int8GemmKernels int8_gemm_kernels_of(const char* name) {
+  return {name, &Int8Gemm<V>::deal_out, WeightTable<V>::kRows};
+}
+
+}  // namespace pyserve

@@ -1,0 +1,51 @@
+#include "kernels/matmul/weight_types.h"
+
+#include <algorithm>
+
+namespace pyserve {
+
+const char* name_of(WeightLayout layout) {
+  constexpr const char* kNames[kWeightLayouts.size()] = {"file", "panels", "x8"};
+  return kNames[static_cast<size_t>(layout)];
+}
+
+const Int8Kernel* WeightType::kernel(WeightLayout layout) const {
+  const Int8Kernel& kernel = kernels[static_cast<size_t>(layout)];
+  return kernel.multiply == nullptr ? nullptr : &kernel;
+}
+
+size_t WeightType::panel_bytes(int64_t n_k) const {
+  const auto n_blocks = static_cast<size_t>(n_k / ggml_blck_size(type));
+  return kGemmRows * (n_blocks / panel_form.n_together * panel_form.packed_bytes);
+}
+
+const WeightType* Int8GemmKernels::find(ggml_type type) const {
+  const auto found = std::ranges::find(types, type, &WeightType::type);
+  return found == types.end() ? nullptr : &*found;
+}
+
+const Int8GemmKernels* int8_gemm_kernels(Rung rung) {
+#ifdef PYSERVE_X86_KERNELS
+  if (rung >= Rung::kAvx512Vnni) return &kVnniInt8Gemm;
+  if (rung == Rung::kAvx512Bw) return &kAvx512Int8Gemm;
+  if (rung == Rung::kAvx2) return &kAvx2Int8Gemm;
+#endif
+  return nullptr;
+}
+
+std::span<const WeightType> weight_types() {
+  const Int8GemmKernels* kernels = int8_gemm_kernels(kHighestOwn);
+  return kernels == nullptr ? std::span<const WeightType>() : kernels->types;
+}
+
+bool are_best_in_panels(ggml_type type) {
+  const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
+  const WeightType* found = kernels == nullptr ? nullptr : kernels->find(type);
+  if (found == nullptr) return false;
+  if (rung_in_force() == Rung::kAmx) return false;  // the vendored library has a place for them
+  // What it repacks may be faster with its own kernel than panels are with ours.
+  const Int8Kernel* repacked = found->kernel(WeightLayout::kX8);
+  return repacked == nullptr || repacked->n_min_columns == 1;
+}
+
+}  // namespace pyserve

@@ -1,0 +1,73 @@
+// The types of quantized weights that our matrix product knows, a row of a table each.
+//
+// A new type is what unpacks its blocks (int8_unpack.h) and its row in weight_table.h: products,
+// panels, the proof of kernels, tests and benches take what they need of it from here.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/kernel_rung.h"
+#include "ggml.h"
+#include "kernels/matmul/int8_gemm.h"
+
+namespace pyserve {
+
+// How the rows of weights lie in memory, and how 16 of them are handed to Multiply16Fn.
+enum class WeightLayout {
+  kFile,   // as in the file: row i begins at rows[i]
+  kPanel,  // 16 side by side in a panel of ours (panels.h), which begins at rows[0]
+  kX8,     // 8 side by side as the vendored library repacks them when it loads: rows[0], rows[8]
+};
+inline constexpr std::array kWeightLayouts{WeightLayout::kFile, WeightLayout::kPanel,
+                                           WeightLayout::kX8};
+
+const char* name_of(WeightLayout layout);
+
+// What a row becomes before it is dealt out to a panel.
+struct PanelForm {
+  int n_together;       // blocks of the file that are written together
+  size_t packed_bytes;  // of them
+};
+
+struct WeightType {
+  // Nullptr: a product of such weights is the vendored library's.
+  const Int8Kernel* kernel(WeightLayout layout) const;
+  // Of a panel whose rows have `n_k` weights, a multiple of the blocks written together.
+  size_t panel_bytes(int64_t n_k) const;
+
+  ggml_type type;
+  PanelForm panel_form;
+  Int8Kernel kernels[kWeightLayouts.size()];  // by layout
+};
+
+// The product as some instruction set computes it.
+struct Int8GemmKernels {
+  // Nullptr: the type is not known.
+  const WeightType* find(ggml_type type) const;
+
+  const char* name;
+  DealOutFn deal_out;
+  std::span<const WeightType> types;
+};
+
+// Those of a rung; nullptr: it has none.
+const Int8GemmKernels* int8_gemm_kernels(Rung rung);
+
+// All types, for whoever goes through them: every rung that has kernels knows the same ones. None
+// in a build without kernels.
+std::span<const WeightType> weight_types();
+
+// Whether matrices of this type are best in panels, so that the vendored library need not repack
+// them. REQUIRES: install_kernels() was called.
+bool are_best_in_panels(ggml_type type);
+
+#ifdef PYSERVE_X86_KERNELS
+extern const Int8GemmKernels kVnniInt8Gemm;
+extern const Int8GemmKernels kAvx512Int8Gemm;
+extern const Int8GemmKernels kAvx2Int8Gemm;
+#endif
+
+}  // namespace pyserve
