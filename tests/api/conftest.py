@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
+import openai
 import pytest
 
 from pyserve.app import create_app
@@ -17,6 +18,7 @@ from pyserve.engine.streams.hub import StreamEngine
 from pyserve.models.profile import ModelProfile
 from pyserve.web.answer.sse import KEEP_ALIVE_S
 from pyserve.web.request.services import Services
+from tests.support.client import client_of
 from tests.support.front import Front
 
 StartFront = Callable[..., Front]
@@ -63,3 +65,10 @@ def start() -> Iterator[StartFront]:
 def front(start: StartFront) -> Front:
     """The usual front: one model that echoes."""
     return start()
+
+
+@pytest.fixture
+def client(front: Front) -> Iterator[openai.OpenAI]:
+    """The official client of `front`; a response that is not as its types say fails the test."""
+    with client_of(front, is_strict=True) as client:
+        yield client

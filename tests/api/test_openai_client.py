@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import openai
 import pytest
 
 from tests.support.client import client_of
-from tests.support.front import Front
-
-
-@pytest.fixture
-def client(front: Front) -> Iterator[openai.OpenAI]:
-    with client_of(front, is_strict=True) as client:
-        yield client
-
 
 USER = {"role": "user", "content": "one two three"}
 

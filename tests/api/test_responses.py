@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -9,17 +8,10 @@ import pytest
 from werkzeug.test import TestResponse
 
 from pyserve.engine.fake.script import FakeScript
-from tests.support.client import client_of
 from tests.support.front import RESPONSES, SOON_S, error_of
 
 TEXT = "Zoë said\n\ndata: [DONE] \u2028 \U0001f600 fin"
 LOGPROBS = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
-
-
-@pytest.fixture
-def client(front) -> Iterator[openai.OpenAI]:
-    with client_of(front, is_strict=True) as client:
-        yield client
 
 
 def typed_events(response: TestResponse) -> list[Any]:

@@ -16,6 +16,7 @@ from tests.support.server import ServerProcess
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 MakeServer = Callable[..., ServerProcess]
+TIMEOUT_S = 100.0  # of clients: less than a test may take
 
 
 @pytest.fixture
@@ -58,14 +59,23 @@ def model_server() -> Iterator[ServerProcess]:
 
 
 @pytest.fixture
-def client(model_server: ServerProcess) -> Iterator[openai.OpenAI]:
-    """The official client of `model_server`."""
-    with openai.OpenAI(base_url=f"{model_server.url}/v1", api_key="none", max_retries=0) as client:
+def asked(request: pytest.FixtureRequest) -> ServerProcess:
+    """Whom the clients ask: `model_server` in tests that are marked `model`, else `server`."""
+    is_default = request.node.get_closest_marker("model") is not None
+    found: ServerProcess = request.getfixturevalue("model_server" if is_default else "server")
+    return found
+
+
+@pytest.fixture
+def client(asked: ServerProcess) -> Iterator[openai.OpenAI]:
+    """The official client."""
+    url = f"{asked.url}/v1"
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=TIMEOUT_S) as client:
         yield client
 
 
 @pytest.fixture
-def http(model_server: ServerProcess) -> Iterator[httpx.Client]:
-    """A plain client of `model_server`."""
-    with httpx.Client(base_url=model_server.url, timeout=120, trust_env=False) as client:
+def http(asked: ServerProcess) -> Iterator[httpx.Client]:
+    """A plain client."""
+    with httpx.Client(base_url=asked.url, timeout=TIMEOUT_S, trust_env=False) as client:
         yield client

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,14 +33,6 @@ def server(make_server: MakeServer, run_dir: Path) -> ServerProcess:
         write_lora(directory / "loras" / f"{name}.gguf", make_lora(base, seed=seed))
     (directory / "base.yaml").write_text(MODEL)
     return make_server(["--models-dir", str(directory), "--parallel", "4"]).start()
-
-
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(
-        base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=SOON_S
-    ) as client:
-        yield client
 
 
 def text_of(client: openai.OpenAI, model: str, **extra: object) -> str:

@@ -23,12 +23,11 @@ CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 FAMILIES = ("llama", "gemma3", "qwen3", "mamba2", "rwkv7", *MORE)
 JSON = {"Content-Type": "application/json"}
-SOON_S = 120.0
 STORY = "a long time ago in a galaxy far away " * 6
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     models = tmp_path_factory.mktemp("models")
     for family in FAMILIES:
         path = models / f"{family}.gguf"
@@ -42,9 +41,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     directory = Path(tempfile.mkdtemp(prefix="ps-"))
     args = ["--models-dir", str(models), "--threads", "1", "--prefix-cache-mib", "8"]
     with ServerProcess(directory, args) as server:
-        server.start()
-        with httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False) as client:
-            yield client
+        yield server.start()
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -59,10 +56,10 @@ def text_of(reply: httpx.Response) -> str:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_stream_says_what_a_plain_answer_says(client: httpx.Client, family: str):
-    plain = text_of(client.post(CHAT, json=chat(family, "hello world", deterministic=True)))
+def test_a_stream_says_what_a_plain_answer_says(http: httpx.Client, family: str):
+    plain = text_of(http.post(CHAT, json=chat(family, "hello world", deterministic=True)))
     body = chat(family, "hello world", deterministic=True, stream=True)
-    with client.stream("POST", CHAT, json=body) as reply:
+    with http.stream("POST", CHAT, json=body) as reply:
         events = list(sse_events(reply))
     assert events.pop() == "[DONE]"
     pieces = [event["choices"][0]["delta"].get("content") or "" for event in events]
@@ -70,37 +67,37 @@ def test_a_stream_says_what_a_plain_answer_says(client: httpx.Client, family: st
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_completions_count_their_tokens(client: httpx.Client, family: str):
+def test_completions_count_their_tokens(http: httpx.Client, family: str):
     body = {"model": family, "prompt": "the black cat", "max_tokens": 7, "ignore_eos": True}
-    reply = client.post(COMPLETIONS, json=body).raise_for_status().json()
+    reply = http.post(COMPLETIONS, json=body).raise_for_status().json()
     assert reply["choices"][0]["finish_reason"] == "length"
     assert reply["usage"]["completion_tokens"] == 7
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_requests_at_once_answer_as_alone(client: httpx.Client, family: str):
+def test_requests_at_once_answer_as_alone(http: httpx.Client, family: str):
     bodies = [
         chat(family, f"say this is test {i}", deterministic=True, max_tokens=6) for i in range(6)
     ]
-    alone = [text_of(client.post(CHAT, json=body)) for body in bodies]
+    alone = [text_of(http.post(CHAT, json=body)) for body in bodies]
     with ThreadPoolExecutor(len(bodies)) as pool:
-        at_once = list(pool.map(lambda body: text_of(client.post(CHAT, json=body)), bodies))
+        at_once = list(pool.map(lambda body: text_of(http.post(CHAT, json=body)), bodies))
     assert at_once == alone
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_longer_chat_reuses_what_was_computed(client: httpx.Client, family: str):
-    first = client.post(CHAT, json=chat(family, STORY)).raise_for_status().json()
-    second = client.post(CHAT, json=chat(family, STORY)).raise_for_status().json()
+def test_a_longer_chat_reuses_what_was_computed(http: httpx.Client, family: str):
+    first = http.post(CHAT, json=chat(family, STORY)).raise_for_status().json()
+    second = http.post(CHAT, json=chat(family, STORY)).raise_for_status().json()
     assert first["usage"]["prompt_tokens"] == second["usage"]["prompt_tokens"]
     cached = second["usage"]["prompt_tokens_details"]["cached_tokens"]
     assert cached > 0.5 * second["usage"]["prompt_tokens"]
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "bert"])
-def test_every_model_makes_vectors(client: httpx.Client, family: str):
+def test_every_model_makes_vectors(http: httpx.Client, family: str):
     body = {"model": family, "input": ["the cat", "the cat", "a window"]}
-    data = client.post("/v1/embeddings", json=body).raise_for_status().json()["data"]
+    data = http.post("/v1/embeddings", json=body).raise_for_status().json()["data"]
     one, same, other = (item["embedding"] for item in data)
     assert sum(x * x for x in one) == pytest.approx(1.0, abs=1e-3)
     assert one == pytest.approx(same, abs=1e-3)
@@ -117,18 +114,18 @@ def test_every_model_makes_vectors(client: httpx.Client, family: str):
     ],
 )
 def test_a_model_for_embeddings_refuses_to_generate(
-    client: httpx.Client, path: str, body: dict[str, Any]
+    http: httpx.Client, path: str, body: dict[str, Any]
 ):
-    reply = client.post(path, content=json.dumps({"model": "bert", **body}), headers=JSON)
+    reply = http.post(path, content=json.dumps({"model": "bert", **body}), headers=JSON)
     assert reply.status_code == 400
     error = reply.json()["error"]
     assert (error["type"], error["param"]) == ("invalid_request_error", "model")
     assert "embeddings" in error["message"]
-    meta = client.get("/v1/models/bert").json()["meta"]
+    meta = http.get("/v1/models/bert").json()["meta"]
     assert meta["capabilities"] == ["embedding"]
 
 
-def test_an_input_longer_than_a_model_for_embeddings_takes_is_refused(client: httpx.Client):
-    reply = client.post("/v1/embeddings", json={"model": "bert", "input": STORY * 20})
+def test_an_input_longer_than_a_model_for_embeddings_takes_is_refused(http: httpx.Client):
+    reply = http.post("/v1/embeddings", json={"model": "bert", "input": STORY * 20})
     assert reply.status_code == 400
     assert reply.json()["error"]["code"] == "context_length_exceeded"

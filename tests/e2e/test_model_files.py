@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -52,14 +51,6 @@ def models_dir(run_dir: Path) -> Path:
 @pytest.fixture
 def server(make_server: MakeServer, models_dir: Path) -> ServerProcess:
     return make_server(["--models-dir", str(models_dir), "--parallel", "2"]).start()
-
-
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(
-        base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=SOON_S
-    ) as client:
-        yield client
 
 
 def chat(client: openai.OpenAI, model: str, **fields: object) -> openai.types.chat.ChatCompletion:

@@ -27,16 +27,10 @@ def body(content: str, *, stream: bool = False) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": content}], "stream": stream}
 
 
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False) as client:
-        yield client
-
-
 @contextlib.contextmanager
-def held_stream(client: httpx.Client) -> Iterator[Iterator[object]]:
+def held_stream(http: httpx.Client) -> Iterator[Iterator[object]]:
     """The events of a stream that waits for ever after its second token."""
-    with client.stream("POST", CHAT, json=body("#hold=2 x y z", stream=True)) as response:
+    with http.stream("POST", CHAT, json=body("#hold=2 x y z", stream=True)) as response:
         events = sse_events(response)
         text = ""
         while "#hold" not in text:
@@ -63,15 +57,15 @@ def engine_stats(server: ServerProcess) -> EngineStats:
     return stats
 
 
-def test_a_chat_is_answered(client):
-    reply = client.post(CHAT, json=body("hello there")).raise_for_status().json()
+def test_a_chat_is_answered(http):
+    reply = http.post(CHAT, json=body("hello there")).raise_for_status().json()
     assert reply["choices"][0]["message"]["content"] == "hello there"
 
 
-def test_killed_engine_mid_stream(server, client):
+def test_killed_engine_mid_stream(server, http):
     front, engine = server.worker(), server.engine()
     content = "#slow=100 #words=20 x"
-    with client.stream("POST", CHAT, json=body(content, stream=True)) as response:
+    with http.stream("POST", CHAT, json=body(content, stream=True)) as response:
         events = sse_events(response)
         begun = [next(events) for _ in range(4)]
         engine.kill()
@@ -79,18 +73,18 @@ def test_killed_engine_mid_stream(server, client):
     assert rest[-1] == "[DONE]"
     deltas = [event["choices"][0]["delta"] for event in [*begun, *rest[:-1]]]
     text = "".join(delta.get("content") or "" for delta in deltas)
-    assert text == client.post(CHAT, json=body(content)).json()["choices"][0]["message"]["content"]
+    assert text == http.post(CHAT, json=body(content)).json()["choices"][0]["message"]["content"]
     wait_until(lambda: server.engine().pid != engine.pid, SOON_S, "a new engine")
     server.wait_healthy()
     assert server.worker().pid == front.pid
-    assert client.post(CHAT, json=body("again")).status_code == 200
+    assert http.post(CHAT, json=body("again")).status_code == 200
 
 
 @pytest.mark.parametrize("n_tokens", [0, 2])
-def test_a_request_that_kills_every_engine_is_refused(server, client, n_tokens):
+def test_a_request_that_kills_every_engine_is_refused(server, http, n_tokens):
     content = f"#die={n_tokens} x y z {n_tokens}"
     engine = server.engine()
-    reply = client.post(CHAT, json=body(content))
+    reply = http.post(CHAT, json=body(content))
     assert reply.status_code == 500
     assert reply.json()["error"]["code"] == "engine_error"
     assert f"requests in work: {reply.headers['X-Request-Id']}" in server.output()
@@ -98,49 +92,49 @@ def test_a_request_that_kills_every_engine_is_refused(server, client, n_tokens):
     wait_until(lambda: server.engine().pid != engine.pid, SOON_S, "a new engine")
     server.wait_healthy()
     engine = server.engine()
-    with client.stream("POST", CHAT, json=body(content, stream=True)) as response:
+    with http.stream("POST", CHAT, json=body(content, stream=True)) as response:
         assert response.status_code == 500
     assert server.engine().pid == engine.pid
-    assert client.post(CHAT, json=body("hello there")).status_code == 200
+    assert http.post(CHAT, json=body("hello there")).status_code == 200
 
 
-def test_a_request_survives_kernels_that_fail_one_after_the_other(server, client):
+def test_a_request_survives_kernels_that_fail_one_after_the_other(server, http):
     content = "#ill=2 one two three four"
     worker = server.worker()
-    with client.stream("POST", CHAT, json=body(content, stream=True)) as response:
+    with http.stream("POST", CHAT, json=body(content, stream=True)) as response:
         events = rest_of(sse_events(response))
     deltas = [event["choices"][0]["delta"] for event in events[:-1]]
     assert "".join(delta.get("content") or "" for delta in deltas) == content
-    (model,) = client.get("/health").raise_for_status().json()["models"]
+    (model,) = http.get("/health").raise_for_status().json()["models"]
     assert model["kernels"] == "stock"
     assert [fall["kernels"] for fall in model["kernel_falls"]] == ["avx512bw", "avx2"]
     assert server.worker().pid == worker.pid
 
 
-def test_a_request_that_all_kernels_fail_at_is_refused(server, client):
-    reply = client.post(CHAT, json=body("#bus=2 x y z"))
+def test_a_request_that_all_kernels_fail_at_is_refused(server, http):
+    reply = http.post(CHAT, json=body("#bus=2 x y z"))
     assert reply.status_code == 500
     assert reply.json()["error"]["code"] == "engine_error"
     server.wait_healthy()
-    (model,) = client.get("/health").raise_for_status().json()["models"]
+    (model,) = http.get("/health").raise_for_status().json()["models"]
     assert model["kernels"] == "stock"
-    assert client.post(CHAT, json=body("hello there")).status_code == 200
+    assert http.post(CHAT, json=body("hello there")).status_code == 200
 
 
-def test_health_while_an_engine_keeps_crashing(server, client):
+def test_health_while_an_engine_keeps_crashing(server, http):
     for n in range(5):
         server.wait_healthy()
-        client.post(CHAT, json=body(f"#die=1 x y {n}"))
+        http.post(CHAT, json=body(f"#die=1 x y {n}"))
     wait_until(lambda: server.health() == 503, SOON_S, "/health is 503")
-    health = client.get("/health").json()
+    health = http.get("/health").json()
     assert health["models"][0]["state"] == "failed"
     assert "keeps crashing" in health["models"][0]["error"]
     server.wait_healthy()
 
 
-def test_killed_worker(server, client):
+def test_killed_worker(server, http):
     worker, engine = server.worker(), server.engine()
-    with held_stream(client) as events:
+    with held_stream(http) as events:
         worker.kill()
         rest_of(events)
     wait_until(lambda: server.health() == 200, SOON_S, "/health is 200")
@@ -149,9 +143,9 @@ def test_killed_worker(server, client):
     assert engine_stats(server).n_running == 0
 
 
-def test_killed_master(server, client):
+def test_killed_master(server, http):
     master, worker, engine = server.master(), server.worker(), server.engine()
-    with held_stream(client) as events:
+    with held_stream(http) as events:
         master.kill()
         rest_of(events)
     wait_until(lambda: not is_alive(worker), SOON_S, "the old worker is gone")
@@ -160,9 +154,9 @@ def test_killed_master(server, client):
     assert server.engine().pid == engine.pid
 
 
-def test_killed_supervisor(server, client):
+def test_killed_supervisor(server, http):
     server.remember()
-    with held_stream(client) as events:
+    with held_stream(http) as events:
         server.signal(signal.SIGKILL)
         rest_of(events)
     server.wait_gone()
@@ -187,9 +181,9 @@ def test_sigint_to_the_whole_group_as_from_a_terminal(server):
     server.wait_gone()
 
 
-def test_a_running_stream_finishes_and_new_clients_are_refused(server, client):
+def test_a_running_stream_finishes_and_new_clients_are_refused(server, http):
     slow = body("#slow=50 #words=40 a b c", stream=True)
-    with client.stream("POST", CHAT, json=slow) as response:
+    with http.stream("POST", CHAT, json=slow) as response:
         events = sse_events(response)
         next(events)
         server.signal(signal.SIGTERM)
@@ -201,8 +195,8 @@ def test_a_running_stream_finishes_and_new_clients_are_refused(server, client):
 
 def test_a_stream_that_does_not_end_is_told_why(make_server):
     server = make_server(["--engine", "fake", "--graceful-timeout-s", "4"]).start()
-    client = httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False)
-    with client, held_stream(client) as events:
+    http = httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False)
+    with http, held_stream(http) as events:
         server.signal(signal.SIGTERM)
         rest = rest_of(events)
     assert rest[-1]["error"]["message"] == "the server is shutting down"
@@ -210,8 +204,8 @@ def test_a_stream_that_does_not_end_is_told_why(make_server):
     server.wait_gone()
 
 
-def test_a_second_signal_ends_everything_at_once(server, client):
-    with held_stream(client) as events:
+def test_a_second_signal_ends_everything_at_once(server, http):
+    with held_stream(http) as events:
         server.signal(signal.SIGTERM)
         wait_until(lambda: server.health() is None, SOON_S, "it is stopping")
         server.signal(signal.SIGTERM)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.e2e.conftest import MakeServer
+from tests.support.server import ServerProcess
 from tests.support.tiny_gguf import write_tiny_llama
 
 TEMPLATE = (
@@ -23,11 +23,9 @@ TOOL = {"type": "function", "function": {"name": "light", "parameters": SCHEMA}}
 
 
 @pytest.fixture
-def http(make_server: MakeServer, tmp_path: Path) -> Iterator[httpx.Client]:
+def server(make_server: MakeServer, tmp_path: Path) -> ServerProcess:
     model = write_tiny_llama(tmp_path / "tiny.gguf", chat_template=TEMPLATE, n_ctx=1024)
-    server = make_server([str(model)]).start()
-    with httpx.Client(base_url=server.url, timeout=120, trust_env=False) as client:
-        yield client
+    return make_server([str(model)]).start()
 
 
 def ask(http: httpx.Client, **fields: object) -> dict:
