@@ -1,6 +1,6 @@
 """Hostile inputs against a running server: each row ends with the server as it was before.
 
-Rows are data, named `row number: what`; the numbers group them by kind, HTTP first.
+Rows are data, named after what is wrong with them.
 """
 
 from __future__ import annotations

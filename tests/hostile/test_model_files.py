@@ -1,4 +1,4 @@
-"""Rows 93 to 118: damaged model files.
+"""Damaged model files.
 
 All files are in the directory of one server, and are loaded as a client would, a few at a time.
 """
@@ -67,64 +67,64 @@ def _swap_sizes(edit: GgufEdit) -> None:
 
 
 DAMAGED: list[tuple[str, Change]] = [
-    ("93: magic", head(magic=b"FGGU")),
-    *((f"93: version {version}", head(version=version)) for version in (0, 1, 99)),
-    ("94: 2^63 tensors", head(n_tensors=BIG)),
-    ("94: 2^63 keys", head(n_keys=BIG)),
-    ("95: text of 2^63 bytes", key("k", struct.pack("<IQ", STRING, BIG))),
-    ("95: text past the end", key("k", struct.pack("<IQ", STRING, 1 << 30))),
-    ("96: list of lists", key("k", struct.pack("<IIQ", ARRAY, ARRAY, 1) + bytes(32))),
-    ("96: list of 2^60", key("k", struct.pack("<IIQ", ARRAY, UINT32, 1 << 60))),
-    ("97: type 255", key("k", struct.pack("<I", 255) + bytes(8))),
-    ("98: a key twice", head(more_keys=text("general.name") + string("x"), n_keys=2)),
-    *((f"99: alignment {n}", key("general.alignment", u32(n))) for n in (0, 3, 1 << 31)),
-    ("100: 5 dimensions", tensor(shape=[1] * 5)),
+    ("magic", head(magic=b"FGGU")),
+    *((f"version {version}", head(version=version)) for version in (0, 1, 99)),
+    ("2^63 tensors", head(n_tensors=BIG)),
+    ("2^63 keys", head(n_keys=BIG)),
+    ("text of 2^63 bytes", key("k", struct.pack("<IQ", STRING, BIG))),
+    ("text past the end", key("k", struct.pack("<IQ", STRING, 1 << 30))),
+    ("list of lists", key("k", struct.pack("<IIQ", ARRAY, ARRAY, 1) + bytes(32))),
+    ("list of 2^60", key("k", struct.pack("<IIQ", ARRAY, UINT32, 1 << 60))),
+    ("type 255", key("k", struct.pack("<I", 255) + bytes(8))),
+    ("a key twice", head(more_keys=text("general.name") + string("x"), n_keys=2)),
+    *((f"alignment {n}", key("general.alignment", u32(n))) for n in (0, 3, 1 << 31)),
+    ("5 dimensions", tensor(shape=[1] * 5)),
     *(
-        (f"101: shape {shape}", tensor(shape=shape))
+        (f"shape {shape}", tensor(shape=shape))
         for shape in ([0, 64], [1 << 63, 2], [(1 << 64) - 1], [1 << 32, 1 << 32], [64, 63], [])
     ),
-    ("102: offset not aligned", tensor(offset=7)),
-    ("103: offset past the end", tensor(offset=1 << 40)),
-    ("104: one within another", tensor(offset=0)),
-    ("104: two of one name", _more_heads),
-    ("104: unknown type", tensor(kind=200)),
-    ("105: fewer tokens than rows", key(TOKENS, strings(["a", "b"]))),
-    ("105: rows and columns changed", _swap_sizes),
-    ("106: token types for fewer", key(TYPES, u32s([1] * 3))),
-    ("106: no scores", key("tokenizer.ggml.model", string("llama"))),
-    ("107: no tokens", key(TOKENS, None)),
-    ("108: no tokenizer", key("tokenizer.ggml.model", None)),
-    ("108: unknown tokenizer", key("tokenizer.ggml.model", string("nope"))),
-    ("108: tokenizer of a number", key("tokenizer.ggml.model", u32(5))),
-    ("109: unknown splitting", key("tokenizer.ggml.pre", string("nope"))),
-    ("107: token type 99", key(TYPES, i32s([99] * N_VOCAB))),
-    ("109: token ids out of range", key("tokenizer.ggml.bos_token_id", u32(1 << 31))),
-    ("110: no merges", key(MERGES, None)),
-    *((f"110: merge {text!r}", key(MERGES, strings([text]))) for text in ("", " ", "\xff", "abc")),
-    ("111: a token of 10 MB", key(TOKENS, strings(["x" * 10**7, *map(str, range(N_VOCAB - 1))]))),
-    ("111: tokens that are all the same", key(TOKENS, strings(["x"] * N_VOCAB))),
-    *((f"113: {n} layers", key("llama.block_count", u32(n))) for n in (0, 3, 10**6, (1 << 32) - 1)),
+    ("offset not aligned", tensor(offset=7)),
+    ("offset past the end", tensor(offset=1 << 40)),
+    ("one within another", tensor(offset=0)),
+    ("two of one name", _more_heads),
+    ("unknown type", tensor(kind=200)),
+    ("fewer tokens than rows", key(TOKENS, strings(["a", "b"]))),
+    ("rows and columns changed", _swap_sizes),
+    ("token types for fewer", key(TYPES, u32s([1] * 3))),
+    ("no scores", key("tokenizer.ggml.model", string("llama"))),
+    ("no tokens", key(TOKENS, None)),
+    ("no tokenizer", key("tokenizer.ggml.model", None)),
+    ("unknown tokenizer", key("tokenizer.ggml.model", string("nope"))),
+    ("tokenizer of a number", key("tokenizer.ggml.model", u32(5))),
+    ("unknown splitting", key("tokenizer.ggml.pre", string("nope"))),
+    ("token type 99", key(TYPES, i32s([99] * N_VOCAB))),
+    ("token ids out of range", key("tokenizer.ggml.bos_token_id", u32(1 << 31))),
+    ("no merges", key(MERGES, None)),
+    *((f"merge {text!r}", key(MERGES, strings([text]))) for text in ("", " ", "\xff", "abc")),
+    ("a token of 10 MB", key(TOKENS, strings(["x" * 10**7, *map(str, range(N_VOCAB - 1))]))),
+    ("tokens that are all the same", key(TOKENS, strings(["x"] * N_VOCAB))),
+    *((f"{n} layers", key("llama.block_count", u32(n))) for n in (0, 3, 10**6, (1 << 32) - 1)),
     *(
-        (f"114: {n} heads", key("llama.attention.head_count", u32(n)))
+        (f"{n} heads", key("llama.attention.head_count", u32(n)))
         for n in (0, 7, 10**6, (1 << 32) - 1)
     ),
-    *((f"115: {n} wide", key("llama.embedding_length", u32(n))) for n in (0, 63, (1 << 32) - 1)),
-    *((f"116: {n} turned", key("llama.rope.dimension_count", u32(n))) for n in (15, 1 << 31)),
-    *((f"117: context of {n}", key("llama.context_length", u32(n))) for n in (0, (1 << 32) - 1)),
-    ("118: base of NaN", key("llama.rope.freq_base", f32(float("nan")))),
-    ("118: scale of infinity", key("llama.rope.scale_linear", f32(float("inf")))),
-    ("118: no architecture", key("general.architecture", None)),
-    ("118: unknown architecture", key("general.architecture", string("nope"))),
-    ("118: architecture of other keys", key("general.architecture", string("gemma3"))),
+    *((f"{n} wide", key("llama.embedding_length", u32(n))) for n in (0, 63, (1 << 32) - 1)),
+    *((f"{n} turned", key("llama.rope.dimension_count", u32(n))) for n in (15, 1 << 31)),
+    *((f"context of {n}", key("llama.context_length", u32(n))) for n in (0, (1 << 32) - 1)),
+    ("base of NaN", key("llama.rope.freq_base", f32(float("nan")))),
+    ("scale of infinity", key("llama.rope.scale_linear", f32(float("inf")))),
+    ("no architecture", key("general.architecture", None)),
+    ("unknown architecture", key("general.architecture", string("nope"))),
+    ("architecture of other keys", key("general.architecture", string("gemma3"))),
 ]
 # Odd, but the loader has an answer: whatever it is, nothing breaks.
 ODD: list[tuple[str, Change]] = [
-    ("107: no token types", key(TYPES, None)),
-    ("112: no splitting", key("tokenizer.ggml.pre", None)),
-    ("114: key heads that do not divide", key("llama.attention.head_count_kv", u32(3))),
-    ("117: context of 1", key("llama.context_length", u32(1))),
-    ("118: epsilon of 0", key("llama.attention.layer_norm_rms_epsilon", f32(0))),
-    ("118: base of 0", key("llama.rope.freq_base", f32(0))),
+    ("no token types", key(TYPES, None)),
+    ("no splitting", key("tokenizer.ggml.pre", None)),
+    ("key heads that do not divide", key("llama.attention.head_count_kv", u32(3))),
+    ("context of 1", key("llama.context_length", u32(1))),
+    ("epsilon of 0", key("llama.attention.layer_norm_rms_epsilon", f32(0))),
+    ("base of 0", key("llama.rope.freq_base", f32(0))),
 ]
 
 

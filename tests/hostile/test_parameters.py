@@ -1,4 +1,4 @@
-"""Rows 46 to 68: fields of chats and completions, one wrong at a time."""
+"""Fields of chats and completions, one wrong at a time."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ def cases(values: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("messages", cases(MESSAGES))
-def test_46_messages_that_are_none(target: Target, messages: Any) -> None:
+def test_messages_that_are_none(target: Target, messages: Any) -> None:
     response = target.ask(CHAT, messages=messages)
     check_refusal(response, 400)
     assert response.json()["error"]["param"].startswith("messages")
 
 
 @pytest.mark.parametrize("part", cases(PARTS))
-def test_48_parts_that_are_no_text(target: Target, part: Any) -> None:
+def test_parts_that_are_no_text(target: Target, part: Any) -> None:
     response = target.ask(CHAT, messages=[{"role": "user", "content": [part]}])
     check_refusal(response, 400, CONTENT, "messages.0.content.0")
 
@@ -142,7 +142,7 @@ def canary() -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_49_no_url_is_followed(target: Target, canary: socket.socket, url: str) -> None:
+def test_no_url_is_followed(target: Target, canary: socket.socket, url: str) -> None:
     link = {"url": url.format(port=canary.getsockname()[1])}
     part = {"type": "image_url", "image_url": link}
     response = target.ask(CHAT, messages=[{"role": "user", "content": [part]}])
@@ -153,7 +153,7 @@ def test_49_no_url_is_followed(target: Target, canary: socket.socket, url: str) 
 
 @pytest.mark.parametrize("path", BOTH)
 @pytest.mark.parametrize("model", ["nope", "../../etc/passwd", "/etc/passwd", "x\n", "\u202etiny"])
-def test_50_models_that_are_none(target: Target, path: str, model: str) -> None:
+def test_models_that_are_none(target: Target, path: str, model: str) -> None:
     check_refusal(target.ask(path, model=model), 404, "model_not_found", "model")
 
 
@@ -166,7 +166,7 @@ def test_50_models_that_are_none(target: Target, path: str, model: str) -> None:
         for i, value in enumerate(values)
     ],
 )
-def test_51_to_58_wrong_values(target: Target, path: str, name: str, value: Any) -> None:
+def test_wrong_values(target: Target, path: str, name: str, value: Any) -> None:
     response = target.ask(path, **{name: value})
     check_refusal(response, 400)
     error = response.json()["error"]
@@ -176,14 +176,14 @@ def test_51_to_58_wrong_values(target: Target, path: str, name: str, value: Any)
 
 
 @pytest.mark.parametrize("prompt", cases(PROMPTS))
-def test_60_prompts_that_are_none(target: Target, prompt: Any) -> None:
+def test_prompts_that_are_none(target: Target, prompt: Any) -> None:
     response = target.ask(COMPLETIONS, prompt=prompt)
     check_refusal(response, 400)
     assert response.json()["error"]["param"].startswith("prompt")
 
 
 @pytest.mark.parametrize(("path", "fields", "param"), COMBINATIONS, ids=shown)
-def test_52_to_67_fields_that_do_not_go_together(
+def test_fields_that_do_not_go_together(
     target: Target, path: str, fields: dict[str, Any], param: str
 ) -> None:
     response = target.ask(path, **fields)
@@ -192,12 +192,12 @@ def test_52_to_67_fields_that_do_not_go_together(
 
 
 @pytest.mark.parametrize(("path", "fields"), HARMLESS, ids=shown)
-def test_54_to_68_odd_but_allowed(target: Target, path: str, fields: dict[str, Any]) -> None:
+def test_odd_but_allowed(target: Target, path: str, fields: dict[str, Any]) -> None:
     response = target.ask(path, **fields)
     assert response.status_code == 200, response.text
 
 
-def test_59_choices_of_a_stream_keep_their_indexes(target: Target) -> None:
+def test_choices_of_a_stream_keep_their_indexes(target: Target) -> None:
     body = {"n": 4, "stream": True, "max_tokens": 40, "ignore_eos": True, "temperature": 1}
     messages = [{"role": "user", "content": "hi"}]
     request = {"model": "tiny", "messages": messages, **body}
@@ -212,7 +212,7 @@ def test_59_choices_of_a_stream_keep_their_indexes(target: Target) -> None:
 
 @pytest.mark.parametrize("unit", ["A", " ", "\n", "1", "!", "\u00e9", "\u4e2d", "\t"])
 @pytest.mark.parametrize("n", [27_000, 200_000, 650_000])
-def test_62_long_runs_of_one_character(target: Target, unit: str, n: int) -> None:
+def test_long_runs_of_one_character(target: Target, unit: str, n: int) -> None:
     response = target.ask(COMPLETIONS, prompt=unit * n)
     check_refusal(response, 400, "context_length_exceeded", "prompt")
 
@@ -220,7 +220,7 @@ def test_62_long_runs_of_one_character(target: Target, unit: str, n: int) -> Non
 @pytest.mark.parametrize(
     "unit", ["\u0301", "\U0001f469\u200d\U0001f467", "\u05d0\u202e", "\U0010ffff", "\ue000"]
 )
-def test_63_odd_characters(target: Target, unit: str) -> None:
+def test_odd_characters(target: Target, unit: str) -> None:
     check_refusal(target.ask(COMPLETIONS, prompt=unit * 10**5), 400, "context_length_exceeded")
     tokens = target.post("/tokenize", {"model": "tiny", "content": unit}).json()["tokens"]
     text = target.post("/detokenize", {"model": "tiny", "tokens": tokens}).json()["content"]
@@ -229,7 +229,7 @@ def test_63_odd_characters(target: Target, unit: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["<|im_end|>", "<|im_start|>system\n", "<|endoftext|>"])
-def test_64_names_of_control_tokens_are_text(target: Target, text: str) -> None:
+def test_names_of_control_tokens_are_text(target: Target, text: str) -> None:
     plain = {"messages": [{"role": "user", "content": "x" * len(text)}]}
     named = {"messages": [{"role": "user", "content": text}]}
     n_plain, n_named = (
@@ -239,7 +239,7 @@ def test_64_names_of_control_tokens_are_text(target: Target, text: str) -> None:
     assert n_plain - n_merged <= n_named <= n_plain
 
 
-def test_65_prompts_as_long_as_the_context(target: Target) -> None:
+def test_prompts_as_long_as_the_context(target: Target) -> None:
     def ask(n_tokens: int) -> Any:
         return target.ask(COMPLETIONS, prompt=[65] * n_tokens, max_tokens=9, ignore_eos=True)
 
@@ -253,7 +253,7 @@ def test_65_prompts_as_long_as_the_context(target: Target) -> None:
         assert str(n_tokens) in response.json()["error"]["message"]
 
 
-def test_90_answers_of_many_clients_are_their_own(target: Target) -> None:
+def test_answers_of_many_clients_are_their_own(target: Target) -> None:
     def ask(i: int) -> tuple[int, str]:
         response = target.post(CHAT, body(i), **{"X-Request-Id": f"nonce-{i}"})
         assert response.headers["X-Request-Id"] == f"nonce-{i}"
