@@ -36,7 +36,7 @@ std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& run
   for (const int index : order.admit) {
     RunningRequest& request = *waiting_[index];
     if (const int n_common = tokens_to_wait_for(request, running); n_common > 0) {
-      n_held_tokens += request.n_known() - n_common;
+      n_held_tokens += request.progress().n_known() - n_common;
       continue;
     }
     // The first that does not fit ends it, or large requests starve.
@@ -55,13 +55,13 @@ std::vector<WaitingView> Admission::views(bool with_prefixes) const {
   std::vector<WaitingView> views;
   for (const RunningPtr& request : waiting_) {
     WaitingView view;
-    view.tenant = request->tenant();
-    view.priority = request->priority();
+    view.tenant = request->params().tenant;
+    view.priority = request->params().priority;
     view.waited_ms = request->waited_ms();
-    view.was_preempted = request->was_preempted();
+    view.was_preempted = request->progress().was_preempted();
     // A client that reads an answer is past its deadline for the first token.
-    view.deadline_ms = view.was_preempted ? 0 : request->deadline_ms();
-    view.n_missing = request->n_known();
+    view.deadline_ms = view.was_preempted ? 0 : request->params().deadline_ms;
+    view.n_missing = request->progress().n_known();
     if (with_prefixes) {
       const TokenSpan tokens = request->tokens_to_share();
       view.n_missing -= cache_.offer(request->cache_key(), tokens).n_cached;
@@ -79,18 +79,19 @@ int Admission::tokens_to_wait_for(const RunningRequest& request,
   int n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
   for (const RunningPtr& other : running) {
     if (other->cache_key() != request.cache_key()) continue;
-    const int n_common = common_prefix(other->tokens(), tokens);
+    RequestProgress& ahead = other->progress();
+    const int n_common = common_prefix(ahead.tokens(), tokens);
     if (n_common < n_cached + kMinShared) continue;
     // 1. It is on its way there, and not farther from it than this request.
-    const bool is_computing = other->n_known() - other->n_computed() > 1;
-    if (is_computing && n_common > other->n_computed() && other->n_computed() >= n_cached) {
-      if (!cache_.is_cuttable()) other->add_cut(n_common);
+    const bool is_computing = ahead.n_missing() > 1;
+    if (is_computing && n_common > ahead.n_computed() && ahead.n_computed() >= n_cached) {
+      if (!cache_.is_cuttable()) ahead.add_cut(n_common);
       return n_common;
     }
     // 2. It has been there, or part of the way.
-    const int n_done = std::min(n_common, other->n_computed());
+    const int n_done = std::min(n_common, ahead.n_computed());
     if (n_done < n_cached + kMinShared) continue;
-    if (!cache_.publish(other->seq_id(), other->tokens().first(n_done))) continue;
+    if (!cache_.publish(ahead.seq_id(), ahead.tokens().first(n_done))) continue;
     n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
   }
   return 0;
@@ -100,10 +101,10 @@ bool Admission::has_room_for(const RunningRequest& request, const std::vector<Ru
                              int n_held_tokens) const {
   const int n_free = cache_.n_free_cells();
   if (running.empty() || n_free == INT_MAX) return true;
-  const int n_headroom = request.was_preempted() ? kHeadroomAfterPreemption : 1;
+  const int n_headroom = request.progress().was_preempted() ? kHeadroomAfterPreemption : 1;
   int n_needed = n_held_tokens + n_headroom * static_cast<int>(running.size() + 1);
-  for (const RunningPtr& other : running) n_needed += other->n_known() - other->n_computed();
-  n_needed += cache_.offer(request.cache_key(), request.tokens()).n_cells;
+  for (const RunningPtr& other : running) n_needed += other->progress().n_missing();
+  n_needed += cache_.offer(request.cache_key(), request.progress().tokens()).n_cells;
   return n_needed <= n_free;
 }
 
@@ -111,13 +112,14 @@ void Admission::start(RunningRequest& request, EngineStats& counters) {
   const TokenSpan tokens = request.tokens_to_share();
   const int n_shared = cache_.offer(request.cache_key(), tokens).n_shared;
   const auto place = cache_.acquire(request.cache_key(), tokens);
-  const bool is_first = !request.was_preempted();
-  request.start(place->seq_id, place->n_computed);
+  RequestProgress& progress = request.progress();
+  const bool is_first = !progress.was_preempted();
+  progress.start(place->seq_id, place->n_computed);
   if (cache_.is_forgetful()) {
     // Where it parts from what others had, and where an equal prompt can begin.
-    if (n_shared >= place->n_computed + kMinShared) request.add_cut(n_shared);
+    if (n_shared >= place->n_computed + kMinShared) progress.add_cut(n_shared);
     const auto n_prompt = static_cast<int>(tokens.size());
-    if (n_prompt >= place->n_computed + kMinPinned) request.add_cut(n_prompt);
+    if (n_prompt >= place->n_computed + kMinPinned) progress.add_cut(n_prompt);
   }
   if (!is_first) return;
   counters.n_cached_tokens += place->n_computed;

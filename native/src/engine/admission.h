@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/running.h"
+#include "engine/running_request.h"
 #include "kv/prefix_cache.h"
 #include "sched/wait_queue.h"
 

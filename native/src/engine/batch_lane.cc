@@ -75,10 +75,10 @@ void BatchLane::step(StepReport& report) {
 
 void BatchLane::preempt(const std::vector<int>& indices, StepReport& report) {
   for (const int index : indices) {
-    RunningRequest& request = *running_[index];
+    RequestProgress& progress = running_[index]->progress();
     // Its cells can be taken now, and those that are not are there when it resumes.
-    cache_.release(request.seq_id(), request.computed_tokens());
-    request.preempt();
+    cache_.release(progress.seq_id(), progress.computed_tokens());
+    progress.preempt();
     ++report.counters.n_preempted;
     admission_.add(std::move(running_[index]));
   }
@@ -120,8 +120,8 @@ void BatchLane::charge(const StepPlan& plan, const StepSample& sample, double st
                        EngineStats& counters) {
   for (const PlanItem& item : plan.items) {
     const RunningRequest& request = *running_[item.index];
-    if (request.is_decode_of(item.n_tokens)) {
-      admission_.charge_decode(request.tenant(), request.n_logits(item.n_tokens));
+    if (request.progress().is_decode_of(item.n_tokens)) {
+      admission_.charge_decode(request.params().tenant, request.n_logits(item.n_tokens));
     }
   }
   const double share = static_cast<double>(sample.n_prompt) / (sample.n_prompt + sample.n_decode);
@@ -137,12 +137,12 @@ std::vector<BatchLane::Outcome> BatchLane::advance(const StepPlan& plan) {
   int n_rows = 0;
   for (size_t i = 0; i < plan.items.size(); ++i) {
     const PlanItem& item = plan.items[i];
-    RunningRequest& request = *running_[item.index];
-    n_rows += outcomes[i].n_logits = request.n_logits(item.n_tokens);
-    request.advance(item.n_tokens);
-    outcomes[i].n_computed = request.n_computed();
-    cache_.advance(request.seq_id(), item.n_tokens);
-    if (request.is_at_cut()) cache_.publish(request.seq_id(), request.computed_tokens());
+    RequestProgress& progress = running_[item.index]->progress();
+    n_rows += outcomes[i].n_logits = running_[item.index]->n_logits(item.n_tokens);
+    progress.advance(item.n_tokens);
+    outcomes[i].n_computed = progress.n_computed();
+    cache_.advance(progress.seq_id(), item.n_tokens);
+    if (progress.is_at_cut()) cache_.publish(progress.seq_id(), progress.computed_tokens());
   }
   const auto take = [&](int i, int worker) {
     Outcome& outcome = outcomes[i];
@@ -165,18 +165,19 @@ void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, Step
     Outcome& outcome = outcomes[i];
     if (outcome.n_logits == 0) continue;
     RunningPtr& request = running_[plan.items[i].index];
-    const int n_right = request->n_computed() - outcome.n_computed;
-    cache_.advance(request->seq_id(), n_right);
-    if (planner_.has_drafts()) cache_.undo(request->seq_id());
+    const RequestProgress& progress = request->progress();
+    const int n_right = progress.n_computed() - outcome.n_computed;
+    cache_.advance(progress.seq_id(), n_right);
+    if (planner_.has_drafts()) cache_.undo(progress.seq_id());
     if (outcome.delta && !outcome.delta->finish) {
       report.events.push_back({request->ticket().id, std::move(*outcome.delta)});
       continue;
     }
     if (outcome.delta) {
-      cache_.release(request->seq_id(), request->computed_tokens());
+      cache_.release(progress.seq_id(), progress.computed_tokens());
       report.events.push_back({request->ticket().id, std::move(*outcome.delta)});
     } else {
-      cache_.drop(request->seq_id());
+      cache_.drop(progress.seq_id());
       report.fail(*request, request->no_token_error());
     }
     request = nullptr;
@@ -186,12 +187,12 @@ void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, Step
 
 void BatchLane::fail_running(size_t index, const ErrorInfo& error, bool keep_cells,
                              StepReport& report) {
-  RunningRequest& request = *running_[index];
-  report.fail(request, error);
+  const RequestProgress& progress = running_[index]->progress();
+  report.fail(*running_[index], error);
   if (keep_cells) {
-    cache_.release(request.seq_id(), request.computed_tokens());
+    cache_.release(progress.seq_id(), progress.computed_tokens());
   } else {
-    cache_.drop(request.seq_id());
+    cache_.drop(progress.seq_id());
   }
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
 }
@@ -211,7 +212,8 @@ void BatchLane::check_cache() const {
   PYSERVE_CHECK(broken_rule.empty());
   int n_own = 0;
   for (const RunningPtr& request : running_) {
-    n_own += request->n_computed() - cache_.n_forked(request->seq_id());
+    const RequestProgress& progress = request->progress();
+    n_own += progress.n_computed() - cache_.n_forked(progress.seq_id());
   }
   PYSERVE_CHECK(n_own == cache_.n_own_cells());
 #endif

@@ -68,7 +68,7 @@ void EmbeddingLane::drop_cancelled(StepReport& report) {
 
 void EmbeddingLane::drop_expired(StepReport& report) {
   std::erase_if(waiting_, [&](const std::unique_ptr<RunningRequest>& request) {
-    const double deadline_ms = request->deadline_ms();
+    const double deadline_ms = request->params().deadline_ms;
     if (deadline_ms <= 0 || request->waited_ms() < deadline_ms) return false;
     report.fail(*request, deadline_error(*request));
     return true;
@@ -81,7 +81,7 @@ void EmbeddingLane::step(StepReport& report) {
   admit(report);
   const std::vector<BatchItem> items = plan();
   if (items.empty()) return;
-  context_->set_adapters(running_.front().request->adapters());
+  context_->set_adapters(running_.front().request->params().adapters);
   const TimePoint started_at = Clock::now();
   const DecodeStatus status = context_->decode(items);
   if (status != DecodeStatus::kOk) {
@@ -111,25 +111,26 @@ bool EmbeddingLane::open_context(StepReport& report) {
 
 void EmbeddingLane::admit(StepReport& report) {
   int n_cells = 0;
-  for (const Running& running : running_) n_cells += running.request->n_known();
+  for (const Running& running : running_) n_cells += running.request->progress().n_known();
   while (!waiting_.empty() && static_cast<int>(running_.size()) < config_.n_seq_max) {
     std::unique_ptr<RunningRequest> request = take_next();
     if (!can_compute(*request, report)) continue;
-    if (n_cells + request->n_known() > context_->n_kv()) {
+    if (n_cells + request->progress().n_known() > context_->n_kv()) {
       waiting_.push_front(std::move(request));  // the first that does not fit ends it
       return;
     }
-    n_cells += request->n_known();
-    request->start(free_seq_id(), 0);
+    n_cells += request->progress().n_known();
+    request->progress().start(free_seq_id(), 0);
     running_.push_back({std::move(request), {model_.pooling(), model_.n_embd_out()}});
   }
 }
 
 // The first of those with the highest priority.
 std::unique_ptr<RunningRequest> EmbeddingLane::take_next() {
-  const auto next =
-      std::max_element(waiting_.begin(), waiting_.end(),
-                       [](const auto& a, const auto& b) { return a->priority() < b->priority(); });
+  const auto is_less_urgent = [](const auto& a, const auto& b) {
+    return a->params().priority < b->params().priority;
+  };
+  const auto next = std::max_element(waiting_.begin(), waiting_.end(), is_less_urgent);
   std::unique_ptr<RunningRequest> request = std::move(*next);
   waiting_.erase(next);
   return request;
@@ -140,8 +141,9 @@ bool EmbeddingLane::can_compute(const RunningRequest& request, StepReport& repor
     report.fail(request, ranking_error());
     return false;
   }
-  if (model_.is_bidirectional() && request.n_known() > config_.n_batch) {
-    report.fail(request, too_long_error(request.n_known(), config_.n_batch));
+  const int n_tokens = request.progress().n_known();
+  if (model_.is_bidirectional() && n_tokens > config_.n_batch) {
+    report.fail(request, too_long_error(n_tokens, config_.n_batch));
     return false;
   }
   return true;
@@ -149,7 +151,9 @@ bool EmbeddingLane::can_compute(const RunningRequest& request, StepReport& repor
 
 SeqId EmbeddingLane::free_seq_id() const {
   SeqId seq_id = 0;
-  const auto is_taken = [&](const Running& running) { return running.request->seq_id() == seq_id; };
+  const auto is_taken = [&](const Running& running) {
+    return running.request->progress().seq_id() == seq_id;
+  };
   while (std::any_of(running_.begin(), running_.end(), is_taken)) ++seq_id;
   return seq_id;
 }
@@ -162,8 +166,8 @@ std::vector<BatchItem> EmbeddingLane::plan() {
   for (Running& running : running_) {
     // All rows of a step have the same adapters: those of the oldest request.
     running.n_planned = 0;
-    if (running.request->adapters() != running_.front().request->adapters()) continue;
-    const int n_rest = running.request->n_known() - running.request->n_computed();
+    if (running.request->params().adapters != running_.front().request->params().adapters) continue;
+    const int n_rest = running.request->progress().n_missing();
     running.n_planned = has_whole_prompts && n_rest > n_left ? 0 : std::min(n_rest, n_left);
     if (running.n_planned == 0) continue;
     n_left -= running.n_planned;
@@ -180,8 +184,8 @@ void EmbeddingLane::pool(StepReport& report) {
     RunningRequest& request = *running.request;
     for (int k = 0; k < running.n_planned; ++k) running.pooled.add(context_->state(index, k));
     ++index;
-    request.advance(running.n_planned);
-    if (request.n_computed() < request.n_known()) continue;
+    request.progress().advance(running.n_planned);
+    if (request.progress().n_missing() > 0) continue;
     std::vector<float> vector = running.pooled.normalized();
     if (vector.empty()) {
       report.fail(request, unusable_error());
@@ -204,7 +208,7 @@ void EmbeddingLane::end_planned(ErrorInfo error, StepReport& report) {
 
 void EmbeddingLane::drop_over() {
   std::erase_if(running_, [&](const Running& running) {
-    if (running.is_over) context_->memory().truncate(running.request->seq_id(), 0);
+    if (running.is_over) context_->memory().truncate(running.request->progress().seq_id(), 0);
     return running.is_over;
   });
 }

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/running.h"
+#include "engine/running_request.h"
 
 namespace pyserve {
 
@@ -44,7 +44,7 @@ inline ErrorInfo failed_step_error() {
 inline ErrorInfo deadline_error(const RunningRequest& request) {
   ErrorInfo error{ErrorCode::kDeadlineExceeded, {}, {}, {}};
   const auto waited_ms = static_cast<int64_t>(request.waited_ms());
-  const auto deadline_ms = static_cast<int64_t>(request.deadline_ms());
+  const auto deadline_ms = static_cast<int64_t>(request.params().deadline_ms);
   error.message = "the request still waited after " + std::to_string(waited_ms) +
                   " ms, its deadline was " + std::to_string(deadline_ms) + " ms";
   error.details = {{"waited_ms", waited_ms}, {"deadline_ms", deadline_ms}};

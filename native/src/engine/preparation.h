@@ -8,7 +8,7 @@
 
 #include "engine/dry_breaker_cache.h"
 #include "engine/grammar_cache.h"
-#include "engine/running.h"
+#include "engine/prepared_request.h"
 #include "llama/model.h"
 #include "llama/prompt/chat_template.h"
 #include "llama/tokenizer.h"

@@ -17,10 +17,11 @@ EngineConfig alone(EngineConfig config, int n_ctx, int n_batch) {
 
 // Tokens that an earlier run of the request has drawn are computed as it did: one by one.
 int next_piece(const RunningRequest& request, int n_most) {
-  const int n_prompt_left = request.n_prompt() - request.n_computed();
+  const RequestProgress& progress = request.progress();
+  const int n_prompt_left = progress.n_prompt() - progress.n_computed();
   if (n_prompt_left > 0) return std::min(n_prompt_left, n_most);
-  if (n_prompt_left > -request.n_said()) return 1;
-  return std::min(request.n_known() - request.n_computed(), n_most);
+  if (n_prompt_left > -static_cast<int>(request.params().said.size())) return 1;
+  return std::min(progress.n_missing(), n_most);
 }
 
 }  // namespace
@@ -40,7 +41,7 @@ void SoloLane::drop_cancelled(StepReport& report) {
 void SoloLane::drop_expired(StepReport& report) {
   const RunningRequest* running = is_running_ ? queue_.front().get() : nullptr;
   std::erase_if(queue_, [&](const std::unique_ptr<RunningRequest>& request) {
-    const double deadline_ms = request->deadline_ms();
+    const double deadline_ms = request->params().deadline_ms;
     if (request.get() == running || deadline_ms <= 0) return false;
     if (request->waited_ms() < deadline_ms) return false;
     report.fail(*request, deadline_error(*request));
@@ -56,14 +57,14 @@ void SoloLane::step(StepReport& report) {
   const int n_tokens = next_piece(request, kPiece);
   const int n_logits = request.n_logits(n_tokens);
   const TimePoint started_at = Clock::now();
-  const bool is_prompt = !request.is_answering();
+  const bool is_prompt = !request.progress().is_answering();
   const DecodeStatus status = context_->decode({request.batch_item(n_tokens)});
   if (status != DecodeStatus::kOk) {
     report.fail(request,
                 status == DecodeStatus::kAborted ? cancelled_error() : failed_step_error());
     return end();
   }
-  request.advance(n_tokens);
+  request.progress().advance(n_tokens);
   EngineStats& counters = report.counters;
   ++counters.n_steps;
   (is_prompt ? counters.n_prompt_tokens : counters.n_decode_tokens) += n_tokens;
@@ -74,8 +75,8 @@ void SoloLane::step(StepReport& report) {
 void SoloLane::begin() {
   if (!context_) context_ = std::make_unique<Context>(model_, config_, &threads_);
   context_->memory().truncate(0, 0);
-  context_->set_adapters(queue_.front()->adapters());
-  queue_.front()->start(0, 0);
+  context_->set_adapters(queue_.front()->params().adapters);
+  queue_.front()->progress().start(0, 0);
   is_running_ = true;
 }
 

@@ -58,8 +58,8 @@ void StepLoop::take_inbox() {
 }
 
 Lane& StepLoop::lane_of(const RunningRequest& request) {
-  if (request.wants_embedding()) return embedding_;
-  if (is_deterministic_ || request.is_deterministic()) return solo_;
+  if (request.params().wants_embedding) return embedding_;
+  if (is_deterministic_ || request.params().is_deterministic) return solo_;
   return batch_;
 }
 

@@ -10,7 +10,7 @@
 #include "engine/batch_lane.h"
 #include "engine/embedding_lane.h"
 #include "engine/registry.h"
-#include "engine/running.h"
+#include "engine/running_request.h"
 #include "engine/solo_lane.h"
 #include "llama/model.h"
 #include "pyserve/config.h"

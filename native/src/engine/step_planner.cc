@@ -39,11 +39,15 @@ std::vector<RunningView> StepPlanner::views(const Running& running) const {
   int n_scored = kMaxScored - static_cast<int>(running.size());
   for (const auto& request : running) {
     // Those that score a prompt share the rows of logits; the oldest gets what it can use.
-    const bool is_due = request->adapters() == adapters_;
+    const bool is_due = request->params().adapters == adapters_;
     const bool is_scoring = is_due && request->is_scoring();
     const int n_most = is_scoring ? std::max(n_scored, 0) : INT_MAX;
-    views.push_back(request->view(cache_.n_forked(request->seq_id()), n_most));
-    views.back().is_due = is_due;
+    const RequestProgress& progress = request->progress();
+    RunningView view = progress.view(cache_.n_forked(progress.seq_id()), n_most);
+    view.priority = request->params().priority;
+    view.waited_ms = request->waited_ms();
+    view.is_due = is_due;
+    views.push_back(view);
     if (is_scoring) n_scored -= views.back().n_missing();
   }
   return views;
@@ -51,12 +55,12 @@ std::vector<RunningView> StepPlanner::views(const Running& running) const {
 
 StepPlan StepPlanner::plan(const Running& running) {
   std::vector<const AdapterSet*> sets;
-  for (const auto& request : running) sets.push_back(&request->adapters());
+  for (const auto& request : running) sets.push_back(&request->params().adapters);
   adapters_ = turns_.next(sets, monotonic_ms());
   const std::vector<RunningView> views = this->views(running);
   StepPlan plan = plan_step(views, limits(running, views));
   for (const PlanItem& item : plan.items) {
-    if (views[item.index].is_decode()) running[item.index]->set_turn(++n_turns_);
+    if (views[item.index].is_decode()) running[item.index]->progress().set_turn(++n_turns_);
   }
   add_drafts(running, plan);
   const int n_rows = static_cast<int>(plan.items.size()) + n_drafted_;
@@ -72,7 +76,7 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   is_pure_decode_ = true;
   for (size_t i = 0; i < views.size(); ++i) {
     const RunningView& view = views[i];
-    if (view.is_prompt()) n_depth = std::max(n_depth, running[i]->n_computed());
+    if (view.is_prompt()) n_depth = std::max(n_depth, running[i]->progress().n_computed());
     if (view.is_decode()) {
       ++n_decode;
       n_ctx_tokens += view.n_known;
@@ -131,7 +135,8 @@ Proposal StepPlanner::propose(const RunningRequest& request, int n_requests,
   }
   if (n_guesses == 0) return known;
   n_unguessed_ = 0;
-  Proposal guess = draft_model_->guess(request.seq_id(), request.tokens(), n_guesses);
+  const RequestProgress& progress = request.progress();
+  Proposal guess = draft_model_->guess(progress.seq_id(), progress.tokens(), n_guesses);
   return guess.tokens.empty() ? known : guess;
 }
 
@@ -139,7 +144,7 @@ Proposal StepPlanner::propose(const RunningRequest& request, int n_requests,
 StepPlanner::StepMs StepPlanner::draft_step_ms(const Running& running, const StepPlan& plan) const {
   const auto n_items = static_cast<int>(plan.items.size());
   int64_t n_ctx_tokens = 0;
-  for (const PlanItem& item : plan.items) n_ctx_tokens += running[item.index]->n_known();
+  for (const PlanItem& item : plan.items) n_ctx_tokens += running[item.index]->progress().n_known();
   const bool is_trial = n_draft_steps_ < kDraftTrials;
   const double one_ms = costs_.decode_ms(n_items, n_ctx_tokens);
   return [=, this](int n_rows) {
@@ -154,14 +159,14 @@ StepSample StepPlanner::observe_decode(const Running& running, const StepPlan& p
   sample.step_ms = decode_ms;
   for (const PlanItem& item : plan.items) {
     const RunningRequest& request = *running[item.index];
-    if (request.is_decode_of(item.n_tokens)) {
+    if (request.progress().is_decode_of(item.n_tokens)) {
       const int n_rows = request.n_logits(item.n_tokens);
       sample.n_decode += n_rows;
-      sample.n_ctx_tokens += int64_t{n_rows} * request.n_known();
+      sample.n_ctx_tokens += int64_t{n_rows} * request.progress().n_known();
     } else {
       sample.n_prompt += item.n_tokens;
       sample.n_prompt_ctx_tokens +=
-          int64_t{item.n_tokens} * (request.n_computed() + item.n_tokens / 2);
+          int64_t{item.n_tokens} * (request.progress().n_computed() + item.n_tokens / 2);
     }
   }
   costs_.observe(sample);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/draft_model.h"
-#include "engine/running.h"
+#include "engine/running_request.h"
 #include "kv/prefix_cache.h"
 #include "pyserve/config.h"
 #include "sched/adapter_turns.h"
