@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from pyserve.models.catalog import Catalog, read_catalog
 from pyserve.models.gallery import load_gallery
 from pyserve.models.profile import CallProfile, ModelProfile
 from pyserve.models.templates.prompter import Prompter
+from tests.support.catalogs import GGUF
 
 EXAMPLES = Path(__file__).parent / "examples"
-GGUF = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)
 NAMES = {
     "gpt-3.5-turbo", "list1", "list2", "every-key", "parameters", "messages", "tagged-calls",
     "named-calls", "own-template", "text-embedding-ada-002",
