@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from pyserve import _native
 from pyserve.engine.adapters import AdapterScales
+from pyserve.engine.calls import (
+    Askable,
+    Call,
+    Detokenize,
+    GetInfo,
+    GetStats,
+    Pieces,
+    Render,
+    ScaleAdapters,
+    Tokenize,
+    TokenizeChat,
+    TokenizeSegments,
+)
 from pyserve.engine.config import EngineConfig, RopeConfig
 from pyserve.engine.fingerprint import fingerprint
 from pyserve.engine.kernels import CpuReport, KernelChoice
@@ -60,8 +73,10 @@ _CONFIG_FIELDS = (
 )
 _JSON = msgspec.json.Encoder()
 
+T = TypeVar("T")
 
-class NativeCore:
+
+class NativeCore(Askable):
     """An `EngineCore` over the extension module. Loads the model when it is made.
 
     Raises ModelLoadError if the file cannot be served. No method holds the GIL while it waits.
@@ -119,43 +134,37 @@ class NativeCore:
         with _translated():
             return [_event(event) for event in self._engine.poll(timeout_s * 1000)]
 
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+    def ask(self, call: Call[T]) -> T:
         with _translated():
-            return self._engine.tokenize(text, add_special, parse_special)
+            return cast(T, self._answer(call))
 
-    def detokenize(self, tokens: list[int]) -> str:
-        with _translated():
-            return self._engine.detokenize(tokens)
+    def _answer(self, call: Call[Any]) -> object:  # noqa: PLR0911  # a table
+        match call:
+            case Tokenize(text=text, add_special=add_special, parse_special=parse_special):
+                return self._engine.tokenize(text, add_special, parse_special)
+            case Detokenize(tokens=tokens):
+                return self._engine.detokenize(tokens)
+            case Pieces(tokens=tokens):
+                return self._engine.pieces(tokens)
+            case Render(messages=messages, options=options):
+                return self._engine.render(_chat_prompt(messages, options))
+            case TokenizeChat(messages=messages, options=options):
+                return self._engine.tokenize_chat(_chat_prompt(messages, options))
+            case TokenizeSegments(segments=segments):
+                return self._engine.tokenize_segments(_segment_prompt(segments))
+            case GetInfo():
+                return self._info()
+            case GetStats():
+                return msgspec.convert(self._engine.stats(), EngineStats, from_attributes=True)
+            case ScaleAdapters(scales=scales):
+                return self._adapter_scales.update(scales)
+        raise InvalidRequestError(f"the engine does not know the call {type(call).__name__}")
 
-    def pieces(self, tokens: list[int]) -> list[bytes]:
-        with _translated():
-            return self._engine.pieces(tokens)
-
-    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
-        with _translated():
-            return self._engine.render(_chat_prompt(messages, options))
-
-    def tokenize_chat(
-        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
-    ) -> list[int]:
-        with _translated():
-            return self._engine.tokenize_chat(_chat_prompt(messages, options))
-
-    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
-        with _translated():
-            return self._engine.tokenize_segments(_segment_prompt(segments))
-
-    def info(self) -> ModelInfo:
+    def _info(self) -> ModelInfo:
         info = msgspec.convert(self._engine.info(), ModelInfo, from_attributes=True)
         info = msgspec.structs.replace(info, adapters=self._adapter_names)
         build = (_native.vendor, *_native.cpu_features)
         return msgspec.structs.replace(info, fingerprint=fingerprint(info, build))
-
-    def stats(self) -> EngineStats:
-        return msgspec.convert(self._engine.stats(), EngineStats, from_attributes=True)
-
-    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
-        return self._adapter_scales.update(scales)
 
     def close(self) -> None:
         self._engine.stop()

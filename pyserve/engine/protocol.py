@@ -9,8 +9,9 @@ temperature and the other samplers, after logit_bias has been left out).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
+from pyserve.engine.calls import Askable
 from pyserve.engine.events import (
     Accepted,
     Delta,
@@ -61,7 +62,7 @@ __all__ = [
 ]
 
 
-class EngineCore(Protocol):
+class EngineCore(Askable, Protocol):
     """The engine itself, without threads of Python: events are pulled by one consumer.
 
     Implemented by the native engine and by the scripted fake. Every submitted request ends in
@@ -86,28 +87,6 @@ class EngineCore(Protocol):
         Raises UnavailableError after `close`.
         """
         ...
-
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]: ...
-
-    def detokenize(self, tokens: list[int]) -> str: ...
-
-    def pieces(self, tokens: list[int]) -> list[bytes]: ...
-
-    def render(
-        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
-    ) -> str: ...
-
-    def tokenize_chat(
-        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
-    ) -> list[int]: ...
-
-    def tokenize_segments(self, segments: list[Segment]) -> list[int]: ...
-
-    def info(self) -> ModelInfo: ...
-
-    def stats(self) -> EngineStats: ...
-
-    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]: ...
 
     def close(self) -> None: ...
 
@@ -145,50 +124,13 @@ class TokenStream(Protocol):
         ...
 
 
-class Engine(Protocol):
+class Engine(Askable, Protocol):
     """A loaded model that runs many requests at once. Any thread may call any method."""
 
     def submit(self, request: GenerateRequest) -> TokenStream:
         """Queue a request and return at once.
 
         Raises QueueFullError when the wait queue is full, UnavailableError when the engine is gone.
-        """
-        ...
-
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        """Token ids of `text`. add_special adds BOS/EOS where the model wants them."""
-        ...
-
-    def detokenize(self, tokens: list[int]) -> str:
-        """Text of `tokens`; bytes that are not UTF-8 become U+FFFD."""
-        ...
-
-    def pieces(self, tokens: list[int]) -> list[bytes]:
-        """The bytes of each token, maybe a part of a UTF-8 character."""
-        ...
-
-    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
-        """The prompt text that the chat template makes of `messages`."""
-        ...
-
-    def tokenize_chat(
-        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
-    ) -> list[int]:
-        """The tokens of that prompt, exactly as a request with these messages gets them."""
-        ...
-
-    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
-        """The tokens of a rendered prompt, exactly as a request with these segments gets them."""
-        ...
-
-    def info(self) -> ModelInfo: ...
-
-    def stats(self) -> EngineStats: ...
-
-    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
-        """Set default scales of LoRA adapters, by name; returns all of them.
-
-        Requests that name no adapters get them. Raises InvalidRequestError for an unknown name.
         """
         ...
 

@@ -5,6 +5,18 @@ from __future__ import annotations
 import queue
 from typing import Any
 
+from pyserve.engine.calls import (
+    Askable,
+    Detokenize,
+    GetInfo,
+    GetStats,
+    Pieces,
+    Render,
+    ScaleAdapters,
+    Tokenize,
+    TokenizeChat,
+    TokenizeSegments,
+)
 from pyserve.engine.protocol import (
     Accepted,
     Delta,
@@ -14,7 +26,6 @@ from pyserve.engine.protocol import (
     Finish,
     GenerateRequest,
     ModelInfo,
-    Segment,
     Step,
     Usage,
 )
@@ -37,7 +48,11 @@ MODEL = ModelInfo(
 )
 
 
-class ScriptedCore:
+def rendered(messages: list[dict[str, Any]]) -> str:
+    return "".join(f"{message['role']}: {message['content']}\n" for message in messages)
+
+
+class ScriptedCore(Askable):
     """Implements `EngineCore`. `push` makes `poll` return events; `crash` makes it raise."""
 
     def __init__(self, *, n_requests_max: int = 100) -> None:
@@ -72,32 +87,26 @@ class ScriptedCore:
             raise events
         return events
 
-    def tokenize(self, text: str, **_flags: bool) -> list[int]:
-        return list(text.encode())
-
-    def detokenize(self, tokens: list[int]) -> str:
-        return bytes(tokens).decode(errors="replace")
-
-    def pieces(self, tokens: list[int]) -> list[bytes]:
-        return [bytes([token]) for token in tokens]
-
-    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
-        return list("".join(segment.text for segment in segments).encode())
-
-    def tokenize_chat(self, messages: list[dict[str, Any]], options: Any = None) -> list[int]:
-        return list(self.render(messages, options).encode())
-
-    def render(self, messages: list[dict[str, Any]], options: Any = None) -> str:  # noqa: ARG002
-        return "".join(f"{message['role']}: {message['content']}\n" for message in messages)
-
-    def info(self) -> ModelInfo:
-        return MODEL
-
-    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
-        return scales
-
-    def stats(self) -> EngineStats:
-        return EngineStats(n_running=len(self.requests))
+    def ask(self, call: Any) -> Any:  # noqa: PLR0911  # a table
+        match call:
+            case Tokenize(text=text):
+                return list(text.encode())
+            case Detokenize(tokens=tokens):
+                return bytes(tokens).decode(errors="replace")
+            case Pieces(tokens=tokens):
+                return [bytes([token]) for token in tokens]
+            case TokenizeSegments(segments=segments):
+                return list("".join(segment.text for segment in segments).encode())
+            case TokenizeChat(messages=messages):
+                return list(rendered(messages).encode())
+            case Render(messages=messages):
+                return rendered(messages)
+            case GetInfo():
+                return MODEL
+            case ScaleAdapters(scales=scales):
+                return scales
+            case GetStats():
+                return EngineStats(n_running=len(self.requests))
 
     def close(self) -> None:
         self.is_closed = True

@@ -9,11 +9,25 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from pyserve.engine.adapters import AdapterScales
+from pyserve.engine.calls import (
+    Askable,
+    Call,
+    Detokenize,
+    GetInfo,
+    GetStats,
+    Messages,
+    Pieces,
+    Render,
+    ScaleAdapters,
+    Tokenize,
+    TokenizeChat,
+    TokenizeSegments,
+)
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake.model import BOS, FakeVocab, fake_info
 from pyserve.engine.fake.request import FakeRequest
@@ -24,24 +38,24 @@ from pyserve.engine.protocol import (
     Event,
     Failed,
     GenerateRequest,
-    ModelInfo,
-    Segment,
     Step,
-    TemplateOptions,
 )
 from pyserve.errors import (
     CancelledError,
     ContextLengthExceededError,
+    InvalidRequestError,
     PyserveError,
     QueueFullError,
     UnavailableError,
 )
 
+T = TypeVar("T")
+
 STEERABLE = FakeScript(commands=True)
 DEADLY = {"die": signal.SIGKILL, "bus": signal.SIGBUS, "ill": signal.SIGILL}
 
 
-class FakeCore:
+class FakeCore(Askable):
     """Implements `EngineCore`. Any thread may call any method; `poll` is for one.
 
     requests: every request ever submitted, in order. cancelled: the ids that `cancel` ended.
@@ -125,40 +139,39 @@ class FakeCore:
                     return events
                 self._changed.wait(min(deadline, self._next_due_at()) - now)
 
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:  # noqa: ARG002
+    def ask(self, call: Call[T]) -> T:
+        return cast(T, self._answer(call))
+
+    def _answer(self, call: Call[Any]) -> object:  # noqa: PLR0911  # a table
+        match call:
+            case Tokenize(text=text, add_special=add_special):
+                return self._tokens(text, add_special)
+            case Detokenize(tokens=tokens):
+                with self._changed:
+                    return self._vocab.text(tokens)
+            case Pieces(tokens=tokens):
+                with self._changed:
+                    return [self._vocab.text([token]).encode() for token in tokens]
+            case Render(messages=messages):
+                return _rendered(messages)
+            case TokenizeChat(messages=messages):
+                return self._tokens(_rendered(messages), add_special=True)
+            case TokenizeSegments(segments=segments):
+                return self._tokens("".join(each.text for each in segments), add_special=True)
+            case GetInfo():
+                return self._info
+            case GetStats():
+                return self._stats()
+            case ScaleAdapters(scales=scales):
+                return self._adapter_scales.update(scales)
+        raise InvalidRequestError(f"the engine does not know the call {type(call).__name__}")
+
+    def _tokens(self, text: str, add_special: bool) -> list[int]:
         with self._changed:
             tokens = [self._vocab.token(word) for word in split_words(text)]
         return [BOS, *tokens] if add_special else tokens
 
-    def detokenize(self, tokens: list[int]) -> str:
-        with self._changed:
-            return self._vocab.text(tokens)
-
-    def pieces(self, tokens: list[int]) -> list[bytes]:
-        with self._changed:
-            return [self._vocab.text([token]).encode() for token in tokens]
-
-    def tokenize_chat(
-        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
-    ) -> list[int]:
-        return self.tokenize(self.render(messages, options), add_special=True, parse_special=True)
-
-    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
-        text = "".join(segment.text for segment in segments)
-        return self.tokenize(text, add_special=True, parse_special=True)
-
-    def render(
-        self,
-        messages: list[dict[str, Any]],
-        options: TemplateOptions | None = None,  # noqa: ARG002
-    ) -> str:
-        lines = [f"{message['role']}: {message['content']}\n" for message in messages]
-        return "".join([*lines, "assistant:"])
-
-    def info(self) -> ModelInfo:
-        return self._info
-
-    def stats(self) -> EngineStats:
+    def _stats(self) -> EngineStats:
         with self._changed:
             n_running = len(self._running())
             return EngineStats(
@@ -168,9 +181,6 @@ class FakeCore:
                 n_failed=self._n_over["failed"],
                 n_cancelled=self._n_over["cancelled"],
             )
-
-    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
-        return self._adapter_scales.update(scales)
 
     def close(self) -> None:
         with self._changed:
@@ -183,7 +193,7 @@ class FakeCore:
 
     def _prompt(self, request: GenerateRequest) -> str:
         if request.messages is not None:
-            return self.render(request.messages, request.template)
+            return _rendered(request.messages)
         if request.tokens is not None:
             return self._vocab.text(request.tokens)
         if request.segments is not None:
@@ -261,6 +271,11 @@ class FakeCore:
         times = [r.due_at for r in self._running() if not self._is_held(r)]
         times += [r.starts_until for r in self._requests.values() if not r.has_begun]
         return min(times, default=float("inf"))
+
+
+def _rendered(messages: Messages) -> str:
+    lines = [f"{message['role']}: {message['content']}\n" for message in messages]
+    return "".join([*lines, "assistant:"])
 
 
 def _echo(request: GenerateRequest, prompt: str) -> str:

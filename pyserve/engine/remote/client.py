@@ -9,36 +9,22 @@ import struct
 import threading
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import msgspec
 
-from pyserve.engine.protocol import (
-    EngineStats,
-    GenerateRequest,
-    ModelInfo,
-    Segment,
-    TemplateOptions,
-    TokenStream,
-)
+from pyserve.engine.calls import AnyCall, Askable, Call, GetInfo, GetStats
+from pyserve.engine.model_info import EngineStats, ModelInfo
+from pyserve.engine.protocol import GenerateRequest, TokenStream
 from pyserve.engine.remote.wire import (
     PROTOCOL_VERSION,
-    Call,
+    Ask,
     Cancel,
-    Detokenize,
     EngineMessage,
     Events,
-    GetInfo,
-    GetStats,
     Hello,
-    Pieces,
-    Render,
     Reply,
-    ScaleAdapters,
     Submit,
-    Tokenize,
-    TokenizeChat,
-    TokenizeSegments,
     WireError,
     encode,
     engine_decoder,
@@ -56,6 +42,8 @@ from pyserve.errors import (
 )
 from pyserve.process.sockets import RECV_BYTES, connect
 
+T = TypeVar("T")
+
 SUBMIT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 60.0
 STATS_TIMEOUT_S = 2.0  # who asks for counters has other engines to ask
@@ -63,7 +51,7 @@ SEND_TIMEOUT_S = 10
 _TIMEVAL = struct.Struct("@ll")
 
 
-class RemoteEngine:
+class RemoteEngine(Askable):
     """Implements `Engine` over the socket at `socket_path`. Any thread may call any method.
 
     When the engine process ends, every open stream and pending call fails at once with
@@ -146,45 +134,16 @@ class RemoteEngine:
             self._cancel(request_id)
             raise
 
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        call_id = next(self._call_ids)
-        call = Tokenize(
-            call_id=call_id, text=text, add_special=add_special, parse_special=parse_special
-        )
-        return self._ask(call).tokens or []
-
-    def detokenize(self, tokens: list[int]) -> str:
-        return self._ask(Detokenize(call_id=next(self._call_ids), tokens=tokens)).text or ""
-
-    def pieces(self, tokens: list[int]) -> list[bytes]:
-        return self._ask(Pieces(call_id=next(self._call_ids), tokens=tokens)).pieces or []
-
-    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
-        call = Render(call_id=next(self._call_ids), messages=messages, options=options)
-        return self._ask(call).text or ""
-
-    def tokenize_chat(
-        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
-    ) -> list[int]:
-        call = TokenizeChat(call_id=next(self._call_ids), messages=messages, options=options)
-        return self._ask(call).tokens or []
-
-    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
-        call = TokenizeSegments(call_id=next(self._call_ids), segments=segments)
-        return self._ask(call).tokens or []
+    def ask(self, call: Call[T]) -> T:
+        return self._ask(call, self._call_timeout_s)
 
     def info(self) -> ModelInfo:
         if self._info is None:
-            self._info = self._ask(GetInfo(call_id=next(self._call_ids))).info
-        assert self._info is not None, "a reply to GetInfo has the info"
+            self._info = self.ask(GetInfo())
         return self._info
 
     def stats(self) -> EngineStats:
-        call = GetStats(call_id=next(self._call_ids))
-        return self._call(call.call_id, call, STATS_TIMEOUT_S).stats or EngineStats()
-
-    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
-        return self._ask(ScaleAdapters(call_id=next(self._call_ids), scales=scales)).scales or {}
+        return self._ask(GetStats(), STATS_TIMEOUT_S)
 
     def close(self) -> None:
         self.abort(CancelledError("the engine was closed"))
@@ -196,10 +155,13 @@ class RemoteEngine:
         if threading.current_thread() is not self._reader:
             self._reader.join()
 
-    def _ask(self, call: Call) -> Reply:
-        return self._call(call.call_id, call, self._call_timeout_s)
+    def _ask(self, call: Call[T], timeout_s: float) -> T:
+        call_id = next(self._call_ids)
+        question = Ask(call_id=call_id, call=cast(AnyCall, call))
+        reply = self._call(call_id, question, timeout_s)
+        return cast(T, msgspec.convert(reply.value, call.answer_type))
 
-    def _call(self, call_id: int, message: Submit | Call, timeout_s: float) -> Reply:
+    def _call(self, call_id: int, message: Submit | Ask, timeout_s: float) -> Reply:
         answer: Future[Reply] = Future()
         with self._lock:
             if self._end is not None:

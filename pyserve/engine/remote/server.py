@@ -19,13 +19,14 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+from pyserve.engine.calls import Call
 from pyserve.engine.protocol import EngineCore
-from pyserve.engine.remote.dispatch import answer, describe
 from pyserve.engine.remote.ids import RouteTable
 from pyserve.engine.remote.wire import (
     PROTOCOL_VERSION,
-    Call,
+    Ask,
     Cancel,
     Events,
     FrontMessage,
@@ -36,7 +37,7 @@ from pyserve.engine.remote.wire import (
     encode,
     front_decoder,
 )
-from pyserve.errors import ErrorInfo, PyserveError
+from pyserve.errors import ErrorInfo, InternalError, PyserveError
 from pyserve.process.sockets import MAX_QUEUED_BYTES, RECV_BYTES, Outbox, is_same_user
 
 N_CALL_THREADS = 4
@@ -215,11 +216,12 @@ class EngineServer:
             return describe(error)
         return None
 
-    def _answer(self, front: Front, call: Call) -> None:
+    def _answer(self, front: Front, question: Ask) -> None:
         try:
-            reply = answer(self._core, call)
+            call: Call[Any] = question.call
+            reply = Reply(call_id=question.call_id, value=self._core.ask(call))
         except Exception as error:
-            reply = Reply(call_id=call.call_id, error=describe(error))
+            reply = Reply(call_id=question.call_id, error=describe(error))
         self._send(front, reply)
 
     def _send(self, front: Front, message: Reply | Events | Hello) -> None:
@@ -242,3 +244,11 @@ class EngineServer:
             if not self._stopping.is_set():
                 self._failure = error
                 self.stop()
+
+
+def describe(error: Exception) -> ErrorInfo:
+    """What the client learns; the text of an unexpected error stays in the log."""
+    if isinstance(error, PyserveError):
+        return error.to_info()
+    log.error("unexpected error of the engine", exc_info=error)
+    return InternalError("the engine failed at this request").to_info()

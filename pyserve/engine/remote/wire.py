@@ -4,9 +4,8 @@ A frame is the length of its body (4 bytes, big-endian) and the body, one tagged
 begin with a Hello; a peer that speaks another protocol version, sends garbage or announces a frame
 over the cap is disconnected. Request ids and call ids are chosen by the front, per connection.
 
-  front -> engine:  Hello, Submit, Cancel, and the calls: Tokenize, Detokenize, Pieces, Render,
-                    TokenizeChat, TokenizeSegments, GetInfo, GetStats
-  engine -> front:  Hello, Reply (to every Submit and Get/Tokenize/...), Events
+  front -> engine:  Hello, Submit, Cancel, Ask (a call of `engine.calls`)
+  engine -> front:  Hello, Reply (to every Submit and Ask), Events
   engine -> supervisor (its own socket):  KernelsChosen, Ready or LoadFailed, then Heartbeats
 """
 
@@ -17,18 +16,14 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from pyserve.engine.calls import AnyCall
+from pyserve.engine.events import Event
 from pyserve.engine.kernels import KernelChoice
-from pyserve.engine.protocol import (
-    EngineStats,
-    Event,
-    GenerateRequest,
-    ModelInfo,
-    Segment,
-    TemplateOptions,
-)
+from pyserve.engine.model_info import ModelInfo
+from pyserve.engine.request import GenerateRequest
 from pyserve.errors import ErrorInfo
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_FRAME_BYTES = 64 << 20
 HEADER = struct.Struct(">I")
 
@@ -56,96 +51,25 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
     request_id: int
 
 
-class Tokenize(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
-    """Answered by the token ids."""
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """A call. Answered by a Reply with its answer."""
 
     call_id: int
-    text: str
-    add_special: bool
-    parse_special: bool
+    call: AnyCall
 
 
-class Detokenize(msgspec.Struct, frozen=True, kw_only=True, tag="detokenize"):
-    """Answered by the text."""
-
-    call_id: int
-    tokens: list[int]
-
-
-class Pieces(msgspec.Struct, frozen=True, kw_only=True, tag="pieces"):
-    """Answered by the bytes of each token."""
-
-    call_id: int
-    tokens: list[int]
-
-
-class Render(msgspec.Struct, frozen=True, kw_only=True, tag="render"):
-    """Answered by the prompt text."""
-
-    call_id: int
-    messages: list[dict[str, Any]]
-    options: TemplateOptions | None = None
-
-
-class TokenizeChat(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize_chat"):
-    """Answered by the token ids of the prompt."""
-
-    call_id: int
-    messages: list[dict[str, Any]]
-    options: TemplateOptions | None = None
-
-
-class TokenizeSegments(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize_segments"):
-    """Answered by the token ids of the prompt."""
-
-    call_id: int
-    segments: list[Segment]
-
-
-class GetInfo(msgspec.Struct, frozen=True, kw_only=True, tag="info"):
-    """Answered by the ModelInfo."""
-
-    call_id: int
-
-
-class GetStats(msgspec.Struct, frozen=True, kw_only=True, tag="stats"):
-    """Answered by the EngineStats."""
-
-    call_id: int
-
-
-class ScaleAdapters(msgspec.Struct, frozen=True, kw_only=True, tag="scale_adapters"):
-    """Answered by the default scales of all adapters; `scales` changes some first."""
-
-    call_id: int
-    scales: dict[str, float]
-
-
-Call = (
-    Tokenize
-    | Detokenize
-    | Pieces
-    | Render
-    | TokenizeChat
-    | TokenizeSegments
-    | GetInfo
-    | GetStats
-    | ScaleAdapters
-)
-FrontMessage = Hello | Submit | Cancel | Call
+FrontMessage = Hello | Submit | Cancel | Ask
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="reply"):
-    """The answer to a Submit or a call: at most one of the fields besides `call_id` is set."""
+    """The answer to a Submit, or to an Ask.
+
+    value: to be converted to the `answer_type` of the call; None after a Submit.
+    """
 
     call_id: int
     error: ErrorInfo | None = None
-    tokens: list[int] | None = None
-    text: str | None = None
-    pieces: list[bytes] | None = None
-    info: ModelInfo | None = None
-    stats: EngineStats | None = None
-    scales: dict[str, float] | None = None
+    value: Any = None
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True, tag="events"):

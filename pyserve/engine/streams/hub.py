@@ -10,19 +10,16 @@ import atexit
 import itertools
 import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import TypeVar
 
+from pyserve.engine.calls import Askable, Call
 from pyserve.engine.protocol import (
     Accepted,
     EngineCore,
-    EngineStats,
     Event,
     Failed,
     GenerateRequest,
-    ModelInfo,
-    Segment,
     Step,
-    TemplateOptions,
     TokenStream,
 )
 from pyserve.engine.streams.stream import Cancel, RequestStream
@@ -33,6 +30,8 @@ from pyserve.errors import (
     UnavailableError,
     from_info,
 )
+
+T = TypeVar("T")
 
 POLL_TIMEOUT_S = 1.0
 
@@ -101,7 +100,7 @@ class StreamHub:
             raise copy_error(self._closed_with)
 
 
-class StreamEngine:
+class StreamEngine(Askable):
     """An `Engine` in this process: an `EngineCore` and the thread that pulls its events."""
 
     def __init__(self, core: EngineCore) -> None:
@@ -122,34 +121,8 @@ class StreamEngine:
             raise
         return stream
 
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        return self._core.tokenize(text, add_special=add_special, parse_special=parse_special)
-
-    def detokenize(self, tokens: list[int]) -> str:
-        return self._core.detokenize(tokens)
-
-    def pieces(self, tokens: list[int]) -> list[bytes]:
-        return self._core.pieces(tokens)
-
-    def render(self, messages: list[dict[str, Any]], options: TemplateOptions | None = None) -> str:
-        return self._core.render(messages, options)
-
-    def tokenize_chat(
-        self, messages: list[dict[str, Any]], options: TemplateOptions | None = None
-    ) -> list[int]:
-        return self._core.tokenize_chat(messages, options)
-
-    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
-        return self._core.tokenize_segments(segments)
-
-    def info(self) -> ModelInfo:
-        return self._core.info()
-
-    def stats(self) -> EngineStats:
-        return self._core.stats()
-
-    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
-        return self._core.adapter_scales(scales)
+    def ask(self, call: Call[T]) -> T:
+        return self._core.ask(call)
 
     def close(self) -> None:
         if self._closing.is_set():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
+from pyserve.engine.calls import Askable, Call, GetInfo, Messages, Render, TokenizeChat
 from pyserve.engine.protocol import (
     Engine,
-    EngineStats,
     GenerateRequest,
-    ModelInfo,
     Segment,
     TemplateOptions,
     TokenStream,
@@ -20,7 +19,7 @@ from pyserve.models.templates.go.marked import Marked
 from pyserve.models.templates.prompter import Prompter
 from pyserve.schemas.completions import CompletionRequest
 
-Messages = list[dict[str, Any]]
+T = TypeVar("T")
 
 
 def templated(engine: Engine, profile: PromptProfile) -> Engine:
@@ -48,7 +47,7 @@ def templated_completion(body: CompletionRequest, profile: PromptProfile) -> Com
     return body.model_copy(update={"prompt": prompts})
 
 
-class TemplatedEngine:
+class TemplatedEngine(Askable):
     """Implements `Engine` over another one, which stays the caller's to close. Any thread.
 
     prompter: has templates of chats.
@@ -66,40 +65,25 @@ class TemplatedEngine:
             )
         return self._engine.submit(request)
 
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        return self._engine.tokenize(text, add_special=add_special, parse_special=parse_special)
-
-    def detokenize(self, tokens: list[int]) -> str:
-        return self._engine.detokenize(tokens)
-
-    def pieces(self, tokens: list[int]) -> list[bytes]:
-        return self._engine.pieces(tokens)
-
-    def render(self, messages: Messages, options: TemplateOptions | None = None) -> str:
-        return str(self._prompt(messages, options))
-
-    def tokenize_chat(
-        self, messages: Messages, options: TemplateOptions | None = None
-    ) -> list[int]:
-        return self.tokenize_segments(segments_of(self._prompt(messages, options)))
-
-    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
-        return self._engine.tokenize_segments(segments)
-
-    def info(self) -> ModelInfo:
-        info = self._engine.info()
-        return msgspec.structs.replace(
-            info,
-            has_chat_template=True,
-            chat_template="",
-            hidden_template=info.chat_template,
-        )
-
-    def stats(self) -> EngineStats:
-        return self._engine.stats()
-
-    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
-        return self._engine.adapter_scales(scales)
+    def ask(self, call: Call[T]) -> T:
+        answer: Any
+        match call:
+            case Render(messages=messages, options=options):
+                answer = str(self._prompt(messages, options))
+            case TokenizeChat(messages=messages, options=options):
+                segments = segments_of(self._prompt(messages, options))
+                answer = self._engine.tokenize_segments(segments)
+            case GetInfo():
+                info = self._engine.info()
+                answer = msgspec.structs.replace(
+                    info,
+                    has_chat_template=True,
+                    chat_template="",
+                    hidden_template=info.chat_template,
+                )
+            case _:
+                answer = self._engine.ask(call)
+        return cast(T, answer)
 
     def close(self) -> None:
         self._engine.close()

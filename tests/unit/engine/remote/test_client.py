@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pyserve.engine.calls import Render
 from pyserve.engine.protocol import Event, GenerateRequest
 from pyserve.engine.remote.client import RemoteEngine
 from pyserve.engine.remote.server import EngineServer
@@ -74,10 +75,10 @@ class RecordingCore(ScriptedCore):
         with self.changed:
             assert self.changed.wait_for(lambda: set(request_ids) <= set(self.cancelled), SOON_S)
 
-    def render(self, messages, options=None):
-        if not messages:
+    def ask(self, call):
+        if call == Render([]):
             raise ValueError("secret detail")
-        return super().render(messages, options)
+        return super().ask(call)
 
 
 @pytest.fixture

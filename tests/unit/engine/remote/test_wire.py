@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyserve.engine.calls import GetInfo, Tokenize
 from pyserve.engine.protocol import (
     Accepted,
     Delta,
@@ -22,16 +23,15 @@ from pyserve.engine.protocol import (
 )
 from pyserve.engine.remote.wire import (
     HEADER,
+    Ask,
     Cancel,
     EngineMessage,
     Events,
     FrameDecoder,
     FrontMessage,
-    GetInfo,
     Hello,
     Reply,
     Submit,
-    Tokenize,
     WireError,
     encode,
     engine_decoder,
@@ -50,14 +50,14 @@ FRONT_MESSAGES: list[FrontMessage] = [
         ),
     ),
     Cancel(request_id=1),
-    Tokenize(call_id=-1, text="", add_special=True, parse_special=False),
-    GetInfo(call_id=-2),
+    Ask(call_id=-1, call=Tokenize(text="", add_special=True, parse_special=False)),
+    Ask(call_id=-2, call=GetInfo()),
 ]
 ENGINE_MESSAGES: list[EngineMessage] = [
     Hello(),
     Reply(call_id=1),
     Reply(call_id=2, error=ErrorInfo(code="queue_full", message="full", details={"n": 1})),
-    Reply(call_id=3, tokens=[]),
+    Reply(call_id=3, value=[]),
     Events(
         events=[
             Accepted(request_id=1, n_prompt_tokens=5),
@@ -140,6 +140,6 @@ def test_an_announced_frame_over_the_cap_is_refused_before_its_body_arrives():
 
 
 def test_a_message_over_the_cap_is_not_sent():
-    message = Tokenize(call_id=1, text="x" * 100, add_special=True, parse_special=True)
+    message = Ask(call_id=1, call=Tokenize("x" * 100, True, True))
     with pytest.raises(WireError, match="cap of 100"):
         encode(message, max_frame_bytes=100)

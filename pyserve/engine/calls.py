@@ -1,0 +1,142 @@
+"""What an engine can be asked beside generating: each call is one message, and one method.
+
+A new call is a struct and a method here, a case in each core (`native.py`, `fake/core.py`), and
+what the native engine does. Sockets and templates in between pass it on as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import msgspec
+
+from pyserve.engine.model_info import EngineStats, ModelInfo
+from pyserve.engine.request import Segment, TemplateOptions
+
+T = TypeVar("T")
+
+Messages = list[dict[str, Any]]
+
+
+class Call(msgspec.Struct, Generic[T], frozen=True, tag=True):
+    """A question to an engine. answer_type: of the value that answers it, to decode it by."""
+
+    answer_type: ClassVar[Any]
+
+
+class Tokenize(Call[list[int]], frozen=True, tag=True):
+    """Token ids of `text`. add_special adds BOS/EOS where the model wants them."""
+
+    answer_type = list[int]
+    text: str
+    add_special: bool
+    parse_special: bool
+
+
+class Detokenize(Call[str], frozen=True, tag=True):
+    """Text of `tokens`; bytes that are not UTF-8 become U+FFFD."""
+
+    answer_type = str
+    tokens: list[int]
+
+
+class Pieces(Call[list[bytes]], frozen=True, tag=True):
+    """The bytes of each token, maybe a part of a UTF-8 character."""
+
+    answer_type = list[bytes]
+    tokens: list[int]
+
+
+class Render(Call[str], frozen=True, tag=True):
+    """The prompt text that the chat template makes of `messages`."""
+
+    answer_type = str
+    messages: Messages
+    options: TemplateOptions | None = None
+
+
+class TokenizeChat(Call[list[int]], frozen=True, tag=True):
+    """The tokens of that prompt, exactly as a request with these messages gets them."""
+
+    answer_type = list[int]
+    messages: Messages
+    options: TemplateOptions | None = None
+
+
+class TokenizeSegments(Call[list[int]], frozen=True, tag=True):
+    """The tokens of a rendered prompt, exactly as a request with these segments gets them."""
+
+    answer_type = list[int]
+    segments: list[Segment]
+
+
+class GetInfo(Call[ModelInfo], frozen=True, tag=True):
+    """What the engine is."""
+
+    answer_type = ModelInfo
+
+
+class GetStats(Call[EngineStats], frozen=True, tag=True):
+    """Its counters."""
+
+    answer_type = EngineStats
+
+
+class ScaleAdapters(Call[dict[str, float]], frozen=True, tag=True):
+    """Default scales of LoRA adapters by name; `scales` changes some first.
+
+    Requests that name no adapters get them. Raises InvalidRequestError for an unknown name.
+    """
+
+    answer_type = dict[str, float]
+    scales: dict[str, float]
+
+
+AnyCall = (
+    Tokenize
+    | Detokenize
+    | Pieces
+    | Render
+    | TokenizeChat
+    | TokenizeSegments
+    | GetInfo
+    | GetStats
+    | ScaleAdapters
+)
+
+
+class Askable(Protocol):
+    """Whatever answers calls. Any thread may call any method; see the calls for what they do."""
+
+    def ask(self, call: Call[T]) -> T:
+        """The answer to a call. Raises what the call says."""
+        ...
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        return self.ask(Tokenize(text, add_special, parse_special))
+
+    def detokenize(self, tokens: list[int]) -> str:
+        return self.ask(Detokenize(tokens))
+
+    def pieces(self, tokens: list[int]) -> list[bytes]:
+        return self.ask(Pieces(tokens))
+
+    def render(self, messages: Messages, options: TemplateOptions | None = None) -> str:
+        return self.ask(Render(messages, options))
+
+    def tokenize_chat(
+        self, messages: Messages, options: TemplateOptions | None = None
+    ) -> list[int]:
+        return self.ask(TokenizeChat(messages, options))
+
+    def tokenize_segments(self, segments: list[Segment]) -> list[int]:
+        return self.ask(TokenizeSegments(segments))
+
+    def info(self) -> ModelInfo:
+        return self.ask(GetInfo())
+
+    def stats(self) -> EngineStats:
+        return self.ask(GetStats())
+
+    def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
+        return self.ask(ScaleAdapters(scales))
