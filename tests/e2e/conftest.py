@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, served, short_dir
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 MakeServer = Callable[..., ServerProcess]
@@ -22,9 +20,8 @@ TIMEOUT_S = 100.0  # of clients: less than a test may take
 @pytest.fixture
 def run_dir() -> Iterator[Path]:
     """A private directory with a short path: Unix sockets are made in it."""
-    path = Path(tempfile.mkdtemp(prefix="ps-"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    with short_dir() as path:
+        yield path
 
 
 @pytest.fixture
@@ -51,11 +48,8 @@ def server(make_server: MakeServer) -> ServerProcess:
 @pytest.fixture(scope="session")
 def model_server() -> Iterator[ServerProcess]:
     """A healthy server of the default model, for all tests that leave it as it is."""
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
-    with ServerProcess(directory, [DEFAULT_MODEL]) as server:
-        server.start()
+    with served(DEFAULT_MODEL) as server:
         yield server
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

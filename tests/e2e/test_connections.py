@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.connection import Connection
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, served
 
 CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "hello big world"}]}
@@ -21,10 +18,8 @@ HELLO = {"messages": [{"role": "user", "content": "hello big world"}]}
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
-    with ServerProcess(directory, ["--engine", "fake"]).start() as server:
+    with served("--engine", "fake") as server:
         yield server
-    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.server import ServerProcess, sse_events
+from tests.support.server import ServerProcess, served, sse_events
 from tests.support.tiny_families import FAMILIES as MORE
 from tests.support.tiny_families import write_family
 from tests.support.tiny_gguf import write_tiny_llama
@@ -38,11 +35,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         else:
             write_tiny(path, family)
     write_tiny_bert(models / "bert.gguf")
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
     args = ["--models-dir", str(models), "--threads", "1", "--prefix-cache-mib", "8"]
-    with ServerProcess(directory, args) as server:
-        yield server.start()
-    shutil.rmtree(directory, ignore_errors=True)
+    with served(*args) as server:
+        yield server
 
 
 def chat(model: str, content: str, **fields: Any) -> dict[str, Any]:

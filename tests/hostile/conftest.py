@@ -6,17 +6,14 @@ Rows are data, named after what is wrong with them.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.connection import HANGS_S
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, served
 from tests.support.tiny_gguf import write_tiny_llama
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -98,17 +95,14 @@ def check_refusal(
 
 
 @pytest.fixture(scope="session")
-def session_target() -> Iterator[Target]:
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
-    models = directory / "models"
-    models.mkdir()
+def session_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    models = tmp_path_factory.mktemp("models")
     write_tiny_llama(models / "tiny.gguf", n_ctx=512)
     write_tiny_llama(models / "embed.gguf", n_ctx=512, pooling=1)
-    with ServerProcess(directory, ["--models-dir", str(models), *ARGS]) as server:
-        target = Target(server.start())
+    with served("--models-dir", str(models), *ARGS) as server:
+        target = Target(server)
         yield target
         target.close()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +10,7 @@ import pytest
 
 from tests.hostile.conftest import CHAT, EMBEDDINGS, Target, check_refusal, error_in, rows
 from tests.support.connection import Connection
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, served
 from tests.support.tiny_gguf import N_VOCAB
 
 KEY = "sk-hostile-tests"
@@ -80,10 +77,8 @@ def test_a_flood_of_questions_about_health(target: Target) -> None:
 
 @pytest.fixture(scope="module")
 def locked() -> Iterator[ServerProcess]:
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
-    with ServerProcess(directory, ["--engine", "fake", "--api-key", KEY]) as server:
-        yield server.start()
-    shutil.rmtree(directory, ignore_errors=True)
+    with served("--engine", "fake", "--api-key", KEY) as server:
+        yield server
 
 
 def asked(server: ServerProcess, start: bytes, headers: list[bytes]) -> tuple[int, bytes]:

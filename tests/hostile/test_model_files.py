@@ -5,12 +5,9 @@ All files are in the directory of one server, and are loaded as a client would, 
 
 from __future__ import annotations
 
-import shutil
 import struct
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
@@ -31,7 +28,7 @@ from tests.support.gguf_edit import (
     u32,
     u32s,
 )
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, served
 from tests.support.tiny_gguf import N_VOCAB, write_tiny_llama
 
 BIG = 1 << 63
@@ -135,10 +132,10 @@ def names() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(names: dict[str, str]) -> Iterator[ServerProcess]:
-    directory = Path(tempfile.mkdtemp(prefix="ps-"))
-    models = directory / "models"
-    models.mkdir()
+def server(
+    names: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    models = tmp_path_factory.mktemp("models")
     tiny = write_tiny_llama(models / "tiny.gguf").read_bytes()
     for name, change in [*DAMAGED, *ODD]:
         edit = taken_apart(tiny)
@@ -146,9 +143,8 @@ def server(names: dict[str, str]) -> Iterator[ServerProcess]:
         (models / f"{names[name]}.gguf").write_bytes(edit.to_bytes())
     args = ["--models-dir", str(models), "--preload", "tiny", "--pin", "tiny", "--threads", "1"]
     args += ["--prefix-cache-mib", "8", "--parallel", "2", "--load-timeout-s", "20"]
-    with ServerProcess(directory, args) as server:
-        yield server.start()
-    shutil.rmtree(directory, ignore_errors=True)
+    with served(*args) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

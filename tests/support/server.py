@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -197,6 +198,20 @@ class ServerProcess:
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def short_dir() -> Iterator[Path]:
+    """A private directory with a short path: Unix sockets are made in it."""
+    with tempfile.TemporaryDirectory(prefix="ps-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@contextlib.contextmanager
+def served(*args: str) -> Iterator[ServerProcess]:
+    """A healthy server with these arguments."""
+    with short_dir() as directory, ServerProcess(directory, args) as server:
+        yield server.start()
 
 
 def is_alive(process: psutil.Process) -> bool:
