@@ -186,7 +186,7 @@ TEST_CASE("the matrix product is exact for activations that are whole numbers") 
   });
 }
 
-TEST_CASE("a column gives the same product in every company") {
+TEST_CASE("a column gives the same product in any batch") {
   const Shape many{576, 96, 29};
   for (const ggml_type type : {GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q8_0}) {
     INFO(ggml_type_name(type));

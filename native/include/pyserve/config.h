@@ -1,4 +1,4 @@
-// What an engine is started with, and what it says about its model.
+// The configuration of an engine, and what it says about its model.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Which kernels compute: a ladder of sets, each of which needs more of the CPU than the one below.
+// Chooses the kernels that compute (`--kernels`), from a ladder of sets: each needs more of the CPU
+// than the one below.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Writing a model with smaller weights.
+// `pyserve quantize`: writes a model with smaller weights.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Words that every room shares.
+// Types that every room shares: tokens, ids, the clock.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// What this CPU can do, and what the operating system lets programs use of it.
+// Detects CPU features (CPUID), and which of them the operating system lets programs use.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What the system says about this process.
+// Asks the system about this process: preemptions, the clock.
 #pragma once
 
 #include <sys/resource.h>

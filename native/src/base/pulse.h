@@ -1,4 +1,4 @@
-// Whether a thread that has work gets on with it.
+// A heartbeat: how long a thread that has work has not got on with it.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Signals by name.
+// Names of signals, and the signals of names.
 #pragma once
 
 #include <csignal>

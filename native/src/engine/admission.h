@@ -1,4 +1,4 @@
-// Which waiting requests start, and with which of the prefixes that others have computed.
+// Admits waiting requests to the batch, each with a prefix that others have computed.
 #pragma once
 
 #include <functional>

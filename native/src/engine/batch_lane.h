@@ -1,4 +1,4 @@
-// Many requests in one batch: plan, decode, sample, commit.
+// The lane of most requests, many in one batch: plan, decode, sample, commit.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Requests for the vector of their prompt: many in one step, without an answer.
+// The lane of embedding requests: many prompts in one step, without an answer.
 #pragma once
 
 #include <deque>

@@ -1,4 +1,4 @@
-// Grammars as requests use them.
+// A cache of compiled grammars (`Request::grammar`).
 #pragma once
 
 #include <list>

@@ -1,4 +1,4 @@
-// One of the ways that requests run on the engine thread.
+// The interface of a lane: one of the ways that requests run on the engine thread.
 #pragma once
 
 #include <memory>

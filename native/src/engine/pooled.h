@@ -1,4 +1,4 @@
-// The states of a prompt's tokens as one vector.
+// Pools the states of a prompt's tokens to one embedding vector.
 #pragma once
 
 #include <span>

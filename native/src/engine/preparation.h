@@ -1,4 +1,5 @@
-// From what a client asks for to what the engine thread computes: tokens, grammar, draft.
+// Prepares a request for the engine thread: renders and tokenizes the prompt, compiles the grammar,
+// makes the draft.
 #pragma once
 
 #include <memory>

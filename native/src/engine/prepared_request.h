@@ -21,7 +21,7 @@ struct PreparedRequest {
   std::optional<Draft> draft;  // none: nothing is drafted
   std::shared_ptr<const DryBreakers> dry_breakers;
   std::optional<GrammarMatcher> grammar;
-  std::vector<Token> thinking_end;  // said when the budget of thoughts is used up
+  std::vector<Token> thinking_end;  // said when the reasoning budget is used up
 };
 
 }  // namespace pyserve

@@ -1,4 +1,4 @@
-// The log-probabilities of a prompt's tokens, as steps compute their rows of logits.
+// Log-probabilities of a prompt's tokens (`n_prompt_logprobs`), as steps compute their logits.
 #pragma once
 
 #include <functional>

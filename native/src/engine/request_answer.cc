@@ -36,7 +36,7 @@ void RequestAnswer::repeat(Token token) {
 }
 
 bool RequestAnswer::sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta) {
-  // 1. Thoughts that were too long end instead.
+  // 1. Reasoning that was too long ends instead.
   if (thinking_.is_used_up()) {
     const int n_tokens = delta.n_tokens;
     thinking_.end();

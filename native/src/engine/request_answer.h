@@ -1,4 +1,4 @@
-// What one request says: tokens are sampled and become text, until the answer ends.
+// The answer of one request: samples tokens and turns them into text, until it ends.
 #pragma once
 
 #include <optional>
@@ -28,7 +28,7 @@ class RequestAnswer {
   void repeat(Token token);
 
   // Adds to `delta` the next token by its row of logits and those that follow without a choice: the
-  // grammar's, or the end of thoughts that were too long; with the last one the finish, whose
+  // grammar's, or the end of reasoning that was too long; with the last one the finish, whose
   // counts and times are left to others. False: the row is unusable, nothing is said.
   bool sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta);
   // Why sample() found no token.

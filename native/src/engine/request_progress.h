@@ -1,4 +1,4 @@
-// What is computed of one request: its tokens, its place in the KV cache, its turns.
+// The progress of one request: known and computed tokens, its place in the KV cache, its turns.
 #pragma once
 
 #include <cstdint>

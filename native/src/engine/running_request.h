@@ -1,4 +1,4 @@
-// One request on the engine thread: what the client wants, what is computed, what it says.
+// One request on the engine thread: its parameters, its progress and its answer.
 #pragma once
 
 #include <optional>

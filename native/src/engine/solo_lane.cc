@@ -16,7 +16,7 @@ EngineConfig alone(EngineConfig config, int n_ctx, int n_batch) {
 }
 
 // Tokens that an earlier run of the request has drawn are computed as it did: one by one.
-int next_piece(const RunningRequest& request, int n_most) {
+int next_chunk(const RunningRequest& request, int n_most) {
   const RequestProgress& progress = request.progress();
   const int n_prompt_left = progress.n_prompt() - progress.n_computed();
   if (n_prompt_left > 0) return std::min(n_prompt_left, n_most);
@@ -27,7 +27,7 @@ int next_piece(const RunningRequest& request, int n_most) {
 }  // namespace
 
 SoloLane::SoloLane(const Model& model, const EngineConfig& config, const Context& threads)
-    : model_(model), config_(alone(config, threads.n_ctx(), kPiece)), threads_(threads) {}
+    : model_(model), config_(alone(config, threads.n_ctx(), kChunk)), threads_(threads) {}
 
 void SoloLane::drop_cancelled(StepReport& report) {
   if (is_running_ && queue_.front()->ticket().is_cancelled) is_running_ = false;
@@ -54,7 +54,7 @@ void SoloLane::step(StepReport& report) {
   if (queue_.empty()) return;
   if (!is_running_) begin();
   RunningRequest& request = *queue_.front();
-  const int n_tokens = next_piece(request, kPiece);
+  const int n_tokens = next_chunk(request, kChunk);
   const int n_logits = request.n_logits(n_tokens);
   const TimePoint started_at = Clock::now();
   const bool is_prompt = !request.progress().is_answering();

@@ -1,4 +1,4 @@
-// Deterministic requests: one at a time, each as if it had the model alone.
+// The lane of deterministic requests: one at a time, each as if it had the model alone.
 #pragma once
 
 #include <deque>
@@ -13,10 +13,10 @@ namespace pyserve {
 
 // Sums of floating-point numbers depend on their order: on how many rows a batch has, on which
 // cells of the cache a request has got, on where its prompt was cut. Here all of it is the same
-// every time: a context of its own, empty at the start of every request, pieces of kPiece tokens,
-// then one token per step, always on the same number of threads. So the output depends on the
-// request, the model, the build and the number of threads alone.
-// It shares the compute threads of the batch, between whose steps it takes its own.
+// every time: a context of its own, empty at the start of every request, prompt chunks of kChunk
+// tokens, then one token per step, always on the same number of threads. So the output depends on
+// the request, the model, the build and the number of threads alone. It shares the compute threads
+// of the batch, between whose steps it takes its own.
 class SoloLane final : public Lane {
  public:
   // The model and `threads` must outlive it. The context is made for the first request.
@@ -34,7 +34,7 @@ class SoloLane final : public Lane {
   void count(EngineStats& stats) const;
 
  private:
-  static constexpr int kPiece = 32;
+  static constexpr int kChunk = 32;
 
   void begin();
   void end();

@@ -87,7 +87,7 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   StepLimits limits;
   limits.n_batch = config_.n_batch;
   // Where decodes alone take most of the target, prompts get as much time as they do: in smaller
-  // pieces few requests would ever decode together.
+  // chunks few requests would ever decode together.
   const double decode_ms = costs_.decode_ms(n_decode, n_ctx_tokens);
   const double target_ms = std::max(config_.max_token_gap_ms, 2 * decode_ms);
   limits.n_prefill = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms, kMinPrefill,

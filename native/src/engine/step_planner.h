@@ -1,4 +1,4 @@
-// What the batch lane computes next, and what it learns from how long that took.
+// Plans the steps of the batch lane, and learns from how long they took.
 #pragma once
 
 #include <cstdint>

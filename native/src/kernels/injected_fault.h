@@ -1,4 +1,4 @@
-// Faults of kernels on demand, for tests of what happens then.
+// `PYSERVE_KERNEL_FAULTS`: lets kernels fail on demand, for tests of what happens then.
 #pragma once
 
 #include <string>

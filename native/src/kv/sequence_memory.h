@@ -1,4 +1,4 @@
-// What a model's memory can do with sequences.
+// The interface of a model's memory: sequences that share cells.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Work that may bring its process down.
+// Runs work that may crash, in a child process.
 #pragma once
 
 #include <functional>

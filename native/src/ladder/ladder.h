@@ -1,4 +1,4 @@
-// Choosing kernels, and remembering what was proved of them.
+// Chooses kernels, and remembers what was proved of them.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// Whether kernels compute what they should: small cases of everything, against portable arithmetic.
+// Proves kernels: small cases of everything, against portable arithmetic.
 #pragma once
 
 #include <string>

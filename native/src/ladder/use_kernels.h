@@ -1,4 +1,4 @@
-// Kernels for this process.
+// Installs the kernels of this process.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Whether attention is computed by one operation, or by several over a matrix of all scores.
+// `--flash-attn`: attention in one operation, or in several over a matrix of all scores.
 #pragma once
 
 #include "pyserve/config.h"

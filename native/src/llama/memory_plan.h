@@ -1,4 +1,4 @@
-// How much memory a model will take, before it takes it.
+// Predicts how much memory a model takes, before it is loaded.
 #pragma once
 
 #include <cstdint>

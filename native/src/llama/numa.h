@@ -1,4 +1,4 @@
-// Machines whose memory is nearer to some cores than to others.
+// `--numa`: spreads threads and memory over the memory nodes of a machine.
 #pragma once
 
 #include <string>

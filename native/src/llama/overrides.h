@@ -1,4 +1,4 @@
-// Metadata that is to count instead of the model file's.
+// `--override-kv`: values that count instead of the model file's metadata.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// How positions are scaled.
+// Scaling of positions (RoPE, YaRN).
 #pragma once
 
 #include "pyserve/config.h"

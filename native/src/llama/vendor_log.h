@@ -1,4 +1,4 @@
-// What the vendored library says.
+// Takes the log messages of the vendored library.
 #pragma once
 
 #include <mutex>

@@ -1,4 +1,4 @@
-// Where a repetition ends: DRY's sequence breakers as tokens.
+// DRY's sequence breakers as tokens: where a repetition ends.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Words for what is computed from one row of logits.
+// Types of what is computed from one row of logits.
 #pragma once
 
 #include <span>

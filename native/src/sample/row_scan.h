@@ -1,4 +1,4 @@
-// The few tokens of a row that matter, without sorting the row.
+// Finds the few tokens of a row that matter, without sorting the row.
 #pragma once
 
 #include <span>

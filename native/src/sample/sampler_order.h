@@ -1,4 +1,4 @@
-// Which samplers a request uses, and in which order.
+// Decides which samplers a request uses, and in which order (`SamplingParams::samplers`).
 #pragma once
 
 #include <vector>

@@ -1,4 +1,4 @@
-// Which adapters the next step computes with: pure policy over those of the running requests.
+// Chooses the adapters of the next step: pure policy over those of the running requests.
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// How many requests decode in one step: chosen by measurement.
+// Chooses by measurement how many requests decode in one step.
 #pragma once
 
 #include <cstddef>
@@ -42,7 +42,7 @@ class Concurrency {
 
   // Rows of the next step, of `n_ready` requests that could decode: [1, min(n_ready, n_max)].
   // Only for steps without prompts: beside a prompt all should decode, as a turn that is left out
-  // makes their gap a multiple of the time that the prompt was given.
+  // makes their inter-token latency a multiple of the time that the prompt was given.
   // REQUIRES: n_ready >= 1.
   int plan(int n_ready);
 

@@ -1,4 +1,5 @@
-// Speculation without a draft model: what an answer probably is, because much of it is known.
+// Speculation without a draft model (prompt lookup): proposes what an answer probably is, because
+// much of it is known.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// How many tokens of drafts the next step checks: pure policy.
+// Chooses how many tokens of drafts the next step checks: pure policy.
 #pragma once
 
 #include <functional>

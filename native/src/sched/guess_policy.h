@@ -1,4 +1,4 @@
-// When a smaller model is worth asking how an answer goes on: pure policy.
+// Decides when a draft model is worth asking: pure policy.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Where the last tokens of a growing text have been before.
+// An index of n-grams: where the last tokens of a growing text have been before.
 #pragma once
 
 #include <cstddef>

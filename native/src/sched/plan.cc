@@ -65,14 +65,14 @@ StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& li
     plan.items.push_back({i, 1});
     --budget;
   }
-  // 2. Prompts: whole ones while they fit, then one piece.
+  // 2. Prompts: whole ones while they fit, then one chunk.
   const bool has_decodes = !plan.items.empty();
   if (has_decodes) budget = std::min(budget, limits.n_prefill);
   bool is_first = true;
   for (const int i : order_prompts(running, n_stay)) {
     int n_tokens = running[i].n_missing();
     if (n_tokens > budget) {
-      // Rounded down, it leaves less than a tile: there is no second piece.
+      // Rounded down, it leaves less than a tile: there is no second chunk.
       const int n_tiled = budget / kPromptTile * kPromptTile;
       n_tokens = n_tiled == 0 && is_first ? budget : n_tiled;
     }

@@ -1,4 +1,4 @@
-// What the next step computes: pure policy over a snapshot.
+// Plans the next step: pure policy over a snapshot.
 #pragma once
 
 #include <climits>

@@ -114,7 +114,7 @@ void StepCosts::learn_factors(const StepSample& sample) {
   for (const StepSample& recent : recent_prompts_) {
     const double fitted = fitted_prompt_ms(recent);
     const double rest = decode_ms(recent.n_decode, recent.n_ctx_tokens);
-    // Beside many decodes a small piece cannot be told from noise.
+    // Beside many decodes a small chunk cannot be told from noise.
     if (fitted > rest / 2) prompt_errors.push(std::max(recent.step_ms - rest, 0.0) / fitted);
   }
   if (prompt_errors.size() > 0) prompt_factor_ = prompt_errors.median();

@@ -1,4 +1,4 @@
-// What steps cost on this machine, learnt from the steps themselves.
+// A model of what steps cost on this machine, learnt from the steps themselves.
 #pragma once
 
 #include <array>

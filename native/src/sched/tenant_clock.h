@@ -1,4 +1,4 @@
-// How much each tenant has been served lately: fair sharing by virtual time.
+// Fair sharing by virtual time: how much each tenant has been served lately.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// How many threads compute a step: fewer when another process takes their cores.
+// Chooses how many threads compute a step: fewer when another process takes their cores.
 #pragma once
 
 #include <vector>

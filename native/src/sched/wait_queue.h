@@ -1,4 +1,4 @@
-// Who is admitted next: pure policy over a snapshot of the waiting requests.
+// Chooses who is admitted next: pure policy over a snapshot of the waiting requests.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// How long an answer has been thinking.
+// The budget of an answer's reasoning: counts its tokens, and says when it must end.
 #pragma once
 
 #include <string>
@@ -9,17 +9,17 @@
 
 namespace pyserve {
 
-// Thoughts stand between two tags at the beginning of an answer; the prompt may end with the first
-// tag. They are over for good when the second one has been said. Thread: none of its own.
+// Reasoning stands between two tags at the beginning of an answer; the prompt may end with the
+// first tag. It is over for good when the second one has been said. Thread: none of its own.
 class ThinkingBudget {
  public:
   explicit ThinkingBudget(ThinkingLimit limit);
 
   // The answer goes on with a token of this text.
   void feed(std::string_view piece);
-  // The thoughts must be ended now. Never inside a character.
+  // The reasoning must be ended now. Never inside a character.
   bool is_used_up() const;
-  // They have been ended.
+  // It has been ended.
   void end() { state_ = State::kAfter; }
 
  private:

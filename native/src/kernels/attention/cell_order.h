@@ -1,4 +1,4 @@
-// In which order the cells of a KV cache are summed up.
+// Orders the cells of a KV cache by position, so that attention sums them up alike in every place.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What one thread computes of a node of attention.
+// One thread's share of an attention node.
 #pragma once
 
 #include <array>

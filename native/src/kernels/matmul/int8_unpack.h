@@ -1,4 +1,4 @@
-// Blocks of 16 rows of every quantized type become bytes with the rows in the lanes.
+// Unpacks blocks of 16 rows, of every quantized type, to bytes with the rows in the lanes.
 //
 // `V` is the CPU's arithmetic (int8_gemm_simd.h says what it has). A type says what a weight is
 // worth: scale * (q - kZero) when it lies around zero, or scale * q + offset (kHasOffset); the

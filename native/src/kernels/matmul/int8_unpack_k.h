@@ -1,4 +1,4 @@
-// Types whose blocks hold 256 weights.
+// Unpacks types whose blocks hold 256 weights: Q4_K, Q5_K, Q6_K.
 #pragma once
 
 #include <type_traits>
