@@ -33,7 +33,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist test test-native test-kernels test-compilers test-unit test-api test-e2e \
-        test-hostile lint fmt type asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
+        test-hostile lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
 get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
@@ -156,9 +156,16 @@ fmt: $(VENV)/.dev-deps ## format all files
 	$(BIN)/clang-format -i $(CXX_FILES)
 	$(BIN)/gersemi --in-place $(CMAKE_FILES)
 
+options: $(BUILD)/.installed ## write docs/options.md from the declarations of the options
+	@$(BIN)/python -m pyserve.cli.options > docs/options.md
+
 type: $(BUILD)/.installed $(VENV)/.dev-deps ## mypy --strict, and the native module against its stub
 	$(BIN)/mypy
 	$(BIN)/stubtest pyserve._native
+
+tidy: $(BUILD)/.installed $(VENV)/.dev-deps ## clang-tidy over native/src, a minute or two
+	@find native/src -name '*.cc' | sort | xargs -P $$(nproc) -n 1 \
+	    $(BIN)/clang-tidy -p $(BUILD) --quiet 2> >(grep -v ' warnings generated' >&2)
 
 # Measuring it ------------------------------------------------------------------------------------
 
@@ -197,9 +204,10 @@ build/bench/bin/llama-server: vendor/llama.cpp.toml cmake/llama.cmake | $(VENV)/
 	@$(BIN)/cmake --build build/bench --target llama-server
 	@touch $@
 
-ci: ## what .ci/run runs: lint, types, all tests
+ci: ## what .ci/run runs: lint, types, clang-tidy, all tests
 	@$(MAKE) lint
 	@$(MAKE) type
+	@$(MAKE) tidy
 	@$(MAKE) test
 
 clean: ## remove builds and caches; keeps .venv, the vendored source and the models

@@ -8,8 +8,19 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import types
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypedDict,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,6 +28,56 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pyserve.errors import InvalidRequestError
 
 ENV_PREFIX = "PYSERVE_"
+
+
+class OptionInfo(TypedDict):
+    """How an option is shown, beside what pydantic knows of its field.
+
+    flags: in click's form; empty: made of the name. metavar: of its value. default_text: what
+    stands for a default that is computed. is_one_text: a list that is given once, with commas.
+    engine: the field of `EngineConfig` that it becomes, "" = none.
+    """
+
+    flags: tuple[str, ...]
+    metavar: str
+    default_text: str
+    is_one_text: bool
+    engine: str
+
+
+class Option(NamedTuple):
+    """One setting. kind: of its value: bool, int, float, list or str. default: None if computed."""
+
+    name: str
+    kind: type
+    about: str
+    default: Any
+    info: OptionInfo
+
+
+def option(
+    default: Any,
+    about: str,
+    *,
+    flags: tuple[str, ...] = (),
+    metavar: str = "",
+    default_text: str = "",
+    is_one_text: bool = False,
+    engine: str = "",
+) -> Any:
+    """A field of `ServeConfig`. default: a function makes it anew. about: one or two sentences."""
+    shown = OptionInfo(
+        flags=flags,
+        metavar=metavar,
+        default_text=default_text,
+        is_one_text=is_one_text,
+        engine=engine,
+    )
+    extra: Any = dict(shown)
+    if callable(default):
+        return Field(default_factory=default, description=about, json_schema_extra=extra)
+    return Field(default, description=about, json_schema_extra=extra)
+
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Timeout = Annotated[float, Field(gt=0, le=1e6)]
@@ -64,106 +125,220 @@ def is_loopback(host: str) -> bool:
 
 
 class ServeConfig(BaseSettings):
-    """Settings of `pyserve serve`; field `x_y` is `--x-y` and `PYSERVE_X_Y`.
+    """Settings of `pyserve serve`, each declared here alone.
 
-    models: what to serve, each a gallery name, a name in models_dir, or a path to a GGUF file.
-      Empty: every GGUF in models_dir, or the default gallery model when there is none.
-    models_config_file: a YAML file of models in LocalAI's format, beside those in models_dir.
-    ctx_size: context of one request in tokens; None takes the model's, at most 8192.
-    kv_size: KV cells shared by all requests; None takes ctx_size.
-    parallel: requests that decode at once; more wait. threads: None counts usable cores.
-    threads_batch: for steps with prompts; None takes threads.
-    kernels: the best ones to use; lower ones take their place where they cannot be used. auto: the
-      best that the CPU has, but not llama.cpp's for AMX.
-    max_token_gap_ms: running streams wait at most about this long for a piece of another's prompt.
-    deterministic: compute every request alone, so that equal seeds give equal bits; slower.
-    cache_type_k, cache_type_v: element types of the KV cache; q8_0 halves it, q4_0 quarters it.
-    flash_attn: whether attention is one operation; off needs more memory, and an unquantized cache
-      of values; auto is on where the model can.
-    numa: how threads and memory are spread over the nodes of the machine; None leaves it to it.
-    override_kv: KEY=TYPE:VALUE, what counts instead of the metadata of model files.
-    prefix_cache_mib: memory per model for copies of computed prefixes that the KV cache has no room
-      for; 0 keeps none.
-    draft_max: tokens of an answer that one step checks ahead where a known text says what comes,
-      for requests with `speculative.n_max` also their prompt and answer; 0 = none.
-    model_draft: a GGUF file of a smaller model with the same vocabulary that guesses these tokens;
-      draft_min: shorter guesses are not checked; draft_p_min: it guesses on while a token has at
-      least this probability. A model's own file names its own with draft_model.
-    model_alias: PATTERN=MODEL, further names of models; * and ? stand for any characters.
-    lora: [NAME=]PATH[:SCALE], LoRA adapters of the only model; NAME is that of the model with it.
-    default_model: [ENDPOINT=]MODEL, for requests that name none while several are served;
-      endpoints are chat, completion, edit and embeddings.
-    api_key: keys that clients must send; none: everybody may. api_key_file: one per line, or TOML
-      (*.toml) with names, models and limits. insecure: no key is needed on other addresses either.
-    cors_origin: origins of web pages that may use the server; * is any. allowed_host: names by
-      which it may be called; with none, those of loopback while it listens there, else any.
-    preload: models loaded at the start, or "all" or "none". Empty: those that `models` names, or
-      the only one; others are loaded when a request asks for them.
-    pin: models loaded at the start and never unloaded to make room or for being idle.
-    max_loaded_models: loaded at once; 0 = as many as memory has room for.
-    model_ttl: seconds after which an idle model is unloaded; 0 = never.
-    memory_limit_mib: for all models together; 0 = what the system and its cgroups have.
-    resume_streams: answers whose engine died go on where they were when it has been started again.
-    header_timeout_s, body_timeout_s, write_timeout_s: how long a client may take to send the
-      headers of a request, then its body, and to take each part of a response.
-    log_file: where all processes log, instead of stderr; opened again when it was moved.
-    graceful_timeout_s: how long requests may go on when the server is told to stop.
+    Field `x_y` is the option `--x-y` and the variable `PYSERVE_X_Y`; of these declarations are made
+    the command line (`cli/options.py`), what engines are started with (`engine_settings`) and
+    `docs/options.md`.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
 
-    models: Annotated[list[str], NoDecode] = []
-    models_dir: Path = Field(default_factory=default_models_dir)
-    models_config_file: Path | None = None
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    ctx_size: NTokens | None = None
-    kv_size: NTokens | None = None
-    parallel: Annotated[int, Field(ge=1, le=128)] = 16
-    threads: Annotated[int, Field(ge=1, le=512)] | None = None
-    threads_batch: Annotated[int, Field(ge=1, le=512)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = 512
-    kernels: Kernels = "auto"
-    queue_size: Annotated[int, Field(ge=0, le=2**20)] = 64
-    prefix_cache_mib: Annotated[int, Field(ge=0, le=2**20)] = 512
-    draft_max: Annotated[int, Field(ge=0, le=2**20)] = 15
-    model_draft: Path | None = None
-    draft_min: Annotated[int, Field(ge=0, le=2**20)] = 0
-    draft_p_min: Annotated[float, Field(ge=0, le=1)] = 0.0
-    deterministic: bool = False
-    cache_type_k: CacheType = "f16"
-    cache_type_v: CacheType = "f16"
-    flash_attn: FlashAttn = "auto"
-    numa: Numa | None = None
-    override_kv: Annotated[list[str], NoDecode] = []
-    max_token_gap_ms: Annotated[float, Field(ge=1, le=600_000)] = 100.0
-    api_key: Annotated[list[str], NoDecode] = []
-    api_key_file: Path | None = None
-    insecure: bool = False
-    cors_origin: Annotated[list[str], NoDecode] = []
-    allowed_host: Annotated[list[str], NoDecode] = []
-    resume_streams: bool = True
-    max_streams: PositiveInt = 64
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
-    load_timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    preload: Annotated[list[str], NoDecode] = []
-    pin: Annotated[list[str], NoDecode] = []
-    max_loaded_models: Annotated[int, Field(ge=0, le=4096)] = 0
-    model_ttl: Annotated[float, Field(ge=0, le=1e9)] = 0.0
-    memory_limit_mib: Annotated[int, Field(ge=0, le=2**30)] = 0
-    graceful_timeout_s: PositiveInt = 25
-    header_timeout_s: Timeout = 10.0
-    body_timeout_s: Timeout = 30.0
-    write_timeout_s: Timeout = 30.0
-    max_body_bytes: PositiveInt = 8 * 1024 * 1024
-    strict_model_names: bool = False
-    model_alias: Annotated[list[str], NoDecode] = []
-    default_model: Annotated[list[str], NoDecode] = []
-    lora: Annotated[list[str], NoDecode] = []
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
-    log_file: str | None = None
-    engine: str = "native"
+    models: Annotated[list[str], NoDecode] = option(
+        [],
+        "What to serve: gallery names, names in the models directory, or paths of GGUF files.",
+        default_text="all local models, or the gallery's default",
+    )
+    models_dir: Path = option(
+        default_models_dir,
+        "Directory of the model files.",
+        default_text="`$XDG_DATA_HOME/pyserve/models`, or `~/.local/share/pyserve/models`",
+    )
+    models_config_file: Path | None = option(None, "YAML file of models in LocalAI's format.")
+    host: str = option("127.0.0.1", "Address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = option(8080, "Port; 0 takes a free one.")
+    ctx_size: NTokens | None = option(
+        None,
+        "Context of one request, in tokens.",
+        engine="n_ctx",
+        default_text="the model's, at most 8192",
+    )
+    kv_size: NTokens | None = option(
+        None,
+        "KV cells shared by all requests.",
+        engine="n_kv",
+        default_text="`--ctx-size`",
+    )
+    parallel: Annotated[int, Field(ge=1, le=128)] = option(
+        16, "Most requests that decode at once.", engine="n_seq_max"
+    )
+    queue_size: Annotated[int, Field(ge=0, le=2**20)] = option(
+        64,
+        "Most requests that are queued; more get 503 with `Retry-After`.",
+        engine="n_queue_max",
+    )
+    threads: Annotated[int, Field(ge=1, le=512)] | None = option(
+        None,
+        "Compute threads; fewer run while other processes take the cores.",
+        engine="n_threads",
+        default_text="physical cores that may be used, at most the container's quota",
+    )
+    threads_batch: Annotated[int, Field(ge=1, le=512)] | None = option(
+        None,
+        "The same for steps with prompts.",
+        engine="n_threads_batch",
+        default_text="`--threads`",
+    )
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = option(
+        512, "Most tokens of one step.", engine="n_batch"
+    )
+    max_token_gap_ms: Annotated[float, Field(ge=1, le=600_000)] = option(
+        100.0,
+        "Running streams wait about this long at most for a chunk of another request's prompt, or"
+        " twice the time of their own step if that is longer.",
+        engine="max_token_gap_ms",
+    )
+    kernels: Kernels = option(
+        "auto",
+        "Best kernels to use: `avx512vnni`, `avx512bw`, `avx2`, `stock` (llama.cpp's) or `amx`"
+        " (llama.cpp's for AMX). Lower ones take their place where they cannot be used.",
+        engine="kernels",
+    )
+    prefix_cache_mib: Annotated[int, Field(ge=0, le=2**20)] = option(
+        512,
+        "Memory per model for computed prefixes that the KV cache has no room for; 0 is none.",
+        engine="prefix_cache_mib",
+    )
+    draft_max: Annotated[int, Field(ge=0, le=2**20)] = option(
+        15,
+        "Most tokens of a known text (an edit's input, a `prediction`) that one step checks; 0 is"
+        " none. With `speculative.n_max` in a request also tokens found in its prompt and answer.",
+        engine="n_draft_max",
+    )
+    model_draft: Path | None = option(
+        None,
+        "GGUF file of a smaller model with the same vocabulary that guesses tokens while few"
+        " requests run. A model's file may name its own: `draft_model`.",
+        engine="draft_model_path",
+        flags=("--model-draft", "-md"),
+    )
+    draft_min: Annotated[int, Field(ge=0, le=2**20)] = option(
+        0, "Shorter guesses of the draft model are not checked.", engine="n_draft_min"
+    )
+    draft_p_min: Annotated[float, Field(ge=0, le=1)] = option(
+        0.0, "Guessed tokens that are less probable are not checked.", engine="draft_p_min"
+    )
+    deterministic: bool = option(
+        False,
+        "Compute every request alone: equal seeds give equal bits; slower.",
+        engine="deterministic",
+        flags=("--deterministic/--fast",),
+    )
+    cache_type_k: CacheType = option(
+        "f16",
+        "Type of cached keys; `q8_0` halves their memory, `q4_0` quarters it.",
+        engine="cache_type_k",
+    )
+    cache_type_v: CacheType = option(
+        "f16", "Type of cached values: the same.", engine="cache_type_v"
+    )
+    flash_attn: FlashAttn = option(
+        "auto",
+        "`on`, `off` or `auto`. Off computes attention as several operations, which take more"
+        " memory and time.",
+        engine="flash_attn",
+        flags=("--flash-attn", "-fa"),
+    )
+    numa: Numa | None = option(
+        None,
+        "`distribute`, `isolate` or `numactl`, on machines with several memory nodes.",
+        engine="numa",
+    )
+    override_kv: Annotated[list[str], NoDecode] = option(
+        [],
+        "Overrides metadata of model files; TYPE is `int`, `float`, `bool` or `str`.",
+        metavar="KEY=TYPE:VALUE",
+    )
+    api_key: Annotated[list[str], NoDecode] = option([], "Key that clients must send.")
+    api_key_file: Path | None = option(
+        None, "File with keys: one per line, or TOML (`*.toml`) with names, models and limits."
+    )
+    insecure: bool = option(
+        False, "Listen beyond this machine without a key.", flags=("--insecure",)
+    )
+    cors_origin: Annotated[list[str], NoDecode] = option(
+        [], "Origin of a web page that may use the server, or `*`."
+    )
+    allowed_host: Annotated[list[str], NoDecode] = option(
+        [],
+        "Name by which the server may be called, or `*`.",
+        default_text="on loopback: addresses, names without a dot, `*.localhost`; else any",
+    )
+    resume_streams: bool = option(
+        True,
+        "Continue interrupted streams after an engine crash; off ends them with an error.",
+        flags=("--resume-streams/--no-resume-streams",),
+    )
+    max_streams: PositiveInt = option(64, "Most requests in work per front worker.")
+    workers: Annotated[int, Field(ge=1, le=64)] = option(1, "Front worker processes.")
+    preload: Annotated[list[str], NoDecode] = option(
+        [],
+        "Models loaded at startup, separated by commas, or `all`, or `none`.",
+        default_text="those named, or the only one",
+        is_one_text=True,
+    )
+    pin: Annotated[list[str], NoDecode] = option(
+        [],
+        "Models that are loaded at startup and stay, separated by commas.",
+        is_one_text=True,
+    )
+    max_loaded_models: Annotated[int, Field(ge=0, le=4096)] = option(
+        0, "Most models loaded at once; 0 is as many as memory has room for."
+    )
+    model_ttl: Annotated[float, Field(ge=0, le=1e9)] = option(
+        0.0, "Unload a model after so many idle seconds; 0 is never."
+    )
+    memory_limit_mib: Annotated[int, Field(ge=0, le=2**30)] = option(
+        0, "Memory for all models together; 0 is what the system and its cgroups have."
+    )
+    load_timeout_s: Annotated[float, Field(gt=0)] = option(120.0, "Longest load of a model.")
+    graceful_timeout_s: PositiveInt = option(
+        25, "How long running requests may go on when the server is stopped."
+    )
+    header_timeout_s: Timeout = option(
+        10.0, "How long a client may take to send its headers; 408 after it."
+    )
+    body_timeout_s: Timeout = option(30.0, "How long it may then take to send its body.")
+    write_timeout_s: Timeout = option(
+        30.0, "How long a client may take for each part of an answer."
+    )
+    max_body_bytes: PositiveInt = option(8 * 1024 * 1024, "Larger bodies get 413.")
+    strict_model_names: bool = option(
+        False,
+        "Refuse unknown model names even when there is one model.",
+        flags=("--strict-model-names/--any-model-name",),
+    )
+    model_alias: Annotated[list[str], NoDecode] = option(
+        [],
+        "A further name of a model; `*` and `?` match any text and any character.",
+        metavar="PATTERN=MODEL",
+    )
+    default_model: Annotated[list[str], NoDecode] = option(
+        [],
+        "Answers requests that name no model while several are served; ENDPOINT is `chat`,"
+        " `completion`, `edit` or `embeddings`.",
+        metavar="[ENDPOINT=]MODEL",
+    )
+    lora: Annotated[list[str], NoDecode] = option(
+        [],
+        "LoRA adapter of the only model; NAME is that of the model with it.",
+        metavar="[NAME=]PATH[:SCALE]",
+        flags=("--lora", "--lora-scaled"),
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = option(
+        "info", "`debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["text", "json"] = option(
+        "text",
+        "`text`, or `json`: one object per line, with a record of each request (during overload the"
+        " number of refusals per second); never prompts.",
+    )
+    log_file: str | None = option(
+        None,
+        "Log to this file; opened again when it was moved or removed.",
+        default_text="stderr",
+    )
+    engine: str = option("native", "`native`, or `fake`: an engine without a model, for tests.")
 
     @field_validator(
         "models",
@@ -209,6 +384,15 @@ class ServeConfig(BaseSettings):
                 raise ValueError(f"{text[:80]!r} is not [{'|'.join(ENDPOINTS)}=]MODEL")
         return value
 
+    def engine_settings(self) -> dict[str, Any]:
+        """What is said of engines, by the fields of `EngineConfig`; what is not set is left out."""
+        said = {}
+        for name in type(self).model_fields:
+            field, value = option_info(name)["engine"], getattr(self, name)
+            if field and value is not None:
+                said[field] = str(value) if isinstance(value, Path) else value
+        return said
+
     def to_environ(self) -> dict[str, str]:
         """The settings as environment variables; `ServeConfig()` under them equals this one."""
         env = {}
@@ -218,6 +402,38 @@ class ServeConfig(BaseSettings):
             text = ",".join(value) if isinstance(value, list) else str(value)
             env[ENV_PREFIX + name.upper()] = text
         return env
+
+
+def serve_options() -> list[Option]:
+    """The options of `pyserve serve`, in the order of their declaration."""
+    return [
+        Option(
+            name,
+            _value_type(field.annotation),
+            field.description or "",
+            None if field.default_factory else field.default,
+            option_info(name),
+        )
+        for name, field in ServeConfig.model_fields.items()
+    ]
+
+
+def option_info(name: str) -> OptionInfo:
+    """How the option of a field is shown."""
+    return cast(OptionInfo, ServeConfig.model_fields[name].json_schema_extra)
+
+
+def _value_type(annotation: Any) -> type:
+    """What a value of an annotated field is: bool, int, float, list or str."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _value_type(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return _value_type(next(each for each in get_args(annotation) if each is not type(None)))
+    if origin is Literal or annotation is Path:
+        return str
+    kind: type = origin or annotation
+    return kind
 
 
 def read_config(given: dict[str, Any]) -> ServeConfig:

@@ -85,30 +85,14 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
     n_usable: cores that may be used. A model gets no more threads than that, whatever its
     configuration says, because it may have been written for another machine.
     """
-    n_threads = config.threads or n_usable
+    said = config.engine_settings()
+    said.setdefault("n_threads", n_usable)
+    said.setdefault("n_threads_batch", said["n_threads"])
     general = EngineConfig(
         model_id=model.id,
         model_path=str(model.path),
-        n_ctx=config.ctx_size or model.ctx_size or 0,
-        n_kv=config.kv_size or 0,
-        n_seq_max=config.parallel,
-        n_batch=config.batch_size,
-        kernels=config.kernels,
-        n_threads=n_threads,
-        n_threads_batch=config.threads_batch or n_threads,
-        deterministic=config.deterministic,
-        n_queue_max=config.queue_size,
-        cache_type_k=config.cache_type_k,
-        cache_type_v=config.cache_type_v,
-        flash_attn=config.flash_attn,
-        numa=config.numa or "",
         overrides=_overrides(config.override_kv),
-        prefix_cache_mib=config.prefix_cache_mib,
-        n_draft_max=config.draft_max,
-        draft_model_path=str(config.model_draft or ""),
-        n_draft_min=config.draft_min,
-        draft_p_min=config.draft_p_min,
-        max_token_gap_ms=config.max_token_gap_ms,
+        **({"n_ctx": model.ctx_size or 0} | said),
     )
     own = dict(model.settings)
     if "n_threads" in own:
