@@ -1,4 +1,4 @@
-"""The Flask application: builds it, and knows nothing else."""
+"""Builds the Flask application, and does nothing else."""
 
 from __future__ import annotations
 

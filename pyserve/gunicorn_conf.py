@@ -1,4 +1,4 @@
-"""Settings of gunicorn: `gunicorn -c python:pyserve.gunicorn_conf pyserve.wsgi:app`.
+"""gunicorn's settings: `gunicorn -c python:pyserve.gunicorn_conf pyserve.wsgi:app`.
 
 `pyserve serve` starts gunicorn with them too. They come from `ServeConfig`, so PYSERVE_* sets them.
 """

@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn serves, connected to the engines of a supervisor."""
+"""The WSGI application for gunicorn, connected to the engines of a supervisor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET and POST /lora-adapters, as llama-server has them"""
+"""GET and POST /lora-adapters, as in llama-server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /v1/edits"""
+"""POST /v1/edits."""
 
 from __future__ import annotations
 

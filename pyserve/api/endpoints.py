@@ -1,8 +1,8 @@
-"""Every endpoint, declared once: its views, whether it generates, and by which models.
+"""The table of endpoints: each one's views, whether it generates, and for which model usecase.
 
-Of this table are made: the app's routes; which requests take a place, and are refused without a
-thread under overload; for which use a model is looked up. What the OpenAPI document says of each is
-in `openai/document/operations.py`; a test holds the two against each other.
+Derived from it: the app's routes; which requests count against `--max-streams` and may be answered
+by the overload fast path; the usecase by which a default model is chosen. The OpenAPI document of
+each is in `openai/document/operations.py`; a test compares the two.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""GET /health and GET /ready (also /healthz, /readyz): is there a model that can answer?
+"""GET /health and GET /ready (also /healthz, /readyz): 200 while a model can answer, else 503.
 
-A model that is not loaded can: it is loaded when it is asked for.
+A model that is not loaded counts as able to answer: the first request loads it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""GET /metrics: counters for Prometheus."""
+"""GET /metrics: metrics of the engines and of this front worker, for Prometheus."""
 
 from __future__ import annotations
 

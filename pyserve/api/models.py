@@ -1,4 +1,4 @@
-"""GET /models, /models/{id}, /props; POST /models/load, /models/unload, /models/reload"""
+"""GET /models, /models/{id}, /props; POST /models/load, /models/unload, /models/reload."""
 
 from __future__ import annotations
 

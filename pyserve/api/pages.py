@@ -1,4 +1,4 @@
-"""GET / (about the server, or a page to chat), GET /openapi.json, GET /docs, and their files."""
+"""GET / (server info, or the chat page), GET /openapi.json, GET /docs, and their static files."""
 
 from __future__ import annotations
 

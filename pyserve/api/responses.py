@@ -1,4 +1,4 @@
-"""POST /v1/responses"""
+"""POST /v1/responses."""
 
 from __future__ import annotations
 

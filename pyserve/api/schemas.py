@@ -1,4 +1,4 @@
-"""POST /v1/schema/check"""
+"""POST /v1/schema/check."""
 
 from __future__ import annotations
 

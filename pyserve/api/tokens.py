@@ -1,5 +1,4 @@
-"""POST /tokenize, /detokenize, /apply-template, the input_tokens of chats and
-responses, GET /tokenizer_info"""
+"""POST /tokenize, /detokenize, /apply-template, input_tokens endpoints; GET /tokenizer_info."""
 
 from __future__ import annotations
 

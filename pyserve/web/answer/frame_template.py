@@ -1,4 +1,4 @@
-"""Frames of which only one text changes: compiled if the extension was built, else in Python."""
+"""SSE frames that differ in one text: compiled if the extension is built, else in Python."""
 
 from __future__ import annotations
 

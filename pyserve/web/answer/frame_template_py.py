@@ -1,4 +1,4 @@
-"""The twin of the compiled frame template, byte for byte."""
+"""The Python twin of the compiled SSE frame template: the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams whose model has to be loaded first: they begin with comments while they wait."""
+"""Streams that open before their model is loaded: SSE comments while it loads, then the answer."""
 
 from __future__ import annotations
 

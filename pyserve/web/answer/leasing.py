@@ -1,4 +1,4 @@
-"""The engine of a chosen model, once that is loaded."""
+"""Leases the engine of the chosen model from the backend, and waits while the model loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names under which models answer, and which of the models a request may use."""
+"""Model names: ids, aliases and adapters, limited to those that the request's API key may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooses the model that answers the current request: once, for all that follows."""
+"""Chooses the model of the current request, once: from its body, path, query or bearer token."""
 
 from __future__ import annotations
 

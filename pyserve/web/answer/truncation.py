@@ -1,4 +1,4 @@
-"""`truncation: "auto"`: makes a conversation fit the context, and says so in X-Dropped-Messages."""
+"""`truncation: "auto"`: drops the oldest turns that do not fit, and sets X-Dropped-Messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are still arriving, without a thread each: slow clients must not use them up.
+"""Parks connections whose request is still arriving, so that slow clients do not hold threads.
 
 The kernel keeps what has come. A connection gets a thread when its headers are complete, and the
 body too where that is small; larger bodies are read by the thread, under its deadlines.

@@ -1,4 +1,4 @@
-"""Deadlines for what a client must do: send its headers and body, take its response.
+"""`--header-timeout-s`, `--body-timeout-s`, `--write-timeout-s`: deadlines for slow clients.
 
 gunicorn's threaded worker waits for ever for each of them. A thread that waits is freed by shutting
 down the socket under it; a client that has not sent all of its request is told first.

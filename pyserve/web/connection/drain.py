@@ -1,4 +1,4 @@
-"""What is to happen when a stopping worker has waited long enough for its requests to finish."""
+"""Callbacks that run shortly before `--graceful-timeout-s` ends a stopping front worker."""
 
 from __future__ import annotations
 

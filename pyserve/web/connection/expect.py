@@ -1,4 +1,4 @@
-"""`Expect: 100-continue`: a client that waits to hear whether its body is wanted."""
+"""`Expect: 100-continue` (RFC 9110, 10.1.1): sent when the application first reads the body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sign of life of a front worker, as gunicorn's master reads it."""
+"""The worker's heartbeat to gunicorn's master; ignores time in which the master was stopped."""
 
 from __future__ import annotations
 

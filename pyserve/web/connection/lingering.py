@@ -1,7 +1,7 @@
-"""Connections whose answers are sent, until their clients have closed them too.
+"""Lingering close: an answered connection stays open until its client closes it too.
 
-Closed at once, with bytes unread, they would be reset, and a client may lose the end of its answer
-(RFC 9112, 9.6). gunicorn waits for that in its main loop, where one client stops all others.
+A connection closed with unread bytes is reset, and its client may lose the end of the answer
+(RFC 9112, 9.6). gunicorn waits for the client in its main loop, where one client stops all others.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Requests for which there is no place, answered by the worker's main loop.
+"""Overload fast path: answers 503 from the main loop, before a request gets a thread.
 
-Under overload these are nearly all requests, and what they cost is taken from those that run.
+Under overload most requests are refused, and the CPU time of a refusal is taken from running ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with deadlines for clients, errors as JSON and an orderly end.
+"""gunicorn's threaded worker, with client deadlines, JSON errors and a graceful shutdown.
 
 NOTE: leans on internals of gunicorn 27 (`tmp`, `handle`, `handle_request`, `handle_error`,
 `enqueue_req`, `finish_request`, `murder_pending`, `set_accept_enabled`, `handle_exit`); the

@@ -1,4 +1,4 @@
-"""API keys: what each of them allows, and whose a request's token is.
+"""`--api-key`, `--api-key-file`: the API keys, their rights, and the key of a bearer token.
 
 Keys are kept as SHA-256 digests; the texts are forgotten as soon as they were read.
 """

@@ -1,4 +1,4 @@
-"""How much one API key may ask for: requests at once, and requests per minute."""
+"""Rate limits of API keys: concurrent requests, and requests per minute."""
 
 from __future__ import annotations
 

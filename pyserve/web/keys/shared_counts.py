@@ -1,4 +1,4 @@
-"""Numbers that the front workers of one server share, in memory that their master made.
+"""Counters in shared memory, common to all front workers of one server.
 
 The memory is a row of slots, one for each name, in the order in which they came:
 

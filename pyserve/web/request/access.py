@@ -1,4 +1,4 @@
-"""Who sends the current request, and what they may do: checked before its body is read."""
+"""Authentication: checks a request's API key, its rights and limits before the body is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One record of each request, where logs are read by machines; never its body."""
+"""`--log-format json`: an access log with one record per request; bodies are never logged."""
 
 from __future__ import annotations
 

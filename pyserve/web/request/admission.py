@@ -1,4 +1,4 @@
-"""The right to begin the current request: within the limits of its key, and of the process."""
+"""Admits a generating request within its API key's limits and the worker's `--max-streams`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a request body of bounded size and makes a validated schema of it."""
+"""Reads a request body of bounded size and validates it against its schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be known of a client while its answer is made, also where there is no Flask."""
+"""A request's client, for code without a Flask context: disconnect, patience, tenant, id."""
 
 from __future__ import annotations
 

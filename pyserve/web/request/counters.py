@@ -1,4 +1,4 @@
-"""What this front process has answered, counted."""
+"""Counts this front worker's responses by status and error code, for GET /metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the client has gone, which no write tells while there is nothing to write."""
+"""Detects a client's disconnect while there is nothing to write to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which endpoints generate, derived from the blueprints of the app."""
+"""Recognizes generating requests by their first line, and the usecase by the blueprint."""
 
 from __future__ import annotations
 

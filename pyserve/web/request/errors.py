@@ -1,4 +1,4 @@
-"""From exceptions to HTTP: one table, one body shape, handlers for everything."""
+"""Maps exceptions to HTTP: the status table, the OpenAI error body, handlers for every error."""
 
 from __future__ import annotations
 

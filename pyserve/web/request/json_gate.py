@@ -1,4 +1,4 @@
-"""The only way in for JSON: bytes to a dict of plain data, or an InvalidRequestError.
+"""The only JSON parser for request bodies: bytes to a dict, or an InvalidRequestError.
 
 Refuses what the standard parser lets through or dies of: deep nesting, floods of tiny values,
 numbers that are no finite double, huge numbers, duplicate keys, lone surrogates. All passes over

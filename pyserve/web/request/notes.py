@@ -1,4 +1,4 @@
-"""Notes on a request that become headers: X-Request-Id, X-Model-Resolved, X-Dropped-Messages."""
+"""Headers that a request collects for its response: X-Request-Id, X-Model-Resolved and others."""
 
 from __future__ import annotations
 

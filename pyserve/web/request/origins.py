@@ -1,7 +1,7 @@
-"""Which names of this server and which web pages a request may come by.
+"""`--allowed-host`, `--cors-origin`: checks the Host and Origin headers, and answers preflights.
 
-A page of another site can make a browser send requests to a server on the same machine, by its
-address (Origin tells) or by a name of its own that it lets point here (Host tells).
+A page of another site can make a browser send requests to a server on the same machine: by its
+address, which Origin shows, or by DNS rebinding (its own name pointed here), which Host shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Answers to what never becomes a request: malformed framing, and clients that stall.
+"""Raw error responses without the application: malformed HTTP, and clients that stall.
 
 No application has run yet, so these go to the socket as they are. Knows gunicorn's exceptions.
 """

@@ -1,4 +1,4 @@
-"""JSON responses."""
+"""Makes JSON responses of structs or plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the views need, kept in the app and nowhere else."""
+"""The application's services (backend, limits, keys), which views and hooks look up in the app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many generating requests one front worker holds at once."""
+"""`--max-streams`: limits the generating requests in work in one front worker."""
 
 from __future__ import annotations
 

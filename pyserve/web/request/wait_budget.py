@@ -1,4 +1,4 @@
-"""How long a client is willing to wait until work on its request begins."""
+"""`X-Request-Timeout`: the time that a client waits for work on its request to begin."""
 
 from __future__ import annotations
 
