@@ -1,4 +1,4 @@
-"""The LoRA adapters of an engine, and how strongly they act on requests that name none."""
+"""Default scales of LoRA adapters, for requests that name none (POST /lora-adapters)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine can be asked beside generating: each call is one message, and one method.
+"""Calls to an engine beside generating (tokenize, render, info ...): a message and a method each.
 
 A new call is a struct and a method here, a case in each core (`native.py`, `fake/core.py`), and
 what the native engine does. Sockets and templates in between pass it on as it is.

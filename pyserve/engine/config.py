@@ -1,4 +1,4 @@
-"""What an engine is started with."""
+"""Settings that an engine is started with: `EngineConfig`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine gives back: the pieces of an answer, its end, or why there is none."""
+"""Events that an engine sends for a request: accepted, deltas with their finish, failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells whether equal seeds give equal output."""
+"""`system_fingerprint`: a hash of all but the request that a deterministic output depends on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which kernels an engine computes with: a ladder of sets, from the fastest to `stock`.
+"""The kernel ladder as data: sets of kernels from the fastest to `stock`, and which one is used.
 
 A set that its CPU does not have, that fails its proof or that brings the engine down is left for
 the next one. The ladder itself is the native module's (`native/include/pyserve/kernels.h`).

@@ -1,7 +1,7 @@
 # ruff: noqa: RUF001
-"""The texts by which models set their thoughts and tool calls apart from their answers.
+"""Tags and markers by which models set reasoning and tool calls apart from text.
 
-Some vocabularies have them as control tokens, which have no text in an answer; these have.
+Where they are control tokens of the vocabulary, the engine gives them out as text all the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an engine says about itself: its model, and its counters."""
+"""`ModelInfo` and `EngineStats`: an engine's facts about its model, and its counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that count instead of those of the model file's metadata, as llama.cpp writes them."""
+"""`--override-kv`: parses KEY=TYPE:VALUE overrides of GGUF metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine is to the rest of pyserve: requests in, deltas out.
+"""The engine interface: requests in, streams of deltas out.
 
 Three implementations: `LocalEngine` (native, in this process), `RemoteEngine` (an engine process
 behind a Unix socket) and `FakeEngine` (scripted). All text is `str`; token ids are `int`; times are

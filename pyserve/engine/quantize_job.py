@@ -1,4 +1,4 @@
-"""What is to be quantized, as data that crosses to the process that does it."""
+"""The job of a quantizing process, sent to it as JSON."""
 
 from __future__ import annotations
 

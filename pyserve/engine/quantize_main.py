@@ -1,4 +1,4 @@
-"""Main of a process that quantizes a model: `python -m pyserve.engine.quantize_main JOB`, as JSON.
+"""Main of a quantizing process: `python -m pyserve.engine.quantize_main JOB`, JOB as JSON.
 
 A process of its own, because a damaged file may end it. Why it failed goes to stderr as one line;
 the exit code is then 1.

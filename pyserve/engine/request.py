@@ -1,4 +1,4 @@
-"""What is asked of an engine: one sequence to generate, and how tokens are chosen."""
+"""`GenerateRequest`: one sequence to generate, with its sampling parameters."""
 
 from __future__ import annotations
 

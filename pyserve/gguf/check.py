@@ -1,4 +1,4 @@
-"""Checks a GGUF file before the vendored loader sees it: every count, length, offset and product.
+"""Validates a GGUF head before llama.cpp reads it: every count, length, offset and product.
 
 Source: the GGUF specification, versions 2 and 3. Reads the head alone, in bounded time; what a
 newer format may have (unknown tensor types) is left to the loader. Independent of it on purpose:

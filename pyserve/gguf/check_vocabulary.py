@@ -1,6 +1,6 @@
-"""Checks the vocabulary in the head of a GGUF file; what the loader makes of it is said where.
+"""Validates the vocabulary in a GGUF head, by the rules that llama.cpp's loader relies on.
 
-The arrays are within the file already, with every string of theirs.
+REQUIRES: the arrays and all their strings lie within the file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads the head of a GGUF file: is it one, and what does its metadata say.
+"""Recognizes a GGUF file and reads its metadata: quantization, trained context.
 
 Source: the GGUF specification, versions 2 and 3 (little-endian).
 """

@@ -1,4 +1,4 @@
-"""Reads the formats that LLaMA models had before GGUF: GGML, GGMF version 1, GGJT versions 1 to 3.
+"""Reads the LLaMA formats before GGUF: GGML, GGMF version 1, GGJT versions 1 to 3.
 
 Every count is checked against the size of the file before it is used.
 """

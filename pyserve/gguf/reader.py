@@ -1,4 +1,4 @@
-"""Walks the head of a GGUF file: its keys and values, then what it says of its tensors.
+"""Reads a GGUF head in order: keys and values, then the tensors' descriptions.
 
 Source: the GGUF specification, versions 2 and 3 (little-endian). Every count and length is checked
 against the size of the file before it is used.

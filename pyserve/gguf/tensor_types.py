@@ -1,4 +1,4 @@
-"""The names of ggml's tensor types, and how many bits a value of them takes."""
+"""Names, block sizes and bits per value of ggml's tensor types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes GGUF files, version 3: keys and values, then tensors whose bytes are there already.
+"""Writes GGUF version 3: keys and values, then tensors whose bytes are given.
 
 Source: the GGUF specification.
 """

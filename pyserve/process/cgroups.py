@@ -1,4 +1,4 @@
-"""The control groups of this process, version 1 and 2, as directories to read limits from."""
+"""This process's control groups, versions 1 and 2: the directories with its limits."""
 
 from __future__ import annotations
 

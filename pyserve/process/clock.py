@@ -1,4 +1,4 @@
-"""The time that has passed for this process."""
+"""A monotonic clock that stops while the process is stopped."""
 
 from __future__ import annotations
 

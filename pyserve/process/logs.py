@@ -1,7 +1,7 @@
-"""How every process of the server logs: lines of text, or one JSON object a line.
+"""`--log-format`, `--log-level`: logging of every process, as text or one JSON object per line.
 
-Prompts and answers are never logged. What comes from clients (names, paths) is escaped by JSON and
-cut, in text it is cut and made printable.
+Prompts and answers are never logged. Texts of clients (names, paths) are cut, and escaped in JSON
+or made printable in text.
 """
 
 from __future__ import annotations

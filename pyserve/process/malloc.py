@@ -1,4 +1,4 @@
-"""How much memory threads keep that they no longer use."""
+"""Tunes glibc malloc so that front workers return freed memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: what the system has, within its cgroups' limits.
+"""Available memory for this process: the system's, within its cgroups' limits.
 
 The function takes the root of the file system, so that it can be tested on a made-up tree.
 """

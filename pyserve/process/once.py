@@ -1,4 +1,4 @@
-"""Calls that may be asked for several times and are made once."""
+"""`once(f)`: a callable that runs `f` on the first call only."""
 
 from __future__ import annotations
 

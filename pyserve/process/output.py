@@ -1,4 +1,4 @@
-"""Standard output that never stops a server: what nobody takes is left out.
+"""Non-blocking standard output: text that cannot be written is dropped, and the server goes on.
 
 A pipe that nobody reads would block whoever logs; a full disk or a closed terminal would raise.
 """

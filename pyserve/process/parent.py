@@ -1,4 +1,4 @@
-"""Never outliving the parent: what a child process does about it when it starts."""
+"""Ends a child process when its parent ends, and drops its privileges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals as something a selector loop can wait for."""
+"""Signals as input of a selector loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unix stream sockets that only this user can reach, and writing to them without ever blocking."""
+"""Unix stream sockets for this user only, and non-blocking writing to them."""
 
 from __future__ import annotations
 

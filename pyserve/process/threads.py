@@ -1,4 +1,4 @@
-"""How many threads to compute with: physical cores that this process may use, never more.
+"""Default of `--threads`: the physical cores that this process may use, within its cgroup quota.
 
 The functions take the root of the file system, so that they can be tested on a made-up tree.
 """

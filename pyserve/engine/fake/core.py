@@ -1,4 +1,4 @@
-"""An engine core without a model: scripted, deterministic, recording.
+"""The fake engine core, without a model: scripted, deterministic, recording.
 
 Words are tokens. Shipped, because the tests of the front and of the processes run on it
 (`pyserve serve --engine fake`).

@@ -1,4 +1,4 @@
-"""The fake engine's kernels: those of the native one by name, on a CPU like most, and idle."""
+"""The fake engine's kernels: the native names on a fixed CPU; they compute nothing."""
 
 from __future__ import annotations
 

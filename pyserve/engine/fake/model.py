@@ -1,4 +1,4 @@
-"""The fake engine's model: words as tokens, and made-up log-probabilities."""
+"""The fake engine's model: words as tokens, made-up log-probabilities and embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request in the fake engine, from arrival to its end, and the deltas it gives."""
+"""One running request of the fake engine: its state and its deltas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fake engine answers: a plan made from a script, the request, and words in the prompt.
+"""The fake engine's answers: made from a script, the request, and commands in the prompt.
 
 With `FakeScript.commands` a prompt can steer its own answer, which reaches through processes:
   #refuse     fails before it is accepted (code internal_error)
