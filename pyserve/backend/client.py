@@ -1,4 +1,4 @@
-"""The models of a supervisor, seen from a front process."""
+"""The supervisor's models as a front's `Backend`: statuses, leases, loading and unloading."""
 
 from __future__ import annotations
 

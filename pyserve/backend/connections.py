@@ -1,4 +1,4 @@
-"""The connections of a front process to the engines."""
+"""A front's connections to the engine processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of the environment variables by which the processes of one server find each other."""
+"""Names of the environment variables that connect the processes of one server."""
 
 SUPERVISOR_SOCKET_ENV = "PYSERVE_SUPERVISOR_SOCKET"  # the control socket of a running supervisor
 LISTEN_FD_ENV = "PYSERVE_LISTEN_FD"  # the inherited listening socket for gunicorn

@@ -1,4 +1,4 @@
-"""A front's connection to the supervisor: comes back when it is lost, and carries questions."""
+"""A front's connection to the supervisor's control socket: requests, replies, reconnecting."""
 
 from __future__ import annotations
 

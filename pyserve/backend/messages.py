@@ -1,4 +1,4 @@
-"""What fronts and supervisor tell each other over the control socket.
+"""Messages between fronts and the supervisor on the control socket.
 
 Framed as in `engine.remote.wire`.
 """

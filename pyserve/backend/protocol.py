@@ -1,4 +1,4 @@
-"""What the front needs from whoever owns the engines: which models there are, and their engines."""
+"""The `Backend` interface: a server's models, and leases of their engines, as a front sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The private directory that holds the sockets of one running server."""
+"""The private runtime directory with the Unix sockets of one running server."""
 
 from __future__ import annotations
 

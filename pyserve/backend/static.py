@@ -1,4 +1,4 @@
-"""A backend over engines that already run in this process: for tests and for library use."""
+"""A `Backend` of engines that run in this process: for tests and library use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line. Commands are imported when they are used, so that `--help` is fast."""
+"""The command line; commands are imported on use, so that `--help` is fast."""
 
 from __future__ import annotations
 

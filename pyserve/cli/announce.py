@@ -1,4 +1,4 @@
-"""What `pyserve serve` prints: progress, the way to use the server, and what goes wrong later."""
+"""Terminal output of `pyserve serve`: loading progress, how to connect, and later failures."""
 
 from __future__ import annotations
 

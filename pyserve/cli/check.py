@@ -1,4 +1,4 @@
-"""`pyserve check`: what of a models directory is used, what is not, and what is wrong."""
+"""`pyserve check`: lists the models of a directory, and its unused or invalid settings."""
 
 from __future__ import annotations
 

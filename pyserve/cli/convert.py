@@ -1,4 +1,4 @@
-"""`pyserve convert`: a LLaMA model of the formats before GGUF becomes a GGUF file."""
+"""`pyserve convert`: converts a LLaMA model of a format before GGUF to GGUF."""
 
 from __future__ import annotations
 

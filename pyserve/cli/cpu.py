@@ -1,4 +1,4 @@
-"""`pyserve info --cpu`: the CPU, and which kernels engines compute with on it."""
+"""`pyserve info --cpu`: shows the CPU's features and which kernels can be used on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors that are meant for users, without tracebacks."""
+"""Shows expected errors to users as one message with an exit code, without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pyserve info`: what a model file says of itself, and the memory it will take; or of the CPU."""
+"""`pyserve info`: shows a model file's metadata and the memory it will take, or the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts a server and is its supervisor: the process of `pyserve serve`."""
+"""Runs `pyserve serve`: starts the server, and is its supervisor process."""
 
 from __future__ import annotations
 

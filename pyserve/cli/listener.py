@@ -1,4 +1,4 @@
-"""The socket that clients connect to, opened before anything else is started."""
+"""`--host`, `--port`: opens the listening socket before anything else starts."""
 
 from __future__ import annotations
 

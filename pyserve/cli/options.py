@@ -1,4 +1,4 @@
-"""The options of `pyserve serve` and `docs/options.md`, made of the fields of `ServeConfig`."""
+"""Makes the options of `pyserve serve` and `docs/options.md` from the fields of `ServeConfig`."""
 
 from __future__ import annotations
 

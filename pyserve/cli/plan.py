@@ -1,4 +1,4 @@
-"""From settings to the models that the supervisor is to run."""
+"""Makes model specs for the supervisor from the settings; downloads models if need be."""
 
 from __future__ import annotations
 

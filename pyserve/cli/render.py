@@ -1,4 +1,4 @@
-"""`pyserve render`: the prompts that the templates of a model make, without serving it."""
+"""`pyserve render`: shows the prompts that a model's templates make, without loading it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pyserve serve`: serves models over HTTP. What it starts is in `launch`."""
+"""`pyserve serve`: serves models over HTTP; `launch` starts the processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending the command while it has no supervisor yet: during a download, for instance."""
+"""SIGINT and SIGTERM before the supervisor runs, for instance during a download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supervisor's control socket: tells fronts the models' statuses, and answers them."""
+"""The supervisor's control socket: sends fronts the models' statuses, and replies to requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One served model over the lives of its engine processes."""
+"""Engine slot: starts, watches and restarts the engine process of one model."""
 
 from __future__ import annotations
 

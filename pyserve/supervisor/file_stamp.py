@@ -1,4 +1,4 @@
-"""Notices that a model file has changed."""
+"""Detects that a model file was replaced or written to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the requests of the fronts arrive in the supervisor."""
+"""Handles the fronts' requests on the control socket: leases, load, unload, reload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gunicorn over the lives of its master processes."""
+"""Starts, watches and restarts gunicorn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who uses which model, and who waits for it. Pure: no sockets, times come in as numbers."""
+"""Lease table: the requests that use or wait for a model. Pure: no sockets, times are arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads the models that are wanted, as there is room for them, and has others leave for them."""
+"""Loads wanted models as memory allows, and unloads idle ones to make room."""
 
 from __future__ import annotations
 

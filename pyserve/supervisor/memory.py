@@ -1,4 +1,4 @@
-"""How much memory there is for models, and how much a model's process has taken."""
+"""Memory accounting of models: free bytes, and bytes held by a model's process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One configured model: its spec, its engine slot, and when it is to come and go."""
+"""One configured model: its spec and engine slot, and when to load and unload it."""
 
 from __future__ import annotations
 

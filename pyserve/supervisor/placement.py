@@ -1,4 +1,4 @@
-"""Which models leave so that another one can be loaded. Pure: everything comes in as values."""
+"""Placement: decides which models to unload for another one. Pure: everything is a value."""
 
 from __future__ import annotations
 

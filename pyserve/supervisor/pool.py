@@ -1,4 +1,4 @@
-"""The configured models of one server: which are loaded, who uses them, who has to wait."""
+"""Model pool: all configured models of one server, their loading and their leases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting the children: engines and gunicorn, each exec'd afresh and unable to outlive us."""
+"""Starts child processes: engines and gunicorn, each by exec and bound to the supervisor's life."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to start a process again that has crashed. Pure: times come in as numbers."""
+"""Restart policy: backoff and crash-loop detection. Pure: times are arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the supervisor is told about a model: everything it needs to run it, and nothing else."""
+"""`ModelSpec`: everything that the supervisor needs to run one model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A supervisor for a gunicorn that was started on its own: the first front to ask starts it."""
+"""Starts a supervisor for a gunicorn that runs without `pyserve serve`; the first front does it."""
 
 from __future__ import annotations
 

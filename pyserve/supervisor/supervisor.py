@@ -1,4 +1,4 @@
-"""The loop that starts, watches and ends the processes of one server."""
+"""The supervisor's main loop: starts, watches and ends the processes of one server."""
 
 from __future__ import annotations
 
