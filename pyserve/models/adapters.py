@@ -1,4 +1,4 @@
-"""The LoRA adapters that model files and options name."""
+"""LoRA adapters named by `--lora` and by models' YAML files."""
 
 from __future__ import annotations
 

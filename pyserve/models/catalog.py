@@ -1,4 +1,4 @@
-"""The models of a directory: those that its YAML files describe, and the GGUF files beside them."""
+"""Catalog of a models directory: models of its YAML files, and the other GGUF files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model file says of itself, and the memory it will take, as plain data."""
+"""Describes a model file for `pyserve info`: metadata, tensors, predicted memory."""
 
 from __future__ import annotations
 

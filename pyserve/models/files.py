@@ -1,4 +1,4 @@
-"""Which model files a server serves, and under which ids."""
+"""Resolves the models that the settings name to model files and ids."""
 
 from __future__ import annotations
 

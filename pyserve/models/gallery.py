@@ -1,4 +1,4 @@
-"""The gallery: models known by name, where they come from and how they are verified."""
+"""The gallery: known models by name, with their sources and SHA-256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory a model will take, told from the head of its file.
+"""Predicts the memory of a model from its GGUF head.
 
 The same sums as the engine's own (`native/src/llama/memory_plan.cc`), which knows the model exactly
 and has the last word. Pure but for reading the file.

@@ -1,4 +1,4 @@
-"""A model file and what is known about it before it is loaded."""
+"""`ModelFile`: a model file with its settings, profile and limits, before it is loaded."""
 
 from __future__ import annotations
 

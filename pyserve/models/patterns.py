@@ -1,4 +1,4 @@
-"""Regular expressions of model files, matched in linear time."""
+"""Regular expressions of models' YAML files, matched by RE2 in linear time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's configuration says about requests: plain data that crosses processes."""
+"""`ModelProfile`: a model's request defaults, templates and formats, as data between processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a model with smaller weights, in a process of its own, with progress."""
+"""Quantizes a model file in a process of its own, with progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes model files from the models directory, and nothing else from anywhere."""
+"""`pyserve rm`: removes model files from the models directory, and nothing elsewhere."""
 
 from __future__ import annotations
 

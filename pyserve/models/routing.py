@@ -1,4 +1,4 @@
-"""Which of the served models answers a request."""
+"""Routing: from a request's model name, the aliases and the defaults to a served model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds model files in a repository of the Hugging Face hub, or in what is cached of one here.
+"""Finds model files in a repository of the Hugging Face hub, or in its local cache.
 
 Only the two addresses that every mirror has are used: the description of a repository, and its
 files. `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` and the cache's place (`HF_HUB_CACHE`, `HF_HOME`)

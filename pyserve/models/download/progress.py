@@ -1,4 +1,4 @@
-"""Shows how far a download is: one live line on a terminal, nothing elsewhere."""
+"""Download progress: one live line on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 

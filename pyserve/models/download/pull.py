@@ -1,4 +1,4 @@
-"""Gets a model file into the models directory: from the gallery, a URL or another directory.
+"""`pyserve pull`: gets a model file from the gallery, the hub, a URL or another directory.
 
 Work happens in `<models_dir>/.incoming`, under a lock per file; the finished and verified file
 appears by one rename. Whatever a broken download left there is continued by the next one.

@@ -1,4 +1,4 @@
-"""Downloads a URL into a `.part` file, and what all sources of model files share.
+"""Downloads a URL into a `.part` file, resuming; errors and checks shared by all sources.
 
 A source fills one `.part` file and knows nothing of hashes or of the final name; `pull` does.
 Errors are PullErrors whose message says what to do. Nothing outside the directory of the `.part`

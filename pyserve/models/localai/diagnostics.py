@@ -1,4 +1,4 @@
-"""What is to be said about a configuration: errors, warnings, and what has no effect."""
+"""`Note`: an error, warning or remark about a line of a model's YAML file."""
 
 from __future__ import annotations
 

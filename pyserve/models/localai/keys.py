@@ -1,4 +1,4 @@
-"""The keys of LocalAI's model files that mean nothing here, and why.
+"""LocalAI's YAML keys that have no effect here, with the reason.
 
 A key not listed here and not in `localai_schema` is unknown. A listed mapping stands for all that
 is in it.

@@ -1,4 +1,4 @@
-"""From checked values of a model file to what the engine is started with, and to a profile."""
+"""Maps validated LocalAI values to engine settings and to a model profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From LocalAI's model files to models: what is honoured, and notes about everything else."""
+"""Reads LocalAI's YAML files into models, with notes on keys that have no effect."""
 
 from __future__ import annotations
 

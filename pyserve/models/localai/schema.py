@@ -1,4 +1,4 @@
-"""The keys of LocalAI's model files that are honoured here, and the values that they may have."""
+"""Schema of the keys of LocalAI's YAML files that have an effect here."""
 
 from __future__ import annotations
 

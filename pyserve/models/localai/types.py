@@ -1,4 +1,4 @@
-"""The kinds of values that keys of LocalAI's model files have."""
+"""Value types of LocalAI's YAML keys."""
 
 from __future__ import annotations
 

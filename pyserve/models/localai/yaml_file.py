@@ -1,4 +1,4 @@
-"""Reads YAML of bounded size into plain values, and knows on which line each of them stands."""
+"""Reads bounded YAML into plain values, with the line number of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes prompts with the templates that a model's configuration names.
+"""Renders prompts with the templates of a model's configuration.
 
 Pure. What users wrote stays marked in the prompt, whatever the templates do with it.
 """

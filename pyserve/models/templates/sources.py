@@ -1,4 +1,4 @@
-"""Finds the prompt templates of a model: beside its file, by name, or written in its YAML."""
+"""Finds a model's prompt templates: beside its file, by name, or inline in its YAML."""
 
 from __future__ import annotations
 

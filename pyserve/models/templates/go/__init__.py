@@ -1,1 +1,1 @@
-"""The part of Go's text/template that prompts of LocalAI need, interpreted within bounds."""
+"""Interpreter of the part of Go's text/template that LocalAI's prompts need, within bounds."""

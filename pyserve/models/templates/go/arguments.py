@@ -1,4 +1,4 @@
-"""Checks of what templates give to functions."""
+"""Checks argument types for template functions."""
 
 from __future__ import annotations
 

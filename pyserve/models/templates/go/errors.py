@@ -1,4 +1,4 @@
-"""What is wrong with a template, and where."""
+"""`TemplateError`: an error in a template, with its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a parsed template on data, within budgets of steps, output and depth."""
+"""Executes a parsed template on data, within limits of steps, output and depth."""
 
 from __future__ import annotations
 

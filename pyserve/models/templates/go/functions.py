@@ -1,4 +1,4 @@
-"""The functions that templates may call: Go's, and those of the sprig library that prompts use.
+"""Template functions: Go's own, and those of the sprig library that prompts use.
 
 Arguments come in Go's order, the piped one last.
 """

@@ -1,4 +1,4 @@
-"""Cuts a template into texts and actions, and actions into tokens.
+"""Lexer: splits a template into texts and actions, and actions into tokens.
 
 Source: the documentation of Go's package text/template.
 """

@@ -1,4 +1,4 @@
-"""Strings that know which of their characters users wrote.
+"""Strings that record which of their characters users wrote.
 
 Such characters are never read as control tokens, whatever a template does with them. Plain `str`
 is text of templates and operators.

@@ -1,4 +1,4 @@
-"""The parts of a parsed template. Immutable."""
+"""Syntax tree of a template. Immutable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the parts of a template to its tree.
+"""Parser: from the texts and actions of a template to its syntax tree.
 
 Everything is checked here that can be known without data: functions, variables, ends of blocks.
 """

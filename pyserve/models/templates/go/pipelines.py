@@ -1,4 +1,4 @@
-"""Parses what stands in an action: pipelines of values and functions."""
+"""Parses the pipelines in actions: values and function calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of strings, which keep in mind which characters users wrote.
+"""Template functions on strings, which keep the marks of users' characters.
 
 What a function makes of a user's text is a user's text; parts of a string stay what they are.
 """

@@ -1,4 +1,4 @@
-"""What values are to templates: true or false, printed, compared, and their fields."""
+"""Values in templates: truth, printing, JSON, fields."""
 
 from __future__ import annotations
 
