@@ -1,4 +1,4 @@
-"""LoRA adapters: from requests to scales by name, and the objects that show them."""
+"""LoRA adapters of requests (`lora`), and the objects of GET and POST /lora-adapters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all answers have in common: the head, the collected output, token counts.
+"""Parts common to all answers: head, collected output, token usage.
 
 Pure: knows neither HTTP nor threads. The web room runs the `requests` of an `Answer` and hands it
 what they produce, all at once (`response`) or as it comes (`StreamAnswer`).

@@ -1,4 +1,4 @@
-"""Edits: instruction and input to engine requests, outputs to a response."""
+"""POST /v1/edits: instruction and input to engine requests, outputs to a response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeddings requests to engine requests, vectors to the response."""
+"""POST /v1/embeddings: inputs to engine requests, vectors to the response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that answers carry: ids and the fingerprint of what computed them."""
+"""Ids of answers, items and tool calls, and `system_fingerprint`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log-probabilities of chats: one object per token, with its bytes."""
+"""`logprobs` of chats: one object per token, with its bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From request fields to sampling parameters and engine requests."""
+"""Maps request fields to sampling parameters and engine requests."""
 
 from __future__ import annotations
 

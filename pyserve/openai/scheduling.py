@@ -1,4 +1,4 @@
-"""From request fields to how the engine treats a request beside others."""
+"""Maps `priority`, `deterministic` and `cache_salt` to fields of the engine request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of OpenAI's that are checked and change nothing here."""
+"""OpenAI's fields that are validated and have no effect here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the request bodies of all generating endpoints share.
+"""Base class and shared types of the request bodies of all generating endpoints.
 
 Types are strict: `true` and `"5"` are no integers, nor is `5.0`. Every optional field may be null,
 which means absent. Unknown fields are ignored. A field that would change the answer and is not

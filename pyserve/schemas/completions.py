@@ -1,4 +1,4 @@
-"""The request body of (legacy) completions."""
+"""Request body of POST /v1/completions."""
 
 from __future__ import annotations
 

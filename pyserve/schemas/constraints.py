@@ -1,4 +1,4 @@
-"""What an answer may be: the fields of OpenAI, llama-server, vLLM and Ollama.
+"""Fields that constrain an answer: those of OpenAI, llama-server, vLLM and Ollama.
 
 One request has one constraint. Whether a schema or an expression can be enforced is decided in
 `pyserve.openai.structured`, whether a grammar can, in the engine.

@@ -1,4 +1,4 @@
-"""What messages and predictions consist of: texts, whole or in parts."""
+"""Content of messages and of `prediction`: a text, or a list of parts."""
 
 from __future__ import annotations
 

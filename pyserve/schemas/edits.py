@@ -1,4 +1,4 @@
-"""The request body of edits."""
+"""Request body of POST /v1/edits."""
 
 from __future__ import annotations
 

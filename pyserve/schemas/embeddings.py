@@ -1,4 +1,4 @@
-"""The request body of embeddings."""
+"""Request body of POST /v1/embeddings."""
 
 from __future__ import annotations
 

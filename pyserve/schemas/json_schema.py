@@ -1,4 +1,4 @@
-"""The JSON Schemas of the request bodies, for the OpenAPI document."""
+"""JSON Schemas of the request bodies, for the OpenAPI document."""
 
 from __future__ import annotations
 

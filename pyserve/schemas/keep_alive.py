@@ -1,4 +1,4 @@
-"""How long a model stays loaded after a request, in the forms that Ollama's clients send."""
+"""`keep_alive`: Ollama's field for how long a model stays loaded after a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Biases of tokens: OpenAI's object, or llama-server's list of pairs; `false` bans a token."""
+"""`logit_bias`: OpenAI's object, or llama-server's list of pairs; `false` bans a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which LoRA adapters of a model act, and how strongly."""
+"""`lora`: the LoRA adapters of a request and their scales; the body of POST /lora-adapters."""
 
 from __future__ import annotations
 

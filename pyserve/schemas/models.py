@@ -1,4 +1,4 @@
-"""The request bodies that load and unload models."""
+"""Request bodies of POST /models/load and POST /models/unload."""
 
 from __future__ import annotations
 

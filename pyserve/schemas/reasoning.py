@@ -1,4 +1,4 @@
-"""How models think before they answer: the fields of OpenAI, llama-server and vLLM."""
+"""Reasoning fields: those of OpenAI, llama-server and vLLM."""
 
 from __future__ import annotations
 

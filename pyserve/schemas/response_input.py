@@ -1,4 +1,4 @@
-"""The input of the Responses API: a text, or items."""
+"""`input` of the Responses API: a text, or a list of items."""
 
 from __future__ import annotations
 

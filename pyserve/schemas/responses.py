@@ -1,4 +1,4 @@
-"""The request body of responses."""
+"""Request body of POST /v1/responses."""
 
 from __future__ import annotations
 

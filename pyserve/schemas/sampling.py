@@ -1,4 +1,4 @@
-"""How tokens are chosen: the fields of all generating endpoints, with llama-server's names.
+"""Sampling fields of all generating endpoints, with llama-server's names.
 
 Empty lists and objects, and the values that switch a sampler off, are as good as absent; but
 `samplers: []` uses no sampler at all, and an empty list of `dry_sequence_breakers` is no breakers.

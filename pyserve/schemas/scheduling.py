@@ -1,4 +1,4 @@
-"""Request fields that say how the engine treats a request beside others."""
+"""Scheduling fields of all generating endpoints: `priority`, `deterministic`, `cache_salt` ..."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request bodies of the endpoints around tokens, as llama-server and vLLM have them."""
+"""Request bodies of the token endpoints, as llama-server and vLLM have them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that a model may call, in the fields of OpenAI's chat completions.
+"""`tools`, `tool_choice`: functions that a model may call, as in OpenAI's chat completions.
 
 `tool_choice` is also taken in the flat form of the Responses API, and as JSON in a string.
 """

@@ -1,6 +1,6 @@
-"""Fields of OpenAI and of other servers that would change the answer and are not built.
+"""Fields of OpenAI and of other servers that would change the answer and are not implemented.
 
-Each maps to the values that ask for nothing. Numbers are neutral as integer or as float.
+Each maps to its neutral values, which are accepted. Numbers may be integers or floats.
 """
 
 from __future__ import annotations

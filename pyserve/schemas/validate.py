@@ -1,4 +1,4 @@
-"""Makes a request object of parsed JSON; the first problem becomes an InvalidRequestError."""
+"""Validates parsed JSON against a schema; the first problem becomes an InvalidRequestError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One choice of a chat: the message, or the deltas that add up to it."""
+"""One choice of a chat completion: its deltas when streamed, else its message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that go on with the last message of a conversation instead of following it."""
+"""`continue_final_message`: prompts that end inside the assistant's last message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chat request becomes: messages, options of the template, and what the answer may be.
+"""Translates messages and tools for the engine: template input, and the format of the answer.
 
 Shared by chat completions and responses, and by the endpoints that only count or render.
 """

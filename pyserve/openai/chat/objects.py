@@ -1,4 +1,4 @@
-"""The objects of chat completions."""
+"""Response objects of chat completions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaving out turns of a conversation that is longer than the context, if a request wants that."""
+"""`truncation: "auto"`: cuts the oldest turns of a conversation that exceeds the context."""
 
 from __future__ import annotations
 

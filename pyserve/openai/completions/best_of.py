@@ -1,4 +1,4 @@
-"""Which of several candidates are the answer: those that the model finds most likely."""
+"""`best_of`: selects the candidates with the highest mean log-probability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text and log-probabilities of one completions choice, at once or in pieces."""
+"""One choice of a completion, with `echo` and log-probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Legacy completions: request to engine requests, deltas to response or chunks."""
+"""POST /v1/completions: request to engine requests, deltas to response or chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts with a text before and a text behind the answer: fill-in-the-middle."""
+"""`suffix`: fill-in-the-middle prompts of token ids."""
 
 from __future__ import annotations
 

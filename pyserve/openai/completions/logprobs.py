@@ -1,4 +1,4 @@
-"""The log-probabilities of completions: parallel arrays, with offsets into prompt and answer."""
+"""`logprobs` of completions: parallel arrays, with offsets into prompt and answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that a model's configuration gives to what a request leaves open."""
+"""Defaults of a model's configuration for fields that a request leaves open."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a model's configuration does to answers: begin, cut, extract and trim their text.
+"""Edits answers as a model's configuration says: prefix, cuts, extraction, trimming.
 
-The order is LocalAI's: reply_prefix, cutstrings, extract_regex, trimspace, trimsuffix. A streamed
-answer joins to the same text as a plain one: what may still change is held back.
+The order is LocalAI's: reply_prefix, cutstrings, extract_regex, trimspace, trimsuffix. Streamed
+chunks join to the text of a plain answer: text that may still change is held back.
 """
 
 from __future__ import annotations

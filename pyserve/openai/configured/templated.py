@@ -1,4 +1,4 @@
-"""An engine whose prompts are made by templates of the model's configuration."""
+"""An engine whose prompts are rendered by the templates of a model's configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoints of LoRA adapters."""
+"""OpenAPI operations of the LoRA endpoints."""
 
 from __future__ import annotations
 

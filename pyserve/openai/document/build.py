@@ -1,4 +1,4 @@
-"""The OpenAPI document: made of the schemas, so it cannot say other than they do."""
+"""Builds the OpenAPI document (GET /openapi.json) from the schemas of requests and responses."""
 
 from __future__ import annotations
 

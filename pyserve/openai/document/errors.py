@@ -1,4 +1,4 @@
-"""The errors of the document: all of one shape."""
+"""Error responses of the OpenAPI document: one shape for all."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Requests, and the responses that the real translation makes of a given output.
+"""Examples of the OpenAPI document: requests, and responses made by the real translation.
 
-Ids and times are made steady: the document is the same whenever it is asked for.
+Ids and times are replaced by fixed ones, so that the document is always the same.
 """
 
 from __future__ import annotations

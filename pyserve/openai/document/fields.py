@@ -1,4 +1,4 @@
-"""One sentence about each field of the request bodies; `Schema.field` goes before `field`."""
+"""Field descriptions of the OpenAPI document; a `Schema.field` entry overrides `field`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One endpoint, as the document needs it."""
+"""`Operation`: one endpoint of the OpenAPI document."""
 
 from __future__ import annotations
 

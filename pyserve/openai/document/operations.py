@@ -1,4 +1,4 @@
-"""Every endpoint: what it takes and gives, with an example of both."""
+"""OpenAPI operations of all endpoints: parameters, bodies, responses, examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The named schemas of the document: of requests and of responses."""
+"""Named schemas of the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoints around tokens."""
+"""OpenAPI operations of the token endpoints."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The answer to a responses request: the whole response, or the events that lead to it.
+"""Answers of POST /v1/responses: the whole response, or its stream of events.
 
   created, in_progress, then for each item: output_item.added, its deltas, output_item.done;
   then completed, incomplete or failed
 
-Each event has its `type` and the next number.
+Each event has its `type` and the next `sequence_number`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The output items of a response: thoughts, messages and calls, as an answer comes."""
+"""Output items of a response while it is generated: reasoning, messages, function calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects of the Responses API."""
+"""Response objects of the Responses API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses: request to engine request, and the response object around its output."""
+"""POST /v1/responses: request to engine request, and the response object around its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server says about itself, and how it says that something went wrong."""
+"""Objects of GET / and GET /health, and the error object."""
 
 from __future__ import annotations
 

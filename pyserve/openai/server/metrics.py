@@ -1,4 +1,4 @@
-"""Counters in the text format of Prometheus: llama-server's names, and ours beside them. Pure."""
+"""Metrics in Prometheus' text format: llama-server's names, and ours beside them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects of the models endpoints, and the properties of one model."""
+"""Objects of GET /models and GET /props."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answers of the endpoints around tokens, in llama-server's shapes and vLLM's."""
+"""Response objects of the token endpoints, in llama-server's shapes and vLLM's."""
 
 from __future__ import annotations
 

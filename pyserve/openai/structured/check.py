@@ -1,4 +1,4 @@
-"""What a JSON Schema would become, without asking a model."""
+"""POST /v1/schema/check: reports keywords that cannot be enforced, without running a model."""
 
 from __future__ import annotations
 

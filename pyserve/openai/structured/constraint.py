@@ -1,4 +1,4 @@
-"""The grammar that a request asks for."""
+"""Chooses a request's constraint (schema, regex, choice, grammar) and makes its GBNF."""
 
 from __future__ import annotations
 

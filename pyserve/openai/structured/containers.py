@@ -1,4 +1,4 @@
-"""Objects and arrays of a schema."""
+"""GBNF for objects and arrays of a JSON Schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether no value is valid against two of several schemas."""
+"""Proves that no value is valid against two of several schemas (for `oneOf`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranges of integers as expressions over their digits."""
+"""GBNF for ranges of integers, digit by digit."""
 
 from __future__ import annotations
 

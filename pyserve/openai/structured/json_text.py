@@ -1,4 +1,4 @@
-"""JSON as GBNF: any value, strings of given characters, formats.
+"""GBNF for JSON: any value, strings of given characters, formats.
 
 Strings never hold escapes of surrogates, so that every text is valid Unicode; numbers are short
 enough to be finite.

@@ -1,4 +1,4 @@
-"""Which keywords of JSON Schema belong where."""
+"""Tables of JSON Schema keywords: annotations, and the keywords of each type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regular expressions to GBNF: the part that is regular, anchored at both ends.
+"""Regular expressions to GBNF: the regular part of the syntax, anchored at both ends.
 
 Literals, escapes, classes, groups, alternatives, bounded and unbounded repetitions. Everything
 else (look-around, back-references, word boundaries, flags, possessive quantifiers) is refused.

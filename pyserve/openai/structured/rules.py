@@ -1,4 +1,4 @@
-"""GBNF text in the making: rules, literals, classes of characters."""
+"""Builds GBNF text: rules, literals, character classes."""
 
 from __future__ import annotations
 

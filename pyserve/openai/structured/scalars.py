@@ -1,4 +1,4 @@
-"""Strings and numbers of a schema."""
+"""GBNF for strings and numbers of a JSON Schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of a function's arguments."""
+"""GBNF for the arguments of a function."""
 
 from __future__ import annotations
 

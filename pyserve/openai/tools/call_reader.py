@@ -1,4 +1,4 @@
-"""Reads calls in one of the formats."""
+"""Parses tool calls in one of the formats, incrementally."""
 
 from __future__ import annotations
 

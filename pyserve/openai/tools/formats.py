@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""How models write tool calls, by what their chat templates say.
+"""The table of tool call formats, and which one a chat template uses.
 
 A run of calls is  trigger before call (between call)* after  and a call is one of
 

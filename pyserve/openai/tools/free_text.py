@@ -1,4 +1,4 @@
-"""Expressions for text between tags."""
+"""GBNF for free text up to a tag."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The grammar of an answer that may have thoughts and calls in it.
+"""Grammar of answers that may hold reasoning and tool calls.
 
-What is free is free: thoughts, and text before a call. Once a call has begun, it is well formed,
-names a function that is on offer, and its arguments follow their schema.
+Reasoning and text before a tool call are unconstrained. A call that has begun is well formed, names
+an offered function, and its arguments follow their schema.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JSON read from a `TextReader`: enough of it to find where values end."""
+"""Incremental JSON scanner on a `TextReader`: finds where values end."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""An answer as the model writes it becomes thoughts, text and calls, as it comes.
+"""Parses a model's output, as it streams, into reasoning, text and tool calls.
 
   <think> thoughts </think> text <tool_call> {"name": "f", "arguments": {...}} </tool_call>
 
-Cutting the input elsewhere never changes what comes out. What looks like a call and is none is
-text.
+The output does not depend on where the input is cut. What looks like a call and is none is text.
 """
 
 from __future__ import annotations

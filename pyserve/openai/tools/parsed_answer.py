@@ -1,4 +1,4 @@
-"""One answer of a model: what it has thought, said and called so far."""
+"""Accumulates a parsed answer: reasoning, text, tool calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer consists of."""
+"""Parts of a parsed answer: text, reasoning, tool calls and their arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations with calls in them, as chat templates know them."""
+"""Puts tools and tool calls into messages in the form that the chat template expects."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Calls that regular expressions of a model's configuration find in whole answers.
+"""Finds tool calls in whole answers by the regular expressions of a model's configuration.
 
-The keys are LocalAI's: an answer is searched when it is complete, so nothing but thoughts is said
-before its end.
+The keys are LocalAI's. An answer is searched when it is complete, so a stream has nothing but
+reasoning before its end.
 """
 
 from __future__ import annotations

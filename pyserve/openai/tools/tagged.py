@@ -1,4 +1,4 @@
-"""Calls whose arguments stand between tags instead of in an object.
+"""Tool calls whose arguments stand between tags instead of in a JSON object.
 
 <parameter=city>
 Oslo

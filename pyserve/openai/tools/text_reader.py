@@ -1,4 +1,4 @@
-"""Text that comes in pieces, read by code that is written as if it were all there.
+"""Input for incremental parsers: generators that yield when they need more text.
 
 A generator that needs more text yields; `feed` and `close` go on with it.
 """

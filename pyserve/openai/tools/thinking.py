@@ -1,4 +1,4 @@
-"""Whether a model thinks before it answers, as its chat template tells."""
+"""Detects from the chat template whether and between which tags a model reasons."""
 
 from __future__ import annotations
 
