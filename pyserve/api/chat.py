@@ -29,15 +29,17 @@ def create(model: str | None = None) -> Response:
     noted = notes()
 
     def answer(engine: Engine) -> ChatAnswer:
-        talk = chat_conversation(engine, body, target.profile)
+        conversation = chat_conversation(engine, body, target.profile)
         n_max = body.n_max_tokens
-        cut = fitting(engine, talk.messages, body.truncation, n_max, talk.options, noted)
+        cut = fitting(
+            engine, conversation.messages, body.truncation, n_max, conversation.options, noted
+        )
         if cut is not None:
-            talk = msgspec.structs.replace(talk, messages=cut.messages)
+            conversation = msgspec.structs.replace(conversation, messages=cut.messages)
         tokens = None
         if body.continue_final_message:
-            tokens = continued_tokens(engine, talk.messages, talk.options)
-        return ChatAnswer(body, target.model_id, engine.info(), talk, cut, tokens)
+            tokens = continued_tokens(engine, conversation.messages, conversation.options)
+        return ChatAnswer(body, target.model_id, engine.info(), conversation, cut, tokens)
 
     run = generate_stream if body.stream else generate
     return run(target, answer)

@@ -28,8 +28,8 @@ def create(model: str | None = None) -> Response:
         info, prompts = engine.info(), None
         if body.suffix:
             prompts = infill_prompts(body.prompts, body.suffix, info, engine.tokenize)
-        told = templated_completion(body, target.profile.prompt)
-        return CompletionAnswer(told, target.model_id, info, engine.detokenize, prompts)
+        templated = templated_completion(body, target.profile.prompt)
+        return CompletionAnswer(templated, target.model_id, info, engine.detokenize, prompts)
 
     run = generate_stream if body.stream else generate
     return run(target, answer)

@@ -30,12 +30,14 @@ def create(model: str | None = None) -> Response:
     noted = notes()
 
     def answer(engine: Engine) -> ResponsesAnswer:
-        talk = response_conversation(engine, body, target.profile)
+        conversation = response_conversation(engine, body, target.profile)
         n_max = body.max_output_tokens
-        cut = fitting(engine, talk.messages, body.truncation, n_max, talk.options, noted)
+        cut = fitting(
+            engine, conversation.messages, body.truncation, n_max, conversation.options, noted
+        )
         if cut is not None:
-            talk = msgspec.structs.replace(talk, messages=cut.messages)
-        return ResponsesAnswer(body, target.model_id, engine.info(), talk)
+            conversation = msgspec.structs.replace(conversation, messages=cut.messages)
+        return ResponsesAnswer(body, target.model_id, engine.info(), conversation)
 
     if body.stream:
         return generate_stream(target, answer, TypedFrames)

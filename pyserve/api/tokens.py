@@ -76,10 +76,10 @@ def apply_template() -> Response:
     body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> Rendered:
-        talk = chat_conversation(engine, body, target.profile)
+        conversation = chat_conversation(engine, body, target.profile)
         if body.continue_final_message:
-            return Rendered(continued_text(engine, talk.messages, talk.options))
-        return Rendered(engine.render(talk.messages, talk.options))
+            return Rendered(continued_text(engine, conversation.messages, conversation.options))
+        return Rendered(engine.render(conversation.messages, conversation.options))
 
     return json_reply(ask_engine(target, answer))
 
@@ -92,10 +92,12 @@ def chat_input_tokens() -> Response:
     body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> InputTokens:
-        talk = chat_conversation(engine, body, target.profile)
+        conversation = chat_conversation(engine, body, target.profile)
         if body.continue_final_message:
-            return InputTokens(len(continued_tokens(engine, talk.messages, talk.options)))
-        return InputTokens(len(engine.tokenize_chat(talk.messages, talk.options)))
+            return InputTokens(
+                len(continued_tokens(engine, conversation.messages, conversation.options))
+            )
+        return InputTokens(len(engine.tokenize_chat(conversation.messages, conversation.options)))
 
     return json_reply(ask_engine(target, answer))
 
@@ -108,7 +110,9 @@ def response_input_tokens() -> Response:
     body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> ResponseInputTokens:
-        talk = response_conversation(engine, body, target.profile)
-        return ResponseInputTokens(len(engine.tokenize_chat(talk.messages, talk.options)))
+        conversation = response_conversation(engine, body, target.profile)
+        return ResponseInputTokens(
+            len(engine.tokenize_chat(conversation.messages, conversation.options))
+        )
 
     return json_reply(ask_engine(target, answer))

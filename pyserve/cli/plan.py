@@ -85,14 +85,14 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
     n_usable: cores that may be used. A model gets no more threads than that, whatever its
     configuration says, because it may have been written for another machine.
     """
-    said = config.engine_settings()
-    said.setdefault("n_threads", n_usable)
-    said.setdefault("n_threads_batch", said["n_threads"])
+    settings = config.engine_settings()
+    settings.setdefault("n_threads", n_usable)
+    settings.setdefault("n_threads_batch", settings["n_threads"])
     general = EngineConfig(
         model_id=model.id,
         model_path=str(model.path),
         overrides=_overrides(config.override_kv),
-        **({"n_ctx": model.ctx_size or 0} | said),
+        **({"n_ctx": model.ctx_size or 0} | settings),
     )
     own = dict(model.settings)
     if "n_threads" in own:

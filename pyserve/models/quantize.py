@@ -56,9 +56,9 @@ def _run(job: QuantizeJob, part: Path, progress: Progress) -> None:
     """Let the other process work; it is ended when we are interrupted."""
     text = msgspec.json.encode(job).decode()
     command = [sys.executable, "-P", "-m", "pyserve.engine.quantize_main", text]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
         )
         try:
             while process.poll() is None:
@@ -69,7 +69,7 @@ def _run(job: QuantizeJob, part: Path, progress: Progress) -> None:
             process.kill()
             process.wait()
             raise
-        said.seek(0)
-        lines = said.read().decode(errors="replace").strip().splitlines()
+        stderr.seek(0)
+        lines = stderr.read().decode(errors="replace").strip().splitlines()
     if process.returncode != 0:
         raise ModelLoadError(lines[-1] if lines else f"the process ended: {process.returncode}")

@@ -83,8 +83,8 @@ class Message(RequestModel):
     def _content_is_there(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None:
             return value
-        said = ("tool_calls", "function_call", "refusal")
-        if info.data.get("role") == "assistant" and any(info.data.get(name) for name in said):
+        others = ("tool_calls", "function_call", "refusal")
+        if info.data.get("role") == "assistant" and any(info.data.get(name) for name in others):
             return None
         raise invalid("missing_required_parameter", "must be a string or a list of text parts")
 

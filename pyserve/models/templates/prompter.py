@@ -100,11 +100,11 @@ class Prompter:
                 "LastMessage": is_last,
             }
             return render(self._chat_message, data)
-        said = [*runs_of(message["content"])]
+        runs = [*runs_of(message["content"])]
         if calls:
-            said += user_text(to_json(calls)).runs
+            runs += user_text(to_json(calls)).runs
         space = " " if word and not word[-1].isspace() else ""
-        return joined([(word + space, False), *said])
+        return joined([(word + space, False), *runs])
 
     def _role_word(self, role: str, has_calls: bool) -> str:
         roles = self._profile.roles

@@ -42,7 +42,7 @@ TEMPLATE_ROLES = {"developer": "system", "function": "tool"}
 class ChatAnswer:
     """Implements `StreamAnswer` for a chat request.
 
-    talk: its conversation, shortened by `cut`; None: its messages alone. tokens: the prompt, if
+    conversation: as shortened by `cut`; None: the messages alone. tokens: the prompt, if
     it is not made of messages.
     """
 
@@ -53,7 +53,7 @@ class ChatAnswer:
         body: ChatRequest,
         model: str,
         info: ModelInfo,
-        talk: Conversation | None = None,
+        conversation: Conversation | None = None,
         cut: Cut | None = None,
         tokens: list[int] | None = None,
     ) -> None:
@@ -62,8 +62,8 @@ class ChatAnswer:
         self._n = body.n or 1
         self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))
         self._usage = StreamUsage(body.include_usage, self._n, self._n)
-        self._talk = talk or Conversation(template_messages(body))
-        self.requests = chat_requests(body, info, self._talk, tokens)
+        self._conversation = conversation or Conversation(template_messages(body))
+        self.requests = chat_requests(body, info, self._conversation, tokens)
         self._writers = self._new_writers()
         self._unsaid: list[list[TokenLogprob]] = [[] for _ in self._writers]
         self._truncation = (
@@ -86,7 +86,7 @@ class ChatAnswer:
         )
 
     def open(self) -> list[msgspec.Struct]:
-        calls = self._talk.calls
+        calls = self._conversation.calls
         first = ChatDelta(role="assistant", content=None if calls and calls.is_required else "")
         return [self._chunk(ChatChunkChoice(index, first)) for index in range(self._n)]
 
@@ -95,7 +95,11 @@ class ChatAnswer:
         writer, unsaid = self._writers[index], self._unsaid[index]
         unsaid += delta.logprobs or []
         deltas = writer.push(delta)
-        if unsaid and not deltas and (delta.finish is not None or self._talk.style.is_plain):
+        if (
+            unsaid
+            and not deltas
+            and (delta.finish is not None or self._conversation.style.is_plain)
+        ):
             deltas = [ChatDelta(content="")]
         choices = [ChatChunkChoice(index, added) for added in deltas]
         if choices and self._body.logprobs:
@@ -108,7 +112,7 @@ class ChatAnswer:
         return [self._chunk(choice) for choice in choices]
 
     def text_chunk(self, index: int, text: str) -> ChatChunk | None:
-        if self._body.logprobs or not self._talk.style.is_plain:
+        if self._body.logprobs or not self._conversation.style.is_plain:
             return None
         return self._chunk(ChatChunkChoice(index, ChatDelta(content=text)))
 
@@ -119,7 +123,7 @@ class ChatAnswer:
     def _new_writers(self) -> list[ChoiceWriter]:
         return [
             ChoiceWriter(
-                self._talk.style,
+                self._conversation.style,
                 is_legacy=bool(self._body.functions),
                 shows_thoughts=self._body.include_reasoning is not False,
             )
@@ -150,23 +154,23 @@ def chat_conversation(
 def chat_requests(
     body: ChatRequest,
     info: ModelInfo,
-    talk: Conversation | None = None,
+    conversation: Conversation | None = None,
     tokens: list[int] | None = None,
 ) -> list[GenerateRequest]:
-    """The n engine requests of a chat request; `talk` and `tokens` as of `ChatAnswer`.
+    """The n engine requests of a chat request; `conversation` and `tokens` as of `ChatAnswer`.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have, and for a
     constraint that cannot be enforced.
     """
-    talk = talk or Conversation(template_messages(body))
+    conversation = conversation or Conversation(template_messages(body))
     request = base_request(
         body,
         info,
         **scheduling(body),
-        grammar=answer_grammar(talk.thinking, talk.calls, grammar_of(body)),
-        messages=talk.messages if tokens is None else None,
-        template=talk.options if tokens is None else None,
-        thinking=talk.thinking_limit,
+        grammar=answer_grammar(conversation.thinking, conversation.calls, grammar_of(body)),
+        messages=conversation.messages if tokens is None else None,
+        template=conversation.options if tokens is None else None,
+        thinking=conversation.thinking_limit,
         tokens=tokens,
         draft=body.predicted,
         max_tokens=body.n_max_tokens,

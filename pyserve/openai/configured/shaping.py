@@ -32,7 +32,7 @@ def shaped(text: str, shape: ShapeProfile) -> str:
 class Shaper:
     """Shapes one streamed answer. One thread.
 
-    Regular expressions see the whole answer, so nothing is said before its end. Trimming alone
+    Regular expressions see the whole answer, so nothing is given out before its end. Trimming alone
     holds back the beginning until it is known what of it goes, and as much of the end as may go.
     """
 
@@ -45,7 +45,7 @@ class Shaper:
         self._held = shape.prefix
 
     def push(self, delta: Delta) -> Delta:
-        """The delta with the text that can be said now; everything else in it stays."""
+        """The delta with the text that can be given out now; its other fields stay."""
         self._held += delta.text
         is_end = delta.finish is not None
         if self._is_whole:
@@ -69,8 +69,8 @@ class Shaper:
         end = len(self._held.rstrip())
         for _ in range(self._n_held):
             end = len(self._held[: max(end - 1, 0)].rstrip())
-        said, self._held = self._held[:end], self._held[end:]
-        return said
+        settled, self._held = self._held[:end], self._held[end:]
+        return settled
 
     def _begin(self) -> bool:
         """Trim the beginning; False while it is too short to know how."""
@@ -92,7 +92,7 @@ def shaped_deltas(
 ) -> Iterator[tuple[int, Delta] | None]:
     """Deltas of several answers by index, each answer shaped; None passes through.
 
-    In place of a delta of which nothing can be said yet comes a None.
+    In place of a delta of which nothing can be given out yet comes a None.
     """
     if shape == ShapeProfile():
         yield from deltas

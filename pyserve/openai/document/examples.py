@@ -88,8 +88,8 @@ class Example:
         usage = Usage(n_prompt_tokens=N_PROMPT, n_completion_tokens=len(pieces))
         finish = Finish(reason="stop", usage=usage)
         self._answer = answer
-        said = [Delta(text=piece, n_tokens=1) for piece in pieces]
-        self._deltas = [*said, Delta(finish=finish, embedding=embedding or None)]
+        deltas = [Delta(text=piece, n_tokens=1) for piece in pieces]
+        self._deltas = [*deltas, Delta(finish=finish, embedding=embedding or None)]
 
     def plain(self) -> Any:
         """The response, as JSON."""

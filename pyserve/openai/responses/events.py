@@ -108,19 +108,23 @@ class ArgumentsDone(msgspec.Struct, frozen=True):
 class ResponsesAnswer:
     """Implements `TypedStreamAnswer` for a responses request: one answer, in items.
 
-    talk: its conversation; None: its texts alone.
+    conversation: None: the texts of the request alone.
     """
 
     prompt_param = "input"
 
     def __init__(
-        self, body: ResponseRequest, model: str, info: ModelInfo, talk: Conversation | None = None
+        self,
+        body: ResponseRequest,
+        model: str,
+        info: ModelInfo,
+        conversation: Conversation | None = None,
     ) -> None:
-        request = response_request(body, info, talk)
+        request = response_request(body, info, conversation)
         self.grammar_param = "text.format" if body.text else "tools"
         self.requests: list[GenerateRequest] = [request]
         self._response = new_response(body, model, request)
-        self._style = talk.style if talk else AnswerStyle()
+        self._style = conversation.style if conversation else AnswerStyle()
         self._writer = ItemWriter(self._style)
         self._finish: Finish | None = None
         self._n_events = 0
@@ -173,7 +177,7 @@ class ResponsesAnswer:
 
     def _begin(self, item: Item) -> list[msgspec.Struct]:
         added = self._event(
-            ItemEvent, "response.output_item.added", item=item.begun(), output_index=item.index
+            ItemEvent, "response.output_item.added", item=item.announced(), output_index=item.index
         )
         if item.kind != "message":
             return [added]
@@ -195,8 +199,8 @@ class ResponsesAnswer:
         events = []
         if item.call is not None:
             kind = "response.function_call_arguments.done"
-            told = {"name": item.call.name, "arguments": item.text}
-            events.append(self._of(item, ArgumentsDone, kind, **told))
+            fields = {"name": item.call.name, "arguments": item.text}
+            events.append(self._of(item, ArgumentsDone, kind, **fields))
         elif item.kind == "reasoning":
             events.append(self._of(item, TextDone, "response.reasoning_text.done", text=item.text))
         else:

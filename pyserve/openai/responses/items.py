@@ -43,7 +43,7 @@ class Item:
         self.text = ""
         self.logprobs: list[TokenLogprob] = []
 
-    def begun(self) -> OutputItem:
+    def announced(self) -> OutputItem:
         """The item as it is announced."""
         if self.call is not None:
             return FunctionCall(self.id, self.call.id, self.call.name, "", "in_progress")
@@ -98,9 +98,9 @@ class ItemWriter:
             steps += self._place(piece, n_calls)
             if isinstance(piece, CallBegin):
                 continue
-            said = logprobs if isinstance(piece, Text) else []
-            logprobs = [] if said else logprobs
-            steps.append(self._add(piece.text, said))
+            own = logprobs if isinstance(piece, Text) else []
+            logprobs = [] if own else logprobs
+            steps.append(self._add(piece.text, own))
         if delta.finish is not None:
             if not self.items:
                 steps += self._place(Text(""), 0)

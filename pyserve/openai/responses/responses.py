@@ -48,23 +48,23 @@ def response_conversation(
 
 
 def response_request(
-    body: ResponseRequest, info: ModelInfo, talk: Conversation | None = None
+    body: ResponseRequest, info: ModelInfo, conversation: Conversation | None = None
 ) -> GenerateRequest:
-    """The engine request of a responses request; talk: its conversation, None: its texts alone.
+    """The engine request of a responses request. conversation: None: the request's texts alone.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have, and for a
     schema that cannot be enforced.
     """
-    talk = talk or Conversation(response_messages(body))
+    conversation = conversation or Conversation(response_messages(body))
     constraint = text_format_grammar(body.text.format if body.text else None)
     return base_request(
         body,
         info,
         **scheduling(body),
-        grammar=answer_grammar(talk.thinking, talk.calls, constraint),
-        messages=talk.messages,
-        template=talk.options,
-        thinking=talk.thinking_limit,
+        grammar=answer_grammar(conversation.thinking, conversation.calls, constraint),
+        messages=conversation.messages,
+        template=conversation.options,
+        thinking=conversation.thinking_limit,
         max_tokens=body.max_output_tokens,
         n_logprobs=body.n_logprobs,
     )

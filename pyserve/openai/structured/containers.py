@@ -16,15 +16,15 @@ MAX_NAME_CHARS = 256  # where other members are allowed: keys are told apart by 
 MAX_NAMES_CHARS = 4096
 
 
-def object_body(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> str:
+def object_body(grammar: SchemaGrammar, keywords: dict[str, Any], path: Path) -> str:
     """Members in the order of `properties`; others, where they are allowed, behind them.
 
     Without additionalProperties there are no others, unless there are no properties either.
     """
-    properties, required = told.get("properties", {}), told.get("required", [])
-    others = told.get("additionalProperties", not properties and not required)
+    properties, required = keywords.get("properties", {}), keywords.get("required", [])
+    others = keywords.get("additionalProperties", not properties and not required)
     if grammar.is_strict:
-        _check_strict(grammar, told, path)
+        _check_strict(grammar, keywords, path)
     if not isinstance(properties, dict) or len(properties) > MAX_PROPERTIES:
         return grammar.report(path, "properties", f"must have at most {MAX_PROPERTIES} members")
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
@@ -33,7 +33,7 @@ def object_body(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> str
         return grammar.report(path, "required", f"must have at most {MAX_PROPERTIES} names")
     schemas = dict(properties)
     for name in required:
-        if name not in schemas and others is False and "additionalProperties" in told:
+        if name not in schemas and others is False and "additionalProperties" in keywords:
             return grammar.report(path, "required", "has a name that no member may have")
         schemas.setdefault(name, True if others is False else others)
     members = [
@@ -63,11 +63,11 @@ def _member(grammar: SchemaGrammar, name: str, schema: Any, path: Path) -> str:
     return grammar.rules.add(f"{constant(name)} {grammar.rules.colon} {value}")
 
 
-def _check_strict(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> None:
-    if told.get("additionalProperties") is not False:
+def _check_strict(grammar: SchemaGrammar, keywords: dict[str, Any], path: Path) -> None:
+    if keywords.get("additionalProperties") is not False:
         message = "must be false on every object of a strict schema"
         grammar.report(path, "additionalProperties", message)
-    properties, required = told.get("properties", {}), told.get("required", [])
+    properties, required = keywords.get("properties", {}), keywords.get("required", [])
     if isinstance(properties, dict) and isinstance(required, list):
         missing = [name for name in properties if name not in required]
         if missing:
@@ -90,14 +90,14 @@ def _sequence(grammar: SchemaGrammar, members: list[tuple[str, bool]], rest: str
     return first
 
 
-def array_body(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> str:
+def array_body(grammar: SchemaGrammar, keywords: dict[str, Any], path: Path) -> str:
     """A list of items, or a tuple with nothing behind its items."""
-    if told.get("uniqueItems", False) is not False:
+    if keywords.get("uniqueItems", False) is not False:
         return grammar.report(path, "uniqueItems", "is not supported")
-    low, high = counts(grammar, told, ("minItems", "maxItems"), path)
-    if "prefixItems" in told:
-        return _tuple(grammar, told, low, high, path)
-    items = told.get("items", True)
+    low, high = counts(grammar, keywords, ("minItems", "maxItems"), path)
+    if "prefixItems" in keywords:
+        return _tuple(grammar, keywords, low, high, path)
+    items = keywords.get("items", True)
     if high == 0 or items is False:
         return grammar.rules.add(bracketed(grammar.rules, '""'))
     item = grammar.rules.add(grammar.visit_inside(items, (*path, "items")))
@@ -107,9 +107,9 @@ def array_body(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> str:
 
 
 def _tuple(
-    grammar: SchemaGrammar, told: dict[str, Any], low: int, high: int | None, path: Path
+    grammar: SchemaGrammar, keywords: dict[str, Any], low: int, high: int | None, path: Path
 ) -> str:
-    items = told["prefixItems"]
+    items = keywords["prefixItems"]
     if not isinstance(items, list) or not low <= len(items) or (high or len(items)) < len(items):
         message = f"must be a list of schemas, {low} to {high} of them"
         return grammar.report(path, "prefixItems", message)

@@ -46,13 +46,13 @@ _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def type_of_keywords(told: Mapping[str, Any]) -> str | None:
+def type_of_keywords(keywords: Mapping[str, Any]) -> str | None:
     """The type that all keywords of a schema without `type` belong to; None: there is none.
 
     Values of other types would be valid too; a grammar may leave them out.
     """
     for name in _INFERRED:
-        if all(keyword in BY_TYPE[name] for keyword in told):
+        if all(keyword in BY_TYPE[name] for keyword in keywords):
             return name
     return None
 

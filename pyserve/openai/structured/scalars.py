@@ -17,15 +17,15 @@ MAX_COUNT = 4096
 MAX_BOUND = 10**15
 
 
-def string(grammar: SchemaGrammar, told: dict[str, Any], path: Path) -> str:
+def string(grammar: SchemaGrammar, keywords: dict[str, Any], path: Path) -> str:
     """A string with a pattern, a format or a length; one of them."""
-    if "pattern" in told or "format" in told:
-        keyword = "pattern" if "pattern" in told else "format"
-        for other in told:
+    if "pattern" in keywords or "format" in keywords:
+        keyword = "pattern" if "pattern" in keywords else "format"
+        for other in keywords:
             if other != keyword:
                 grammar.report(path, other, f"is not supported beside {keyword}")
-        return (_pattern if keyword == "pattern" else _format)(grammar, told[keyword], path)
-    low, high = counts(grammar, told, ("minLength", "maxLength"), path)
+        return (_pattern if keyword == "pattern" else _format)(grammar, keywords[keyword], path)
+    low, high = counts(grammar, keywords, ("minLength", "maxLength"), path)
     if low == 0 and high is None:
         return grammar.rules.string
     return grammar.rules.add(quoted(repeated(grammar.rules.char, low, high)))
@@ -48,32 +48,32 @@ def _format(grammar: SchemaGrammar, name: Any, path: Path) -> str:
 
 
 def counts(
-    grammar: SchemaGrammar, told: dict[str, Any], names: tuple[str, str], path: Path
+    grammar: SchemaGrammar, keywords: dict[str, Any], names: tuple[str, str], path: Path
 ) -> tuple[int, int | None]:
     """The least and the most of something; None: no limit."""
     for name in names:
-        value = told.get(name, 0)
+        value = keywords.get(name, 0)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
             grammar.report(path, name, f"must be an integer from 0 to {MAX_COUNT}")
             return 0, None
-    low = int(told.get(names[0], 0))
-    high = int(told[names[1]]) if names[1] in told else None
+    low = int(keywords.get(names[0], 0))
+    high = int(keywords[names[1]]) if names[1] in keywords else None
     if high is not None and high < low:
         grammar.report(path, names[1], f"is {high}, less than {names[0]}, {low}")
         return 0, None
     return low, high
 
 
-def number(grammar: SchemaGrammar, name: str, told: dict[str, Any], path: Path) -> str:
+def number(grammar: SchemaGrammar, name: str, keywords: dict[str, Any], path: Path) -> str:
     """A number; only integers can have bounds."""
     if name == "number":
         return grammar.rules.number
-    if not told:
+    if not keywords:
         return grammar.rules.add(INTEGER)
     bounds: dict[str, int | None] = {}
-    for keyword, value in told.items():
+    for keyword, value in keywords.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             return grammar.report(path, keyword, "must be a number")
         if not abs(value) <= MAX_BOUND:
@@ -83,7 +83,7 @@ def number(grammar: SchemaGrammar, name: str, told: dict[str, Any], path: Path) 
     high = _strictest(min, bounds.get("maximum"), bounds.get("exclusiveMaximum"))
     expression = integer_range(low, high)
     if expression is None:
-        return grammar.report(path, sorted(told)[0], f"leaves no integer from {low} to {high}")
+        return grammar.report(path, sorted(keywords)[0], f"leaves no integer from {low} to {high}")
     return grammar.rules.add(expression)
 
 

@@ -81,11 +81,11 @@ class SchemaGrammar:
             return self.rules.value()
         if not isinstance(schema, dict):
             return self.report(path, "", "must be an object that allows something")
-        told = {name: value for name, value in schema.items() if name not in ANNOTATIONS}
+        keywords = {name: value for name, value in schema.items() if name not in ANNOTATIONS}
         for keyword, visit in self._combined().items():
-            if keyword in told:
-                return visit(told, path)
-        return self._visit_types(told, path)
+            if keyword in keywords:
+                return visit(keywords, path)
+        return self._visit_types(keywords, path)
 
     def _combined(self) -> dict[str, Callable[[dict[str, Any], Path], str]]:
         return {
@@ -97,26 +97,26 @@ class SchemaGrammar:
             "allOf": self._visit_all_of,
         }
 
-    def _visit_types(self, told: dict[str, Any], path: Path) -> str:
-        types = told.pop("type", None)
+    def _visit_types(self, keywords: dict[str, Any], path: Path) -> str:
+        types = keywords.pop("type", None)
         if types is None:
-            if not told:
+            if not keywords:
                 return self.rules.value()
-            types = type_of_keywords(told)
+            types = type_of_keywords(keywords)
             if types is None:
-                return self.report(path, sorted(told)[0], "is not supported")
+                return self.report(path, sorted(keywords)[0], "is not supported")
         names = types if isinstance(types, list) else [types]
         if not names or any(name not in TYPES for name in names if isinstance(name, str)):
             return self.report(path, "type", f"must be of {', '.join(TYPES)}")
         if not all(isinstance(name, str) for name in names):
             return self.report(path, "type", "must be a string or a list of strings")
-        for keyword in told:
+        for keyword in keywords:
             if not any(keyword in BY_TYPE[name] for name in names):
                 self.report(path, keyword, "is not supported here")
-        return any_of(self._visit_type(name, told, path) for name in names)
+        return any_of(self._visit_type(name, keywords, path) for name in names)
 
-    def _visit_type(self, name: str, told: dict[str, Any], path: Path) -> str:
-        own = {keyword: told[keyword] for keyword in told if keyword in BY_TYPE[name]}
+    def _visit_type(self, name: str, keywords: dict[str, Any], path: Path) -> str:
+        own = {keyword: keywords[keyword] for keyword in keywords if keyword in BY_TYPE[name]}
         if name == "object":
             return object_body(self, own, path)
         if name == "array":
@@ -127,17 +127,17 @@ class SchemaGrammar:
             return scalars.number(self, name, own, path)
         return BOOLEAN if name == "boolean" else NULL
 
-    def _visit_constants(self, told: dict[str, Any], path: Path) -> str:
-        values = told.pop("enum", None) if "enum" in told else [told["const"]]
+    def _visit_constants(self, keywords: dict[str, Any], path: Path) -> str:
+        values = keywords.pop("enum", None) if "enum" in keywords else [keywords["const"]]
         if not isinstance(values, list):
             return self.report(path, "enum", "must be a list")
-        if "const" in told:
-            value = told.pop("const")
+        if "const" in keywords:
+            value = keywords.pop("const")
             if value not in values:
                 return self.report(path, "const", "is not in enum")
             values = [value]
-        types = told.pop("type", None)
-        for keyword in told:
+        types = keywords.pop("type", None)
+        for keyword in keywords:
             self.report(path, keyword, "is not supported beside const and enum")
         if types is not None:
             names = types if isinstance(types, list) else [types]
@@ -146,10 +146,10 @@ class SchemaGrammar:
             return self.report(path, "enum", "has no value of this type")
         return any_of(constant(value) for value in values)
 
-    def _visit_alternatives(self, told: dict[str, Any], path: Path) -> str:
-        keyword = "anyOf" if "anyOf" in told else "oneOf"
-        schemas = told.pop(keyword)
-        for other in told:
+    def _visit_alternatives(self, keywords: dict[str, Any], path: Path) -> str:
+        keyword = "anyOf" if "anyOf" in keywords else "oneOf"
+        schemas = keywords.pop(keyword)
+        for other in keywords:
             self.report(path, other, f"is not supported beside {keyword}")
         if not isinstance(schemas, list) or not schemas:
             return self.report(path, keyword, "must be a list of schemas")
@@ -163,17 +163,17 @@ class SchemaGrammar:
             self.visit(schema, (*path, keyword, str(i))) for i, schema in enumerate(schemas)
         )
 
-    def _visit_all_of(self, told: dict[str, Any], path: Path) -> str:
-        schemas = told.pop("allOf")
+    def _visit_all_of(self, keywords: dict[str, Any], path: Path) -> str:
+        schemas = keywords.pop("allOf")
         if not isinstance(schemas, list) or len(schemas) != 1:
             return self.report(path, "allOf", "is supported with one schema only")
-        for other in told:
+        for other in keywords:
             self.report(path, other, "is not supported beside allOf")
         return self.visit(schemas[0], (*path, "allOf", "0"))
 
-    def _visit_reference(self, told: dict[str, Any], path: Path) -> str:
-        reference = told.pop("$ref")
-        for other in told:
+    def _visit_reference(self, keywords: dict[str, Any], path: Path) -> str:
+        reference = keywords.pop("$ref")
+        for other in keywords:
             self.report(path, other, "is not supported beside $ref")
         target = self.resolve(reference)
         if target is None:

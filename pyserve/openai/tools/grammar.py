@@ -136,14 +136,14 @@ class _Writer:
     def _call(self, function: Function) -> str:
         layout, rules = self.calls.format, self.rules
         if layout.kind == "tagged":
-            told = tagged_arguments(function, layout, rules, is_loose=self._is_loose)
+            arguments = tagged_arguments(function, layout, rules, is_loose=self._is_loose)
             begin = f"{literal(function.name)} {loose(rules, layout.name_end)}"
-            return f"{begin} {told} {loose(rules, layout.arguments_end)}"
+            return f"{begin} {arguments} {loose(rules, layout.arguments_end)}"
         arguments = any_object(rules) if self._is_loose else arguments_expression(function, rules)
         if layout.kind == "named":
             return f"{literal(function.name)} {loose(rules, layout.name_end)} {arguments}"
         name = literal(json.dumps(function.name))
         name = f"{literal(json.dumps(layout.name_key))} {rules.colon} {name}"
-        told = f"{literal(json.dumps(layout.arguments_key))} {rules.colon} {arguments}"
-        first, second = (told, name) if layout.has_arguments_first else (name, told)
+        arguments = f"{literal(json.dumps(layout.arguments_key))} {rules.colon} {arguments}"
+        first, second = (arguments, name) if layout.has_arguments_first else (name, arguments)
         return f'"{{" {rules.space} {first} {rules.comma} {second} {rules.space} "}}"'

@@ -60,9 +60,9 @@ def _as_text(messages: Sequence[Message]) -> list[Message]:
         follows_result = False
         calls = message.get("tool_calls", [])
         names |= {call.get("id", ""): call["function"]["name"] for call in calls}
-        said = [message["content"], *(_call_text(call["function"]) for call in calls)]
+        lines = [message["content"], *(_call_text(call["function"]) for call in calls)]
         kept = {key: value for key, value in message.items() if key != "tool_calls"}
-        plain.append({**kept, "content": "\n".join(filter(None, said))})
+        plain.append({**kept, "content": "\n".join(filter(None, lines))})
     return plain
 
 

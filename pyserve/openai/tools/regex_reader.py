@@ -91,8 +91,8 @@ def _json_calls(text: str, profile: CallProfile) -> Iterator[tuple[str, str]]:
         name = call.get(profile.name_key or "name") if isinstance(call, dict) else None
         if isinstance(name, str) and name:
             arguments = call.get(profile.arguments_key or "arguments", {})
-            said = arguments if isinstance(arguments, str) else _as_json(arguments)
-            yield name, _arguments(said, profile)
+            written = arguments if isinstance(arguments, str) else _as_json(arguments)
+            yield name, _arguments(written, profile)
 
 
 def _arguments(text: str, profile: CallProfile) -> str:

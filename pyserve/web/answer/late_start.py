@@ -34,11 +34,11 @@ def late_frames(
     request_id: str,
     keep_alive_s: float,
 ) -> Iterator[bytes]:
-    """Comments until it has begun, then its frames, or the error. Needs no Flask context."""
+    """Comments until it has started, then its frames, or the error. Needs no Flask context."""
     yield KEEP_ALIVE
     while True:
         try:
-            begun = started.result(keep_alive_s)
+            result = started.result(keep_alive_s)
             break
         except FutureTimeoutError:
             yield KEEP_ALIVE
@@ -46,7 +46,7 @@ def late_frames(
             _, body = describe(error, request_id)
             yield frame({"error": body["error"]})
             return
-    yield from frames(begun)
+    yield from frames(result)
 
 
 def when_started(started: Future[T], close: Callable[[T], None]) -> None:
