@@ -86,7 +86,7 @@ def apply_template() -> Response:
 
 @blueprint.post("/chat/completions/input_tokens")
 def chat_input_tokens() -> Response:
-    """How many tokens that prompt has; it may be longer than the context."""
+    """The number of tokens in a chat's prompt, which may exceed the context."""
     body = read_body(ChatRequest)
     target = choose_target(body)
     body = with_defaults(body, target.profile)

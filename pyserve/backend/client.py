@@ -38,7 +38,7 @@ OnWait = Callable[[], None]
 
 
 def _no_wait() -> None:
-    """What most waits call."""
+    """Default `on_wait`: does nothing."""
 
 
 class SupervisorBackend:
@@ -268,7 +268,7 @@ def _result(answer: Future[Reply], deadline: float, on_wait: OnWait) -> Reply:
 
 
 def _late(status: ModelStatus) -> ModelLoadingError:
-    """Why the wait for the model was in vain."""
+    """The error for a request whose model was not loaded within its patience."""
     if status.state in ("unloaded", "unloading"):
         message = f"the model {status.id} waits for room: other models are busy"
         return ModelLoadingError(message, retry_after_s=5)

@@ -62,7 +62,7 @@ def describe(status: ModelStatus) -> str:
 
 
 def _remedy(error: ErrorInfo) -> str:
-    """What to do about a model that cannot be loaded, as far as the message does not say it."""
+    """Advice on a model that cannot be loaded, where its message gives none."""
     if error.code != ModelLoadError.code:
         return ""
     return "\n  A request for it tries again. If the file is damaged, get it again."
@@ -78,7 +78,7 @@ def summary(info: ModelInfo) -> str:
 
 
 def banner(url: str, ready: Sequence[ModelStatus]) -> str:
-    """How to reach the server and try it, with the first of the models."""
+    """The server's address and a command to try it, with the first of the models."""
     body = {
         "model": ready[0].id,
         "messages": [{"role": "user", "content": "Say this is a test!"}],

@@ -46,7 +46,7 @@ def cpu_name() -> str:
 
 
 def _state(rung: KernelRung, report: CpuReport) -> str:
-    """What becomes of one set, in words."""
+    """The state of one set of kernels, in words."""
     if rung.missing:
         return rung.missing
     if rung.failure:

@@ -45,7 +45,7 @@ def listen(listener: socket.socket, host: str) -> None:
 
 
 def explain(host: str, port: int, error: OSError) -> str:
-    """Why the address cannot be had, and what to do about it."""
+    """Explains why the address cannot be bound, and what to do about it."""
     where = f"port {port} on {host}"
     if error.errno == errno.EADDRINUSE:
         return (

@@ -80,7 +80,7 @@ def model_files(config: ServeConfig, *, may_pull: bool) -> list[ModelFile]:
 
 
 def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> EngineConfig:
-    """What the settings mean for one engine; what a model's own configuration says comes first.
+    """Settings of one engine: the model's own configuration goes before the server's.
 
     n_usable: cores that may be used. A model gets no more threads than that, whatever its
     configuration says, because it may have been written for another machine.

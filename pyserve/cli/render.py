@@ -81,7 +81,7 @@ def read_messages(file: Any) -> ChatRequest:
 def prompts(
     model: ModelFile, messages: list[dict[str, Any]], tools: list[dict[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    """What each template is, and the prompt it makes. Raises TemplateError or ModelLoadError."""
+    """The kind of each template, and its prompt. Raises TemplateError or ModelLoadError."""
     profile, last = model.profile.prompt, str(messages[-1]["content"])
     prompter = Prompter(profile)
     if prompter.has_chat:

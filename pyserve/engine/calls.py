@@ -71,13 +71,13 @@ class TokenizeSegments(Call[list[int]], frozen=True, tag=True):
 
 
 class GetInfo(Call[ModelInfo], frozen=True, tag=True):
-    """What the engine is."""
+    """The engine's `ModelInfo`."""
 
     answer_type = ModelInfo
 
 
 class GetStats(Call[EngineStats], frozen=True, tag=True):
-    """Its counters."""
+    """The engine's counters, `EngineStats`."""
 
     answer_type = EngineStats
 

@@ -10,7 +10,7 @@ import msgspec
 class RopeConfig(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True
 ):
-    """How the model tells positions apart; what is not set is as the model file says.
+    """RoPE scaling. Unset fields are taken from the model file.
 
     scaling: none, linear, yarn or longrope; "" is not set. freq_base, freq_scale, yarn_orig_ctx:
     0 is not set; below 0 in the others of YaRN.
@@ -27,7 +27,7 @@ class RopeConfig(
 
 
 class Override(msgspec.Struct, frozen=True, array_like=True):
-    """A value that counts instead of the model file's."""
+    """Replaces a value of the model file's metadata."""
 
     key: str
     value: bool | int | float | str

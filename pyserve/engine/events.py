@@ -42,7 +42,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the time of one request went."""
+    """The time that one request spent queued, on its prompt, and decoding."""
 
     queue_ms: float = 0.0
     prompt_ms: float = 0.0
@@ -59,7 +59,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step added: text (valid UTF-8, never part of a stop string), maybe the end.
+    """The output of one step: text (valid UTF-8, never part of a stop string), maybe the finish.
 
     `logprobs` belong to the tokens whose text ends in `text`. The last delta has `finish` set.
     `prompt_logprobs` come in order, in chunks, before all text; nothing precedes the first token of

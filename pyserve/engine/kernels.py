@@ -51,7 +51,7 @@ class CpuFeature(msgspec.Struct, frozen=True):
 
 
 class CpuReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What kernels can be used here. ladder: all sets, from the highest."""
+    """The kernels that can be used on this CPU. ladder: all sets, from the highest."""
 
     choice: KernelChoice
     ladder: Sequence[KernelRung]

@@ -6,7 +6,7 @@ import msgspec
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine knows about its loaded model, and how it was started.
+    """Facts about an engine's loaded model, and settings that it was started with.
 
     size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
       a step.

@@ -30,7 +30,7 @@ def parse_override(text: str) -> Override:
 
 
 def override_values(overrides: Iterable[Override]) -> dict[str, bool | int | float | str]:
-    """What counts instead, by key; of several for one key the first, as in the engine."""
+    """The overriding values by key; the first one for a key wins, as in the engine."""
     return {each.key: each.value for each in reversed(tuple(overrides))}
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
-    """How the next token is chosen, with llama-server's names. Neutral values switch a sampler off.
+    """Sampling parameters, with llama-server's names. Neutral values switch a sampler off.
 
     temperature 0 is greedy (ties: lowest id). seed None draws a random one.
     repeat_penalty and DRY look at the last tokens of prompt and answer (`*_last_n`; -1: the whole
@@ -57,7 +57,7 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TemplateOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chat template is given beside the messages.
+    """The input of a chat template beside the messages.
 
     tools: as in OpenAI's `tools`. variables: more of the template's own, such as enable_thinking.
     """
@@ -67,7 +67,7 @@ class TemplateOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ThinkingLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """How long an answer may think, between two tags at its beginning.
+    """A limit on the reasoning of an answer, which stands between two tags at its beginning.
 
     is_open: the prompt ends with the first tag. max_tokens: of thoughts; after them the second
     tag is said for the model.

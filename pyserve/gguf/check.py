@@ -147,7 +147,7 @@ class FileCheck:
         check_vocabulary(self._values, self._lengths)
 
     def _tensor(self, index: int) -> tuple[int, int, str] | None:
-        """Where its data begins and ends; None for a type that is not known here."""
+        """The range of its data in the file; None for a type that is not known here."""
         self._where = f"tensor {index}"
         name = self._string(MAX_NAME_BYTES)
         self._where = f"the tensor {name!r}"

@@ -28,7 +28,7 @@ Scalar = int | float | str
 
 
 class Damage(Exception):
-    """What is wrong with a file, naming the field."""
+    """The file is damaged; the text names the field."""
 
 
 def require(is_so: bool, complaint: str) -> None:
@@ -94,7 +94,7 @@ def _check_token_types(data: mmap.mmap, begin: int) -> None:
 
 
 def _strings(key: str, data: mmap.mmap, begin: int) -> Iterator[tuple[int, int]]:
-    """Where each string of an array begins and ends. There are hundreds of thousands."""
+    """The range of each string of an array. There are hundreds of thousands."""
     kind, n = ARRAY_HEAD.unpack_from(data, begin)
     require(kind == STRING, f"{key} is an array of type {kind}")
     at, unpack = begin + ARRAY_HEAD.size, U64.unpack_from

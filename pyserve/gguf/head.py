@@ -57,7 +57,7 @@ def check_gguf(path: Path) -> None:
 
 
 def is_old_model(path: Path) -> bool:
-    """Whether the file starts as models did before GGUF; False if it cannot be read."""
+    """Whether the file is of a LLaMA format before GGUF; False if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return describe_old(stream.read(HEAD.size)) is not None
@@ -76,7 +76,7 @@ def read_metadata(path: Path, keys: Collection[str]) -> dict[str, Value]:
 
 
 def quantization(path: Path) -> str | None:
-    """How the weights are stored, by the file's own word; None if it does not say."""
+    """The quantization of the weights, by the file's metadata; None if it does not say."""
     value = read_metadata(path, ["general.file_type"]).get("general.file_type")
     return _QUANTIZATIONS.get(value) if isinstance(value, int) else None
 

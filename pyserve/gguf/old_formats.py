@@ -39,7 +39,7 @@ class OldTensor:
 
 @dataclass
 class GgmlFile:
-    """What the file says. tokens: text and score by id; GGML has no scores."""
+    """The contents of a file's head. tokens: text and score by id; GGML has no scores."""
 
     format: str
     version: int

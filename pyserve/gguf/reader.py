@@ -48,7 +48,7 @@ class LongArray:
 
 @dataclass(frozen=True)
 class Tensor:
-    """What the head says of a tensor. kind: ggml's number of its type."""
+    """The head's description of a tensor. kind: ggml's number of its type."""
 
     name: str
     shape: tuple[int, ...]

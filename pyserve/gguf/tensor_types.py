@@ -41,7 +41,7 @@ def type_name(kind: int) -> str:
 
 
 def block_values(kind: int) -> int | None:
-    """How many values a block of the type has; None for an unknown one."""
+    """The number of values in a block of the type; None for an unknown one."""
     return _TYPES[kind][1] if kind in _TYPES else None
 
 

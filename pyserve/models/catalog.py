@@ -171,7 +171,7 @@ def _draft_model(directory: Path, values: LocalModel) -> dict[str, str]:
 
 
 def _source(values: LocalModel, name: str) -> str:
-    """Where the file of a model is to be had, as an argument of `pyserve pull`; "" = unknown."""
+    """The source of a model's file, as an argument of `pyserve pull`; "" = unknown."""
     model = values.parameters.model or ""
     if "://" in model:
         return model

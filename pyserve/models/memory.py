@@ -48,7 +48,7 @@ class MemoryNeed:
 
 
 def predict_memory(config: EngineConfig) -> MemoryNeed:
-    """What an engine of this configuration will take. Raises ModelLoadError for a damaged file."""
+    """Predicts an engine's memory. Raises ModelLoadError for a damaged file."""
     path = Path(config.model_path)
     check_gguf(path)
     with reading(path) as reader:

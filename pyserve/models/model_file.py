@@ -13,7 +13,7 @@ from pyserve.models.profile import PLAIN, ModelProfile
 
 @dataclass(frozen=True)
 class Limits:
-    """How a model is used beside others.
+    """Limits on a model's requests, and the groups of models that exclude each other.
 
     max_concurrent: requests that may be in work or wait for it, 0 = any number; more are told to
     come again after `retry_after_s`. groups: it is not loaded together with a model of one of them.

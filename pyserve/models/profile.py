@@ -20,7 +20,7 @@ class TemplateSource(msgspec.Struct, frozen=True):
 
 
 class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How prompts are made. chat None: with the template of the model file.
+    """Prompt templates. chat None: the template of the model file is used.
 
     chat makes the prompt of the messages, each of them made by chat_message, where there is one,
     and joined with `join`. function: in place of chat where functions are offered.
@@ -40,12 +40,12 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     @property
     def has_chat(self) -> bool:
-        """Whether chats are not for the template of the model file."""
+        """Whether chats are rendered by these templates instead of the model file's."""
         return self.chat is not None or self.chat_message is not None
 
     @property
     def shows_system(self) -> bool:
-        """Whether a template of chats has a place for the system prompt."""
+        """Whether a chat template prints the system prompt."""
         sources = (self.chat, self.chat_message)
         return any(source is not None and _SYSTEM.search(source.text) for source in sources)
 
@@ -59,7 +59,7 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How calls of functions are written and found, as far as the configuration says it.
+    """The format of tool calls, as far as the configuration says it.
 
     is_free: they are not held to a grammar. must_call: answers are nothing but calls. can_repeat:
     there may be several; None: as the request says.
@@ -100,10 +100,10 @@ class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ThinkingProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the model sets its thoughts apart; empty: as its chat template does.
+    """The format of reasoning; empty: as in the chat template.
 
-    tags: pairs of texts around thoughts. starts: texts at the end of a prompt after which the model
-    is thinking, beside the first ones of the pairs. is_never_open: prompts never end in thoughts.
+    tags: pairs of texts around it. starts: texts at the end of a prompt after which the model
+    reasons, beside the first ones of the pairs. is_never_open: prompts never end in reasoning.
     """
 
     tags: tuple[tuple[str, str], ...] = ()
@@ -112,7 +112,7 @@ class ThinkingProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class ShapeProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is done to answers, in this order: regular expressions are RE2's.
+    """Edits of answers, in this order. Regular expressions are RE2's.
 
     prefix: put before them.
     """

@@ -17,7 +17,7 @@ from pyserve.openai.ids import fingerprint, new_id
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What the response and all its chunks repeat. created: Unix seconds."""
+    """Fields that the response and all its chunks repeat. created: Unix seconds."""
 
     id: str
     created: int
@@ -99,7 +99,7 @@ class Output:
 
     @property
     def finish(self) -> Finish:
-        """How it ended. REQUIRES: the last delta was pushed."""
+        """The end of the output. REQUIRES: the last delta was pushed."""
         assert self._finish is not None
         return self._finish
 
@@ -133,7 +133,7 @@ class TokenUsage(msgspec.Struct, frozen=True):
 def token_usage(finishes: Sequence[Finish], n: int, n_reasoning: int = 0) -> TokenUsage:
     """Sum up; of each run of `n` finishes (choices of one prompt) the prompt counts once.
 
-    n_reasoning: how many of the tokens of all answers are thoughts.
+    n_reasoning: tokens of reasoning in all answers.
     """
     prompts = [finish.usage for finish in finishes[::n]]
     n_prompt = sum(usage.n_prompt_tokens for usage in prompts)

@@ -22,7 +22,7 @@ def new_item_id(prefix: str) -> str:
 
 
 def fingerprint(info: ModelInfo) -> str:
-    """What seeds are comparable under: the engine's fingerprint, or else what is known of it."""
+    """`system_fingerprint`: the engine's own, or else a hash of the facts known about it."""
     if info.fingerprint:
         return f"fp_{info.fingerprint.removeprefix('fp_')}"
     facts = msgspec.structs.replace(info, load_ms=0.0)

@@ -45,7 +45,7 @@ class LossyOutput(io.TextIOBase):
         return len(text)
 
     def _before(self) -> bytes:
-        """What has to be said first about the pieces that were lost."""
+        """The line that reports lost pieces; empty if none were lost."""
         if not self._n_lost:
             return b""
         line_break = "\n" if self._is_cut else ""

@@ -16,7 +16,7 @@ Metadata = Annotated[
 
 
 class AcceptedFields(RequestModel):
-    """Who asks, and what OpenAI's service does with it: nothing is stored, there is one tier."""
+    """OpenAI's fields for its service's storage, tiers and users; they change nothing here."""
 
     user: Label | None = None
     metadata: Metadata | None = None

@@ -94,8 +94,8 @@ class Message(RequestModel):
         return (self.refusal or "") if self.content is None else content_text(self.content)
 
     @property
-    def thoughts(self) -> str:
-        """What an earlier answer was reasoned with, under either name."""
+    def reasoning_text(self) -> str:
+        """The reasoning of an earlier answer, under either name."""
         return self.reasoning_content or self.reasoning or ""
 
 
@@ -170,7 +170,7 @@ class ChatRequest(
 
 def _n_bytes(message: Message) -> int:
     """UTF-8 bytes of everything in a message that becomes a part of the prompt."""
-    texts = [message.text, message.name or "", message.thoughts]
+    texts = [message.text, message.name or "", message.reasoning_text]
     for call in message.tool_calls or []:
         texts += [call.function.name, call.function.arguments]
     if message.function_call is not None:

@@ -138,7 +138,7 @@ class CompletionRequest(
 
     @property
     def n_candidates(self) -> int:
-        """How many answers each prompt gets; the best n of them are shown."""
+        """The number of answers to each prompt, of which the best n are shown."""
         return self.best_of or self.n or 1
 
     @property

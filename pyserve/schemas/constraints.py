@@ -84,7 +84,7 @@ class NamedSchema(RequestModel):
 
 
 class ResponseFormat(RequestModel):
-    """What the answer looks like. `schema` beside json_object is llama-server's."""
+    """The format of the answer. `schema` beside json_object is llama-server's."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None

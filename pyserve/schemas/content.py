@@ -71,7 +71,7 @@ def content_text(content: Content) -> str:
 
 
 class Prediction(RequestModel):
-    """What the answer may look like: makes an answer faster that does, and changes none."""
+    """An expected answer: output that matches it is faster; the result is the same."""
 
     type: Literal["content"]
     content: Content

@@ -31,7 +31,7 @@ LoraChoices = Annotated[list[LoraChoice], Field(max_length=MAX_ADAPTERS, fail_fa
 
 
 class ScaleAdaptersRequest(RequestModel):
-    """What adapters do in requests that name none; those left out are switched off.
+    """Default scales of LoRA adapters; adapters left out are switched off.
 
     llama-server's clients send the list alone.
     """

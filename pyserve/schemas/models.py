@@ -6,14 +6,14 @@ from pyserve.schemas.common import ModelName, RequestModel
 
 
 class LoadRequest(RequestModel):
-    """Which model to load. wait: answer when it is loaded, which is the default."""
+    """The model to load. wait: answer when it is loaded, which is the default."""
 
     model: ModelName
     wait: bool | None = None
 
 
 class UnloadRequest(RequestModel):
-    """Which model to unload. wait: answer when its memory is free, which is the default.
+    """The model to unload. wait: answer when its memory is free, which is the default.
 
     force: without waiting for its running requests, which fail.
     """

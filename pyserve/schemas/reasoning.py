@@ -30,9 +30,9 @@ TEMPLATE_VARIABLES = {
 
 
 class ReasoningFields(RequestModel):
-    """Whether and how long to think, and where the thoughts are shown.
+    """Whether and how long to reason, and where the reasoning is shown.
 
-    The budgets are llama-server's and vLLM's names of one thing: tokens of thoughts, -1 no limit.
+    The budgets are llama-server's and vLLM's names of one thing: tokens of reasoning, -1 no limit.
     """
 
     reasoning_effort: Effort | None = None
@@ -64,7 +64,7 @@ class ReasoningFields(RequestModel):
 
     @property
     def thinking_budget(self) -> int | None:
-        """Most tokens of thoughts; None: no limit is given."""
+        """Most tokens of reasoning; None: no limit is given."""
         names = ("thinking_budget_tokens", "reasoning_budget", "reasoning_budget_tokens")
         for name in (*names, "thinking_token_budget"):
             budget: int | None = getattr(self, name)

@@ -74,7 +74,7 @@ def _joined(parts: list[InputTextPart | RefusalPart]) -> str:
 
 
 class FunctionCallItem(RequestModel):
-    """A call that an earlier answer made."""
+    """A function call of an earlier answer."""
 
     type: Literal["function_call"]
     call_id: CallId
@@ -87,7 +87,7 @@ class FunctionCallItem(RequestModel):
 
 
 class FunctionCallOutputItem(RequestModel):
-    """What such a call gave."""
+    """The output of a function call."""
 
     type: Literal["function_call_output"]
     call_id: CallId
@@ -99,14 +99,14 @@ class FunctionCallOutputItem(RequestModel):
 
 
 class ReasoningText(RequestModel):
-    """Thoughts, or a summary of them."""
+    """Reasoning, or a summary of it."""
 
     type: Literal["reasoning_text", "summary_text"]
     text: str
 
 
 class ReasoningItem(RequestModel):
-    """What an earlier answer was reasoned with. What is encrypted stays unread."""
+    """The reasoning of an earlier answer. Encrypted content is not read."""
 
     type: Literal["reasoning"]
     content: Annotated[list[ReasoningText], Field(max_length=MAX_PARTS)] | None = None

@@ -64,14 +64,14 @@ PARTS_OF_FIELDS: Mapping[str, Unsupported] = {
 
 
 class TextConfig(RequestModel):
-    """How the answer is written."""
+    """Settings of the answer's text."""
 
     format: TextFormat | None = None
     verbosity: Literal["medium"] | None = None
 
 
 class Reasoning(RequestModel):
-    """How long to think. A summary may be asked for; thoughts are shown whole instead."""
+    """Reasoning settings. A summary may be asked for; the whole reasoning is shown instead."""
 
     effort: Effort | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
@@ -163,14 +163,14 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
 
     @property
     def thinking(self) -> ReasoningFields:
-        """How to think, with the effort of `reasoning`."""
+        """The reasoning fields, with the effort of `reasoning`."""
         if self.reasoning is None or self.reasoning.effort is None:
             return self
         return self.model_copy(update={"reasoning_effort": self.reasoning.effort})
 
     @property
     def n_logprobs(self) -> int | None:
-        """How many alternatives are wanted beside each token; None: no log-probabilities."""
+        """The number of alternatives wanted beside each token; None: no log-probabilities."""
         if LOGPROBS in (self.include or []) or self.top_logprobs:
             return self.top_logprobs or 0
         return None

@@ -98,7 +98,7 @@ RepeatPenalty = Annotated[float, Field(ge=0.0001, le=10)]  # logits divided by l
 
 
 class SamplingFields(RequestModel):
-    """How tokens are chosen, on every generating endpoint. Absent: the engine's default."""
+    """Sampling fields of every generating endpoint. Absent: the engine's default."""
 
     unsupported: ClassVar[Unsupported] = UNSUPPORTED
 

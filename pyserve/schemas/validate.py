@@ -90,7 +90,7 @@ def _path(loc: tuple[int | str, ...]) -> str | None:
 
 
 def _shown(problem: ErrorDetails) -> str:
-    """What was sent instead, if it is a number; of texts and lists only what they are."""
+    """The value that was sent, if it is a number; of texts and lists only their type."""
     value, kind = problem["input"], problem["type"]
     if isinstance(value, bool | int | float):
         return f", but is {json.dumps(value)[:MAX_SHOWN_CHARS]}"

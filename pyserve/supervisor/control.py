@@ -26,7 +26,7 @@ class Subscriber:
 
 
 class RequestHandler(Protocol):
-    """Who answers the fronts, with `ControlServer.reply`, now or later."""
+    """Handles the fronts' requests, and answers with `ControlServer.reply`, now or later."""
 
     def on_request(self, front: Subscriber, request: Request) -> None: ...
 

@@ -90,12 +90,12 @@ class EngineSlot:
 
     @property
     def is_resident(self) -> bool:
-        """Whether the model takes memory, or will do so by itself."""
+        """Whether the model takes memory, or will do so without being asked (a restart is due)."""
         return self.is_running or (self._restart_at is not None and self._load_error is None)
 
     @property
     def cool_down_s(self) -> float:
-        """How long a model that could not be loaded is not to be tried again; it may be over."""
+        """Seconds until a model that could not be loaded may be tried again; 0 if it may."""
         return max(self._cool_until - self._clock(), 0.0)
 
     def start(self) -> None:
@@ -169,7 +169,7 @@ class EngineSlot:
                 self._restart_at = now + FILE_CHECK_S
 
     def next_check_at(self) -> float | None:
-        """When `check` has something to do even if nothing is reported."""
+        """The time of the next `check` if nothing is reported before."""
         return self._restart_at if self._process is None else None
 
     def unload(self) -> None:
@@ -199,7 +199,7 @@ class EngineSlot:
         self._signal(signal.SIGKILL)
 
     def reap(self) -> bool:
-        """Whether there is no process any more."""
+        """Collects an ended process; whether there is none any more."""
         if self._process is not None and self._process.poll() is not None:
             self._process = None
             self._close_report()
@@ -244,7 +244,7 @@ class EngineSlot:
         self._choice = choice
 
     def _can_fall(self, how: str) -> bool:
-        """Whether other kernels may do what these could not: a changed file explains much, too."""
+        """Whether lower kernels may help; a model file that has changed explains a fault, too."""
         return how in KERNEL_FAULTS and bool(self._choice.lower) and not self._file.has_changed()
 
     def _fall(self, how: str) -> None:
@@ -301,5 +301,5 @@ class EngineSlot:
 
 
 def new_load_policy() -> RestartPolicy:
-    """When a failed load may be tried again: after 1, 2, 4 ... seconds."""
+    """The backoff after failed loads: 1, 2, 4 ... seconds."""
     return RestartPolicy(n_crashes=1, max_delay_s=MAX_COOL_DOWN_S)

@@ -64,7 +64,7 @@ class FrontSlot:
             self.start()
 
     def next_check_at(self) -> float | None:
-        """When `check` has something to do even if nothing happens."""
+        """The time of the next `check` if nothing happens before."""
         return self._restart_at
 
     def reload(self) -> None:
@@ -86,7 +86,7 @@ class FrontSlot:
         self._signal(signal.SIGKILL)
 
     def reap(self) -> bool:
-        """Whether there is no process any more."""
+        """Collects an ended process; whether there is none any more."""
         if self._process is not None and self._process.poll() is not None:
             self._process = None
         return self._process is None

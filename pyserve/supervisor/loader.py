@@ -36,7 +36,7 @@ class Loader:
         return [(at, entry) for at, entry in self._leases.waiting() if isinstance(entry, Entry)]
 
     def is_idle(self, entry: Entry) -> bool:
-        """Whether no request runs in it, or is about to."""
+        """Whether no request uses the model or is about to."""
         is_wanted = self._leases.is_waited_for(entry) and entry not in self.draining
         return self._leases.n_granted(entry) == 0 and (entry.must_leave or not is_wanted)
 
@@ -88,7 +88,7 @@ class Loader:
         return move
 
     def _is_urgent(self, entry: Entry) -> bool:
-        """Whether it is to be loaded also at the expense of others."""
+        """Whether the model may be loaded at the expense of others."""
         return entry.is_urgent or entry.spec.is_pinned or self._leases.is_waited_for(entry)
 
     def _residents(

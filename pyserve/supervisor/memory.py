@@ -21,7 +21,7 @@ class Usage(NamedTuple):
 
     @property
     def n_freed(self) -> int:
-        """What comes back when the model is unloaded."""
+        """Bytes that unloading the model frees."""
         return max(self.n_entitled, self.n_held)
 
 

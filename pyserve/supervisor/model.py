@@ -78,7 +78,7 @@ class Entry:
 
     @property
     def can_start(self) -> bool:
-        """Whether it is not loaded, nor was in vain just now."""
+        """Whether the model is unloaded, and no load of it failed just now."""
         if self.state == "failed":
             return not self.slot.is_resident and self.slot.cool_down_s == 0
         return self.state == "unloaded"
@@ -100,7 +100,7 @@ class Entry:
             self.slot.fail(ModelLoadError(message).to_info())
 
     def too_many(self, n_in_work: int) -> ErrorInfo | None:
-        """Why it takes no further request beside so many; None: it does."""
+        """The error for a request beyond the model's max_concurrent; None below it."""
         limits = self.spec.limits
         if not 0 < limits.max_concurrent <= n_in_work:
             return None
@@ -149,14 +149,14 @@ class Entry:
         return self.must_leave or (expires_at is not None and expires_at <= now)
 
     def is_settled(self, now: float) -> bool:
-        """Whether it has been loaded for long enough to give way to others."""
+        """Whether it has been loaded for long enough to be unloaded for others."""
         info = self.slot.status.info
         load_s = 0.0 if info is None else info.load_ms / 1000
         stayed_s = now - self.slot.ready_at
         return self.state == "ready" and stayed_s >= max(MIN_STAY_S, N_LOADS_STAY * load_s)
 
     def expires_at(self) -> float | None:
-        """When it is to be unloaded if nobody uses it; None: never."""
+        """The time at which it is unloaded if it stays idle; None: never."""
         if self.spec.is_pinned or self.state != "ready":
             return None
         stay_s = self.spec.ttl_s or -1.0 if self.keep_alive_s is None else self.keep_alive_s

@@ -32,7 +32,7 @@ class Resident:
 
 @dataclass(frozen=True)
 class Room:
-    """What there is for models. n_bytes_free: None = not known. n_models_max: 0 = any number.
+    """The capacity for models. n_bytes_free: None = not known. n_models_max: 0 = any number.
 
     n_bytes_free does not count what residents are still entitled to, and may be below 0.
     """
@@ -50,7 +50,7 @@ class Verdict(enum.Enum):
 
 
 class Move(NamedTuple):
-    """What to do about a model that is to be loaded.
+    """A decision about a model that is to be loaded.
 
     unload: these leave at once, they are idle. drain: these take no new requests, so that they
     become idle. in_the_way: pinned rivals, why it is refused.
@@ -65,7 +65,7 @@ class Move(NamedTuple):
 def make_room(
     n_bytes: int, residents: Sequence[Resident], room: Room, *, may_drain: bool = False
 ) -> Move:
-    """How a model of `n_bytes` gets its place among the residents.
+    """Decides how to make room for a model of `n_bytes` among the residents.
 
     All rivals leave. Then idle models leave, the least recently used first; pinned ones never. Busy
     ones are left to finish by themselves, or with `may_drain` settled ones are drained, those first
@@ -93,7 +93,7 @@ def make_room(
 
 
 class _Lack:
-    """What is missing of a place: bytes, and the right to be one more model."""
+    """Capacity still missing for a model: bytes, and one more loaded model."""
 
     def __init__(self, n_bytes: int, n_residents: int, room: Room) -> None:
         free = room.n_bytes_free

@@ -144,7 +144,7 @@ class ModelPool:
             self._answer(entry, now)
 
     def next_check_at(self) -> float | None:
-        """When `check` has something to do even if nothing happens."""
+        """The time of the next `check` if nothing happens before."""
         times = [slot.next_check_at() for slot in self.slots]
         times += [
             entry.expires_at() for entry in self._entries.values() if self._loader.is_idle(entry)

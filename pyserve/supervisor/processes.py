@@ -30,7 +30,7 @@ _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 
 
 def engine_environ(environ: dict[str, str]) -> dict[str, str]:
-    """What an engine needs to know of the environment: where things are, and settings of ours."""
+    """An engine's environment: paths and our own settings, nothing else."""
     needed = {
         name: value
         for name, value in environ.items()
@@ -41,12 +41,12 @@ def engine_environ(environ: dict[str, str]) -> dict[str, str]:
 
 
 def front_environ(environ: dict[str, str]) -> dict[str, str]:
-    """What a front gets: all of it, and a setting of the C library."""
+    """A front's environment: all of ours, and glibc tunables."""
     return environ | _tunables(_NO_THREAD_CACHE, environ)
 
 
 def _tunables(ours: str, environ: dict[str, str]) -> dict[str, str]:
-    """What the C library reads when a process starts: the user's settings win over ours."""
+    """The value of GLIBC_TUNABLES: the user's settings win over ours."""
     theirs = environ.get(_TUNABLES_ENV)
     return {_TUNABLES_ENV: f"{ours}:{theirs}" if theirs else ours}  # the last one wins
 
@@ -117,7 +117,7 @@ def reap_orphans(known: Container[int | None]) -> None:
 
 
 def describe_exit(returncode: int) -> str:
-    """How a process ended: "SIGSEGV" or "exit code 3"."""
+    """Describes the end of a process: "SIGSEGV" or "exit code 3"."""
     if returncode >= 0:
         return f"exit code {returncode}"
     try:

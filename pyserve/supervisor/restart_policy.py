@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Restart(NamedTuple):
-    """What to do after a crash. is_looping: say that it is failed, and wait `delay_s` first."""
+    """The reaction to a crash. is_looping: report it as failed, and wait `delay_s` first."""
 
     delay_s: float
     is_looping: bool

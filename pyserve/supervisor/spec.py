@@ -38,5 +38,5 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         return self.engine == other.engine
 
     def is_rival(self, other: ModelSpec) -> bool:
-        """Whether they may not be loaded together."""
+        """Whether the two may not be loaded together."""
         return self.id != other.id and not self.limits.groups.isdisjoint(other.limits.groups)

@@ -267,7 +267,7 @@ class FakeCore(Askable):
         self._n_over[how] += 1
 
     def _next_due_at(self) -> float:
-        """When there is something to do; never, if all are held and none has a deadline."""
+        """The time of the next event; infinite if all requests are held and none has a deadline."""
         times = [r.due_at for r in self._running() if not self._is_held(r)]
         times += [r.starts_until for r in self._requests.values() if not r.has_begun]
         return min(times, default=float("inf"))
@@ -279,7 +279,7 @@ def _rendered(messages: Messages) -> str:
 
 
 def _echo(request: GenerateRequest, prompt: str) -> str:
-    """What an unscripted answer repeats: the last message, or the prompt."""
+    """The text that an unscripted answer repeats: the last message, or the prompt."""
     return str(request.messages[-1]["content"]) if request.messages else prompt
 
 

@@ -54,7 +54,7 @@ class FakeVocab:
 
 
 def fake_embedding(tokens: list[int]) -> bytes:
-    """How often each remainder of a token id by N_EMBD comes, as a vector of length 1."""
+    """Counts of token ids modulo N_EMBD, as a vector of length 1."""
     counts = [sum(token % N_EMBD == i for token in tokens) for i in range(N_EMBD)]
     length = math.hypot(*counts)
     return struct.pack(f"<{N_EMBD}f", *(count / length for count in counts))

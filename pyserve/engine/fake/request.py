@@ -28,7 +28,7 @@ class FakeRequest:
 
     @property
     def starts_until(self) -> float:
-        """When it fails if it still waits."""
+        """The time at which the request fails if it is still queued."""
         deadline_ms = self.request.deadline_ms
         return float("inf") if deadline_ms is None else self.arrived_at + deadline_ms / 1000
 

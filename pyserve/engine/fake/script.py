@@ -24,7 +24,7 @@ FAILURE = ErrorInfo(code="internal_error", message="the script says so")
 
 
 class FakeScript(msgspec.Struct, frozen=True, kw_only=True):
-    """How the fake engine behaves.
+    """Settings of the fake engine's behaviour.
 
     texts: the answers, taken in turn by successive requests; empty: the prompt itself is echoed.
     refusal: the error of every request before it is accepted.

@@ -72,7 +72,7 @@ class Hub:
         self._cache = Path(environ.get("HF_HUB_CACHE") or home / "hub")
 
     def files(self, reference: HubReference) -> list[RemoteFile]:
-        """What makes up the model: one file, or all parts of a split one, in order.
+        """The files of the model: one, or all parts of a split one, in order.
 
         Raises PullError.
         """

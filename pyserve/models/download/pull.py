@@ -39,7 +39,7 @@ AcceptNotice = Callable[[GalleryEntry], bool]
 
 @dataclass(frozen=True)
 class PullOptions:
-    """How to pull. `output` gets progress; `accept` is asked before files that have a notice."""
+    """Options of a pull. `output` gets progress; `accept` is asked before files with a notice."""
 
     models_dir: Path
     output: TextIO = field(default_factory=lambda: sys.stderr)

@@ -47,7 +47,7 @@ def _shown_tokens(reasoning: Reasoning) -> tuple[str, ...] | None:
 
 
 def _rope(values: LocalModel) -> RopeConfig | None:
-    """How positions are told apart; None when nothing is said about it."""
+    """RoPE settings; None when the configuration has none."""
     numbers = {
         "freq_base": values.parameters.rope_freq_base,
         "freq_scale": values.parameters.rope_freq_scale,
@@ -63,7 +63,7 @@ def _rope(values: LocalModel) -> RopeConfig | None:
 
 
 def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
-    """What requests get of a model's values."""
+    """The model profile of validated values: everything that concerns requests."""
     usecases = values.known_usecases
     return ModelProfile(
         defaults=_defaults(values),
@@ -94,7 +94,7 @@ def _thinking(reasoning: Reasoning) -> ThinkingProfile:
 
 
 def _has_arguments_first(function: Function) -> bool:
-    """Whether properties_order names both keys of a call, and the arguments before the name."""
+    """Whether properties_order puts the key of a call's arguments before that of its name."""
     order = [name.strip() for name in function.grammar.properties_order.split(",")]
     name = function.function_name_key or "name"
     arguments = function.function_arguments_key or "arguments"

@@ -97,7 +97,7 @@ Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class TagPair(Section):
-    """What stands before thoughts and after them."""
+    """The tags before and after reasoning."""
 
     start: Tag
     end: Tag
@@ -125,7 +125,7 @@ class FunctionGrammar(Section):
 
 
 class Replacement(Section):
-    """What a regular expression finds, and what takes its place."""
+    """A regular expression and its replacement."""
 
     key: Annotated[str, Field(min_length=1, max_length=1024)]
     value: Annotated[str, Field(max_length=1024)] = ""

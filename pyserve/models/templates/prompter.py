@@ -116,7 +116,7 @@ class Prompter:
 def _data(
     text: Marked, system: str, is_system_given: bool = False, functions: Sequence[Any] = ()
 ) -> dict[str, Any]:
-    """What every template but those of messages gets."""
+    """The data of all templates but those of single messages."""
     return {
         "Input": text,
         "Instruction": "",

@@ -79,8 +79,8 @@ class ChatAnswer:
             logprobs = self._logprobs(output.logprobs)
             reason = writer.finish_reason(output.finish.reason)
             choices.append(ChatChoice(index, writer.message(), logprobs, reason))
-        n_thoughts = sum(writer.n_thought_tokens for writer in writers)
-        usage = token_usage([output.finish for output in outputs], self._n, n_thoughts)
+        n_reasoning_tokens = sum(writer.n_reasoning_tokens for writer in writers)
+        usage = token_usage([output.finish for output in outputs], self._n, n_reasoning_tokens)
         return ChatCompletion(
             **self._head, choices=choices, usage=usage, truncation=self._truncation
         )
@@ -117,7 +117,7 @@ class ChatAnswer:
         return self._chunk(ChatChunkChoice(index, ChatDelta(content=text)))
 
     def close(self) -> list[msgspec.Struct]:
-        usage = self._usage.at_end(sum(writer.n_thought_tokens for writer in self._writers))
+        usage = self._usage.at_end(sum(writer.n_reasoning_tokens for writer in self._writers))
         return [] if usage is None else [ChatChunk(**self._head, choices=[], usage=usage)]
 
     def _new_writers(self) -> list[ChoiceWriter]:
@@ -125,7 +125,7 @@ class ChatAnswer:
             ChoiceWriter(
                 self._conversation.style,
                 is_legacy=bool(self._body.functions),
-                shows_thoughts=self._body.include_reasoning is not False,
+                shows_reasoning=self._body.include_reasoning is not False,
             )
             for _ in range(self._n)
         ]
@@ -195,8 +195,8 @@ def template_message(message: Message) -> dict[str, Any]:
         plain["name"] = message.name
     if message.tool_call_id is not None:
         plain["tool_call_id"] = message.tool_call_id
-    if message.thoughts:
-        plain["reasoning_content"] = message.thoughts
+    if message.reasoning_text:
+        plain["reasoning_content"] = message.reasoning_text
     calls = [call.model_dump(exclude_none=True) for call in message.tool_calls or []]
     if message.function_call is not None:
         calls.append({"type": "function", "function": message.function_call.model_dump()})

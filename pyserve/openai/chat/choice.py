@@ -28,32 +28,32 @@ from pyserve.openai.tools.parts import (
 class ChoiceWriter:
     """Turns the deltas of the engine into those of a choice. One thread.
 
-    is_legacy: calls are shown as `function_call`. shows_thoughts: else they are only counted.
+    is_legacy: calls are shown as `function_call`. shows_reasoning: else they are only counted.
     """
 
-    def __init__(self, style: AnswerStyle, *, is_legacy: bool, shows_thoughts: bool) -> None:
+    def __init__(self, style: AnswerStyle, *, is_legacy: bool, shows_reasoning: bool) -> None:
         self._read = ReadChoice(style)
         self._is_legacy = is_legacy
-        self._shows_thoughts = shows_thoughts
+        self._shows_reasoning = shows_reasoning
 
     @property
-    def n_thought_tokens(self) -> int:
-        return self._read.n_thought_tokens
+    def n_reasoning_tokens(self) -> int:
+        return self._read.n_reasoning_tokens
 
     def push(self, delta: Delta) -> list[ChatDelta]:
-        """What `delta` adds to the choice."""
+        """The choice's deltas for one delta of the engine."""
         written = []
         n_calls = len(self._read.calls)  # before those of `delta`
         for piece in self._read.push(delta):
             n_calls += isinstance(piece, CallBegin)
-            if self._shows_thoughts or not isinstance(piece, Thought):
+            if self._shows_reasoning or not isinstance(piece, Thought):
                 written.append(self._delta(piece, n_calls - 1))
         return written
 
     def message(self) -> ChatMessage:
         """The whole message. REQUIRES: the last delta was pushed."""
         read = self._read
-        thoughts = read.thoughts if read.thoughts and self._shows_thoughts else UNSET
+        reasoning = read.reasoning if read.reasoning and self._shows_reasoning else UNSET
         calls = [
             MessageToolCall(call.id, CalledFunction(call.name, call.arguments))
             for call in read.calls
@@ -61,8 +61,8 @@ class ChoiceWriter:
         is_legacy = self._is_legacy
         return ChatMessage(
             content=None if calls and not read.text else read.text,
-            reasoning_content=thoughts,
-            reasoning=thoughts,
+            reasoning_content=reasoning,
+            reasoning=reasoning,
             tool_calls=calls if calls and not is_legacy else UNSET,
             function_call=calls[0].function if calls and is_legacy else UNSET,
         )

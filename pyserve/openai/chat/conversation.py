@@ -76,7 +76,7 @@ def _shown(function: FunctionDefinition) -> dict[str, Any]:
 
 
 def offer_of(body: ToolFields) -> Offer:
-    """What `tools`, or the older `functions`, offer."""
+    """The functions offered by `tools`, or by the older `functions`."""
     if body.functions:
         offer = Offer(body.functions, "functions.{}", can_repeat=False)
         return chosen(offer, body.function_call)
@@ -106,7 +106,7 @@ def as_configured(offer: Offer, calls: CallProfile) -> Offer:
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """What the engine is asked, and how its answer is to be read.
+    """The engine's input for a chat, and the format in which its answer is read.
 
     style: what to tell apart in the answer. thinking: how the model begins; None: it does not.
     """
@@ -131,7 +131,7 @@ def conversation(
     """The conversation that `messages` and the fields of a request make for this model.
 
     profile: what the model's configuration says about prompts and calls.
-    is_continued: the last message is an answer to go on with, which is past its thoughts.
+    is_continued: the last message is an answer to go on with, which is past its reasoning.
     """
     source = engine.info().chat_template
     shown = profile.prompt.function_text
@@ -197,7 +197,7 @@ def template_variables(reasoning: ReasoningFields, chat_template: str) -> dict[s
 
 
 def thinking_budget(reasoning: ReasoningFields) -> int | None:
-    """Most tokens of thoughts; None: no limit. A number of tokens wins over an effort."""
+    """Most tokens of reasoning; None: no limit. A number of tokens wins over an effort."""
     given = reasoning.thinking_budget
     if given is not None or reasoning.reasoning_effort is None:
         return given

@@ -14,7 +14,7 @@ ChatFinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
 class CalledFunction(msgspec.Struct, frozen=True):
-    """What is called. arguments: JSON as the model wrote it."""
+    """The function called. arguments: JSON as the model wrote it."""
 
     name: str
     arguments: str
@@ -29,7 +29,7 @@ class MessageToolCall(msgspec.Struct, frozen=True):
 
 
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """The assistant's turn. Its thoughts are there twice, under the names that clients know."""
+    """The assistant's turn. Its reasoning is there under both names that clients know."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None
@@ -51,7 +51,7 @@ class ChatChoice(msgspec.Struct, frozen=True):
 
 
 class Truncation(msgspec.Struct, frozen=True):
-    """What was left out, when the request has `truncation` auto."""
+    """The number of messages and tokens that `truncation: "auto"` left out."""
 
     dropped_messages: int
     dropped_tokens: int
@@ -88,7 +88,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatDelta(msgspec.Struct, frozen=True):
-    """What a chunk adds to the message; nothing in the last one."""
+    """A chunk's addition to the message; empty in the last one."""
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType | None = UNSET

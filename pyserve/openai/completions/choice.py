@@ -27,11 +27,11 @@ class ChoiceWriter:
 
     @property
     def is_plain(self) -> bool:
-        """Whether texts come out as they go in."""
+        """Whether texts pass through unchanged."""
         return self._answer is None and self._echo is None
 
     def open(self) -> str:
-        """What can be said before anything is computed: the echo, if it needs no logprobs."""
+        """Text to send before anything is computed: the echo, if it needs no logprobs."""
         return self.rest() if self._answer is None else ""
 
     def write(
@@ -49,5 +49,5 @@ class ChoiceWriter:
         return echoed + self.rest() + text, answer if arrays is None else arrays + answer
 
     def rest(self) -> str:
-        """What of an echoed prompt has not been said."""
+        """The part of an echoed prompt that is not given out yet."""
         return "" if self._echo is None else self._echo.rest()

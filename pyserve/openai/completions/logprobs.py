@@ -87,7 +87,7 @@ class PromptEcho:
         return self._tell(self._n_chars), arrays
 
     def rest(self) -> str:
-        """What of the text has not been handed out."""
+        """The part of the text that is not given out yet."""
         return self._tell(len(self._text))
 
     def _part_of_text(self, piece: bytes) -> bytes:

@@ -93,7 +93,7 @@ def _has_system(messages: Iterable[Any]) -> bool:
 
 
 def _fits(body: RequestModel, name: str, value: Any) -> bool:
-    """Whether a default does not contradict what the request says."""
+    """Whether a default is compatible with the fields of the request."""
     if name == "reasoning_effort" and value == "none":
         return not (getattr(body, "chat_template_kwargs", None) or {}).get("enable_thinking")
     if name == "grammar":

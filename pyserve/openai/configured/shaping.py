@@ -63,7 +63,7 @@ class Shaper:
         return text
 
     def _sure(self) -> str:
-        """What no continuation can take back, taken out of what is held."""
+        """Removes from the held text, and returns, what no continuation can change."""
         if not self._has_begun and not self._begin():
             return ""
         end = len(self._held.rstrip())

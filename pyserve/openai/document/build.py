@@ -88,7 +88,7 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
 
 
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
-    """What may come back: success, the errors to expect, and any other error."""
+    """The responses by status: success, the errors to expect, and any other error."""
     shown: dict[str, Any] = {"schema": {}}
     if operation.response is not None and operation.example is not None:
         schema = schemas.of(operation.response)

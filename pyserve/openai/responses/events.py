@@ -61,7 +61,7 @@ class PartEvent(msgspec.Struct, frozen=True):
 
 
 class TextDelta(msgspec.Struct, frozen=True):
-    """More of the text of a message, which has log-probabilities, or of thoughts."""
+    """More of the text of a message, which has log-probabilities, or of reasoning."""
 
     type: str
     sequence_number: int
@@ -173,7 +173,7 @@ class ResponsesAnswer:
 
     def _finished(self, writer: ItemWriter, finish: Finish) -> Response:
         items = writer.shown("completed" if finish.reason == "stop" else "incomplete")
-        return finished_response(self._response, items, finish, writer.n_thought_tokens)
+        return finished_response(self._response, items, finish, writer.n_reasoning_tokens)
 
     def _begin(self, item: Item) -> list[msgspec.Struct]:
         added = self._event(

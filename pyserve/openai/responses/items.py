@@ -82,11 +82,11 @@ class ItemWriter:
         self._is_plain = style.is_plain
 
     @property
-    def n_thought_tokens(self) -> int:
-        return self._read.n_thought_tokens
+    def n_reasoning_tokens(self) -> int:
+        return self._read.n_reasoning_tokens
 
     def push(self, delta: Delta) -> list[Step]:
-        """What `delta` adds; an answer without anything is an empty message."""
+        """The steps for one delta; an answer without any output gets an empty message."""
         n_calls = len(self._read.calls)
         pieces = self._read.push(delta)
         logprobs = delta.logprobs or []

@@ -32,7 +32,7 @@ class OutputMessage(msgspec.Struct, frozen=True, tag_field="type", tag="message"
 
 
 class FunctionCall(msgspec.Struct, frozen=True, tag_field="type", tag="function_call"):
-    """A call, an output item; its output comes back under `call_id`."""
+    """A function call, an output item; its output is sent back with `call_id`."""
 
     id: str
     call_id: str
@@ -42,14 +42,14 @@ class FunctionCall(msgspec.Struct, frozen=True, tag_field="type", tag="function_
 
 
 class ReasoningText(msgspec.Struct, frozen=True):
-    """Thoughts as the model wrote them."""
+    """Reasoning as the model wrote it."""
 
     text: str
     type: Literal["reasoning_text"] = "reasoning_text"
 
 
 class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):
-    """What the model thought before it answered, an output item. Nothing is summarized."""
+    """The model's reasoning before the answer, an output item. Nothing is summarized."""
 
     id: str
     status: ItemStatus
@@ -94,7 +94,7 @@ class ResponseUsage(msgspec.Struct, frozen=True):
 
 
 class ResponseError(msgspec.Struct, frozen=True):
-    """Why a streamed response failed; `code` is of OpenAI's list, `type` and `message` say more."""
+    """The error of a failed stream; `code` is of OpenAI's list, `type` and `message` say more."""
 
     message: str
     type: str
@@ -103,20 +103,20 @@ class ResponseError(msgspec.Struct, frozen=True):
 
 
 class IncompleteDetails(msgspec.Struct, frozen=True):
-    """Why a response ends early."""
+    """The reason why a response is incomplete."""
 
     reason: Literal["max_output_tokens"] = "max_output_tokens"
 
 
 class ReasoningSettings(msgspec.Struct, frozen=True):
-    """How long the model was asked to think."""
+    """The reasoning settings of the request."""
 
     effort: str | None = None
     summary: None = None
 
 
 class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """What the answer was held to; all but the type for a schema only."""
+    """The format that the answer was constrained to; all but the type for a schema only."""
 
     type: Literal["text", "json_object", "json_schema"] = "text"
     name: str | UnsetType = UNSET
@@ -126,7 +126,7 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextSettings(msgspec.Struct, frozen=True):
-    """How the answer was written."""
+    """The text settings of the request."""
 
     format: TextFormat = TextFormat()
     verbosity: Literal["medium"] = "medium"

@@ -77,15 +77,15 @@ def response_messages(body: ResponseRequest) -> list[Turn]:
         turns.append({"role": "system", "content": body.instructions})
     if isinstance(body.input, str):
         return [*turns, {"role": "user", "content": body.input}]
-    thoughts = ""  # of the turn that follows
+    reasoning = ""  # of the turn that follows
     for item in body.input:
         if isinstance(item, ReasoningItem):
-            thoughts = item.text
+            reasoning = item.text
             continue
         _add_turn(turns, item)
-        if thoughts and turns[-1]["role"] == "assistant":
-            turns[-1]["reasoning_content"] = thoughts
-        thoughts = ""
+        if reasoning and turns[-1]["role"] == "assistant":
+            turns[-1]["reasoning_content"] = reasoning
+        reasoning = ""
     return turns
 
 
@@ -153,11 +153,11 @@ def _text_settings(body: ResponseRequest) -> TextSettings:
 
 
 def finished_response(
-    response: Response, items: list[OutputItem], finish: Finish, n_thoughts: int
+    response: Response, items: list[OutputItem], finish: Finish, n_reasoning_tokens: int
 ) -> Response:
     """`response` with its end: completed, or incomplete because a limit of tokens was reached.
 
-    n_thoughts: how many of its tokens are thoughts.
+    n_reasoning_tokens: of the answer.
     """
     is_whole = finish.reason == "stop"
     return msgspec.structs.replace(
@@ -166,16 +166,16 @@ def finished_response(
         status="completed" if is_whole else "incomplete",
         incomplete_details=None if is_whole else IncompleteDetails(),
         output=items,
-        usage=_usage(finish, n_thoughts),
+        usage=_usage(finish, n_reasoning_tokens),
     )
 
 
-def _usage(finish: Finish, n_thoughts: int) -> ResponseUsage:
+def _usage(finish: Finish, n_reasoning_tokens: int) -> ResponseUsage:
     usage = finish.usage
     return ResponseUsage(
         input_tokens=usage.n_prompt_tokens,
         input_tokens_details=InputTokensDetails(cached_tokens=usage.n_cached_tokens),
         output_tokens=usage.n_completion_tokens,
-        output_tokens_details=OutputTokensDetails(reasoning_tokens=n_thoughts),
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=n_reasoning_tokens),
         total_tokens=usage.n_prompt_tokens + usage.n_completion_tokens,
     )

@@ -8,7 +8,7 @@ from pyserve.engine.kernels import KernelFall
 
 
 class About(msgspec.Struct, frozen=True):
-    """What answers here."""
+    """The server's version, models and endpoints."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class ErrorObject(msgspec.Struct, frozen=True):
-    """What went wrong. param: the path of the field that is wrong, such as `messages.0.role`."""
+    """An error. param: the path of the field that is wrong, such as `messages.0.role`."""
 
     message: str
     type: str

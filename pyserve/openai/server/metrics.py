@@ -36,7 +36,7 @@ def text(metrics: Iterable[Metric]) -> str:
 
 
 def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
-    """What llama-server counts, summed over all models."""
+    """llama-server's metrics, summed over all models."""
     stats = list(all_stats)
 
     def total(name: str) -> float:
@@ -64,7 +64,7 @@ def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
 
 
 def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
-    """What is known of each model, since its engine was started."""
+    """Metrics of each model since its engine was started."""
     rows = [
         ("requests_finished_total", "counter", "Requests that ended well.", "n_finished"),
         ("requests_failed_total", "counter", "Requests that failed.", "n_failed"),

@@ -43,7 +43,7 @@ class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a model is loaded, as llama-server's router says it.
+    """A model's load state, in the words of llama-server's router.
 
     value: loaded, loading, unloading or unloaded. failed: it could not be loaded.
     """
@@ -145,14 +145,14 @@ def _capabilities(info: ModelInfo) -> list[str]:
 
 
 class GenerationDefaults(msgspec.Struct, frozen=True):
-    """What a request gets that says nothing else. n_ctx: most tokens of one request."""
+    """Sampling defaults of a request. n_ctx: most tokens of one request."""
 
     n_ctx: int
     params: SamplingParams
 
 
 def default_sampling(profile: ModelProfile) -> SamplingParams:
-    """How tokens are chosen for a request that says nothing about it."""
+    """Sampling parameters of a request that sets none."""
     names = set(SamplingParams.__struct_fields__) - {"seed", "logit_bias"}
     given = {name: value for name, value in profile.defaults.items() if name in names}
     if given.get("top_k", 0) < 0:
@@ -161,14 +161,14 @@ def default_sampling(profile: ModelProfile) -> SamplingParams:
 
 
 class Modalities(msgspec.Struct, frozen=True):
-    """What a model understands beside text."""
+    """Input types beside text that a model understands."""
 
     vision: bool = False
     audio: bool = False
 
 
 class Props(msgspec.Struct, frozen=True):
-    """What llama-server's clients ask for before they begin. total_slots: requests at once."""
+    """Properties that llama-server's clients ask for first. total_slots: requests at once."""
 
     default_generation_settings: GenerationDefaults
     total_slots: int

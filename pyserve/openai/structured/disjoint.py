@@ -43,7 +43,7 @@ def _differ(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 
 def _members_differ(a: dict[str, Any], b: dict[str, Any], resolve: Resolve) -> bool:
-    """Whether a member that objects of both have tells them apart."""
+    """Whether a member that both schemas require is different in the two."""
     if not _types(a) == _types(b) == {"object"}:
         return False
     names = _required(a) & _required(b)

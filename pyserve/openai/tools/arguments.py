@@ -23,7 +23,7 @@ _COMBINED = ("$ref", "anyOf", "oneOf", "allOf", "enum", "const")
 
 
 class Function(msgspec.Struct, frozen=True):
-    """What a model may call. parameters: JSON Schema; None: it takes no arguments.
+    """A function offered to the model. parameters: JSON Schema; None: it takes no arguments.
 
     param: where it stands in the request. is_strict: the schema must be enforced as it is.
     """

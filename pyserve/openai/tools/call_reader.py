@@ -31,7 +31,7 @@ class CallReader:
         self._emit = emit
 
     def read_run(self) -> Steps[None]:
-        """What follows the trigger. Raises MalformedError."""
+        """Reads a run of calls, after its trigger. Raises MalformedError."""
         layout, reader = self._layout, self._reader
         read = {
             "object": self._read_object,

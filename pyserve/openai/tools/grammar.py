@@ -28,7 +28,7 @@ _SPACE_CODES = [(0x09, 0x0A), (0x0D, 0x0D), (0x20, 0x20)]
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """Which calls an answer may have.
+    """The tool calls that an answer may have.
 
     is_required: it is nothing but calls. can_repeat: there may be several.
     """
@@ -87,10 +87,10 @@ def _grammar(
 
 def _thoughtful(rules: JsonRules, thinking: Thinking, answer: str, must_answer: bool) -> str:
     answer = rules.add(answer)
-    thoughts = text_until(rules, thinking.end, f"{GAP} {answer}", can_end=not must_answer)[0]
+    reasoning = text_until(rules, thinking.end, f"{GAP} {answer}", can_end=not must_answer)[0]
     if thinking.is_open:
-        return thoughts
-    return any_of([f"{GAP} {literal(thinking.begin)} {thoughts}", answer])
+        return reasoning
+    return any_of([f"{GAP} {literal(thinking.begin)} {reasoning}", answer])
 
 
 def _answer(writer: _Writer, constraint: str) -> str:

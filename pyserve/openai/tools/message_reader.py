@@ -1,6 +1,6 @@
 """Parses a model's output, as it streams, into reasoning, text and tool calls.
 
-  <think> thoughts </think> text <tool_call> {"name": "f", "arguments": {...}} </tool_call>
+  <think> reasoning </think> text <tool_call> {"name": "f", "arguments": {...}} </tool_call>
 
 The output does not depend on where the input is cut. What looks like a call and is none is text.
 """
@@ -18,7 +18,7 @@ PYTHON_TAG = "<|python_tag|>"
 
 
 class MessageReader:
-    """Reads one answer. One thread. is_thinking: the last text read is inside of thoughts."""
+    """Reads one answer. One thread. is_thinking: the last text read is inside of reasoning."""
 
     def __init__(self, style: AnswerStyle) -> None:
         self.is_thinking = style.thinking is not None and style.thinking.is_open
@@ -31,12 +31,12 @@ class MessageReader:
         self._steps: Generator[None, None, None] = self._read()
 
     def feed(self, text: str) -> list[Piece]:
-        """What `text` adds; maybe nothing yet."""
+        """The pieces that `text` adds; maybe none yet."""
         self._reader.rest += text
         return self._go_on()
 
     def close(self) -> list[Piece]:
-        """What was held back; the answer has ended. REQUIRES: it is called once."""
+        """Ends the answer: the pieces that were held back. REQUIRES: it is called once."""
         self._reader.is_closed = True
         return self._go_on()
 
@@ -121,7 +121,7 @@ class MessageReader:
                     return
 
     def _begins_with_call(self) -> Steps[bool]:
-        """Whether what comes next may be a call, in a format without a trigger."""
+        """Whether the next text may be a call, in a format without a trigger."""
         while True:
             seen = self._reader.rest.lstrip(SPACE).removeprefix(PYTHON_TAG)
             if seen.startswith("{"):

@@ -36,18 +36,18 @@ def _reader_of(style: AnswerStyle) -> MessageReader | FoundReader | None:
 class ReadChoice:
     """Collects what a `MessageReader` finds. One thread.
 
-    n_thought_tokens: those of its tokens that hold thoughts, with their tags.
+    n_reasoning_tokens: those of its tokens that are reasoning, with their tags.
     """
 
     def __init__(self, style: AnswerStyle) -> None:
         self.text = ""
-        self.thoughts = ""
+        self.reasoning = ""
         self.calls: list[Call] = []
-        self.n_thought_tokens = 0
+        self.n_reasoning_tokens = 0
         self._reader = _reader_of(style)
 
     def push(self, delta: Delta) -> list[Piece]:
-        """What `delta` adds."""
+        """Adds a delta, and returns the pieces in it."""
         if self._reader is None:
             pieces: list[Piece] = [Text(delta.text)] if delta.text else []
         else:
@@ -66,7 +66,7 @@ class ReadChoice:
         pieces = reader.feed(delta.text)
         has_thought = any(isinstance(piece, Thought) for piece in pieces)
         if was_thinking or has_thought or reader.is_thinking:
-            self.n_thought_tokens += delta.n_tokens
+            self.n_reasoning_tokens += delta.n_tokens
         if delta.finish is not None:
             pieces += reader.close()
         return pieces
@@ -76,7 +76,7 @@ class ReadChoice:
             case Text(text):
                 self.text += text
             case Thought(text):
-                self.thoughts += text
+                self.reasoning += text
             case CallBegin(name):
                 self.calls.append(Call(name))
             case CallArguments(text):

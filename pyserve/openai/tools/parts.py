@@ -9,7 +9,7 @@ from pyserve.openai.tools.formats import CallFormat
 
 
 class Thinking(msgspec.Struct, frozen=True):
-    """The tags around thoughts; is_open: the prompt ends with the first one."""
+    """The tags around reasoning; is_open: the prompt ends with the first one."""
 
     begin: str
     end: str
@@ -17,7 +17,7 @@ class Thinking(msgspec.Struct, frozen=True):
 
 
 class AnswerStyle(msgspec.Struct, frozen=True):
-    """What an answer may consist of beside text.
+    """The parts that an answer may have beside text.
 
     texts: function and parameter where values are texts, for formats that do not quote them.
     found: how the model's configuration finds calls and text, once the answer is whole.
@@ -34,13 +34,13 @@ class AnswerStyle(msgspec.Struct, frozen=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """More of what is said to the user."""
+    """More text of the answer itself."""
 
     text: str
 
 
 class Thought(msgspec.Struct, frozen=True):
-    """More of what the model thinks."""
+    """More reasoning."""
 
     text: str
 

@@ -31,9 +31,9 @@ class FoundReader:
     """Reads one answer, as `MessageReader` does. One thread."""
 
     def __init__(self, style: AnswerStyle, profile: CallProfile) -> None:
-        thoughts = msgspec.structs.replace(style, calls=None, found=None)
+        reasoning_only = msgspec.structs.replace(style, calls=None, found=None)
         self._profile = profile
-        self._reader = MessageReader(thoughts)
+        self._reader = MessageReader(reasoning_only)
         self._text = ""
 
     @property
@@ -41,11 +41,11 @@ class FoundReader:
         return self._reader.is_thinking
 
     def feed(self, text: str) -> list[Piece]:
-        """The thoughts in what `text` adds."""
+        """The reasoning in what `text` adds."""
         return self._without_text(self._reader.feed(text))
 
     def close(self) -> list[Piece]:
-        """What is left to say: the text, and the calls in it."""
+        """Ends the answer: its text, and the calls in it."""
         return [*self._without_text(self._reader.close()), *_pieces(self._text, self._profile)]
 
     def _without_text(self, pieces: Sequence[Piece]) -> list[Piece]:
@@ -108,7 +108,7 @@ def _arguments(text: str, profile: CallProfile) -> str:
 
 
 def _captured(text: str, patterns: Sequence[str]) -> Iterator[str]:
-    """What the first group of each match has, or the whole match."""
+    """The first group of each match, or the whole match."""
     for pattern in patterns:
         for match in compiled(pattern).finditer(text):
             yield match.group(1 if compiled(pattern).groups else 0) or ""

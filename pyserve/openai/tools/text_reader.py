@@ -95,7 +95,7 @@ class TextReader:
 
 
 def held_chars(text: str, word: str) -> int:
-    """How many characters at the end of `text` may be the beginning of `word`."""
+    """The number of characters at the end of `text` that may begin `word`."""
     for n_chars in range(min(len(text), len(word) - 1), 0, -1):
         if word.startswith(text[-n_chars:]):
             return n_chars

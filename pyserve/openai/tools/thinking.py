@@ -17,7 +17,7 @@ from pyserve.openai.tools.parts import Thinking
 
 MAX_KNOWN = 256
 QUESTION = "What is thinking?"
-# Tokens of thoughts for each effort that OpenAI names; None: no limit.
+# Tokens of reasoning for each effort that OpenAI names; None: no limit.
 EFFORT_TOKENS = {
     "none": 0,
     "minimal": 128,
@@ -39,7 +39,7 @@ def thinking_tags(chat_template: str) -> tuple[str, str] | None:
 def thinking_of(
     engine: Engine, variables: dict[str, Any], profile: ModelProfile = PLAIN
 ) -> Thinking | None:
-    """How an answer begins to think when the template has these variables.
+    """The reasoning tags of an answer, for a prompt with these template variables.
 
     profile: may name other tags than the template's. A prompt that ends with both tags leaves
     nothing to think: None. Any thread.

@@ -11,7 +11,7 @@ __all__ = ["FrameTemplate", "MakeTemplate", "Template", "is_compiled"]
 
 
 class Template(Protocol):
-    """What stands before and after the text. Immutable; any thread."""
+    """A frame's bytes before and after the text. Immutable; any thread."""
 
     def fill(self, text: str) -> bytes:
         """Head, `text` as a JSON string, tail. Raises UnicodeEncodeError if it has no UTF-8."""

@@ -31,7 +31,7 @@ def lease_engine(parts: Services, target: Target, caller: Caller) -> Lease:
 
 
 def ask_engine(target: Target, call: Callable[[Engine], T]) -> T:
-    """What `call` has to say about the model's engine.
+    """Run `call` with the engine of the model, under a lease.
 
     It takes the place of a generating request meanwhile.
     """

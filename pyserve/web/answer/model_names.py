@@ -38,7 +38,7 @@ def usable_models(served: Sequence[ModelStatus] | None = None) -> list[ModelStat
 
 
 def may_use(model_id: str) -> bool:
-    """Whether the current request may use a model, or learn that there is one."""
+    """Whether the current request's key may use and see a model."""
     key = current_key()
     if key is None or key.models is None:
         return is_known()

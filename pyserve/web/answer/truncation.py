@@ -19,7 +19,7 @@ def fitting(
     options: TemplateOptions | None,
     noted: Notes,
 ) -> Cut | None:
-    """What `cut_to_fit` leaves of `messages`; None unless truncation is auto.
+    """`messages` cut to fit by `cut_to_fit`; None unless truncation is auto.
 
     options: of the template, which the messages are counted with. noted: gets how many were cut.
     """

@@ -27,7 +27,7 @@ _OTHER_FRAMING = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE
 
 
 def n_missing(data: bytes) -> tuple[int, bool]:
-    """How many bytes at least have to follow `data`, and whether the headers are complete.
+    """The least number of bytes that have to follow `data`, and whether the headers are complete.
 
     0 = it is worth a thread: a request, or something that is refused as it is.
     """
@@ -47,7 +47,7 @@ def n_missing(data: bytes) -> tuple[int, bool]:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether `data` is one request with a body of a length that it says, and nothing else."""
+    """Whether `data` is exactly one request whose body has a Content-Length."""
     head, end, body = data.partition(END_OF_HEAD)
     lengths = _LENGTH.findall(head + END_OF_HEAD)
     is_plain = bool(end) and len(lengths) == 1 and not _OTHER_FRAMING.search(head)
@@ -55,12 +55,12 @@ def is_whole(data: bytes) -> bool:
 
 
 def peek(sock: socket.socket) -> bytes:
-    """What the kernel has of a request, as far as it matters. Raises OSError."""
+    """The bytes of a request in the kernel's buffer, up to a limit. Raises OSError."""
     return sock.recv(MAX_HEAD_BYTES + MAX_WAITING_BODY_BYTES, socket.MSG_PEEK)
 
 
 def is_there(sock: socket.socket) -> bool:
-    """Whether the kernel has all that is waited for."""
+    """Whether the kernel has enough of the request for a thread to read it."""
     try:
         return n_missing(peek(sock))[0] == 0
     except OSError:

@@ -20,7 +20,7 @@ ShutDown = Callable[[bool], None]
 
 @dataclass(frozen=True)
 class ClientTimeouts:
-    """How long a client may take to send its headers, then its body, and to take each part."""
+    """Seconds for a client to send headers, then a body, and to take each part of an answer."""
 
     header_s: float = 10.0
     body_s: float = 30.0

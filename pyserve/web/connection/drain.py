@@ -8,11 +8,11 @@ _callbacks: list[Callable[[], None]] = []
 
 
 def on_drain_end(callback: Callable[[], None]) -> None:
-    """Have `callback` called, in a thread of its own, before the worker is killed."""
+    """Have `callback` called, in a thread of its own, shortly before the worker is killed."""
     _callbacks.append(callback)
 
 
 def end_drain() -> None:
-    """Call what was registered."""
+    """Call the registered callbacks."""
     for callback in _callbacks:
         callback()

@@ -28,7 +28,7 @@ class AwaitedBody:
 
     @property
     def failed(self) -> bool:
-        """Whether reading it went wrong, so that nothing can follow it; gunicorn asks."""
+        """Whether reading failed, so that nothing can follow on the connection (for gunicorn)."""
         return bool(getattr(self._body, "failed", False))
 
     def _ask(self) -> None:

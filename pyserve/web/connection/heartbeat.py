@@ -27,7 +27,7 @@ class Heartbeat(WorkerTmp):  # type: ignore[misc]
         self._silent_s = 0.0
 
     def last_update(self) -> float:
-        """When the worker was alive, by a clock that stood still with the master."""
+        """The time of the last heartbeat, on a clock that stopped while the master was stopped."""
         own_now = self._own_clock()
         touched_at: float = super().last_update()
         is_new = touched_at != self._touched_at

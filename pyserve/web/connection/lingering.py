@@ -29,7 +29,7 @@ class _Answered:
     n_unread: int = 0
 
     def is_over(self) -> bool:
-        """Whether the client has closed it, or has sent more than is worth to be read."""
+        """Whether the client has closed the connection, or sent more than is worth reading."""
         try:
             data = self.connection.sock.recv(_N_READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError):

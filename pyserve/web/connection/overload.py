@@ -59,7 +59,7 @@ class Refusals:
         return None
 
     def end_turn(self) -> bool:
-        """Whether requests were turned away in the turn of the main loop that ends."""
+        """Ends a turn of the main loop; whether requests were refused in it."""
         has_refused, self.n_in_turn = self.n_in_turn > 0, 0
         return has_refused
 
@@ -85,7 +85,7 @@ class Refusals:
         return refusal.to_bytes(shown_id, retry_after(error))
 
     def _is_named(self) -> bool:
-        """Whether the next refusal is logged by name; it is counted as one that is, or is not."""
+        """Whether the next refusal gets a log record of its own; counts it either way."""
         self.report()
         if self._n_logged < N_NAMED:
             if self._n_logged == 0:
@@ -97,7 +97,7 @@ class Refusals:
 
 
 def _is_known(parts: Services, data: bytes) -> bool:
-    """Whether a key is there, where one is needed."""
+    """Whether the request has a valid API key, or needs none."""
     if not parts.keys:
         return True
     tokens = _TOKEN.findall(data.partition(b"\r\n\r\n")[0])

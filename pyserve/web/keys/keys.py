@@ -188,7 +188,7 @@ def _checked(text: str, where: str) -> str:
 
 
 def _fingerprint(digest: bytes) -> str:
-    """What may be shown of a key."""
+    """A name for a key that does not reveal it."""
     return f"key-{digest.hex()[:N_SHOWN]}"
 
 

@@ -16,7 +16,7 @@ ROUNDING = 1e-3  # of requests, over sums of seconds
 
 
 class Quota(NamedTuple):
-    """What is left of a key's requests per minute; reset_s: until all of them are there again."""
+    """The rest of a key's requests per minute; reset_s: until all of them are available again."""
 
     limit: int
     n_left: int
@@ -60,7 +60,7 @@ class KeyLimits:
             self._check_minute(key)
 
     def quota(self, key: ApiKey) -> Quota | None:
-        """What the key has left; None: it has no limit."""
+        """The rest of the key's quota; None: it has no limit."""
         limit = key.requests_per_minute
         if limit is None:
             return None

@@ -70,11 +70,11 @@ class SharedCounts:
                 fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, LOCK_OF_ALL)
 
     def n_here(self, name: bytes) -> int:
-        """How many this process holds."""
+        """This process's count."""
         return self._held[self._first(name) + self._column]
 
     def n_held(self, name: bytes) -> int:
-        """How many all living processes hold."""
+        """The sum of the counts of all living processes."""
         first = self._first(name)
         held = self._held[first : first + N_PROCESSES].tolist()
         for column, n in enumerate(held):
@@ -93,18 +93,18 @@ class SharedCounts:
             self._held[self._first(name) + self._column] -= 1
 
     def number(self, name: bytes) -> float:
-        """What any process has set last; 0 at first."""
+        """The number that any process set last; 0 at first."""
         return self._numbers[(self._slot(name) + NAME_BYTES) // NUMBER_BYTES]
 
     def set_number(self, name: bytes, value: float) -> None:
         self._numbers[(self._slot(name) + NAME_BYTES) // NUMBER_BYTES] = value
 
     def _first(self, name: bytes) -> int:
-        """Where the processes' counts begin, in units of them."""
+        """The index of the first process's count."""
         return (self._slot(name) + NAME_BYTES + NUMBER_BYTES) // HELD_BYTES
 
     def _slot(self, name: bytes) -> int:
-        """Where the name is in the memory; it is put there if it is new."""
+        """The offset of the name's slot in the memory; a new name takes a free one."""
         slot = self._slots.get(name)
         if slot is None:
             slot = next((at for at, found in self._used() if found in (name, EMPTY)), None)

@@ -38,7 +38,7 @@ def current_key() -> ApiKey | None:
 
 
 def named_by_token() -> str | None:
-    """What the token says about the model: the MODEL of `KEY:MODEL`, else the whole token.
+    """The model named by the token: MODEL of `KEY:MODEL`, else the whole token.
 
     A token that is a key names no model; beside a key in X-Api-Key it may.
     """
@@ -47,7 +47,7 @@ def named_by_token() -> str | None:
 
 
 def is_known() -> bool:
-    """Whether the current request may see what only holders of a key may."""
+    """Whether the current request has a valid key, or needs none."""
     return not services().keys or current_key() is not None
 
 
@@ -59,7 +59,7 @@ def require_admin() -> None:
 
 
 def tenant() -> str:
-    """Whose computed prefixes the current request shares."""
+    """The tenant of the current request: whose computed prefixes it shares."""
     key = current_key()
     return "" if key is None else key.tenant
 

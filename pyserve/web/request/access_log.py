@@ -24,7 +24,7 @@ def install(app: Flask) -> None:
 
 
 def context() -> dict[str, Any]:
-    """What every record says of the request that it belongs to."""
+    """Fields that every log record of a request has."""
     return {"request_id": request_id()} if has_request_context() else {}
 
 
@@ -41,7 +41,7 @@ def record(shown_id: str, method: str, path: str, status: int, code: str) -> Non
 
 
 def record_refused(n_requests: int) -> None:
-    """Log that so many more requests were refused than have a record of their own."""
+    """Log the number of refused requests that have no record of their own."""
     log.info("%d more requests refused for want of a place", n_requests)
 
 

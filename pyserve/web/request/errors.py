@@ -82,7 +82,7 @@ def error_response(error: Exception, *, level: int = logging.INFO, **beside: Any
 
 
 def retry_after(error: Exception) -> int:
-    """In so many seconds another try makes sense."""
+    """Seconds for the `Retry-After` header, at least 1."""
     details = error.details if isinstance(error, PyserveError) else {}
     return max(1, math.ceil(float(details.get("retry_after_s", 1))))
 
@@ -119,7 +119,7 @@ def error_body(message: str, kind: str, param: str | None, code: str | None) -> 
 
 
 def _http_response(error: HTTPException) -> Response:
-    """What Flask or `body` refused: the same status and headers (Allow), our body."""
+    """The response for an HTTP error of Flask or `body`: same status and Allow header, our body."""
     status = error.code or SERVER_ERRORS_FROM
     message = error.description or error.name
     if status == 404:  # noqa: PLR2004

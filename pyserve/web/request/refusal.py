@@ -27,7 +27,7 @@ class MalformedRequestError(InvalidRequestError):
 
 
 class Refusal(NamedTuple):
-    """Why a connection is ended, in HTTP and in words."""
+    """The HTTP response that ends a connection."""
 
     status: HTTPStatus
     code: str

@@ -17,7 +17,7 @@ MAX_DRAIN_S = 60.0
 
 
 def share_of_one(n_max: int) -> int:
-    """How many of `n_max` places one of several keys may have: there is always room for others."""
+    """The most of `n_max` requests that one of several keys may have in work at once."""
     return max(n_max - max(n_max // 4, 1), 1)
 
 
@@ -56,7 +56,7 @@ class StreamLimit:
             raise QueueFullError(message, retry_after_s=self._drain_s() / 2)
 
     def _drain_s(self) -> float:
-        """How long those that are held will take, as fast as the last ones went."""
+        """Estimated seconds until all requests in work are done, at the rate of the last ones."""
         if len(self._released_at) < N_REMEMBERED:
             return 0.0
         interval_s = (self._clock() - self._released_at[0]) / len(self._released_at)

@@ -57,7 +57,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Action:
-    """What stands between {{ and }}; no comment, maybe nothing."""
+    """The text between {{ and }}; no comment, maybe empty."""
 
     tokens: tuple[Token, ...]
     line: int

@@ -70,7 +70,7 @@ def all_marked(value: Any) -> Any:
 
 
 def is_marked(value: object) -> bool:
-    """Whether something users wrote is in a value of strings, lists and maps."""
+    """Whether a value of strings, lists and maps holds text that users wrote."""
     if isinstance(value, Marked):
         return any(is_input for _, is_input in value.runs)
     if isinstance(value, dict):

@@ -132,7 +132,7 @@ class PipelineParser:
             raise self.error(line, f"there is no variable {name}")
 
     def error(self, line: int, problem: str) -> TemplateError:
-        """What is wrong on a line of this template."""
+        """The error for a problem on a line of this template."""
         return TemplateError(self._name, line, problem)
 
 
