@@ -14,6 +14,7 @@ MAX_QUEUED_CHARS = 1 << 20
 
 Listener = Callable[[], object]
 Cancel = Callable[[int], None]
+Sink = Callable[[Delta], bool]
 
 
 class RequestStream:
@@ -51,6 +52,7 @@ class RequestStream:
         self._is_over = False
         self._is_cancelled = False
         self._listener: Listener | None = None
+        self._sink: Sink | None = None
 
     @property
     def n_prompt_tokens(self) -> int | None:
@@ -144,6 +146,10 @@ class RequestStream:
             if self._is_over:
                 return
             self._note(delta)
+            if self._sink is not None:
+                if delta.finish is None and self._sink(delta):
+                    return
+                self._sink = None
             n_chars = self._n_chars + len(delta.text)
             if len(self._deltas) < MAX_QUEUED_DELTAS and n_chars <= MAX_QUEUED_CHARS:
                 self._deltas.append(delta)
@@ -160,6 +166,16 @@ class RequestStream:
         with self._changed:
             if not self._is_over:
                 self._end(error)
+
+    def divert(self, sink: Sink | None) -> None:
+        """Have deltas given to `sink`, in the hub's thread, in place of the reader; None: no more.
+
+        Not while something waits for the reader. The first delta that the sink does not take (it
+        returns False), and the last one of the stream, end it. Afterwards it is not called again.
+        """
+        with self._lock:
+            is_idle = not self._deltas and not self._is_over
+            self._sink = sink if is_idle else None
 
     def listen(self, listener: Listener | None) -> None:
         """Have `listener` called for each delta to take and for the error, also those there are."""
@@ -178,6 +194,7 @@ class RequestStream:
     def _end(self, error: PyserveError) -> None:
         self._error = error
         self._is_over = True
+        self._sink = None
         self._progress.set()
         self._wake()
 

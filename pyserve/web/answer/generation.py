@@ -18,10 +18,11 @@ from typing import TypeVar
 
 import msgspec
 from flask import Response
+from flask import request as http_request
 
 from pyserve.backend.protocol import Lease
 from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
-from pyserve.engine.streams.merge import merge
+from pyserve.engine.streams.merge import as_request_stream, merge
 from pyserve.errors import (
     ContextLengthExceededError,
     InvalidRequestError,
@@ -32,9 +33,10 @@ from pyserve.models.profile import ModelProfile, ShapeProfile
 from pyserve.models.templates.go.errors import TemplateError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.configured.shaping import shaped_deltas
+from pyserve.web.answer.direct import DirectLane, StreamBypass, direct_lane
 from pyserve.web.answer.late_start import begin, late_frames, when_started
 from pyserve.web.answer.leasing import lease_engine
-from pyserve.web.answer.sse import KEEP_ALIVE, DataFrames, event_frames, event_reply
+from pyserve.web.answer.sse import KEEP_ALIVE, Bypass, DataFrames, event_frames, event_reply
 from pyserve.web.answer.target import Target
 from pyserve.web.request.admission import admit
 from pyserve.web.request.caller import Caller, current_caller
@@ -142,6 +144,14 @@ class Generation:
                 n_waiting = self._engine.stats().n_waiting
         return f": queued {n_waiting}\n\n".encode() if n_waiting else KEEP_ALIVE
 
+    def bypass(self, lane: DirectLane | None) -> Bypass | None:
+        """How plain frames may go past this thread; None: each is to be looked at here."""
+        if lane is None or len(self._streams) != 1 or self._waiting:
+            return None
+        if self._shape != ShapeProfile():
+            return None
+        return StreamBypass(lane, as_request_stream(self._streams[0]))
+
     def _submit_more(self) -> list[TokenStream]:
         """Submit what may be with the engine now; less if its queue is full.
 
@@ -220,7 +230,8 @@ def generate_stream(
     """
     keep_alive_s = services().keep_alive_s
     generation = _new_generation()
-    stream = partial(_stream, generation, make_frames, request_id(), keep_alive_s)
+    lane = direct_lane(http_request.environ, services().config.write_timeout_s)
+    stream = partial(_stream, generation, make_frames, request_id(), keep_alive_s, lane)
     if target.is_ready:
         answer = generation.start(target, make_answer)
     else:
@@ -248,6 +259,7 @@ def _stream(
     make_frames: Callable[[S], DataFrames],
     shown_id: str,
     keep_alive_s: float,
+    lane: DirectLane | None,
     answer: S,
     deltas: Iterator[tuple[int, Delta] | None],
 ) -> Iterator[bytes]:
@@ -259,6 +271,7 @@ def _stream(
         make_frames(answer),
         keep_alive_s=keep_alive_s,
         comment=generation.comment,
+        bypass=generation.bypass(lane),
     )
 
 

@@ -44,13 +44,16 @@ class DataFrames:
 
     def push(self, index: int, delta: Delta) -> bytes:
         """What `delta` added to request `index`. Most deltas are text alone: a filled template."""
-        if delta.text and delta.finish is None and not (delta.logprobs or delta.prompt_logprobs):
-            if index not in self._templates:
-                self._templates[index] = self._template(index)
-            template = self._templates[index]
-            if template is not None:
-                return template.fill(delta.text)
-        return self.chunks(self._answer.push(index, delta))
+        return self.plain(index, delta) or self.chunks(self._answer.push(index, delta))
+
+    def plain(self, index: int, delta: Delta) -> bytes | None:
+        """The frame of a delta that is text alone, which changes nothing; None: it is more."""
+        if not delta.text or delta.finish is not None or delta.logprobs or delta.prompt_logprobs:
+            return None
+        if index not in self._templates:
+            self._templates[index] = self._template(index)
+        template = self._templates[index]
+        return None if template is None else template.fill(delta.text)
 
     def chunks(self, contents: Iterable[Any]) -> bytes:
         return b"".join(frame(content) for content in contents)
@@ -84,6 +87,24 @@ class TypedFrames(DataFrames):
         return self.chunks(self._fail(error["message"], error["type"], error["param"]))
 
 
+class Bypass:
+    """Another way for plain frames than through the stream's own thread: here there is none.
+
+    sent_at: when a frame went that way. Thread: the stream's own.
+    """
+
+    sent_at = 0.0
+
+    def open(self, plain: Callable[[int, Delta], bytes | None]) -> None:
+        """All that was made so far is written: what `plain` makes may follow the other way."""
+
+    def close(self) -> None:
+        """Nothing goes that way any more; what did is written. Raises ClientGoneError."""
+
+    def stop(self) -> None:
+        """The same at the end, whatever became of the client."""
+
+
 def event_frames(
     deltas: Iterable[tuple[int, Delta] | None],
     answer: StreamAnswer,
@@ -92,30 +113,41 @@ def event_frames(
     *,
     keep_alive_s: float = KEEP_ALIVE_S,
     comment: Callable[[], bytes] = lambda: KEEP_ALIVE,
+    bypass: Bypass | None = None,
 ) -> Iterator[bytes]:
     """The bytes of a streamed answer. Errors become an event, after which nothing follows.
 
     deltas: with the index of their request; a None is a chance to say that we are still there.
     frames: how they are written; None is DataFrames. comment: what is said after `keep_alive_s`
-    without anything else. Needs no Flask context.
+    without anything else. bypass: may write plain frames to the client meanwhile. Needs no Flask
+    context.
     """
     frames = frames or DataFrames(answer)
+    bypass = bypass or Bypass()
     try:
         opening = frames.chunks(answer.open())
         if opening:
             yield opening
         sent_at = time.monotonic()
         for item in deltas:
+            if item is not None:
+                bypass.close()
             data = b"" if item is None else frames.push(*item)
-            if not data and time.monotonic() - sent_at >= keep_alive_s:
+            if not data and time.monotonic() - max(sent_at, bypass.sent_at) >= keep_alive_s:
+                bypass.close()
                 data = comment()
             if data:
-                yield data
+                yield data  # it is written when this goes on
                 sent_at = time.monotonic()
+                bypass.open(frames.plain)
+        bypass.close()
         yield frames.chunks(answer.close()) + frames.end
     except Exception as error:
+        bypass.close()
         _, body = describe(error, request_id)
         yield frames.failure(body["error"])
+    finally:
+        bypass.stop()
 
 
 def event_reply(events: Iterator[bytes], close: Callable[[], None]) -> Response:
