@@ -27,7 +27,7 @@ def create_app(
     keep_alive_s: float = KEEP_ALIVE_S,
     key_counts: SharedCounts | None = None,
 ) -> Flask:
-    """A front over `backend`, which stays the caller's to close. Apps share no state.
+    """Make a front's app over `backend`, which the caller closes. Apps share no state.
 
     keep_alive_s: so long a stream may be silent before a comment is sent. key_counts: in which
     the requests of API keys are counted; the app's own if None.

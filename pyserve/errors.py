@@ -31,7 +31,7 @@ import msgspec
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An error as data: what crosses a socket and what a client sees.
+    """An error as data, sent over sockets and to clients.
 
     `details` holds numbers only (token counts, limits, retry_after_s), never prompts.
     """
@@ -78,13 +78,13 @@ class UnauthorizedError(InvalidRequestError):
 
 
 class PermissionDeniedError(InvalidRequestError):
-    """Who asks, or the way they come by, is not allowed to do this."""
+    """The key, host or origin of the request does not allow this."""
 
     code = "permission_denied"
 
 
 class RateLimitError(PyserveError):
-    """The API key has used what it may for now. details: retry_after_s."""
+    """The API key has used up its limit for now. details: retry_after_s."""
 
     code = "rate_limit_exceeded"
 
@@ -156,7 +156,7 @@ class NumericError(InternalError):
 
 
 class PoisonRequestError(InternalError):
-    """The engine crashed again and again while it worked on this request."""
+    """This request crashed the engine more than once."""
 
     code = "engine_error"
 

@@ -59,7 +59,7 @@ def _bind() -> str:
 
 
 def _max_connections() -> int:
-    """As many as the worker may have files open for; the soft limit is raised to the hard one."""
+    """The limit of open files, after raising the soft limit to the hard one."""
     _, n_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     if n_files == resource.RLIM_INFINITY:
         n_files = MAX_CONNECTIONS + RESERVE_FILES
@@ -110,7 +110,7 @@ if _config.log_format == "json":
 
 
 def on_starting(_server: Any) -> None:
-    """Without a supervisor: prepare the directory and the lifeline of one.
+    """Without a supervisor: prepares the directory and the lifeline for one.
 
     The first worker starts it.
     """
@@ -123,7 +123,7 @@ def on_starting(_server: Any) -> None:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """A worker never outlives its master, and does not keep the master's lifeline open."""
+    """Ends a worker with its master, and closes its copy of the master's lifeline."""
     keep_little()
     for writer in _lifeline_writers:
         os.close(writer)

@@ -46,13 +46,13 @@ def connect_backend() -> SupervisorBackend:
 
 
 def key_counts() -> SharedCounts | None:
-    """Those that all workers of this one's master share."""
+    """The counts that all workers of this master share."""
     fd = os.environ.get(KEY_COUNTS_FD_ENV)
     return None if fd is None else SharedCounts(int(fd))
 
 
 def end_streams() -> None:
-    """Tell the clients of streams that still run why they end."""
+    """Send clients of running streams the reason why they end."""
     backend.abort(UnavailableError("the server is shutting down", retry_after_s=5))
 
 

@@ -40,7 +40,7 @@ def health() -> Response:
 
 
 def why_not_ready(statuses: Sequence[ModelStatus]) -> tuple[str, PyserveError]:
-    """One word for the state of the server, and the error that says more."""
+    """The server's state in one word, and the error that explains it."""
     if any(status.state == "loading" for status in statuses):
         return "loading model", ModelLoadingError("the model is being loaded", retry_after_s=1)
     for status in statuses:

@@ -15,14 +15,14 @@ blueprint = Blueprint("metrics", __name__)
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Of the engines, and of the front process that answers."""
+    """Metrics of the engines, and of the front worker that answers."""
     stats = _engine_stats()
     page = text([*llama_metrics(stats.values()), *engine_metrics(stats), *_front_metrics()])
     return Response(page, content_type=CONTENT_TYPE)
 
 
 def _engine_stats() -> dict[str, EngineStats]:
-    """By model; engines that end meanwhile are left out."""
+    """Engine counters by model, without engines that end meanwhile."""
     found = {}
     for model_id, engine in services().backend.engines().items():
         try:

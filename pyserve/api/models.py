@@ -36,7 +36,7 @@ blueprint = Blueprint("models", __name__)
 
 @blueprint.get("/models")
 def list_all() -> Response:
-    """`filter` and `excludeConfigured` are LocalAI's."""
+    """The served models; the query's `filter` and `excludeConfigured` are LocalAI's."""
     statuses = usable_models()
     models = [model_object(status) for status in statuses]
     if request.args.get("excludeConfigured", "true").lower() == "false":
@@ -54,7 +54,7 @@ def get_one(model_id: str) -> Response:
 
 @blueprint.post("/models/load")
 def load() -> Response:
-    """Load a model, also one that could not be loaded just now."""
+    """Load a model, even if its last load has just failed."""
     require_admin()
     body = read_body(LoadRequest)
     parts = services()
@@ -88,7 +88,7 @@ def unload() -> Response:
 
 @blueprint.post("/models/reload")
 def reload() -> Response:
-    """Read the configuration of the models again; unchanged ones go on undisturbed."""
+    """Read the models' configuration again; unchanged models keep running."""
     require_admin()
     services().backend.reload()
     return list_all()
@@ -102,7 +102,7 @@ def get_props() -> Response:
 
 
 def _named(name: str) -> ModelStatus:
-    """The model of that name: unlike generation, this never falls back to the only one."""
+    """The model of that name. Unlike generation, this never falls back to the only one."""
     statuses = usable_models()
     found = model_names(services().config, statuses).find(name)
     for status in statuses:

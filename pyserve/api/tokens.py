@@ -70,7 +70,7 @@ def get_tokenizer_info() -> Response:
 
 @blueprint.post("/apply-template")
 def apply_template() -> Response:
-    """The prompt of a chat request; what says how to sample is checked and not used."""
+    """The prompt of a chat request; its sampling fields are checked and not used."""
     body = read_body(ChatRequest)
     target = choose_target(body)
     body = with_defaults(body, target.profile)

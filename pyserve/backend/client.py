@@ -73,7 +73,7 @@ class SupervisorBackend:
         self._link.start()
 
     def wait_known(self, timeout_s: float) -> bool:
-        """Wait until the supervisor has told which models there are."""
+        """Wait until the supervisor has sent its list of models."""
         with self._changed:
             return self._changed.wait_for(lambda: self._statuses is not None, timeout_s)
 
@@ -156,7 +156,7 @@ class SupervisorBackend:
     def _acquire(
         self, status: ModelStatus, deadline: float, wish: Acquire, on_wait: OnWait
     ) -> tuple[int, str]:
-        """A lease's id, and the socket of the engine. Raises what the supervisor says."""
+        """A lease's id, and the socket of the engine. Raises the supervisor's error."""
 
         def request(call_id: int) -> Acquire:
             return msgspec.structs.replace(wish, call_id=call_id)
@@ -171,7 +171,7 @@ class SupervisorBackend:
         return call_id, reply.socket_path
 
     def _ask_at_once(self, request: Callable[[int], Request]) -> None:
-        """Ask what has an answer soon. Raises the error in it, or UnavailableError."""
+        """Send a request with a quick reply. Raises the error in it, or UnavailableError."""
         try:
             self._ask(request, time.monotonic() + ANSWER_S, _no_wait)
         except FutureTimeoutError:
@@ -180,7 +180,7 @@ class SupervisorBackend:
     def _ask(
         self, request: Callable[[int], Request], deadline: float, on_wait: OnWait
     ) -> tuple[int, Reply]:
-        """The id of a call and its answer; what ends the wait for that takes the call back.
+        """Send a request: its id and its reply. An error during the wait cancels the request.
 
         Raises the error in it, FutureTimeoutError, and what `on_wait` raises.
         """
@@ -195,7 +195,7 @@ class SupervisorBackend:
         self._link.tell(Release(call_id=call_id))
 
     def _wait_changed(self, status: ModelStatus, deadline: float) -> None:
-        """Wait for news of a model whose engine is gone although it is said to be ready."""
+        """Wait for a new status of a model that is `ready` although its engine is gone."""
         with self._changed:
             is_news = self._changed.wait_for(
                 lambda: status not in (self._statuses or ()), max(deadline - time.monotonic(), 0.0)
@@ -210,7 +210,7 @@ class SupervisorBackend:
         raise ModelNotFoundError(f"no model {model_id!r}", param="model")
 
     def _kernels_at(self, model_id: str, socket_path: str) -> str:
-        """Those of the engine at the socket: its status comes before the first lease of it."""
+        """The kernels of the engine at the socket; its status arrives before its first lease."""
         status = self._find(model_id)
         if status.info is None or status.socket_path != socket_path:
             return ""
@@ -230,7 +230,7 @@ class SupervisorBackend:
         return lease.engine
 
     def _wait_noticed(self, model_id: str) -> None:
-        """Wait until the supervisor has said what becomes of a model whose engine has ended."""
+        """Wait until the supervisor has reported the end of a model's engine."""
         path = self._connections.dead_path(model_id)
         if path is None:
             return

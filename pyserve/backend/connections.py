@@ -52,13 +52,13 @@ class EngineConnections:
         return None if engine is None or engine.is_alive else path
 
     def engines(self) -> dict[str, RemoteEngine]:
-        """Those that are there, by model."""
+        """The connected engines, by model."""
         with self._lock:
             return {name: engine for name, (_, engine) in self._engines.items() if engine.is_alive}
 
     @property
     def n_revived(self) -> int:
-        """Requests that went on in another engine."""
+        """The number of requests that were resumed in another engine."""
         with self._lock:
             return sum(reviver.n_revived for reviver in self._revivers.values())
 
@@ -74,7 +74,7 @@ class EngineConnections:
             engine.abort(error)
 
     def _reviver(self, model_id: str) -> Reviver:
-        """That of a model, over the lives of its engines. REQUIRES: the lock is held."""
+        """The model's reviver, which outlives its engines. REQUIRES: the lock is held."""
         if model_id not in self._revivers:
             self._revivers[model_id] = Reviver(
                 partial(self._successor, model_id), self._blocklist, goes_on=self._resumes_streams

@@ -71,7 +71,7 @@ class SupervisorLink:
         return call_id, answer
 
     def tell(self, request: Request) -> None:
-        """Send what has no reply; without a supervisor it is left out."""
+        """Send a message without a reply; without a supervisor it is dropped."""
         with self._lock:
             self._asked.pop(request.call_id, None)
             self._send(request)
@@ -113,7 +113,7 @@ class SupervisorLink:
             self._lose()
 
     def _follow(self, connection: socket.socket) -> None:
-        """Take in what the supervisor says until it ends."""
+        """Process the supervisor's messages until the connection ends."""
         with self._lock:
             self._socket = connection
             self._send(Hello())

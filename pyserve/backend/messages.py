@@ -40,7 +40,7 @@ class Acquire(msgspec.Struct, frozen=True, kw_only=True, tag="acquire"):
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
-    """The end of the Acquire of that id, or that nobody waits for its reply any more."""
+    """Ends the Acquire of that id, or cancels any other request that waits for a reply."""
 
     call_id: int
 
@@ -72,10 +72,10 @@ ControlMessage = Hello | Models | Reply
 
 
 def control_decoder() -> FrameDecoder[ControlMessage]:
-    """For what the supervisor sends."""
+    """Decoder of the supervisor's messages."""
     return FrameDecoder(msgspec.msgpack.Decoder(ControlMessage))
 
 
 def front_decoder() -> FrameDecoder[FrontMessage]:
-    """For what a front sends."""
+    """Decoder of a front's messages."""
     return FrameDecoder(msgspec.msgpack.Decoder(FrontMessage))

@@ -49,7 +49,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def with_adapters(statuses: Iterable[ModelStatus]) -> list[ModelStatus]:
-    """The models, each followed by those that it is with one of its LoRA adapters."""
+    """The models, each followed by its variants with one LoRA adapter."""
     return [
         served
         for status in statuses
@@ -102,7 +102,7 @@ class Backend(Protocol):
         keep_alive_s: float | None = None,
         on_wait: Callable[[], None] = lambda: None,
     ) -> Lease:
-        """Have the model loaded if it is not, wait up to `wait_s` for that, and hold it.
+        """Lease a model's engine; loads the model if need be, and waits up to `wait_s` for that.
 
         keep_alive_s: how long it is to stay idle afterwards; None: as configured, < 0: for ever.
         on_wait: called about once a second meanwhile; what it raises ends the wait.
@@ -111,7 +111,7 @@ class Backend(Protocol):
         ...
 
     def load(self, model_id: str) -> None:
-        """Have the model loaded, also if it could not be just now; does not wait for it.
+        """Start loading a model, even if its last load has just failed; does not wait.
 
         Raises ModelNotFoundError or UnavailableError.
         """
@@ -134,16 +134,16 @@ class Backend(Protocol):
         ...
 
     def reload(self) -> None:
-        """Read the configuration of the models again. Raises PyserveError: nothing has changed."""
+        """Read the models' configuration again. Raises PyserveError if nothing was changed."""
         ...
 
     def engines(self) -> Mapping[str, Engine]:
-        """The engines that this process is connected to, to ask for their counters. Loads none."""
+        """The engines that this process is connected to, for their counters. Loads none."""
         ...
 
     @property
     def n_revived(self) -> int:
-        """Requests of this process that went on in another engine after theirs had died."""
+        """The number of this process's requests that were resumed in another engine."""
         ...
 
     def close(self) -> None: ...

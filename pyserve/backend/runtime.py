@@ -34,7 +34,7 @@ def runtime_base() -> Path:
 
 
 def create_runtime_dir(base: Path | None = None) -> Path:
-    """A fresh directory, mode 0700, and in passing the removal of those whose server was killed."""
+    """Make a directory, mode 0700; removes those of killed servers on the way."""
     base = base or runtime_base()
     remove_stale(base)
     return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
@@ -74,7 +74,7 @@ def remove_stale(base: Path) -> None:
 
 @contextlib.contextmanager
 def locked_runtime_dir(base: Path | None = None) -> Iterator[Path]:
-    """A fresh runtime directory, locked, and removed in the end."""
+    """A fresh, locked runtime directory, removed at the end."""
     directory = create_runtime_dir(base)
     fd = try_lock(directory)
     assert fd is not None, "a fresh directory is not locked"

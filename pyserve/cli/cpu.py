@@ -14,7 +14,7 @@ from pyserve.process.threads import usable_threads
 
 
 def show_cpu(as_json: bool) -> None:
-    """Print what was found; proves the kernels, which takes a fraction of a second."""
+    """Print the CPU and its kernels; proves the kernels, which takes a fraction of a second."""
     with explained():
         wanted = read_config({}).kernels
         try:
@@ -37,7 +37,7 @@ def show_cpu(as_json: bool) -> None:
 
 
 def cpu_name() -> str:
-    """As Linux has it."""
+    """The CPU's name in /proc/cpuinfo."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":

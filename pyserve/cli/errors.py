@@ -12,7 +12,7 @@ from pyserve.errors import PyserveError
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """A PyserveError, or what the system refuses, ends the command with its message and code 1."""
+    """Ends the command with code 1 and a message on a PyserveError or OSError."""
     try:
         yield
     except PyserveError as error:

@@ -31,7 +31,7 @@ def with_options(command: Any) -> Any:
 
 
 def click_option(option: Option) -> Any:
-    """For click. What is not given is None: the environment or the default says it then."""
+    """The click option of a setting; None when not given, so that environment and default count."""
     default = _default(option)
     about = _about(option) + ("" if default in ("none", "off") else f" [default: {default}]")
     settings: dict[str, Any] = {"help": about.replace("`", ""), "default": None}
@@ -71,7 +71,7 @@ def _flags(option: Option) -> tuple[str, ...]:
 
 
 def _default(option: Option) -> str:
-    """As people write it."""
+    """The default as people write it."""
     value = option.default
     if option.info["default_text"]:
         return option.info["default_text"]

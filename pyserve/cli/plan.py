@@ -49,7 +49,7 @@ def plan_models(config: ServeConfig, *, may_pull: bool = True) -> list[ModelSpec
 
 
 def _version(model: ModelFile) -> int:
-    """Changes when one of its files does."""
+    """A text that changes when one of the model's files does."""
     paths = [model.path, *(Path(adapter.path) for adapter in model.profile.adapters)]
     return max(path.stat().st_mtime_ns for path in paths)
 
@@ -68,7 +68,7 @@ def _is_preloaded(config: ServeConfig, model: ModelFile, n_models: int) -> bool:
 
 
 def replan_models(config: ServeConfig) -> list[ModelSpec]:
-    """The same for a server that runs: nothing is pulled."""
+    """The models to serve after a reload: nothing is pulled."""
     return plan_models(config, may_pull=False)
 
 

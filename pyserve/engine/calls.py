@@ -106,10 +106,10 @@ AnyCall = (
 
 
 class Askable(Protocol):
-    """Whatever answers calls. Any thread may call any method; see the calls for what they do."""
+    """Answers engine calls. Any thread may call any method; see the calls for their meaning."""
 
     def ask(self, call: Call[T]) -> T:
-        """The answer to a call. Raises what the call says."""
+        """The answer to a call. Raises the errors that the call lists."""
         ...
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:

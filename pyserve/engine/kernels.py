@@ -14,7 +14,7 @@ AUTOMATIC = "auto"
 
 
 class KernelFall(msgspec.Struct, frozen=True):
-    """A set of kernels that could be expected and is not used, and why."""
+    """A set of kernels that was expected and is not used, with the reason."""
 
     kernels: str
     reason: str
@@ -43,7 +43,7 @@ class KernelRung(msgspec.Struct, frozen=True):
 
 
 class CpuFeature(msgspec.Struct, frozen=True):
-    """An extension of the CPU. is_shown: by itself. is_granted: and programs may use it."""
+    """A feature of the CPU. is_shown: by the CPU. is_granted: the system lets programs use it."""
 
     name: str
     is_shown: bool

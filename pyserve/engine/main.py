@@ -61,7 +61,7 @@ class RunnerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reporter:
-    """Tells the supervisor. Never blocks: what the supervisor does not take is left out."""
+    """Sends reports to the supervisor. Never blocks: what cannot be sent is dropped."""
 
     def __init__(self, report_fd: int) -> None:
         self.connection = socket.socket(fileno=report_fd)
@@ -73,7 +73,7 @@ class Reporter:
             self.connection.send(encode(message), socket.MSG_DONTWAIT)
 
     def beat(self, core: EngineCore) -> None:
-        """Send a heartbeat unless the last one is recent and says the same of the adapters."""
+        """Send a heartbeat unless a recent one had the same adapter scales."""
         now = time.monotonic()
         scales = core.adapter_scales({})
         if now - self._beaten_at >= HEARTBEAT_S or scales != self._adapter_scales:
@@ -90,7 +90,7 @@ class Kind(NamedTuple):
 
 
 def find_kind(name: str) -> Kind:
-    """Raises ModelLoadError: there is none of that name, or it cannot be used here."""
+    """The engine of that name. Raises ModelLoadError if it is unknown or cannot be used here."""
     if name == "native":
         try:
             # Only here is it needed.
@@ -106,7 +106,7 @@ def find_kind(name: str) -> Kind:
 
 
 def _checked(make: Callable[[EngineConfig], EngineCore]) -> Callable[[EngineConfig], EngineCore]:
-    """`make` after a look at the files and at the memory that there is."""
+    """`make`, preceded by checks of the files and of available memory."""
 
     def load_core(config: EngineConfig) -> EngineCore:
         paths = [config.model_path, *(adapter.path for adapter in config.adapters)]
@@ -149,7 +149,7 @@ def _summary(info: ModelInfo) -> str:
 
 
 def be_a_child() -> None:
-    """Give way to the front, be the first to go when memory is short, end with the parent."""
+    """Lower this process's priority, make it first for the OOM killer, bind it to its parent."""
     for sig in (signal.SIGINT, signal.SIGUSR1):  # for the supervisor
         signal.signal(sig, signal.SIG_IGN)
     die_with_parent(signal.SIGKILL)

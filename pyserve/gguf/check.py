@@ -45,7 +45,7 @@ POSITIVE: Final = (".block_count", ".embedding_length", ".context_length")
 
 
 def check_model_file(path: Path) -> None:
-    """Raises ModelLoadError, naming the field, for a file that no loader should be given."""
+    """Raises ModelLoadError, naming the field, for a file that llama.cpp must not be given."""
     try:
         with path.open("rb") as stream:
             if stream.seek(0, 2) < HEAD.size:
@@ -111,7 +111,7 @@ class FileCheck:
         return n
 
     def _skip_strings(self, n: int) -> None:
-        """The hot loop: vocabularies have hundreds of thousands."""
+        """Skips an array of strings. The hot loop: vocabularies have hundreds of thousands."""
         data, pos, end = self._data, self._pos, self._n
         unpack = U64.unpack_from
         for _ in range(n):

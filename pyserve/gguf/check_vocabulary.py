@@ -32,13 +32,13 @@ class Damage(Exception):
 
 
 def require(is_so: bool, complaint: str) -> None:
-    """Raises Damage with the complaint if it is not so."""
+    """Raises Damage with the complaint unless the condition holds."""
     if not is_so:
         raise Damage(complaint)
 
 
 def check_vocabulary_array(key: str, data: mmap.mmap, begin: int) -> None:
-    """Checks the array that begins there, if the key is one of a vocabulary's. Raises Damage."""
+    """Checks the array that begins here if its key is one of a vocabulary's. Raises Damage."""
     if key == TOKENS:
         _check_tokens(data, begin)
     elif key == MERGES:
@@ -48,7 +48,7 @@ def check_vocabulary_array(key: str, data: mmap.mmap, begin: int) -> None:
 
 
 def check_vocabulary(values: Mapping[str, Scalar], lengths: Mapping[str, int]) -> None:
-    """Checks what must fit together. Raises Damage.
+    """Checks that the parts of a vocabulary agree with each other. Raises Damage.
 
     values: all keys with one value. lengths: those with arrays, and how many elements they have.
     """
@@ -65,7 +65,7 @@ def check_vocabulary(values: Mapping[str, Scalar], lengths: Mapping[str, int]) -
 
 
 def _check_tokens(data: mmap.mmap, begin: int) -> None:
-    """The loader ends its process when two are the same; empty ones it names itself."""
+    """Refuses duplicates, on which the loader ends its process; it names empty tokens itself."""
     ids: dict[bytes, int] = {}
     for index, (at, end) in enumerate(_strings(TOKENS, data, begin)):
         token = data[at : min(end, at + MAX_TOKEN_BYTES + 1)]
@@ -78,7 +78,7 @@ def _check_tokens(data: mmap.mmap, begin: int) -> None:
 
 
 def _check_merges(data: mmap.mmap, begin: int) -> None:
-    """The loader leaves out what is no pair, and texts become other tokens than they were."""
+    """Refuses malformed merges, which the loader drops: texts would get other tokens."""
     for index, (at, end) in enumerate(_strings(MERGES, data, begin)):
         if data.find(b" ", at + 1, end) < 0:
             shown = data[at : min(end, at + MAX_SHOWN_BYTES)]

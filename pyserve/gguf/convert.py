@@ -73,7 +73,7 @@ def _check_shape(old: GgmlFile) -> None:
 
 
 def _check_kept(old: GgmlFile) -> None:
-    """Quantized blocks of versions before the last one were laid out in other ways."""
+    """Refuses quantized blocks of older versions, which have another layout."""
     kept = LASTING if (old.format, old.version) == ("GGJT", LASTING_VERSION) else FLOATS
     for tensor in old.tensors:
         if tensor.kind not in kept:
@@ -118,7 +118,7 @@ def _kind(token: int) -> int:
 
 
 def _text(token: int, text: bytes) -> bytes:
-    """As SentencePiece has it: names of control tokens and bytes, and a mark for spaces."""
+    """A token's text as SentencePiece writes it: control tokens, bytes, a mark for spaces."""
     if token < N_CONTROL:
         return (b"<unk>", b"<s>", b"</s>")[token]
     if token < N_CONTROL + N_BYTES:
@@ -142,7 +142,7 @@ def _copy(data: mmap.mmap, begin: int, end: int, stream: BinaryIO) -> None:
 
 
 def _new_name(name: str) -> str:
-    """Of a tensor. Raises ModelLoadError for one that LLaMA models do not have."""
+    """The GGUF name of a tensor. Raises ModelLoadError for one that LLaMA models do not have."""
     stem = name.removesuffix(".weight")
     prefix = ""
     if stem.startswith("layers."):

@@ -36,7 +36,7 @@ def bits_per_value(name: str) -> float | None:
 
 
 def type_name(kind: int) -> str:
-    """The name of a type; an unknown one is told by its number."""
+    """The name of a type; of an unknown one its number."""
     return _TYPES[kind][0] if kind in _TYPES else f"type {kind}"
 
 

@@ -30,7 +30,7 @@ Metadata = Mapping[str, Scalar | Sequence[Scalar]]
 
 
 def write_gguf(stream: BinaryIO, metadata: Metadata, tensors: Sequence[TensorData]) -> None:
-    """Integers are written as 32 bits, those of lists signed; bytes are texts as they are."""
+    """Write a GGUF file. Integers become 32 bits, in lists signed; bytes are texts as they are."""
     stream.write(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(metadata)))
     for key, value in metadata.items():
         stream.write(_text(key) + _value(value))

@@ -22,7 +22,7 @@ VOCABULARY = "tokenizer.ggml.tokens"  # what a file is stands before it
 
 
 class Named(NamedTuple):
-    """An adapter as it is named. name: "" is that of its file."""
+    """An adapter as the user names it. name: "" means the file's name."""
 
     name: str
     path: str
@@ -49,7 +49,7 @@ def check_model(path: Path) -> None:
 
 
 def yaml_adapters(directory: Path, values: LocalModel) -> list[Named]:
-    """The adapters of a model file, `[NAME=]PATH` each. Raises ModelLoadError."""
+    """The adapters of a YAML file, `[NAME=]PATH` each. Raises ModelLoadError."""
     texts, scales = list(values.lora_adapters), list(values.lora_scales)
     if len(scales) > len(texts):
         problem = f"lora_scales: there are {len(scales)} for {len(texts)} lora_adapters"

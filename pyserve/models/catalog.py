@@ -24,7 +24,7 @@ MAX_FILES = 1000
 
 @dataclass
 class Catalog:
-    """models: that can be served, those of YAML files first. notes: about all the rest.
+    """models: those that can be served, YAML files' first. notes: on everything else.
 
     described: ids of those of YAML files. hidden: GGUF files that YAML files name.
     """
@@ -79,7 +79,7 @@ def _read(path: Path) -> tuple[list[LocalEntry], list[Note]]:
 
 
 def _add(catalog: Catalog, directory: Path, entry: LocalEntry) -> None:
-    """Add the model of an entry, or say why it is not served."""
+    """Add the model of a YAML entry, or note why it is not served."""
 
     def note(level: Level, text: str) -> None:
         catalog.notes.append(Note(level, entry.file, entry.line, entry.name, text))
@@ -110,7 +110,7 @@ def _add(catalog: Catalog, directory: Path, entry: LocalEntry) -> None:
 
 
 def _model_path(directory: Path, entry: LocalEntry) -> Path | None:
-    """The file of the model; None if it would not be in the directory.
+    """The path of the model file; None if it lies outside of the directory.
 
     People link to model files that lie elsewhere; what is no model is refused anyway.
     """
@@ -182,7 +182,7 @@ def _source(values: LocalModel, name: str) -> str:
 
 
 def _add_loose_files(catalog: Catalog, directory: Path, gallery: Gallery) -> None:
-    """The model files that no YAML file names; those of old formats with what can be done."""
+    """Add model files that no YAML file names; note how old formats can be converted."""
     old = (path for path in directory.glob("*.bin") if is_old_model(path))
     for file in sorted(
         (named_file(path, gallery) for path in (*model_files(directory), *old)), key=lambda f: f.id
@@ -209,7 +209,7 @@ def with_template_beside(file: ModelFile) -> ModelFile:
 
 
 def _add_alias(catalog: Catalog, entry: LocalEntry) -> None:
-    """Give a served model the further name that an entry is."""
+    """Give a served model the alias of this entry."""
     target = str(entry.values.alias)
     if any(model.id == entry.name for model in catalog.models):
         text = "another model has this name; the alias is left out"

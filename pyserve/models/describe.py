@@ -62,7 +62,7 @@ class Description:
 
 
 def describe_file(path: Path, config: EngineConfig) -> Description:
-    """config: the settings whose memory is predicted, but for the context.
+    """Describe a file. config: the settings to predict memory for, but for the context.
 
     Raises ModelLoadError when the head of the file is damaged.
     """

@@ -117,7 +117,7 @@ def _from_gallery(entry: GalleryEntry, directory: Path, pull: Pull) -> ModelFile
 
 
 def _with_file_names(files: Sequence[ModelFile]) -> list[ModelFile]:
-    """Each also under the name of its file, with and without the ending, as far as it is free."""
+    """Models by their ids and file names, with and without suffix, as far as these are unused."""
     taken = {file.id for file in files} | {name for file in files for name in file.profile.aliases}
     named = []
     for file in files:
@@ -155,7 +155,7 @@ def _refuse_duplicates(files: list[ModelFile]) -> None:
 
 
 def no_pull(entry: GalleryEntry, directory: Path) -> Path:
-    """For those who cannot wait for a download. Raises ModelNotFoundError."""
+    """A `pull` for callers that cannot wait for a download. Raises ModelNotFoundError."""
     raise ModelNotFoundError(
         f"{entry.file} is not in {directory}; get it with: pyserve pull {entry.name}"
     )

@@ -45,7 +45,7 @@ Source = Annotated[PackageSource | UrlSource, Field(discriminator="kind")]
 
 
 class Defaults(_Data):
-    """Settings that suit the model when the user names none. ctx_size in tokens."""
+    """Default settings of a model. ctx_size in tokens."""
 
     ctx_size: Annotated[int, Field(ge=1)] | None = None
 

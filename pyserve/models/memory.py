@@ -89,7 +89,7 @@ def weight_bytes(path: Path) -> int:
 def memory_need(
     metadata: Mapping[str, AnyValue], n_weight_bytes: int, config: EngineConfig
 ) -> MemoryNeed:
-    """metadata: of the model file, at least up to the vocabulary."""
+    """The memory of a model. metadata: of its file, at least up to the vocabulary."""
     shape = ModelShape(metadata)
     n_ctx = config.n_ctx or min(shape.number("context_length", DEFAULT_CTX), DEFAULT_CTX)
     n_kv = config.n_kv or n_ctx
@@ -99,7 +99,7 @@ def memory_need(
 
 
 class ModelShape:
-    """The sizes of a model, by its metadata. What a file does not say counts as nothing."""
+    """The sizes of a model, by its metadata. Missing values count as 0."""
 
     def __init__(self, metadata: Mapping[str, AnyValue]) -> None:
         self._metadata = metadata
@@ -114,7 +114,7 @@ class ModelShape:
         return value if isinstance(value, int) else default
 
     def kv_bytes(self, config: EngineConfig, n_kv: int) -> int:
-        """Of the caches of all layers that attend, and the states of those that do not."""
+        """Bytes of the KV caches, and of the states of recurrent layers."""
         n_head = max(self.number("attention.head_count"), 1)
         head_size = self.number("embedding_length") // n_head
         values_k = self.number("attention.key_length", head_size)
@@ -129,7 +129,7 @@ class ModelShape:
         return int(n_cells * cell_bytes) * self._attends + self._state_bytes(config)
 
     def compute_bytes(self, config: EngineConfig, n_kv: int) -> int:
-        """Some activations of the batch, the attention mask, scores, the logits."""
+        """Bytes of a step's buffers: activations of the batch, attention mask, scores, logits."""
         n_widths = 3 * self.number("embedding_length") + self.number("feed_forward_length")
         n_outputs = max(min(2 * config.n_seq_max + n_kv // 128, MAX_SEQUENCES), MIN_OUTPUTS)
         n_values = config.n_batch * n_widths + n_outputs * self._n_vocab()
@@ -158,7 +158,7 @@ class ModelShape:
         return period > 1 and layer % period < period - 1
 
     def _state_bytes(self, config: EngineConfig) -> int:
-        """Of recurrent layers: one state for each running request, and as many kept ones."""
+        """Bytes of recurrent states: one for each running request, and as many kept ones."""
         n_inner = self.number("ssm.inner_size")
         n_state = self.number("ssm.state_size")
         n_conv = max(self.number("ssm.conv_kernel") - 1, 0)

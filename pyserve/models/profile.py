@@ -51,7 +51,7 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     @property
     def function_text(self) -> str:
-        """The templates of chats with functions, if they show these; else ""."""
+        """The chat templates that show functions; "" if none does."""
         sources = (self.function or self.chat, self.chat_message)
         text = "\n".join(source.text for source in sources if source is not None)
         shows = self.has_chat and (self.function is not None or ".Functions" in text)
@@ -125,7 +125,7 @@ class ShapeProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class ModelProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything about a model that is not the engine's.
+    """Everything in a model's configuration that does not concern the engine.
 
     defaults: values of request fields that a request does not set, by their names. stop: strings
     that end every answer, beside the request's. aliases: further names, maybe with * and ?.

@@ -23,7 +23,7 @@ POLL_S = 0.2
 
 
 def quantize_file(job: QuantizeJob, progress: Progress, *, is_forced: bool = False) -> None:
-    """Do the job; the new file appears by one rename when it is complete.
+    """Quantize a file; the new one appears by one rename when it is complete.
 
     is_forced: replace an existing file. Raises InvalidRequestError or ModelLoadError.
     """
@@ -53,7 +53,7 @@ def expected_bytes(path: Path, kind: str) -> int | None:
 
 
 def _run(job: QuantizeJob, part: Path, progress: Progress) -> None:
-    """Let the other process work; it is ended when we are interrupted."""
+    """Wait for the quantizing process; it is killed when we are interrupted."""
     text = msgspec.json.encode(job).decode()
     command = [sys.executable, "-P", "-m", "pyserve.engine.quantize_main", text]
     with tempfile.TemporaryFile() as stderr:

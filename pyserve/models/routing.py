@@ -48,7 +48,7 @@ class Names:
         return ids[0] if len(ids) == 1 else None
 
     def default(self, endpoint: str) -> str | None:
-        """The model for an endpoint of those that name none."""
+        """The default model of an endpoint, for requests that name none."""
         model_id = self.defaults.get(endpoint, self.defaults.get(ANY_ENDPOINT))
         return self.find(model_id)
 

@@ -28,7 +28,7 @@ class LoraAdapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AdaptersScaled(msgspec.Struct, frozen=True):
-    """That the new scales are those of all later requests."""
+    """Confirms that the new scales apply to all later requests."""
 
     success: bool = True
 
@@ -50,7 +50,7 @@ def adapter_list(adapters: Sequence[Adapter], scales: Mapping[str, float]) -> li
 def scales_by_name(
     choices: Sequence[LoraChoice], info: ModelInfo, param: str = "lora"
 ) -> dict[str, float]:
-    """Raises InvalidRequestError for an adapter that the model does not have, or named twice."""
+    """Scales by name. Raises InvalidRequestError for an adapter unknown or named twice."""
     scales: dict[str, float] = {}
     for index, choice in enumerate(choices):
         where = f"{param}.{index}.{'id' if choice.name is None else 'name'}"
@@ -62,7 +62,7 @@ def scales_by_name(
 
 
 def request_adapters(lora: Sequence[LoraChoice] | None, info: ModelInfo) -> dict[str, float] | None:
-    """The adapters of a request; None: it says nothing about them. Raises as above."""
+    """A request's adapters; None if it has no such field. Raises as above."""
     return None if lora is None else scales_by_name(lora, info)
 
 

@@ -53,11 +53,11 @@ class StreamAnswer(Answer, Protocol):
         ...
 
     def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
-        """The chunks that say what `delta` added to request `index`; maybe none."""
+        """The chunks for a delta of request `index`; maybe none."""
         ...
 
     def text_chunk(self, index: int, text: str) -> msgspec.Struct | None:
-        """The only chunk for a delta that is `text` alone, when no delta before it matters.
+        """The chunk of a delta that is `text` alone, if it does not depend on deltas before it.
 
         None if that is not so: such deltas are then pushed. The answer is the same at any time.
         """
@@ -72,12 +72,12 @@ class TypedStreamAnswer(StreamAnswer, Protocol):
     """A streamed answer whose chunks are events: each has its `type`."""
 
     def fail(self, message: str, kind: str, param: str | None) -> list[msgspec.Struct]:
-        """The events that end a stream that broke off; kind: the `type` of the error."""
+        """The events that end a failed stream; kind: the `type` of the error."""
         ...
 
 
 class Output:
-    """All that one request has produced so far."""
+    """The output of one request so far."""
 
     def __init__(self) -> None:
         self.logprobs: list[TokenLogprob] = []
@@ -105,14 +105,14 @@ class Output:
 
 
 class PromptTokensDetails(msgspec.Struct, frozen=True):
-    """Of the prompt tokens."""
+    """Details on the prompt tokens."""
 
     cached_tokens: int
     audio_tokens: int = 0
 
 
 class CompletionTokensDetails(msgspec.Struct, frozen=True):
-    """Of the completion tokens."""
+    """Details on the completion tokens."""
 
     reasoning_tokens: int = 0
     audio_tokens: int = 0
@@ -170,7 +170,7 @@ class StreamUsage:
         return None if self._include else msgspec.UNSET
 
     def at_end(self, n_reasoning: int = 0) -> TokenUsage | None:
-        """The counts for a last chunk, or None when there shall be no such chunk."""
+        """The counts for a last chunk, or None if there is no such chunk."""
         if not self._include:
             return None
         finishes = [finish for finish in self._finishes if finish is not None]

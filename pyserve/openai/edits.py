@@ -93,7 +93,7 @@ class EditAnswer:
         )
 
     def _trimmed(self, text: str) -> str:
-        """A constrained answer stays as it is: only that obeys the constraint."""
+        """The answer without outer white space; a constrained one is kept as it is."""
         return text if self.requests[0].grammar else text.strip()
 
 
@@ -138,7 +138,7 @@ def _task(instruction: str, text: str) -> str:
 
 
 def edit_prompt(instruction: str, text: str) -> str:
-    """The same as plain text, for a model without a chat template."""
+    """The task as plain text, for a model without a chat template."""
     task = _section(instruction, text, "").removesuffix("\n\n")
     return PLAIN_HEAD + _section(*EXAMPLES[0]) + task
 

@@ -80,7 +80,7 @@ def unpacked(vector: bytes) -> list[float]:
 
 
 def shortened(vector: bytes, n: int) -> bytes:
-    """The first `n` numbers, made 1 long again. All zeros stay what they are."""
+    """The first `n` numbers, normalized again. All zeros stay zeros."""
     numbers = unpacked(vector)[:n]
     length = math.hypot(*numbers) or 1.0
     return struct.pack(f"<{len(numbers)}f", *(number / length for number in numbers))

@@ -39,7 +39,7 @@ def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
 
 
 def base_request(fields: SamplingFields, info: ModelInfo, **rest: Any) -> GenerateRequest:
-    """The request that the choices of `fields` share; `rest` sets what fields do not say.
+    """The request common to all choices of `fields`; `rest` sets its other fields.
 
     Raises as `sampling_params`, and for a LoRA adapter that the model does not have.
     """

@@ -8,7 +8,7 @@ from pyserve.schemas.scheduling import SchedulingFields
 
 
 def scheduling(fields: SchedulingFields) -> dict[str, Any]:
-    """The fields of an engine request that `fields` say."""
+    """Scheduling fields of an engine request, from those of the request body."""
     return {
         "cache_salt": fields.cache_salt or "",
         "priority": fields.priority or 0,

@@ -65,7 +65,7 @@ def configure_logs(
     context: Context = dict,
     file: str | None = None,
 ) -> None:
-    """Log from `level` on. process: what this one is. prefix: of lines of text.
+    """Set up logging. process: the name of this one. prefix: of text lines.
 
     file: to append to, opened again when it was moved or removed; None = stderr.
     """

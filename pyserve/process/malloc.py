@@ -15,7 +15,7 @@ _LARGE_BYTES = 128 << 10
 
 
 def keep_little() -> None:
-    """Make glibc give back what is free. Call it before threads are started.
+    """Make glibc return free memory. Call it before threads are started.
 
     glibc gives threads up to 8 arenas for each core, and each keeps what its largest bodies took:
     100 MiB of a front. Python's threads take turns, so they lose nothing with fewer.

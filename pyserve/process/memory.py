@@ -14,7 +14,7 @@ _V1_UNLIMITED = 2**60
 
 
 def available_bytes(root: Path = ROOT) -> int:
-    """Bytes; 0 when the system does not say.
+    """Available bytes; 0 if the system does not say.
 
     Pages of files count as available, as the system takes them back: a model file that is cached
     needs no second place.

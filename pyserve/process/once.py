@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def once(call: Callable[[], None]) -> Callable[[], None]:
-    """Calls `call` when it is called first, and then no more. Any thread."""
+    """A function that runs `call` when it is first called, and then nothing. Any thread."""
     is_called = threading.Lock()
 
     def call_once() -> None:

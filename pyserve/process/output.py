@@ -16,7 +16,7 @@ STDIO_FDS = (0, STDOUT_FD, STDERR_FD)
 
 
 class LossyOutput(io.TextIOBase):
-    """Text to a file descriptor, as far as that takes it without waiting. Any thread.
+    """Writes text to a file descriptor without blocking; drops the rest. Any thread.
 
     When it takes text again a line says how many pieces were lost.
     """
@@ -68,7 +68,7 @@ class LossyOutput(io.TextIOBase):
 
 
 def protect_output() -> None:
-    """Make stdout and stderr of this process lossy, and closed ones /dev/null.
+    """Make this process's stdout and stderr lossy, and closed ones /dev/null.
 
     Call it before the process opens anything: what it opens would take the place of closed ones.
     """
@@ -84,7 +84,7 @@ def protect_output() -> None:
 
 
 def _reopen(fd: int) -> int:
-    """The same file, not to be waited for; `fd` itself where that cannot be (a socket).
+    """The same file, non-blocking; `fd` itself where that cannot be (a socket).
 
     Others that share `fd` still wait for it.
     """

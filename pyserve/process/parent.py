@@ -25,7 +25,7 @@ def die_with_parent(sig: signal.Signals) -> None:
 
 
 def drop_privileges() -> None:
-    """Give up what an engine never needs, for good: set-uid programs, core files, many files.
+    """Drop for good what an engine never needs: set-uid programs, core files, many files.
 
     A core file would hold prompts.
     """

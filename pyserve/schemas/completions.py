@@ -37,7 +37,7 @@ TokenLists = Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_PROMPT
 
 
 def prompt_tag(prompt: object) -> str | None:
-    """Texts, token ids and lists of token ids are told apart by the first element."""
+    """The union tag of a prompt: texts, token ids or lists of ids, by the first element."""
     if isinstance(prompt, str):
         return "<text>"
     if not isinstance(prompt, list):
@@ -115,7 +115,7 @@ class CompletionRequest(
 
     @model_validator(mode="after")
     def _scoring_is_bounded(self) -> CompletionRequest:
-        """Every scored token is a line of the response, which is held as a whole."""
+        """Bounds scored prompts: the response has a line per token, and is held as a whole."""
         if not self.echo or self.logprobs is None:
             return self
         n_tokens = sum(len(tokens) for tokens in self.token_lists) * self.n_candidates

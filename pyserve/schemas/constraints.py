@@ -34,7 +34,7 @@ def _bounded_schema(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(value: object) -> object:
-    """A schema that was sent as a text."""
+    """Parses a schema that was sent as a text."""
     if not isinstance(value, str):
         return value
     try:
@@ -127,7 +127,7 @@ class TextFormat(RequestModel):
 
 
 class StructuredOutputs(RequestModel):
-    """vLLM's way to say one of the constraints."""
+    """vLLM's object for one of the constraints."""
 
     json_: JsonSchemaOrText | None = Field(default=None, alias="json")
     json_object: bool | None = None
@@ -144,7 +144,7 @@ class StructuredOutputs(RequestModel):
 
     @property
     def given(self) -> tuple[str, object]:
-        """The one member that asks for something: its name as it is sent, and its value."""
+        """The name of the one member that is set, as it is sent, and its value."""
         return self._given[0]
 
     @property
@@ -155,7 +155,7 @@ class StructuredOutputs(RequestModel):
 
 
 class ConstraintFields(RequestModel):
-    """At most one of them; response_format text and an empty grammar are none."""
+    """At most one constraint; response_format text and an empty grammar are none."""
 
     response_format: ResponseFormat | None = None
     grammar: Grammar | None = None
@@ -179,7 +179,7 @@ class ConstraintFields(RequestModel):
 
     @property
     def constraints(self) -> list[str]:
-        """The names of the fields that ask for something."""
+        """The names of the constraint fields that are set."""
         given = [name for name in ConstraintFields.model_fields if getattr(self, name) is not None]
         if self.response_format is not None and self.response_format.type == "text":
             given.remove("response_format")
@@ -187,7 +187,7 @@ class ConstraintFields(RequestModel):
 
 
 class SchemaCheckRequest(RequestModel):
-    """A JSON Schema to look at; strict: by the rules of OpenAI's strict mode."""
+    """A JSON Schema to check; strict: by the rules of OpenAI's strict mode."""
 
     schema_: JsonSchema = Field(alias="schema")
     strict: bool | None = None

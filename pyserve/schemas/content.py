@@ -83,7 +83,7 @@ class Prediction(RequestModel):
 
 
 class PredictionFields(RequestModel):
-    """A request whose answer is known in part."""
+    """A request with an expected answer."""
 
     prediction: Prediction | None = None
 

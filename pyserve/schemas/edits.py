@@ -19,7 +19,7 @@ from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 
 class EditRequest(SamplingFields, ConstraintFields, SchedulingFields):
-    """Texts to change as an instruction says. Edits are not streamed."""
+    """Texts to edit by an instruction. Edits are not streamed."""
 
     unsupported: ClassVar[Unsupported] = {
         **UNSUPPORTED,

@@ -31,7 +31,7 @@ Input = Annotated[
 
 
 class EmbeddingRequest(RequestModel):
-    """Texts to make vectors of.
+    """Texts or token lists to embed.
 
     encoding_format: base64 is that of little-endian float32. dimensions: the first so many numbers
     of each vector, made 1 long again; absent: all.

@@ -26,7 +26,7 @@ _SCHEMA = {
 
 
 def keep_alive_s(value: object) -> float:
-    """Seconds of a number or of a duration such as "1h30m"; what is below 0 is for ever."""
+    """Seconds of a number or of a duration such as "1h30m"; below 0 is for ever."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise invalid("invalid_type", 'must be a number of seconds or a duration such as "5m"')
     seconds = _parse(value) if isinstance(value, str) else float(value)
@@ -37,7 +37,7 @@ def keep_alive_s(value: object) -> float:
 
 
 def _parse(text: str) -> float:
-    """The seconds; nan for what is no duration."""
+    """Seconds; nan for a text that is no duration."""
     if len(text) > MAX_CHARS:
         return math.nan
     if _NUMBER.fullmatch(text):

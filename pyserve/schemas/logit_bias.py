@@ -52,7 +52,7 @@ def _token_biases(value: object) -> object:
 
 
 def _summed(pairs: list[object]) -> dict[object, object]:
-    """Biases of one token add up; a ban stays a ban."""
+    """Adds up the biases of one token; a ban stays a ban."""
     biases: dict[object, object] = {}
     for i, pair in enumerate(pairs):
         where = f"logit_bias.{i}"

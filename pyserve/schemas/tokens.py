@@ -12,7 +12,7 @@ MAX_TOKENS = 2**20
 
 
 class TokenizeRequest(RequestModel):
-    """A text to cut into tokens: llama-server's `content`, or vLLM's `prompt`.
+    """A text to tokenize: llama-server's `content`, or vLLM's `prompt`.
 
     add_special: with BOS where the model wants it; vLLM's add_special_tokens says the same, and is
     true if absent. parse_special: names of control tokens become these tokens.
@@ -48,7 +48,7 @@ class TokenizeRequest(RequestModel):
 
 
 class DetokenizeRequest(RequestModel):
-    """Tokens to make text of."""
+    """Token ids to decode."""
 
     model: ModelName | None = None
     tokens: Annotated[list[TokenId], Field(max_length=MAX_TOKENS, fail_fast=True)]

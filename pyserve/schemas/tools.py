@@ -157,7 +157,7 @@ def check_tools(functions: Sequence[FunctionDefinition], param: str) -> None:
 
 
 def check_choice(choice: Any, names: list[str], param: str) -> None:
-    """Refuse a choice of a function that is not on offer."""
+    """Refuse a choice of a function that is not offered."""
     if choice == "required" and not names:
         raise invalid("invalid_value", "needs tools", param)
     chosen: list[str] = []
@@ -174,7 +174,7 @@ def check_choice(choice: Any, names: list[str], param: str) -> None:
 
 
 class ToolFields(RequestModel):
-    """Functions to call. `functions` and `function_call` are the older form of the same."""
+    """Offered functions. `functions` and `function_call` are their older form."""
 
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: ToolChoice | None = None
@@ -198,5 +198,5 @@ class ToolFields(RequestModel):
 
 
 def definition_bytes(definition: FunctionDefinition) -> int:
-    """About as much as it adds to a prompt."""
+    """The approximate bytes that a definition adds to a prompt."""
     return len((definition.description or "").encode()) + len(json.dumps(definition.parameters))

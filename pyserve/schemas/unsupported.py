@@ -72,12 +72,12 @@ UNCONSTRAINED: Unsupported = {
 
 
 def without(unsupported: Unsupported, *names: str) -> Unsupported:
-    """All but the named ones, for a schema that has them."""
+    """The table without the named fields, for a schema that supports them."""
     return {name: neutral for name, neutral in unsupported.items() if name not in names}
 
 
 def first_unsupported(data: Mapping[str, Any], unsupported: Unsupported) -> str | None:
-    """The name of a field of `data` that asks for something in `unsupported`."""
+    """The first field of `data` with a value that is not neutral."""
     for name, neutral_values in unsupported.items():
         value = data.get(name)
         if value is not None and not any(_is_same(value, neutral) for neutral in neutral_values):

@@ -31,7 +31,7 @@ class MissingParameterError(InvalidRequestError):
 
 
 class UnsupportedParameterError(InvalidRequestError):
-    """A field asks for something that is not built."""
+    """A field asks for a feature that is not implemented."""
 
     code = "unsupported_parameter"
 
@@ -55,7 +55,7 @@ _CLASSES = {
 
 
 def validate(schema: type[Body], data: dict[str, Any]) -> Body:
-    """`data` as a `schema`.
+    """Validates `data` against `schema`.
 
     Raises InvalidRequestError or a class of it made here. Its `param` is the path of the field,
     such as `messages.0.content`; its message has the numbers but none of the texts in `data`.

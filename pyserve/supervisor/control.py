@@ -31,7 +31,7 @@ class RequestHandler(Protocol):
     def on_request(self, front: Subscriber, request: Request) -> None: ...
 
     def on_gone(self, front: Subscriber) -> None:
-        """The front waits for no answer any more, and uses nothing."""
+        """A front is gone: it waits for no replies, and its leases end."""
         ...
 
 
@@ -69,7 +69,7 @@ class ControlServer:
             self._send(front, encode(reply))
 
     def on_ready(self, sock: socket.socket, mask: int) -> None:
-        """Act upon a socket of this server."""
+        """Handle a ready socket of this server."""
         if sock is self._listener:
             self._accept()
             return

@@ -42,7 +42,7 @@ Clock = Callable[[], float]
 
 
 class EngineSlot:
-    """Starts the engine of one model, starts it again when it dies, and knows its status.
+    """Runs the engine of one model, restarts it when it dies, and knows its status.
 
     A model that cannot be loaded stays `failed` until its file changes, which makes it `unloaded`,
     or until somebody starts it again. An engine that keeps crashing is `failed` between attempts,
@@ -145,14 +145,14 @@ class EngineSlot:
                     self._load_error = error
 
     def _note_stall(self, stalled_ms: float) -> None:
-        """Kill an engine that is said to be stuck twice: after a stop of all it is for a moment."""
+        """Kill an engine reported stuck twice; once may be after a stop of all processes."""
         was_stuck, self._is_stuck = self._is_stuck, stalled_ms > 1000 * HEARTBEAT_TIMEOUT_S
         if was_stuck and self._is_stuck:
             log.error("the engine of %s is stuck", self.status.id)
             self.kill()
 
     def check(self) -> None:
-        """Notice an exit, a deadline, a changed file; restart when it is time."""
+        """Handle exits, deadlines and a changed file; restart when it is due."""
         now = self._clock()
         if self._process is not None:
             returncode = self._process.poll()
@@ -182,7 +182,7 @@ class EngineSlot:
             self.stop()
 
     def fail(self, error: ErrorInfo) -> None:
-        """Take the model as one that cannot be loaded. REQUIRES: no process runs."""
+        """Mark the model as one that cannot be loaded. REQUIRES: no process runs."""
         now = self._clock()
         self._load_error = error
         self._restart_at = now + FILE_CHECK_S
@@ -235,7 +235,7 @@ class EngineSlot:
             self._set(state="loading", n_restarts=self._n_crashes)
 
     def _on_choice(self, choice: KernelChoice) -> None:
-        """Remember what the engine computes with, and what it did not pass: once for all."""
+        """Remember the engine's kernels, and log those that failed, once for all."""
         for fall in choice.falls:
             log.warning("%s: no kernels for %s: %s", self.status.id, fall.kernels, fall.reason)
         if choice.falls:
@@ -248,7 +248,7 @@ class EngineSlot:
         return how in KERNEL_FAULTS and bool(self._choice.lower) and not self._file.has_changed()
 
     def _fall(self, how: str) -> None:
-        """Let the next engine compute with lower kernels."""
+        """Have the next engine use lower kernels."""
         kernels, lower = self._choice.kernels, self._choice.lower
         log.error(
             "the engine of %s ended with %s; it goes on with the kernels for %s instead of %s",

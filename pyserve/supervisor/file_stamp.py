@@ -19,7 +19,7 @@ class FileStamp:
         return None if self._stamp is None else self._stamp[0] / 1e9
 
     def remember(self) -> None:
-        """Take the file as it is now as the unchanged one."""
+        """Take the file's current state as unchanged."""
         self._stamp = self._read()
 
     def has_changed(self) -> bool:

@@ -55,7 +55,7 @@ class FrontDesk:
                 tell(Reply(call_id=call_id, error=self.reload()))
 
     def send_replies(self) -> None:
-        """Send what there is to answer.
+        """Send the replies that are due.
 
         After the statuses: who has its answer knows what the models have become by it.
         """
@@ -68,7 +68,7 @@ class FrontDesk:
         self._pool.drop(front)
 
     def reload(self) -> ErrorInfo | None:
-        """Serve what the configuration names now; unchanged models go on undisturbed.
+        """Serve the models that the configuration names now; unchanged ones keep running.
 
         When it cannot be used nothing changes, and the reason is logged and returned.
         """

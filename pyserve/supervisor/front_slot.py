@@ -72,7 +72,7 @@ class FrontSlot:
         self._signal(signal.SIGHUP)
 
     def reopen_logs(self) -> None:
-        """Have gunicorn open its log file again; all others look after that themselves."""
+        """Have gunicorn reopen its log file; other processes do that by themselves."""
         self._signal(signal.SIGUSR1)
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ Tell = Callable[[Reply], None]
 
 @dataclass
 class Lease:
-    """The right of one request to a loaded model, or its wish for it.
+    """One request's right to a loaded model, or its wait for that.
 
     model: what it is for, by whatever names it. asked_at: on the caller's clock.
     keep_alive_s: how long the model is to stay after it; None leaves that to the model's settings,
@@ -72,21 +72,21 @@ class LeaseTable:
         return self._n_granted[model]
 
     def n_leases(self, model: Hashable) -> int:
-        """Granted ones, and those that are waited for."""
+        """The number of leases, granted or waiting."""
         return self._n_granted[model] + len(self._waiting.get(model, ()))
 
     def is_waited_for(self, model: Hashable) -> bool:
         return model in self._waiting
 
     def waiting(self) -> list[tuple[float, Hashable]]:
-        """The models that are waited for, and since when; the longest first."""
+        """Models with waiting leases, and since when; the longest first."""
         since = [
             (next(iter(leases.values())).asked_at, model) for model, leases in self._waiting.items()
         ]
         return sorted(since, key=lambda pair: pair[0])
 
     def redirect(self, model: Hashable, other: Hashable) -> None:
-        """Let all who wait for `model` wait for `other` instead. REQUIRES: nobody did so yet."""
+        """Have all leases that wait for `model` wait for `other`. REQUIRES: nobody did so yet."""
         leases = self._waiting.pop(model, None)
         if leases is None:
             return
@@ -95,14 +95,14 @@ class LeaseTable:
         self._waiting[other] = leases
 
     def grant(self, model: Hashable, socket_path: str) -> None:
-        """Give the model to all who wait for it."""
+        """Grant the model to all leases that wait for it."""
         for lease in self._waiting.pop(model, {}).values():
             lease.is_granted = True
             self._n_granted[model] += 1
             lease.tell(Reply(call_id=lease.lease_id, socket_path=socket_path))
 
     def deny(self, model: Hashable, error: ErrorInfo) -> None:
-        """Tell all who wait for the model why they wait in vain."""
+        """Fail all leases that wait for the model, with an error."""
         for key, lease in self._waiting.pop(model, {}).items():
             del self._leases[key]
             lease.tell(Reply(call_id=lease.lease_id, error=error))

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Loader:
-    """Does what `make_room` says. Thread: the supervisor's loop only. Nothing blocks.
+    """Executes the decisions of `make_room`. Thread: the supervisor's loop only. Never blocks.
 
     available: bytes that the system would still give us, 0 = not known.
     draining: the models that take no new requests, so that they become idle and leave.
@@ -32,7 +32,7 @@ class Loader:
         self.draining: set[Entry] = set()
 
     def waiting(self) -> list[tuple[float, Entry]]:
-        """The models that requests wait for, and since when; the longest first."""
+        """Models with waiting requests, and since when; the longest first."""
         return [(at, entry) for at, entry in self._leases.waiting() if isinstance(entry, Entry)]
 
     def is_idle(self, entry: Entry) -> bool:
@@ -67,7 +67,7 @@ class Loader:
         self.draining = drain
 
     def _make_room(self, entry: Entry, residents: list[Resident], *, may_drain: bool) -> Move:
-        """Start a model, or do what has to be done before; a refused one is failed."""
+        """Start a model, or unload and drain others first; a refused one is failed."""
         usages = [other.usage() for other in _entries(resident.key for resident in residents)]
         # The first model is for the engine to refuse: it knows exactly what it needs.
         n_available = self._available() if residents else 0
@@ -94,7 +94,7 @@ class Loader:
     def _residents(
         self, wanted: Entry, loaded: Collection[Entry], departing: Collection[Entry], now: float
     ) -> list[Resident]:
-        """The loaded models, seen from one that is to be loaded."""
+        """The loaded models as residents, from the view of one that is to be loaded."""
         return [
             entry.as_resident(
                 now,
@@ -107,7 +107,7 @@ class Loader:
 
 
 def _entries(keys: Iterable[Hashable]) -> Iterator[Entry]:
-    """Those that placement knows by themselves."""
+    """The entries of residents by the keys that placement uses."""
     for key in keys:
         assert isinstance(key, Entry)
         yield key

@@ -10,7 +10,7 @@ PROC = Path("/proc")
 
 
 class Usage(NamedTuple):
-    """Bytes of one model: what it is entitled to, and what of that it holds already.
+    """Bytes of one model: its entitlement, and how much of that it already holds.
 
     Pages of the model file are not held: the system counts them as available, though the model
     needs them to stay.
@@ -26,7 +26,7 @@ class Usage(NamedTuple):
 
 
 def free_bytes(n_available: int, n_limit: int, usages: Iterable[Usage]) -> int | None:
-    """Bytes that no model takes or is entitled to; below 0 when there are too many models.
+    """Bytes that no model holds or is entitled to; below 0 if models have too many.
 
     n_available: what the system would still give us, 0 = it does not say. n_limit: what all models
     together may take, 0 = as much as there is. None: nothing is known.
@@ -41,7 +41,7 @@ def free_bytes(n_available: int, n_limit: int, usages: Iterable[Usage]) -> int |
 
 
 def held_bytes(pid: int | None, proc: Path = PROC) -> int:
-    """The memory of a process that is not backed by a file; 0 if there is no such process."""
+    """A process's memory that is not backed by a file; 0 if there is no such process."""
     if pid is None:
         return 0
     try:

@@ -63,7 +63,7 @@ class Entry:
     def as_resident(
         self, now: float, *, is_busy: bool, is_departing: bool, is_rival: bool
     ) -> Resident:
-        """The loaded model, for those who need its place."""
+        """The loaded model as a resident that may be unloaded for others."""
         return Resident(
             key=self,
             n_bytes=self.usage().n_freed,
@@ -84,14 +84,14 @@ class Entry:
         return self.state == "unloaded"
 
     def want(self) -> None:
-        """Have the model loaded, also if it could not be loaded just now."""
+        """Have the model loaded, even if its last load has just failed."""
         self.wants_load = self.is_urgent = True
         self.must_leave = False
         if self.state == "failed":
             self.slot.unload()
 
     def start(self) -> None:
-        """Load the model; what the system refuses makes it failed."""
+        """Load the model; an error of the system makes it `failed`."""
         self.keep_alive_s = None
         try:
             self.slot.start()
@@ -111,7 +111,7 @@ class Entry:
         return QueueFullError(message, retry_after_s=limits.retry_after_s).to_info()
 
     def refuse(self, n_bytes_free: int | None, rivals: Sequence[Entry] = ()) -> None:
-        """There is no room for it whoever leaves. rivals: those that never leave."""
+        """Fail the model: unloading others would not make enough room. rivals: pinned rivals."""
         if rivals:
             names = ", ".join(entry.spec.id for entry in rivals)
             self._refuse(f"shares a concurrency group with {names}, which is pinned")
@@ -134,7 +134,7 @@ class Entry:
         return msgspec.structs.replace(error, details=details)
 
     def check(self) -> None:
-        """Take over what has become of the engine process."""
+        """Follow the state of the engine process."""
         self.slot.check()
         info = self.slot.status.info
         if info is not None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Resident:
-    """A model that takes memory now.
+    """A model that is loaded now.
 
     n_bytes: what comes back when it leaves. used_at: when it was last of use, ready_at: since when
     it can answer; seconds of one clock. is_busy: requests run in it, or wait for it.
@@ -105,19 +105,19 @@ class _Lack:
         return self._n_bytes <= 0 and self._n_models <= 0
 
     def give(self, residents: Iterable[Resident]) -> None:
-        """Count on the places of these."""
+        """Count the capacity of these as free."""
         for resident in residents:
             self._n_bytes -= resident.n_bytes
             self._n_models -= 1
 
     def give_rivals(self, residents: Sequence[Resident]) -> list[Resident]:
-        """Count on the places of the rivals among these, and return them."""
+        """Count the capacity of the rivals among these as free, and return them."""
         rivals = [resident for resident in residents if resident.is_rival]
         self.give(rivals)
         return rivals
 
     def choose(self, residents: Sequence[Resident]) -> list[Resident]:
-        """Those of the residents that are needed, the first ones first; they are counted on."""
+        """The first of the residents that are needed; their capacity counts as free."""
         chosen: list[Resident] = []
         for resident in residents:
             if self.is_met:

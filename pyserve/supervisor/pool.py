@@ -48,19 +48,19 @@ class ModelPool:
 
     @property
     def slots(self) -> list[EngineSlot]:
-        """Those of the configured models, in their order."""
+        """The engine slots of the configured models, in order."""
         return [entry.slot for entry in self._entries.values()]
 
     @property
     def all_slots(self) -> list[EngineSlot]:
-        """With those whose model is no longer configured and whose process still ends."""
+        """All engine slots, also those of removed models whose process is still ending."""
         return [*self.slots, *(entry.slot for entry in self._departing)]
 
     def statuses(self) -> list[ModelStatus]:
         return [entry.status() for entry in self._entries.values()]
 
     def configure(self, specs: Sequence[ModelSpec]) -> None:
-        """Serve exactly these from now on: a model whose engine is unchanged goes on undisturbed.
+        """Serve exactly these models from now on; those with an unchanged engine keep running.
 
         The old engine of a changed or removed model ends with its running requests, while new ones
         get the new engine. REQUIRES: the ids differ.
@@ -83,7 +83,7 @@ class ModelPool:
                 self._leases.deny(entry, _not_found(model_id))
 
     def acquire(self, front: Hashable, message: Acquire, tell: Tell) -> None:
-        """Answer when the model is loaded, or cannot be; the lease lasts until `release`."""
+        """Reply when the model is loaded, or cannot be; the lease lasts until `release`."""
         entry = self._entries.get(message.model_id)
         if entry is None:
             tell(Reply(call_id=message.call_id, error=_not_found(message.model_id)))
@@ -96,21 +96,21 @@ class ModelPool:
         self._leases.add(front, lease)
 
     def release(self, front: Hashable, call_id: int) -> None:
-        """End a lease, or the wait for one or for an unload."""
+        """End a lease, or a pending acquire or unload."""
         self._unloads.pop((front, call_id), None)
         lease = self._leases.remove(front, call_id)
         if lease is not None:
             self._end_use(lease)
 
     def drop(self, front: Hashable) -> None:
-        """End everything of a front that is gone."""
+        """End all leases and requests of a front that is gone."""
         for key in [key for key in self._unloads if key[0] is front]:
             del self._unloads[key]
         for lease in self._leases.remove_front(front):
             self._end_use(lease)
 
     def load(self, message: Load, tell: Tell) -> None:
-        """Load a model that no request asks for; answers before it is loaded."""
+        """Load a model that no request asks for; replies before it is loaded."""
         entry = self._entries.get(message.model_id)
         if entry is not None:
             entry.want()
@@ -118,7 +118,7 @@ class ModelPool:
         tell(Reply(call_id=message.call_id, error=error))
 
     def unload(self, front: Hashable, message: Unload, tell: Tell) -> None:
-        """Unload when idle, or at once; answer when it is done."""
+        """Unload when idle, or at once; reply when it is done."""
         entry = self._entries.get(message.model_id)
         if entry is None:
             tell(Reply(call_id=message.call_id, error=_not_found(message.model_id)))
@@ -152,7 +152,7 @@ class ModelPool:
         return min((at for at in times if at is not None), default=None)
 
     def _n_in_work(self, entry: Entry) -> int:
-        """The requests for a model, also those in its old engine."""
+        """The number of leases of a model, also those of its old engine."""
         same = (other for other in self._all() if other.spec.id == entry.spec.id)
         return sum(self._leases.n_leases(other) for other in same)
 
@@ -177,7 +177,7 @@ class ModelPool:
         return [*self._entries.values(), *self._departing]
 
     def _answer(self, entry: Entry, now: float) -> None:
-        """Tell those who wait for the model what has become of it."""
+        """Reply to those who wait for the model: it is loaded, or failed."""
         if entry.state == "ready" and not entry.must_leave and entry not in self._loader.draining:
             socket_path = entry.slot.status.socket_path
             assert socket_path is not None, "a ready model has a socket"

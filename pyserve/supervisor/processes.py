@@ -54,7 +54,7 @@ def _tunables(ours: str, environ: dict[str, str]) -> dict[str, str]:
 def start_engine(
     config: ServeConfig, engine: EngineConfig, socket_path: Path
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """An engine process, and the socket that it reports to. Raises OSError."""
+    """Start an engine process; returns it and its report socket. Raises OSError."""
     ours, theirs = socket.socketpair()
     with theirs:
         runner = RunnerConfig(
@@ -86,7 +86,7 @@ def start_engine(
 def start_front(
     config: ServeConfig, listener: socket.socket, control_path: Path
 ) -> subprocess.Popen[bytes]:
-    """gunicorn with our settings, serving `listener`. Raises OSError."""
+    """Start gunicorn with our settings, serving `listener`. Raises OSError."""
     environ = front_environ(os.environ | config.to_environ())
     environ[SUPERVISOR_SOCKET_ENV] = str(control_path)
     environ[LISTEN_FD_ENV] = str(listener.fileno())

@@ -14,7 +14,7 @@ class Restart(NamedTuple):
 
 
 class RestartPolicy:
-    """At once, until `n_crashes` within `window_s`; then after 1, 2, 4 ... `max_delay_s` seconds.
+    """Restart at once, until `n_crashes` within `window_s`; then with backoff to `max_delay_s`.
 
     A process that lived for `window_s` wipes the slate clean.
     """

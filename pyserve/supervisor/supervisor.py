@@ -40,7 +40,7 @@ class Phase(enum.Enum):
 
 
 class Supervisor:
-    """Owns the engines and, given a listener, gunicorn. `run` is the whole life of it.
+    """Owns the engines and, given a listener, gunicorn. `run` is its whole life.
 
     models: the models to serve. replan: reads the configuration again.
     runtime_dir: private directory for the sockets; the caller removes it.
@@ -123,7 +123,7 @@ class Supervisor:
             self._front.start()
 
     def _wait(self) -> None:
-        """Sleep until something happens, and take in what it is."""
+        """Sleep until something happens, and handle it."""
         for key, mask in self._selector.select(self._sleep_s()):
             match key.data:
                 case ControlServer() as control:
@@ -190,7 +190,7 @@ class Supervisor:
                 self._reports[slot] = slot.report
 
     def _publish(self) -> None:
-        """Tell fronts and observer what has changed; give up if nothing could be started."""
+        """Send changed statuses to fronts and observer; give up if nothing could be started."""
         statuses = self._pool.statuses()
         is_front_up = self._front is None or self._control.n_fronts > 0
         is_news = statuses != self._published
@@ -226,7 +226,7 @@ class Supervisor:
             self._phase = Phase.STOPPED
 
     def _kill_all(self) -> None:
-        """End what is left at once, and wait for it."""
+        """Kill the remaining processes, and wait for them."""
         children = self._children()
         for child in children:
             child.kill()

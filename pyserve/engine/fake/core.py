@@ -201,7 +201,7 @@ class FakeCore(Askable):
         return request.prompt or ""
 
     def _step(self, now: float) -> None:
-        """Admit what is new, then give each running request that is due its next token."""
+        """Admit new requests, then give each running request that is due its next token."""
         for request in list(self._requests.values()):
             if not request.is_accepted:
                 self._admit(request)
@@ -222,7 +222,7 @@ class FakeCore(Askable):
             self._events.append(accepted)
 
     def _begin_and_list(self, now: float) -> list[FakeRequest]:
-        """Those that run, after the free places went to those that wait, highest priority first."""
+        """The running requests, after free slots went to queued ones, highest priority first."""
         for request in list(self._requests.values()):
             if not request.has_begun and request.starts_until <= now:
                 self._fail(request, request.too_late(now), "failed")
@@ -255,7 +255,7 @@ class FakeCore(Askable):
             self._n_over["finished"] += 1
 
     def _die(self, turn: str) -> None:
-        """End the process if it is the turn for that."""
+        """End the process if the script says so now."""
         is_spared = turn == "ill" and self._config.kernels == "stock"
         if turn in DEADLY and not is_spared:
             signal.raise_signal(DEADLY[turn])  # for this thread, at once

@@ -37,7 +37,7 @@ class FakeVocab:
         return "".join(self._words.get(token, f" <{token}>") for token in tokens)
 
     def logprob(self, word: str, position: int, n_top: int) -> TokenLogprob:
-        """Consistent: the sampled token is the best of `n_top` descending alternatives."""
+        """The log-probability of a token: the best of `n_top` descending alternatives."""
         best = -0.125 * (1 + position % 4)
         token = self.token(word)
         top = [TopLogprob(token, word.encode(), best)]
@@ -47,7 +47,7 @@ class FakeVocab:
         return TokenLogprob(token, word.encode(), best, top[:n_top])
 
     def prompt_logprobs(self, tokens: list[int], n_top: int) -> list[TokenLogprob]:
-        """As of generated tokens, but for the first one: nothing precedes it."""
+        """Log-probabilities of the prompt's tokens but the first one, which nothing precedes."""
         pieces = [self.text([token]) for token in tokens]
         rest = [self.logprob(piece, i, n_top) for i, piece in enumerate(pieces)]
         return [TokenLogprob(tokens[0], pieces[0].encode(), 0.0, []), *rest[1:]]

@@ -42,7 +42,7 @@ class FakeScript(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole life of one request, known when it is submitted.
+    """The scripted course of one request, fixed when it is submitted.
 
     pieces: one text per token; the last may be cut by a stop string, or be empty.
     turn: what happens after `turn_after` tokens instead of the rest.
@@ -93,7 +93,7 @@ def make_plan(
 
 
 def apply_turns(plan: Plan, script: FakeScript, commands: dict[str, str]) -> Plan:
-    """Put in where the request fails, is held, or takes the process down."""
+    """Put the scripted failures, pauses and process ends into a plan."""
     changes: dict[str, object] = {}
     scripted = {"fail": script.fail_after, "hold": script.hold_after}
     for turn in ("fail", "hold", "die", "bus", "ill"):

@@ -116,7 +116,7 @@ class Hub:
         return _siblings(url, text)
 
     def _cached_files(self, reference: HubReference) -> list[RemoteFile]:
-        """From the snapshot that was cached last."""
+        """The files of the latest cached snapshot."""
         folder = self._cache / ("models--" + reference.repo.replace("/", "--")) / "snapshots"
         snapshots = sorted(folder.glob("*/"), key=lambda path: path.stat().st_mtime)
         if not snapshots:
@@ -143,7 +143,7 @@ def by_name(siblings: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def choose_files(names: Sequence[str], reference: HubReference) -> list[str]:
-    """The files of the model that is meant, among those of a repository.
+    """The files of the model that a reference means, among those of a repository.
 
     Raises PullError that lists what there is.
     """
@@ -166,7 +166,7 @@ def choose_files(names: Sequence[str], reference: HubReference) -> list[str]:
 
 
 def _of_quant(models: Sequence[str], quant: str | None) -> str | None:
-    """The first file of a quantization; of the preferred one when none is wished for."""
+    """The first file of a quantization; of the preferred one if none is named."""
     firsts = sorted(
         name for name in models if (m := _PART.fullmatch(name)) is None or m[2] == "00001"
     )

@@ -114,7 +114,7 @@ def _watch(command: list[str], directory: Path, on_bytes: Callable[[int], None])
 
 
 def _said(log: str) -> str:
-    """The last lines of the package client, without its accounts of every attempt."""
+    """The last lines of pip's output, without its reports of single attempts."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return " / ".join((errors or lines)[-3:])

@@ -199,7 +199,7 @@ def _gguf_name(name: str, source: str) -> str:
 
 
 def _refuse_other_file(target: Path, sha256: str | None) -> None:
-    """A file of that name with other content is the user's; it is not replaced."""
+    """Refuses to replace a file of that name with other content: it is the user's."""
     if sha256 is not None and target.exists() and hash_file(target) != sha256.lower():
         raise PullError(f"{target} exists and has other content; move or remove it first")
 

@@ -162,7 +162,7 @@ def _range_headers(url: str, part: Path, is_hash_known: bool) -> dict[str, str]:
 
 
 def _drop_or_accept(part: Path, content_range: str | None) -> None:
-    """The server has nothing after our bytes: the part is whole, or it is of another file."""
+    """Handles 416, nothing after our bytes: the part is whole, or it belongs to another file."""
     if content_range == f"bytes */{file_size(part)}":
         return
     part.unlink()

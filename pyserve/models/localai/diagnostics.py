@@ -10,7 +10,7 @@ Level = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Note:
-    """level: `error` keeps a model from being served, `note` is nothing to worry about.
+    """A remark. level: `error` keeps a model from being served, `note` is harmless.
 
     model: its name, "" = the whole file. line: 1 is the first, 0 = not about a line.
     """

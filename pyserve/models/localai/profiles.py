@@ -21,7 +21,7 @@ from pyserve.models.profile import (
 
 
 def engine_settings(values: LocalModel, options: dict[str, int]) -> dict[str, Any]:
-    """Fields of `EngineConfig`; -1 as n_ctx is all that the model was trained for."""
+    """Fields of `EngineConfig`; n_ctx -1 means the trained context."""
     settings: dict[str, Any] = {
         "n_ctx": values.context_size or None,
         "n_threads": values.threads,
@@ -102,7 +102,7 @@ def _has_arguments_first(function: Function) -> bool:
 
 
 def _calls(function: Function) -> CallProfile:
-    """LocalAI's model calls nothing but functions when it has no function for not calling one."""
+    """The call format. LocalAI's models must call if they have no function for not calling."""
     grammar = function.grammar
     is_strict = not (grammar.disable or grammar.mixed_mode or grammar.triggers)
     return CallProfile(
@@ -127,7 +127,7 @@ def _calls(function: Function) -> CallProfile:
 
 
 def with_aliases(profile: ModelProfile, names: Sequence[str]) -> ModelProfile:
-    """The same with further names."""
+    """The profile with further names."""
     aliases = tuple(dict.fromkeys([*profile.aliases, *names]))
     return msgspec.structs.replace(profile, aliases=aliases)
 
@@ -149,14 +149,14 @@ def _defaults(values: LocalModel) -> dict[str, Any]:
 
 
 def _usecases(names: Sequence[str]) -> Iterator[str]:
-    """LocalAI writes FLAG_CHAT, or chat; llm stands for all that generate text."""
+    """The usecases: LocalAI writes FLAG_CHAT or chat; llm means all that generate text."""
     for name in names:
         usecase = name.lower().removeprefix("flag_")
         yield from ("chat", "completion", "edit") if usecase == "llm" else (usecase,)
 
 
 def bad_patterns(profile: ModelProfile) -> Iterator[tuple[str, str]]:
-    """The regular expressions that RE2 does not take, and why."""
+    """Regular expressions that RE2 rejects, with its reasons."""
     shape = profile.shape
     for pattern in (*shape.cutstrings, *shape.extract_regex, *profile.calls.patterns):
         try:

@@ -43,7 +43,7 @@ MODEL_KEYS = frozenset({"name", "parameters", "backend", "alias", "template", "c
 
 @dataclass(frozen=True)
 class LocalEntry:
-    """One model of a file, as it was read. line: where it begins. values: checked.
+    """One model of a YAML file. line: where it begins. values: validated.
 
     options: settings of the engine from `options`.
     """
@@ -87,7 +87,7 @@ def _mappings(document: Document) -> Iterator[tuple[Path, Any]]:
 
 
 class _Reader:
-    """Reads one model, and notes what there is to say."""
+    """Reads one model and collects notes."""
 
     def __init__(self, file: str, document: Document, path: Path) -> None:
         self.notes: list[Note] = []
@@ -128,7 +128,7 @@ class _Reader:
         return self._file.rsplit(".", 1)[0]
 
     def _note_keys(self, value: dict[str, Any]) -> None:
-        """Say of each key that is not honoured why."""
+        """Note the reason for each key that has no effect."""
         for path in _leaves(value):
             reason = WITHOUT_EFFECT.get(_dotted(path))
             if reason is not None:
@@ -160,7 +160,7 @@ class _Reader:
 
 
 def _leaves(value: dict[str, Any], above: Path = ()) -> Iterator[Path]:
-    """The keys of a model; of the sections that are checked key by key, those in them."""
+    """The keys of a model, and those inside the sections that are checked key by key."""
     for key, inner in value.items():
         path = (*above, key)
         if _dotted(path) in SECTIONS and isinstance(inner, dict):

@@ -28,7 +28,7 @@ from pyserve.schemas.reasoning import Effort, ReasoningFields
 
 
 class Section(BaseModel):
-    """A mapping of a model file. Null is as good as absent; keys beside the fields are kept out."""
+    """A section of a YAML file. Null means absent; unknown keys are dropped."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", coerce_numbers_to_str=True, allow_inf_nan=False
@@ -104,7 +104,7 @@ class TagPair(Section):
 
 
 class Reasoning(Section):
-    """`reasoning`: whether the model thinks first, how, and whether that is shown."""
+    """`reasoning`: whether and how the model reasons, and whether that is shown."""
 
     disable: bool = False
     strip_reasoning_only: bool = False
@@ -114,7 +114,7 @@ class Reasoning(Section):
 
 
 class FunctionGrammar(Section):
-    """`function.grammar`: how calls are held to their form."""
+    """`function.grammar`: constraints on the form of tool calls."""
 
     disable: bool = False
     parallel_calls: bool | None = None
@@ -135,7 +135,7 @@ Replacements = Annotated[list[Replacement], Field(max_length=MAX_STRINGS)]
 
 
 class Function(Section):
-    """`function`: how calls of functions are found in answers."""
+    """`function`: how tool calls are found in answers."""
 
     disable_no_action: bool = False
     response_regex: Strings = []
@@ -152,14 +152,14 @@ class Function(Section):
 
 
 class RequestLimits(Section):
-    """`limits`: of the requests for one model. 0 is no limit, and one second."""
+    """`limits`: of one model's requests. 0: no limit, and for retry_after_s one second."""
 
     max_concurrent: Annotated[int, Field(ge=0, le=INT32_MAX)] = 0
     retry_after_seconds: Annotated[int, Field(ge=0, le=INT32_MAX)] = 0
 
 
 class DownloadFile(Section):
-    """A file that belongs to the model, and where it is to be had."""
+    """A file of the model and its source."""
 
     filename: Text = ""
     uri: Text = ""

@@ -20,7 +20,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class YamlError(Exception):
-    """The text is no YAML that is read here; the message has no line."""
+    """The text is not the YAML that is read here; the message has no line."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(problem)
@@ -68,7 +68,7 @@ def read_yaml(text: str) -> list[Document]:
 
 
 def _check_events(text: str) -> None:
-    """Refuse deep nesting and many aliases before anything recursive sees them."""
+    """Refuses deep nesting and many aliases before any recursion over the document."""
     depth = n_aliases = 0
     for n_events, event in enumerate(yaml.parse(text, Loader=_LOADER)):
         line = event.start_mark.line + 1
@@ -85,7 +85,7 @@ def _check_events(text: str) -> None:
 
 
 class _Reader:
-    """Makes one document of its nodes."""
+    """Builds one document from its YAML nodes."""
 
     def __init__(self) -> None:
         self._scalars = yaml.constructor.SafeConstructor()

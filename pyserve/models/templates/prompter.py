@@ -84,7 +84,7 @@ class Prompter:
         system: str,
         functions: Sequence[Any],
     ) -> Marked:
-        """One turn: by its template, else the word of its role and what it says."""
+        """One turn: by its template, else its role's word and its content."""
         role, calls = message["role"], message.get("tool_calls")
         word = self._role_word(role, bool(calls))
         if self._chat_message is not None:
@@ -130,7 +130,7 @@ def _data(
 
 
 def _member(message: Message) -> dict[str, Any]:
-    """A message as templates of whole chats see it."""
+    """A message in the form that templates of whole chats get."""
     return {
         "Role": message["role"],
         "RoleName": message["role"],
@@ -145,7 +145,7 @@ def _has_system(messages: Sequence[Message]) -> bool:
 
 
 def _marked_message(message: Message) -> dict[str, Any]:
-    """The message with all that its sender wrote marked; the role is one of a fixed list."""
+    """The message with its sender's text marked; the role is one of a fixed list."""
     rest = {key: all_marked(value) for key, value in message.items() if key != "role"}
     return {"role": message["role"], "content": user_text(""), **rest}
 

@@ -32,7 +32,7 @@ def continued_text(
 
 
 def continued_stops(info: ModelInfo) -> list[str]:
-    """Stop strings that a prompt of tokens needs, in place of the engine's own."""
+    """Stop strings for a prompt of tokens, in place of those that the engine adds to messages."""
     return [] if info.has_chat_template else TRANSCRIPT_STOPS
 
 

@@ -54,11 +54,11 @@ class Offer(msgspec.Struct, frozen=True):
         return bool(self.functions) and self.mode != "none"
 
     def tools(self) -> list[dict[str, Any]]:
-        """All of them, as templates know them."""
+        """All offered functions, in the form that chat templates expect."""
         return [{"type": "function", "function": _shown(one)} for one in self.functions]
 
     def callable_functions(self) -> list[Function]:
-        """Those that may be called."""
+        """The functions that may be called."""
         return [
             Function(one.name, one.parameters, self.param.format(i), bool(one.strict))
             for i, one in enumerate(self.functions)
@@ -86,7 +86,7 @@ def offer_of(body: ToolFields) -> Offer:
 
 
 def chosen(offer: Offer, choice: Choice | None) -> Offer:
-    """`offer` as a tool_choice or function_call narrows it."""
+    """`offer`, restricted by tool_choice or function_call."""
     if isinstance(choice, NamedTool | NamedFunction):
         name = choice.name if isinstance(choice, NamedFunction) else choice.function_name
         return msgspec.structs.replace(
@@ -99,7 +99,7 @@ def chosen(offer: Offer, choice: Choice | None) -> Offer:
 
 
 def as_configured(offer: Offer, calls: CallProfile) -> Offer:
-    """`offer` with what the model's configuration says where the request leaves it open."""
+    """`offer` with defaults of the model's configuration."""
     can_repeat = calls.can_repeat if offer.can_repeat is None else offer.can_repeat
     mode: Mode = "required" if calls.must_call and offer.mode == "auto" else offer.mode
     return msgspec.structs.replace(offer, mode=mode, can_repeat=can_repeat)
@@ -128,7 +128,7 @@ def conversation(
     *,
     is_continued: bool = False,
 ) -> Conversation:
-    """The conversation that `messages` and the fields of a request make for this model.
+    """Translates `messages` and a request's fields into a conversation for this model.
 
     profile: what the model's configuration says about prompts and calls.
     is_continued: the last message is an answer to go on with, which is past its reasoning.
@@ -182,7 +182,7 @@ def _limit(thinking: Thinking | None, n_tokens: int | None) -> ThinkingLimit | N
 
 
 def template_variables(reasoning: ReasoningFields, chat_template: str) -> dict[str, Any]:
-    """The variables of the template: what the effort means to it, and what is named."""
+    """The chat template's variables: those of the reasoning effort, and chat_template_kwargs."""
     named = dict(reasoning.chat_template_kwargs or {})
     effort = reasoning.reasoning_effort
     if effort is None:

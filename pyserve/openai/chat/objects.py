@@ -21,7 +21,7 @@ class CalledFunction(msgspec.Struct, frozen=True):
 
 
 class MessageToolCall(msgspec.Struct, frozen=True):
-    """A call of a function; `id` comes back with its result."""
+    """A tool call; its result is sent back with `id`."""
 
     id: str
     function: CalledFunction
@@ -58,7 +58,7 @@ class Truncation(msgspec.Struct, frozen=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """The plain response."""
+    """The response, not streamed."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -72,14 +72,14 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionDelta(msgspec.Struct, frozen=True):
-    """More of a called function: its name comes once, its arguments in pieces."""
+    """A piece of a tool call: its name once, its arguments in pieces."""
 
     arguments: str
     name: str | UnsetType = UNSET
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """More of the call `index`; id and type come with its first delta."""
+    """A piece of tool call `index`; id and type come with its first delta."""
 
     index: int
     id: str | UnsetType = UNSET

@@ -15,7 +15,7 @@ MAX_ANSWER_SHARE = 2
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """The messages that stay, and how much was left out."""
+    """The messages that are kept, and the size of what was left out."""
 
     messages: list[Message]
     dropped_messages: int = 0
@@ -62,7 +62,7 @@ def _join(head: Sequence[Message], turns: Sequence[Sequence[Message]]) -> list[M
 
 
 def split_turns(messages: Sequence[Message]) -> tuple[list[Message], list[list[Message]]]:
-    """System messages at the start, and turns: what a user says and all that answers it."""
+    """Splits messages into leading system messages and turns: a user's message and its answers."""
     n_head = next(
         (i for i, message in enumerate(messages) if message["role"] != "system"), len(messages)
     )

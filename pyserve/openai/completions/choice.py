@@ -9,7 +9,7 @@ from pyserve.openai.completions.logprobs import LegacyLogprobs, LegacyLogprobsWr
 
 
 class ChoiceWriter:
-    """Puts the prompt before the answer where it is echoed, each text beside its tokens' arrays.
+    """Writes a choice: the echoed prompt, then the answer, each with its logprobs arrays.
 
     prompt: its text; is_tokens: whether it came as token ids. One thread.
     """

@@ -118,7 +118,7 @@ def check_length(prompt: list[int], info: ModelInfo) -> None:
 
 
 def _writers(body: CompletionRequest, detokenize: Callable[[list[int]], str]) -> list[ChoiceWriter]:
-    """One for each choice."""
+    """A writer for each choice."""
     if not body.echo and body.logprobs is None:
         return [ChoiceWriter("") for _ in body.prompts for _ in range(body.n or 1)]
     has_logprobs = body.logprobs is not None

@@ -23,7 +23,7 @@ Body = TypeVar("Body", bound=SamplingFields)
 
 
 def with_defaults(body: Body, profile: ModelProfile) -> Body:
-    """`body` with what a model gives to requests: defaults, stop strings, a system prompt.
+    """`body` with a model's defaults, stop strings and system prompt.
 
     The values were checked when the configuration was read; those that the endpoint does not have
     are left out.
@@ -46,7 +46,7 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
 
 
 def _defaults(body: RequestModel, defaults: dict[str, Any]) -> dict[str, Any]:
-    """The defaults with `logprobs` as the endpoint has it: a number, or whether any are wanted."""
+    """The defaults, with `logprobs` in the endpoint's type: a number or a boolean."""
     wanted, n_top = defaults.get("logprobs"), defaults.get("top_logprobs")
     if wanted is None and n_top is None:
         return defaults
@@ -60,7 +60,7 @@ def _defaults(body: RequestModel, defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def _thinking(body: ChatRequest) -> dict[str, Any]:
-    """LocalAI's `metadata.enable_thinking`, in the fields that say it here."""
+    """LocalAI's `metadata.enable_thinking`, in our reasoning fields."""
     wanted = (body.metadata or {}).get("enable_thinking")
     if wanted == "false" and body.reasoning_effort is None:
         return {"reasoning_effort": "none"}

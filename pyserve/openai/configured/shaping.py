@@ -16,7 +16,7 @@ from pyserve.models.profile import ShapeProfile
 
 
 def shaped(text: str, shape: ShapeProfile) -> str:
-    """The whole answer, with its prefix, as it is shown."""
+    """The whole answer after all edits, with its prefix."""
     for pattern in shape.cutstrings:
         text = compiled(pattern).sub("", text)
     found = [compiled(pattern).search(text) for pattern in shape.extract_regex]
@@ -73,7 +73,7 @@ class Shaper:
         return settled
 
     def _begin(self) -> bool:
-        """Trim the beginning; False while it is too short to know how."""
+        """Trim the beginning; False while it is too short to decide how."""
         text = self._held
         for affix in self._shape.trimspace:
             if affix.startswith(text):

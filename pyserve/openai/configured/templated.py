@@ -23,17 +23,17 @@ T = TypeVar("T")
 
 
 def templated(engine: Engine, profile: PromptProfile) -> Engine:
-    """The engine, or one that makes the prompts of chats by the templates of the profile."""
+    """The engine, wrapped if the profile has templates for chats."""
     return TemplatedEngine(engine, Prompter(profile)) if profile.has_chat else engine
 
 
 def segments_of(prompt: Marked) -> list[Segment]:
-    """The parts of a prompt for the engine."""
+    """The prompt as segments for the engine."""
     return [Segment(text, is_input) for text, is_input in prompt.runs]
 
 
 def templated_completion(body: CompletionRequest, profile: PromptProfile) -> CompletionRequest:
-    """The request with its texts put into the model's template; token ids stay as they are.
+    """The request with the model's template applied to its texts; token ids are kept.
 
     Raises TemplateError.
     """

@@ -112,7 +112,7 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
 
 
 def _stream_text(events: list[Any]) -> str:
-    """Events as they are sent; those of the Responses API have names, the others an end."""
+    """The events as sent: named ones in the Responses API, else closed by [DONE]."""
     names = [event.get("type") for event in events]
     lines = [
         (f"event: {name}\n" if name else "") + f"data: {msgspec.json.encode(event).decode()}\n\n"

@@ -108,7 +108,7 @@ def error_reference(status: int) -> dict[str, str]:
 
 
 def error_responses() -> dict[str, Any]:
-    """The named responses that `error_reference` leads to."""
+    """The named responses that `error_reference` refers to."""
     return {
         name: {
             "description": meaning,

@@ -82,7 +82,7 @@ _TIMES = ("created", "created_at", "completed_at")
 
 
 class Example:
-    """The answer to a request, when the model says `pieces`, or makes a vector."""
+    """An example's answer: the model's output is `pieces`, or a vector."""
 
     def __init__(self, answer: Answer, pieces: Sequence[str], embedding: bytes = b"") -> None:
         usage = Usage(n_prompt_tokens=N_PROMPT, n_completion_tokens=len(pieces))
@@ -142,7 +142,7 @@ def _as_json(struct: Any) -> Any:
 
 
 def _steady(value: Any) -> Any:
-    """With a fixed id for each random one, and a fixed time."""
+    """Replaces random ids and times by fixed ones."""
     if isinstance(value, list):
         return [_steady(part) for part in value]
     if isinstance(value, dict):

@@ -140,5 +140,5 @@ FIELDS = {
 
 
 def describe(schema: str, field: str) -> str | None:
-    """The sentence about a field of the schema of that name."""
+    """The description of a schema's field."""
     return FIELDS.get(f"{schema}.{field}") or FIELDS.get(field)

@@ -13,7 +13,7 @@ from pyserve.schemas.common import RequestModel
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One endpoint. `path` is below `/v1`, and there without it.
+    """One endpoint. `path` is served below `/v1` and without it.
 
     query: what may stand in the URL, by name. body: an example of the request.
     example, events: make the response to it, plain and streamed.

@@ -257,5 +257,5 @@ def operations() -> list[Operation]:
 
 
 def endpoints() -> list[str]:
-    """A line for each endpoint that is worth knowing."""
+    """One line for each main endpoint, for GET /."""
     return [f"{op.method.upper()} /v1{op.path}" for op in [*GENERATING, *TOKENS, *READING[:2]]]

@@ -20,7 +20,7 @@ def reference(name: str) -> dict[str, Any]:
 
 
 class Schemas:
-    """The schemas of all that `operations` take and give.
+    """Named schemas of all requests and responses of `operations`.
 
     A response's type that has the name of a part of a request is called `Output...`.
     """
@@ -45,7 +45,7 @@ class Schemas:
         return f"Output{name}" if name in self._clashes else name
 
     def _renamed(self, value: Any) -> Any:
-        """With references led to the names that are used here."""
+        """The schema with references renamed to the names used here."""
         if isinstance(value, list):
             return [self._renamed(part) for part in value]
         if not isinstance(value, dict):
@@ -63,7 +63,7 @@ def _describe_fields(name: str, schema: dict[str, Any]) -> None:
 
 
 def _as_given(schema: dict[str, Any]) -> dict[str, Any]:
-    """A struct is written whole: what has a default is always there."""
+    """Marks fields with defaults as always present, since structs are written whole."""
     properties = schema.get("properties", {})
     always = set(schema.get("required", [])) | {
         name for name, part in properties.items() if "default" in part

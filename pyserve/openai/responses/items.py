@@ -44,7 +44,7 @@ class Item:
         self.logprobs: list[TokenLogprob] = []
 
     def announced(self) -> OutputItem:
-        """The item as it is announced."""
+        """The item without content, for the event that announces it."""
         if self.call is not None:
             return FunctionCall(self.id, self.call.id, self.call.name, "", "in_progress")
         if self.kind == "reasoning":
@@ -52,7 +52,7 @@ class Item:
         return OutputMessage(self.id, "in_progress", [])
 
     def shown(self, status: ItemStatus) -> OutputItem:
-        """The item with all that has come."""
+        """The item with its content so far."""
         if self.call is not None:
             return FunctionCall(self.id, self.call.id, self.call.name, self.text, status)
         if self.kind == "reasoning":

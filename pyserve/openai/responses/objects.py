@@ -61,7 +61,7 @@ OutputItem = OutputMessage | FunctionCall | ReasoningItem
 
 
 class ResponseTool(msgspec.Struct, frozen=True):
-    """A function that was on offer."""
+    """A function offered to the model."""
 
     name: str
     description: str | None
@@ -71,14 +71,14 @@ class ResponseTool(msgspec.Struct, frozen=True):
 
 
 class InputTokensDetails(msgspec.Struct, frozen=True):
-    """Of the input tokens. Computed prefixes are kept as memory allows, which is no write."""
+    """Details on the input tokens. Cache writes are not counted."""
 
     cached_tokens: int
     cache_write_tokens: int = 0
 
 
 class OutputTokensDetails(msgspec.Struct, frozen=True):
-    """Of the output tokens."""
+    """Details on the output tokens."""
 
     reasoning_tokens: int = 0
 

@@ -103,7 +103,7 @@ def _add_turn(turns: list[Turn], item: InputItem) -> None:
 
 
 def new_response(body: ResponseRequest, model: str, request: GenerateRequest) -> Response:
-    """A response that has only begun."""
+    """A response without output, in progress."""
     return Response(
         id=new_item_id("resp"),
         created_at=int(time.time()),
@@ -155,7 +155,7 @@ def _text_settings(body: ResponseRequest) -> TextSettings:
 def finished_response(
     response: Response, items: list[OutputItem], finish: Finish, n_reasoning_tokens: int
 ) -> Response:
-    """`response` with its end: completed, or incomplete because a limit of tokens was reached.
+    """`response` at its end: completed, or incomplete because of a token limit.
 
     n_reasoning_tokens: of the answer.
     """

@@ -43,7 +43,7 @@ class ModelHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """That a model can answer."""
+    """The state of a server that can answer."""
 
     status: str
     models: list[ModelHealth]

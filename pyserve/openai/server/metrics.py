@@ -23,7 +23,7 @@ class Metric(NamedTuple):
 
 
 def text(metrics: Iterable[Metric]) -> str:
-    """The whole page."""
+    """The metrics page."""
     lines: list[str] = []
     for metric in metrics:
         lines.append(f"# HELP {metric.name} {metric.about}")

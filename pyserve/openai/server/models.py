@@ -76,7 +76,7 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelAction(msgspec.Struct, frozen=True):
-    """That what was asked for a model is done, or begun."""
+    """Confirms that an action on a model is done, or begun."""
 
     success: bool
     model: str
@@ -181,7 +181,7 @@ class Props(msgspec.Struct, frozen=True):
 
 
 def model_props(model_id: str, info: ModelInfo, profile: ModelProfile = PLAIN) -> Props:
-    """profile: what requests get of the model's configuration."""
+    """The answer of GET /props. profile: the model's request defaults."""
     params = default_sampling(profile)
     return Props(
         default_generation_settings=GenerationDefaults(info.n_ctx, params),

@@ -26,7 +26,7 @@ class SchemaCheck(msgspec.Struct, frozen=True):
 
 
 def check_schema(body: SchemaCheckRequest) -> SchemaCheck:
-    """Everything that cannot be enforced, and the size of the grammar (0: there is none)."""
+    """All keywords that cannot be enforced, and the size of the grammar (0: there is none)."""
     grammar = SchemaGrammar(body.schema_, is_strict=bool(body.strict))
     unsupported = [
         UnsupportedKeyword(".".join(issue.path), issue.keyword, issue.message)

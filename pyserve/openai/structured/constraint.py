@@ -59,7 +59,7 @@ def _format_grammar(value: ResponseFormat) -> str:
 
 
 def text_format_grammar(value: TextFormat | None) -> str:
-    """The same for `text.format` of the Responses API."""
+    """GBNF for `text.format` of the Responses API."""
     if value is None or value.type == "text":
         return ""
     if value.type == "json_object":

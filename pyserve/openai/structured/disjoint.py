@@ -13,7 +13,7 @@ MAX_COMPARED = 64
 
 
 def are_disjoint(schemas: Sequence[Any], resolve: Resolve) -> bool:
-    """Told by constants; or, of at most MAX_COMPARED, by types or by members that both require."""
+    """Compares constants; or, for up to MAX_COMPARED schemas, types and required members."""
     plain = [_followed(schema, resolve) for schema in schemas]
     constants = [_constants(schema) or set() for schema in plain]
     if all(constants):

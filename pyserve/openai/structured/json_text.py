@@ -119,7 +119,7 @@ def bracketed(rules: JsonRules, inside: str) -> str:
 
 
 def other_key(rules: JsonRules, names: Iterable[str]) -> str:
-    """A key that is none of `names`; it has no escapes, or it could be one of them after all."""
+    """A key that is none of `names`; without escapes, which could spell one of them."""
     plain = [name for name in names if not any(_needs_escape(char) for char in name)]
     return quoted(_other_text(rules, plain))
 
@@ -129,7 +129,7 @@ def _needs_escape(char: str) -> bool:
 
 
 def _other_text(rules: JsonRules, names: list[str]) -> str:
-    """A text that is none of `names`, without quotes: it leaves the tree of names somewhere."""
+    """A text that is none of `names`, without quotes: it diverges from the trie of names."""
     any_char = char_class(_NOT_PLAIN, is_negated=True)
     branches: dict[str, list[str]] = {}
     for name in names:

@@ -46,7 +46,7 @@ def plain_regex(pattern: str) -> str:
 
 
 def _ends_with_anchor(pattern: str) -> bool:
-    """A $ that is not escaped."""
+    """Whether the pattern ends with a $ that is not escaped."""
     n_backslashes = len(pattern[:-1]) - len(pattern[:-1].rstrip("\\"))
     return pattern.endswith("$") and n_backslashes % 2 == 0
 
@@ -193,7 +193,7 @@ class _Parser:
         return self._end_of_quantifier(f"({item}){{{low},{'' if high is None else high}}}")
 
     def _end_of_quantifier(self, expression: str) -> str:
-        """A lazy quantifier matches the same texts."""
+        """Skips the ? of a lazy quantifier, which matches the same texts."""
         self._take("?")
         if self._peek() in ("*", "+", "?", "{") and self._peek():
             raise self._error("has a quantifier after a quantifier")

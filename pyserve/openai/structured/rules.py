@@ -93,7 +93,7 @@ def without_surrogates(ranges: Ranges) -> list[tuple[int, int]]:
 
 
 def complement(ranges: Ranges) -> list[tuple[int, int]]:
-    """All other code points."""
+    """The ranges of all other code points."""
     rest, following = [], 0
     for low, high in sorted(ranges):
         if low > following:

@@ -50,7 +50,7 @@ def _format(grammar: SchemaGrammar, name: Any, path: Path) -> str:
 def counts(
     grammar: SchemaGrammar, keywords: dict[str, Any], names: tuple[str, str], path: Path
 ) -> tuple[int, int | None]:
-    """The least and the most of something; None: no limit."""
+    """The bounds of a length; None: no limit."""
     for name in names:
         value = keywords.get(name, 0)
         if isinstance(value, float) and value.is_integer():
@@ -88,7 +88,7 @@ def number(grammar: SchemaGrammar, name: str, keywords: dict[str, Any], path: Pa
 
 
 def _whole(keyword: str, value: float) -> int:
-    """The integer bound, inclusive, that a bound on numbers means."""
+    """The inclusive integer bound that is equivalent to a bound on numbers."""
     if keyword == "minimum":
         return math.ceil(value)
     if keyword == "maximum":

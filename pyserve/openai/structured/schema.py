@@ -62,12 +62,12 @@ class SchemaGrammar:
         return self.rules.text()
 
     def report(self, path: Path, keyword: str, message: str) -> str:
-        """Notes an issue; what it returns stands for the part that has no expression."""
+        """Notes an issue; returns a placeholder for the part without an expression."""
         self.issues.append(Issue(path, keyword, message))
         return '""'
 
     def visit_inside(self, schema: Any, path: Path) -> str:
-        """`visit`, for what stands inside an object or array of the answer."""
+        """`visit`, for values inside an object or array."""
         self._depth += 1
         expression = self.visit(schema, path)
         self._depth -= 1
@@ -188,7 +188,7 @@ class SchemaGrammar:
         return self._references[reference]
 
     def resolve(self, reference: object) -> Any:
-        """The schema that `#/...` leads to; None: there is none."""
+        """The schema that a `#/...` reference points to; None: there is none."""
         if not isinstance(reference, str) or not (reference + "/").startswith("#/"):
             return None
         place = self._root

@@ -41,7 +41,7 @@ def arguments_expression(function: Function, rules: JsonRules) -> str:
 
 
 def enforceable(function: Function) -> dict[str, Any]:
-    """The schema of the arguments; what cannot be enforced is left out of one that is not strict.
+    """The schema of the arguments; without strict, keywords that cannot be enforced are removed.
 
     Raises InvalidSchemaError for a strict one, InvalidRequestError for one of no objects.
     """
@@ -77,7 +77,7 @@ def _object_schema(function: Function) -> dict[str, Any]:
 
 
 def _without(schema: dict[str, Any], issues: Sequence[Issue]) -> dict[str, Any]:
-    """`schema` without the keywords of `issues`; where there is none, without what stands there."""
+    """`schema` without the keywords of `issues`, or without the schemas they are in."""
     whole = {"schema": copy.deepcopy(schema)}
     for issue in issues:
         _remove(whole, ("schema", *issue.path), issue.keyword)
@@ -85,7 +85,7 @@ def _without(schema: dict[str, Any], issues: Sequence[Issue]) -> dict[str, Any]:
 
 
 def _remove(whole: Any, path: Sequence[str], keyword: str) -> None:
-    """Remove a keyword, or all that stands at `path`; nothing if that is gone already."""
+    """Remove a keyword or the schema at `path`; nothing if it is gone already."""
     parent: Any = None
     step: Any = None
     node = whole

@@ -16,7 +16,7 @@ Texts = frozenset[tuple[str, str]]
 
 
 class CallReader:
-    """Reads runs of calls and gives their pieces to `emit`. One thread.
+    """Reads runs of tool calls and gives their pieces to `emit`. One thread.
 
     texts: as of `AnswerStyle`. has_name: a call has been given of what is read.
     """
@@ -113,7 +113,7 @@ class CallReader:
         return key
 
     def _read_text(self) -> Steps[None]:
-        """A text as it is, without the line breaks at its ends, if it has both."""
+        """A raw text, without line breaks at its ends if it has both."""
         if (yield from self._reader.peek()) == "\n":
             self._reader.take(1)
         self._add('"')
@@ -129,7 +129,7 @@ class CallReader:
         self._add('"')
 
     def _read_json(self) -> Steps[None]:
-        """JSON, or what is then taken for a text."""
+        """JSON, or else a raw text."""
         parts: list[str] = []
         yield from self._reader.until(self._layout.value_end, parts.append)
         text = "".join(parts).strip(SPACE)

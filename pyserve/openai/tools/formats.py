@@ -20,7 +20,7 @@ from pyserve.models.profile import CallProfile
 
 
 class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to write calls.
+    """A format of tool calls.
 
     trigger: what begins a run in an answer; "": calls are the whole answer, or none of it.
     between: what separates the calls of a run; None: each call is a run of its own.
@@ -157,14 +157,14 @@ KNOWN_FORMATS = tuple(layout for _, layout in _KNOWN)
 
 
 def call_format(chat_template: str) -> CallFormat:
-    """The format that a template teaches; GENERIC for one that teaches none that is known."""
+    """The format that a chat template uses; GENERIC if it uses no known one."""
     if "tools" not in chat_template:
         return GENERIC
     return _known_format(chat_template) or GENERIC
 
 
 def configured_format(template: str, calls: CallProfile) -> CallFormat:
-    """The format of calls where the model's configuration has a template that shows functions."""
+    """The format of a model whose configuration has a template that shows functions."""
     layout = _known_format(template)
     if layout is None:
         layout = msgspec.structs.replace(BARE, trigger=calls.prefix.strip())

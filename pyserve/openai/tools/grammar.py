@@ -94,7 +94,7 @@ def _thoughtful(rules: JsonRules, thinking: Thinking, answer: str, must_answer: 
 
 
 def _answer(writer: _Writer, constraint: str) -> str:
-    """Calls, or text: held to `constraint`, else free up to the first call."""
+    """Calls, or text: constrained by `constraint`, else free up to the first call."""
     rules, calls = writer.rules, writer.calls
     trigger = calls.format.trigger
     run = rules.add(writer.run())
@@ -111,7 +111,7 @@ def _answer(writer: _Writer, constraint: str) -> str:
 
 
 class _Writer:
-    """Writes the expression of the calls."""
+    """Writes the GBNF of tool calls."""
 
     def __init__(self, rules: JsonRules, calls: Calls, is_loose: bool) -> None:
         self.rules = rules

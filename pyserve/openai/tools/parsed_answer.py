@@ -19,7 +19,7 @@ from pyserve.openai.tools.regex_reader import FoundReader
 
 
 class Call:
-    """A call; its arguments are JSON as far as they have come."""
+    """A tool call; its arguments are the JSON so far."""
 
     def __init__(self, name: str) -> None:
         self.id = new_call_id()
@@ -34,7 +34,7 @@ def _reader_of(style: AnswerStyle) -> MessageReader | FoundReader | None:
 
 
 class ReadChoice:
-    """Collects what a `MessageReader` finds. One thread.
+    """Accumulates the pieces that a `MessageReader` gives. One thread.
 
     n_reasoning_tokens: those of its tokens that are reasoning, with their tags.
     """

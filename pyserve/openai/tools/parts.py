@@ -46,13 +46,13 @@ class Thought(msgspec.Struct, frozen=True):
 
 
 class CallBegin(msgspec.Struct, frozen=True):
-    """A call; its arguments follow."""
+    """The begin of a tool call; its arguments follow."""
 
     name: str
 
 
 class CallArguments(msgspec.Struct, frozen=True):
-    """More of the arguments of the last call, as JSON."""
+    """More arguments of the last tool call, as JSON."""
 
     text: str
 

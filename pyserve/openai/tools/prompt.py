@@ -23,7 +23,7 @@ _MUST_CALL = "Answer with nothing but a call. To call a function"
 
 
 def with_calls(messages: Sequence[Message], layout: CallFormat) -> list[Message]:
-    """The messages with their calls as the template expects them."""
+    """The messages with their tool calls in the form that the template expects."""
     if layout.is_generic:
         return _as_text(messages)
     if layout.has_short_ids:
@@ -44,7 +44,7 @@ def introduced(
 
 
 def _as_text(messages: Sequence[Message]) -> list[Message]:
-    """Calls become text of the assistant, their results text of the user."""
+    """Writes tool calls as text of the assistant, and results as text of the user."""
     names: dict[str, str] = {}
     plain: list[Message] = []
     follows_result = False

@@ -66,7 +66,7 @@ def _pieces(answer: str, profile: CallProfile) -> Iterator[Piece]:
 
 
 def find_calls(answer: str, profile: CallProfile) -> Iterator[tuple[str, str]]:
-    """Names and arguments, as JSON, of the calls in an answer."""
+    """Names and arguments, as JSON, of the tool calls in an answer."""
     answer = _replaced(answer, profile.replace_results)
     if not profile.call_regex:
         found = (list(_captured(answer, [pattern])) for pattern in profile.json_regex)
@@ -96,7 +96,7 @@ def _json_calls(text: str, profile: CallProfile) -> Iterator[tuple[str, str]]:
 
 
 def _arguments(text: str, profile: CallProfile) -> str:
-    """The arguments as JSON, taken apart if the configuration says how."""
+    """The arguments as JSON, parsed by argument_regex if there is one."""
     key, value = profile.argument_groups
     found = {
         groups[key]: groups[value]
@@ -121,7 +121,7 @@ def _replaced(text: str, replacements: Sequence[tuple[str, str]]) -> str:
 
 
 def _expanded(template: str, match: Any) -> str:
-    """`$1` and `${name}` stand for groups, as in Go; of a group that there is not for nothing."""
+    """Expands `$1` and `${name}` as Go does; groups that do not exist are empty."""
 
     def group(reference: re.Match[str]) -> str:
         name = reference[1] or reference[2]

@@ -14,11 +14,11 @@ SPACE = " \t\r\n"
 
 
 class MalformedError(Exception):
-    """The text is not what its beginning promised."""
+    """The text does not have the expected form."""
 
 
 class EndedError(Exception):
-    """The text ends where more of it is needed."""
+    """The text ends although more of it is needed."""
 
 
 class TextReader:
@@ -30,7 +30,7 @@ class TextReader:
         self.recorded = ""
 
     def begin_record(self, before: str) -> None:
-        """From now on `recorded` is `before` and all that is skipped."""
+        """Start recording: `recorded` is `before` and all text skipped from now on."""
         self.recorded = before
 
     def more(self) -> Steps[None]:
@@ -77,7 +77,7 @@ class TextReader:
             yield from self.more()
 
     def one_of(self, texts: list[str]) -> Steps[str]:
-        """Skip the only one of `texts` that comes next, as `expect` does. Returns it.
+        """Skip whichever of `texts` comes next, as `expect` does. Returns it.
 
         REQUIRES: without white space none of them begins another.
         """

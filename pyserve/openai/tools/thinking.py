@@ -32,7 +32,7 @@ _known: dict[tuple[str, str], Thinking | None] = {}
 
 @functools.lru_cache(MAX_KNOWN)
 def thinking_tags(chat_template: str) -> tuple[str, str] | None:
-    """The tags that the template knows; None: the model does not think."""
+    """The reasoning tags in the template; None: the model does not reason."""
     return next((pair for pair in THINKING_TAGS if pair[1] in chat_template), None)
 
 
@@ -59,7 +59,7 @@ def thinking_of(
 
 
 def _tags(source: str, thinking: ThinkingProfile) -> tuple[str, str] | None:
-    """Of several pairs that are configured the one that the template knows, else the first."""
+    """The first configured pair that the template has, else the first pair."""
     if not thinking.tags:
         return thinking_tags(source)
     return next((pair for pair in thinking.tags if pair[1] in source), thinking.tags[0])

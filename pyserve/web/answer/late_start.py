@@ -34,7 +34,7 @@ def late_frames(
     request_id: str,
     keep_alive_s: float,
 ) -> Iterator[bytes]:
-    """Comments until it has started, then its frames, or the error. Needs no Flask context."""
+    """Comments until the answer has started, then its frames or the error. No Flask context."""
     yield KEEP_ALIVE
     while True:
         try:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def lease_engine(parts: Services, target: Target, caller: Caller) -> Lease:
-    """The model's engine with its templates, waiting for it as long as the client does.
+    """Lease the model's engine with its templates; waits within the client's patience.
 
     Raises what `Backend.lease` raises, and ClientGoneError. Any thread; needs no Flask.
     """
@@ -33,7 +33,7 @@ def lease_engine(parts: Services, target: Target, caller: Caller) -> Lease:
 def ask_engine(target: Target, call: Callable[[Engine], T]) -> T:
     """Run `call` with the engine of the model, under a lease.
 
-    It takes the place of a generating request meanwhile.
+    Meanwhile it counts as a generating request.
     """
     permit = admit()
     try:

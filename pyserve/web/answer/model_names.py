@@ -27,12 +27,12 @@ def model_names(config: ServeConfig, statuses: Sequence[ModelStatus]) -> Names:
 
 
 def served_models() -> list[ModelStatus]:
-    """All models, each followed by those that it is with one of its LoRA adapters."""
+    """All models, each followed by its variants with one LoRA adapter."""
     return with_adapters(services().backend.models())
 
 
 def usable_models(served: Sequence[ModelStatus] | None = None) -> list[ModelStatus]:
-    """Those of the served models that the current request may use: with a model its adapters."""
+    """The served models that the current request may use, with their adapter variants."""
     statuses = served_models() if served is None else served
     return [status for status in statuses if may_use(status.id) or may_use(status.engine_id)]
 
@@ -48,7 +48,7 @@ def may_use(model_id: str) -> bool:
 
 
 def _ids_of(names: Iterable[str]) -> set[str | None]:
-    """The models that the names of a key stand for: ids or aliases."""
+    """The ids of the models that an API key lists, by id or alias."""
     parts = services()
     known = model_names(parts.config, served_models())
     return {known.find(name) for name in names}

@@ -17,7 +17,7 @@ from pyserve.web.request.services import services
 
 @dataclass(frozen=True)
 class Target:
-    """A chosen model, as it was served then.
+    """A chosen model, and its profile at that time.
 
     engine_id: the model whose engine answers. profile: what the model's configuration says.
     is_ready: it needs not be loaded first. keep_alive_s: how long it is to stay afterwards, None
@@ -59,6 +59,6 @@ def choose_target(body: object = None, path_model: str | None = None) -> Target:
 
 
 def target_of(status: ModelStatus, *, keep_alive_s: float | None = None) -> Target:
-    """A model that was found already."""
+    """The target of a model that was found already."""
     is_ready = status.state == "ready"
     return Target(status.id, status.engine_id, status.profile, is_ready, keep_alive_s)

@@ -82,7 +82,7 @@ class _Arrival:
 
 
 class Arrivals:
-    """The connections of one worker that wait for their clients. Thread: the worker's main loop.
+    """Parked connections of one worker. Thread: the worker's main loop.
 
     A connection is gunicorn's `TConn`; what matters is its non-blocking `sock`.
     dispatch: gives one a thread. end: closes one; True when its client began to send.
@@ -107,11 +107,11 @@ class Arrivals:
         self._waiting: dict[socket.socket, _Arrival] = {}
 
     def take(self, connection: Any) -> None:
-        """Dispatch it now, or as soon as its request is there."""
+        """Dispatch a connection now, or as soon as its request has arrived."""
         self._look(_Arrival(connection, self._clock() + self._timeouts.header_s))
 
     def expire(self, *, is_stopping: bool) -> None:
-        """End those whose time is over, and when stopping also those that say nothing.
+        """Close connections past their deadline, and when stopping also idle ones.
 
         One whose request is there by now is dispatched: this loop was late, not its client.
         """
@@ -151,7 +151,7 @@ class Arrivals:
         self._wait(arrival)
 
     def _wait(self, arrival: _Arrival) -> None:
-        """Until the kernel has as much as is wanted, or the client has ended its side."""
+        """Park until the kernel has enough bytes, or the client has closed its side."""
         sock = arrival.connection.sock
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, arrival.n_wanted)
         self._waiting[sock] = arrival

@@ -49,14 +49,14 @@ class Deadlines:
         self.limit(self.timeouts.header_s, is_sending=True)
 
     def limit(self, seconds: float, *, is_sending: bool) -> None:
-        """From now on the client has `seconds` to send its request, or to take its response."""
+        """Set a deadline `seconds` from now for the client to send, or to take, its part."""
         shut_down = getattr(self._local, "shut_down", None)
         if shut_down is not None:
             deadline = time.monotonic() + seconds
             self._limits[threading.get_ident()] = (deadline, shut_down, is_sending)
 
     def lift(self) -> None:
-        """The client has nothing to do now."""
+        """Remove the deadline: nothing is expected of the client now."""
         self._limits.pop(threading.get_ident(), None)
 
     def end(self) -> None:
@@ -78,7 +78,7 @@ class Deadlines:
 
 
 class TimedApp:
-    """A WSGI application whose clients have deadlines."""
+    """Wraps a WSGI application with deadlines for its clients."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], deadlines: Deadlines) -> None:
         self._app = app
@@ -91,7 +91,7 @@ class TimedApp:
 
 
 class TimedInput:
-    """A request body that must have arrived in time after its headers."""
+    """A request body with one deadline for all of it."""
 
     def __init__(self, stream: Any, deadlines: Deadlines) -> None:
         self._stream = stream
@@ -119,7 +119,7 @@ class TimedInput:
 
 
 class TimedBody:
-    """A response body of which the client must take each part in time."""
+    """A response body with a deadline for each part."""
 
     def __init__(self, body: Iterable[bytes], deadlines: Deadlines) -> None:
         self._body = body

@@ -12,7 +12,7 @@ from pyserve.process.clock import OwnClock
 
 
 class Heartbeat(WorkerTmp):  # type: ignore[misc]
-    """A worker touches it; its master kills the worker when that is too long ago.
+    """The file that a worker touches; its master kills it when the last touch is too old.
 
     Time in which the master stood still does not count: a frozen container freezes both, and the
     worker has missed nothing. REQUIRES: `last_update` is called about every second, by one thread.

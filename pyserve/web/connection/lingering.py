@@ -58,7 +58,7 @@ class Lingering:
         self._waiting: dict[socket.socket, _Answered] = {}  # the earliest deadline first
 
     def take(self, connection: Any) -> None:
-        """End our side of a connection that is not in the poller, and close it when it is time."""
+        """Shut down our side of a connection that is not in the poller, and let it linger."""
         answered = _Answered(connection, self._clock() + LINGER_S)
         sock = connection.sock
         try:
@@ -74,7 +74,7 @@ class Lingering:
         self._poller.register(sock, selectors.EVENT_READ, partial(self._on_readable, answered))
 
     def expire(self) -> None:
-        """Close those that have had their time."""
+        """Close connections past their deadline."""
         now_s = self._clock()
         for answered in list(self._waiting.values()):
             if answered.deadline_s > now_s:

@@ -29,7 +29,7 @@ REPORT_EVERY_S = 1.0
 
 
 class Refusals:
-    """Turns requests away, and logs it: the first few of a second by name, the others by number.
+    """Refuses requests, and logs them: the first few of a second singly, the others as a number.
 
     n_in_turn: refusals in the current turn of the main loop. Thread: the worker's main loop.
     """
@@ -42,7 +42,7 @@ class Refusals:
         self._next_report_s = 0.0
 
     def turn_away(self, data: bytes) -> bytes | None:
-        """The response to a request that the application would refuse for want of a place.
+        """The 503 for a request beyond `--max-streams`, as the application would answer it.
 
         data: a request as it came. None: the application has to see it. What it would say about
         other faults of the request is left unsaid. The connection is to be closed after it.
@@ -64,7 +64,7 @@ class Refusals:
         return has_refused
 
     def report(self, *, is_last: bool = False) -> None:
-        """Log the number of those that were not logged by name, once in a second."""
+        """Log the number of refusals without a record of their own, once in a second."""
         if self._n_logged == 0 or (self._clock() < self._next_report_s and not is_last):
             return
         if self._n_unlogged:

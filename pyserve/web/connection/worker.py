@@ -93,7 +93,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             super().finish_request(conn, fs)
 
     def accept(self, listener: socket.socket) -> None:
-        """Take one connection; while those that come are turned away, all that wait."""
+        """Accept one connection; while requests are refused, all that wait."""
         for _ in range(N_ACCEPTED_AT_ONCE):
             n_before = self._refusals.n_in_turn
             super().accept(listener)
@@ -101,13 +101,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 break
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Let requests gather while they are turned away: together they cost less."""
+        """Under overload, wait for more requests to refuse together: that costs less."""
         if self._refusals.end_turn():
             time.sleep(STORM_PAUSE_S)
         super().wait_for_and_dispatch_events(timeout)
 
     def _turn_away(self, conn: Any, data: bytes) -> bool:
-        """Refuse a request for which there is no place; whether that was so."""
+        """Refuse a request under overload; whether it was refused."""
         response = self._refusals.turn_away(data)
         if response is None:
             return False
@@ -119,7 +119,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return True
 
     def _end(self, conn: Any, has_begun: bool) -> None:
-        """Close a connection whose request does not arrive; say why to a client that began one."""
+        """Close a connection whose request has not arrived; answers 408 if it had begun."""
         if has_begun:
             with contextlib.suppress(OSError):
                 conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
@@ -151,7 +151,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return super().handle_request(req, conn) and req.body.is_asked_for
 
     def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
-        """Answer what the application did not; the caller closes the connection."""
+        """Answer an error outside of the application; the caller closes the connection."""
         if is_malformed(exc):
             self.log.info("malformed request from %s: %s", addr, exc)
         else:

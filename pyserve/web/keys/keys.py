@@ -70,7 +70,7 @@ class KeyRing:
         return len(self._keys)
 
     def find(self, token: str) -> tuple[ApiKey, str | None] | None:
-        """The key that `token` is, and the model it names: `KEY` or `KEY:MODEL`.
+        """The key of `token`, and the model that it names: `KEY` or `KEY:MODEL`.
 
         Takes the same time for every wrong token.
         """
@@ -94,7 +94,7 @@ def digest_of(text: str) -> bytes:
 
 
 def check_access(config: ServeConfig) -> None:
-    """Raises InvalidRequestError for keys that cannot be used, and when strangers need none."""
+    """Raises InvalidRequestError for unusable keys, or for a public address without keys."""
     if load_keys(config.api_key, config.api_key_file) or config.insecure:
         return
     if not is_loopback(config.host):

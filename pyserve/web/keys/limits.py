@@ -43,7 +43,7 @@ class KeyLimits:
         self._counts = SharedCounts() if counts is None else counts
 
     def acquire(self, key: ApiKey) -> Callable[[], None]:
-        """Take one request of the key's quota and one of its places; returns what gives it back.
+        """Count a request against the key's rate and concurrency; returns what ends the latter.
 
         Raises RateLimitError with `retry_after_s`, and takes nothing then.
         """
@@ -54,7 +54,7 @@ class KeyLimits:
         return partial(self._counts.give_back, key.digest)
 
     def check(self, key: ApiKey) -> None:
-        """Raises what `acquire` would raise now."""
+        """Raises the error that `acquire` would raise now."""
         with self._counts.locked():
             self._check_places(key)
             self._check_minute(key)
@@ -103,5 +103,5 @@ class KeyLimits:
 
 
 def _left(limit: int, reset_s: float) -> float:
-    """Of `limit` requests, when all are there again in `reset_s`."""
+    """The quota when all of `limit` requests are available again in `reset_s`."""
     return max(limit - reset_s * limit / MINUTE_S, 0.0)

@@ -31,14 +31,14 @@ LOCK_OF_ALL = 0  # a byte of the file to be locked; those that follow are the pr
 
 
 def create_memory() -> int:
-    """A descriptor of fresh memory for `SharedCounts`; only what is used takes pages."""
+    """A file descriptor of fresh memory for `SharedCounts`; unused parts take no pages."""
     fd = os.memfd_create("pyserve-counts", os.MFD_CLOEXEC)
     os.ftruncate(fd, SIZE_BYTES)
     return fd
 
 
 class SharedCounts:
-    """Counts by name, over all processes that made theirs of the same descriptor.
+    """Counts by name, summed over all processes that use the same descriptor.
 
     fd: as `create_memory` gives it, inherited by fork; must stay open. None: of this process alone.
     REQUIRES: one object for each descriptor in a process, made after the fork.
@@ -58,7 +58,7 @@ class SharedCounts:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else reads or changes anything meanwhile, in any process."""
+        """Holds the lock on all counts, in every process."""
         with self._thread_lock:
             if self._fd is None:
                 yield
@@ -84,11 +84,11 @@ class SharedCounts:
         return sum(held)
 
     def hold(self, name: bytes) -> None:
-        """One more of this process."""
+        """Raise this process's count by one."""
         self._held[self._first(name) + self._column] += 1
 
     def give_back(self, name: bytes) -> None:
-        """One less of this process; never waits for another one. Outside of `locked`."""
+        """Lower this process's count by one; never waits for another process. Not in `locked`."""
         with self._thread_lock:
             self._held[self._first(name) + self._column] -= 1
 
@@ -123,7 +123,7 @@ class SharedCounts:
                 return
 
     def _claim(self) -> int:
-        """Own a column from now on, empty."""
+        """Take over a process's column, with zero counts."""
         column = next(filter(self._try_column, range(N_PROCESSES)), None)
         if column is None:
             raise UnavailableError(f"there are more than {N_PROCESSES} front workers")
@@ -132,7 +132,7 @@ class SharedCounts:
         return column
 
     def _try_column(self, column: int) -> bool:
-        """Lock the column of a process; whether nobody else has it."""
+        """Try to lock the column of a process; whether it was free."""
         if self._fd is None:
             return True
         with suppress(BlockingIOError, PermissionError):

@@ -18,7 +18,7 @@ UNAUTHORIZED = 401
 
 
 def install(app: Flask) -> None:
-    """Ask for a key wherever the server has any, and say what is left of its quota."""
+    """Require a key where the server has any, and send rate-limit headers."""
     app.before_request(_authenticate)
     app.after_request(_add_headers)
 
@@ -65,14 +65,14 @@ def tenant() -> str:
 
 
 def check_place() -> None:
-    """Raises what `take_place` would raise now."""
+    """Raises the error that `take_place` would raise now."""
     key = current_key()
     if key is not None:
         services().key_limits.check(key)
 
 
 def take_place() -> Callable[[], None]:
-    """Count the current request against the limits of its key; returns what ends that.
+    """Count the current request against its key's limits; returns a function that ends that.
 
     Raises RateLimitError.
     """

@@ -29,7 +29,7 @@ def context() -> dict[str, Any]:
 
 
 def record(shown_id: str, method: str, path: str, status: int, code: str) -> None:
-    """Log a request that no application sees."""
+    """Log a request that did not reach the application."""
     fields = {
         "request_id": shown_id,
         "method": method,

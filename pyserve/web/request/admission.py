@@ -10,7 +10,7 @@ from pyserve.web.request.stream_limit import Permit
 
 
 def install(app: Flask) -> None:
-    """Refuse what cannot be answered now before its body is read: refusals have to be cheap."""
+    """Refuse before the body is read what cannot be served now: refusals have to be cheap."""
     app.before_request(_refuse)
 
 

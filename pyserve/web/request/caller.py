@@ -27,5 +27,5 @@ class Caller:
 
 
 def current_caller() -> Caller:
-    """That of the current request. Raises InvalidRequestError for a bad header."""
+    """The current request's caller. Raises InvalidRequestError for a bad header."""
     return Caller(ClientWatch(request.environ), request_patience(), tenant(), request_id())

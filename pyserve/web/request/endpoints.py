@@ -14,7 +14,7 @@ _NOTHING = re.compile(rb"(?!)")
 
 @dataclass(frozen=True)
 class Endpoints:
-    """usecases: what models are said to be for, by the blueprint of a generating endpoint.
+    """usecases: that of each generating endpoint, by its blueprint.
 
     request_line: matches the first line of a request to one of them; its group is the path.
     """
@@ -23,7 +23,7 @@ class Endpoints:
     request_line: re.Pattern[bytes] = _NOTHING
 
     def usecase(self, blueprint: str | None) -> str | None:
-        """That of a blueprint as Flask names it, prefix included; None: it does not generate."""
+        """The usecase of a blueprint, by Flask's name with prefix; None: it does not generate."""
         return self.usecases.get((blueprint or "").rpartition(".")[2])
 
 

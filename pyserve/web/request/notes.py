@@ -32,7 +32,7 @@ class Notes:
 
 
 def notes() -> Notes:
-    """Those of the current request."""
+    """The notes of the current request."""
     if "notes" not in g:
         g.notes = Notes(sane_id(request.headers.get("X-Request-Id", "")))
     found: Notes = g.notes

@@ -28,13 +28,13 @@ EXPOSED_HEADERS = "X-Request-Id, X-Model-Resolved, Retry-After"
 
 
 class HostNotAllowedError(PermissionDeniedError):
-    """The Host header names none of our names."""
+    """The Host header is none of the server's allowed names."""
 
     code = "host_not_allowed"
 
 
 class OriginNotAllowedError(PermissionDeniedError):
-    """The request comes from a web page that is not ours."""
+    """The request comes from a web page whose origin is not allowed."""
 
     code = "origin_not_allowed"
 

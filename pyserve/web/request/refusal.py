@@ -74,20 +74,20 @@ _DEFECTS = (
 
 
 def is_malformed(error: BaseException) -> bool:
-    """Whether the client sent something that is not HTTP as we speak it."""
+    """Whether the error is about bytes that are not valid HTTP for this server."""
     is_cut_off = isinstance(error, errors.NoMoreData)  # the client has gone
     is_wrong = isinstance(error, errors.ParseException) and not isinstance(error, _DEFECTS)
     return is_cut_off or is_wrong
 
 
 def describe_malformed(error: Exception) -> str:
-    """The parser's words, printable and short."""
+    """The parser's message, printable and short."""
     text = "".join(char if char.isprintable() else "?" for char in str(error))
     return f"malformed HTTP request: {text[:MAX_MESSAGE_CHARS]}"
 
 
 def refuse(error: Exception) -> Refusal:
-    """The answer to whatever ended a connection before or beside the application."""
+    """The response for an error that ended a connection outside of the application."""
     if not is_malformed(error):
         message = "internal error; the log says more"
         return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
@@ -98,5 +98,5 @@ def refuse(error: Exception) -> Refusal:
 
 
 def stalled() -> Refusal:
-    """The answer to a client that does not send on."""
+    """The 408 for a client that has stopped sending."""
     return Refusal(HTTPStatus.REQUEST_TIMEOUT, TIMEOUT_CODE, STALLED)

@@ -19,7 +19,7 @@ _KEY = "pyserve"
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one app. Any thread.
+    """The services of one app. Any thread.
 
     keep_alive_s: so long a stream may be silent before a comment is sent.
     """
@@ -44,5 +44,5 @@ def install(app: Flask, parts: Services) -> None:
 
 
 def services() -> Services:
-    """Those of the current app. REQUIRES: an app context."""
+    """The services of the current app. REQUIRES: an app context."""
     return services_of(current_app)

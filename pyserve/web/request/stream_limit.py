@@ -36,7 +36,7 @@ class StreamLimit:
         return self._n
 
     def check(self) -> None:
-        """Raises what `acquire` would raise now."""
+        """Raises the error that `acquire` would raise now."""
         with self._lock:
             self._check()
 

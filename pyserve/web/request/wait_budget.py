@@ -22,17 +22,17 @@ class Patience:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that are left, at least 0; None: it has no end."""
+        """Seconds that are left, at least 0; None: no limit."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
     def at_most(self, wait_s: float) -> float:
-        """The shorter of `wait_s` and what is left."""
+        """The shorter of `wait_s` and the time that is left."""
         left_s = self.left_s
         return wait_s if left_s is None else min(wait_s, left_s)
 
 
 def request_patience() -> Patience:
-    """That of the current request's header. Raises InvalidRequestError for a bad value."""
+    """The patience in the current request's header. Raises InvalidRequestError for a bad value."""
     text = request.headers.get(HEADER)
     if text is None:
         return Patience(None)

@@ -49,7 +49,7 @@ def render(template: Template, data: Mapping[str, Any]) -> Marked:
 
 
 class _Jumped(Exception):
-    """break or continue on its way to the range."""
+    """break or continue, raised up to its range."""
 
 
 class _Run:
@@ -164,7 +164,7 @@ class _Run:
     def _shortcut(
         self, stops_at_false: bool, operands: Iterable[Operand], dot: Any, scope: _Scope, piped: Any
     ) -> Any:
-        """and, or: the first value that decides, else the last."""
+        """Evaluates and, or: the first value that decides, else the last."""
         value: Any = None
         for operand in operands:
             value = self._operand(operand, dot, scope)
@@ -218,7 +218,7 @@ class _Run:
 
 
 class _Scope(dict[str, Any]):
-    """Variables of a block; those of the blocks around it are found and set through it."""
+    """Variables of a block; looks up and sets those of enclosing blocks too."""
 
     def __init__(self, outer: dict[str, Any]) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class Marked(str):
 
 
 def joined(runs: Iterable[Run]) -> Marked:
-    """One string; neighbours of a kind become one run, empty ones none."""
+    """Joins runs; neighbours of one kind become one run, empty ones are dropped."""
     merged: list[tuple[list[str], bool]] = []
     for text, is_input in runs:
         if not text:

@@ -32,7 +32,7 @@ class PipelineParser:
         self._name = name
 
     def pipeline(self, tokens: tuple[Token, ...], line: int, *, is_range: bool = False) -> Pipeline:
-        """The pipeline that all of `tokens` are; its variables are known from now on.
+        """Parses `tokens` as one pipeline; declares its variables.
 
         is_range: two variables may be set. Raises TemplateError.
         """

@@ -24,7 +24,7 @@ _VERB = re.compile(r"%[-+# 0]*\d{0,3}(?:\.\d{1,3})?([a-zA-Z%])")
 
 
 def kept(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of strings whose result is a user's when one of its arguments is."""
+    """Wraps a string function: the result is marked if one of its arguments is."""
 
     def call(*args: Any) -> Any:
         result = function(*args)
@@ -34,7 +34,7 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def cutting(find: Callable[[str], tuple[int, int]]) -> Callable[[str], str]:
-    """A function that takes a part of a string; every character stays what it is."""
+    """Wraps a function that cuts a string: every character keeps its mark."""
 
     def call(text: str) -> str:
         begin, end = find(str(text))

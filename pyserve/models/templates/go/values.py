@@ -11,12 +11,12 @@ _JSON_NAMES = {"FunctionCall": "function"}  # of LocalAI's tool calls
 
 
 def is_true(value: object) -> bool:
-    """As Go has it: not false, 0, nil or empty."""
+    """Truth as in Go: not false, 0, nil or empty."""
     return bool(value)
 
 
 def printed(value: object) -> Marked:
-    """As fmt.Print writes it; nil as nothing, since it stands for a field that is not set."""
+    """Text as fmt.Print writes it; nil, an unset field, as nothing."""
     if isinstance(value, str):
         return joined(runs_of(value))
     if isinstance(value, list | tuple):
