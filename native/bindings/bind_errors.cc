@@ -1,8 +1,7 @@
-// EngineError becomes a Python exception whose arguments are (code, message, param, details).
-
-#include <pybind11/stl.h>
+// EngineError becomes a Python exception whose argument is its ErrorInfo, as a dict.
 
 #include "bindings.h"
+#include "records.h"
 
 namespace py = pybind11;
 
@@ -43,11 +42,7 @@ void register_errors(py::module_& module) {
     try {
       if (pointer) std::rethrow_exception(pointer);
     } catch (const EngineError& error) {
-      const ErrorInfo& info = error.info();
-      const py::object param = info.param.empty() ? py::object(py::none()) : py::str(info.param);
-      const py::tuple args =
-          py::make_tuple(code_name(info.code), readable(info.message), param, info.details);
-      PyErr_SetObject(type.ptr(), args.ptr());
+      PyErr_SetObject(type.ptr(), to_dict(error.info()).ptr());
     }
   });
 }

@@ -34,7 +34,6 @@ PYBIND11_MODULE(_native, module, py::mod_gil_not_used()) {
   pyserve::register_errors(module);
   pyserve::register_kernels(module);
   pyserve::register_request(module);
-  pyserve::register_events(module);
   pyserve::register_engine(module);
   pyserve::register_quantize(module);
 }
