@@ -48,13 +48,13 @@ def _front_metrics() -> list[Metric]:
         Metric(
             "pyserve_engine_restarts_total",
             "counter",
-            "Engines started in place of others.",
+            "Restarts of a model's engine after it ended.",
             {(("model", status.id),): float(status.n_restarts) for status in statuses},
         ),
         Metric(
             "pyserve_kernels",
             "gauge",
-            "1 for the kernels that a model's engine computes with.",
+            "1 for the kernels in use by a model's engine.",
             {
                 (("model", status.id), ("kernels", status.info.kernels)): 1.0
                 for status in statuses
@@ -64,7 +64,7 @@ def _front_metrics() -> list[Metric]:
         Metric(
             "pyserve_kernel_falls_total",
             "counter",
-            "Kernels that could not be used, by what was wrong with them.",
+            "Kernels that could not be used, by reason.",
             {
                 (("model", status.id), ("kernels", fall.kernels), ("reason", fall.reason)): 1.0
                 for status in statuses
@@ -74,25 +74,25 @@ def _front_metrics() -> list[Metric]:
         Metric(
             "pyserve_requests_revived_total",
             "counter",
-            "Requests that went on after their engine had died.",
+            "Requests resumed in another engine after a crash.",
             {(): float(parts.backend.n_revived)},
         ),
         Metric(
             "pyserve_requests_in_work",
             "gauge",
-            "Requests that this front process has in work.",
+            "Requests in work in this front worker.",
             {(): float(parts.stream_limit.n_held)},
         ),
         Metric(
             "pyserve_http_responses_total",
             "counter",
-            "Responses by status.",
+            "HTTP responses by status.",
             {(("status", str(status)),): float(n) for status, n in sorted(responses)},
         ),
         Metric(
             "pyserve_errors_total",
             "counter",
-            "Refusals and errors by their code.",
+            "Errors and refusals by code.",
             {(("code", code),): float(n) for code, n in sorted(errors)},
         ),
     ]

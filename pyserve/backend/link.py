@@ -123,7 +123,7 @@ class SupervisorLink:
                 for message in decoder.feed(data):
                     self._on_message(message)
         except (OSError, WireError) as error:
-            log.warning("the supervisor cannot be followed: %s", error)
+            log.warning("the connection to the supervisor failed: %s", error)
 
     def _on_message(self, message: ControlMessage) -> None:
         match message:

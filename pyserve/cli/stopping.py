@@ -30,7 +30,7 @@ def stoppable() -> Iterator[None]:
         yield
     except _Stopped as stopped:
         name = signal.Signals(stopped.signum).name
-        print(f"stopped by {name}; the same command goes on from here", file=sys.stderr)
+        print(f"stopped by {name}; run the same command again to continue", file=sys.stderr)
         sys.exit(128 + stopped.signum)
     finally:
         for sig, handler in previous.items():

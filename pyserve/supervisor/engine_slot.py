@@ -251,7 +251,7 @@ class EngineSlot:
         """Have the next engine use lower kernels."""
         kernels, lower = self._choice.kernels, self._choice.lower
         log.error(
-            "the engine of %s ended with %s; it goes on with the kernels for %s instead of %s",
+            "the engine of %s ended with %s; restarting it with kernels for %s instead of %s",
             self.status.id,
             how,
             lower,
@@ -280,7 +280,9 @@ class EngineSlot:
             if now - self._unloading_since > UNLOAD_S:
                 self.kill()
         elif now - self._heard_at > HEARTBEAT_TIMEOUT_S:
-            log.error("the engine of %s gave no sign of life", self.status.id)
+            log.error(
+                "the engine of %s sent no heartbeat for %g s", self.status.id, HEARTBEAT_TIMEOUT_S
+            )
             self._heard_at = now
             self.kill()
 

@@ -81,5 +81,5 @@ class FrontDesk:
             info = InvalidRequestError(str(error)).to_info()
         else:
             return None
-        log.error("the models stay as they are: %s", info.message)
+        log.error("the models are unchanged, their reload failed: %s", info.message)
         return info

@@ -125,7 +125,7 @@ def test_the_first_of_a_second_are_logged_by_name_and_the_others_by_number(full,
     assert lines() == [f"id{i}" for i in range(N_NAMED)]
     clock.now_s = REPORT_EVERY_S
     refusals.report()
-    assert lines() == ["7 more requests refused for want of a place"]
+    assert lines() == ["7 more requests refused under overload"]
     refuse(1)
     clock.now_s *= 3
     refusals.report()
@@ -134,7 +134,7 @@ def test_the_first_of_a_second_are_logged_by_name_and_the_others_by_number(full,
     refusals.report()
     assert lines() == [f"id{i}" for i in range(N_NAMED)]
     refusals.report(is_last=True)
-    assert lines() == ["2 more requests refused for want of a place"]
+    assert lines() == ["2 more requests refused under overload"]
     n_all = 2 * N_NAMED + 10
     assert parts_of(front).counters.responses() == {503: n_all}
     assert parts_of(front).counters.errors() == {"queue_full": n_all}

@@ -16,7 +16,7 @@ ADAPTERS = (
         path="/lora-adapters",
         tag=TAG,
         summary="The LoRA adapters of a model",
-        details="As llama-server has it. `?model=` names the model where there are several.",
+        details="The same as in llama-server. `?model=` names the model if several are served.",
         response=LoraAdapter,
         is_list=True,
         example=lambda: [
@@ -35,9 +35,9 @@ ADAPTERS = (
         method="post",
         path="/lora-adapters",
         tag=TAG,
-        summary="Set how strongly adapters act on requests that name none",
-        details="Until the server ends, or its model files are read again and say otherwise. Takes "
-        "llama-server's bare list, too. With keys, an administrator's is needed.",
+        summary="Set the scales of adapters for requests that name none",
+        details="Until the server ends, or a reload of the configuration sets others. Takes "
+        "llama-server's bare list, too. Needs an administrator's key, if keys are set.",
         request=ScaleAdaptersRequest,
         body={"adapters": [{"name": "pirate", "scale": 0.5}]},
         response=AdaptersScaled,

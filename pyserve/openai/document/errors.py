@@ -22,7 +22,7 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     ),
     401: (
         "Unauthorized",
-        "The server has API keys, and the request has none of them.",
+        "The request has no valid API key, and the server requires one.",
         {
             "message": "the API key is not valid",
             "type": "invalid_request_error",
@@ -32,7 +32,7 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     ),
     403: (
         "Forbidden",
-        "The key, the Host or the Origin may not do this.",
+        "The key, Host or Origin does not allow this.",
         {
             "message": "the host 'example.com' is not a name of this server",
             "type": "permission_error",
@@ -42,7 +42,7 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     ),
     429: (
         "RateLimited",
-        "The API key has used what it may; try again after the seconds in `Retry-After`.",
+        "The API key has used up its limit; try again after the seconds in `Retry-After`.",
         {
             "message": "this API key has used its 60 requests per minute",
             "type": "rate_limit_error",
@@ -92,7 +92,7 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     ),
     500: (
         "InternalError",
-        "A defect of the server; its log has it under the id in `X-Request-Id`.",
+        "An internal error; the server's log has it under the id in `X-Request-Id`.",
         {
             "message": "internal error; the log has it under request id req_0123",
             "type": "server_error",

@@ -47,15 +47,20 @@ def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
     n_kv = total("n_kv_total")
     rows = [
         ("prompt_tokens_total", "counter", "Prompt tokens computed.", n_prompt),
-        ("prompt_seconds_total", "counter", "Time of steps with prompts.", prompt_s),
+        ("prompt_seconds_total", "counter", "Seconds of steps with prompts.", prompt_s),
         ("tokens_predicted_total", "counter", "Tokens generated.", n_decode),
-        ("tokens_predicted_seconds_total", "counter", "Time of generating.", decode_s),
-        ("n_decode_total", "counter", "Steps of the engines.", total("n_steps")),
+        ("tokens_predicted_seconds_total", "counter", "Seconds of generating.", decode_s),
+        ("n_decode_total", "counter", "Engine steps.", total("n_steps")),
         ("prompt_tokens_seconds", "gauge", "Prompt tokens per second.", _ratio(n_prompt, prompt_s)),
         ("predicted_tokens_seconds", "gauge", "Tokens per second.", _ratio(n_decode, decode_s)),
-        ("requests_processing", "gauge", "Requests that run.", total("n_running")),
-        ("requests_deferred", "gauge", "Requests that wait.", total("n_waiting")),
-        ("kv_cache_usage_ratio", "gauge", "Used part.", _ratio(total("n_kv_used"), n_kv)),
+        ("requests_processing", "gauge", "Running requests.", total("n_running")),
+        ("requests_deferred", "gauge", "Queued requests.", total("n_waiting")),
+        (
+            "kv_cache_usage_ratio",
+            "gauge",
+            "Used part of the cache.",
+            _ratio(total("n_kv_used"), n_kv),
+        ),
         ("kv_cache_tokens", "gauge", "Tokens in the KV cache.", total("n_kv_used")),
     ]
     return [
@@ -66,13 +71,13 @@ def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
 def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
     """Metrics of each model since its engine was started."""
     rows = [
-        ("requests_finished_total", "counter", "Requests that ended well.", "n_finished"),
+        ("requests_finished_total", "counter", "Requests that finished.", "n_finished"),
         ("requests_failed_total", "counter", "Requests that failed.", "n_failed"),
         ("requests_cancelled_total", "counter", "Requests that were cancelled.", "n_cancelled"),
-        ("requests_preempted_total", "counter", "Requests that lost their place.", "n_preempted"),
-        ("cached_tokens_total", "counter", "Prompt tokens not computed again.", "n_cached_tokens"),
-        ("prefix_hits_total", "counter", "Requests that found a prefix.", "n_prefix_hits"),
-        ("compute_threads", "gauge", "Threads of the last step.", "n_threads"),
+        ("requests_preempted_total", "counter", "Requests preempted for others.", "n_preempted"),
+        ("cached_tokens_total", "counter", "Prompt tokens read from cache.", "n_cached_tokens"),
+        ("prefix_hits_total", "counter", "Requests with a cached prefix.", "n_prefix_hits"),
+        ("compute_threads", "gauge", "Compute threads of the last step.", "n_threads"),
     ]
     return [
         Metric(

@@ -42,7 +42,7 @@ def record(shown_id: str, method: str, path: str, status: int, code: str) -> Non
 
 def record_refused(n_requests: int) -> None:
     """Log the number of refused requests that have no record of their own."""
-    log.info("%d more requests refused for want of a place", n_requests)
+    log.info("%d more requests refused under overload", n_requests)
 
 
 def _begin() -> None:

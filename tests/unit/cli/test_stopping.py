@@ -31,7 +31,7 @@ def test_a_download_is_ended_with_a_word_and_kept_for_the_next_run(tmp_path: Pat
             _out, err = process.communicate(timeout=SOON_S)
         resume.set()
     assert process.returncode == code
-    assert f"stopped by {sig.name}; the same command goes on from here" in err
+    assert f"stopped by {sig.name}; run the same command again to continue" in err
     assert "Traceback" not in err
     assert part.exists()
     assert not (tmp_path / "m.gguf").exists()
