@@ -60,15 +60,18 @@ def test_kernels_and_what_became_of_better_ones_are_counted(start):
     falls = (KernelFall("fast", "SIGILL"), KernelFall("slow", "failed its proof: SIGBUS"))
     fallen = ModelStatus(id="m", created=1, state="loading", kernel_falls=falls)
     found = samples(start(others=(fallen,), engine={"kernels": "fast"}))
-    assert found['pyserve_kernels{model="tiny",kernels="fast"}'] == 1
-    labels = ['kernels="fast",reason="SIGILL"', 'kernels="slow",reason="failed its proof: SIGBUS"']
+    assert found['pyserve_kernels{kernels="fast",model="tiny"}'] == 1
+    labels = [("fast", "SIGILL"), ("slow", "failed its proof: SIGBUS")]
     counted = {name for name in found if name.startswith("pyserve_kernel_falls_total")}
-    assert counted == {f'pyserve_kernel_falls_total{{model="m",{each}}}' for each in labels}
+    assert counted == {
+        f'pyserve_kernel_falls_total{{kernels="{kernels}",model="m",reason="{reason}"}}'
+        for kernels, reason in labels
+    }
 
 
 def test_labels_are_escaped():
     page = text([Metric("m", "gauge", "About.", {(("model", 'a"b\\c\nd'),): 1.0})])
-    assert page.splitlines()[-1] == 'm{model="a\\"b\\\\c\\nd"} 1'
+    assert page.splitlines()[-1] == 'm{model="a\\"b\\\\c\\nd"} 1.0'
 
 
 def test_a_key_is_needed_when_there_are_keys(start):

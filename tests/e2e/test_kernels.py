@@ -45,7 +45,8 @@ def test_every_set_of_kernels_answers(make_server: MakeServer, kernels: str) -> 
         model = health_of(client)
         assert model["kernels"] == kernels
         assert model["kernel_falls"] == []
-        assert f'kernels="{kernels}"}} 1' in client.get("/metrics").text
+        line = f'pyserve_kernels{{kernels="{kernels}",model="{DEFAULT_MODEL}"}} 1.0'
+        assert line in client.get("/metrics").text
 
 
 def test_an_answer_goes_on_down_the_whole_ladder(make_server: MakeServer) -> None:
@@ -72,8 +73,8 @@ def test_an_answer_goes_on_down_the_whole_ladder(make_server: MakeServer) -> Non
         assert model["n_restarts"] == len(falls)
         metrics = client.get("/metrics").text
         for kernels, how in falls:
-            labels = f'model="{DEFAULT_MODEL}",kernels="{kernels}",reason="{how}"'
-            assert f"pyserve_kernel_falls_total{{{labels}}} 1" in metrics
+            labels = f'kernels="{kernels}",model="{DEFAULT_MODEL}",reason="{how}"'
+            assert f"pyserve_kernel_falls_total{{{labels}}} 1.0" in metrics
             assert server.output().count(f"instead of {kernels}") == 1
         assert client.post("/v1/chat/completions", json=chat()).status_code == 200
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from pyserve.engine.protocol import EngineStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
+Family = CounterMetricFamily | GaugeMetricFamily
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -22,17 +25,27 @@ class Metric(NamedTuple):
     samples: Mapping[Labels, float]
 
 
+class _Page:
+    """Metrics as prometheus_client collects them."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Family]:
+        for metric in self._metrics:
+            names = [name for name, _ in next(iter(metric.samples), ())]
+            make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            family = make(metric.name, metric.about, labels=names)
+            for labels, value in metric.samples.items():
+                family.add_metric([text for _, text in labels], value)
+            yield family
+
+
 def text(metrics: Iterable[Metric]) -> str:
     """The metrics page."""
-    lines: list[str] = []
-    for metric in metrics:
-        lines.append(f"# HELP {metric.name} {metric.about}")
-        lines.append(f"# TYPE {metric.name} {metric.kind}")
-        lines += [
-            f"{metric.name}{_labels(labels)} {value:.12g}"
-            for labels, value in metric.samples.items()
-        ]
-    return "\n".join(lines) + "\n"
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Page(metrics))
+    return generate_latest(registry).decode()
 
 
 def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
@@ -92,10 +105,3 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
-
-
-def _labels(labels: Labels) -> str:
-    if not labels:
-        return ""
-    pairs = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels)
-    return "{" + pairs + "}"
