@@ -29,8 +29,8 @@ def create_app(
 ) -> Flask:
     """Make a front's app over `backend`, which the caller closes. Apps share no state.
 
-    keep_alive_s: so long a stream may be silent before a comment is sent. key_counts: in which
-    the requests of API keys are counted; the app's own if None.
+    keep_alive_s: time of silence after which a stream sends a comment. key_counts: the counts of
+    the API keys' requests; the app's own if None.
     Raises InvalidRequestError for API keys that cannot be used.
     """
     app = Flask("pyserve", static_folder=None)

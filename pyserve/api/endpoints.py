@@ -31,8 +31,8 @@ from pyserve.api import (
 class Endpoint:
     """The views of a blueprint.
 
-    usecase: they generate, by a model that is said to be for this (LocalAI's usecases); None: they
-    answer at once, and take no place.
+    usecase: LocalAI's usecase of the models that may answer; None: the views do not generate, and
+    do not count against `--max-streams`.
     """
 
     blueprint: Blueprint

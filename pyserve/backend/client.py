@@ -44,12 +44,12 @@ def _no_wait() -> None:
 class SupervisorBackend:
     """Implements `Backend` over the control socket at `socket_path`. Any thread may call it.
 
-    Holds what the supervisor said last, and one `RemoteEngine` per engine process. While the
-    supervisor is gone every model is `stopped` and `lease` raises UnavailableError.
+    Holds the last statuses from the supervisor, and one `RemoteEngine` per engine process. While
+    the supervisor is gone every model is `stopped` and `lease` raises UnavailableError.
 
     before_connect: called before each attempt to connect; may start the supervisor.
-    successor_wait_s: so long requests of an engine that died wait for the next one.
-    resumes_streams: also those that have begun to answer.
+    successor_wait_s: time for which requests of an engine that died wait for the next one.
+    resumes_streams: also requests that have begun to answer are resumed.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ class EngineConnections:
     """One `RemoteEngine` per engine process, and the revival of their requests. Any thread.
 
     successor: the next engine of a model whose engine has died.
-    resumes_streams: also requests that have begun to answer go on in it.
+    resumes_streams: also requests that have begun to answer are resumed in it.
     """
 
     def __init__(

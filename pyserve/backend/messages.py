@@ -29,7 +29,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag="reply"):
 class Acquire(msgspec.Struct, frozen=True, kw_only=True, tag="acquire"):
     """A request wants the model loaded until its Release. Replied to when it is.
 
-    keep_alive_s: how long the model is to stay afterwards; None: as it is set, < 0: for ever.
+    keep_alive_s: seconds until the idle model is unloaded; None: as configured, < 0: never.
     is_successor: for requests that have leases already, of an engine that died.
     """
 

@@ -104,7 +104,7 @@ class Backend(Protocol):
     ) -> Lease:
         """Lease a model's engine; loads the model if need be, and waits up to `wait_s` for that.
 
-        keep_alive_s: how long it is to stay idle afterwards; None: as configured, < 0: for ever.
+        keep_alive_s: seconds until the idle model is unloaded; None: as configured, < 0: never.
         on_wait: called about once a second meanwhile; what it raises ends the wait.
         Raises ModelNotFoundError, ModelLoadingError (details: retry_after_s) or ModelLoadError.
         """

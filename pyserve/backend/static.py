@@ -17,9 +17,9 @@ from pyserve.process.once import once
 class StaticBackend:
     """Implements `Backend`. Any thread may call any method. `close` closes the engines.
 
-    engines: the ready models by id; unloading one only changes what is said of it.
-    others: models in another state, listed after them. profiles: what requests get of models'
-    configurations, by id. keep_alives: what leases asked for.
+    engines: the ready models by id; unloading one only changes its status. others: models in
+    another state, listed after them. profiles: models' profiles, by id. keep_alives: those that
+    leases asked for.
     """
 
     def __init__(

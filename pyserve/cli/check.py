@@ -29,7 +29,7 @@ from pyserve.models.templates.sources import KINDS
     help="YAML file of models in LocalAI's format.",
 )
 def check(directory: Path | None, models_config_file: Path | None) -> None:
-    """Say what is made of the model files in DIRECTORY, without loading a model.
+    """Check the models in DIRECTORY and their configuration, without loading one.
 
     The exit code is 1 when there are errors; the models they are about are not served.
     """

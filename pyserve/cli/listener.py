@@ -16,7 +16,7 @@ LAST_PRIVILEGED_PORT = 1023
 def bind_listener(host: str, port: int) -> socket.socket:
     """A socket bound to the address, not listening yet; port 0 takes a free one.
 
-    Raises UnavailableError with the way out.
+    Raises UnavailableError with advice.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(
@@ -63,7 +63,7 @@ def _is_taken(family: int, address: object) -> bool:
     """Whether another socket listens there.
 
     Two sockets with SO_REUSEADDR may be bound to one port until the first of them listens; without
-    the option the bind tells at once, but also refuses what is merely closing.
+    the option the bind fails at once, but also for a port that is merely closing.
     """
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -52,7 +52,7 @@ N_CTX = 64  # nothing is computed
     help="Directory of the model files.",
 )
 def render(model: str, file: Any, models_dir: Path | None) -> None:
-    """Show the prompts that the templates of MODEL make of a conversation.
+    """Render the prompts of a conversation with the templates of MODEL.
 
     First those of its configuration, then that of the model file itself. Completions and edits get
     the last message. Functions are those of the request, or a sample.

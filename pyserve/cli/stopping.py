@@ -22,8 +22,8 @@ class _Stopped(BaseException):  # like KeyboardInterrupt, it is no error
 def stoppable() -> Iterator[None]:
     """SIGTERM and SIGINT unwind the block, say so and exit with 128 + their number (143, 130).
 
-    What the block has begun is cleaned up on the way: a package client is ended, partial files stay
-    for the next run. Thread: main thread.
+    The block's clean-up runs: a package client is ended, partial files stay for the next run.
+    Thread: main thread.
     """
     previous = {sig: signal.signal(sig, _unwind) for sig in SIGNALS}
     try:

@@ -20,7 +20,7 @@ class AdapterScales:
     def update(self, scales: Mapping[str, float]) -> dict[str, float]:
         """Set the defaults of those given; returns all of them.
 
-        Raises InvalidRequestError for a name that there is not.
+        Raises InvalidRequestError for an unknown name.
         """
         self._check(scales)
         with self._lock:

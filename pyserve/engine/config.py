@@ -57,17 +57,17 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     use_mlock: keep the weights in memory, as far as the system allows.
     kernels: those to begin with, as the native module names them; "auto" is the best that the CPU
     has, "" what PYSERVE_KERNELS says. The first engine of a process decides.
-    deterministic: every request is, whatever it says.
+    deterministic: all requests are deterministic, whatever they ask for.
     cache_type_k, cache_type_v: element types of the KV cache (f16, q8_0, q4_0, ...).
     flash_attn: on, off or auto, which is on where the model can.
     numa: how threads and memory are spread over nodes: distribute, isolate, numactl; "" = not.
     overrides: of the model file's metadata.
     n_bytes_available: a model that needs more memory is refused; 0 = not known.
-    max_token_gap_ms: running streams wait at most about this long for a piece of a prompt.
-    n_draft_max: tokens of an answer that one step checks ahead; 0 = none.
-    draft_model_path: a smaller model with the same vocabulary that guesses them where nothing that
-      was said before tells; "" = none. n_draft_min: shorter guesses are not checked. draft_p_min:
-      it guesses on while a token has at least this probability.
+    max_token_gap_ms: running streams wait at most about this long for a chunk of a prompt.
+    n_draft_max: draft tokens that one step checks; 0 = none.
+    draft_model_path: a smaller model with the same vocabulary that guesses drafts where no known
+      text has one; "" = none. n_draft_min: shorter guesses are not checked. draft_p_min: a guess
+      ends before a token of lower probability.
     prefix_cache_mib: memory for copies of prefixes that the KV cache has no room for; 0 = none.
     adapters: loaded with the model; requests choose among them.
     shown_tokens: texts of control tokens that are text in answers, beside the usual tags.

@@ -65,7 +65,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_prefix_hits: requests that began with a prefix others had computed; n_prefix_restored of them
       from a copy of what the KV cache had evicted.
     n_prefix_pins: prefixes kept in the KV cache now; prefix_copy_bytes: copies beside it.
-    stalled_ms: since the engine last got on with the work that it has; 0 = it has none.
+    stalled_ms: since the engine last made progress with its work; 0 = it has no work.
     """
 
     n_running: int = 0

@@ -69,8 +69,8 @@ class TemplateOptions(msgspec.Struct, frozen=True, kw_only=True):
 class ThinkingLimit(msgspec.Struct, frozen=True, kw_only=True):
     """A limit on the reasoning of an answer, which stands between two tags at its beginning.
 
-    is_open: the prompt ends with the first tag. max_tokens: of thoughts; after them the second
-    tag is said for the model.
+    is_open: the prompt ends with the first tag. max_tokens: of reasoning; after them the engine
+    writes the second tag in the model's place.
     """
 
     begin: str
@@ -94,13 +94,13 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop: strings; generation ends before the first one that appears.
     grammar: GBNF with a rule `root`; the answer is held to it, and ends with `stop` only
       when it is complete. "" = anything. One that cannot be enforced fails with param `grammar`.
-    draft: what the answer probably is, or parts of it. Changes only how fast it comes: several of
-      its tokens are checked in one step while few requests run.
-    n_draft_max: tokens that one step checks ahead, of this draft or of what prompt and answer say
-      again; None = as the engine is set, and without a draft (or draft model) none.
-    thinking: None = as long as the model likes.
-    said: leading tokens of the answer that the client has already; it goes on after them, and
-      everything counts them as its own.
+    draft: the expected answer, or parts of it. Changes only its speed: several of the draft's
+      tokens are checked in one step while few requests run.
+    n_draft_max: draft tokens that one step checks, of this draft or of repetitions in prompt and
+      answer; None = the engine's, and without a draft (or draft model) none.
+    thinking: limit of reasoning, None = none.
+    said: resume tokens, the leading tokens of the answer that the client has already; generation
+      continues after them, and they count as tokens of the answer.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
     n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
     trace_id: what logs call it. Changes nothing else.

@@ -64,7 +64,7 @@ def predict_memory(config: EngineConfig) -> MemoryNeed:
 def predicted_bytes(config: EngineConfig) -> int:
     """The total of `predict_memory`, and of its draft model; 0 when a file does not tell.
 
-    What no machine has is `MOST_BYTES`, whatever the file claims.
+    At most `MOST_BYTES`, more than any machine has, whatever the file claims.
     """
     try:
         total = predict_memory(config).total

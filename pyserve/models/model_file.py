@@ -15,8 +15,8 @@ from pyserve.models.profile import PLAIN, ModelProfile
 class Limits:
     """Limits on a model's requests, and the groups of models that exclude each other.
 
-    max_concurrent: requests that may be in work or wait for it, 0 = any number; more are told to
-    come again after `retry_after_s`. groups: it is not loaded together with a model of one of them.
+    max_concurrent: most requests in work or waiting, 0 = no limit; more are refused with
+    `Retry-After` of `retry_after_s`. groups: models with a common group are not loaded together.
     """
 
     max_concurrent: int = 0

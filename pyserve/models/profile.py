@@ -61,14 +61,14 @@ class PromptProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class CallProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The format of tool calls, as far as the configuration says it.
 
-    is_free: they are not held to a grammar. must_call: answers are nothing but calls. can_repeat:
-    there may be several; None: as the request says.
-    name_key, arguments_key: of calls that are JSON; "" is the usual one. has_arguments_first: that
-    is their order. prefix: what such calls begin with where the template has no tags.
-    Regular expressions: json_regex finds calls in its first group; call_regex has groups of those
-    two names; argument_regex finds the arguments in those texts, by the names of its groups.
-    replace_text: what is replaced in an answer, and by what; replace_results: in what calls are
-    then looked for in. capture_text: finds the text of an answer with calls.
+    is_free: no grammar constrains calls. must_call: answers are nothing but calls. can_repeat:
+    several calls are allowed; None: as the request says.
+    name_key, arguments_key: keys of calls that are JSON; "" is the usual one. has_arguments_first:
+    the order of these keys. prefix: the beginning of such calls, for templates without tags.
+    Regular expressions: json_regex has calls in its first group; call_regex has groups with those
+    two names; argument_regex parses the arguments by the names of its groups.
+    replace_text: replacements in the answer; replace_results: then in the text that calls are
+    looked for in. capture_text: finds the text of an answer with calls.
     """
 
     is_free: bool = False
@@ -114,7 +114,7 @@ class ThinkingProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class ShapeProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Edits of answers, in this order. Regular expressions are RE2's.
 
-    prefix: put before them.
+    prefix: put before the answers.
     """
 
     prefix: str = ""

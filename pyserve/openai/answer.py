@@ -32,8 +32,8 @@ def new_head(prefix: str, model: str, info: ModelInfo) -> Head:
 class Answer(Protocol):
     """One HTTP request to be answered by `requests`, whose order is the order of the choices.
 
-    prompt_param, grammar_param: the fields that hold the prompt and what is to be obeyed, for
-    errors about them.
+    prompt_param, grammar_param: the fields with the prompt and the constraint, for errors about
+    them.
     """
 
     prompt_param: str
@@ -59,7 +59,7 @@ class StreamAnswer(Answer, Protocol):
     def text_chunk(self, index: int, text: str) -> msgspec.Struct | None:
         """The chunk of a delta that is `text` alone, if it does not depend on deltas before it.
 
-        None if that is not so: such deltas are then pushed. The answer is the same at any time.
+        None if it depends on them: such deltas are then pushed. Constant for one answer.
         """
         ...
 

@@ -19,9 +19,9 @@ def keep_little() -> None:
 
     glibc gives threads up to 8 arenas for each core, and each keeps what its largest bodies took:
     100 MiB of a front. Python's threads take turns, so they lose nothing with fewer.
-    Large blocks have pages of their own, which go back to the system with them. Left to itself,
-    glibc stops that after the first of up to 32 MiB, and the holes between what lives longer stay:
-    another 25 MiB, which grow for an hour.
+    Large blocks have pages of their own, which return to the system with them. By default glibc
+    raises that threshold up to 32 MiB once such a block is freed, and the heap fragments: another
+    25 MiB, which grow for an hour.
     Other C libraries have no such settings.
     """
     with contextlib.suppress(AttributeError):

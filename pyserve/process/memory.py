@@ -16,8 +16,8 @@ _V1_UNLIMITED = 2**60
 def available_bytes(root: Path = ROOT) -> int:
     """Available bytes; 0 if the system does not say.
 
-    Pages of files count as available, as the system takes them back: a model file that is cached
-    needs no second place.
+    Pages of files count as available, since the system can reclaim them: a cached model file is not
+    counted twice.
     """
     return min([*_system(root), *_cgroups_v2(root), *_cgroups_v1(root)], default=0)
 

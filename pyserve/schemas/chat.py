@@ -111,7 +111,7 @@ class ChatRequest(
     """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit.
 
     truncation auto leaves out the oldest turns of a conversation that does not fit.
-    continue_final_message goes on with the assistant's last message instead of answering it.
+    continue_final_message continues the assistant's last message instead of answering it.
     """
 
     unsupported: ClassVar[Unsupported] = {

@@ -16,7 +16,7 @@ REFERENCE = "#/components/schemas/{model}"
 def request_schemas(models: Iterable[type[RequestModel]]) -> dict[str, dict[str, Any]]:
     """The schemas of `models` and of all they contain, by name.
 
-    `x-refused-fields` are the fields that are refused unless they ask for nothing.
+    `x-refused-fields` are the fields that are refused unless they have a neutral value.
     """
     pairs = [(model, "validation") for model in models]
     _, top = models_json_schema(pairs, ref_template=REFERENCE)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ class SchedulingFields(RequestModel):
     priority: higher ones start first, 0 is the default. deterministic: the same seed gives the
     same bytes whatever else runs; slower. cache_salt: computed prefixes are shared only among
     requests with the same one. keep_alive: how long the model stays loaded afterwards.
-    n_draft_max: llama-server's `speculative.n_max`, tokens that one step checks ahead; 0: none.
+    n_draft_max: llama-server's `speculative.n_max`, draft tokens that one step checks; 0: none.
     """
 
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None

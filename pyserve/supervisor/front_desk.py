@@ -57,7 +57,7 @@ class FrontDesk:
     def send_replies(self) -> None:
         """Send the replies that are due.
 
-        After the statuses: who has its answer knows what the models have become by it.
+        Called after the statuses were sent: with a reply, a front knows the states it led to.
         """
         replies, self._replies = self._replies, []
         for front, reply in replies:

@@ -16,9 +16,9 @@ Tell = Callable[[Reply], None]
 class Lease:
     """One request's right to a loaded model, or its wait for that.
 
-    model: what it is for, by whatever names it. asked_at: on the caller's clock.
-    keep_alive_s: how long the model is to stay after it; None leaves that to the model's settings,
-    below 0 is for ever. tell: sends the answer.
+    model: the key of the model. asked_at: on the caller's clock.
+    keep_alive_s: seconds until the idle model is unloaded; None: as configured, below 0: never.
+    tell: sends the reply.
     """
 
     lease_id: int

@@ -20,7 +20,7 @@ class Loader:
     """Executes the decisions of `make_room`. Thread: the supervisor's loop only. Never blocks.
 
     available: bytes that the system would still give us, 0 = not known.
-    draining: the models that take no new requests, so that they become idle and leave.
+    draining: models that take no new requests, so that they become idle and can be unloaded.
     """
 
     def __init__(

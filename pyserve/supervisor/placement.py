@@ -12,11 +12,11 @@ from typing import NamedTuple
 class Resident:
     """A model that is loaded now.
 
-    n_bytes: what comes back when it leaves. used_at: when it was last of use, ready_at: since when
-    it can answer; seconds of one clock. is_busy: requests run in it, or wait for it.
-    is_settled: it has been there long enough that it may be taken from under its clients, who then
-    wait for its return. is_leaving: its process is told to end. is_rival: it may not be there
-    together with the model that is to be loaded.
+    n_bytes: freed by unloading it. used_at: time of its last use, ready_at: time at which it was
+    loaded; seconds of one clock. is_busy: requests run in it, or wait for it.
+    is_settled: loaded for long enough to be unloaded although clients use it, who then wait for its
+    return. is_leaving: its process is told to end. is_rival: it may not be loaded together with the
+    new model.
     """
 
     key: Hashable
@@ -52,8 +52,8 @@ class Verdict(enum.Enum):
 class Move(NamedTuple):
     """A decision about a model that is to be loaded.
 
-    unload: these leave at once, they are idle. drain: these take no new requests, so that they
-    become idle. in_the_way: pinned rivals, why it is refused.
+    unload: idle models to unload at once. drain: models that take no new requests, so that they
+    become idle. in_the_way: pinned rivals, the reason of a refusal.
     """
 
     verdict: Verdict
@@ -67,9 +67,9 @@ def make_room(
 ) -> Move:
     """Decides how to make room for a model of `n_bytes` among the residents.
 
-    All rivals leave. Then idle models leave, the least recently used first; pinned ones never. Busy
-    ones are left to finish by themselves, or with `may_drain` settled ones are drained, those first
-    that have been there longest.
+    All rivals are unloaded, then idle models, the least recently used first; pinned ones never.
+    Busy models finish by themselves, or with `may_drain` settled ones are drained, the longest
+    loaded first.
     """
     lack = _Lack(n_bytes, len(residents), room)
     if lack.is_met and not any(resident.is_rival for resident in residents):

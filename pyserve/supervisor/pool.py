@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 class ModelPool:
     """Owns the engine slots. Thread: the supervisor's loop only. Nothing blocks.
 
-    Models are loaded in the order in which they are asked for; whoever asks first is served
-    first. A model that requests run in is left alone, but takes no new ones once another model
-    has waited for its place. sockets_dir: private directory for the engines' sockets.
+    Models are loaded in the order in which they are asked for. A busy model is not unloaded, but
+    takes no new requests once another model has waited for its memory. sockets_dir: private
+    directory for the engines' sockets.
     available: bytes that the system would still give us, 0 = not known.
     """
 

@@ -16,7 +16,7 @@ class Restart(NamedTuple):
 class RestartPolicy:
     """Restart at once, until `n_crashes` within `window_s`; then with backoff to `max_delay_s`.
 
-    A process that lived for `window_s` wipes the slate clean.
+    A process that lived for `window_s` resets the policy.
     """
 
     def __init__(

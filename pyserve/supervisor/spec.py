@@ -17,7 +17,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     is_preloaded: loaded at the start, as far as there is room. is_pinned: that, and never unloaded
     to make room or for being idle. ttl_s: unloaded after so many idle seconds; 0 = never.
     version: another one is another file under the same path. profile: what fronts are told.
-    limits: of its requests, and of its company.
+    limits: of its requests, and of models loaded beside it.
     """
 
     engine: EngineConfig

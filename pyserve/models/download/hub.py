@@ -145,7 +145,7 @@ def by_name(siblings: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
 def choose_files(names: Sequence[str], reference: HubReference) -> list[str]:
     """The files of the model that a reference means, among those of a repository.
 
-    Raises PullError that lists what there is.
+    Raises PullError that lists the files of the repository.
     """
     models = [
         name for name in names if name.endswith(".gguf") and not _base(name).startswith("mmproj")

@@ -110,10 +110,11 @@ def _watch(command: list[str], directory: Path, on_bytes: Callable[[int], None])
             process.kill()
             process.wait()
     if process.returncode != 0:
-        raise PullError(f"the package client failed: {_said(log_path.read_text(errors='replace'))}")
+        text = log_path.read_text(errors="replace")
+        raise PullError(f"the package client failed: {_last_lines(text)}")
 
 
-def _said(log: str) -> str:
+def _last_lines(log: str) -> str:
     """The last lines of pip's output, without its reports of single attempts."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]

@@ -65,7 +65,7 @@ class ChatAnswer:
         self._conversation = conversation or Conversation(template_messages(body))
         self.requests = chat_requests(body, info, self._conversation, tokens)
         self._writers = self._new_writers()
-        self._unsaid: list[list[TokenLogprob]] = [[] for _ in self._writers]
+        self._held_logprobs: list[list[TokenLogprob]] = [[] for _ in self._writers]
         self._truncation = (
             UNSET if cut is None else Truncation(cut.dropped_messages, cut.dropped_tokens)
         )
@@ -92,20 +92,17 @@ class ChatAnswer:
 
     def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
         self._usage.push(index, delta)
-        writer, unsaid = self._writers[index], self._unsaid[index]
-        unsaid += delta.logprobs or []
+        writer, held = self._writers[index], self._held_logprobs[index]
+        held += delta.logprobs or []
         deltas = writer.push(delta)
-        if (
-            unsaid
-            and not deltas
-            and (delta.finish is not None or self._conversation.style.is_plain)
-        ):
+        is_plain = self._conversation.style.is_plain
+        if held and not deltas and (delta.finish is not None or is_plain):
             deltas = [ChatDelta(content="")]
         choices = [ChatChunkChoice(index, added) for added in deltas]
         if choices and self._body.logprobs:
-            logprobs = self._logprobs(unsaid)
+            logprobs = self._logprobs(held)
             choices[0] = msgspec.structs.replace(choices[0], logprobs=logprobs)
-            self._unsaid[index] = []
+            self._held_logprobs[index] = []
         if delta.finish is not None:
             reason = writer.finish_reason(delta.finish.reason)
             choices.append(ChatChunkChoice(index, ChatDelta(), finish_reason=reason))

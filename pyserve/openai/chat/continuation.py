@@ -19,7 +19,7 @@ def continued_tokens(
 
     REQUIRES: at least two messages, the last one the assistant's.
     """
-    text = _begun_answer(messages, engine.info())
+    text = _answer_so_far(messages, engine.info())
     plain = engine.tokenize(text, add_special=False, parse_special=False)
     return [*engine.tokenize_chat(messages[:-1], options), *plain]
 
@@ -28,7 +28,7 @@ def continued_text(
     engine: Engine, messages: list[Message], options: TemplateOptions | None = None
 ) -> str:
     """The same prompt as text."""
-    return engine.render(messages[:-1], options) + _begun_answer(messages, engine.info())
+    return engine.render(messages[:-1], options) + _answer_so_far(messages, engine.info())
 
 
 def continued_stops(info: ModelInfo) -> list[str]:
@@ -36,6 +36,6 @@ def continued_stops(info: ModelInfo) -> list[str]:
     return [] if info.has_chat_template else TRANSCRIPT_STOPS
 
 
-def _begun_answer(messages: list[Message], info: ModelInfo) -> str:
+def _answer_so_far(messages: list[Message], info: ModelInfo) -> str:
     text = str(messages[-1]["content"])
     return text if info.has_chat_template else f" {text}"

@@ -108,7 +108,7 @@ def as_configured(offer: Offer, calls: CallProfile) -> Offer:
 class Conversation(msgspec.Struct, frozen=True):
     """The engine's input for a chat, and the format in which its answer is read.
 
-    style: what to tell apart in the answer. thinking: how the model begins; None: it does not.
+    style: the parts of the answer. thinking: the tags of its reasoning; None: it has none.
     """
 
     messages: list[Message]
@@ -131,7 +131,7 @@ def conversation(
     """Translates `messages` and a request's fields into a conversation for this model.
 
     profile: what the model's configuration says about prompts and calls.
-    is_continued: the last message is an answer to go on with, which is past its reasoning.
+    is_continued: the answer continues the last message, which is past its reasoning.
     """
     source = engine.info().chat_template
     shown = profile.prompt.function_text

@@ -32,8 +32,8 @@ def shaped(text: str, shape: ShapeProfile) -> str:
 class Shaper:
     """Shapes one streamed answer. One thread.
 
-    Regular expressions see the whole answer, so nothing is given out before its end. Trimming alone
-    holds back the beginning until it is known what of it goes, and as much of the end as may go.
+    Regular expressions need the whole answer, so nothing is given out before its end. Trimming
+    alone holds back a beginning that may be trimmed, and as much of the end.
     """
 
     def __init__(self, shape: ShapeProfile) -> None:
@@ -92,7 +92,7 @@ def shaped_deltas(
 ) -> Iterator[tuple[int, Delta] | None]:
     """Deltas of several answers by index, each answer shaped; None passes through.
 
-    In place of a delta of which nothing can be given out yet comes a None.
+    A delta of which nothing can be given out yet is replaced by None.
     """
     if shape == ShapeProfile():
         yield from deltas

@@ -40,7 +40,7 @@ class SchemaGrammar:
 
     is_strict: as OpenAI's strict mode, objects must name all their members as required and allow
     no others.
-    rules: those of a grammar that this one becomes the part `expression` of.
+    rules: those of the larger grammar in which this one is the part `expression`.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class Calls(msgspec.Struct, frozen=True):
 def answer_grammar(thinking: Thinking | None, calls: Calls | None, constraint: str) -> str:
     """GBNF for the answers to a request; "": anything.
 
-    constraint: GBNF of the text, when it is no call. Thoughts come before all else.
+    constraint: GBNF of the text, when it is no call. Reasoning comes first.
     Raises InvalidRequestError when the schemas of functions cannot be enforced.
     """
     if calls is None:

@@ -43,7 +43,7 @@ def tagged_arguments(
 ) -> str:
     """The expression for the arguments; they come in the order of `properties`.
 
-    A text is free, and what is between tags of its own accord; all else follows its schema.
+    String values stand unquoted between the tags; all other values are JSON by their schemas.
     """
     schema = {} if is_loose else enforceable(function)
     properties, required = schema.get("properties"), schema.get("required", [])

@@ -20,8 +20,8 @@ class Target:
     """A chosen model, and its profile at that time.
 
     engine_id: the model whose engine answers. profile: what the model's configuration says.
-    is_ready: it needs not be loaded first. keep_alive_s: how long it is to stay afterwards, None
-    as configured.
+    is_ready: it is loaded. keep_alive_s: seconds until it is unloaded when idle, None: as
+    configured.
     """
 
     model_id: str
@@ -34,8 +34,8 @@ class Target:
 def choose_target(body: object = None, path_model: str | None = None) -> Target:
     """The model that `body.model`, the path, the query or the bearer token names.
 
-    With a single model, or where nothing is named, the one that stands for it. Noted for the
-    response's header. body.keep_alive: see `Target`. Raises ModelNotFoundError.
+    With a single model, or where nothing is named, the default. Sets X-Model-Resolved.
+    body.keep_alive: see `Target`. Raises ModelNotFoundError.
     """
     parts = services()
     wanted = getattr(body, "model", None) or path_model or request.args.get("model")

@@ -21,7 +21,7 @@ def fitting(
 ) -> Cut | None:
     """`messages` cut to fit by `cut_to_fit`; None unless truncation is auto.
 
-    options: of the template, which the messages are counted with. noted: gets how many were cut.
+    options: of the template, for counting tokens. noted: gets the number of dropped messages.
     """
     if truncation != "auto":
         return None

@@ -29,7 +29,7 @@ _OTHER_FRAMING = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE
 def n_missing(data: bytes) -> tuple[int, bool]:
     """The least number of bytes that have to follow `data`, and whether the headers are complete.
 
-    0 = it is worth a thread: a request, or something that is refused as it is.
+    0: give it a thread; it is a complete request, or malformed already.
     """
     line, end, _ = data.partition(b"\n")
     is_no_method = bool(data) and not data[:1].isupper()
@@ -113,7 +113,7 @@ class Arrivals:
     def expire(self, *, is_stopping: bool) -> None:
         """Close connections past their deadline, and when stopping also idle ones.
 
-        One whose request is there by now is dispatched: this loop was late, not its client.
+        A connection whose request has arrived is dispatched: this loop was late, not its client.
         """
         now_s = self._clock()
         for arrival in list(self._waiting.values()):

@@ -44,8 +44,8 @@ class Refusals:
     def turn_away(self, data: bytes) -> bytes | None:
         """The 503 for a request beyond `--max-streams`, as the application would answer it.
 
-        data: a request as it came. None: the application has to see it. What it would say about
-        other faults of the request is left unsaid. The connection is to be closed after it.
+        data: the raw request. None: it has to go to the application. Other faults of the request
+        are not reported. The connection is to be closed after it.
         """
         try:
             self._parts.stream_limit.check()

@@ -30,7 +30,7 @@ from pyserve.web.request.refusal import is_malformed, refuse, stalled
 from pyserve.web.request.services import services_of
 
 FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
-STORM_PAUSE_S = 0.02  # of the main loop after refusals: each time it wakes up slows the engine
+OVERLOAD_PAUSE_S = 0.02  # of the main loop after refusals: each time it wakes up slows the engine
 N_ACCEPTED_AT_ONCE = 64
 
 
@@ -103,7 +103,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Under overload, wait for more requests to refuse together: that costs less."""
         if self._refusals.end_turn():
-            time.sleep(STORM_PAUSE_S)
+            time.sleep(OVERLOAD_PAUSE_S)
         super().wait_for_and_dispatch_events(timeout)
 
     def _turn_away(self, conn: Any, data: bytes) -> bool:

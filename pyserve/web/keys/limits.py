@@ -26,7 +26,7 @@ class Quota(NamedTuple):
 class KeyLimits:
     """Counts the requests of each key in `counts`, for all processes that share these.
 
-    Of the minute, `counts` has the time at which all requests of a key are there again.
+    For the rate, `counts` has the time at which a key's full quota is available again.
     clock: seconds, the same in all processes. n_most: requests at once in this process, of any key.
     Any thread may call any method.
     """

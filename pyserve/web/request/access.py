@@ -40,7 +40,7 @@ def current_key() -> ApiKey | None:
 def named_by_token() -> str | None:
     """The model named by the token: MODEL of `KEY:MODEL`, else the whole token.
 
-    A token that is a key names no model; beside a key in X-Api-Key it may.
+    A token that is a key names no model; beside a key in X-Api-Key the token may.
     """
     named: str | None = g.get("api_key_model")
     return named or bearer()

@@ -16,8 +16,8 @@ from pyserve.web.request.wait_budget import Patience, request_patience
 class Caller:
     """The client of one request.
 
-    watch: whether it is still there. patience: how long it waits for the beginning.
-    tenant: whose computed prefixes it shares. request_id: for logs and errors.
+    watch: detects a disconnect. patience: its limit for waiting until work begins.
+    tenant: the owner of the computed prefixes it shares. request_id: for logs and errors.
     """
 
     watch: ClientWatch

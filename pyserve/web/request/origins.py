@@ -48,8 +48,8 @@ def install(app: Flask) -> None:
 def is_ours(name: str, config: ServeConfig) -> bool:
     """Whether the server may be called by `name`, lower case and without port.
 
-    A foreign page can only come by a name that its owner lets point here. Addresses, names without
-    a dot and those below `localhost` are nobody's to register.
+    DNS rebinding needs a name that an attacker can register, unlike addresses, names without a dot
+    and those below `localhost`.
     """
     if ANY in config.allowed_host or not (config.allowed_host or is_loopback(config.host)):
         return True

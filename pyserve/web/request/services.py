@@ -21,7 +21,7 @@ _KEY = "pyserve"
 class Services:
     """The services of one app. Any thread.
 
-    keep_alive_s: so long a stream may be silent before a comment is sent.
+    keep_alive_s: time of silence after which a stream sends a comment.
     """
 
     config: ServeConfig

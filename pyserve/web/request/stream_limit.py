@@ -43,7 +43,8 @@ class StreamLimit:
     def acquire(self, on_release: Callable[[], None] = lambda: None) -> Permit:
         """Never waits; `on_release` is called once, when the permit is released.
 
-        Raises QueueFullError when `n_max` permits are held; it says when half of them will be back.
+        Raises QueueFullError when `n_max` permits are held; its retry_after_s is the estimated time
+        until half of them are released.
         """
         with self._lock:
             self._check()
