@@ -18,7 +18,7 @@ from pyserve.errors import ModelLoadError
 from pyserve.gguf.check import MAX_KEYS, MAX_STRINGS, MAX_TENSORS
 
 HEAD: Final = struct.Struct("<4sIQQ")  # magic, version, n_tensors, n_keys
-MAX_SHOWN = 1024  # longer arrays are told by their length
+MAX_SHOWN = 1024  # of longer arrays only the length is given
 MAX_DIMS = 4
 _STRING: Final = 8
 _ARRAY: Final = 9

@@ -39,7 +39,7 @@ def _parsed(value: object) -> object:
         return value
     try:
         schema = json.loads(value)
-        json.dumps(schema, ensure_ascii=False, allow_nan=False).encode()  # can be said again
+        json.dumps(schema, ensure_ascii=False, allow_nan=False).encode()  # can be written again
     except (ValueError, RecursionError):
         raise invalid("invalid_value", "must be a JSON Schema, but is no JSON") from None
     return schema

@@ -169,7 +169,7 @@ def check_choice(choice: Any, names: list[str], param: str) -> None:
         chosen = [tool.function_name for tool in choice.subset.tools]
     for name in chosen:
         if name not in names:
-            message = f"names a function that is none of the {len(names)} on offer"
+            message = f"names a function that is none of the {len(names)} offered"
             raise invalid("invalid_value", message, param)
 
 

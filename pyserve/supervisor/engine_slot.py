@@ -210,7 +210,7 @@ class EngineSlot:
             self._process.send_signal(sig)
 
     def _on_exit(self, returncode: int, now: float) -> None:
-        while self.report is not None:  # what it said at last
+        while self.report is not None:  # its last reports
             self.on_report()
         self._process = None
         if self.status.state == "unloading":

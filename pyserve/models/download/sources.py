@@ -127,7 +127,7 @@ def _save_body(
     start = file_size(part) if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
     if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
         part.unlink()
-        raise ConnectionResetError("the server continued at another place than asked")
+        raise ConnectionResetError("the server continued at another offset than asked")
     length = response.headers.get("Content-Length")
     total = start + int(length) if length is not None else None
     progress.set_total(total)
@@ -166,7 +166,7 @@ def _drop_or_accept(part: Path, content_range: str | None) -> None:
     if content_range == f"bytes */{file_size(part)}":
         return
     part.unlink()
-    raise ConnectionResetError("the file on the server is shorter than what was here")
+    raise ConnectionResetError("the file on the server is shorter than the partial download")
 
 
 def _validator_path(part: Path) -> Path:

@@ -25,7 +25,7 @@ class MessageReader:
         self._style = style
         self._reader = TextReader()
         self._pieces: list[Piece] = []
-        self._held = ""  # white space that is said only if text follows
+        self._held = ""  # white space that is given out only if text follows
         self._n_calls = 0
         self._has_thought = False
         self._steps: Generator[None, None, None] = self._read()

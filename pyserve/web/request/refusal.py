@@ -89,7 +89,7 @@ def describe_malformed(error: Exception) -> str:
 def refuse(error: Exception) -> Refusal:
     """The response for an error that ended a connection outside of the application."""
     if not is_malformed(error):
-        message = "internal error; the log says more"
+        message = "internal error; see the server's log"
         return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
     for kind, status, code in _REFUSALS:
         if isinstance(error, kind):
