@@ -132,7 +132,7 @@ class SupervisorBackend:
         try:
             self._ask(request, time.monotonic() + wait_s, on_wait)
         except FutureTimeoutError:
-            message = f"the model {model_id} is in use, and is unloaded when its running requests have ended"
+            message = f"the model {model_id} is unloaded when its running requests have ended"
             raise ModelBusyError(message, retry_after_s=1) from None
 
     def reload(self) -> None:
