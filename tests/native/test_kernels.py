@@ -47,7 +47,7 @@ def test_an_unknown_name_is_refused() -> None:
 def test_what_failed_and_what_is_used_is_told() -> None:
     best, second, third, *_ = chosen_kernels()
     faults = f"{best}:proof:SIGILL,{second}:proof:wrong"
-    text = info(PYSERVE_KERNEL_FAULTS=faults).stdout
+    text = info(PYSERVE_KERNELS="auto", PYSERVE_KERNEL_FAULTS=faults).stdout
     lines = dict(line.split(None, 1) for line in text.splitlines() if line.startswith("  "))
     assert lines[best] == "failed its proof: SIGILL"
     assert lines[second].startswith("failed its proof: the product of ")

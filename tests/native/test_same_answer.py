@@ -11,8 +11,11 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine, quantize
 from pyserve.engine.quantize_job import QuantizeJob
 from tests.native.helpers import Answer, ask, read, submit
+from tests.support.kernels import has_our_kernels
 from tests.support.tiny_gguf import write_tiny_llama
 from tests.support.tiny_memories import write_tiny
+
+pytestmark = pytest.mark.skipif(not has_our_kernels(), reason="a promise of our kernels")
 
 PROMPT = "this is a test of the cat that jumped out of the window a long time ago " * 2
 OTHERS = [f"{i} and the black cat say hello to the world " * (1 + i % 3) for i in range(9)]

@@ -13,6 +13,7 @@ from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams, TokenLogprob
 from pyserve.errors import NumericError
 from tests.native.helpers import Answer, ask, read, submit
+from tests.support.kernels import has_our_kernels
 from tests.support.tiny_gguf import N_VOCAB, write_tiny_llama
 from tests.support.tiny_memories import write_tiny
 
@@ -68,7 +69,9 @@ def test_scores_are_those_of_the_tokens_when_they_were_generated(
     answer = ask(engine, PROMPT[:70], sampling=sampling, max_tokens=60, n_logprobs=0)
     tokens = PROMPT[:70] + [item.token for item in answer.logprobs]
     scored = values(ask(engine, tokens, n_prompt_logprobs=0, max_tokens=0))[70:]
-    assert scored == pytest.approx([item.logprob for item in answer.logprobs], abs=1e-3)
+    # llama.cpp's kernels round activations in other ways for one token and for many.
+    near = 1e-3 if has_our_kernels() else 0.05
+    assert scored == pytest.approx([item.logprob for item in answer.logprobs], abs=near)
 
 
 def test_scores_do_not_depend_on_the_cache_or_on_company(engine_of_any_memory: LocalEngine) -> None:
