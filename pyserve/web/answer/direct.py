@@ -21,6 +21,8 @@ from pyserve.engine.streams.stream import RequestStream
 from pyserve.web.answer.sse import Bypass
 from pyserve.web.request.disconnect import SOCKET_KEY, ClientGoneError
 
+FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+
 Frame = Callable[[Delta], bytes | None]
 
 
@@ -49,7 +51,10 @@ class DirectLane:
         self._stream = stream
 
         def write(delta: Delta) -> bool:
-            data = frame(delta)
+            try:
+                data = frame(delta)
+            except Exception:  # the stream's own thread makes it again, and says what is wrong
+                return False
             return data is not None and self._write(data)
 
         stream.divert(write)
@@ -65,13 +70,18 @@ class DirectLane:
         if self._rest:
             self._write_rest()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client did not take all that was written: `close` writes the rest."""
+        return bool(self._rest)
+
     def _write(self, data: bytes) -> bool:
         """Whether the frame is written, or begun: then the rest of it is kept. Never waits."""
         if self._rest:
             return False
         data = b"%X\r\n%b\r\n" % (len(data), data)
         try:
-            n_sent = self._client.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            n_sent = self._client.send(data, FLAGS)
         except OSError:  # it is full, or the client has gone: the stream's own thread will see
             return False
         self.sent_at = time.monotonic()
@@ -87,7 +97,8 @@ class DirectLane:
                 left_ms = 1000 * (ends_at - time.monotonic())
                 if left_ms <= 0 or not poll.poll(left_ms):
                     raise TimeoutError("the client does not take its answer")
-                self._rest = self._rest[self._client.send(self._rest, socket.MSG_NOSIGNAL) :]
+                with contextlib.suppress(BlockingIOError):
+                    self._rest = self._rest[self._client.send(self._rest, FLAGS) :]
         except OSError as error:
             self._rest = b""
             with contextlib.suppress(OSError):  # half a frame is there: nothing can follow
@@ -105,6 +116,10 @@ class StreamBypass(Bypass):
     @property
     def sent_at(self) -> float:  # type: ignore[override]
         return self._lane.sent_at
+
+    @property
+    def is_behind(self) -> bool:
+        return self._lane.is_behind
 
     def open(self, plain: Callable[[int, Delta], bytes | None]) -> None:
         self._lane.open(self._stream, lambda delta: plain(0, delta))

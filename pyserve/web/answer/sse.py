@@ -95,6 +95,11 @@ class Bypass:
 
     sent_at = 0.0
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a part of what went that way is left to be written, by `close`."""
+        return False
+
     def open(self, plain: Callable[[int, Delta], bytes | None]) -> None:
         """All that was made so far is written: what `plain` makes may follow the other way."""
 
@@ -132,6 +137,9 @@ def event_frames(
         for item in deltas:
             if item is not None:
                 bypass.close()
+            elif bypass.is_behind:
+                bypass.close()
+                bypass.open(frames.plain)
             data = b"" if item is None else frames.push(*item)
             if not data and time.monotonic() - max(sent_at, bypass.sent_at) >= keep_alive_s:
                 bypass.close()

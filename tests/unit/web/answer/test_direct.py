@@ -80,6 +80,16 @@ def test_nothing_overtakes_what_waits_for_the_reader(sockets, stream):
     assert [stream.take(), stream.take()] == [text("a"), text("b")]
 
 
+def test_a_frame_that_cannot_be_made_is_the_readers(sockets, stream):
+    def broken(delta: Delta) -> bytes | None:
+        return delta.text.encode()  # a lone surrogate has no UTF-8
+
+    lane = DirectLane(sockets[0], 1.0)
+    lane.open(stream, broken)
+    stream.push(text("\ud800"))
+    assert stream.take() == text("\ud800")
+
+
 def test_a_closed_lane_leaves_all_to_the_reader(sockets, stream):
     lane = DirectLane(sockets[0], 1.0)
     lane.open(stream, plain)
@@ -112,7 +122,9 @@ def test_what_a_slow_client_did_not_take_is_written_before_all_else(sockets, str
 
     reader = threading.Thread(target=read)
     reader.start()
+    assert lane.is_behind
     lane.close()
+    assert not lane.is_behind
     reader.join(SOON_S)
     assert bytes(got) == wanted
     assert stream.take() == pushed[-1]
