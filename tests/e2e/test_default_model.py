@@ -11,6 +11,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionTokenLogprob
 
+from tests.support.kernels import has_our_kernels
 from tests.support.server import ServerProcess, sse_events, wait_until
 
 pytestmark = pytest.mark.model
@@ -264,7 +265,8 @@ def test_vectors_of_texts(client: openai.OpenAI) -> None:
     short = client.embeddings.create(model=MODEL, input=texts[0], dimensions=64)
     vectors = [item.embedding for item in packed.data]
     for vector, other in zip(vectors, plain.data, strict=False):
-        assert vector == pytest.approx(other.embedding, abs=1e-3)
+        near = 1e-3 if has_our_kernels() else 1e-2  # llama.cpp's round by the company
+        assert vector == pytest.approx(other.embedding, abs=near)
     for vector in [*vectors, short.data[0].embedding]:
         assert math.hypot(*vector) == pytest.approx(1, abs=1e-5)
     assert [len(vectors[0]), len(short.data[0].embedding)] == [576, 64]

@@ -20,7 +20,8 @@ SIGNALS = ("SIGILL", "SIGFPE", "SIGBUS")
 
 
 def start(make_server: MakeServer, **environ: str) -> ServerProcess:
-    return make_server([DEFAULT_MODEL, "--ctx-size", "1024"], env=environ).start()
+    settings = {"PYSERVE_KERNELS": "auto"} | environ
+    return make_server([DEFAULT_MODEL, "--ctx-size", "1024"], env=settings).start()
 
 
 def chat(**fields: Any) -> dict[str, Any]:
