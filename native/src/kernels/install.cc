@@ -12,7 +12,7 @@
 #include "kernels/attention/flash_attn_op.h"
 #include "kernels/geglu/geglu.h"
 #include "kernels/geglu/geglu_op.h"
-#include "kernels/matmul/mul_mat_op.h"
+#include "kernels/matmul/op.h"
 #include "kernels/matmul/weight_types.h"
 #include "traits.h"
 

@@ -1,14 +1,14 @@
 // The table of weight types, for every instruction set: what unpacks a type's blocks from each
-// layout. `V` is what the CPU can do (int8_gemm_simd.h).
+// layout. `V` is what the CPU can do (int8/gemm_simd.h).
 #pragma once
 
 #include <type_traits>
 
-#include "kernels/matmul/int8_gemm_simd.h"
-#include "kernels/matmul/int8_unpack.h"
-#include "kernels/matmul/int8_unpack_k.h"
-#include "kernels/matmul/int8_unpack_panel.h"
-#include "kernels/matmul/int8_unpack_x8.h"
+#include "kernels/matmul/int8/gemm_simd.h"
+#include "kernels/matmul/int8/unpack.h"
+#include "kernels/matmul/int8/unpack_k.h"
+#include "kernels/matmul/int8/unpack_panel.h"
+#include "kernels/matmul/int8/unpack_x8.h"
 #include "kernels/matmul/weight_types.h"
 
 namespace pyserve {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "ggml-cpu-impl.h"
-#include "kernels/matmul/int8_gemm.h"
+#include "kernels/matmul/int8/gemm.h"
 
 namespace pyserve {
 

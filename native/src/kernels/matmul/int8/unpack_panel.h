@@ -1,8 +1,8 @@
 // Types in panels (panels.h): 16 rows side by side, 4 bytes of each in turn, so that nothing has to
-// be moved between lanes. Q4_K, Q5_K and Q6_K are in int8_unpack_k.h.
+// be moved between lanes. Q4_K, Q5_K and Q6_K are in unpack_k.h.
 #pragma once
 
-#include "kernels/matmul/int8_unpack.h"
+#include "kernels/matmul/int8/unpack.h"
 
 namespace pyserve {
 

@@ -19,8 +19,8 @@
 #include <cmath>
 #include <type_traits>
 
-#include "kernels/matmul/int8_gemm.h"
-#include "kernels/matmul/int8_unpack.h"
+#include "kernels/matmul/int8/gemm.h"
+#include "kernels/matmul/int8/unpack.h"
 
 namespace pyserve {
 

@@ -1,6 +1,6 @@
 // Unpacks blocks of 16 rows, of every quantized type, to bytes with the rows in the lanes.
 //
-// `V` is the CPU's arithmetic (int8_gemm_simd.h says what it has). A type says what a weight is
+// `V` is the CPU's arithmetic (gemm_simd.h says what it has). A type says what a weight is
 // worth: scale * (q - kZero) when it lies around zero, or scale * q + offset (kHasOffset); the
 // largest q (kTop; none for signed bytes); how many scales a block of 32 has (kGroups); how many
 // weights and bytes a block in memory has, for as many rows as lie in it side by side
@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/matmul/int8_columns.h"
+#include "kernels/matmul/int8/columns.h"
 
 namespace pyserve {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/matmul/int8_columns.h"
+#include "kernels/matmul/int8/columns.h"
 
 namespace pyserve {
 

@@ -1,11 +1,11 @@
-#include "kernels/matmul/mul_mat_op.h"
+#include "kernels/matmul/op.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
 #include "ggml-backend.h"
-#include "kernels/matmul/mul_mat_columns.h"
+#include "kernels/matmul/columns.h"
 #include "kernels/matmul/panels.h"
 #include "repack.h"
 

@@ -1,6 +1,6 @@
 // Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl.
 
-#include "kernels/matmul/int8_wide_avx512.h"
+#include "kernels/matmul/int8/wide_avx512.h"
 #include "kernels/matmul/weight_table.h"
 
 namespace pyserve {

@@ -1,6 +1,6 @@
 // Compiled with -mavx2 -mfma -mf16c.
 
-#include "kernels/matmul/int8_wide_avx2.h"
+#include "kernels/matmul/int8/wide_avx2.h"
 #include "kernels/matmul/weight_table.h"
 
 namespace pyserve {

@@ -2,7 +2,7 @@
 // each in turn; rows[0] and rows[8] are the two groups.
 #pragma once
 
-#include "kernels/matmul/int8_unpack.h"
+#include "kernels/matmul/int8/unpack.h"
 
 namespace pyserve {
 

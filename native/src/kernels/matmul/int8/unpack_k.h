@@ -3,7 +3,7 @@
 
 #include <type_traits>
 
-#include "kernels/matmul/int8_unpack.h"
+#include "kernels/matmul/int8/unpack.h"
 
 namespace pyserve {
 

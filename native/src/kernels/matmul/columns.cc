@@ -1,4 +1,4 @@
-#include "kernels/matmul/mul_mat_columns.h"
+#include "kernels/matmul/columns.h"
 
 #include <algorithm>
 
