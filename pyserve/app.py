@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pyserve.api.endpoints import ENDPOINTS
+from pyserve.api.pages import EVERY
 from pyserve.backend.protocol import Backend
 from pyserve.config import ServeConfig
 from pyserve.web.answer.sse import KEEP_ALIVE_S
@@ -40,12 +40,13 @@ def create_app(
     keys = load_keys(config.api_key, config.api_key_file)
     n_most = share_of_one(config.max_streams) if len(keys) > 1 else None
     limits = KeyLimits(n_most=n_most, counts=key_counts)
-    for endpoint in ENDPOINTS:
+    for endpoint in EVERY:
         for name, prefix in PREFIXES.items():
             full_name = f"{name}.{endpoint.blueprint.name}"
             app.register_blueprint(endpoint.blueprint, name=full_name, url_prefix=prefix)
-    usecases = {each.blueprint.name: each.usecase for each in ENDPOINTS if each.usecase}
-    endpoints = Endpoints(usecases, generating_line(app, usecases))
+    usecases = {each.blueprint.name: each.usecase for each in EVERY if each.usecase}
+    is_open = frozenset(each.blueprint.name for each in EVERY if not each.needs_key)
+    endpoints = Endpoints(usecases, is_open, generating_line(app, usecases))
     parts = Services(config, backend, stream_limit, keep_alive_s, keys, limits, endpoints=endpoints)
     app_services.install(app, parts)
     notes.install(app)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
+from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.adapters import AdaptersScaled, LoraAdapter, adapter_list, scales_by_name
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
 from pyserve.schemas.lora import ScaleAdaptersRequest
 from pyserve.web.answer.leasing import ask_engine
 from pyserve.web.answer.target import choose_target
@@ -13,10 +16,30 @@ from pyserve.web.request.access import require_admin
 from pyserve.web.request.body import read_body
 from pyserve.web.request.replies import json_reply
 
-blueprint = Blueprint("adapters", __name__)
+endpoint = Endpoint("adapters", tag="Models")
 
 
-@blueprint.get("/lora-adapters")
+@endpoint.view(
+    Operation(
+        name="listAdapters",
+        method="get",
+        path="/lora-adapters",
+        summary="The LoRA adapters of a model",
+        details="The same as in llama-server. `?model=` names the model if several are served.",
+        response=LoraAdapter,
+        is_list=True,
+        example=lambda: [
+            LoraAdapter(
+                id=0,
+                name="pirate",
+                path="pirate.gguf",
+                scale=1.0,
+                model=f"{examples.MODEL}-pirate",
+            )
+        ],
+        may_be_unavailable=True,
+    )
+)
 def list_all() -> Response:
     target = choose_target()
 
@@ -26,7 +49,20 @@ def list_all() -> Response:
     return json_reply(ask_engine(target, answer))
 
 
-@blueprint.post("/lora-adapters")
+@endpoint.view(
+    Operation(
+        name="scaleAdapters",
+        method="post",
+        path="/lora-adapters",
+        summary="Set the scales of adapters for requests that name none",
+        details="Until the server ends, or a reload of the configuration sets others. Takes "
+        "llama-server's bare list, too. Needs an administrator's key, if keys are set.",
+        request=ScaleAdaptersRequest,
+        body={"adapters": [{"name": "pirate", "scale": 0.5}]},
+        response=AdaptersScaled,
+        example=AdaptersScaled,
+    )
+)
 def scale() -> Response:
     """Set the scales of requests that name no adapters; later engines of the model have them."""
     require_admin()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Response
 
+from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat.chat import ChatAnswer, chat_conversation
 from pyserve.openai.chat.continuation import continued_tokens
+from pyserve.openai.chat.objects import ChatChunk, ChatCompletion
 from pyserve.openai.configured.defaults import with_defaults
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
 from pyserve.schemas.chat import ChatRequest
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.target import choose_target
@@ -16,11 +20,24 @@ from pyserve.web.answer.truncation import fitting
 from pyserve.web.request.body import read_body
 from pyserve.web.request.notes import notes
 
-blueprint = Blueprint("chat", __name__)
+endpoint = Endpoint("chat", tag="Text", usecase="chat")
 
 
-@blueprint.post("/chat/completions")
-@blueprint.post("/engines/<path:model>/chat/completions")
+@endpoint.view(
+    Operation(
+        name="createChatCompletion",
+        method="post",
+        path="/chat/completions",
+        summary="Answer a conversation",
+        details="The prompt is made by the model's chat template. Streams end with `data: [DONE]`.",
+        request=ChatRequest,
+        body=examples.CHAT,
+        response=ChatCompletion,
+        example=lambda: examples.chat().plain(),
+        event_types=(ChatChunk,),
+        events=lambda: examples.chat().streamed(),
+    )
+)
 def create(model: str | None = None) -> Response:
     body = read_body(ChatRequest)
     target = choose_target(body, model)

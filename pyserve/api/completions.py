@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
+from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
-from pyserve.openai.completions.completions import CompletionAnswer
+from pyserve.openai.completions.completions import Completion, CompletionAnswer
 from pyserve.openai.completions.infill import infill_prompts
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.configured.templated import templated_completion
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 
-blueprint = Blueprint("completions", __name__)
+endpoint = Endpoint("completions", tag="Text", usecase="completion")
 
 
-@blueprint.post("/completions")
-@blueprint.post("/engines/<path:model>/completions")
+@endpoint.view(
+    Operation(
+        name="createCompletion",
+        method="post",
+        path="/completions",
+        summary="Continue a text",
+        details="No template is used. Streams end with `data: [DONE]`.",
+        request=CompletionRequest,
+        body=examples.COMPLETION,
+        response=Completion,
+        example=lambda: examples.completion().plain(),
+        event_types=(Completion,),
+        events=lambda: examples.completion().streamed(),
+    )
+)
 def create(model: str | None = None) -> Response:
     body = read_body(CompletionRequest)
     target = choose_target(body, model)

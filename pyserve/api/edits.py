@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
+from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.models.templates.prompter import Prompter
 from pyserve.openai.configured.defaults import with_defaults
-from pyserve.openai.edits import EditAnswer
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
+from pyserve.openai.edits import Edit, EditAnswer
 from pyserve.schemas.edits import EditRequest
 from pyserve.web.answer.generation import generate
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 
-blueprint = Blueprint("edits", __name__)
+endpoint = Endpoint("edits", tag="Text", usecase="edit")
 
 
-@blueprint.post("/edits")
-@blueprint.post("/engines/<path:model>/edits")
+@endpoint.view(
+    Operation(
+        name="createEdit",
+        method="post",
+        path="/edits",
+        summary="Edit a text by an instruction",
+        request=EditRequest,
+        body=examples.EDIT,
+        response=Edit,
+        example=lambda: examples.edit().plain(),
+    )
+)
 def create(model: str | None = None) -> Response:
     body = read_body(EditRequest)
     target = choose_target(body, model)

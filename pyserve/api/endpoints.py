@@ -1,15 +1,10 @@
-"""The table of endpoints: each one's views, whether it generates, and for which model usecase.
+"""The table of endpoints. Each declares its views, with what the OpenAPI document says of them.
 
-Derived from it: the app's routes; which requests count against `--max-streams` and may be answered
-by the overload fast path; the usecase by which a default model is chosen. The OpenAPI document of
-each is in `openai/document/operations.py`; a test compares the two.
+Derived from it: the app's routes; the document; which requests count against `--max-streams` and
+may be answered by the overload fast path; the usecase by which a default model is chosen.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-
-from flask import Blueprint
 
 from pyserve.api import (
     adapters,
@@ -18,38 +13,32 @@ from pyserve.api import (
     edits,
     embeddings,
     health,
+    loading,
     metrics,
     models,
-    pages,
+    props,
     responses,
     schemas,
     tokens,
 )
 
-
-@dataclass(frozen=True)
-class Endpoint:
-    """The views of a blueprint.
-
-    usecase: LocalAI's usecase of the models that may answer; None: the views do not generate, and
-    do not count against `--max-streams`.
-    """
-
-    blueprint: Blueprint
-    usecase: str | None = None
-
-
+# GET / lists these.
+MAIN = (
+    chat.endpoint,
+    completions.endpoint,
+    edits.endpoint,
+    embeddings.endpoint,
+    responses.endpoint,
+    tokens.endpoint,
+    schemas.endpoint,
+    models.endpoint,
+)
+# All but that of `pages`, which shows them.
 ENDPOINTS = (
-    Endpoint(chat.blueprint, usecase="chat"),
-    Endpoint(completions.blueprint, usecase="completion"),
-    Endpoint(edits.blueprint, usecase="edit"),
-    Endpoint(embeddings.blueprint, usecase="embeddings"),
-    Endpoint(responses.blueprint, usecase="chat"),
-    Endpoint(tokens.blueprint),
-    Endpoint(schemas.blueprint),
-    Endpoint(models.blueprint),
-    Endpoint(adapters.blueprint),
-    Endpoint(health.blueprint),
-    Endpoint(metrics.blueprint),
-    Endpoint(pages.blueprint),
+    *MAIN,
+    loading.endpoint,
+    adapters.endpoint,
+    props.endpoint,
+    health.endpoint,
+    metrics.endpoint,
 )

@@ -9,25 +9,38 @@ import logging
 from collections.abc import Sequence
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Response
 
+from pyserve.api.endpoint import Endpoint
 from pyserve.backend.protocol import ModelStatus
 from pyserve.errors import ModelLoadError, ModelLoadingError, PyserveError
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.about import Health, ModelHealth, ModelMemory
 from pyserve.web.answer.model_names import may_use
 from pyserve.web.request.errors import error_response
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
 
-blueprint = Blueprint("health", __name__)
+endpoint = Endpoint("health", tag="Server", needs_key=False)
 
 CAN_ANSWER = ("ready", "unloaded", "unloading")
 
 
-@blueprint.get("/health")
-@blueprint.get("/healthz")
-@blueprint.get("/ready")
-@blueprint.get("/readyz")
+def _operation(name: str) -> Operation:
+    return Operation(
+        name=name,
+        method="get",
+        path=f"/{name}",
+        summary="Health: can a model answer?",
+        details="200 when one is ready, else 503 with the reason and the state of each model.",
+        response=Health,
+        example=lambda: Health("ok", [ModelHealth(examples.MODEL, "ready", 0, None)]),
+        may_be_unavailable=True,
+    )
+
+
+@endpoint.view(*map(_operation, ("health", "healthz", "ready", "readyz")))
 def health() -> Response:
     """200 when a model can answer, else 503 with the reason; both with the state of each model."""
     statuses = services().backend.models()

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
+from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import EngineStats
 from pyserve.errors import PyserveError
+from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.metrics import CONTENT_TYPE, Metric, engine_metrics, llama_metrics, text
 from pyserve.web.answer.model_names import may_use
 from pyserve.web.request.services import services
 
-blueprint = Blueprint("metrics", __name__)
+endpoint = Endpoint("metrics", tag="Server")
 
 
-@blueprint.get("/metrics")
+@endpoint.view(
+    Operation(
+        name="metrics",
+        method="get",
+        path="/metrics",
+        summary="Metrics for Prometheus",
+        details="llama-server's names, summed over the models, and our own.",
+        media_type="text/plain",
+    )
+)
 def metrics() -> Response:
     """Metrics of the engines, and of the front worker that answers."""
     stats = _engine_stats()

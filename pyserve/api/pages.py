@@ -1,20 +1,28 @@
-"""GET / (server info, or the chat page), GET /openapi.json, GET /docs, and their static files."""
+"""GET / (server info, or the chat page), GET /openapi.json, GET /docs, and their static files.
+
+They show the other endpoints, and are the only ones outside of the table.
+"""
 
 from __future__ import annotations
 
+import functools
 from importlib.resources import files
 
-from flask import Blueprint, Response, request
+import msgspec
+from flask import Response, request
 from werkzeug.exceptions import NotFound
 
 from pyserve import __version__
-from pyserve.openai.document.build import document_json
-from pyserve.openai.document.operations import endpoints
+from pyserve.api.endpoint import Endpoint, all_operations
+from pyserve.api.endpoints import ENDPOINTS, MAIN
+from pyserve.openai.document import examples
+from pyserve.openai.document.build import document
+from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.about import About
 from pyserve.web.answer.model_names import usable_models
 from pyserve.web.request.replies import json_reply
 
-blueprint = Blueprint("pages", __name__)
+endpoint = Endpoint("pages", tag="Server", needs_key=False)
 
 JSON, HTML = "application/json", "text/html"
 CONTENT_TYPES = {"html": HTML, "js": "text/javascript", "css": "text/css"}
@@ -25,29 +33,76 @@ POLICY = (
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+EVERY = (*ENDPOINTS, endpoint)
 
-@blueprint.get("/")
+
+@functools.cache
+def document_json() -> bytes:
+    """The OpenAPI document; made once. Any thread."""
+    return msgspec.json.encode(document(all_operations(EVERY)))
+
+
+def _about(models: list[str]) -> About:
+    operations = [operation for each in MAIN for operation in each.operations]
+    lines = [f"{each.method.upper()} /v1{each.path}" for each in operations]
+    return About("pyserve", __version__, models, lines)
+
+
+@endpoint.view(
+    Operation(
+        name="about",
+        method="get",
+        path="/",
+        summary="The server, its models and endpoints",
+        details="With `Accept: text/html`, as browsers send it: the chat page.",
+        response=About,
+        example=lambda: _about([examples.MODEL]),
+    )
+)
 def about() -> Response:
     if request.accept_mimetypes.best_match([JSON, HTML], JSON) == HTML:
         response = asset("chat.html")
     else:
-        names = [status.id for status in usable_models()]
-        response = json_reply(About("pyserve", __version__, names, endpoints()))
+        response = json_reply(_about([status.id for status in usable_models()]))
     response.vary.add("Accept")
     return response
 
 
-@blueprint.get("/openapi.json")
+@endpoint.view(
+    Operation(
+        name="openapi",
+        method="get",
+        path="/openapi.json",
+        summary="This document",
+    )
+)
 def openapi() -> Response:
     return Response(document_json(), content_type="application/json")
 
 
-@blueprint.get("/docs", strict_slashes=True)  # its links are relative
+@endpoint.view(
+    Operation(
+        name="docs",
+        method="get",
+        path="/docs",
+        summary="This document as a page",
+        media_type="text/html",
+    ),
+    strict_slashes=True,  # its links are relative
+)
 def docs() -> Response:
     return asset("docs.html")
 
 
-@blueprint.get("/ui/<name>")
+@endpoint.view(
+    Operation(
+        name="asset",
+        method="get",
+        path="/ui/{name}",
+        summary="A static file of the pages",
+        media_type="*/*",
+    )
+)
 def asset(name: str) -> Response:
     """A file of `pyserve/ui`."""
     if name not in ASSETS:

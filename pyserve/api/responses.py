@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Response
 
+from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.configured.defaults import with_defaults
-from pyserve.openai.responses.events import ResponsesAnswer
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
+from pyserve.openai.responses.events import (
+    ArgumentsDelta,
+    ArgumentsDone,
+    ItemEvent,
+    PartEvent,
+    ResponseEvent,
+    ResponsesAnswer,
+    TextDelta,
+    TextDone,
+)
+from pyserve.openai.responses.objects import Response as ResponseObject
 from pyserve.openai.responses.responses import response_conversation
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.generation import generate, generate_stream
@@ -17,11 +30,32 @@ from pyserve.web.answer.truncation import fitting
 from pyserve.web.request.body import read_body
 from pyserve.web.request.notes import notes
 
-blueprint = Blueprint("responses", __name__)
+endpoint = Endpoint("responses", tag="Text", usecase="chat")
 
 
-@blueprint.post("/responses")
-@blueprint.post("/engines/<path:model>/responses")
+@endpoint.view(
+    Operation(
+        name="createResponse",
+        method="post",
+        path="/responses",
+        summary="Answer a conversation, by the Responses API",
+        details="Nothing is stored. Streams are typed events with `event:` lines, and no `[DONE]`.",
+        request=ResponseRequest,
+        body=examples.RESPONSE,
+        response=ResponseObject,
+        example=lambda: examples.response().plain(),
+        event_types=(
+            ResponseEvent,
+            ItemEvent,
+            PartEvent,
+            TextDelta,
+            TextDone,
+            ArgumentsDelta,
+            ArgumentsDone,
+        ),
+        events=lambda: examples.response().streamed(),
+    )
+)
 def create(model: str | None = None) -> Response:
     body = read_body(ResponseRequest)
     target = choose_target(body, model)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Response
 
+from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat.chat import chat_conversation
 from pyserve.openai.chat.continuation import continued_text, continued_tokens
 from pyserve.openai.configured.defaults import with_defaults
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
 from pyserve.openai.responses.responses import response_conversation
 from pyserve.openai.sampling import check_tokens
 from pyserve.openai.server.tokens import (
@@ -16,6 +19,7 @@ from pyserve.openai.server.tokens import (
     Rendered,
     ResponseInputTokens,
     Tokenized,
+    TokenizerInfo,
     tokenizer_info,
     with_pieces,
 )
@@ -27,10 +31,27 @@ from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 from pyserve.web.request.replies import json_reply
 
-blueprint = Blueprint("tokens", __name__)
+endpoint = Endpoint("tokens", tag="Tokens")
+
+PROMPT = (
+    "<|im_start|>system\nAnswer in one short sentence.<|im_end|>\n"
+    "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n"
+    "<|im_start|>assistant\n"
+)
 
 
-@blueprint.post("/tokenize")
+@endpoint.view(
+    Operation(
+        name="tokenize",
+        method="post",
+        path="/tokenize",
+        summary="Tokenize a text",
+        request=TokenizeRequest,
+        body={"content": "Hello world"},
+        response=Tokenized,
+        example=lambda: Tokenized([19556, 905]),
+    )
+)
 def tokenize() -> Response:
     body = read_body(TokenizeRequest)
     target = choose_target(body)
@@ -50,7 +71,18 @@ def tokenize() -> Response:
     return json_reply(ask_engine(target, answer))
 
 
-@blueprint.post("/detokenize")
+@endpoint.view(
+    Operation(
+        name="detokenize",
+        method="post",
+        path="/detokenize",
+        summary="Decode tokens to text",
+        request=DetokenizeRequest,
+        body={"tokens": [19556, 905]},
+        response=Detokenized,
+        example=lambda: Detokenized("Hello world", "Hello world"),
+    )
+)
 def detokenize() -> Response:
     body = read_body(DetokenizeRequest)
     target = choose_target(body)
@@ -63,12 +95,35 @@ def detokenize() -> Response:
     return json_reply(ask_engine(target, answer))
 
 
-@blueprint.get("/tokenizer_info")
+@endpoint.view(
+    Operation(
+        name="tokenizerInfo",
+        method="get",
+        path="/tokenizer_info",
+        summary="The special tokens and the chat template of a model",
+        details="The same as in vLLM. `?model=` names the model if several are served.",
+        response=TokenizerInfo,
+        example=lambda: tokenizer_info(examples.INFO),
+        may_be_unavailable=True,
+    )
+)
 def get_tokenizer_info() -> Response:
     return json_reply(ask_engine(choose_target(), lambda engine: tokenizer_info(engine.info())))
 
 
-@blueprint.post("/apply-template")
+@endpoint.view(
+    Operation(
+        name="applyTemplate",
+        method="post",
+        path="/apply-template",
+        summary="Render the prompt of a conversation",
+        details="Takes the body of chat completions; only fields that change the prompt matter.",
+        request=ChatRequest,
+        body=examples.CHAT,
+        response=Rendered,
+        example=lambda: Rendered(PROMPT),
+    )
+)
 def apply_template() -> Response:
     """The prompt of a chat request; its sampling fields are checked and not used."""
     body = read_body(ChatRequest)
@@ -84,7 +139,19 @@ def apply_template() -> Response:
     return json_reply(ask_engine(target, answer))
 
 
-@blueprint.post("/chat/completions/input_tokens")
+@endpoint.view(
+    Operation(
+        name="countInputTokens",
+        method="post",
+        path="/chat/completions/input_tokens",
+        summary="Count the tokens of a conversation's prompt",
+        details="Takes the body of chat completions; only fields that change the prompt matter.",
+        request=ChatRequest,
+        body=examples.CHAT,
+        response=InputTokens,
+        example=lambda: InputTokens(24),
+    )
+)
 def chat_input_tokens() -> Response:
     """The number of tokens in a chat's prompt, which may exceed the context."""
     body = read_body(ChatRequest)
@@ -102,7 +169,18 @@ def chat_input_tokens() -> Response:
     return json_reply(ask_engine(target, answer))
 
 
-@blueprint.post("/responses/input_tokens")
+@endpoint.view(
+    Operation(
+        name="countResponseInputTokens",
+        method="post",
+        path="/responses/input_tokens",
+        summary="Count the tokens of a Responses API prompt",
+        request=ResponseRequest,
+        body=examples.RESPONSE,
+        response=ResponseInputTokens,
+        example=lambda: ResponseInputTokens(24),
+    )
+)
 def response_input_tokens() -> Response:
     """The same for a request of the Responses API."""
     body = read_body(ResponseRequest)

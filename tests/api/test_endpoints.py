@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pyserve.api.endpoints import ENDPOINTS
-from pyserve.openai.document.operations import GENERATING, operations
+from pyserve.api.pages import EVERY
 
-BLUEPRINTS = {each.blueprint.name: each for each in ENDPOINTS}
+BLUEPRINTS = {each.blueprint.name: each for each in EVERY}
 
 
 def request_line(path: str) -> bytes:
@@ -15,22 +14,21 @@ def request_line(path: str) -> bytes:
 
 
 def test_every_route_is_of_an_endpoint(front):
-    assert len(BLUEPRINTS) == len(ENDPOINTS)
+    assert len(BLUEPRINTS) == len(EVERY)
     for rule in front.app.url_map.iter_rules():
         prefix, name, _view = rule.endpoint.split(".")
         assert prefix in ("v1", "bare")
         assert name in BLUEPRINTS, rule
 
 
-def test_those_that_generate_are_the_documents(front):
+def test_those_that_generate_are_known_by_their_first_line(front):
     endpoints = front.app.extensions["pyserve"].endpoints
-    generating = {operation.path for operation in GENERATING}
-    for operation in operations():
-        path = operation.path.removeprefix("/engines/{model}")
-        is_generating = path in generating and operation.method == "post"
-        for prefix in ("", "/v1"):
-            line = request_line(prefix + operation.path)
-            assert (endpoints.request_line.match(line) is not None) == is_generating, line
+    for endpoint in EVERY:
+        is_generating = endpoint.usecase is not None
+        for operation in (*endpoint.operations, *endpoint.operations_of_model):
+            for prefix in ("", "/v1"):
+                line = request_line(prefix + operation.path)
+                assert (endpoints.request_line.match(line) is not None) == is_generating, line
 
 
 def test_a_generating_endpoint_has_a_use_under_all_its_names(front):

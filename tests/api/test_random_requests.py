@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
+from pyserve.api.pages import document_json
 from pyserve.engine.fake.script import FakeScript
-from pyserve.openai.document.build import document
 
-DOCUMENT = schemathesis.openapi.from_dict(document())
+DOCUMENT = schemathesis.openapi.from_dict(json.loads(document_json()))
 ALL = [result.ok() for result in DOCUMENT.get_all_operations()]
 OPERATIONS = [operation for operation in ALL if not operation.path.startswith("/engines/")]
 WITH_BODY = [operation for operation in OPERATIONS if operation.body]

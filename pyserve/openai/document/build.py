@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,6 @@ import msgspec
 from pyserve import __version__
 from pyserve.openai.document.errors import error_reference, error_responses
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.document.operations import operations
 from pyserve.openai.document.schemas import Schemas, reference
 
 TITLE = "pyserve"
@@ -31,18 +30,11 @@ STATUSES: tuple[int, ...] = (400, 401, 403, 404, 413, 415, 429, 503)
 PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
-@functools.cache
-def document_json() -> bytes:
-    """The document as JSON; made once. Any thread."""
-    return msgspec.json.encode(document())
-
-
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of all endpoints."""
-    every = operations()
-    schemas = Schemas(every)
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the operations."""
+    schemas = Schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in every:
+    for operation in operations:
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation, schemas)
     return {
         "openapi": "3.1.0",

@@ -1,4 +1,4 @@
-"""`Operation`: one endpoint of the OpenAPI document."""
+"""`Operation`: what the OpenAPI document says of one method of one path."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pyserve.schemas.common import RequestModel
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One endpoint. `path` is served below `/v1` and without it.
+    """One method of one path, which is served below `/v1` and without it.
 
+    path: with its parameters in braces, which may have slashes in them. tag: its heading, given by
+    the endpoint.
     query: what may stand in the URL, by name. body: an example of the request.
     example, events: make the response to it, plain and streamed.
     is_list: the response is a list of these. event_types: what is streamed. media_type: of a
@@ -24,8 +26,8 @@ class Operation:
     name: str
     method: str
     path: str
-    tag: str
     summary: str
+    tag: str = ""
     details: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     request: type[RequestModel] | None = None

@@ -12,7 +12,6 @@ from pyserve.web.keys.limits import Quota
 from pyserve.web.request.services import services
 
 MAX_TOKEN_CHARS = 1024
-OPEN_VIEWS = frozenset({"health", "pages"})  # blueprints that need no key
 MINUTE_S = 60
 UNAUTHORIZED = 401
 
@@ -90,13 +89,8 @@ def _authenticate() -> None:
             found = keys.find(token)
     if found is not None:
         g.api_key, g.api_key_model = found
-    elif not _is_open():
+    elif not services().endpoints.is_open(request.blueprint):
         raise UnauthorizedError(_complaint())
-
-
-def _is_open() -> bool:
-    view = (request.endpoint or "").split(".")
-    return len(view) > 1 and view[-2] in OPEN_VIEWS
 
 
 def _complaint() -> str:

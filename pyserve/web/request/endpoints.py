@@ -1,4 +1,4 @@
-"""Recognizes generating requests by their first line, and the usecase by the blueprint."""
+"""What is known of a request by its first line, or by the blueprint of its view."""
 
 from __future__ import annotations
 
@@ -16,15 +16,25 @@ _NOTHING = re.compile(rb"(?!)")
 class Endpoints:
     """usecases: that of each generating endpoint, by its blueprint.
 
+    open: the blueprints that need no API key.
     request_line: matches the first line of a request to one of them; its group is the path.
     """
 
     usecases: Mapping[str, str] = field(default_factory=dict)
+    open: frozenset[str] = frozenset()
     request_line: re.Pattern[bytes] = _NOTHING
 
     def usecase(self, blueprint: str | None) -> str | None:
         """The usecase of a blueprint, by Flask's name with prefix; None: it does not generate."""
-        return self.usecases.get((blueprint or "").rpartition(".")[2])
+        return self.usecases.get(_bare(blueprint))
+
+    def is_open(self, blueprint: str | None) -> bool:
+        """Whether requests to it need no API key."""
+        return _bare(blueprint) in self.open
+
+
+def _bare(blueprint: str | None) -> str:
+    return (blueprint or "").rpartition(".")[2]
 
 
 def generating_line(app: Flask, usecases: Mapping[str, str]) -> re.Pattern[bytes]:

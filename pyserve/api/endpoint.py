@@ -1,0 +1,70 @@
+"""`Endpoint`: views, each declared with the operations of the OpenAPI document that it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response
+
+from pyserve.openai.document.operation import Operation
+
+View = TypeVar("View", bound=Callable[..., Response])
+
+
+class Endpoint:
+    """Views of one kind.
+
+    tag: the heading of its operations in the document.
+    usecase: LocalAI's usecase of the models that may answer; None: the views do not generate, and
+    do not count against `--max-streams`. Those that generate also have paths with the model in it.
+    needs_key: refused without an API key, where keys are set.
+    """
+
+    def __init__(
+        self, name: str, *, tag: str, usecase: str | None = None, needs_key: bool = True
+    ) -> None:
+        self.blueprint = Blueprint(name, __name__)
+        self.tag = tag
+        self.usecase = usecase
+        self.needs_key = needs_key
+        self.operations: list[Operation] = []
+        self.operations_of_model: list[Operation] = []
+
+    def view(self, *operations: Operation, **options: Any) -> Callable[[View], View]:
+        """Serve the operations by the decorated view, which takes the parameters of their paths.
+
+        options: Flask's options of a route.
+        """
+        plain = [replace(each, tag=self.tag) for each in operations]
+        of_model = [] if self.usecase is None else [_of_model(each) for each in plain]
+        self.operations += plain
+        self.operations_of_model += of_model
+
+        def add(view: View) -> View:
+            for each in (*plain, *of_model):
+                rule = each.path.replace("{", "<path:").replace("}", ">")
+                methods = [each.method.upper()]
+                self.blueprint.add_url_rule(rule, view_func=view, methods=methods, **options)
+            return view
+
+        return add
+
+
+def all_operations(endpoints: Iterable[Endpoint]) -> list[Operation]:
+    """The operations in the order of the document: those with the model in the path are last."""
+    endpoints = list(endpoints)
+    return [
+        *(operation for each in endpoints for operation in each.operations),
+        *(operation for each in endpoints for operation in each.operations_of_model),
+    ]
+
+
+def _of_model(operation: Operation) -> Operation:
+    return replace(
+        operation,
+        name=f"{operation.name}OfModel",
+        path=f"/engines/{{model}}{operation.path}",
+        tag=f"{operation.tag}, with the model in the path",
+    )
