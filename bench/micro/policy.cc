@@ -1,7 +1,7 @@
 // What a step computes, for a full house of requests.
 
 #include "bench.h"
-#include "sched/plan.h"
+#include "sched/step/plan.h"
 
 namespace pyserve::bench {
 

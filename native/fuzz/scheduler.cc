@@ -9,8 +9,8 @@
 #include "../tests/fake_memory.h"
 #include "fuzz_input.h"
 #include "kv/prefix_cache.h"
-#include "sched/plan.h"
-#include "sched/wait_queue.h"
+#include "sched/admission/wait_queue.h"
+#include "sched/step/plan.h"
 
 using namespace pyserve;
 

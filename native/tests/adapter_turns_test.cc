@@ -1,4 +1,4 @@
-#include "sched/adapter_turns.h"
+#include "sched/step/adapter_turns.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "sched/concurrency.h"
+#include "sched/step/concurrency.h"
 
 #include <doctest/doctest.h>
 

@@ -1,12 +1,12 @@
-#include "sched/draft.h"
+#include "sched/draft/draft.h"
 
 #include <doctest/doctest.h>
 
 #include <numeric>
 #include <vector>
 
-#include "sched/draft_plan.h"
-#include "sched/guess_policy.h"
+#include "sched/draft/guess_policy.h"
+#include "sched/draft/plan.h"
 
 using namespace pyserve;
 

@@ -1,6 +1,6 @@
 // DRY against the vendored sampler, and its breakers over small vocabularies.
 
-#include "sample/dry.h"
+#include "sample/edits/dry.h"
 
 #include <doctest/doctest.h>
 

@@ -12,7 +12,7 @@
 #include <random>
 
 #include "llama.h"
-#include "sample/row_scan.h"
+#include "sample/row/scan.h"
 
 using namespace pyserve;
 

@@ -1,4 +1,4 @@
-#include "sched/ngram_index.h"
+#include "sched/draft/ngram_index.h"
 
 #include <doctest/doctest.h>
 

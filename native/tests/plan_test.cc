@@ -1,4 +1,4 @@
-#include "sched/plan.h"
+#include "sched/step/plan.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "engine/pooled.h"
+#include "engine/lanes/pooled.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "engine/prompt_thread.h"
+#include "engine/preparation/prompt_thread.h"
 
 #include <doctest/doctest.h>
 

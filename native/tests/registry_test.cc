@@ -1,4 +1,4 @@
-#include "engine/registry.h"
+#include "engine/request/registry.h"
 
 #include <doctest/doctest.h>
 

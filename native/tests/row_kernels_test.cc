@@ -1,5 +1,3 @@
-#include "sample/row_kernels.h"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -7,6 +5,7 @@
 #include <random>
 
 #include "rungs.h"
+#include "sample/row/kernels.h"
 
 using namespace pyserve;
 

@@ -1,5 +1,3 @@
-#include "sample/row_scan.h"
-
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -8,6 +6,7 @@
 #include <random>
 
 #include "rungs.h"
+#include "sample/row/scan.h"
 
 using namespace pyserve;
 

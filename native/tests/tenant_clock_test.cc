@@ -1,4 +1,4 @@
-#include "sched/tenant_clock.h"
+#include "sched/admission/tenant_clock.h"
 
 #include <doctest/doctest.h>
 

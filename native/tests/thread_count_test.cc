@@ -1,4 +1,4 @@
-#include "sched/thread_count.h"
+#include "sched/step/thread_count.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "sched/wait_queue.h"
+#include "sched/admission/wait_queue.h"
 
 #include <doctest/doctest.h>
 

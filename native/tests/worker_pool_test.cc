@@ -1,4 +1,4 @@
-#include "engine/worker_pool.h"
+#include "engine/batch/worker_pool.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 """Predicts the memory of a model from its GGUF head.
 
-The same sums as the engine's own (`native/src/llama/memory_plan.cc`), which knows the model exactly
+The same sums as the engine's own (`native/src/llama/context/memory_plan.cc`), which knows the model exactly
 and has the last word. Pure but for reading the file.
 """
 

@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "base/kernel_rung.h"
-#include "engine/preparation.h"
-#include "engine/prompt_thread.h"
-#include "engine/registry.h"
+#include "engine/preparation/preparation.h"
+#include "engine/preparation/prompt_thread.h"
+#include "engine/request/registry.h"
 #include "engine/step_loop.h"
 #include "ladder/use_kernels.h"
-#include "llama/model.h"
+#include "llama/model/model.h"
 #include "text/utf8.h"
 
 namespace pyserve {

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "base/queue.h"
-#include "engine/batch_lane.h"
-#include "engine/embedding_lane.h"
-#include "engine/registry.h"
-#include "engine/running_request.h"
-#include "engine/solo_lane.h"
-#include "llama/model.h"
+#include "engine/lanes/batch_lane.h"
+#include "engine/lanes/embedding_lane.h"
+#include "engine/lanes/solo_lane.h"
+#include "engine/request/registry.h"
+#include "engine/request/running_request.h"
+#include "llama/model/model.h"
 #include "pyserve/config.h"
 
 namespace pyserve {

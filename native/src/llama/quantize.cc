@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "llama.h"
-#include "llama/vendor_log.h"
+#include "llama/process/vendor_log.h"
 #include "pyserve/error.h"
 
 namespace pyserve {

@@ -6,11 +6,11 @@
 #include <span>
 #include <vector>
 
-#include "llama/model.h"
+#include "llama/model/model.h"
 #include "pyserve/request.h"
-#include "sample/dry.h"
-#include "sample/logit_edits.h"
-#include "sample/row_scan.h"
+#include "sample/edits/dry.h"
+#include "sample/edits/logit_edits.h"
+#include "sample/row/scan.h"
 #include "sample/sampler_order.h"
 
 struct llama_sampler;

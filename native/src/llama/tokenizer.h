@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "llama/model.h"
+#include "llama/model/model.h"
 #include "text/special_split.h"
 
 namespace pyserve {

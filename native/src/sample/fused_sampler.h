@@ -7,11 +7,11 @@
 
 #include "grammar/matcher.h"
 #include "pyserve/request.h"
-#include "sample/logit_edits.h"
-#include "sample/logits.h"
+#include "sample/edits/logit_edits.h"
 #include "sample/mirostat.h"
-#include "sample/row_kernels.h"
-#include "sample/row_scan.h"
+#include "sample/row/kernels.h"
+#include "sample/row/logits.h"
+#include "sample/row/scan.h"
 
 namespace pyserve {
 

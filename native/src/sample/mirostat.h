@@ -4,7 +4,7 @@
 #include <span>
 
 #include "pyserve/request.h"
-#include "sample/row_scan.h"
+#include "sample/row/scan.h"
 
 namespace pyserve {
 

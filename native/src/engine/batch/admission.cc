@@ -1,0 +1,130 @@
+#include "engine/batch/admission.h"
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+namespace pyserve {
+namespace {
+
+constexpr int kHeadroomAfterPreemption = 64;  // tokens per running request
+// A shorter prefix is not worth waiting for, nor a pin.
+constexpr int kMinShared = 32;
+// Memory that forgets: a prompt that computes fewer tokens gets no pin at its end.
+constexpr int kMinPinned = 64;
+
+}  // namespace
+
+std::vector<Admission::RunningPtr> Admission::take(
+    const std::function<bool(const RunningRequest&)>& is_wanted) {
+  std::vector<RunningPtr> taken;
+  for (RunningPtr& request : waiting_) {
+    if (is_wanted(*request)) taken.push_back(std::move(request));
+  }
+  std::erase(waiting_, nullptr);
+  return taken;
+}
+
+std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& running,
+                                                    EngineStats& counters) {
+  std::vector<RunningPtr> expired;
+  if (waiting_.empty()) return expired;
+  const int n_free = n_seq_max_ - static_cast<int>(running.size());
+  const std::vector<WaitingView> waiting = views(n_free > 0);
+  const WaitOrder order = queue_.plan(waiting, n_free);
+  int n_held_tokens = 0;
+  for (const int index : order.admit) {
+    RunningRequest& request = *waiting_[index];
+    if (const int n_common = tokens_to_wait_for(request, running); n_common > 0) {
+      n_held_tokens += request.progress().n_known() - n_common;
+      continue;
+    }
+    // The first that does not fit ends it, or large requests starve.
+    if (!has_room_for(request, running, n_held_tokens)) break;
+    queue_.commit(waiting[index]);
+    start(request, counters);
+    running.push_back(std::move(waiting_[index]));
+  }
+  for (const int index : order.expired) expired.push_back(std::move(waiting_[index]));
+  std::erase(waiting_, nullptr);
+  return expired;
+}
+
+// Without prefixes, all that is known of them is who may still wait.
+std::vector<WaitingView> Admission::views(bool with_prefixes) const {
+  std::vector<WaitingView> views;
+  for (const RunningPtr& request : waiting_) {
+    WaitingView view;
+    view.tenant = request->params().tenant;
+    view.priority = request->params().priority;
+    view.waited_ms = request->waited_ms();
+    view.was_preempted = request->progress().was_preempted();
+    // A client that reads an answer is past its deadline for the first token.
+    view.deadline_ms = view.was_preempted ? 0 : request->params().deadline_ms;
+    view.n_missing = request->progress().n_known();
+    if (with_prefixes) {
+      const TokenSpan tokens = request->tokens_to_share();
+      view.n_missing -= cache_.offer(request->cache_key(), tokens).n_cached;
+    }
+    views.push_back(view);
+  }
+  return views;
+}
+
+// The length of the prefix that another request is computing right now; 0: none, or not worth it.
+int Admission::tokens_to_wait_for(const RunningRequest& request,
+                                  const std::vector<RunningPtr>& running) {
+  if (!cache_.can_share()) return 0;
+  const TokenSpan tokens = request.tokens_to_share();
+  int n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
+  for (const RunningPtr& other : running) {
+    if (other->cache_key() != request.cache_key()) continue;
+    RequestProgress& ahead = other->progress();
+    const int n_common = common_prefix(ahead.tokens(), tokens);
+    if (n_common < n_cached + kMinShared) continue;
+    // 1. It is on its way there, and not farther from it than this request.
+    const bool is_computing = ahead.n_missing() > 1;
+    if (is_computing && n_common > ahead.n_computed() && ahead.n_computed() >= n_cached) {
+      if (!cache_.is_cuttable()) ahead.add_cut(n_common);
+      return n_common;
+    }
+    // 2. It has been there, or part of the way.
+    const int n_done = std::min(n_common, ahead.n_computed());
+    if (n_done < n_cached + kMinShared) continue;
+    if (!cache_.publish(ahead.seq_id(), ahead.tokens().first(n_done))) continue;
+    n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
+  }
+  return 0;
+}
+
+bool Admission::has_room_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
+                             int n_held_tokens) const {
+  const int n_free = cache_.n_free_cells();
+  if (running.empty() || n_free == INT_MAX) return true;
+  const int n_headroom = request.progress().was_preempted() ? kHeadroomAfterPreemption : 1;
+  int n_needed = n_held_tokens + n_headroom * static_cast<int>(running.size() + 1);
+  for (const RunningPtr& other : running) n_needed += other->progress().n_missing();
+  n_needed += cache_.offer(request.cache_key(), request.progress().tokens()).n_cells;
+  return n_needed <= n_free;
+}
+
+void Admission::start(RunningRequest& request, EngineStats& counters) {
+  const TokenSpan tokens = request.tokens_to_share();
+  const int n_shared = cache_.offer(request.cache_key(), tokens).n_shared;
+  const auto place = cache_.acquire(request.cache_key(), tokens);
+  RequestProgress& progress = request.progress();
+  const bool is_first = !progress.was_preempted();
+  progress.start(place->seq_id, place->n_computed);
+  if (cache_.is_forgetful()) {
+    // Where it parts from what others had, and where an equal prompt can begin.
+    if (n_shared >= place->n_computed + kMinShared) progress.add_cut(n_shared);
+    const auto n_prompt = static_cast<int>(tokens.size());
+    if (n_prompt >= place->n_computed + kMinPinned) progress.add_cut(n_prompt);
+  }
+  if (!is_first) return;
+  counters.n_cached_tokens += place->n_computed;
+  counters.n_prefix_hits += place->n_computed > 0 ? 1 : 0;
+  counters.n_prefix_restored += place->is_restored ? 1 : 0;
+}
+
+}  // namespace pyserve

@@ -1,0 +1,53 @@
+// Admits waiting requests to the batch, each with a prefix that others have computed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "engine/request/running_request.h"
+#include "kv/prefix_cache.h"
+#include "sched/admission/wait_queue.h"
+
+namespace pyserve {
+
+// Holds the waiting requests; sched/admission/wait_queue.h says who is next. A request whose prefix
+// another one is computing right now is held back and then forks it; its place is kept, and nothing
+// waits for a request that does not run. Thread: engine thread only.
+class Admission {
+ public:
+  using RunningPtr = std::unique_ptr<RunningRequest>;
+
+  // The cache must outlive it.
+  Admission(PrefixCache& cache, int n_seq_max) : cache_(cache), n_seq_max_(n_seq_max) {}
+
+  void add(RunningPtr request) { waiting_.push_back(std::move(request)); }
+  size_t n_waiting() const { return waiting_.size(); }
+
+  // Takes out every waiting request that `is_wanted`.
+  std::vector<RunningPtr> take(const std::function<bool(const RunningRequest&)>& is_wanted);
+
+  // Moves requests to the end of `running` and counts their prefixes.
+  // Returns those that have waited until their deadline; they are out of the queue.
+  std::vector<RunningPtr> admit(std::vector<RunningPtr>& running, EngineStats& counters);
+
+  // A step has generated `n_tokens` for `tenant`.
+  void charge_decode(std::string_view tenant, int n_tokens) {
+    queue_.charge_decode(tenant, n_tokens);
+  }
+
+ private:
+  std::vector<WaitingView> views(bool with_prefixes) const;
+  int tokens_to_wait_for(const RunningRequest& request, const std::vector<RunningPtr>& running);
+  bool has_room_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
+                    int n_held_tokens) const;
+  void start(RunningRequest& request, EngineStats& counters);
+
+  PrefixCache& cache_;
+  const int n_seq_max_;
+  WaitQueue queue_;
+  std::vector<RunningPtr> waiting_;
+};
+
+}  // namespace pyserve

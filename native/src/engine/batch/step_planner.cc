@@ -1,0 +1,182 @@
+#include "engine/batch/step_planner.h"
+
+#include <algorithm>
+#include <climits>
+
+#include "base/process_usage.h"
+#include "sched/draft/guess_policy.h"
+#include "sched/draft/plan.h"
+
+namespace pyserve {
+namespace {
+
+constexpr int kMinPrefill = 16;
+// Rows of a step with drafts: so many cost a few times one, and more are better used by requests.
+constexpr int kMaxDraftRows = 16;
+constexpr int kDraftTrials = 8;
+constexpr double kTrialRowCost = 0.15;  // of a step without drafts
+constexpr int kGuessEvery = 128;        // steps between trials of a draft model that does not pay
+constexpr int kTrialGuesses = 2;
+
+ConcurrencyOptions concurrency_options(const EngineConfig& config) {
+  ConcurrencyOptions options;
+  options.n_max = config.n_seq_max;
+  return options;
+}
+
+}  // namespace
+
+StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache,
+                         DraftModel* draft_model)
+    : config_(config),
+      cache_(cache),
+      draft_model_(draft_model),
+      concurrency_(concurrency_options(config)),
+      turns_(config.max_token_gap_ms / 2) {}
+
+std::vector<RunningView> StepPlanner::views(const Running& running) const {
+  std::vector<RunningView> views;
+  int n_scored = kMaxScored - static_cast<int>(running.size());
+  for (const auto& request : running) {
+    // Those that score a prompt share the rows of logits; the oldest gets what it can use.
+    const bool is_due = request->params().adapters == adapters_;
+    const bool is_scoring = is_due && request->is_scoring();
+    const int n_most = is_scoring ? std::max(n_scored, 0) : INT_MAX;
+    const RequestProgress& progress = request->progress();
+    RunningView view = progress.view(cache_.n_forked(progress.seq_id()), n_most);
+    view.priority = request->params().priority;
+    view.waited_ms = request->waited_ms();
+    view.is_due = is_due;
+    views.push_back(view);
+    if (is_scoring) n_scored -= views.back().n_missing();
+  }
+  return views;
+}
+
+StepPlan StepPlanner::plan(const Running& running) {
+  std::vector<const AdapterSet*> sets;
+  for (const auto& request : running) sets.push_back(&request->params().adapters);
+  adapters_ = turns_.next(sets, monotonic_ms());
+  const std::vector<RunningView> views = this->views(running);
+  StepPlan plan = plan_step(views, limits(running, views));
+  for (const PlanItem& item : plan.items) {
+    if (views[item.index].is_decode()) running[item.index]->progress().set_turn(++n_turns_);
+  }
+  add_drafts(running, plan);
+  const int n_rows = static_cast<int>(plan.items.size()) + n_drafted_;
+  const int n_allowed = is_pure_decode_ ? config_.n_threads : config_.n_threads_batch;
+  n_threads_ = threads_.plan(n_allowed, is_pure_decode_ ? n_rows : 0, monotonic_ms());
+  return plan;
+}
+
+StepLimits StepPlanner::limits(const Running& running, const std::vector<RunningView>& views) {
+  int n_decode = 0;
+  int64_t n_ctx_tokens = 0;
+  int n_depth = 0;  // of the deepest prompt
+  is_pure_decode_ = true;
+  for (size_t i = 0; i < views.size(); ++i) {
+    const RunningView& view = views[i];
+    if (view.is_prompt()) n_depth = std::max(n_depth, running[i]->progress().n_computed());
+    if (view.is_decode()) {
+      ++n_decode;
+      n_ctx_tokens += view.n_known;
+    }
+    is_pure_decode_ = is_pure_decode_ && !view.is_prompt();
+  }
+  is_pure_decode_ = is_pure_decode_ && n_decode > 0;
+  StepLimits limits;
+  limits.n_batch = config_.n_batch;
+  // Where decodes alone take most of the target, prompts get as much time as they do: in smaller
+  // chunks few requests would ever decode together.
+  const double decode_ms = costs_.decode_ms(n_decode, n_ctx_tokens);
+  const double target_ms = std::max(config_.max_token_gap_ms, 2 * decode_ms);
+  limits.n_prefill = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms, kMinPrefill,
+                                    config_.n_batch, decode_ms);
+  limits.n_cells_free = cache_.n_free_cells();
+  if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
+  return limits;
+}
+
+// Requests decode several tokens at once where that pays.
+void StepPlanner::add_drafts(const Running& running, const StepPlan& plan) {
+  n_drafted_ = 0;
+  if (plan.items.empty()) return;
+  const bool can_draft = is_pure_decode_ && plan.preempt.empty() && cache_.can_undo();
+  const auto n_items = static_cast<int>(plan.items.size());
+  const StepMs step_ms = draft_step_ms(running, plan);
+  std::vector<Proposal> proposals(n_items);
+  std::vector<std::vector<double>> chances(n_items);
+  for (int i = 0; can_draft && i < n_items; ++i) {
+    proposals[i] = propose(*running[plan.items[i].index], n_items, step_ms);
+    chances[i] = proposals[i].chances;
+  }
+  DraftLimits limits;
+  limits.n_rows_max = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()});
+  const std::vector<int> n_tokens = plan_drafts(chances, limits, step_ms);
+  for (int i = 0; i < n_items; ++i) {
+    running[plan.items[i].index]->add_draft(proposals[i], n_tokens[i]);
+    n_drafted_ += n_tokens[i];
+  }
+  if (n_drafted_ > 0) ++n_draft_steps_;
+}
+
+// What was said before, or what the draft model says where that is likelier. The latter costs time
+// even if nothing comes of it, so while it does not pay it is asked now and then.
+Proposal StepPlanner::propose(const RunningRequest& request, int n_requests,
+                              const StepMs& step_ms) {
+  Proposal known = request.propose();
+  const int n_max = request.n_draft_max();
+  if (draft_model_ == nullptr || n_max <= 0) return known;
+  if (!known.chances.empty() && known.chances[0] >= draft_model_->chance()) return known;
+  int n_guesses =
+      choose_guesses(draft_model_->chance(), draft_model_->guess_ms(), n_requests, n_max, step_ms);
+  if (n_guesses == 0 && n_requests == 1 && ++n_unguessed_ >= kGuessEvery) {
+    n_guesses = std::min(kTrialGuesses, n_max);
+  }
+  if (n_guesses == 0) return known;
+  n_unguessed_ = 0;
+  const RequestProgress& progress = request.progress();
+  Proposal guess = draft_model_->guess(progress.seq_id(), progress.tokens(), n_guesses);
+  return guess.tokens.empty() ? known : guess;
+}
+
+// Until steps with drafts have been measured they are supposed to be worth a trial.
+StepPlanner::StepMs StepPlanner::draft_step_ms(const Running& running, const StepPlan& plan) const {
+  const auto n_items = static_cast<int>(plan.items.size());
+  int64_t n_ctx_tokens = 0;
+  for (const PlanItem& item : plan.items) n_ctx_tokens += running[item.index]->progress().n_known();
+  const bool is_trial = n_draft_steps_ < kDraftTrials;
+  const double one_ms = costs_.decode_ms(n_items, n_ctx_tokens);
+  return [=, this](int n_rows) {
+    if (is_trial) return std::max(one_ms, 1.0) * (1 + kTrialRowCost * (n_rows - n_items));
+    return costs_.decode_ms(n_rows, n_ctx_tokens * n_rows / n_items);
+  };
+}
+
+StepSample StepPlanner::observe_decode(const Running& running, const StepPlan& plan,
+                                       double decode_ms) {
+  StepSample sample;
+  sample.step_ms = decode_ms;
+  for (const PlanItem& item : plan.items) {
+    const RunningRequest& request = *running[item.index];
+    if (request.progress().is_decode_of(item.n_tokens)) {
+      const int n_rows = request.n_logits(item.n_tokens);
+      sample.n_decode += n_rows;
+      sample.n_ctx_tokens += int64_t{n_rows} * request.progress().n_known();
+    } else {
+      sample.n_prompt += item.n_tokens;
+      sample.n_prompt_ctx_tokens +=
+          int64_t{item.n_tokens} * (request.progress().n_computed() + item.n_tokens / 2);
+    }
+  }
+  costs_.observe(sample);
+  threads_.observe(decode_ms, monotonic_ms(), n_preemptions());
+  return sample;
+}
+
+void StepPlanner::observe_step(const StepPlan& plan, double step_ms) {
+  if (!is_pure_decode_ || has_drafts()) return;
+  concurrency_.observe(static_cast<int>(plan.items.size()), step_ms);
+}
+
+}  // namespace pyserve

@@ -1,0 +1,72 @@
+// Plans the steps of the batch lane, and learns from how long they took.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/batch/draft_model.h"
+#include "engine/request/running_request.h"
+#include "kv/prefix_cache.h"
+#include "pyserve/config.h"
+#include "sched/step/adapter_turns.h"
+#include "sched/step/concurrency.h"
+#include "sched/step/costs.h"
+#include "sched/step/plan.h"
+#include "sched/step/thread_count.h"
+
+namespace pyserve {
+
+// Turns running requests into the snapshots that the policies of `sched` plan over. A step goes
+// plan(), observe_decode(), observe_step(); one that fails ends after plan().
+// Thread: engine thread only.
+class StepPlanner {
+ public:
+  using Running = std::vector<std::unique_ptr<RunningRequest>>;
+
+  // The cache and the draft model must outlive it; there may be no draft model.
+  StepPlanner(const EngineConfig& config, const PrefixCache& cache, DraftModel* draft_model);
+
+  // The next step of `running`, ordered from the oldest to the youngest. Tells the requests whose
+  // turn it is, and which drafts are checked.
+  StepPlan plan(const Running& running);
+  // The adapters of all its requests.
+  const AdapterSet& adapters() const { return adapters_; }
+  // How many threads compute it.
+  int n_threads() const { return n_threads_; }
+  // It checks drafts.
+  bool has_drafts() const { return n_drafted_ > 0; }
+
+  // The planned step has been computed in `decode_ms`, and its requests have not advanced yet.
+  // Returns what was in it.
+  StepSample observe_decode(const Running& running, const StepPlan& plan, double decode_ms);
+  // The same step with all that follows the computation.
+  void observe_step(const StepPlan& plan, double step_ms);
+
+ private:
+  using StepMs = std::function<double(int)>;  // what a step of so many rows costs
+
+  std::vector<RunningView> views(const Running& running) const;
+  StepLimits limits(const Running& running, const std::vector<RunningView>& views);
+  void add_drafts(const Running& running, const StepPlan& plan);
+  Proposal propose(const RunningRequest& request, int n_requests, const StepMs& step_ms);
+  StepMs draft_step_ms(const Running& running, const StepPlan& plan) const;
+
+  const EngineConfig config_;
+  const PrefixCache& cache_;
+  DraftModel* const draft_model_;
+  StepCosts costs_;
+  Concurrency concurrency_;
+  ThreadCount threads_;
+  AdapterTurns turns_;
+  AdapterSet adapters_;
+  int n_threads_ = 0;
+  int64_t n_turns_ = 0;
+  bool is_pure_decode_ = false;  // the planned step has no prompt
+  int n_drafted_ = 0;            // tokens of drafts that it checks
+  int64_t n_draft_steps_ = 0;    // with drafts so far
+  int n_unguessed_ = 0;          // steps since the draft model was last asked
+};
+
+}  // namespace pyserve

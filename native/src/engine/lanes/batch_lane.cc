@@ -1,0 +1,232 @@
+#include "engine/lanes/batch_lane.h"
+
+#include <algorithm>
+#include <climits>
+#include <cstdio>
+#include <utility>
+
+#include "base/check.h"
+
+namespace pyserve {
+namespace {
+
+constexpr int kMaxSamplers = 8;
+// Below this many logits the wake-up of a thread costs more than it saves.
+constexpr int64_t kMinParallelLogits = 500'000;
+
+PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context) {
+  PrefixCacheLimits limits;
+  limits.n_active = config.n_seq_max;
+  limits.n_pins = context.n_pins();
+  limits.n_cells = context.memory().has_cells() ? context.n_kv() : INT_MAX;
+  limits.n_store_bytes = static_cast<size_t>(config.prefix_cache_mib) << 20;
+  return limits;
+}
+
+}  // namespace
+
+BatchLane::BatchLane(const Model& model, const EngineConfig& config)
+    : model_(model),
+      config_(config),
+      context_(model, config),
+      cache_(context_.memory(), cache_limits(config, context_)),
+      admission_(cache_, config.n_seq_max),
+      draft_model_(DraftModel::load(model, context_, config)),
+      planner_(config, cache_, draft_model_.get()),
+      samplers_(std::clamp(config.n_threads, 1, kMaxSamplers)),
+      scratches_(samplers_.n_workers()) {}
+
+void BatchLane::drop_cancelled(StepReport& report) {
+  const auto is_cancelled = [](const RunningRequest& r) { return r.ticket().is_cancelled.load(); };
+  // What a cancelled request has computed is sound; the client may well come back.
+  for (size_t i = running_.size(); i-- > 0;) {
+    if (is_cancelled(*running_[i])) fail_running(i, cancelled_error(), true, report);
+  }
+  for (const RunningPtr& request : admission_.take(is_cancelled)) {
+    report.fail(*request, cancelled_error());
+  }
+}
+
+void BatchLane::step(StepReport& report) {
+  for (const RunningPtr& request : admission_.admit(running_, report.counters)) {
+    report.fail(*request, deadline_error(*request));
+  }
+  if (running_.empty()) return;
+  // 1. Plan.
+  const StepPlan plan = planner_.plan(running_);
+  context_.set_threads(planner_.n_threads());
+  context_.set_adapters(planner_.adapters());
+  preempt(plan.preempt, report);
+  if (plan.items.empty()) return;
+  // 2. Decode.
+  const TimePoint begin = Clock::now();
+  const DecodeStatus status = decode(plan);
+  if (status != DecodeStatus::kOk) {
+    handle_failed_decode(status, plan, report);
+    return;
+  }
+  const double decode_ms = elapsed_ms(begin, Clock::now());
+  charge(plan, planner_.observe_decode(running_, plan, decode_ms), decode_ms, report.counters);
+  // 3. Sample and commit.
+  commit(plan, advance(plan), report);
+  planner_.observe_step(plan, elapsed_ms(begin, Clock::now()));
+  check_cache();
+}
+
+void BatchLane::preempt(const std::vector<int>& indices, StepReport& report) {
+  for (const int index : indices) {
+    RequestProgress& progress = running_[index]->progress();
+    // Its cells can be taken now, and those that are not are there when it resumes.
+    cache_.release(progress.seq_id(), progress.computed_tokens());
+    progress.preempt();
+    ++report.counters.n_preempted;
+    admission_.add(std::move(running_[index]));
+  }
+  std::erase(running_, nullptr);
+}
+
+DecodeStatus BatchLane::decode(const StepPlan& plan) {
+  std::vector<BatchItem> batch;
+  int n_tokens = 0;
+  for (const PlanItem& item : plan.items) {
+    batch.push_back(running_[item.index]->batch_item(item.n_tokens));
+    n_tokens += static_cast<int>(batch.back().tokens.size());
+  }
+  cache_.make_room(n_tokens);
+  return context_.decode(batch);
+}
+
+void BatchLane::handle_failed_decode(DecodeStatus status, const StepPlan& plan,
+                                     StepReport& report) {
+  if (status == DecodeStatus::kNoCells) {
+    // The cells are there but not for this batch: give up cached ones, then the youngest request.
+    if (cache_.evict_one()) return;
+    if (running_.size() > 1) {
+      preempt({static_cast<int>(running_.size()) - 1}, report);
+      return;
+    }
+  }
+  const bool is_aborted = status == DecodeStatus::kAborted;
+  const ErrorInfo error = is_aborted ? cancelled_error() : failed_step_error();
+  std::vector<int> indices;
+  for (const PlanItem& item : plan.items) indices.push_back(item.index);
+  std::sort(indices.rbegin(), indices.rend());
+  // Cells of earlier steps are sound; a state that goes on with every step is not.
+  const bool keep_cells = is_aborted && cache_.is_cuttable();
+  for (const int index : indices) fail_running(index, error, keep_cells, report);
+}
+
+void BatchLane::charge(const StepPlan& plan, const StepSample& sample, double step_ms,
+                       EngineStats& counters) {
+  for (const PlanItem& item : plan.items) {
+    const RunningRequest& request = *running_[item.index];
+    if (request.progress().is_decode_of(item.n_tokens)) {
+      admission_.charge_decode(request.params().tenant, request.n_logits(item.n_tokens));
+    }
+  }
+  const double share = static_cast<double>(sample.n_prompt) / (sample.n_prompt + sample.n_decode);
+  ++counters.n_steps;
+  counters.n_prompt_tokens += sample.n_prompt;
+  counters.n_decode_tokens += sample.n_decode;
+  counters.prompt_ms += step_ms * share;
+  counters.decode_ms += step_ms * (1 - share);
+}
+
+std::vector<BatchLane::Outcome> BatchLane::advance(const StepPlan& plan) {
+  std::vector<Outcome> outcomes(plan.items.size());
+  int n_rows = 0;
+  for (size_t i = 0; i < plan.items.size(); ++i) {
+    const PlanItem& item = plan.items[i];
+    RequestProgress& progress = running_[item.index]->progress();
+    n_rows += outcomes[i].n_logits = running_[item.index]->n_logits(item.n_tokens);
+    progress.advance(item.n_tokens);
+    outcomes[i].n_computed = progress.n_computed();
+    cache_.advance(progress.seq_id(), item.n_tokens);
+    if (progress.is_at_cut()) cache_.publish(progress.seq_id(), progress.computed_tokens());
+  }
+  const auto take = [&](int i, int worker) {
+    Outcome& outcome = outcomes[i];
+    if (outcome.n_logits == 0) return;
+    const auto rows = [&](int k) { return context_.logits(i, k); };
+    RunningRequest& request = *running_[plan.items[i].index];
+    outcome.delta = request.take_logits(outcome.n_logits, rows, scratches_[worker]);
+  };
+  const auto n_items = static_cast<int>(outcomes.size());
+  if (int64_t{n_rows} * model_.n_vocab() < kMinParallelLogits) {
+    for (int i = 0; i < n_items; ++i) take(i, 0);
+  } else {
+    samplers_.run(n_items, take);
+  }
+  return outcomes;
+}
+
+void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report) {
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    Outcome& outcome = outcomes[i];
+    if (outcome.n_logits == 0) continue;
+    RunningPtr& request = running_[plan.items[i].index];
+    const RequestProgress& progress = request->progress();
+    const int n_right = progress.n_computed() - outcome.n_computed;
+    cache_.advance(progress.seq_id(), n_right);
+    if (planner_.has_drafts()) cache_.undo(progress.seq_id());
+    if (outcome.delta && !outcome.delta->finish) {
+      report.events.push_back({request->ticket().id, std::move(*outcome.delta)});
+      continue;
+    }
+    if (outcome.delta) {
+      cache_.release(progress.seq_id(), progress.computed_tokens());
+      report.events.push_back({request->ticket().id, std::move(*outcome.delta)});
+    } else {
+      cache_.drop(progress.seq_id());
+      report.fail(*request, request->no_token_error());
+    }
+    request = nullptr;
+  }
+  std::erase(running_, nullptr);
+}
+
+void BatchLane::fail_running(size_t index, const ErrorInfo& error, bool keep_cells,
+                             StepReport& report) {
+  const RequestProgress& progress = running_[index]->progress();
+  report.fail(*running_[index], error);
+  if (keep_cells) {
+    cache_.release(progress.seq_id(), progress.computed_tokens());
+  } else {
+    cache_.drop(progress.seq_id());
+  }
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+void BatchLane::fail_all(const ErrorInfo& error, StepReport& report) {
+  while (!running_.empty()) fail_running(running_.size() - 1, error, false, report);
+  for (const RunningPtr& request : admission_.take([](const RunningRequest&) { return true; })) {
+    report.fail(*request, error);
+  }
+}
+
+// Every sequence and cell is accounted for.
+void BatchLane::check_cache() const {
+#ifndef NDEBUG
+  const std::string broken_rule = cache_.check();
+  if (!broken_rule.empty()) std::fprintf(stderr, "prefix cache: %s\n", broken_rule.c_str());
+  PYSERVE_CHECK(broken_rule.empty());
+  int n_own = 0;
+  for (const RunningPtr& request : running_) {
+    const RequestProgress& progress = request->progress();
+    n_own += progress.n_computed() - cache_.n_forked(progress.seq_id());
+  }
+  PYSERVE_CHECK(n_own == cache_.n_own_cells());
+#endif
+}
+
+void BatchLane::count(EngineStats& stats) const {
+  stats.n_running += static_cast<int64_t>(running_.size());
+  stats.n_waiting += static_cast<int64_t>(admission_.n_waiting());
+  stats.n_threads = planner_.n_threads();
+  stats.n_kv_used = cache_.n_used_cells();
+  stats.n_kv_total = context_.n_kv();
+  stats.n_prefix_pins = cache_.n_pins();
+  stats.prefix_copy_bytes = static_cast<int64_t>(cache_.n_store_bytes());
+}
+
+}  // namespace pyserve

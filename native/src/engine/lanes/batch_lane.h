@@ -1,0 +1,67 @@
+// The lane of most requests, many in one batch: plan, decode, sample, commit.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/batch/admission.h"
+#include "engine/batch/draft_model.h"
+#include "engine/batch/step_planner.h"
+#include "engine/batch/worker_pool.h"
+#include "engine/lanes/lane.h"
+#include "kv/prefix_cache.h"
+#include "llama/context/context.h"
+#include "llama/model/model.h"
+#include "pyserve/config.h"
+
+namespace pyserve {
+
+class BatchLane final : public Lane {
+ public:
+  BatchLane(const Model& model, const EngineConfig& config);
+
+  void add(std::unique_ptr<RunningRequest> request) override { admission_.add(std::move(request)); }
+  bool is_idle() const override { return running_.empty() && admission_.n_waiting() == 0; }
+  void drop_cancelled(StepReport& report) override;
+  void step(StepReport& report) override;
+  void fail_all(const ErrorInfo& error, StepReport& report) override;
+  // Stops a running step soon. Thread: any.
+  void request_abort() { context_.request_abort(); }
+
+  // Sets the gauges: what is held now.
+  void count(EngineStats& stats) const;
+  const Context& context() const { return context_; }
+
+ private:
+  using RunningPtr = std::unique_ptr<RunningRequest>;
+  // What a step has computed for one request.
+  struct Outcome {
+    int n_logits = 0;
+    int n_computed = 0;               // without what turns out to be right of the draft
+    std::optional<DeltaEvent> delta;  // none in spite of logits: a row is unusable
+  };
+
+  void preempt(const std::vector<int>& indices, StepReport& report);
+  DecodeStatus decode(const StepPlan& plan);
+  void handle_failed_decode(DecodeStatus status, const StepPlan& plan, StepReport& report);
+  void charge(const StepPlan& plan, const StepSample& sample, double step_ms,
+              EngineStats& counters);
+  std::vector<Outcome> advance(const StepPlan& plan);
+  void commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report);
+  void fail_running(size_t index, const ErrorInfo& error, bool keep_cells, StepReport& report);
+  void check_cache() const;
+
+  const Model& model_;
+  const EngineConfig config_;
+  Context context_;
+  PrefixCache cache_;
+  Admission admission_;
+  std::vector<RunningPtr> running_;                // oldest first
+  const std::unique_ptr<DraftModel> draft_model_;  // may be null
+  StepPlanner planner_;
+  WorkerPool samplers_;
+  std::vector<SampleScratch> scratches_;  // of each sampling thread
+};
+
+}  // namespace pyserve

@@ -1,0 +1,191 @@
+#include "engine/preparation/preparation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "pyserve/error.h"
+
+namespace pyserve {
+namespace {
+
+constexpr size_t kMaxTextBytes = 2 * 1024 * 1024;
+
+EngineError too_long(const char* about, int n_prompt, int n_ctx, bool wants_embedding) {
+  ErrorInfo info;
+  info.code = ErrorCode::kContextLengthExceeded;
+  info.message = std::string("the prompt has ") + about + std::to_string(n_prompt) +
+                 " tokens, the context holds " + std::to_string(n_ctx) +
+                 (wants_embedding ? "" : " including at least one token of the answer");
+  info.details = {{"n_prompt_tokens", n_prompt}, {"n_ctx", n_ctx}};
+  return EngineError(std::move(info));
+}
+
+EngineError embedding_only_error() {
+  return EngineError(ErrorInfo{ErrorCode::kInvalidRequest,
+                               "the model only makes embeddings: it cannot generate text",
+                               "model",
+                               {}});
+}
+
+}  // namespace
+
+size_t text_bytes(const ChatPrompt& prompt) {
+  return prompt.messages_json.size() + prompt.tools_json.size() + prompt.kwargs_json.size();
+}
+
+size_t text_bytes(const Request& request) {
+  size_t n_bytes = request.draft.size();
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) n_bytes += text_bytes(*chat);
+  if (const auto* plain = std::get_if<TextPrompt>(&request.prompt)) n_bytes += plain->text.size();
+  if (const auto* prompt = std::get_if<SegmentPrompt>(&request.prompt)) {
+    for (const auto& [text, is_input] : prompt->segments) n_bytes += text.size();
+  }
+  return n_bytes;
+}
+
+std::string special_text(const Model& model, Token token) {
+  return token < 0 ? std::string() : model.piece(token, true);
+}
+
+Preparation::Preparation(const Model& model, int n_ctx, int n_draft_max, bool has_draft_model)
+    : model_(model),
+      n_ctx_(n_ctx),
+      n_draft_max_(n_draft_max),
+      has_draft_model_(has_draft_model),
+      tokenizer_(model),
+      chat_template_(model.chat_template(), special_text(model, model.bos()),
+                     special_text(model, model.eos()), model.special_tokens()),
+      dry_breakers_(model, tokenizer_),
+      grammars_(model) {}
+
+std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
+  if (model_.is_bidirectional() && !request.wants_embedding) throw embedding_only_error();
+  check_adapters(request.adapters);
+  auto prepared = std::make_unique<PreparedRequest>();
+  prepared->tokens = prompt_tokens(request, /*must_fit=*/true);
+  if (std::holds_alternative<ChatPrompt>(request.prompt)) {
+    for (std::string& stop : chat_template_.stop_strings()) request.stop.push_back(std::move(stop));
+  }
+  check_length(prepared->tokens, request.wants_embedding);
+  std::vector<Token> biased;
+  for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
+  tokenizer_.check_tokens(biased);
+  check_said(prepared->tokens.size(), request.said);
+  request.prompt = TokenPrompt{};
+  check_text(request.draft.size());
+  prepared->draft = make_draft(request, prepared->tokens);
+  request.draft.clear();
+  prepared->grammar = grammars_.get(request.grammar);
+  if (request.thinking.max_tokens >= 0) {
+    const std::string end = "\n" + request.thinking.end + "\n\n";
+    prepared->thinking_end = tokenizer_.tokenize(end, false, true);
+  }
+  request.grammar.clear();
+  prepared->dry_breakers = dry_breakers_.get(request.sampling);
+  prepared->request = std::move(request);
+  return prepared;
+}
+
+std::optional<Draft> Preparation::make_draft(const Request& request, TokenSpan prompt) const {
+  const int n_max =
+      request.n_draft_max < 0 ? n_draft_max_ : std::min(request.n_draft_max, n_draft_max_);
+  if (n_max == 0 || request.wants_embedding || request.is_deterministic) return std::nullopt;
+  // Steps of several tokens round otherwise, so answers that nothing is known of go without.
+  const bool is_wanted = request.n_draft_max > 0 || !request.draft.empty() || has_draft_model_;
+  if (!is_wanted) return std::nullopt;
+  return Draft(prompt, tokenizer_.tokenize(request.draft, false, false), n_max);
+}
+
+// Brings them into the one form that equal sets have.
+void Preparation::check_adapters(AdapterSet& adapters) const {
+  const auto n_loaded = static_cast<int>(model_.adapters().size());
+  for (const auto& [adapter, scale] : adapters) {
+    if (adapter >= 0 && adapter < n_loaded && std::isfinite(scale)) continue;
+    throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest,
+                                "the adapter " + std::to_string(adapter) + " with the scale " +
+                                    std::to_string(scale) + " cannot be had, the model has " +
+                                    std::to_string(n_loaded) + " adapters",
+                                "lora",
+                                {}});
+  }
+  std::erase_if(adapters, [](const AdapterScale& scaled) { return scaled.scale == 0; });
+  std::ranges::sort(adapters, {}, &AdapterScale::adapter);
+  if (std::ranges::adjacent_find(adapters, {}, &AdapterScale::adapter) == adapters.end()) return;
+  throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest, "an adapter is named twice", "lora", {}});
+}
+
+std::vector<Token> Preparation::prompt_tokens(Request& request, bool must_fit) const {
+  if (auto* tokens = std::get_if<TokenPrompt>(&request.prompt)) {
+    tokenizer_.check_tokens(tokens->tokens);
+    return std::move(tokens->tokens);
+  }
+  const std::vector<PromptPart> parts = parts_of(request);
+  size_t n_bytes = 0;
+  for (const PromptPart& part : parts) n_bytes += part.text.size();
+  check_text(n_bytes);
+  if (must_fit) check_bytes(n_bytes);
+  std::vector<Token> tokens = tokenizer_.tokenize_prompt(parts, true);
+  // Models made for embeddings want their end token, whose state they look at.
+  if (request.wants_embedding && model_.adds_eos() &&
+      (tokens.empty() || tokens.back() != model_.eos())) {
+    tokens.push_back(model_.eos());
+  }
+  // An empty text still has a beginning.
+  if (tokens.empty())
+    tokens.push_back(model_.bos() >= 0 ? model_.bos() : std::max(model_.eos(), 0));
+  return tokens;
+}
+
+std::vector<PromptPart> Preparation::parts_of(Request& request) const {
+  std::vector<PromptPart> parts;
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
+    check_text(text_bytes(*chat));
+    parts = chat_template_.render(*chat);
+  } else if (auto* segments = std::get_if<SegmentPrompt>(&request.prompt)) {
+    for (auto& [text, is_input] : segments->segments) parts.push_back({std::move(text), is_input});
+  } else {
+    parts.push_back({std::get<TextPrompt>(request.prompt).text, true});
+  }
+  return parts;
+}
+
+std::string Preparation::render(const ChatPrompt& prompt) const {
+  check_text(text_bytes(prompt));
+  std::string text;
+  for (const PromptPart& part : chat_template_.render(prompt)) text += part.text;
+  return text;
+}
+
+void Preparation::check_text(size_t n_bytes) const {
+  if (n_bytes <= kMaxTextBytes) return;
+  throw EngineError(ErrorCode::kInvalidRequest, "the text has " + std::to_string(n_bytes) +
+                                                    " bytes, the limit is " +
+                                                    std::to_string(kMaxTextBytes));
+}
+
+void Preparation::check_length(const std::vector<Token>& tokens, bool wants_embedding) const {
+  if (tokens.empty()) throw EngineError(ErrorCode::kInvalidRequest, "the prompt has no tokens");
+  const auto n_prompt = static_cast<int>(tokens.size());
+  if (n_prompt + (wants_embedding ? 0 : 1) <= n_ctx_) return;
+  throw too_long("", n_prompt, n_ctx_, wants_embedding);
+}
+
+void Preparation::check_said(size_t n_prompt, const std::vector<Token>& said) const {
+  tokenizer_.check_tokens(said);
+  if (said.empty() || n_prompt + said.size() < static_cast<size_t>(n_ctx_)) return;
+  throw EngineError(ErrorCode::kInvalidRequest,
+                    std::to_string(n_prompt) + " tokens of the prompt and " +
+                        std::to_string(said.size()) +
+                        " of the answer leave no room in a context of " + std::to_string(n_ctx_));
+}
+
+// What cannot fit however it is tokenized is not tokenized: that may take seconds.
+void Preparation::check_bytes(size_t n_bytes) const {
+  const size_t longest = model_.longest_piece_bytes();
+  if (longest == 0) return;
+  const auto n_at_least = static_cast<int>(n_bytes / longest);
+  if (n_at_least > n_ctx_) throw too_long("at least ", n_at_least, n_ctx_, false);
+}
+
+}  // namespace pyserve

@@ -1,0 +1,63 @@
+// Prepares a request for the engine thread: renders and tokenizes the prompt, compiles the grammar,
+// makes the draft.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/preparation/dry_breaker_cache.h"
+#include "engine/preparation/grammar_cache.h"
+#include "engine/request/prepared_request.h"
+#include "llama/model/model.h"
+#include "llama/prompt/chat_template.h"
+#include "llama/tokenizer.h"
+
+namespace pyserve {
+
+// Thread: any with the stack of a PromptThread.
+class Preparation {
+ public:
+  // The model must outlive it. A step checks at most `n_draft_max` tokens of a draft.
+  Preparation(const Model& model, int n_ctx, int n_draft_max, bool has_draft_model);
+
+  // The request without its ticket. Throws EngineError for all that is wrong with it.
+  std::unique_ptr<PreparedRequest> prepare(Request request);
+
+  // The tokens of the request's prompt, which is spent. `must_fit`: a text that is too long for the
+  // context however it is tokenized is refused at once.
+  std::vector<Token> prompt_tokens(Request& request, bool must_fit) const;
+  // The prompt of a conversation as one text.
+  std::string render(const ChatPrompt& prompt) const;
+  // Throws EngineError(kInvalidRequest).
+  void check_text(size_t n_bytes) const;
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+
+ private:
+  void check_adapters(AdapterSet& adapters) const;
+  std::vector<PromptPart> parts_of(Request& request) const;
+  std::optional<Draft> make_draft(const Request& request, TokenSpan prompt) const;
+  void check_bytes(size_t n_bytes) const;
+  void check_length(const std::vector<Token>& tokens, bool wants_embedding) const;
+  void check_said(size_t n_prompt, const std::vector<Token>& said) const;
+
+  const Model& model_;
+  const int n_ctx_;
+  const int n_draft_max_;
+  const bool has_draft_model_;
+  const Tokenizer tokenizer_;
+  const ChatTemplate chat_template_;
+  DryBreakerCache dry_breakers_;
+  GrammarCache grammars_;
+};
+
+// Bytes of text of the request that have to be rendered or tokenized.
+size_t text_bytes(const Request& request);
+size_t text_bytes(const ChatPrompt& prompt);
+
+// The token as text, "" if there is none.
+std::string special_text(const Model& model, Token token);
+
+}  // namespace pyserve

@@ -1,0 +1,146 @@
+#include "engine/request/running_request.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace pyserve {
+namespace {
+
+// No tenant can choose a salt that makes its key another tenant's, or that of other adapters.
+std::string make_cache_key(const Request& request) {
+  std::string key;
+  for (const auto& [adapter, scale] : request.adapters) {
+    key += std::to_string(adapter) + '*' + std::to_string(std::bit_cast<uint32_t>(scale)) + ',';
+  }
+  return key + std::to_string(request.tenant.size()) + ':' + request.tenant + request.cache_salt;
+}
+
+// The least of what max_tokens and the context leave.
+int max_answer(const Request& request, int n_prompt, int n_ctx) {
+  const int n_most = n_ctx - n_prompt;
+  return request.max_tokens < 0 ? n_most : std::min(n_most, request.max_tokens);
+}
+
+}  // namespace
+
+RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx)
+    : prepared_(std::move(prepared)),
+      cache_key_(make_cache_key(params())),
+      progress_(std::move(prepared_.tokens)),
+      scores_(model, progress_.n_prompt(), params().n_prompt_logprobs),
+      answer_(model, prepared_, progress_.tokens(),
+              max_answer(params(), progress_.n_prompt(), n_ctx)) {
+  for (const Token token : params().said) {
+    answer_.repeat(token);
+    learn(token);
+  }
+}
+
+TokenSpan RunningRequest::tokens_to_share() const {
+  const size_t n = is_scoring() ? scores_.n_spared() : progress_.tokens().size() - 1;
+  return progress_.tokens().first(n);
+}
+
+int RunningRequest::n_draft_max() const {
+  if (!prepared_.draft || !progress_.can_draft()) return 0;
+  // The last token of an answer is not computed.
+  return std::min(prepared_.draft->n_max(), answer_.n_left() - 1);
+}
+
+Proposal RunningRequest::propose() const {
+  const int n_max = n_draft_max();
+  return n_max > 0 ? prepared_.draft->propose(n_max) : Proposal();
+}
+
+void RunningRequest::add_draft(const Proposal& proposal, int n_tokens) {
+  progress_.set_draft(TokenSpan(proposal.tokens).first(n_tokens));
+  if (n_tokens > 0) is_draft_known_ = proposal.is_known;
+}
+
+BatchItem RunningRequest::batch_item(int n_tokens) const {
+  BatchItem item;
+  item.seq_id = progress_.seq_id();
+  item.pos = progress_.n_computed();
+  item.tokens = progress_.next_tokens(n_tokens);
+  item.n_logits = n_logits(n_tokens);
+  item.is_cancelled = &ticket().is_cancelled;
+  return item;
+}
+
+int RunningRequest::n_logits(int n_tokens) const {
+  if (is_scoring()) return n_tokens;
+  return n_tokens == progress_.n_missing() ? 1 + progress_.n_draft() : 0;
+}
+
+std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const LogitRows& rows,
+                                                      SampleScratch& scratch) {
+  DeltaEvent delta;
+  // 1. Scores of the prompt.
+  if (is_scoring() && !scores_.take(progress_.tokens(), progress_.n_computed(), n_logits, rows,
+                                    scratch, delta.prompt_logprobs)) {
+    return std::nullopt;
+  }
+  if (progress_.n_missing() > 0) return delta;
+  // 2. No answer is wanted.
+  if (!first_token_at_) first_token_at_ = Clock::now();
+  if (params().max_tokens == 0) {
+    answer_.end(FinishReason::kLength, delta);
+    count(*delta.finish);
+    return delta;
+  }
+  // 3. The next token, and those after what was right of the draft.
+  const std::vector<Token> draft = progress_.take_draft();
+  const auto n_draft = static_cast<int>(draft.size());
+  int n_right = 0;
+  while (true) {
+    if (!sample(rows(n_logits - 1 - n_draft + n_right), scratch, delta)) return std::nullopt;
+    if (delta.finish || n_right == n_draft) break;
+    if (progress_.n_missing() != 1 || progress_.tokens().back() != draft[n_right]) break;
+    ++n_right;
+    progress_.advance(1);
+  }
+  // NOTE: the finish leaves out the draft of its own step.
+  if (delta.finish) count(*delta.finish);
+  if (is_draft_known_) {
+    n_draft_accepted_ += n_right;
+    n_draft_rejected_ += n_draft - n_right;
+  }
+  return delta;
+}
+
+// Adds what the answer says next; false: the row is unusable.
+bool RunningRequest::sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta) {
+  const size_t n_before = delta.tokens.size();
+  if (!answer_.sample(row, scratch, delta)) return false;
+  for (size_t i = n_before; i < delta.tokens.size(); ++i) learn(delta.tokens[i]);
+  return true;
+}
+
+// The answer goes on with `token`.
+void RunningRequest::learn(Token token) {
+  progress_.append(token);
+  if (prepared_.draft) prepared_.draft->accept(token);
+}
+
+DeltaEvent RunningRequest::finish_with(std::vector<float> embedding) {
+  first_token_at_ = Clock::now();
+  DeltaEvent delta;
+  delta.embedding = std::move(embedding);
+  delta.finish.emplace();
+  count(*delta.finish);
+  return delta;
+}
+
+void RunningRequest::count(Finish& finish) const {
+  finish.n_prompt_tokens = progress_.n_prompt();
+  finish.n_completion_tokens = progress_.n_answer();
+  finish.n_cached_tokens = progress_.n_cached();
+  finish.n_draft_accepted = n_draft_accepted_;
+  finish.n_draft_rejected = n_draft_rejected_;
+  finish.queue_ms = elapsed_ms(ticket().submitted_at, *progress_.started_at());
+  finish.prompt_ms = elapsed_ms(*progress_.started_at(), *first_token_at_);
+  finish.decode_ms = elapsed_ms(*first_token_at_, Clock::now());
+}
+
+}  // namespace pyserve

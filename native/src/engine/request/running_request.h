@@ -1,0 +1,83 @@
+// One request on the engine thread: its parameters, its progress and its answer.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/request/answer.h"
+#include "engine/request/prepared_request.h"
+#include "engine/request/progress.h"
+#include "engine/request/prompt_scores.h"
+#include "llama/context/context.h"
+#include "llama/model/model.h"
+#include "pyserve/request.h"
+#include "sched/draft/draft.h"
+
+namespace pyserve {
+
+// Joins its progress and its answer, which do not know each other: which logits a step has to
+// compute for the answer, and what the tokens of the answer mean for the steps after it.
+// Thread: engine thread only; take_logits() of different requests may run in parallel.
+class RunningRequest {
+ public:
+  // The model must outlive it.
+  RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx);
+
+  const Ticket& ticket() const { return *prepared_.ticket; }
+  const Request& params() const { return prepared_.request; }  // its prompt is spent
+  double waited_ms() const { return elapsed_ms(ticket().submitted_at, Clock::now()); }
+  // Who may share prefixes: requests with the same key.
+  const std::string& cache_key() const { return cache_key_; }
+
+  RequestProgress& progress() { return progress_; }
+  const RequestProgress& progress() const { return progress_; }
+
+  // Some tokens of the prompt still have to be scored.
+  bool is_scoring() const { return scores_.is_open(); }
+  // The last token is always computed: its logits are what the request is about. So are those
+  // before tokens that have no score yet.
+  TokenSpan tokens_to_share() const;
+
+  // How many tokens ahead a step may check. Only a request that decodes its last token does.
+  int n_draft_max() const;
+  // What probably comes next, because it was said before: at most n_draft_max() tokens.
+  Proposal propose() const;
+  // The next step checks the first `n_tokens` of these, maybe none, after the one it computes.
+  void add_draft(const Proposal& proposal, int n_tokens);
+
+  // The next `n_tokens` as a step computes them.
+  BatchItem batch_item(int n_tokens) const;
+  // Rows of logits that a step of `n_tokens` needs: of each of them to score the prompt, of the
+  // last one to go on, else none. They are the last ones of the step.
+  int n_logits(int n_tokens) const;
+  // After progress().advance(), when the step had logits: scores the prompt, and samples the next
+  // token when all known ones are computed. Advances by what was right of the draft. Returns what
+  // the client gets; nullopt when a row is unusable.
+  std::optional<DeltaEvent> take_logits(int n_logits, const LogitRows& rows,
+                                        SampleScratch& scratch);
+  // Why take_logits() found no token.
+  ErrorInfo no_token_error() const { return answer_.no_token_error(); }
+
+  // The last event of a request for the vector of its prompt. REQUIRES: progress().start() was
+  // called.
+  DeltaEvent finish_with(std::vector<float> embedding);
+
+ private:
+  bool sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta);
+  void learn(Token token);
+  void count(Finish& finish) const;
+
+  PreparedRequest prepared_;
+  const std::string cache_key_;
+  RequestProgress progress_;
+  PromptScores scores_;
+  RequestAnswer answer_;
+  bool is_draft_known_ = false;  // the draft that is checked comes from the known text
+  int n_draft_accepted_ = 0;     // tokens of such drafts
+  int n_draft_rejected_ = 0;
+  std::optional<TimePoint> first_token_at_;
+};
+
+}  // namespace pyserve

@@ -1,0 +1,98 @@
+#include "sched/step/plan.h"
+
+#include <algorithm>
+
+namespace pyserve {
+namespace {
+
+constexpr double kAgeingTokensPerMs = 0.1;
+constexpr double kPriorityTokens = 1000;
+
+// Frees cells for one token of every request that decodes, youngest first.
+// Returns the number of requests that stay; `cells` grows by what the others give up.
+size_t make_room(const std::vector<RunningView>& running, int n_decode_max, int& cells,
+                 StepPlan& plan) {
+  size_t n_stay = running.size();
+  int n_decode = 0;
+  for (const RunningView& request : running) n_decode += request.is_decode() ? 1 : 0;
+  // At least one token must be possible, also when only prompts are running.
+  while (n_stay > 1 && cells < std::max(std::min(n_decode, n_decode_max), 1)) {
+    const RunningView& youngest = running[--n_stay];
+    cells += youngest.n_computed;
+    n_decode -= youngest.is_decode() ? 1 : 0;
+    plan.preempt.push_back(static_cast<int>(n_stay));
+  }
+  return n_stay;
+}
+
+// Those that decode: all in the order of the snapshot, or `n_max` in the order of their turns.
+std::vector<int> choose_decodes(const std::vector<RunningView>& running, size_t n_stay, int n_max) {
+  std::vector<int> chosen;
+  for (size_t i = 0; i < n_stay; ++i) {
+    if (running[i].is_decode()) chosen.push_back(static_cast<int>(i));
+  }
+  if (chosen.size() <= static_cast<size_t>(std::max(n_max, 0))) return chosen;
+  std::stable_sort(chosen.begin(), chosen.end(),
+                   [&](int a, int b) { return running[a].last_turn < running[b].last_turn; });
+  chosen.resize(std::max(n_max, 0));
+  return chosen;
+}
+
+std::vector<int> order_prompts(const std::vector<RunningView>& running, size_t n_stay) {
+  std::vector<int> order;
+  for (size_t i = 0; i < n_stay; ++i) {
+    if (running[i].is_prompt()) order.push_back(static_cast<int>(i));
+  }
+  const auto rank = [&](int i) {
+    return prompt_rank(running[i].n_missing(), running[i].waited_ms, running[i].priority);
+  };
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    if (running[a].was_preempted != running[b].was_preempted) return running[a].was_preempted;
+    return rank(a) < rank(b);
+  });
+  return order;
+}
+
+}  // namespace
+
+StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& limits) {
+  StepPlan plan;
+  int cells = limits.n_cells_free;
+  const size_t n_stay = make_room(running, limits.n_decode_max, cells, plan);
+  int budget = std::max(std::min(limits.n_batch, cells), 0);
+  // 1. Decodes.
+  for (const int i : choose_decodes(running, n_stay, std::min(budget, limits.n_decode_max))) {
+    plan.items.push_back({i, 1});
+    --budget;
+  }
+  // 2. Prompts: whole ones while they fit, then one chunk.
+  const bool has_decodes = !plan.items.empty();
+  if (has_decodes) budget = std::min(budget, limits.n_prefill);
+  bool is_first = true;
+  for (const int i : order_prompts(running, n_stay)) {
+    int n_tokens = running[i].n_missing();
+    if (n_tokens > budget) {
+      // Rounded down, it leaves less than a tile: there is no second chunk.
+      const int n_tiled = budget / kPromptTile * kPromptTile;
+      n_tokens = n_tiled == 0 && is_first ? budget : n_tiled;
+    }
+    is_first = false;
+    if (n_tokens <= 0) continue;
+    plan.items.push_back({i, n_tokens});
+    budget -= n_tokens;
+  }
+  return plan;
+}
+
+double prompt_rank(int n_missing, double waited_ms, int priority) {
+  return n_missing - kAgeingTokensPerMs * waited_ms - kPriorityTokens * priority;
+}
+
+int prefill_budget(double ms_per_token, double target_ms, int n_min, int n_max, double decode_ms) {
+  if (ms_per_token <= 0) return n_max;
+  const double n_fit = (target_ms - decode_ms) / ms_per_token;
+  return static_cast<int>(
+      std::clamp(n_fit, static_cast<double>(n_min), static_cast<double>(n_max)));
+}
+
+}  // namespace pyserve
