@@ -9,7 +9,7 @@ from pyserve.engine.protocol import Engine
 from pyserve.openai.adapters import AdaptersScaled, LoraAdapter, adapter_list, scales_by_name
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.schemas.lora import ScaleAdaptersRequest
+from pyserve.schemas.fields.lora import ScaleAdaptersRequest
 from pyserve.web.answer.leasing import ask_engine
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.access import require_admin

@@ -7,7 +7,7 @@ from flask import Response
 from pyserve.api.endpoint import Endpoint
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.structured.check import SchemaCheck, check_schema
-from pyserve.schemas.constraints import SchemaCheckRequest
+from pyserve.schemas.fields.constraints import SchemaCheckRequest
 from pyserve.web.request.body import read_body
 from pyserve.web.request.replies import json_reply
 

@@ -16,7 +16,7 @@ from pyserve.gguf.reader import reading
 from pyserve.models.localai.schema import LocalModel
 from pyserve.models.model_file import ModelFile
 from pyserve.models.templates.sources import file_inside
-from pyserve.schemas.lora import MAX_ADAPTERS, MAX_SCALE
+from pyserve.schemas.fields.lora import MAX_ADAPTERS, MAX_SCALE
 
 VOCABULARY = "tokenizer.ggml.tokens"  # what a file is stands before it
 

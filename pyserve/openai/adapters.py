@@ -11,7 +11,7 @@ from pyserve.engine.adapters import unknown_adapter
 from pyserve.engine.config import Adapter
 from pyserve.engine.protocol import ModelInfo
 from pyserve.errors import InvalidRequestError
-from pyserve.schemas.lora import LoraChoice
+from pyserve.schemas.fields.lora import LoraChoice
 
 
 class LoraAdapter(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from pyserve.engine.protocol import GenerateRequest, ModelInfo, SamplingParams
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.adapters import request_adapters
 from pyserve.schemas.common import INT64_MAX, as_list
-from pyserve.schemas.logit_bias import BAN
-from pyserve.schemas.sampling import SamplingFields
+from pyserve.schemas.fields.logit_bias import BAN
+from pyserve.schemas.fields.sampling import SamplingFields
 
 RANDOM_SEED = -1  # as in llama.cpp and LocalAI
 _SAME_NAME = frozenset(SamplingParams.__struct_fields__) - {"seed"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyserve.schemas.scheduling import SchedulingFields
+from pyserve.schemas.fields.scheduling import SchedulingFields
 
 
 def scheduling(fields: SchedulingFields) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
     UNLIMITED,
     MaxTokens,
@@ -22,12 +21,13 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
-from pyserve.schemas.constraints import ConstraintFields
-from pyserve.schemas.content import Content, PredictionFields, content_text
-from pyserve.schemas.reasoning import ReasoningFields
-from pyserve.schemas.sampling import StreamFields
-from pyserve.schemas.scheduling import SchedulingFields
-from pyserve.schemas.tools import ToolFields
+from pyserve.schemas.fields.accepted import AcceptedFields
+from pyserve.schemas.fields.constraints import ConstraintFields
+from pyserve.schemas.fields.content import Content, PredictionFields, content_text
+from pyserve.schemas.fields.reasoning import ReasoningFields
+from pyserve.schemas.fields.sampling import StreamFields
+from pyserve.schemas.fields.scheduling import SchedulingFields
+from pyserve.schemas.fields.tools import ToolFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 
 MAX_MESSAGES = 2048

@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
     INT32_MAX,
     MAX_PROMPTS,
@@ -18,10 +17,11 @@ from pyserve.schemas.common import (
     check_text_size,
     invalid,
 )
-from pyserve.schemas.constraints import ConstraintFields
-from pyserve.schemas.content import PredictionFields
-from pyserve.schemas.sampling import StreamFields
-from pyserve.schemas.scheduling import SchedulingFields
+from pyserve.schemas.fields.accepted import AcceptedFields
+from pyserve.schemas.fields.constraints import ConstraintFields
+from pyserve.schemas.fields.content import PredictionFields
+from pyserve.schemas.fields.sampling import StreamFields
+from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
 
 MAX_PROMPT_TOKENS = 2**20

@@ -12,9 +12,9 @@ from pyserve.schemas.common import (
     check_n_choices,
     check_text_size,
 )
-from pyserve.schemas.constraints import ConstraintFields
-from pyserve.schemas.sampling import SamplingFields
-from pyserve.schemas.scheduling import SchedulingFields
+from pyserve.schemas.fields.constraints import ConstraintFields
+from pyserve.schemas.fields.sampling import SamplingFields
+from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 

@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pyserve.schemas.accepted import Label
 from pyserve.schemas.common import INT32_MAX, ModelName, RequestModel, check_text_size
 from pyserve.schemas.completions import TokenIds, prompt_tag
-from pyserve.schemas.keep_alive import KeepAlive
-from pyserve.schemas.lora import LoraChoices
+from pyserve.schemas.fields.accepted import Label
+from pyserve.schemas.fields.keep_alive import KeepAlive
+from pyserve.schemas.fields.lora import LoraChoices
 from pyserve.schemas.unsupported import Unsupported
 
 MAX_INPUTS = 2048

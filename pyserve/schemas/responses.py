@@ -7,19 +7,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from pyserve.schemas.accepted import AcceptedFields
 from pyserve.schemas.common import (
     MaxTokens,
     RequestModel,
     check_text_size,
     invalid,
 )
-from pyserve.schemas.constraints import TextFormat
-from pyserve.schemas.reasoning import Effort, ReasoningFields
-from pyserve.schemas.response_input import Input
-from pyserve.schemas.sampling import SamplingFields
-from pyserve.schemas.scheduling import SchedulingFields
-from pyserve.schemas.tools import (
+from pyserve.schemas.fields.accepted import AcceptedFields
+from pyserve.schemas.fields.constraints import TextFormat
+from pyserve.schemas.fields.reasoning import Effort, ReasoningFields
+from pyserve.schemas.fields.sampling import SamplingFields
+from pyserve.schemas.fields.scheduling import SchedulingFields
+from pyserve.schemas.fields.tools import (
     MAX_TOOLS,
     FunctionDefinition,
     ToolChoice,
@@ -27,6 +26,7 @@ from pyserve.schemas.tools import (
     check_tools,
     only_functions,
 )
+from pyserve.schemas.input_items import Input
 from pyserve.schemas.unsupported import (
     UNCONSTRAINED,
     Unsupported,

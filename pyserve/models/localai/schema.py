@@ -23,8 +23,8 @@ from pyserve.models.localai.types import (
     unset_if_zero,
 )
 from pyserve.schemas.common import INT32_MAX, INT64_MAX
-from pyserve.schemas.lora import MAX_SCALE
-from pyserve.schemas.reasoning import Effort, ReasoningFields
+from pyserve.schemas.fields.lora import MAX_SCALE
+from pyserve.schemas.fields.reasoning import Effort, ReasoningFields
 
 
 class Section(BaseModel):

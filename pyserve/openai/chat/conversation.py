@@ -23,8 +23,8 @@ from pyserve.openai.tools.parts import (
 from pyserve.openai.tools.prompt import introduced, with_calls
 from pyserve.openai.tools.tagged import text_parameters
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
-from pyserve.schemas.reasoning import ReasoningFields
-from pyserve.schemas.tools import (
+from pyserve.schemas.fields.reasoning import ReasoningFields
+from pyserve.schemas.fields.tools import (
     AllowedTools,
     FunctionDefinition,
     NamedFunction,

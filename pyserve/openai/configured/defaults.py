@@ -9,9 +9,9 @@ from pyserve.models.profile import ModelProfile, PromptProfile
 from pyserve.schemas.chat import ChatRequest, Message
 from pyserve.schemas.common import MAX_CHOICES, RequestModel, as_list
 from pyserve.schemas.completions import MAX_LOGPROBS, CompletionRequest
-from pyserve.schemas.constraints import ConstraintFields
+from pyserve.schemas.fields.constraints import ConstraintFields
+from pyserve.schemas.fields.sampling import SamplingFields
 from pyserve.schemas.responses import ResponseRequest
-from pyserve.schemas.sampling import SamplingFields
 
 # Names of one thing: a default fills the first of them that a schema has, if none is set.
 SAME_THING = (

@@ -27,7 +27,7 @@ from pyserve.openai.sampling import base_request
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import text_format_grammar
 from pyserve.openai.tools.grammar import answer_grammar
-from pyserve.schemas.response_input import (
+from pyserve.schemas.input_items import (
     FunctionCallItem,
     FunctionCallOutputItem,
     InputItem,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pyserve.openai.structured.schema import SchemaGrammar
-from pyserve.schemas.constraints import MAX_GRAMMAR_BYTES, SchemaCheckRequest
+from pyserve.schemas.fields.constraints import MAX_GRAMMAR_BYTES, SchemaCheckRequest
 
 
 class UnsupportedKeyword(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured.regex import UnsupportedRegexError, plain_regex
 from pyserve.openai.structured.rules import any_of, literal
 from pyserve.openai.structured.schema import Issue, SchemaGrammar
-from pyserve.schemas.constraints import (
+from pyserve.schemas.fields.constraints import (
     MAX_GRAMMAR_BYTES,
     ConstraintFields,
     NamedSchema,

@@ -20,7 +20,7 @@ from pyserve.openai.tools.free_text import loose, text_until
 from pyserve.openai.tools.message_reader import PYTHON_TAG
 from pyserve.openai.tools.parts import Thinking
 from pyserve.openai.tools.tagged import tagged_arguments
-from pyserve.schemas.constraints import MAX_GRAMMAR_BYTES
+from pyserve.schemas.fields.constraints import MAX_GRAMMAR_BYTES
 
 MAX_CALLS = 32
 GAP = "[ \\t\\r\\n]{0,4}"

@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from pyserve.schemas.chat import MAX_MESSAGES
 from pyserve.schemas.common import RequestModel
-from pyserve.schemas.content import MAX_PARTS, RefusalPart
+from pyserve.schemas.fields.content import MAX_PARTS, RefusalPart
 
 CallId = Annotated[str, Field(min_length=1, max_length=256)]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pyserve.schemas.common import INT32_MAX, RequestModel
-from pyserve.schemas.keep_alive import KeepAlive
+from pyserve.schemas.fields.keep_alive import KeepAlive
 
 MAX_PRIORITY = 100
 

@@ -19,8 +19,8 @@ from pyserve.schemas.common import (
     Stop,
     invalid,
 )
-from pyserve.schemas.logit_bias import LogitBias
-from pyserve.schemas.lora import LoraChoices
+from pyserve.schemas.fields.logit_bias import LogitBias
+from pyserve.schemas.fields.lora import LoraChoices
 from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 MAX_SAMPLERS = 32

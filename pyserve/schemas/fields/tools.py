@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from pyserve.schemas.common import RequestModel, invalid
-from pyserve.schemas.constraints import JsonSchema, SchemaName
+from pyserve.schemas.fields.constraints import JsonSchema, SchemaName
 
 MAX_TOOLS = 128
 MAX_TOOLS_BYTES = 1024 * 1024
