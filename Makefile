@@ -117,7 +117,7 @@ test-compilers: $(VENV)/.build-deps $(VENV)/.dev-deps ## the native tests as oth
 	    -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
 	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null && \
 	$(BIN)/cmake --build build/$$cxx --target pyserve_native_tests && \
-	build/$$cxx/$(NATIVE_TESTS) && CXX=$$cxx $(BIN)/pytest tests/native/test_vendored_amx.py || exit 1; done
+	build/$$cxx/$(NATIVE_TESTS) && CXX=$$cxx $(BIN)/pytest tests/native/kernels/test_vendored_amx.py || exit 1; done
 
 test-unit test-api test-e2e test-hostile: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
 	@$(BIN)/pytest tests/$* $(ARGS)
@@ -132,7 +132,7 @@ asan tsan: $(VENV)/.build-deps $(VENV)/.dev-deps ## the C++ tests and the engine
 	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null
 	@$(BIN)/cmake --build build/$(PRESET) --target pyserve_native_tests pyserve_engine_stress
 	@build/$(PRESET)/$(NATIVE_TESTS)
-	@cd build/$(PRESET) && PYTHONPATH=$(CURDIR) $(CURDIR)/$(BIN)/python -m tests.support.stress_files
+	@cd build/$(PRESET) && PYTHONPATH=$(CURDIR) $(CURDIR)/$(BIN)/python -m tests.support.tiny.stress_files
 	@cd build/$(PRESET) && for files in "tiny.gguf $(STRESS_S) 1 - lora-1.gguf lora-2.gguf" \
 	    "jamba.gguf $(STRESS_S) 2" "tiny.gguf $(STRESS_S) 3 tiny.gguf"; do native/tests/pyserve_engine_stress $$files || exit 1; done
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pyserve.gguf.head import read_metadata
-from tests.support.tiny_lora import TinyLora, write_lora
-from tests.support.tiny_memories import write_tiny
+from tests.support.tiny.lora import TinyLora, write_lora
+from tests.support.tiny.memories import write_tiny
 
 LORA_RANK = 4
 

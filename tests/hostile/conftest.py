@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.connection import HANGS_S
 from tests.support.server import ServerProcess, served
-from tests.support.tiny_gguf import write_tiny_llama
+from tests.support.tiny.llama import write_tiny_llama
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 JSON = {"Content-Type": "application/json"}

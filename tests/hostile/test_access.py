@@ -11,7 +11,7 @@ import pytest
 from tests.hostile.conftest import CHAT, EMBEDDINGS, Target, check_refusal, error_in, rows
 from tests.support.connection import Connection
 from tests.support.server import ServerProcess, served
-from tests.support.tiny_gguf import N_VOCAB
+from tests.support.tiny.llama import N_VOCAB
 
 KEY = "sk-hostile-tests"
 INPUTS: list[Any] = [

@@ -29,7 +29,7 @@ from tests.support.gguf_edit import (
     u32s,
 )
 from tests.support.server import ServerProcess, served
-from tests.support.tiny_gguf import N_VOCAB, write_tiny_llama
+from tests.support.tiny.llama import N_VOCAB, write_tiny_llama
 
 BIG = 1 << 63
 WEIGHT, EMBEDDINGS = "blk.0.attn_q.weight", "token_embd.weight"

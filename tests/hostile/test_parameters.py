@@ -12,7 +12,7 @@ import pytest
 
 from tests.hostile.conftest import CHAT, COMPLETIONS, Target, check_refusal
 from tests.support.server import sse_events
-from tests.support.tiny_gguf import N_VOCAB
+from tests.support.tiny.llama import N_VOCAB
 
 TYPE, VALUE = "invalid_type", "invalid_value"
 CONTENT, FIELD = "unsupported_content", "unsupported_parameter"

@@ -9,8 +9,8 @@ import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
-from tests.support import tiny_memories
-from tests.support.tiny_gguf import write_tiny_llama
+from tests.support.tiny import memories
+from tests.support.tiny.llama import write_tiny_llama
 
 N_SEQ = 8
 
@@ -41,10 +41,7 @@ def engine(tiny_model: Path) -> Iterator[LocalEngine]:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One tiny model of each kind of memory."""
     folder = tmp_path_factory.mktemp("memories")
-    paths = {
-        kind: tiny_memories.write_tiny(folder / f"{kind}.gguf", kind)
-        for kind in tiny_memories.KINDS
-    }
+    paths = {kind: memories.write_tiny(folder / f"{kind}.gguf", kind) for kind in memories.KINDS}
     return paths | {"llama": write_tiny_llama(folder / "llama.gguf", n_ctx=1024)}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.perplexity import change_percent, distance, perplexity
-from tests.support.tiny_gguf import write_tiny_llama
+from tests.support.tiny.llama import write_tiny_llama
 
 HALF = [math.log(0.5)] * 3
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from pyserve.cli import main
-from tests.support.tiny_gguf import CHAT_TEMPLATE, write_tiny_llama
+from tests.support.tiny.llama import CHAT_TEMPLATE, write_tiny_llama
 
 
 @pytest.fixture

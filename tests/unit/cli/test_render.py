@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyserve.cli.render import render
-from tests.support.tiny_gguf import write_tiny_llama
+from tests.support.tiny.llama import write_tiny_llama
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from pyserve.errors import ModelLoadError
 from pyserve.gguf.check import HEAD, check_model_file
 from pyserve.gguf.check_vocabulary import MERGES, SCORES, TOKEN_TYPES, TOKENS
-from tests.support.tiny_gguf import write_tiny_llama
+from tests.support.tiny.llama import write_tiny_llama
 
 U32, U64 = gguf.GGUFValueType.UINT32, gguf.GGUFValueType.UINT64
 STRING, ARRAY = gguf.GGUFValueType.STRING, gguf.GGUFValueType.ARRAY

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from pyserve.cli import main
 from pyserve.errors import InvalidRequestError, ModelLoadError
 from pyserve.gguf.convert import convert_file
-from tests.support.old_ggml import write_new, write_old
+from tests.support.tiny.old_ggml import write_new, write_old
 
 
 @pytest.mark.parametrize("kind", ["F32", "Q4_0"])

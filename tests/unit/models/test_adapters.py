@@ -12,8 +12,8 @@ from pyserve.errors import ModelLoadError
 from pyserve.models.adapters import is_adapter, parsed_adapter
 from pyserve.models.files import resolve_models
 from pyserve.models.memory import predicted_bytes
-from tests.support.tiny_gguf import write_tiny_llama
-from tests.support.tiny_lora import make_lora, write_lora
+from tests.support.tiny.llama import write_tiny_llama
+from tests.support.tiny.lora import make_lora, write_lora
 
 
 @pytest.mark.parametrize(

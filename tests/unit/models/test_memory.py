@@ -8,7 +8,7 @@ import pytest
 
 from pyserve.engine.config import EngineConfig, Override
 from pyserve.models.memory import memory_need, predict_memory, predicted_bytes, weight_bytes
-from tests.support.tiny_gguf import write_tiny_llama
+from tests.support.tiny.llama import write_tiny_llama
 
 LLAMA = {
     "general.architecture": "llama",

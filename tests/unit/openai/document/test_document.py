@@ -1,4 +1,4 @@
-"""The OpenAPI document on its own; tests/api/test_document.py holds it against the app."""
+"""The OpenAPI document on its own; tests/api/document/test_document.py holds it against the app."""
 
 from __future__ import annotations
 
