@@ -1,7 +1,7 @@
 """Predicts the memory of a model from its GGUF head.
 
-The same sums as the engine's own (`native/src/llama/context/memory_plan.cc`), which knows the model exactly
-and has the last word. Pure but for reading the file.
+The same sums as the engine's own (`native/src/llama/context/memory_plan.cc`), which knows the model
+exactly and has the last word. Pure but for reading the file.
 """
 
 from __future__ import annotations
