@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from pyserve.backend.protocol import ModelStatus
@@ -16,7 +17,6 @@ from pyserve.backend.runtime import CONTROL_NAME
 from pyserve.config import ServeConfig
 from pyserve.process.clock import OwnClock
 from pyserve.process.signals import SignalQueue
-from pyserve.supervisor.control import ControlServer
 from pyserve.supervisor.engine_slot import EngineSlot
 from pyserve.supervisor.front_desk import FrontDesk, Replan
 from pyserve.supervisor.front_slot import FrontSlot
@@ -67,11 +67,10 @@ class Supervisor:
         self._clock = OwnClock()
         self._pool = ModelPool(config, runtime_dir, self._clock)
         self._desk = FrontDesk(runtime_dir / CONTROL_NAME, self._selector, self._pool, replan)
-        self._control = self._desk.control
         self._reports: dict[EngineSlot, socket.socket] = {}
         self._front: FrontSlot | None = None
         if listener is not None:
-            self._front = FrontSlot(config, listener, self._control.path, self._clock)
+            self._front = FrontSlot(config, listener, self._desk.path, self._clock)
         self._front_stop_s = config.graceful_timeout_s + FRONT_STOP_EXTRA_S
         self._must_load = must_load
         self._observer = observer
@@ -98,7 +97,7 @@ class Supervisor:
                     self._step()
             finally:
                 self._kill_all()
-                self._control.close()
+                self._desk.close()
                 self._selector.close()
         return self._exit_code
 
@@ -125,14 +124,8 @@ class Supervisor:
     def _wait(self) -> None:
         """Sleep until something happens, and handle it."""
         for key, mask in self._selector.select(self._sleep_s()):
-            match key.data:
-                case ControlServer() as control:
-                    assert isinstance(key.fileobj, socket.socket)
-                    control.on_ready(key.fileobj, mask)
-                case EngineSlot() as slot:
-                    slot.on_report()
-                case _:
-                    pass  # a signal: `run` takes it
+            if key.data is not None:  # else a signal: `run` takes it
+                key.data(mask)
 
     def _sleep_s(self) -> float:
         if self._phase is not Phase.RUNNING:
@@ -186,16 +179,17 @@ class Supervisor:
             self._selector.unregister(self._reports.pop(slot))
         for slot in self._pool.all_slots:
             if slot.report is not None and slot not in self._reports:
-                self._selector.register(slot.report, selectors.EVENT_READ, slot)
+                on_ready = partial(_on_report, slot)
+                self._selector.register(slot.report, selectors.EVENT_READ, on_ready)
                 self._reports[slot] = slot.report
 
     def _publish(self) -> None:
         """Send changed statuses to fronts and observer; give up if nothing could be started."""
         statuses = self._pool.statuses()
-        is_front_up = self._front is None or self._control.n_fronts > 0
+        is_front_up = self._front is None or self._desk.n_fronts > 0
         is_news = statuses != self._published
         if is_news:
-            self._control.publish(statuses)
+            self._desk.publish(statuses)
         if is_news or is_front_up != self._is_front_up:
             self._published, self._is_front_up = statuses, is_front_up
             self._has_front_been_up = self._has_front_been_up or is_front_up
@@ -232,3 +226,7 @@ class Supervisor:
             child.kill()
         while sum(not child.reap() for child in children) > 0:
             time.sleep(0.01)
+
+
+def _on_report(slot: EngineSlot, _mask: int) -> None:
+    slot.on_report()

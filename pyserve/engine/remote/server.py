@@ -23,38 +23,24 @@ from typing import Any
 
 from pyserve.engine.calls import Call
 from pyserve.engine.protocol import EngineCore
+from pyserve.engine.remote.frame_server import FrameServer, Front
 from pyserve.engine.remote.ids import RouteTable
 from pyserve.engine.remote.wire import (
-    PROTOCOL_VERSION,
     Ask,
     Cancel,
     Events,
     FrontMessage,
-    Hello,
     Reply,
     Submit,
-    WireError,
-    encode,
     front_decoder,
 )
 from pyserve.errors import ErrorInfo, InternalError, PyserveError
-from pyserve.process.sockets import MAX_QUEUED_BYTES, RECV_BYTES, Outbox, is_same_user
+from pyserve.process.sockets import MAX_QUEUED_BYTES, RECV_BYTES
 
 N_CALL_THREADS = 4
 POLL_TIMEOUT_S = 1.0
 
 log = logging.getLogger(__name__)
-
-
-class Front:
-    """One connection. `is_broken` is set by any thread and acted upon by the `run` thread."""
-
-    def __init__(self, connection: socket.socket, max_queued_bytes: int) -> None:
-        self.connection = connection
-        self.decoder = front_decoder()
-        self.outbox = Outbox(connection, max_queued_bytes=max_queued_bytes)
-        self.has_greeted = False
-        self.is_broken = False
 
 
 class EngineServer:
@@ -72,12 +58,12 @@ class EngineServer:
         max_queued_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         self._core = core
-        self._listener = listener
         self._on_tick = on_tick
-        self._max_queued_bytes = max_queued_bytes
         self._routes: RouteTable[Front] = RouteTable()
-        self._fronts: set[Front] = set()
         self._selector = selectors.DefaultSelector()
+        self._server = FrameServer(
+            listener, self._selector, self, front_decoder, max_queued_bytes=max_queued_bytes
+        )
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._calls = ThreadPoolExecutor(N_CALL_THREADS, thread_name_prefix="engine-call")
         self._stopping = threading.Event()
@@ -87,15 +73,13 @@ class EngineServer:
         """Serve until `stop`. Raises what made the core's `poll` fail."""
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(self._wake_receiver, selectors.EVENT_READ)
+        self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._on_wake)
         pump = threading.Thread(target=self._pump, name="engine-events", daemon=True)
         pump.start()
         try:
             while not self._stopping.is_set():
                 for key, mask in self._selector.select():
-                    self._on_ready(key, mask)
-                self._tend_fronts()
+                    key.data(mask)
         finally:
             self._close()
             pump.join()
@@ -113,83 +97,28 @@ class EngineServer:
 
     def _close(self) -> None:
         self._stopping.set()
-        for front in list(self._fronts):
-            self._drop(front)
+        self._server.close()
         self._core.close()
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._selector.close()
-        for sock in (self._listener, self._wake_receiver, self._wake_sender):
+        for sock in (self._wake_receiver, self._wake_sender):
             sock.close()
 
-    def _on_ready(self, key: selectors.SelectorKey, mask: int) -> None:
-        if key.fileobj is self._listener:
-            self._accept()
-        elif key.fileobj is self._wake_receiver:
-            self._wake_receiver.recv(RECV_BYTES)
-        elif mask & selectors.EVENT_READ:
-            self._read(key.data)
+    def _on_wake(self, _mask: int) -> None:
+        self._wake_receiver.recv(RECV_BYTES)
+        self._server.tend()
 
-    def _accept(self) -> None:
-        try:
-            connection, _address = self._listener.accept()
-        except OSError:
-            return
-        if not is_same_user(connection):
-            connection.close()
-            return
-        connection.setblocking(False)
-        front = Front(connection, self._max_queued_bytes)
-        self._fronts.add(front)
+    def on_front(self, front: Front) -> None:
+        """As in `FrontHandler`."""
         self._routes.add_front(front)
-        self._selector.register(connection, selectors.EVENT_READ, front)
-        self._send(front, Hello())
 
-    def _read(self, front: Front) -> None:
-        try:
-            data = front.connection.recv(RECV_BYTES)
-            for message in front.decoder.feed(data):
-                self._on_message(front, message)
-        except BlockingIOError:
-            return
-        except (OSError, WireError) as error:
-            log.warning("front dropped: %s", error)
-            front.is_broken = True
-        else:
-            front.is_broken = front.is_broken or not data
-
-    def _tend_fronts(self) -> None:
-        """Close broken fronts; write to those that have something queued."""
-        for front in list(self._fronts):
-            if not front.is_broken:
-                self._flush(front)
-            if front.is_broken:
-                self._drop(front)
-
-    def _flush(self, front: Front) -> None:
-        try:
-            front.outbox.flush()
-        except OSError:
-            front.is_broken = True
-            return
-        mask = selectors.EVENT_READ
-        if front.outbox.is_waiting:
-            mask |= selectors.EVENT_WRITE
-        if self._selector.get_key(front.connection).events != mask:
-            self._selector.modify(front.connection, mask, front)
-
-    def _drop(self, front: Front) -> None:
-        self._fronts.discard(front)
-        self._selector.unregister(front.connection)
-        front.connection.close()
+    def on_gone(self, front: Front) -> None:
+        """As in `FrontHandler`."""
         for core_id in self._routes.drop_front(front):
             self._core.cancel(core_id)
 
-    def _on_message(self, front: Front, message: FrontMessage) -> None:
-        if not front.has_greeted:
-            if not isinstance(message, Hello) or message.version != PROTOCOL_VERSION:
-                raise WireError("it does not speak this protocol version")
-            front.has_greeted = True
-            return
+    def on_message(self, front: Front, message: FrontMessage) -> None:
+        """As in `FrontHandler`."""
         match message:
             case Submit():
                 self._send(
@@ -199,9 +128,7 @@ class EngineServer:
                 core_id = self._routes.find(front, request_id)
                 if core_id is not None:
                     self._core.cancel(core_id)
-            case Hello():
-                raise WireError("a second Hello")
-            case _:
+            case Ask():
                 self._calls.submit(self._answer, front, message)
 
     def _submit(self, front: Front, message: Submit) -> ErrorInfo | None:
@@ -224,12 +151,8 @@ class EngineServer:
             reply = Reply(call_id=question.call_id, error=describe(error))
         self._send(front, reply)
 
-    def _send(self, front: Front, message: Reply | Events | Hello) -> None:
-        try:
-            front.outbox.send(encode(message))
-        except (OSError, BufferError, WireError) as error:
-            log.warning("front dropped: %s", error)
-            front.is_broken = True
+    def _send(self, front: Front, message: Reply | Events) -> None:
+        front.send(message)
         if front.is_broken or front.outbox.is_waiting:
             self._wake()
 

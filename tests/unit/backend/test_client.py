@@ -9,9 +9,18 @@ from pathlib import Path
 import pytest
 
 from pyserve.backend.client import SupervisorBackend
-from pyserve.backend.messages import Acquire, Release, Reply, Request, Unload
+from pyserve.backend.messages import (
+    Acquire,
+    FrontMessage,
+    Models,
+    Release,
+    Reply,
+    Unload,
+    front_decoder,
+)
 from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.protocol import GenerateRequest
+from pyserve.engine.remote.frame_server import FrameServer, Front
 from pyserve.engine.remote.server import EngineServer
 from pyserve.errors import (
     ErrorInfo,
@@ -21,7 +30,6 @@ from pyserve.errors import (
     UnavailableError,
 )
 from pyserve.process.sockets import connect, listen
-from pyserve.supervisor.control import ControlServer, Subscriber
 from tests.support.scripted_core import MODEL, ScriptedCore, finished
 from tests.support.server import wait_until
 
@@ -29,14 +37,15 @@ SOON_S = 10.0
 
 
 class Control:
-    """A ControlServer in a thread, which publishes what the test says, and answers by that."""
+    """A control socket in a thread, which publishes what the test says, and answers by that."""
 
     def __init__(self, path: Path) -> None:
         self._selector = selectors.DefaultSelector()
-        self.server = ControlServer(path, self._selector, self)
+        self.path = path
+        self.server = FrameServer(listen(path), self._selector, self, front_decoder)
         self._models: dict[str, ModelStatus] = {}
-        self._waiting: list[tuple[Subscriber, Acquire]] = []
-        self.requests: list[Request] = []
+        self._waiting: list[tuple[Front, Acquire]] = []
+        self.requests: list[FrontMessage] = []
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._selector.register(self._wake_receiver, selectors.EVENT_READ)
         self._news: list[list[ModelStatus] | None] = []
@@ -52,15 +61,18 @@ class Control:
         self._wake_sender.close()
         self._wake_receiver.close()
 
-    def on_request(self, front: Subscriber, request: Request) -> None:
+    def on_front(self, front: Front) -> None:
+        front.send(Models(models=list(self._models.values())))
+
+    def on_message(self, front: Front, request: FrontMessage) -> None:
         self.requests.append(request)
         if isinstance(request, Acquire):
             self._waiting.append((front, request))
             self._answer()
         elif isinstance(request, Unload) and request.is_forced:
-            self.server.reply(front, Reply(call_id=request.call_id))
+            front.send(Reply(call_id=request.call_id))
 
-    def on_gone(self, front: Subscriber) -> None:
+    def on_gone(self, front: Front) -> None:
         self._waiting = [waiting for waiting in self._waiting if waiting[0] is not front]
 
     def _answer(self) -> None:
@@ -71,7 +83,7 @@ class Control:
                 reply = Reply(
                     call_id=request.call_id, error=status.error, socket_path=status.socket_path
                 )
-                self.server.reply(front, reply)
+                front.send(reply)
 
     def _tell(self, news: list[ModelStatus] | None) -> None:
         self._news.append(news)
@@ -80,8 +92,8 @@ class Control:
     def _run(self) -> None:
         while True:
             for key, mask in self._selector.select():
-                if key.data is self.server:
-                    self.server.on_ready(key.fileobj, mask)
+                if key.data is not None:
+                    key.data(mask)
                     continue
                 self._wake_receiver.recv(1)
                 news = self._news.pop(0)
@@ -90,8 +102,10 @@ class Control:
                     self._selector.close()
                     return
                 self._models = {status.id: status for status in news}
-                self.server.publish(news)
+                for front in self.server.fronts:
+                    front.send(Models(models=news))
                 self._answer()
+                self.server.tend()
 
 
 class EngineThread:
@@ -138,7 +152,7 @@ def engine(private_dir) -> Iterator[EngineThread]:
 @pytest.fixture
 def backend(control) -> Iterator[SupervisorBackend]:
     control.publish(LOADING)
-    backend = SupervisorBackend(control.server.path)
+    backend = SupervisorBackend(control.path)
     wait_for(backend, LOADING)
     yield backend
     backend.close()
@@ -258,7 +272,7 @@ def test_after_abort_a_new_request_still_works(control, backend, engine):
 
 
 def test_garbage_on_the_control_socket_only_ends_that_connection(control, backend):
-    with connect(control.server.path) as peer:
+    with connect(control.path) as peer:
         peer.settimeout(SOON_S)
         peer.sendall(b"\xff" * 64)
         while peer.recv(4096):
