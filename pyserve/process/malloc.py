@@ -22,7 +22,8 @@ def keep_little() -> None:
     Large blocks have pages of their own, which return to the system with them. By default glibc
     raises that threshold up to 32 MiB once such a block is freed, and the heap fragments: another
     25 MiB, which grow for an hour.
-    Other C libraries have no such settings.
+    Other C libraries have no such settings. These work under any gunicorn; what only an environment
+    can set is in `supervisor/processes.py`.
     """
     with contextlib.suppress(AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
