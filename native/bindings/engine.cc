@@ -1,9 +1,10 @@
 // The engine. Every call that can wait releases the GIL.
 
+#include "pyserve/engine.h"
+
 #include <memory>
 
 #include "bindings.h"
-#include "pyserve/engine.h"
 #include "records.h"
 
 namespace py = pybind11;

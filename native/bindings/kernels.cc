@@ -1,8 +1,9 @@
 // Which kernels compute, and what the CPU can do.
 
+#include "pyserve/kernels.h"
+
 #include "base/cpu_features.h"
 #include "bindings.h"
-#include "pyserve/kernels.h"
 #include "records.h"
 
 namespace py = pybind11;

@@ -1,5 +1,6 @@
-#include "bindings.h"
 #include "pyserve/quantize.h"
+
+#include "bindings.h"
 #include "records.h"
 
 namespace py = pybind11;

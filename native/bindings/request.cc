@@ -1,7 +1,8 @@
 // The kinds of prompts, and what records hold when nothing is said.
 
-#include "bindings.h"
 #include "pyserve/request.h"
+
+#include "bindings.h"
 #include "records.h"
 
 namespace py = pybind11;

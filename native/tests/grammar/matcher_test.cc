@@ -1,3 +1,5 @@
+#include "grammar/matcher.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -5,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "grammar/matcher.h"
 #include "grammar/utf8_ranges.h"
 
 using namespace pyserve;

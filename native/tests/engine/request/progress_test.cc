@@ -1,11 +1,11 @@
 // What is computed of a request, without a model.
 
+#include "engine/request/progress.h"
+
 #include <doctest/doctest.h>
 
 #include <climits>
 #include <vector>
-
-#include "engine/request/progress.h"
 
 using namespace pyserve;
 

@@ -1,3 +1,5 @@
+#include "sample/row/kernels.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -5,7 +7,6 @@
 #include <random>
 
 #include "rungs.h"
-#include "sample/row/kernels.h"
 
 using namespace pyserve;
 

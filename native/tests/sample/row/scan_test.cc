@@ -1,3 +1,5 @@
+#include "sample/row/scan.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -6,7 +8,6 @@
 #include <random>
 
 #include "rungs.h"
-#include "sample/row/scan.h"
 
 using namespace pyserve;
 

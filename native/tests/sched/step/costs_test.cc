@@ -1,9 +1,9 @@
+#include "sched/step/costs.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <random>
-
-#include "sched/step/costs.h"
 
 using namespace pyserve;
 
