@@ -4,11 +4,15 @@ Starts a server, streams answers to 1, 16, 32 and 64 clients at once, and divide
 of the front's worker process by the tokens. Clients are one process that only reads. With
 MODEL (default: fake) `fake`, tokens come from the scripted engine, one by one; a real model gives
 those of a step together.
+
+The floor is what the same system calls cost a process that does nothing else: for each step it is
+woken by a message, and sends a frame to each client.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import selectors
 import socket
@@ -26,11 +30,14 @@ N_ROUNDS = 3
 N_TOKENS = 200
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_S = 120.0
+STEP_S = 0.02
+MESSAGE = bytes(130)  # one event of an engine
+FRAME = bytes(250)
 
 
 def main(argv: list[str]) -> None:
     model = argv[1] if len(argv) > 1 else "fake"
-    print("clients   µs of the front per token (rounds)   tokens/s")
+    print("clients   µs of the front per token (rounds)   floor   tokens/s")
     for n_clients in LOADS:
         with server(model, n_clients) as (port, pid):
             stream(port, model, n_clients)  # warms up
@@ -39,7 +46,7 @@ def main(argv: list[str]) -> None:
         rates = [rate for _, rate in rounds]
         shown = " ".join(f"{cost:.0f}" for cost in costs)
         print(
-            f"{n_clients:7}   {statistics.median(costs):6.0f} ({shown})"
+            f"{n_clients:7}   {statistics.median(costs):6.0f} ({shown}){floor_us(n_clients):8.0f}"
             f"{statistics.median(rates):12.0f}",
             flush=True,
         )
@@ -51,6 +58,46 @@ def measure(port: int, pid: int, model: str, n_clients: int) -> tuple[float, flo
     n_tokens = stream(port, model, n_clients)
     wall_s = time.monotonic() - began
     return 1e6 * (cpu_s(pid) - cpu) / n_tokens, n_tokens / wall_s
+
+
+def floor_us(n_clients: int) -> float:
+    """Microseconds per token of a thread that only receives a step's message and sends frames."""
+    engine, front = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener, engine, front:
+        readers = [socket.create_connection(listener.getsockname()) for _ in range(n_clients)]
+        clients = [listener.accept()[0] for _ in range(n_clients)]
+        others = [multiprocessing.Process(target=read_all, args=(readers,))]
+        others.append(multiprocessing.Process(target=send_steps, args=(engine, n_clients)))
+        for process in others:
+            process.start()
+        began = time.thread_time()
+        for _ in range(N_TOKENS):
+            front.recv(1 << 16)
+            for client in clients:
+                client.send(FRAME, socket.MSG_DONTWAIT)
+        cost = time.thread_time() - began
+        for process in others:
+            process.terminate()
+            process.join()
+        for client in (*readers, *clients):
+            client.close()
+    return 1e6 * cost / (N_TOKENS * n_clients)
+
+
+def read_all(readers: list[socket.socket]) -> None:
+    with selectors.DefaultSelector() as selector:
+        for reader in readers:
+            selector.register(reader, selectors.EVENT_READ)
+        while True:
+            for key, _events in selector.select():
+                assert isinstance(key.fileobj, socket.socket)
+                key.fileobj.recv(1 << 16)
+
+
+def send_steps(engine: socket.socket, n_clients: int) -> None:
+    for _ in range(N_TOKENS):
+        time.sleep(STEP_S)
+        engine.send(MESSAGE * n_clients)
 
 
 def stream(port: int, model: str, n_clients: int) -> int:
