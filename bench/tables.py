@@ -9,7 +9,7 @@ from bench.load.catalog import WORKLOADS
 from bench.rows import Row
 from bench.stats import METRICS, Metric, Ratio, best, median, ratio
 
-REFERENCE = "llama-server"  # with its variants: names that begin so
+REFERENCE = "llama-server"
 DISTURBED_CORES = 0.15
 _NOT_COMPARED = ("gap p50", "gap p95", "latency p50", "CPU s", "start s")
 RATIO_METRICS = tuple(metric for metric in METRICS if metric.name not in _NOT_COMPARED)
@@ -51,12 +51,18 @@ def figure_tables(rows: Sequence[Row]) -> list[Table]:
     return [_figures(name, select(rows, workload=name)) for name in _workloads(rows)]
 
 
-def ratio_tables(rows: Sequence[Row]) -> list[Table]:
+def reference_of(rows: Sequence[Row]) -> str:
+    """What ratios are against unless it is named: llama-server, else the first that is not ours."""
+    others = [name for name in peers_in_order(rows) if not name.startswith("pyserve")]
+    return REFERENCE if any(name.startswith(REFERENCE) for name in others) else "".join(others[:1])
+
+
+def ratio_tables(rows: Sequence[Row], reference: str = REFERENCE) -> list[Table]:
     """For each workload how many times better than the reference each other peer is.
 
-    The reference of a figure is its best variant for that figure.
+    The reference of a figure is its best variant for that figure: peers whose names begin so.
     """
-    tables = (_ratios(name, select(rows, workload=name)) for name in _workloads(rows))
+    tables = (_ratios(name, select(rows, workload=name), reference) for name in _workloads(rows))
     return [table for table in tables if table.lines]
 
 
@@ -86,21 +92,21 @@ def _groups(rows: Sequence[Row]) -> list[tuple[int, str, list[Row]]]:
     ]
 
 
-def _ratios(workload: str, rows: Sequence[Row]) -> Table:
+def _ratios(workload: str, rows: Sequence[Row], reference: str) -> Table:
     shown = [metric for metric in RATIO_METRICS if median(rows, metric) is not None]
     lines = []
     for load, peer, own in _groups(rows):
-        found = [against_reference(rows, load, own, metric) for metric in shown]
-        if any(found) and not peer.startswith(REFERENCE):
+        found = [against_reference(rows, load, own, metric, reference) for metric in shown]
+        if any(found) and not peer.startswith(reference):
             lines.append([str(load), peer, *map(_ratio_text, found)])
     return Table(workload, ["load", "peer", *(metric.name for metric in shown)], lines)
 
 
 def against_reference(
-    rows: Sequence[Row], load: int, own: Sequence[Row], metric: Metric
+    rows: Sequence[Row], load: int, own: Sequence[Row], metric: Metric, reference: str
 ) -> Ratio | None:
     """One peer's ratio in one cell of a workload's rows; None without a reference."""
-    variants = [name for name in peers_in_order(rows) if name.startswith(REFERENCE)]
+    variants = [name for name in peers_in_order(rows) if name.startswith(reference)]
     theirs = best([select(rows, load=load, peer=name) for name in variants], metric)
     return ratio(own, theirs, metric) if theirs else None
 

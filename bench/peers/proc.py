@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+KERNEL_FEATURES = frozenset(
+    (
+        *("avx2", "avx_vnni", "avx512f", "avx512bw", "avx512vbmi", "avx512_vnni", "avx512_bf16"),
+        *("amx_int8", "amx_bf16"),
+    )
+)
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # Positions in /proc/PID/stat after the name, which may itself hold spaces and brackets.
 _PPID, _UTIME, _STIME, _CUTIME, _CSTIME = 1, 11, 12, 13, 14
@@ -60,6 +66,14 @@ def cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return "unknown"
+
+
+def cpu_features() -> list[str]:
+    """Those of the processor that decide which kernels an engine has, as the kernel names them."""
+    for line in (PROC / "cpuinfo").read_text().splitlines():
+        if line.startswith("flags"):
+            return sorted(set(line.split()) & KERNEL_FEATURES)
+    return []
 
 
 def _stats() -> Iterator[tuple[int, list[str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -13,6 +14,11 @@ from bench.peers.peer import PeerError
 
 ROOT = Path("build/bench")
 MAINS = Path(__file__).parent / "mains"
+_LIST_REQUIREMENTS = """\
+import importlib.metadata, sys
+print(*importlib.metadata.requires(sys.argv[1]) or (), sep="\\n")
+"""
+_PACKAGE = re.compile(r"[\w.-]+")
 
 
 class Venv:
@@ -21,6 +27,7 @@ class Venv:
     also: more requirements. is_built: the package comes as source and is compiled here, which
     takes many minutes; the others come as wheels or not at all.
     from_source: a file of the source archive that wheels leave out, put next to the packages.
+    without: packages that it asks for and that are not installed.
     """
 
     def __init__(
@@ -32,13 +39,16 @@ class Venv:
         also: Sequence[str] = (),
         is_built: bool = False,
         from_source: str = "",
+        without: Sequence[str] = (),
     ) -> None:
         self._path = ROOT / f"venv-{name}"
         self.version = version
+        self._package = package
         self._requirement = f"{package}=={version}"
         self._also = also
         self._is_built = is_built
         self._from_source = from_source
+        self._without = without
         self._stamp = self._path / ".installed"
 
     @property
@@ -59,7 +69,11 @@ class Venv:
         kinds = ["--prefer-binary"] if self._is_built else ["--only-binary", ":all:"]
         try:
             subprocess.run([sys.executable, "-m", "venv", str(self._path)], check=True)
-            self._pip("install", *kinds, self._requirement, *self._also)
+            if self._without:
+                self._pip("install", *kinds, "--no-deps", self._requirement)
+                self._pip("install", *kinds, *self._needed(), *self._also)
+            else:
+                self._pip("install", *kinds, self._requirement, *self._also)
             if self._from_source:
                 self._get_source_file()
         except (subprocess.CalledProcessError, LookupError, OSError) as error:
@@ -70,6 +84,12 @@ class Venv:
         pip = [self.python, "-m", "pip", command, "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *args], check=True)
 
+    def _needed(self) -> list[str]:
+        """What the installed package asks for, but for what it does without."""
+        command = [self.python, "-c", _LIST_REQUIREMENTS, self._package]
+        listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        return requirements_without(listed.stdout.splitlines(), self._without)
+
     def _get_source_file(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             self._pip(
@@ -77,6 +97,15 @@ class Venv:
             )
             [archive] = Path(folder).glob("*.tar.gz")
             self.source_file.write_bytes(member_of(archive, self._from_source))
+
+
+def requirements_without(requirements: Sequence[str], left_out: Sequence[str]) -> list[str]:
+    """Those of other packages, as they are written."""
+    return [
+        text
+        for text in requirements
+        if (match := _PACKAGE.match(text)) and match[0].lower() not in left_out
+    ]
 
 
 def member_of(archive: Path, name: str) -> bytes:

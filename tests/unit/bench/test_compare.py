@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.compare import compare, describe, parse
+from bench.compare import cells_of, compare, describe, main, parse
 from bench.measure import Subject
+from bench.models import Model
 from bench.peers import proc
 from bench.peers.llama_server import LlamaServer
 from bench.peers.peer import Command, PeerError, Settings
 from bench.peers.pyserve import Pyserve, parse_variant
-from bench.peers.registry import choose, known_peers
+from bench.peers.registry import choose, install, known_peers
 from bench.peers.server import free_port, running
 from bench.plan import make_cell, make_cells, rounds, seed_of
 
@@ -41,12 +42,13 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 class FakePeer:
     name: str
     program: str = FAKE_SERVER
+    is_here: bool = True
 
     def is_available(self) -> bool:
-        return True
+        return self.is_here
 
     def install(self) -> None:
-        raise AssertionError
+        raise PeerError("no such package")
 
     def version(self) -> str:
         return "1"
@@ -137,6 +139,32 @@ def test_peers_are_chosen_by_name() -> None:
         choose(["pyserve", "pyserve"], [])
 
 
+def test_a_peer_that_cannot_be_installed_is_left_out() -> None:
+    here, missing = install([FakePeer("a"), FakePeer("b", is_here=False)])
+    assert [peer.name for peer in here] == ["a"]
+    assert missing == ["b is left out: no such package"]
+
+
+def test_random_models_are_measured_with_one_and_many_clients() -> None:
+    args = parse(["--model", "random"])
+    cells = cells_of(Model(Path("a.gguf"), is_random=True), args)
+    assert [(cell.workload, cell.load, cell.n_requests) for cell in cells] == [
+        ("distinct", 1, 2),
+        ("distinct", 8, 8),
+        ("distinct", 16, 16),
+    ]
+    args = parse(["--model", "random", "--workloads", "decode", "--loads", "4"])
+    [cell] = cells_of(Model(Path("a.gguf"), is_random=True), args)
+    assert (cell.workload, cell.load) == ("decode", 4)
+
+
+def test_a_model_that_does_not_exist_ends_the_comparison(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--model", "llama9:Q4_0", "--peers", "pyserve"]) == 1
+    assert "no geometry 'llama9'" in capsys.readouterr().err
+
+
 def test_a_server_is_gone_after_its_measurement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,7 +202,8 @@ def test_a_failing_peer_makes_a_row_and_the_others_go_on(
     assert "FAILED" in describe(broken)
     assert (good["n"], good["n_errors"], good["output_tokens"]) == (2, 0, 128)
     assert (good["model"], good["threads"], good["flags"]) == ("a.gguf", 2, ["--threads", "2"])
-    assert {"cpu", "commit", "server_cpu_s", "other_cores", "peak_rss_mib"} <= good.keys()
+    assert {"cpu", "cpu_features", "commit", "server_cpu_s", "other_cores"} <= good.keys()
+    assert good["peak_rss_mib"] > 0
     assert "tok/s" in describe(good)
 
 

