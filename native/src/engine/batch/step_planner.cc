@@ -65,7 +65,7 @@ StepPlan StepPlanner::plan(const Running& running) {
   add_drafts(running, plan);
   const int n_rows = static_cast<int>(plan.items.size()) + n_drafted_;
   const int n_allowed = is_pure_decode_ ? config_.n_threads : config_.n_threads_batch;
-  n_threads_ = threads_.plan(n_allowed, is_pure_decode_ ? n_rows : 0, monotonic_ms());
+  n_threads_ = threads_.plan(n_allowed, is_pure_decode_ ? n_rows : 0);
   return plan;
 }
 
