@@ -15,13 +15,14 @@ namespace pyserve {
 
 template <typename V>
 struct WeightTable {
-  // `X8` is void where the vendored library has no kernel that wants the type repacked. The
-  // numbers are those of n_min_columns; from panels our product is always faster.
+  // `X8` is void where the vendored library has no kernel that wants the type repacked, and not
+  // looked at where `V` cannot read what it makes. The numbers are those of n_min_columns; from
+  // panels our product is always faster.
   template <typename File, typename Panel, typename X8 = void>
   static consteval WeightType row(ggml_type type, int n_min_file = 1, int n_min_x8 = 1) {
     using Gemm = Int8Gemm<V>;
     Int8Kernel x8{};
-    if constexpr (!std::is_void_v<X8>) x8 = Gemm::template kernel<X8>(n_min_x8);
+    if constexpr (V::kReadsX8 && !std::is_void_v<X8>) x8 = Gemm::template kernel<X8>(n_min_x8);
     return {
         type,
         {Panel::kBlockWeights / File::kBlockWeights, Panel::kBlockBytes / kGemmRows},

@@ -4,15 +4,16 @@
 // multiplied with 4 activations of one column and added up. After a block of 32 the integer sums
 // are scaled once for all 16 rows.
 //
-// `V` is what the CPU can do: the lanes (`Wide512` or `Wide256`), kTile, the columns whose sums
-// are in registers, from how many columns Q4_K and Q5_K beat the vendored product, and kHasDot.
-// With it dot(sums, weights, activations) adds the products of unsigned with signed bytes in groups
-// of 4. Without it products are added in 16 bits for as long as they fit, then widened:
+// `V` is what the CPU can do: the lanes (`Wide512`, `Wide256`, `WideNeon`), kTile, the columns
+// whose sums are in registers, from how many columns Q4_K and Q5_K beat the vendored product, and
+// kHasDot. With it dot(sums, weights, activations) adds the products of unsigned bytes (signed ones
+// when kIsDotSigned) with signed ones in groups of 4; or Columns<kN, kArePaired> does, where there
+// are registers to hold a block of all columns of a tile. Pairs of rows and columns may be
+// multiplied at once: pair_rows(weights) then orders the weights of a block for more than one
+// column. Without kHasDot products are added in 16 bits for as long as they fit, then widened:
 // multiply(weights, activations), add16, add_widened(sums, products); for weights that are signed,
 // magnitude(weights) and with_sign_of(activations, weights).
 #pragma once
-
-#include <immintrin.h>
 
 #include <algorithm>
 #include <bit>
@@ -23,6 +24,11 @@
 #include "kernels/matmul/int8/unpack.h"
 
 namespace pyserve {
+
+template <typename V>
+concept HoldsColumns = requires { typename V::template Columns<1, false>; };
+template <typename V>
+concept PairsRows = requires(typename V::Ints* weights) { V::pair_rows(weights); };
 
 inline constexpr size_t kFetchAheadBytes = 32 << 10;
 inline constexpr size_t kPanelFetchAheadBytes = 8 << 10;
@@ -121,9 +127,10 @@ struct Int8Gemm {
   }
 
   // acc += the product of one part of a block of 16 rows with block b of the tile's columns.
-  template <typename Type, int kN>
+  // `held`: these columns in registers, for a `V` that has room for them.
+  template <typename Type, int kN, typename Held>
   PYSERVE_INLINE static void multiply_part(const UnpackedBlock<V>& w, int p, const Tile<kN>& tile,
-                                           int b, Sums<kN>& acc) {
+                                           int b, const Held& held, Sums<kN>& acc) {
     constexpr int kGroupQuads = kQuads / Type::kGroups;
 #pragma GCC unroll 2
     for (int group = 0; group < Type::kGroups; ++group) {
@@ -131,9 +138,18 @@ struct Int8Gemm {
       for (int c = 0; c < kN; ++c) {
         dot[c] = V::part_of(Type::kHasOffset ? 0 : tile.sums[c][2 * b + group]);
       }
+      if constexpr (HoldsColumns<V>) {
+        if (group == 0) {
+          held.template add_products<0, kGroupQuads>(w.weights, p, dot);
+        } else {
+          held.template add_products<kQuads - kGroupQuads, kGroupQuads>(w.weights, p, dot);
+        }
+      } else {
 #pragma GCC unroll 8
-      for (int j = group * kGroupQuads; j < (group + 1) * kGroupQuads; j += kQuadsTogether<Type>) {
-        add_products<Type>(w, p, tile, b, j, dot);
+        for (int j = group * kGroupQuads; j < (group + 1) * kGroupQuads;
+             j += kQuadsTogether<Type>) {
+          add_products<Type>(w, p, tile, b, j, dot);
+        }
       }
       const Vec block_scale = V::float_part(w.scale[group], p);
       for (int c = 0; c < kN; ++c) {
@@ -149,11 +165,19 @@ struct Int8Gemm {
     }
   }
 
-  template <typename Type, int kN>
+  // kArePaired: the block's weights are as pair_rows() leaves them.
+  template <typename Type, int kN, bool kArePaired = false>
   PYSERVE_INLINE static void multiply_block(const UnpackedBlock<V>& w, const Tile<kN>& tile, int b,
                                             Sums<kN>& acc) {
+    if constexpr (HoldsColumns<V>) {
+      const typename V::template Columns<kN, kArePaired> held(tile.q, b * kInt8Block);
+#pragma GCC unroll 4
+      for (int p = 0; p < kParts; ++p) multiply_part<Type, kN>(w, p, tile, b, held, acc);
+    } else {
+      struct Nothing {};
 #pragma GCC unroll 2
-    for (int p = 0; p < kParts; ++p) multiply_part<Type, kN>(w, p, tile, b, acc);
+      for (int p = 0; p < kParts; ++p) multiply_part<Type, kN>(w, p, tile, b, Nothing{}, acc);
+    }
   }
 
   template <int kN>
@@ -180,13 +204,15 @@ struct Int8Gemm {
     float* sums = all_sums + static_cast<size_t>(first_column) * kGemmRows;
     Sums<kN> acc;
     load<kN>(sums, acc);
-    for (int b = 0; b < n_blocks; ++b) multiply_block<Type, kN>(blocks[b], tile, b, acc);
+    for (int b = 0; b < n_blocks; ++b) {
+      multiply_block<Type, kN, PairsRows<V>>(blocks[b], tile, b, acc);
+    }
     store<kN>(acc, sums);
   }
 
   // Into the second cache, for the first one is full.
   static void fetch(const char* from, size_t n_bytes) {
-    for (size_t line = 0; line < n_bytes; line += 64) _mm_prefetch(from + line, _MM_HINT_T1);
+    for (size_t line = 0; line < n_bytes; line += 64) V::prefetch(from + line);
   }
 
   // Calls run(std::integral_constant<int, n>) for n < kN.
@@ -236,7 +262,13 @@ struct Int8Gemm {
     const auto run = [&](int first, int n, size_t at) {
       const Tile<kN> tile(columns, first, 0);
       Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
-        multiply_block<Type, kN>(block, tile, b, acc);
+        if constexpr (PairsRows<V> && kN > 1) {
+          UnpackedBlock<V> paired = block;
+          V::pair_rows(paired.weights);
+          multiply_block<Type, kN, true>(paired, tile, b, acc);
+        } else {
+          multiply_block<Type, kN>(block, tile, b, acc);
+        }
       });
     };
     for_each_piece<Type, fetch_ahead_bytes<Type>(kN)>(rows, columns.n_k / kInt8Block, run);
@@ -250,6 +282,7 @@ struct Int8Gemm {
     const auto run = [&](int first, int n, size_t at) {
       Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
         blocks[b] = block;
+        if constexpr (PairsRows<V>) V::pair_rows(blocks[b].weights);
       });
       int c = 0;
       for (; c + V::kTile <= columns.n_columns; c += V::kTile) {

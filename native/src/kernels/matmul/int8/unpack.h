@@ -192,11 +192,11 @@ struct Nibbles {
   }
 };
 
-// Q8_0: d (16 bit), then 32 signed bytes, which stay signed where `V` has no use for others.
+// Q8_0: d (16 bit), then 32 signed bytes, which stay signed unless `V` has a dot product of others.
 template <typename V>
 struct SignedBytes {
   static constexpr bool kHasOffset = false;
-  static constexpr int kZero = V::kHasDot ? 128 : 0;
+  static constexpr int kZero = V::kHasDot && !V::kIsDotSigned ? 128 : 0;
   static constexpr int kTop = 255;
   static constexpr int kGroups = 1;
   static constexpr size_t kBlockBytes = 34;

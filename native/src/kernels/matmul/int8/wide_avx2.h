@@ -17,6 +17,8 @@ struct Wide256 {
   using Part = __m256i;
   using Simd = Avx2;
   static constexpr int kParts = 2;
+  static constexpr bool kIsDotSigned = false;
+  static constexpr bool kReadsX8 = true;
   struct Ints {
     __m256i low;
     __m256i high;
@@ -26,6 +28,7 @@ struct Wide256 {
     __m256 high;
   };
 
+  PYSERVE_WIDE void prefetch(const char* from) { _mm_prefetch(from, _MM_HINT_T1); }
   PYSERVE_WIDE Part part(const Ints& x, int p) { return p == 0 ? x.low : x.high; }
   PYSERVE_WIDE __m256 float_part(const Floats& x, int p) { return p == 0 ? x.low : x.high; }
 

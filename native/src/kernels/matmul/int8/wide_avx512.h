@@ -22,7 +22,11 @@ struct Wide512 {
   using Part = __m512i;
   using Simd = Avx512;
   static constexpr int kParts = 1;
+  static constexpr bool kIsDotSigned = false;
+  static constexpr bool kReadsX8 = true;
 
+  // Into the second cache.
+  PYSERVE_WIDE void prefetch(const char* from) { _mm_prefetch(from, _MM_HINT_T1); }
   PYSERVE_WIDE Part part(Ints x, int /*p*/) { return x; }
   PYSERVE_WIDE __m512 float_part(Floats x, int /*p*/) { return x; }
 
