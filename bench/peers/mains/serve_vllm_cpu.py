@@ -38,7 +38,7 @@ def server_argv(args: argparse.Namespace, folder: Path, n_kv_bytes: int) -> list
     argv += ["--served-model-name", "any", "--host", "127.0.0.1", "--port", str(args.port)]
     argv += ["--load-format", "dummy", "--dtype", "bfloat16", "--max-model-len", str(args.ctx)]
     argv += ["--max-num-seqs", str(args.parallel), "--kv-cache-memory-bytes", str(n_kv_bytes)]
-    return argv if args.compiled else [*argv, "--enforce-eager"]
+    return [*argv, "--enforce-eager"]
 
 
 def main() -> None:
@@ -47,7 +47,6 @@ def main() -> None:
     parser.add_argument("--python", required=True, help="of the environment with vLLM")
     for name in ("--port", "--threads", "--parallel", "--ctx", "--kv"):
         parser.add_argument(name, type=int, required=True)
-    parser.add_argument("--compiled", action="store_true")
     args = parser.parse_args()
     folder = FOLDERS / args.model.stem
     write_folder(args.model, folder)
