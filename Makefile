@@ -32,7 +32,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help serve pull setup build dist test test-native test-kernels test-compilers test-unit test-api test-e2e \
+.PHONY: help serve pull setup build dist test test-native test-kernels test-compilers test-aarch64 test-unit test-api test-e2e \
         test-hostile lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
@@ -118,6 +118,19 @@ test-compilers: $(VENV)/.build-deps $(VENV)/.dev-deps ## the native tests as oth
 	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) >/dev/null && \
 	$(BIN)/cmake --build build/$$cxx --target pyserve_native_tests && \
 	build/$$cxx/$(NATIVE_TESTS) && CXX=$$cxx $(BIN)/pytest tests/native/kernels/test_vendored_amx.py || exit 1; done
+
+# As which CPUs: the first has i8mm (and SVE, which nothing here is compiled for), the second dot products alone.
+AARCH64_CPUS ?= max cortex-a76 cortex-a72
+test-aarch64: $(VENV)/.build-deps ## the native tests for 64-bit ARM: needs g++-aarch64-linux-gnu and qemu-user
+	@mkdir -p build/aarch64/doctest/doctest && \
+	cp $$($(BIN)/python tools/doctest_header.py)/include/doctest/doctest.h build/aarch64/doctest/doctest/
+	@$(BIN)/cmake -S . -B build/aarch64 -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	    -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake -DGGML_NATIVE=OFF \
+	    -DPYSERVE_BUILD_MODULES=OFF -DPYSERVE_BUILD_TESTS=ON -DDOCTEST_INCLUDE_DIR=$(CURDIR)/build/aarch64/doctest \
+	    -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja >/dev/null
+	@$(BIN)/cmake --build build/aarch64 --target pyserve_native_tests
+	@for cpu in $(AARCH64_CPUS); do echo "CPU: $$cpu"; \
+	qemu-aarch64 -cpu $$cpu -L /usr/aarch64-linux-gnu build/aarch64/$(NATIVE_TESTS) $(ARGS) || exit 1; done
 
 test-unit test-api test-e2e test-hostile: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
 	@$(BIN)/pytest tests/$* $(ARGS)

@@ -12,6 +12,17 @@ from pyserve.config import read_config
 from pyserve.engine.kernels import CpuReport, KernelRung
 from pyserve.process.threads import usable_threads
 
+# Source: Arm's "Main ID Register" of each core; util-linux, sys-utils/lscpu-arm.c.
+_ARM_CPUS = {
+    ("0x41", "0xd08"): "Cortex-A72",
+    ("0x41", "0xd0b"): "Cortex-A76",  # Raspberry Pi 5
+    ("0x41", "0xd0c"): "Neoverse N1",  # Graviton 2, Ampere Altra
+    ("0x41", "0xd40"): "Neoverse V1",  # Graviton 3
+    ("0x41", "0xd49"): "Neoverse N2",
+    ("0x41", "0xd4f"): "Neoverse V2",  # Graviton 4, Grace
+    ("0xc0", "0xac3"): "AmpereOne",
+}
+
 
 def show_cpu(as_json: bool) -> None:
     """Print the CPU and its kernels; proves the kernels, which takes a fraction of a second."""
@@ -36,13 +47,16 @@ def show_cpu(as_json: bool) -> None:
         click.echo(line)
 
 
-def cpu_name() -> str:
-    """The CPU's name in /proc/cpuinfo."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+def cpu_name(facts: Path = Path("/proc/cpuinfo")) -> str:
+    """The CPU's name in /proc/cpuinfo, which has numbers instead on ARM."""
+    found: dict[str, str] = {}
+    for line in facts.read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return "unknown CPU"
+        found.setdefault(key.strip(), value.strip())
+    part = (found.get("CPU implementer", ""), found.get("CPU part", ""))
+    if "model name" in found or not all(part):
+        return found.get("model name", "unknown CPU")
+    return _ARM_CPUS.get(part, f"ARM CPU, implementer {part[0]}, part {part[1]}")
 
 
 def _state(rung: KernelRung, report: CpuReport) -> str:

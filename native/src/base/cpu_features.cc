@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #define PYSERVE_ASK_CPU
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace pyserve {
@@ -62,6 +64,23 @@ constexpr Place kPlaces[] = {
     {"amx-tile", 7, 0, kEdx, 24, Registers::kTiles},
     {"amx-int8", 7, 0, kEdx, 25, Registers::kTiles},
     {"amx-bf16", 7, 0, kEdx, 22, Registers::kTiles},
+};
+
+// Where Linux shows a feature of ARM.
+struct ArmPlace {
+  std::string_view name;
+  uint64_t ArmAnswers::* word;
+  int bit;
+};
+
+// Source: Linux, arch/arm64/include/uapi/asm/hwcap.h.
+constexpr ArmPlace kArmPlaces[] = {
+    {"crc", &ArmAnswers::hwcap, 7},    {"lse", &ArmAnswers::hwcap, 8},
+    {"fp16", &ArmAnswers::hwcap, 10},  {"rdma", &ArmAnswers::hwcap, 12},
+    {"rcpc", &ArmAnswers::hwcap, 15},  {"dotprod", &ArmAnswers::hwcap, 20},
+    {"sve", &ArmAnswers::hwcap, 22},   {"fp16fml", &ArmAnswers::hwcap, 23},
+    {"sve2", &ArmAnswers::hwcap2, 1},  {"i8mm", &ArmAnswers::hwcap2, 13},
+    {"bf16", &ArmAnswers::hwcap2, 14}, {"sme", &ArmAnswers::hwcap2, 23},
 };
 
 bool is_shown(const Place& place, const CpuAnswers& answers) {
@@ -123,6 +142,12 @@ std::vector<CpuFeature> ask_cpu() {
   return read_cpu_features({ask_cpuid, ask_kept_registers(), ask_for_tiles()});
 }
 
+#elif defined(__aarch64__) && defined(__linux__)
+
+std::vector<CpuFeature> ask_cpu() {
+  return read_arm_features({getauxval(AT_HWCAP), getauxval(AT_HWCAP2)});
+}
+
 #else
 
 std::vector<CpuFeature> ask_cpu() { return {}; }
@@ -151,6 +176,15 @@ std::vector<CpuFeature> read_cpu_features(const CpuAnswers& answers) {
   for (const Place& place : kPlaces) {
     const bool shown = is_shown(place, answers);
     found.push_back({place.name, shown, shown && is_granted(place.registers, answers)});
+  }
+  return found;
+}
+
+std::vector<CpuFeature> read_arm_features(const ArmAnswers& answers) {
+  std::vector<CpuFeature> found;
+  for (const ArmPlace& place : kArmPlaces) {
+    const bool shown = ((answers.*place.word >> place.bit) & 1) != 0;
+    found.push_back({place.name, shown, shown});
   }
   return found;
 }

@@ -1,4 +1,5 @@
-// Detects CPU features (CPUID), and which of them the operating system lets programs use.
+// Detects CPU features (CPUID; on ARM what Linux says of them), and which of them the operating
+// system lets programs use.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,10 @@
 
 namespace pyserve {
 
-// An extension of x86, by the name that GCC's -m has for it. An instruction may be executed only
-// where the system keeps the registers it uses when it changes between programs (XCR0), and for
-// tiles (AMX) where the kernel hands them out; a hypervisor may hide either.
+// An extension of x86 or ARM, by the name that GCC's -m or -march has for it. An instruction may be
+// executed only where the system keeps the registers it uses when it changes between programs
+// (XCR0), and for tiles (AMX) where the kernel hands them out; a hypervisor may hide either. On ARM
+// only the kernel can ask the CPU, and shows what it grants.
 struct CpuFeature {
   std::string_view name;
   bool is_shown;    // by the CPU, to whoever asks it
@@ -34,7 +36,15 @@ struct CpuAnswers {
 // Those that kernels or compilers may use, in a fixed order.
 std::vector<CpuFeature> read_cpu_features(const CpuAnswers& answers);
 
-// Of this CPU; none where it is no x86.
+// What Linux says to programs on 64-bit ARM: AT_HWCAP and AT_HWCAP2.
+struct ArmAnswers {
+  uint64_t hwcap = 0;
+  uint64_t hwcap2 = 0;
+};
+
+std::vector<CpuFeature> read_arm_features(const ArmAnswers& answers);
+
+// Of this CPU; none where it is neither x86 nor 64-bit ARM.
 const std::vector<CpuFeature>& cpu_features();
 
 // Why code that needs `required` cannot run, in words: what the CPU does not have, or what the

@@ -1,5 +1,6 @@
 #include "base/kernel_rung.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cassert>
 
@@ -20,8 +21,13 @@ constexpr std::string_view kFeatures[] = {
     "amx-tile",   "amx-int8",                          // amx
 };
 
-constexpr Row kRows[] = {
-    {"stock", 0}, {"avx2", 3}, {"avx512bw", 7}, {"avx512vnni", 8}, {"amx", 10}};
+constexpr std::string_view kArmFeatures[] = {
+    "dotprod",  // dotprod
+    "i8mm",     // i8mm
+};
+
+constexpr Row kRows[] = {{"stock", 0}, {"avx2", 3},    {"avx512bw", 7}, {"avx512vnni", 8},
+                         {"amx", 10},  {"dotprod", 1}, {"i8mm", 2}};
 
 const Row& row_of(Rung rung) { return kRows[static_cast<size_t>(rung)]; }
 
@@ -39,14 +45,14 @@ std::optional<Rung> rung_named(std::string_view name) {
 }
 
 std::span<const std::string_view> features_of(Rung rung) {
-  return {kFeatures, row_of(rung).n_features};
+  return {rung >= Rung::kDotProd ? kArmFeatures : kFeatures, row_of(rung).n_features};
 }
 
 bool can_run(Rung rung) { return missing_features(features_of(rung)).empty(); }
 
 Rung rung_below(Rung rung) {
   assert(rung != Rung::kStock);
-  return static_cast<Rung>(static_cast<int>(rung) - 1);
+  return *(std::find(kLadder.begin(), kLadder.end(), rung) + 1);
 }
 
 Rung rung_in_force() { return in_force.load(std::memory_order_relaxed); }

@@ -26,7 +26,8 @@ def info(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_option_has_the_names_of_the_native_module() -> None:
     names = [rung.kernels for rung in report_cpu(AUTOMATIC).ladder]
-    assert list(get_args(Kernels)) == [AUTOMATIC, *names]
+    assert names[-1] == "stock"
+    assert [name for name in get_args(Kernels) if name in names] == names
 
 
 def test_lower_kernels_follow_down_to_stock() -> None:
@@ -39,7 +40,7 @@ def test_lower_kernels_follow_down_to_stock() -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="allowed are auto, amx"):
+    with pytest.raises(InvalidRequestError, match=r"allowed are auto, (amx|i8mm)"):
         choose_kernels("mmx")
 
 
@@ -59,11 +60,12 @@ def test_as_json() -> None:
     facts = json.loads(info("--json", PYSERVE_KERNELS="stock").stdout)
     assert facts["choice"] == {"kernels": "stock", "lower": "", "falls": []}
     assert facts["usable_cores"] >= 1
-    assert {feature["name"] for feature in facts["features"]} >= {"avx2", "amx-tile"}
+    names = {feature["name"] for feature in facts["features"]}
+    assert names >= {"avx2", "amx-tile"} or names >= {"dotprod", "i8mm"}
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PYSERVE_KERNELS", "mmx"), ("PYSERVE_KERNEL_FAULTS", "avx2")]
+    ("name", "value"), [("PYSERVE_KERNELS", "mmx"), ("PYSERVE_KERNEL_FAULTS", "stock")]
 )
 def test_bad_values_are_named(name: str, value: str) -> None:
     result = info(**{name: value})

@@ -56,5 +56,8 @@ const AttentionKernels* attention_kernels(Rung rung);
 extern const AttentionKernels kAvx2Attention;
 extern const AttentionKernels kAvx512Attention;
 #endif
+#ifdef PYSERVE_ARM_KERNELS
+extern const AttentionKernels kNeonAttention;
+#endif
 
 }  // namespace pyserve

@@ -7,6 +7,9 @@ GegluFn geglu_kernel(Rung rung) {
   if (rung >= Rung::kAvx512Bw) return kAvx512Geglu;
   if (rung == Rung::kAvx2) return kAvx2Geglu;
 #endif
+#ifdef PYSERVE_ARM_KERNELS
+  if (rung != Rung::kStock) return kNeonGeglu;
+#endif
   return nullptr;
 }
 

@@ -17,5 +17,8 @@ GegluFn geglu_kernel(Rung rung);
 extern const GegluFn kAvx2Geglu;
 extern const GegluFn kAvx512Geglu;
 #endif
+#ifdef PYSERVE_ARM_KERNELS
+extern const GegluFn kNeonGeglu;
+#endif
 
 }  // namespace pyserve

@@ -30,6 +30,10 @@ const Int8GemmKernels* int8_gemm_kernels(Rung rung) {
   if (rung == Rung::kAvx512Bw) return &kAvx512Int8Gemm;
   if (rung == Rung::kAvx2) return &kAvx2Int8Gemm;
 #endif
+#ifdef PYSERVE_ARM_KERNELS
+  if (rung == Rung::kI8mm) return &kI8mmInt8Gemm;
+  if (rung == Rung::kDotProd) return &kDotProdInt8Gemm;
+#endif
   return nullptr;
 }
 

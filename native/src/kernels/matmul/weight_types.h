@@ -69,5 +69,9 @@ extern const Int8GemmKernels kVnniInt8Gemm;
 extern const Int8GemmKernels kAvx512Int8Gemm;
 extern const Int8GemmKernels kAvx2Int8Gemm;
 #endif
+#ifdef PYSERVE_ARM_KERNELS
+extern const Int8GemmKernels kI8mmInt8Gemm;
+extern const Int8GemmKernels kDotProdInt8Gemm;
+#endif
 
 }  // namespace pyserve

@@ -59,6 +59,9 @@ const RowKernels& row_kernels(Rung rung) {
   if (rung >= Rung::kAvx512Bw) return kAvx512RowKernels;
   if (rung == Rung::kAvx2) return kAvx2RowKernels;
 #endif
+#ifdef PYSERVE_ARM_KERNELS
+  if (rung != Rung::kStock) return kNeonRowKernels;
+#endif
   static_cast<void>(rung);
   return kPortable;
 }

@@ -3,8 +3,8 @@
 #include <immintrin.h>
 
 #include "base/simd_avx2.h"
+#include "sample/row/kernels_passes.h"
 #include "sample/row/kernels_simd.h"
-#include "sample/row/passes.h"
 
 namespace pyserve {
 namespace {

@@ -9,5 +9,8 @@ namespace pyserve {
 extern const RowKernels kAvx2RowKernels;
 extern const RowKernels kAvx512RowKernels;
 #endif
+#ifdef PYSERVE_ARM_KERNELS
+extern const RowKernels kNeonRowKernels;
+#endif
 
 }  // namespace pyserve

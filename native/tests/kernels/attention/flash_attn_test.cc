@@ -373,7 +373,7 @@ TEST_CASE("cells are sorted by position whatever the positions are") {
   }
 }
 
-#ifdef PYSERVE_X86_KERNELS
+#if defined(PYSERVE_X86_KERNELS) || defined(PYSERVE_ARM_KERNELS)
 namespace {
 
 struct Heads {

@@ -1,0 +1,15 @@
+// Compiled with -march=armv8.2-a+dotprod.
+
+#include "kernels/matmul/int8/wide_neon.h"
+#include "kernels/matmul/weight_table.h"
+
+namespace pyserve {
+namespace {
+
+struct DotProd : NeonDot {};
+
+}  // namespace
+
+constinit const Int8GemmKernels kDotProdInt8Gemm = int8_gemm_kernels_of<DotProd>("dotprod");
+
+}  // namespace pyserve
