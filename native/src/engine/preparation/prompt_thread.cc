@@ -1,6 +1,7 @@
 #include "engine/preparation/prompt_thread.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 
@@ -19,10 +20,10 @@ void release_deep_stack() {
   size_t size = 0;
   pthread_attr_getstack(&attr, &base, &size);
   pthread_attr_destroy(&attr);
-  constexpr uintptr_t kPage = 4096;
-  const auto low = (reinterpret_cast<uintptr_t>(base) + kPage - 1) & ~(kPage - 1);
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto low = (reinterpret_cast<uintptr_t>(base) + page - 1) & ~(page - 1);
   const auto here = reinterpret_cast<uintptr_t>(&attr);
-  const uintptr_t high = (here - kKeepStackBytes) & ~(kPage - 1);
+  const uintptr_t high = (here - kKeepStackBytes) & ~(page - 1);
   if (high > low) madvise(reinterpret_cast<void*>(low), high - low, MADV_DONTNEED);
 }
 
