@@ -102,7 +102,17 @@ def _flash_attn(value: object) -> object:
 FlashAttn = Annotated[Literal["on", "off", "auto"], BeforeValidator(_flash_attn)]
 Numa = Literal["distribute", "isolate", "numactl"]
 # Of ARM, then of x86.
-Kernels = Literal["auto", "i8mm", "dotprod", "amx", "avx512vnni", "avx512bw", "avx2", "stock"]
+Kernels = Literal[
+    "auto",
+    "i8mm",
+    "dotprod",
+    "amx",
+    "avx512vnni",
+    "avx512bw",
+    "avxvnni",
+    "avx2",
+    "stock",
+]
 CacheType = Literal["f16", "q8_0", "q4_0", "f32", "bf16", "q4_1", "q5_0", "q5_1", "iq4_nl"]
 
 
@@ -191,8 +201,8 @@ class ServeConfig(BaseSettings):
     )
     kernels: Kernels = option(
         "auto",
-        "Best kernels to use: `avx512vnni`, `avx512bw`, `avx2`, `stock` (llama.cpp's) or `amx`"
-        " (llama.cpp's for AMX); on ARM `i8mm`, `dotprod` or `stock`."
+        "Best kernels to use: `avx512vnni`, `avx512bw`, `avxvnni`, `avx2`, `stock` (llama.cpp's)"
+        " or `amx` (llama.cpp's for AMX); on ARM `i8mm`, `dotprod` or `stock`."
         " Lower ones take their place where they cannot be used.",
         engine="kernels",
     )

@@ -9,25 +9,36 @@
 namespace pyserve {
 namespace {
 
+using Names = std::span<const std::string_view>;
+
 struct Row {
   std::string_view name;
-  size_t n_features;  // the first of kFeatures
+  Names features;
 };
 
+// Of the rungs of one line, each of which has the features of those before it.
 constexpr std::string_view kFeatures[] = {
     "avx2",       "fma",      "f16c",                  // avx2
     "avx512f",    "avx512dq", "avx512bw", "avx512vl",  // avx512bw
     "avx512vnni",                                      // avx512vnni
     "amx-tile",   "amx-int8",                          // amx
 };
+// Beside it: CPUs that have AVX-512 may have AVX-VNNI or not.
+constexpr std::string_view kAvxVnniFeatures[] = {"avx2", "fma", "f16c", "avxvnni"};
 
-constexpr std::string_view kArmFeatures[] = {
-    "dotprod",  // dotprod
-    "i8mm",     // i8mm
-};
+constexpr Names first_features(size_t n) { return Names(kFeatures).first(n); }
 
-constexpr Row kRows[] = {{"stock", 0}, {"avx2", 3},    {"avx512bw", 7}, {"avx512vnni", 8},
-                         {"amx", 10},  {"dotprod", 1}, {"i8mm", 2}};
+// Of ARM, in the same way.
+constexpr std::string_view kArmFeatures[] = {"dotprod", "i8mm"};
+
+constexpr Row kRows[] = {{"stock", {}},
+                         {"avx2", first_features(3)},
+                         {"avxvnni", kAvxVnniFeatures},
+                         {"avx512bw", first_features(7)},
+                         {"avx512vnni", first_features(8)},
+                         {"amx", first_features(10)},
+                         {"dotprod", Names(kArmFeatures).first(1)},
+                         {"i8mm", kArmFeatures}};
 
 const Row& row_of(Rung rung) { return kRows[static_cast<size_t>(rung)]; }
 
@@ -44,9 +55,7 @@ std::optional<Rung> rung_named(std::string_view name) {
   return std::nullopt;
 }
 
-std::span<const std::string_view> features_of(Rung rung) {
-  return {rung >= Rung::kDotProd ? kArmFeatures : kFeatures, row_of(rung).n_features};
-}
+std::span<const std::string_view> features_of(Rung rung) { return row_of(rung).features; }
 
 bool can_run(Rung rung) { return missing_features(features_of(rung)).empty(); }
 

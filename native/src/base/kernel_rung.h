@@ -8,9 +8,9 @@
 
 namespace pyserve {
 
-// A rung needs all features of those below it, and more. `kStock`: the vendored library's kernels
-// alone, and portable ones for the sampling.
-enum class Rung { kStock, kAvx2, kAvx512Bw, kAvx512Vnni, kAmx, kDotProd, kI8mm };
+// A rung needs all features of those below it, and more; but `kAvxVnni`'s own feature is needed by
+// no other. `kStock`: the vendored library's kernels alone, and portable ones for the sampling.
+enum class Rung { kStock, kAvx2, kAvxVnni, kAvx512Bw, kAvx512Vnni, kAmx, kDotProd, kI8mm };
 
 // From the highest rung down.
 #ifdef __aarch64__
@@ -18,8 +18,8 @@ inline constexpr std::array kLadder{Rung::kI8mm, Rung::kDotProd, Rung::kStock};
 
 inline constexpr Rung kHighestOwn = Rung::kI8mm;
 #else
-inline constexpr std::array kLadder{Rung::kAmx, Rung::kAvx512Vnni, Rung::kAvx512Bw, Rung::kAvx2,
-                                    Rung::kStock};
+inline constexpr std::array kLadder{Rung::kAmx,     Rung::kAvx512Vnni, Rung::kAvx512Bw,
+                                    Rung::kAvxVnni, Rung::kAvx2,       Rung::kStock};
 
 // The highest rung that is taken unasked. Above it are the vendored kernels for AMX, which were
 // measured to be slower than ours for VNNI.

@@ -53,6 +53,12 @@ std::string Ladder::failure(Rung rung) {
   return failures_[rung] = rung == Rung::kStock ? "" : prove(rung);
 }
 
+Rung Ladder::rung_to_fall_to(Rung rung) const {
+  rung = rung_below(rung);
+  while (rung != Rung::kStock && !missing(rung).empty()) rung = rung_below(rung);
+  return rung;
+}
+
 KernelChoice Ladder::choose(const std::string& wanted) {
   faults_of_environment();  // throws when nobody could have meant them
   const auto [first, is_asked_for] = first_rung(wanted);
@@ -70,7 +76,7 @@ KernelChoice Ladder::choose(const std::string& wanted) {
     if (is_news) choice.falls.push_back({std::string(name_of(rung)), reason});
   }
   choice.kernels = name_of(rung);
-  if (rung != Rung::kStock) choice.lower = name_of(rung_below(rung));
+  if (rung != Rung::kStock) choice.lower = name_of(rung_to_fall_to(rung));
   return choice;
 }
 

@@ -28,6 +28,8 @@ class Ladder {
   // What the CPU or the build lacks for a rung, or what the system does not grant; "": nothing.
   std::string missing(Rung rung) const;
   std::string failure(Rung rung);
+  // The next one down that nothing lacks for.
+  Rung rung_to_fall_to(Rung rung) const;
 
   const std::vector<CpuFeature> features_;
   std::mutex mutex_;

@@ -165,6 +165,8 @@ TEST_CASE("the ladder goes down to stock, each rung needing less") {
   for (size_t i = 0; i + 1 < kLadder.size(); ++i) {
     CHECK(rung_below(kLadder[i]) == kLadder[i + 1]);
     CHECK(features_of(kLadder[i]).size() > features_of(kLadder[i + 1]).size());
+    // AVX-VNNI is not part of AVX-512.
+    if (kLadder[i + 1] == Rung::kAvxVnni) continue;
     CHECK((can_run(kLadder[i + 1]) || !can_run(kLadder[i])));
   }
 }

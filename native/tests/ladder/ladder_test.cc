@@ -121,6 +121,7 @@ TEST_CASE("what the CPU shows and the system does not grant is a rung") {
   if (!can_run(Rung::kAvx2)) return;
   std::vector<CpuFeature> features = cpu_features();
   for (CpuFeature& feature : features) {
+    if (feature.name == "avxvnni") feature.is_shown = feature.is_granted = false;
     if (!feature.name.starts_with("avx512")) continue;
     feature.is_shown = true;
     feature.is_granted = false;
@@ -132,6 +133,19 @@ TEST_CASE("what the CPU shows and the system does not grant is a rung") {
   CHECK(choice.falls[0].reason ==
         "the system does not grant avx512f, avx512dq, avx512bw, avx512vl, avx512vnni");
   CHECK(choice.falls[1].kernels == "avx512bw");
+}
+
+TEST_CASE("what a rung falls to is what the CPU has") {
+  if (!can_run(Rung::kAvx512Bw)) return;
+  std::vector<CpuFeature> features = cpu_features();
+  const auto lower = [&](bool has_avxvnni) {
+    for (CpuFeature& feature : features) {
+      if (feature.name == "avxvnni") feature.is_shown = feature.is_granted = has_avxvnni;
+    }
+    return Ladder(features).choose("avx512bw").lower;
+  };
+  CHECK(lower(false) == "avx2");
+  CHECK(lower(true) == "avxvnni");
 }
 
 TEST_CASE("a CPU that has less gets what it has without a word") {

@@ -10,6 +10,7 @@ from pyserve.errors import InvalidRequestError
 
 LADDER: tuple[str, ...] = get_args(Kernels)[1:]
 BEST = "avx512bw"
+_MISSING = "avxvnni"  # in this CPU
 
 
 def choose_kernels(wanted: str) -> KernelChoice:
@@ -18,5 +19,5 @@ def choose_kernels(wanted: str) -> KernelChoice:
         wanted = BEST
     if wanted not in LADDER:
         raise InvalidRequestError(f"kernels are {wanted!r}, allowed are auto, {', '.join(LADDER)}")
-    below = LADDER[LADDER.index(wanted) + 1 :]
+    below = [name for name in LADDER[LADDER.index(wanted) + 1 :] if name != _MISSING]
     return KernelChoice(kernels=wanted, lower=below[0] if below else "")

@@ -67,6 +67,7 @@ bool are_best_in_panels(ggml_type type);
 #ifdef PYSERVE_X86_KERNELS
 extern const Int8GemmKernels kVnniInt8Gemm;
 extern const Int8GemmKernels kAvx512Int8Gemm;
+extern const Int8GemmKernels kAvxVnniInt8Gemm;
 extern const Int8GemmKernels kAvx2Int8Gemm;
 #endif
 #ifdef PYSERVE_ARM_KERNELS

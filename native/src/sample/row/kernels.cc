@@ -57,7 +57,7 @@ constexpr RowKernels kPortable{"portable", block_max, block_exp_sum, exp_values,
 const RowKernels& row_kernels(Rung rung) {
 #ifdef PYSERVE_X86_KERNELS
   if (rung >= Rung::kAvx512Bw) return kAvx512RowKernels;
-  if (rung == Rung::kAvx2) return kAvx2RowKernels;
+  if (rung >= Rung::kAvx2) return kAvx2RowKernels;
 #endif
 #ifdef PYSERVE_ARM_KERNELS
   if (rung != Rung::kStock) return kNeonRowKernels;
