@@ -128,14 +128,20 @@ uint64_t ask_kept_registers() {
   return (static_cast<uint64_t>(high) << 32) | low;
 }
 
+constexpr int kTileData = 18;
+
 // Whether Linux hands out tiles to programs that ask for them. Source: its x86 documentation of
 // XSTATE features; nothing is asked for here.
 bool ask_for_tiles() {
   constexpr long kGetSupported = 0x1021;
-  constexpr int kTileData = 18;
   uint64_t supported = 0;
   return syscall(SYS_arch_prctl, kGetSupported, &supported) == 0 &&
          ((supported >> kTileData) & 1) != 0;
+}
+
+void request() {
+  constexpr long kRequest = 0x1023;
+  syscall(SYS_arch_prctl, kRequest, kTileData);
 }
 
 std::vector<CpuFeature> ask_cpu() {
@@ -144,11 +150,15 @@ std::vector<CpuFeature> ask_cpu() {
 
 #elif defined(__aarch64__) && defined(__linux__)
 
+void request() {}
+
 std::vector<CpuFeature> ask_cpu() {
   return read_arm_features({getauxval(AT_HWCAP), getauxval(AT_HWCAP2)});
 }
 
 #else
+
+void request() {}
 
 std::vector<CpuFeature> ask_cpu() { return {}; }
 
@@ -193,6 +203,8 @@ const std::vector<CpuFeature>& cpu_features() {
   static const std::vector<CpuFeature> features = ask_cpu();
   return features;
 }
+
+void request_tiles() { request(); }
 
 std::string why_not(std::span<const std::string_view> required,
                     std::span<const CpuFeature> features) {

@@ -47,6 +47,10 @@ std::vector<CpuFeature> read_arm_features(const ArmAnswers& answers);
 // Of this CPU; none where it is neither x86 nor 64-bit ARM.
 const std::vector<CpuFeature>& cpu_features();
 
+// Asks the system to let this process use tiles from now on; children inherit it. Without its leave
+// their instructions are illegal.
+void request_tiles();
+
 // Why code that needs `required` cannot run, in words: what the CPU does not have, or what the
 // system does not grant of it. "": it can. Features that are not known here are not there.
 std::string why_not(std::span<const std::string_view> required,

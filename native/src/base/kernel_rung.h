@@ -15,15 +15,9 @@ enum class Rung { kStock, kAvx2, kAvxVnni, kAvx512Bw, kAvx512Vnni, kAmx, kDotPro
 // From the highest rung down.
 #ifdef __aarch64__
 inline constexpr std::array kLadder{Rung::kI8mm, Rung::kDotProd, Rung::kStock};
-
-inline constexpr Rung kHighestOwn = Rung::kI8mm;
 #else
 inline constexpr std::array kLadder{Rung::kAmx,     Rung::kAvx512Vnni, Rung::kAvx512Bw,
                                     Rung::kAvxVnni, Rung::kAvx2,       Rung::kStock};
-
-// The highest rung that is taken unasked. Above it are the vendored kernels for AMX, which were
-// measured to be slower than ours for VNNI.
-inline constexpr Rung kHighestOwn = Rung::kAvx512Vnni;
 #endif
 
 std::string_view name_of(Rung rung);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
 #include "ggml-impl.h"
@@ -66,7 +67,7 @@ void make_loaders_copy() {
   }
 }
 
-// The vendored buffers for AMX; nullptr: they are not in this build, or not granted.
+// The vendored buffers for AMX, which take weights away from our panels; nullptr: there are none.
 ggml_backend_buffer_type_t vendored_amx() {
   static const ggml_backend_buffer_type_t amx = []() -> ggml_backend_buffer_type_t {
     for (ggml_backend_buffer_type_t each : ggml_backend_cpu_get_extra_buffer_types()) {
@@ -79,16 +80,14 @@ ggml_backend_buffer_type_t vendored_amx() {
 
 }  // namespace
 
-bool has_vendored_amx() { return vendored_amx() != nullptr; }
-
 void install_kernels(Rung rung) {
   static std::unique_ptr<Hook> hook;
   static ggml_backend_buffer_type hook_type{};
   const ggml_backend_buffer_type_t amx = vendored_amx();
   auto& types = ggml_backend_cpu_get_extra_buffer_types();
   std::erase_if(types, [&](auto* each) { return each == &hook_type || each == amx; });
-  if (rung == Rung::kAmx && amx != nullptr) types.insert(types.begin(), amx);
   make_loaders_copy();
+  if (rung == Rung::kAmx) request_tiles();
   hook = make_hook(rung);
   if (hook != nullptr) {
     hook_type.iface.get_name = hook_name;

@@ -6,12 +6,9 @@
 namespace pyserve {
 
 // From now on the kernels of a rung compute the graph nodes that they know, the vendored ones all
-// others; samplers use the rung, too. The vendored code for AMX is offered weights at kAmx only.
+// others; samplers use the rung, too. The vendored code for AMX is offered no weights.
 // REQUIRES: the CPU has what the rung needs; nothing computes. The first call of a process comes
 // before a model is loaded, which looks then at where weights may lie. Thread: one at a time.
 void install_kernels(Rung rung);
-
-// Whether the vendored code for AMX is in this build and the system lets it run.
-bool has_vendored_amx();
 
 }  // namespace pyserve

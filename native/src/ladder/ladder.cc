@@ -24,7 +24,7 @@ std::pair<Rung, bool> first_rung(std::string wanted) {
     const char* variable = std::getenv("PYSERVE_KERNELS");
     wanted = variable == nullptr ? "" : variable;
   }
-  if (wanted.empty() || wanted == kAutomatic) return {kHighestOwn, false};
+  if (wanted.empty() || wanted == kAutomatic) return {kLadder.front(), false};
   const std::optional<Rung> rung = rung_named(wanted);
   if (rung) return {*rung, true};
   std::string names(kAutomatic);
@@ -40,11 +40,7 @@ Ladder& ladder_of_process() {
 
 }  // namespace
 
-std::string Ladder::missing(Rung rung) const {
-  const std::string reason = why_not(features_of(rung), features_);
-  if (!reason.empty() || rung != Rung::kAmx || has_vendored_amx()) return reason;
-  return "this build has no code for it";
-}
+std::string Ladder::missing(Rung rung) const { return why_not(features_of(rung), features_); }
 
 std::string Ladder::failure(Rung rung) {
   const std::lock_guard lock(mutex_);

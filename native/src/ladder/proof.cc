@@ -12,7 +12,7 @@ std::string check_all(Rung rung) {
   ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   install_kernels(rung);
   inject_faults(rung, InjectedFault::kProof);
-  std::string problem = check_products(rung);
+  std::string problem = check_products();
   if (problem.empty()) problem = check_attention();
   if (problem.empty()) problem = check_geglu();
   if (problem.empty()) problem = check_row_kernels(rung);

@@ -10,7 +10,7 @@ namespace pyserve {
 // "": all is right. Else what is not, in words; a rung that brings the process down does so. For
 // numbers that are exact where they should be, so that a small difference counts.
 // REQUIRES: the rung is installed.
-std::string check_products(Rung rung);
+std::string check_products();
 std::string check_attention();
 std::string check_geglu();
 std::string check_row_kernels(Rung rung);

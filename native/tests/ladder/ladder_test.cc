@@ -62,14 +62,13 @@ TEST_CASE("a child says what its work returns, or how it ended") {
 
 TEST_CASE("every rung of ours that this CPU has passes its proof") {
   for (const Rung rung : kLadder) {
-    if (rung == Rung::kAmx || rung == Rung::kStock || !can_run(rung)) continue;
+    if (rung == Rung::kStock || !can_run(rung)) continue;
     INFO(name_of(rung));
     CHECK(prove(rung) == "");
   }
   for (const KernelRung& rung : kernel_ladder()) {
     INFO(rung.kernels);
-    // The vendored code for AMX may fail: then it is not used.
-    if (rung.kernels != name_of(Rung::kAmx)) CHECK(rung.failure == "");
+    CHECK(rung.failure == "");
   }
 }
 
@@ -104,7 +103,7 @@ TEST_CASE("every rung of a CPU can fail, one after the other") {
   std::string faults;
   std::string expected = "stock<";
   for (const Rung rung : kLadder) {
-    if (rung == Rung::kAmx || rung == Rung::kStock || !can_run(rung)) continue;
+    if (rung == Rung::kStock || !can_run(rung)) continue;
     if (!faults.empty()) faults += ",";
     faults += name_of(rung);
     faults += ":proof:SIGILL";

@@ -13,9 +13,16 @@ size_t in_lines(size_t n_bytes) { return (n_bytes + kCacheLine - 1) / kCacheLine
 
 size_t n_values(const ggml_tensor* op) { return op->src[1]->ne[0] * op->src[1]->ne[1]; }
 
+// More columns than are multiplied one by one are read kColumnsTogether at a time.
+size_t q_bytes(const ggml_tensor* op) {
+  const int64_t n = op->src[1]->ne[1];
+  const int64_t n_read = (n + kColumnsTogether - 1) / kColumnsTogether * kColumnsTogether;
+  return in_lines(static_cast<size_t>(n_read) * column_stride(op->src[1]->ne[0]));
+}
+
 // [q][d][sums] of all columns.
 size_t column_bytes(const ggml_tensor* op) {
-  return in_lines(n_values(op)) + in_lines(3 * n_values(op) / kInt8Block * sizeof(float));
+  return q_bytes(op) + in_lines(3 * n_values(op) / kInt8Block * sizeof(float));
 }
 
 size_t sums_bytes(const ggml_tensor* op) {
@@ -45,7 +52,7 @@ MulMatColumns::MulMatColumns(const ggml_tensor* op, const ggml_compute_params* p
   char* const at =
       static_cast<char*>(params->wdata) + (is_little_ ? params->ith * column_bytes(op) : 0);
   q_ = reinterpret_cast<int8_t*>(at);
-  d_ = reinterpret_cast<float*>(at + in_lines(n_values(op)));
+  d_ = reinterpret_cast<float*>(at + q_bytes(op));
   column_sums_ = reinterpret_cast<int32_t*>(d_ + n_values(op) / kInt8Block);
   sums_ = is_little_
               ? nullptr
@@ -80,11 +87,13 @@ void MulMatColumns::quantize(QuantizeFn quantize_column) const {
 void MulMatColumns::quantize_blocks(QuantizeFn quantize_column, int64_t begin, int64_t end) const {
   const int64_t n_column_blocks = x_->ne[0] / kInt8Block;
   for (int64_t i = begin; i < end;) {
+    const int64_t c = i / n_column_blocks;
     const int64_t b = i % n_column_blocks;
     const int64_t n = std::min(n_column_blocks - b, end - i);
-    const auto* column = reinterpret_cast<const float*>(static_cast<const char*>(x_->data) +
-                                                        i / n_column_blocks * x_->nb[1]);
-    quantize_column(column + b * kInt8Block, static_cast<int>(n) * kInt8Block, q_ + i * kInt8Block,
+    const auto* x =
+        reinterpret_cast<const float*>(static_cast<const char*>(x_->data) + c * x_->nb[1]);
+    int8_t* const q = q_ + c * column_stride(x_->ne[0]);
+    quantize_column(x + b * kInt8Block, static_cast<int>(n) * kInt8Block, q + b * kInt8Block,
                     d_ + i, column_sums_ + 2 * i);
     i += n;
   }

@@ -165,6 +165,7 @@ bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   const Int8Columns columns = work.columns();
   alignas(kCacheLine) float few_sums[kFewColumns * kGemmRows];
   float* const sums = columns.n_columns <= kFewColumns ? few_sums : work.sums();
+  const Multiplying multiplying(kernels_);
   for_each_panel(params, op, is_dealt_out, [&](int64_t first_row) {
     const char* rows[kGemmRows];
     weights.find(first_row, rows);

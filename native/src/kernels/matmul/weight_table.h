@@ -45,7 +45,12 @@ struct WeightTable {
 
 template <typename V>
 consteval Int8GemmKernels int8_gemm_kernels_of(const char* name) {
-  return {name, &Int8Gemm<V>::deal_out, WeightTable<V>::kRows};
+  Int8GemmKernels kernels{name, &Int8Gemm<V>::deal_out, WeightTable<V>::kRows};
+  if constexpr (HasTiles<V>) {
+    kernels.begin = [] { V::Tiles::configure(kTileConfig); };
+    kernels.end = [] { V::Tiles::release(); };
+  }
+  return kernels;
 }
 
 }  // namespace pyserve

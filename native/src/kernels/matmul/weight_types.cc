@@ -26,7 +26,8 @@ const WeightType* Int8GemmKernels::find(ggml_type type) const {
 
 const Int8GemmKernels* int8_gemm_kernels(Rung rung) {
 #ifdef PYSERVE_X86_KERNELS
-  if (rung >= Rung::kAvx512Vnni) return &kVnniInt8Gemm;
+  if (rung == Rung::kAmx) return &kAmxInt8Gemm;
+  if (rung == Rung::kAvx512Vnni) return &kVnniInt8Gemm;
   if (rung == Rung::kAvx512Bw) return &kAvx512Int8Gemm;
   if (rung == Rung::kAvxVnni) return &kAvxVnniInt8Gemm;
   if (rung == Rung::kAvx2) return &kAvx2Int8Gemm;
@@ -39,7 +40,7 @@ const Int8GemmKernels* int8_gemm_kernels(Rung rung) {
 }
 
 std::span<const WeightType> weight_types() {
-  const Int8GemmKernels* kernels = int8_gemm_kernels(kHighestOwn);
+  const Int8GemmKernels* kernels = int8_gemm_kernels(kLadder.front());
   return kernels == nullptr ? std::span<const WeightType>() : kernels->types;
 }
 
@@ -47,7 +48,6 @@ bool are_best_in_panels(ggml_type type) {
   const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
   const WeightType* found = kernels == nullptr ? nullptr : kernels->find(type);
   if (found == nullptr) return false;
-  if (rung_in_force() == Rung::kAmx) return false;  // the vendored library has a place for them
   // What it repacks may be faster with its own kernel than panels are with ours.
   const Int8Kernel* repacked = found->kernel(WeightLayout::kX8);
   return repacked == nullptr || repacked->n_min_columns == 1;

@@ -51,6 +51,25 @@ struct Int8GemmKernels {
   const char* name;
   DealOutFn deal_out;
   std::span<const WeightType> types;
+  // Called by each thread before and after it multiplies; nullptr: not needed.
+  void (*begin)() = nullptr;
+  void (*end)() = nullptr;
+};
+
+// While it lives, this thread can multiply.
+class Multiplying {
+ public:
+  explicit Multiplying(const Int8GemmKernels& kernels) : end_(kernels.end) {
+    if (kernels.begin != nullptr) kernels.begin();
+  }
+  ~Multiplying() {
+    if (end_ != nullptr) end_();
+  }
+  Multiplying(const Multiplying&) = delete;
+  Multiplying& operator=(const Multiplying&) = delete;
+
+ private:
+  void (*end_)();
 };
 
 // Those of a rung; nullptr: it has none.
@@ -65,6 +84,7 @@ std::span<const WeightType> weight_types();
 bool are_best_in_panels(ggml_type type);
 
 #ifdef PYSERVE_X86_KERNELS
+extern const Int8GemmKernels kAmxInt8Gemm;
 extern const Int8GemmKernels kVnniInt8Gemm;
 extern const Int8GemmKernels kAvx512Int8Gemm;
 extern const Int8GemmKernels kAvxVnniInt8Gemm;

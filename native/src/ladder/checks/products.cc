@@ -14,13 +14,8 @@
 namespace pyserve {
 namespace {
 
-// Types that the vendored library has kernels for AMX for.
-constexpr ggml_type kAmxTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0,  GGML_TYPE_Q4_K,
-                                   GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_XS};
-
 constexpr int kK = 512;  // two blocks of the types with the longest
-constexpr int kRows = 64;
-constexpr int kMaxColumns = 17;
+constexpr int kMaxColumns = 35;
 
 // A product's columns, of whole numbers with one of 127 in each block of 32: rounding to 8 bits
 // changes nothing.
@@ -82,20 +77,13 @@ std::string check(const Product& product, ggml_backend_buffer_type_t where, bool
   if (buffer == nullptr) return "there is no memory for a small product";
   ggml_backend_tensor_set(weights, product.blocks.data(), 0, product.blocks.size());
   const Panels panels = has_panels ? Panels({&weights, 1}) : Panels();
-  for (const int n : {1, 2, 3, 4, 5, 6, 7, 8, kMaxColumns}) {
+  for (const int n : {1, 2, 3, 4, 5, 6, 7, 8, 17, kMaxColumns}) {
     if (product.is_right(n, weights)) continue;
     return "the product of " + std::string(ggml_type_name(product.type)) + " weights (" +
            (has_panels ? "panels" : ggml_backend_buft_name(where)) + ") and " + std::to_string(n) +
            " columns is wrong";
   }
   return "";
-}
-
-ggml_backend_buffer_type_t amx_buffers() {
-  for (ggml_backend_buffer_type_t each : ggml_backend_cpu_get_extra_buffer_types()) {
-    if (std::string_view(ggml_backend_buft_name(each)) == "AMX") return each;
-  }
-  return nullptr;
 }
 
 std::string check_type(const WeightType& type) {
@@ -114,14 +102,9 @@ std::string check_type(const WeightType& type) {
 
 }  // namespace
 
-std::string check_products(Rung rung) {
+std::string check_products() {
   for (const WeightType& type : weight_types()) {
     const std::string problem = check_type(type);
-    if (!problem.empty()) return problem;
-  }
-  if (rung != Rung::kAmx) return "";
-  for (const ggml_type type : kAmxTypes) {
-    const std::string problem = check(Product(type, kRows), amx_buffers(), false);
     if (!problem.empty()) return problem;
   }
   return "";

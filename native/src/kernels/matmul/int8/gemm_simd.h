@@ -12,7 +12,8 @@
 // multiplied at once: pair_rows(weights) then orders the weights of a block for more than one
 // column. Without kHasDot products are added in 16 bits for as long as they fit, then widened:
 // multiply(weights, activations), add16, add_widened(sums, products); for weights that are signed,
-// magnitude(weights) and with_sign_of(activations, weights).
+// magnitude(weights) and with_sign_of(activations, weights). With registers that are matrices it
+// has Tiles (tile_gemm.h), which multiply more than kTile columns.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +22,7 @@
 #include <type_traits>
 
 #include "kernels/matmul/int8/gemm.h"
+#include "kernels/matmul/int8/tile_gemm.h"
 #include "kernels/matmul/int8/unpack.h"
 
 namespace pyserve {
@@ -29,6 +31,8 @@ template <typename V>
 concept HoldsColumns = requires { typename V::template Columns<1, false>; };
 template <typename V>
 concept PairsRows = requires(typename V::Ints* weights) { V::pair_rows(weights); };
+template <typename V>
+concept HasTiles = requires { typename V::Tiles; };
 
 inline constexpr size_t kFetchAheadBytes = 32 << 10;
 inline constexpr size_t kPanelFetchAheadBytes = 8 << 10;
@@ -70,8 +74,10 @@ struct Int8Gemm {
     Tile(const Int8Columns& columns, int first_block, int first_column) {
       const size_t n_blocks = columns.n_k / kInt8Block;
       for (int c = 0; c < kN; ++c) {
-        const size_t block = (static_cast<size_t>(first_column) + c) * n_blocks + first_block;
-        q[c] = columns.q + block * kInt8Block;
+        const size_t column = static_cast<size_t>(first_column) + c;
+        const size_t block = column * n_blocks + first_block;
+        q[c] = columns.q + column * column_stride(columns.n_k) +
+               static_cast<size_t>(first_block) * kInt8Block;
         d[c] = columns.d + block;
         sums[c] = columns.sums + block * 2;
       }
@@ -210,6 +216,19 @@ struct Int8Gemm {
     store<kN>(acc, sums);
   }
 
+  // all_sums += the product of the unpacked blocks with all columns.
+  template <typename Type>
+  static void multiply_in_registers(const UnpackedBlock<V>* blocks, int first_block, int n_blocks,
+                                    const Int8Columns& columns, float* all_sums) {
+    int c = 0;
+    for (; c + V::kTile <= columns.n_columns; c += V::kTile) {
+      multiply_tile<Type, V::kTile>(blocks, first_block, n_blocks, columns, c, all_sums);
+    }
+    with_constant<V::kTile - 1>(columns.n_columns - c, [&](auto rest) {
+      multiply_tile<Type, rest()>(blocks, first_block, n_blocks, columns, c, all_sums);
+    });
+  }
+
   // Into the second cache, for the first one is full.
   static void fetch(const char* from, size_t n_bytes) {
     for (size_t line = 0; line < n_bytes; line += 64) V::prefetch(from + line);
@@ -227,26 +246,42 @@ struct Int8Gemm {
     }
   }
 
-  // How far ahead of `n_columns` memory is to be asked for. A CPU sees by itself that a panel is
-  // read from one end to the other, as long as there is little to do in between and not much order
-  // in large blocks; asking beside it costs a single column of Q8_0 half of its speed.
-  template <typename Type>
-  static constexpr size_t fetch_ahead_bytes(int n_columns) {
-    if (Type::kRowsTogether < kGemmRows) return kFetchAheadBytes;
-    return n_columns > 4 || Type::kBlockWeights > 64 ? kPanelFetchAheadBytes : 0;
+  // How memory is asked for ahead of its use. Rows follow each other in memory, and so do the 16
+  // rows of the next calls.
+  enum class Fetching : uint8_t {
+    kByBlock,  // a block's worth with each: asked for at once, lines wait for each other
+    kByPiece,  // with each kMaxBlocks blocks, where blocks are not read from one end to the other
+    kByCpu,    // it runs far enough ahead where little is done with each byte: for one column of
+               // bytes in wide registers, asking beside it costs 5 %
+  };
+  template <typename Type, int kN>
+  static constexpr Fetching fetching() {
+    constexpr bool kIsQ6 = Type::kGroups == 2;
+    if (Type::kRowsTogether < kGemmRows || kIsQ6) return Fetching::kByPiece;
+    const bool is_little = kN == 1 && Type::kTop == 255 && kParts == 1;
+    return is_little ? Fetching::kByCpu : Fetching::kByBlock;
   }
 
-  // Runs for each kMaxBlocks blocks, and fetches ahead: rows follow each other in memory, and so
-  // do the 16 rows of the next calls.
-  template <typename Type, size_t kAheadBytes, typename Run>
+  // Asks for a block's worth, for block `b` of those that begin at `panel`.
+  template <typename Type>
+  PYSERVE_INLINE static void fetch_block(const char* panel, int b) {
+    constexpr size_t kBytes = Type::kBlockBytes * kInt8Block / Type::kBlockWeights;
+    const char* const from = panel + static_cast<size_t>(b) * kBytes + kPanelFetchAheadBytes;
+#pragma GCC unroll 16
+    for (size_t line = 0; line < kBytes; line += 64) __builtin_prefetch(from + line);
+  }
+
+  // Runs for each kMaxBlocks blocks.
+  template <typename Type, Fetching kFetching, typename Run>
   static void for_each_piece(const char* const* rows, int n_blocks, Run run) {
+    constexpr bool kIsPanel = Type::kRowsTogether == kGemmRows;
     constexpr int kBlocksEach = Type::kBlockWeights / kInt8Block;
     constexpr int kBlocksAcross = kGemmRows / Type::kRowsTogether;
     for (int first = 0; first < n_blocks; first += kMaxBlocks) {
       const int n = std::min(kMaxBlocks, n_blocks - first);
       const size_t at = static_cast<size_t>(first / kBlocksEach) * Type::kBlockBytes;
-      if constexpr (kAheadBytes > 0) {
-        fetch(rows[0] + at * kBlocksAcross + kAheadBytes,
+      if constexpr (kFetching == Fetching::kByPiece) {
+        fetch(rows[0] + at * kBlocksAcross + (kIsPanel ? kPanelFetchAheadBytes : kFetchAheadBytes),
               n / kBlocksEach * Type::kBlockBytes * kBlocksAcross);
       }
       run(first, n, at);
@@ -259,9 +294,11 @@ struct Int8Gemm {
     std::fill_n(sums, kN * kGemmRows, 0.0F);
     Sums<kN> acc;
     load<kN>(sums, acc);
+    constexpr Fetching kFetching = fetching<Type, kN>();
     const auto run = [&](int first, int n, size_t at) {
       const Tile<kN> tile(columns, first, 0);
       Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
+        if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows[0] + at, b);
         if constexpr (PairsRows<V> && kN > 1) {
           UnpackedBlock<V> paired = block;
           V::pair_rows(paired.weights);
@@ -271,7 +308,7 @@ struct Int8Gemm {
         }
       });
     };
-    for_each_piece<Type, fetch_ahead_bytes<Type>(kN)>(rows, columns.n_k / kInt8Block, run);
+    for_each_piece<Type, kFetching>(rows, columns.n_k / kInt8Block, run);
     store<kN>(acc, sums);
   }
 
@@ -279,21 +316,24 @@ struct Int8Gemm {
   static void multiply_many(const char* const* rows, const Int8Columns& columns, float* sums) {
     std::fill_n(sums, static_cast<size_t>(columns.n_columns) * kGemmRows, 0.0F);
     UnpackedBlock<V> blocks[kMaxBlocks];
+    constexpr Fetching kFetching = fetching<Type, V::kTile + 1>();
     const auto run = [&](int first, int n, size_t at) {
       Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
-        blocks[b] = block;
-        if constexpr (PairsRows<V>) V::pair_rows(blocks[b].weights);
+        if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows[0] + at, b);
+        if constexpr (HasTiles<V>) {
+          blocks[b] = TileGemm<V, Type>::prepared(block);
+        } else {
+          blocks[b] = block;
+          if constexpr (PairsRows<V>) V::pair_rows(blocks[b].weights);
+        }
       });
-      int c = 0;
-      for (; c + V::kTile <= columns.n_columns; c += V::kTile) {
-        multiply_tile<Type, V::kTile>(blocks, first, n, columns, c, sums);
+      if constexpr (HasTiles<V>) {
+        TileGemm<V, Type>::multiply(blocks, first, n, columns, sums);
+      } else {
+        multiply_in_registers<Type>(blocks, first, n, columns, sums);
       }
-      with_constant<V::kTile - 1>(columns.n_columns - c, [&](auto rest) {
-        multiply_tile<Type, rest()>(blocks, first, n, columns, c, sums);
-      });
     };
-    constexpr size_t kAheadBytes = fetch_ahead_bytes<Type>(V::kTile + 1);
-    for_each_piece<Type, kAheadBytes>(rows, columns.n_k / kInt8Block, run);
+    for_each_piece<Type, kFetching>(rows, columns.n_k / kInt8Block, run);
   }
 
   template <typename Type>

@@ -178,6 +178,9 @@ struct Wide256 {
   }
 
   PYSERVE_WIDE Part part_of(int32_t x) { return _mm256_set1_epi32(x); }
+  PYSERVE_WIDE Part load_part(const int32_t* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
   PYSERVE_WIDE __m256 part_floats(Part x) { return _mm256_cvtepi32_ps(x); }
 
  private:

@@ -132,6 +132,7 @@ struct Wide512 {
   }
 
   PYSERVE_WIDE Part part_of(int32_t x) { return _mm512_set1_epi32(x); }
+  PYSERVE_WIDE Part load_part(const int32_t* from) { return _mm512_loadu_si512(from); }
   PYSERVE_WIDE __m512 part_floats(Part x) { return _mm512_cvtepi32_ps(x); }
 };
 

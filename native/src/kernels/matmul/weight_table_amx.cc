@@ -1,0 +1,28 @@
+// Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni; the instructions of tiles
+// need no flag.
+
+#include "kernels/matmul/int8/amx_tiles.h"
+#include "kernels/matmul/int8/wide_avx512.h"
+#include "kernels/matmul/weight_table.h"
+
+namespace pyserve {
+namespace {
+
+// Few columns as with VNNI alone.
+struct Amx : Wide512 {
+  using Tiles = AmxTiles;
+  static constexpr int kTile = 8;
+  static constexpr int kMinKColumns = 1;
+  static constexpr int kMinRepackedKColumns = 1;
+  static constexpr bool kHasDot = true;
+
+  PYSERVE_WIDE Part dot(Part sums, Part weights, Part x) {
+    return _mm512_dpbusd_epi32(sums, weights, x);
+  }
+};
+
+}  // namespace
+
+constinit const Int8GemmKernels kAmxInt8Gemm = int8_gemm_kernels_of<Amx>("amx");
+
+}  // namespace pyserve

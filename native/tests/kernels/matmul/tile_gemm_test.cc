@@ -1,0 +1,145 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/kernel_rung.h"
+#include "ggml-backend.h"
+#include "ggml.h"
+#include "kernels/matmul/panels.h"
+#include "kernels/matmul/tile_twin.h"
+
+namespace pyserve {
+namespace {
+
+constexpr int kK = 768;  // three blocks of the longest types; pieces of 8 blocks, and of 2
+
+std::vector<float> numbers(size_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> out(n);
+  for (float& x : out) x = normal(random);
+  return out;
+}
+
+// Columns as they lie in a work buffer, each rounded as `kernel` wants it.
+struct Columns {
+  Columns(const Int8Kernel& kernel, const std::vector<float>& x, int n_columns)
+      : q(column_stride(kK) * (n_columns + kColumnsTogether), 0x55),
+        d(static_cast<size_t>(n_columns) * kK / kInt8Block),
+        sums(2 * d.size()),
+        view{q.data(), d.data(), sums.data(), kK, n_columns} {
+    for (int c = 0; c < n_columns; ++c) {
+      const int block = c * kK / kInt8Block;
+      kernel.quantize(x.data() + static_cast<size_t>(c) * kK, kK, q.data() + c * column_stride(kK),
+                      d.data() + block, sums.data() + 2 * block);
+    }
+  }
+
+  std::vector<int8_t> q;
+  std::vector<float> d;
+  std::vector<int32_t> sums;
+  Int8Columns view;
+};
+
+struct Free {
+  void operator()(ggml_context* context) const { ggml_free(context); }
+  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
+};
+
+// Sixteen rows in the layout.
+struct Rows {
+  Rows(ggml_type type, WeightLayout layout)
+      : context(ggml_init({1U << 12, nullptr, true})),
+        tensor(ggml_new_tensor_2d(context.get(), type, kK, kGemmRows)),
+        buffer(ggml_backend_alloc_ctx_tensors_from_buft(context.get(),
+                                                        ggml_backend_cpu_buffer_type())),
+        values(static_cast<size_t>(kK) * kGemmRows) {
+    const std::vector<float> source = numbers(values.size(), 1);
+    auto* data = static_cast<char*>(tensor->data);
+    ggml_quantize_chunk(type, source.data(), data, 0, kGemmRows, kK, nullptr);
+    ggml_get_type_traits(type)->to_float(data, values.data(), static_cast<int64_t>(values.size()));
+    for (int i = 0; i < kGemmRows; ++i) pointers[i] = data + i * tensor->nb[1];
+    if (layout != WeightLayout::kPanel) return;
+    panels = Panels({&tensor, 1});
+    pointers[0] = panels_of(tensor);
+  }
+  bool is_there() const { return pointers[0] != nullptr; }
+
+  std::unique_ptr<ggml_context, Free> context;
+  ggml_tensor* tensor;
+  std::unique_ptr<ggml_backend_buffer, Free> buffer;
+  std::vector<float> values;
+  Panels panels;
+  const char* pointers[kGemmRows];
+};
+
+std::vector<float> product(const Int8GemmKernels& kernels, const Int8Kernel& kernel,
+                           const Rows& rows, const std::vector<float>& x, int n_columns) {
+  const Columns columns(kernel, x, n_columns);
+  std::vector<float> sums(static_cast<size_t>(n_columns) * kGemmRows);
+  const Multiplying multiplying(kernels);
+  kernel.multiply(rows.pointers, columns.view, sums.data());
+  return sums;
+}
+
+}  // namespace
+
+TEST_CASE("products in tiles have the bits of single columns, whatever the number of columns") {
+  if (!can_run(Rung::kAvx2)) return;
+  const Int8GemmKernels& twin = tile_twin();
+  constexpr int kMaxColumns = 35;
+  const std::vector<float> x = numbers(static_cast<size_t>(kK) * kMaxColumns, 2);
+  int n_checked = 0;
+  for (const WeightType& type : twin.types) {
+    for (const WeightLayout layout : {WeightLayout::kFile, WeightLayout::kPanel}) {
+      CAPTURE(std::string(ggml_type_name(type.type)) + " " + name_of(layout));
+      const Int8Kernel& kernel = *type.kernel(layout);
+      const Rows rows(type.type, layout);
+      if (!rows.is_there()) continue;  // without kernels there are no panels
+      std::vector<float> one_by_one;
+      for (int c = 0; c < kMaxColumns; ++c) {
+        const std::vector<float> column(x.begin() + c * kK, x.begin() + (c + 1) * kK);
+        for (const float sum : product(twin, kernel, rows, column, 1)) one_by_one.push_back(sum);
+      }
+      for (const int n : {5, 15, 16, 17, 32, kMaxColumns}) {
+        CAPTURE(n);
+        const std::vector<float> sums = product(twin, kernel, rows, x, n);
+        CHECK(std::memcmp(sums.data(), one_by_one.data(), sums.size() * sizeof(float)) == 0);
+      }
+      double worst = 0;
+      for (int c = 0; c < kMaxColumns; ++c) {
+        for (int i = 0; i < kGemmRows; ++i) {
+          double sum = 0;
+          for (int k = 0; k < kK; ++k) sum += rows.values[i * kK + k] * x[c * kK + k];
+          worst = std::max(worst, std::abs(sum - one_by_one[c * kGemmRows + i]));
+        }
+      }
+      CHECK(worst < 0.03 * std::sqrt(kK));
+      ++n_checked;
+    }
+  }
+  CHECK(n_checked ==
+        static_cast<int>(twin.types.size()) * (rung_in_force() == Rung::kStock ? 1 : 2));
+}
+
+TEST_CASE("products in tiles have the bits of the kernels in registers") {
+  if (!can_run(Rung::kAvx512Vnni)) return;
+  const Int8GemmKernels& twin = tile_twin();
+  const Int8GemmKernels& vnni = *int8_gemm_kernels(Rung::kAvx512Vnni);
+  constexpr int kColumns = 21;
+  const std::vector<float> x = numbers(static_cast<size_t>(kK) * kColumns, 3);
+  for (const WeightType& type : twin.types) {
+    CAPTURE(ggml_type_name(type.type));
+    const Rows rows(type.type, WeightLayout::kFile);
+    const Int8Kernel& other = *vnni.find(type.type)->kernel(WeightLayout::kFile);
+    CHECK(product(twin, *type.kernel(WeightLayout::kFile), rows, x, kColumns) ==
+          product(vnni, other, rows, x, kColumns));
+  }
+}
+
+}  // namespace pyserve
