@@ -256,6 +256,21 @@ class ServeConfig(BaseSettings):
         "`distribute`, `isolate` or `numactl`, on machines with several memory nodes.",
         engine="numa",
     )
+    chat_template: str | None = option(
+        None,
+        "Jinja template of chats in place of the model files' own; or the name of a variant in the"
+        " file (`default`, `tool_use`, ...), or `chatml`.",
+        metavar="TEXT|NAME",
+    )
+    chat_template_file: Annotated[list[str], NoDecode] = option(
+        [], "The same from a file, for all models or one.", metavar="FILE[=MODEL]"
+    )
+    chat_template_kwargs: str | None = option(
+        None,
+        "Variables of chat templates, a JSON object; those of a model's file and of a request come"
+        " before them.",
+        metavar="JSON",
+    )
     override_kv: Annotated[list[str], NoDecode] = option(
         [],
         "Overrides metadata of model files; TYPE is `int`, `float`, `bool` or `str`.",
@@ -357,6 +372,7 @@ class ServeConfig(BaseSettings):
         "model_alias",
         "default_model",
         "lora",
+        "chat_template_file",
         "preload",
         "pin",
         "api_key",

@@ -86,9 +86,9 @@ PYSERVE_RECORD(EngineConfig, SAME(model_path), SAME_AS(kArgument, adapter_paths)
                SAME(n_threads_batch), field("deterministic", &S::is_deterministic),
                SAME(n_queue_max), SAME(use_mmap), SAME(use_mlock), SAME(rope), SAME(cache_type_k),
                SAME(cache_type_v), SAME(flash_attn), SAME(numa), SAME(overrides),
-               SAME(n_bytes_available), SAME_AS(kArgument, shown_tokens), SAME(prefix_cache_mib),
-               SAME(n_draft_max), SAME(draft_model_path), SAME(n_draft_min), SAME(draft_p_min),
-               SAME(max_token_gap_ms));
+               SAME(chat_template), SAME(n_bytes_available), SAME_AS(kArgument, shown_tokens),
+               SAME(prefix_cache_mib), SAME(n_draft_max), SAME(draft_model_path), SAME(n_draft_min),
+               SAME(draft_p_min), SAME(max_token_gap_ms));
 
 PYSERVE_RECORD(SamplingParams, SAME(temperature), SAME(dynatemp_range), SAME(dynatemp_exponent),
                SAME(top_k), SAME(top_p), SAME(min_p), SAME(typical_p), SAME(top_n_sigma),
@@ -115,9 +115,9 @@ PYSERVE_RECORD(ModelInfo, SAME(architecture), SAME(description), SAME(quantizati
                SAME(size_bytes), SAME(n_vocab), SAME(n_embd), SAME(n_layer), SAME(n_ctx_train),
                SAME(n_ctx), SAME(n_seq_max), SAME(n_threads), SAME(n_threads_batch), SAME(n_kv),
                SAME(cache_type_k), SAME(cache_type_v), SAME(kv_bytes), SAME(compute_bytes),
-               SAME(can_generate), SAME(has_chat_template), SAME(chat_template), SAME(bos_token),
-               SAME(eos_token), SAME(fim_pre_token), SAME(fim_suf_token), SAME(fim_mid_token),
-               SAME(load_ms), SAME(kernels));
+               SAME(can_generate), SAME(has_chat_template), SAME(chat_template),
+               SAME(tool_template), SAME(bos_token), SAME(eos_token), SAME(fim_pre_token),
+               SAME(fim_suf_token), SAME(fim_mid_token), SAME(load_ms), SAME(kernels));
 
 PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(n_finished), SAME(n_failed),
                SAME(n_cancelled), SAME(n_prompt_tokens), SAME(n_cached_tokens),

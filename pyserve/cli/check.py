@@ -67,6 +67,8 @@ def described(model: ModelFile) -> str:
     """A model's name, file, and all that its configuration sets."""
     profile, prompt = model.profile, model.profile.prompt
     templates = [kind for kind in KINDS if getattr(prompt, kind) is not None]
+    if model.jinja is not None:
+        templates.append(f"chat in Jinja, by {model.jinja.name}")
     shaping = [name for name in profile.shape.__struct_fields__ if getattr(profile.shape, name)]
     unset = CallProfile()
     calls = [

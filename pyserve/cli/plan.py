@@ -99,6 +99,8 @@ def engine_config(config: ServeConfig, model: ModelFile, n_usable: int) -> Engin
         own = {"n_threads_batch": own["n_threads"], **own}
     for name in own.keys() & {"n_threads", "n_threads_batch"}:
         own[name] = min(own[name], n_usable)
+    if model.jinja is not None:
+        own["chat_template"] = model.jinja.text
     engine = msgspec.structs.replace(general, **own)
     if engine.n_ctx == TRAINED_CONTEXT:
         n_ctx = trained_context(model.path, override_values(engine.overrides)) or 0

@@ -47,20 +47,28 @@ N_CTX = 64  # nothing is computed
     help="JSON: a list of messages, or a chat request; - is the standard input.",
 )
 @click.option(
+    "--template",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Jinja template to try in place of the model's.",
+)
+@click.option(
     "--models-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of the model files.",
 )
-def render(model: str, file: Any, models_dir: Path | None) -> None:
+def render(model: str, file: Any, template: Path | None, models_dir: Path | None) -> None:
     """Render the prompts of a conversation with the templates of MODEL.
 
-    First those of its configuration, then that of the model file itself. Completions and edits get
+    First those of its configuration, then the Jinja template: the model file's, or the one in its
+    place. Completions and edits get
     the last message. Functions are those of the request, or a sample.
     """
     with explained():
         given: dict[str, Any] = {"models": [model]}
         if models_dir is not None:
             given["models_dir"] = models_dir
+        if template is not None:
+            given["chat_template_file"] = [str(template)]
         (found,) = resolve_models(read_config(given))
         body = with_defaults(read_messages(file), found.profile)
         tools = offer_of(body).tools() or SAMPLE_TOOLS
@@ -96,15 +104,21 @@ def prompts(
     if profile.edit is not None:
         yield f"edit, by {profile.edit.name}", str(prompter.edit("Correct it.", last))
     note = " (not used: the configuration has a template)" if prompter.has_chat else ""
-    yield f"chat, by the model file{note}", _by_model_file(model.path, messages)
+    name = "the model file" if model.jinja is None else model.jinja.name
+    text = "" if model.jinja is None else model.jinja.text
+    yield f"chat, by {name}{note}", _by_jinja(model.path, text, messages)
 
 
-def _by_model_file(path: Path, messages: list[dict[str, Any]]) -> str:
+def _by_jinja(path: Path, template: str, messages: list[dict[str, Any]]) -> str:
+    """The prompt by a Jinja template, "" is the model file's own."""
     try:
         from pyserve.engine.native import LocalEngine  # noqa: PLC0415  # loads the native module
     except ImportError as error:
         raise ModelLoadError(f"the native engine cannot be used: {error}") from error
-    engine = LocalEngine(EngineConfig(model_id="", model_path=str(path), n_ctx=N_CTX, n_seq_max=1))
+    config = EngineConfig(
+        model_id="", model_path=str(path), chat_template=template, n_ctx=N_CTX, n_seq_max=1
+    )
+    engine = LocalEngine(config)
     try:
         return engine.render(messages)
     finally:

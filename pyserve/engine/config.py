@@ -62,6 +62,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     flash_attn: on, off or auto, which is on where the model can.
     numa: how threads and memory are spread over nodes: distribute, isolate, numactl; "" = not.
     overrides: of the model file's metadata.
+    chat_template: Jinja source in place of the model file's templates; "" = the file's.
     n_bytes_available: a model that needs more memory is refused; 0 = not known.
     max_token_gap_ms: running streams wait at most about this long for a chunk of a prompt.
     n_draft_max: draft tokens that one step checks; 0 = none.
@@ -92,6 +93,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     flash_attn: str = "auto"
     numa: str = ""
     overrides: tuple[Override, ...] = ()
+    chat_template: str = ""
     n_bytes_available: int = 0
     prefix_cache_mib: int = 512
     n_draft_max: int = 15

@@ -11,8 +11,9 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
       a step.
     can_generate: it makes text; embeddings are what every model makes.
-    chat_template: its source, "" = none or too long to show; hidden_template: the model file's,
-      where the configuration has another one in its place. bos_token, eos_token: their texts.
+    chat_template: its source, "" = none or too long to show; tool_template: that of chats with
+      tools, "" = the same; hidden_template: the model file's, where the configuration has one in
+      Go's syntax in its place. bos_token, eos_token: their texts.
     adapters: names of its LoRA adapters, in their order.
     fim_*_token: put before prompt, suffix and answer for fill-in-the-middle; -1 = none.
     kernels: the set that it computes with, "" = not known.
@@ -41,6 +42,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     kv_bytes: int = 0
     compute_bytes: int = 0
     chat_template: str = ""
+    tool_template: str = ""
     hidden_template: str = ""
     bos_token: str = ""
     eos_token: str = ""
@@ -51,6 +53,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     load_ms: float = 0.0
     kernels: str = ""
     fingerprint: str = ""
+
+    def template_for(self, has_tools: bool) -> str:
+        """The source of the template that makes the prompts of chats, with tools or without."""
+        return (self.tool_template if has_tools else "") or self.chat_template
 
     @property
     def file_template(self) -> str:

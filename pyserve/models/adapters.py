@@ -12,13 +12,11 @@ import msgspec
 from pyserve.engine.config import Adapter
 from pyserve.errors import ModelLoadError
 from pyserve.gguf.head import check_gguf
-from pyserve.gguf.reader import reading
+from pyserve.gguf.kind import file_kind
 from pyserve.models.localai.schema import LocalModel
 from pyserve.models.model_file import ModelFile
-from pyserve.models.templates.sources import file_inside
+from pyserve.models.templates.paths import file_inside
 from pyserve.schemas.fields.lora import MAX_ADAPTERS, MAX_SCALE
-
-VOCABULARY = "tokenizer.ggml.tokens"  # what a file is stands before it
 
 
 class Named(NamedTuple):
@@ -27,25 +25,6 @@ class Named(NamedTuple):
     name: str
     path: str
     scale: float
-
-
-def is_adapter(path: Path) -> bool:
-    """Whether a GGUF file holds an adapter and no model. False for a damaged one."""
-    try:
-        check_gguf(path)
-        with reading(path) as reader:
-            return reader.metadata(until=VOCABULARY).get("general.type") == "adapter"
-    except (ModelLoadError, OSError):
-        return False
-
-
-def check_model(path: Path) -> None:
-    """Raises ModelLoadError unless the file starts like a GGUF, and is no adapter."""
-    check_gguf(path)
-    if is_adapter(path):
-        raise ModelLoadError(
-            f"{path} is a LoRA adapter: serve its model, with --lora or lora_adapters"
-        )
 
 
 def yaml_adapters(directory: Path, values: LocalModel) -> list[Named]:
@@ -99,7 +78,7 @@ def with_lora(file: ModelFile, named: Iterable[Named], directory: Path) -> Model
 def _adapter(named: Named, model_id: str, directory: Path) -> Adapter:
     path = _found(directory, named.path) or Path(named.path).expanduser().absolute()
     check_gguf(path)
-    if not is_adapter(path):
+    if file_kind(path) != "adapter":
         raise ModelLoadError(f"{path} is no LoRA adapter")
     name = named.name or path.stem
     joined = f"{model_id}-{name}"

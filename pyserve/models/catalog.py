@@ -8,16 +8,19 @@ from pathlib import Path
 
 from pyserve.errors import ModelLoadError
 from pyserve.gguf.head import is_old_model
-from pyserve.models.adapters import check_model, is_adapter, with_lora, yaml_adapters
+from pyserve.gguf.kind import WORDS, check_is_model, file_kind
+from pyserve.models.adapters import with_lora, yaml_adapters
 from pyserve.models.gallery import Gallery
 from pyserve.models.localai.diagnostics import Level, Note
 from pyserve.models.localai.profiles import bad_patterns, engine_settings, profile_of, with_aliases
 from pyserve.models.localai.reader import TEXT_BACKENDS, LocalEntry, read_models
 from pyserve.models.localai.schema import LocalModel
 from pyserve.models.localai.yaml_file import MAX_BYTES
-from pyserve.models.model_file import Limits, ModelFile, model_files, named_file
+from pyserve.models.model_file import Limits, ModelFile, gguf_files, named_file
 from pyserve.models.templates.go.errors import TemplateError
-from pyserve.models.templates.sources import file_inside, inside, prompt_profile
+from pyserve.models.templates.jinja import jinja_source
+from pyserve.models.templates.paths import file_inside, inside
+from pyserve.models.templates.sources import prompt_profile
 
 MAX_FILES = 1000
 
@@ -130,14 +133,17 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
     source = _source(values, path.name)
     if not path.is_file() and source:
         raise ModelLoadError(f"parameters.model: get it first, with: pyserve pull {source}")
-    check_model(path)
+    check_is_model(path)
     adapters = yaml_adapters(directory, values)
+    name = str(path.relative_to(directory))
+    jinja = jinja_source(directory, name, values.template)
     prompt = prompt_profile(
         directory,
-        str(path.relative_to(directory)),
+        name,
         values.template,
         roles=values.roles,
         system_prompt=values.system_prompt,
+        has_jinja=jinja is not None,
     )
     file = ModelFile(
         entry.name,
@@ -146,6 +152,7 @@ def _checked(directory: Path, entry: LocalEntry, path: Path | None) -> ModelFile
         profile=profile_of(values, prompt),
         is_pinned=values.pinned,
         limits=_limits(values),
+        jinja=jinja,
     )
     return with_lora(file, adapters, directory)
 
@@ -166,7 +173,7 @@ def _draft_model(directory: Path, values: LocalModel) -> dict[str, str]:
     found = file_inside(directory, name, f"{name}.gguf", may_link_out=True)
     if found is None:
         raise ModelLoadError(f"draft_model: {name!r} is not in the models directory")
-    check_model(found[0])
+    check_is_model(found[0])
     return {"draft_model_path": str(found[0])}
 
 
@@ -185,12 +192,13 @@ def _add_loose_files(catalog: Catalog, directory: Path, gallery: Gallery) -> Non
     """Add model files that no YAML file names; note how old formats can be converted."""
     old = (path for path in directory.glob("*.bin") if is_old_model(path))
     for file in sorted(
-        (named_file(path, gallery) for path in (*model_files(directory), *old)), key=lambda f: f.id
+        (named_file(path, gallery) for path in (*gguf_files(directory), *old)), key=lambda f: f.id
     ):
         if file.path in catalog.hidden or any(model.id == file.id for model in catalog.models):
             continue
-        if is_adapter(file.path):
-            text = "not served by itself: it is a LoRA adapter"
+        kind = file_kind(file.path)
+        if kind != "model":
+            text = f"not served by itself: it is {WORDS[kind]}"
             catalog.notes.append(Note("note", file.path.name, 0, file.id, text))
             continue
         try:
@@ -201,11 +209,12 @@ def _add_loose_files(catalog: Catalog, directory: Path, gallery: Gallery) -> Non
 
 
 def with_template_beside(file: ModelFile) -> ModelFile:
-    """The model with `<model file>.tmpl`. Raises ModelLoadError or TemplateError."""
-    check_model(file.path)
-    values = LocalModel()
-    prompt = prompt_profile(file.path.parent, file.path.name, values.template)
-    return replace(file, profile=profile_of(values, prompt))
+    """The model with the templates beside its file. Raises ModelLoadError or TemplateError."""
+    check_is_model(file.path)
+    values, directory, name = LocalModel(), file.path.parent, file.path.name
+    jinja = jinja_source(directory, name, values.template)
+    prompt = prompt_profile(directory, name, values.template, has_jinja=jinja is not None)
+    return replace(file, profile=profile_of(values, prompt), jinja=jinja)
 
 
 def _add_alias(catalog: Catalog, entry: LocalEntry) -> None:

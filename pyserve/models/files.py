@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
 
 from pyserve.config import ServeConfig
-from pyserve.errors import ModelLoadError, ModelNotFoundError
+from pyserve.errors import InvalidRequestError, ModelLoadError, ModelNotFoundError
+from pyserve.gguf.kind import file_kind
 from pyserve.models.adapters import parsed_adapter, with_lora
 from pyserve.models.catalog import Catalog, read_catalog, with_template_beside
 from pyserve.models.download.pull import PullOptions, pull_entry
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
 from pyserve.models.localai.profiles import with_aliases
-from pyserve.models.model_file import ModelFile, model_files, named_file
+from pyserve.models.model_file import ModelFile, gguf_files, named_file
+from pyserve.models.templates.jinja import with_chosen_templates
+from pyserve.schemas.fields.reasoning import ReasoningFields
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +52,29 @@ def resolve_models(
             raise ModelLoadError(f"--lora needs one model, {len(files)} are served")
         files = [with_lora(files[0], map(parsed_adapter, config.lora), directory)]
     _refuse_duplicates(files)
+    files = with_chosen_templates(files, config.chat_template, config.chat_template_file)
+    if config.chat_template_kwargs:
+        variables = default_variables(config.chat_template_kwargs)
+        files = [_with_variables(file, variables) for file in files]
     return _with_file_names(files)
+
+
+def default_variables(text: str) -> dict[str, Any]:
+    """The variables of `--chat-template-kwargs`. Raises InvalidRequestError."""
+    try:
+        given = ReasoningFields.model_validate({"chat_template_kwargs": json.loads(text)})
+    except (ValidationError, ValueError, RecursionError) as error:
+        problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise InvalidRequestError(f"--chat-template-kwargs: {problem}") from error
+    return given.chat_template_kwargs or {}
+
+
+def _with_variables(file: ModelFile, variables: dict[str, Any]) -> ModelFile:
+    """The model with defaults of its template's variables; its own come first."""
+    defaults = file.profile.defaults
+    merged = {**variables, **defaults.get("chat_template_kwargs", {})}
+    defaults = {**defaults, "chat_template_kwargs": merged}
+    return replace(file, profile=msgspec.structs.replace(file.profile, defaults=defaults))
 
 
 def config_file(config: ServeConfig) -> Path | None:
@@ -58,12 +88,16 @@ def config_file(config: ServeConfig) -> Path | None:
     return path
 
 
-def local_models(directory: Path, gallery: Gallery) -> list[ModelFile]:
-    """The GGUF files in the directory, by id, without looking into them."""
-    if not directory.is_dir():
-        return []
-    files = (named_file(path, gallery) for path in model_files(directory))
+def local_files(directory: Path, gallery: Gallery) -> list[ModelFile]:
+    """The GGUF files in the directory, by id, also those that hold no model."""
+    files = (named_file(path, gallery) for path in gguf_files(directory))
     return sorted(files, key=lambda file: file.id)
+
+
+def local_models(directory: Path, gallery: Gallery) -> list[ModelFile]:
+    """The model files in the directory, by id; a damaged one is there too."""
+    files = local_files(directory, gallery)
+    return [file for file in files if file_kind(file.path) == "model"]
 
 
 def find_local(name: str, directory: Path, gallery: Gallery) -> Path:
@@ -71,7 +105,7 @@ def find_local(name: str, directory: Path, gallery: Gallery) -> Path:
 
     Raises ModelNotFoundError.
     """
-    for file in local_models(directory, gallery):
+    for file in local_files(directory, gallery):
         if name in (file.id, file.path.name):
             return file.path
     path = Path(name).expanduser().absolute()
@@ -90,9 +124,11 @@ def _resolve(
         entry = gallery.find(name)
         if entry is not None:
             return _from_gallery(entry, directory, pull)
-        for path in (directory / name, directory / f"{name}.gguf"):
-            if path.is_file():
-                return with_template_beside(named_file(path, gallery))
+        for file in local_files(directory, gallery):
+            if name in (file.path.name, file.path.stem):
+                return with_template_beside(file)
+        if (directory / name).is_file():
+            return with_template_beside(named_file(directory / name, gallery))
     path = Path(name).expanduser().absolute()
     if path.exists():
         return with_template_beside(named_file(path, gallery))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyserve.gguf.kind import is_gguf_name, split_name
 from pyserve.models.gallery import Gallery
-from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.models.profile import PLAIN, ModelProfile, TemplateSource
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Limits:
 class ModelFile:
     """A model to serve. ctx_size: tokens, the gallery's advice when the user names no size.
 
-    settings: fields of the engine's configuration that the model's own says.
+    settings: fields of the engine's configuration that the model's own says. jinja: the template of
+    chats in place of the file's.
     """
 
     id: str
@@ -38,14 +40,17 @@ class ModelFile:
     profile: ModelProfile = PLAIN
     is_pinned: bool = False
     limits: Limits = Limits()
+    jinja: TemplateSource | None = None
 
 
-def model_files(directory: Path) -> Iterator[Path]:
-    """Model files only: no projector files, and of a split model the first part."""
-    for path in directory.glob("*.gguf"):
-        head, _, n_parts = path.stem.rpartition("-of-")
-        is_later_part = n_parts.isdigit() and head[-5:].isdigit() and int(head[-5:]) > 1
-        if not is_later_part and not path.name.startswith(("mmproj", ".")):
+def gguf_files(directory: Path) -> Iterator[Path]:
+    """The GGUF files in a directory, `.GGUF` too, and of a split model the first part.
+
+    Some hold no model (`pyserve.gguf.kind`).
+    """
+    for path in directory.iterdir() if directory.is_dir() else ():
+        part = split_name(path.name)
+        if is_gguf_name(path.name) and (part is None or part[1] == 1):
             yield path
 
 
@@ -54,4 +59,4 @@ def named_file(path: Path, gallery: Gallery) -> ModelFile:
     entry = gallery.find(path.name)
     if entry is not None:
         return ModelFile(entry.name, path, entry.defaults.ctx_size)
-    return ModelFile(path.stem if path.suffix == ".gguf" else path.name, path)
+    return ModelFile(path.stem if is_gguf_name(path.name) else path.name, path)

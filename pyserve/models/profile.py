@@ -13,7 +13,7 @@ _SYSTEM = re.compile(r"\.System(Prompt)?\b")
 
 
 class TemplateSource(msgspec.Struct, frozen=True):
-    """A prompt template in Go's syntax. name: its file, or the key that holds it; for errors."""
+    """A prompt template, in Go's syntax or Jinja. name: its file or key, for errors."""
 
     name: str
     text: str

@@ -90,13 +90,14 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"stream": True, "stream_options": {"include_usage": 1}}, "stream_options"),
     (CHAT, {"max_tokens": 0}, "max_tokens"),
     (CHAT, {"max_completion_tokens": 0}, "max_completion_tokens"),
-    (CHAT, {"chat_template_kwargs": {"tokenize": True}}, "chat_template_kwargs"),
+    (CHAT, {"chat_template_kwargs": {"bos_token": "x"}}, "chat_template_kwargs"),
     (CHAT, {"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs"),
-    (CHAT, {"chat_template_kwargs": {"a": {"b": {}}}}, "chat_template_kwargs"),
+    (CHAT, {"chat_template_kwargs": {"a": "x" * 5000}}, "chat_template_kwargs"),
     (CHAT, {"modalities": ["audio"]}, "modalities"),
     (CHAT, {"best_of": 2}, "best_of"),
 ]  # fmt: skip
 HARMLESS: list[tuple[str, dict[str, Any]]] = [
+    (CHAT, {"chat_template_kwargs": {"tokenize": True, "a": [{"b": {}}, None, 1.5]}}),
     *((path, {"seed": seed}) for path in BOTH for seed in (-1, 2**63 - 1, -(2**63))),
     *((path, {"stop": stop}) for path in BOTH for stop in ([], ["a"] * 16, None)),
     *((path, {"n": 16, "max_tokens": 1}) for path in BOTH),

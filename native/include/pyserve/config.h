@@ -48,6 +48,7 @@ struct EngineConfig {
   std::string flash_attn = "auto";  // on, off or auto; auto is on where the model can
   std::string numa;                 // distribute, isolate or numactl; "": not
   std::vector<MetadataOverride> overrides;
+  std::string chat_template;      // Jinja source in place of the model file's; "": the file's
   int64_t n_bytes_available = 0;  // a model that needs more is refused; 0: not known
   // Control tokens that have a text in answers, because they tell parts of an answer apart.
   std::vector<std::string> shown_tokens;
@@ -81,6 +82,7 @@ struct ModelInfo {
   bool can_generate = true;   // false: embeddings are all that it makes
   bool has_chat_template = false;
   std::string chat_template;  // its source; "" = none, or too long to show
+  std::string tool_template;  // the file's own for chats with tools, as above
   std::string bos_token;      // as text; "" = none
   std::string eos_token;
   // Fill-in-the-middle: before the prompt, before the suffix, before the answer; -1 = none.

@@ -42,6 +42,11 @@ EngineConfig checked(const EngineConfig& config) {
 constexpr size_t kMaxShownTemplateBytes = 1024 * 1024;
 constexpr size_t kLongTextBytes = 64 * 1024;
 
+// The source of a template, "" if it is too long to show.
+std::string shown(const std::string& source) {
+  return source.size() <= kMaxShownTemplateBytes ? sanitize_utf8(source) : std::string();
+}
+
 }  // namespace
 
 struct Engine::Impl {
@@ -52,7 +57,8 @@ struct Engine::Impl {
         registry(static_cast<size_t>(config.n_seq_max) + config.n_queue_max),
         loop(model, config, registry),
         load_ms(elapsed_ms(begin, Clock::now())),
-        preparation(model, loop.context().n_ctx(), config.is_deterministic ? 0 : config.n_draft_max,
+        preparation(model, config.chat_template, loop.context().n_ctx(),
+                    config.is_deterministic ? 0 : config.n_draft_max,
                     !config.draft_model_path.empty()),
         engine_thread([this] { loop.run(); }) {}
 
@@ -149,10 +155,10 @@ ModelInfo Engine::info() const {
   info.cache_type_v = impl_->config.cache_type_v;
   info.kv_bytes = impl_->loop.context().kv_bytes();
   info.compute_bytes = impl_->loop.context().compute_bytes();
-  const std::string chat_template = impl_->model.chat_template();
-  if (chat_template.size() <= kMaxShownTemplateBytes) {
-    info.chat_template = sanitize_utf8(chat_template);
-  }
+  const TemplateSources sources = template_sources(impl_->model, impl_->config.chat_template);
+  info.has_chat_template = !sources.chat.empty();
+  info.chat_template = shown(sources.chat);
+  info.tool_template = shown(sources.tools);
   info.bos_token = sanitize_utf8(special_text(impl_->model, impl_->model.bos()));
   info.eos_token = sanitize_utf8(special_text(impl_->model, impl_->model.eos()));
   info.load_ms = impl_->load_ms;

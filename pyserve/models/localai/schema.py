@@ -81,13 +81,18 @@ class Parameters(Section):
 
 
 class Template(Section):
-    """`template`: names of files in the models directory, or the templates themselves."""
+    """`template`: names of files in the models directory, or the templates themselves.
+
+    jinja, jinja_file: a template in place of the model file's; these keys are ours.
+    """
 
     chat: Text = ""
     chat_message: Text = ""
     completion: Text = ""
     edit: Text = ""
     function: Text = ""
+    jinja: Text = ""
+    jinja_file: Text = ""
     use_tokenizer_template: bool = False
     reply_prefix: Annotated[str, Field(max_length=1024)] = ""
     join_chat_messages_by_character: Annotated[str, Field(max_length=256)] | None = None
@@ -166,7 +171,7 @@ class DownloadFile(Section):
     sha256: Text = ""
 
 
-def _known_variables(value: dict[str, Any] | None) -> dict[str, Any] | None:
+def _checked_variables(value: dict[str, Any] | None) -> dict[str, Any] | None:
     return ReasoningFields(chat_template_kwargs=value).chat_template_kwargs
 
 
@@ -225,7 +230,9 @@ class LocalModel(Section):
     grammar: Annotated[str, Field(max_length=64 * 1024)] = ""
     reasoning_effort: Effort | None = None
     reasoning: Reasoning = Reasoning()
-    chat_template_kwargs: Annotated[dict[str, Any] | None, AfterValidator(_known_variables)] = None
+    chat_template_kwargs: Annotated[dict[str, Any] | None, AfterValidator(_checked_variables)] = (
+        None
+    )
     options: Strings = []
     download_files: Annotated[list[DownloadFile], Field(max_length=MAX_STRINGS)] = []
     limits: RequestLimits = RequestLimits()

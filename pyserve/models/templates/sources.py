@@ -9,6 +9,7 @@ from pyserve.models.profile import PromptProfile, TemplateSource
 from pyserve.models.templates.go.errors import TemplateError
 from pyserve.models.templates.go.lexer import MAX_TEMPLATE_CHARS
 from pyserve.models.templates.go.parser import parse
+from pyserve.models.templates.paths import beside_names, file_inside
 
 KINDS = ("chat", "chat_message", "completion", "edit", "function")
 SUFFIX = ".tmpl"
@@ -21,10 +22,12 @@ def prompt_profile(
     *,
     roles: dict[str, str] | None = None,
     system_prompt: str = "",
+    has_jinja: bool = False,
 ) -> PromptProfile:
     """The templates of a model file `model` in `directory`.
 
     Those of the YAML come first, then `<model>.tmpl` for what they leave open.
+    has_jinja: a Jinja template makes the prompts of chats.
     Raises TemplateError when one cannot be found or read.
     """
     sources = {kind: _find(directory, kind, getattr(template, kind)) for kind in KINDS}
@@ -32,7 +35,7 @@ def prompt_profile(
     if beside is not None:
         for kind in ("completion", "edit"):
             sources[kind] = sources[kind] or beside
-        if not sources["chat_message"]:
+        if not sources["chat_message"] and not has_jinja:
             sources["chat"] = sources["chat"] or beside
     if template.use_tokenizer_template:
         sources["chat"] = sources["chat_message"] = sources["function"] = None
@@ -47,8 +50,7 @@ def prompt_profile(
 
 def _beside(directory: Path, model: str) -> TemplateSource | None:
     """`<model>.tmpl`, also without the model's own ending."""
-    names = (f"{model}{SUFFIX}", f"{model.removesuffix('.gguf')}{SUFFIX}")
-    found = file_inside(directory, *names)
+    found = file_inside(directory, *beside_names(model, SUFFIX))
     return None if found is None else _read(*found)
 
 
@@ -78,32 +80,3 @@ def _read(path: Path, name: str) -> TemplateSource:
 def _checked(source: TemplateSource) -> TemplateSource:
     parse(source.name, source.text)
     return source
-
-
-def inside(directory: Path, name: str, *, may_link_out: bool = False) -> Path | None:
-    """The path of `name` in the directory; None if it leads out of it, or can be no path.
-
-    may_link_out: a link in the directory may lead anywhere.
-    """
-    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
-        return None
-    path = directory / name
-    try:
-        path.lstat()
-        is_inside = may_link_out or path.resolve().is_relative_to(directory.resolve())
-    except FileNotFoundError:
-        return path
-    except (OSError, RuntimeError, ValueError):
-        return None
-    return path if is_inside else None
-
-
-def file_inside(
-    directory: Path, *names: str, may_link_out: bool = False
-) -> tuple[Path, str] | None:
-    """The first of the names that is a file in the directory, and its path; as of `inside`."""
-    for name in names:
-        path = inside(directory, name, may_link_out=may_link_out)
-        if path is not None and path.is_file():
-            return path, name
-    return None

@@ -133,7 +133,7 @@ def conversation(
     profile: what the model's configuration says about prompts and calls.
     is_continued: the answer continues the last message, which is past its reasoning.
     """
-    source = engine.info().chat_template
+    source = engine.info().template_for(has_tools=offer.is_open)
     shown = profile.prompt.function_text
     layout = configured_format(shown, profile.calls) if shown else call_format(source)
     variables = template_variables(reasoning, source)

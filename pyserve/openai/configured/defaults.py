@@ -37,6 +37,10 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
         here = [same for same in names if same in fields]
         if here and all(getattr(body, same) is None for same in here) and _fits(body, name, value):
             update[here[0]] = value
+    variables = profile.defaults.get("chat_template_kwargs")
+    given = getattr(body, "chat_template_kwargs", None)
+    if variables and given is not None:
+        update["chat_template_kwargs"] = {**variables, **given}
     if profile.stop:
         own = [] if body.stop is None else as_list(body.stop)
         update["stop"] = list(dict.fromkeys([*own, *profile.stop]))

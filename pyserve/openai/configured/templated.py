@@ -79,6 +79,7 @@ class TemplatedEngine(Askable):
                     info,
                     has_chat_template=True,
                     chat_template="",
+                    tool_template="",
                     hidden_template=info.chat_template,
                 )
             case _:

@@ -168,7 +168,10 @@ class Modalities(msgspec.Struct, frozen=True):
 
 
 class Props(msgspec.Struct, frozen=True):
-    """Properties that llama-server's clients ask for first. total_slots: requests at once."""
+    """Properties that llama-server's clients ask for first. total_slots: requests at once.
+
+    chat_template_tool_use: the template of chats with tools, if it is another.
+    """
 
     default_generation_settings: GenerationDefaults
     total_slots: int
@@ -178,6 +181,7 @@ class Props(msgspec.Struct, frozen=True):
     eos_token: str
     modalities: Modalities
     build_info: str
+    chat_template_tool_use: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def model_props(model_id: str, info: ModelInfo, profile: ModelProfile = PLAIN) -> Props:
@@ -192,4 +196,5 @@ def model_props(model_id: str, info: ModelInfo, profile: ModelProfile = PLAIN) -
         eos_token=info.eos_token,
         modalities=Modalities(),
         build_info=f"pyserve {__version__}",
+        chat_template_tool_use=info.tool_template or msgspec.UNSET,
     )

@@ -47,3 +47,13 @@ def test_wrong_messages_are_refused(directory: Path, stdin: str) -> None:
     result = run(directory, "x", "--messages", "-", stdin=stdin)
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
+
+
+def test_a_jinja_template_can_be_tried(directory: Path) -> None:
+    (directory / "t.jinja").write_text("<{{ messages[0].content }}>")
+    messages = json.dumps([{"role": "user", "content": "hi"}])
+    args = ["m", "--template", str(directory / "t.jinja"), "--messages", "-"]
+    result = run(directory, *args, stdin=messages)
+    assert result.exit_code == 0, result.output
+    assert "<hi>\n" in result.output
+    assert "--chat-template-file" in result.output

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pyserve.cli.models import models
 from pyserve.config import ServeConfig
 from pyserve.errors import ModelLoadError, ModelNotFoundError
-from pyserve.models.files import ModelFile, resolve_models
+from pyserve.models.files import ModelFile, local_models, resolve_models
 from pyserve.models.gallery import (
     Defaults,
     Gallery,
@@ -22,6 +22,8 @@ from pyserve.models.gallery import (
     load_gallery,
     safe_file_name,
 )
+from tests.support.tiny.file_forms import as_vocabulary, of_type, split_in_two
+from tests.support.tiny.llama import write_tiny_llama
 
 GGUF = b"GGUF" + struct.pack("<IQQ", 3, 0, 0)
 
@@ -88,6 +90,30 @@ def test_without_names_all_files_are_served(tmp_path: Path) -> None:
     ids = [file.id for file in resolve(tmp_path, puller=puller)]
     assert ids == ["a", "b", "big-00001-of-00002", "second"]
     assert puller.names == []
+
+
+def test_files_that_go_with_a_model_are_not_counted(tmp_path: Path) -> None:
+    model = write_tiny_llama(tmp_path / "UPPER.GGUF")
+    as_vocabulary(model, tmp_path / "ggml-vocab-x.gguf")
+    of_type(tmp_path / "imatrix.gguf", "imatrix")
+    of_type(tmp_path / "vision-f16.gguf", "mmproj", "clip")
+    of_type(tmp_path / "style.gguf", "adapter", "llama")
+    config = ServeConfig(models_dir=tmp_path)
+    assert [file.id for file in resolve_models(config, gallery=GALLERY)] == ["UPPER"]
+    assert [file.id for file in local_models(tmp_path, GALLERY)] == ["UPPER"]
+    (found,) = resolve(tmp_path, "UPPER")
+    assert found.path == model
+    for name in ("imatrix", "vision-f16", "style", "ggml-vocab-x"):
+        with pytest.raises(ModelLoadError, match=f"{name}.gguf is a"):
+            resolve(tmp_path, name)
+
+
+def test_a_split_model_is_one_model_by_its_first_part(tmp_path: Path) -> None:
+    split_in_two(write_tiny_llama(tmp_path / "m.gguf"))
+    (found,) = resolve(tmp_path)
+    assert found.id == "m-00001-of-00002"
+    with pytest.raises(ModelLoadError, match="name its first part"):
+        resolve(tmp_path, "m-00002-of-00002.gguf")
 
 
 def test_one_bad_file_does_not_stop_the_others(

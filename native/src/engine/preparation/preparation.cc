@@ -28,6 +28,16 @@ EngineError embedding_only_error() {
                                {}});
 }
 
+ChatTemplate make_template(const Model& model, const std::string& source) {
+  return ChatTemplate(source, special_text(model, model.bos()), special_text(model, model.eos()),
+                      model.special_tokens());
+}
+
+std::optional<ChatTemplate> make_tool_template(const Model& model, const std::string& source) {
+  if (source.empty()) return std::nullopt;
+  return make_template(model, source);
+}
+
 }  // namespace
 
 size_t text_bytes(const ChatPrompt& prompt) {
@@ -48,24 +58,39 @@ std::string special_text(const Model& model, Token token) {
   return token < 0 ? std::string() : model.piece(token, true);
 }
 
-Preparation::Preparation(const Model& model, int n_ctx, int n_draft_max, bool has_draft_model)
+TemplateSources template_sources(const Model& model, const std::string& chat_template) {
+  if (!chat_template.empty()) return {chat_template, ""};
+  return {model.chat_template(), model.chat_template("tool_use")};
+}
+
+Preparation::Preparation(const Model& model, const std::string& chat_template, int n_ctx,
+                         int n_draft_max, bool has_draft_model)
     : model_(model),
       n_ctx_(n_ctx),
       n_draft_max_(n_draft_max),
       has_draft_model_(has_draft_model),
       tokenizer_(model),
-      chat_template_(model.chat_template(), special_text(model, model.bos()),
-                     special_text(model, model.eos()), model.special_tokens()),
+      chat_template_(make_template(model, template_sources(model, chat_template).chat)),
+      tool_template_(make_tool_template(model, template_sources(model, chat_template).tools)),
       dry_breakers_(model, tokenizer_),
-      grammars_(model) {}
+      grammars_(model) {
+  if (chat_template.empty() || chat_template_.defect().empty()) return;
+  throw EngineError(ErrorCode::kModelLoad, chat_template_.defect());
+}
+
+const ChatTemplate& Preparation::template_for(const ChatPrompt& prompt) const {
+  return tool_template_ && !prompt.tools_json.empty() ? *tool_template_ : chat_template_;
+}
 
 std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
   if (model_.is_bidirectional() && !request.wants_embedding) throw embedding_only_error();
   check_adapters(request.adapters);
   auto prepared = std::make_unique<PreparedRequest>();
   prepared->tokens = prompt_tokens(request, /*must_fit=*/true);
-  if (std::holds_alternative<ChatPrompt>(request.prompt)) {
-    for (std::string& stop : chat_template_.stop_strings()) request.stop.push_back(std::move(stop));
+  if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
+    for (std::string& stop : template_for(*chat).stop_strings()) {
+      request.stop.push_back(std::move(stop));
+    }
   }
   check_length(prepared->tokens, request.wants_embedding);
   std::vector<Token> biased;
@@ -141,7 +166,7 @@ std::vector<PromptPart> Preparation::parts_of(Request& request) const {
   std::vector<PromptPart> parts;
   if (const auto* chat = std::get_if<ChatPrompt>(&request.prompt)) {
     check_text(text_bytes(*chat));
-    parts = chat_template_.render(*chat);
+    parts = template_for(*chat).render(*chat);
   } else if (auto* segments = std::get_if<SegmentPrompt>(&request.prompt)) {
     for (auto& [text, is_input] : segments->segments) parts.push_back({std::move(text), is_input});
   } else {
@@ -153,7 +178,7 @@ std::vector<PromptPart> Preparation::parts_of(Request& request) const {
 std::string Preparation::render(const ChatPrompt& prompt) const {
   check_text(text_bytes(prompt));
   std::string text;
-  for (const PromptPart& part : chat_template_.render(prompt)) text += part.text;
+  for (const PromptPart& part : template_for(prompt).render(prompt)) text += part.text;
   return text;
 }
 

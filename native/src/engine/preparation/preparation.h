@@ -16,11 +16,22 @@
 
 namespace pyserve {
 
+// The sources of the chat templates in use, "" = none. tools: for chats with tools, where the model
+// file has one for them; a template in place of the file's is for all chats.
+struct TemplateSources {
+  std::string chat;
+  std::string tools;
+};
+TemplateSources template_sources(const Model& model, const std::string& chat_template);
+
 // Thread: any with the stack of a PromptThread.
 class Preparation {
  public:
   // The model must outlive it. A step checks at most `n_draft_max` tokens of a draft.
-  Preparation(const Model& model, int n_ctx, int n_draft_max, bool has_draft_model);
+  // `chat_template`: in place of the model file's, "" = none.
+  // Throws EngineError(kModelLoad) when that cannot be used.
+  Preparation(const Model& model, const std::string& chat_template, int n_ctx, int n_draft_max,
+              bool has_draft_model);
 
   // The request without its ticket. Throws EngineError for all that is wrong with it.
   std::unique_ptr<PreparedRequest> prepare(Request request);
@@ -36,6 +47,7 @@ class Preparation {
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
  private:
+  const ChatTemplate& template_for(const ChatPrompt& prompt) const;
   void check_adapters(AdapterSet& adapters) const;
   std::vector<PromptPart> parts_of(Request& request) const;
   std::optional<Draft> make_draft(const Request& request, TokenSpan prompt) const;
@@ -49,6 +61,7 @@ class Preparation {
   const bool has_draft_model_;
   const Tokenizer tokenizer_;
   const ChatTemplate chat_template_;
+  const std::optional<ChatTemplate> tool_template_;  // for chats with tools, if it is another
   DryBreakerCache dry_breakers_;
   GrammarCache grammars_;
 };

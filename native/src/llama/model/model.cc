@@ -151,7 +151,6 @@ ModelInfo Model::info() const {
   info.n_layer = llama_model_n_layer(get());
   info.n_ctx_train = llama_model_n_ctx_train(get());
   info.can_generate = !is_bidirectional();
-  info.has_chat_template = !chat_template().empty();
   info.fim_pre_token = llama_vocab_fim_pre(vocab());
   info.fim_suf_token = llama_vocab_fim_suf(vocab());
   info.fim_mid_token = llama_vocab_fim_mid(vocab());
@@ -240,8 +239,8 @@ std::vector<SpecialToken> Model::special_tokens() const {
   return specials;
 }
 
-std::string Model::chat_template() const {
-  const char* source = llama_model_chat_template(get(), nullptr);
+std::string Model::chat_template(const char* name) const {
+  const char* source = llama_model_chat_template(get(), name);
   return source == nullptr ? "" : source;
 }
 

@@ -66,8 +66,8 @@ class Model {
   std::string piece(Token token, bool special = false) const;
   std::vector<SpecialToken> special_tokens() const;
   const TextCutter& text_cutter() const { return *text_cutter_; }
-  // The GGUF's chat template, "" = none.
-  std::string chat_template() const;
+  // The GGUF's chat template, or the one of that name; "" = none.
+  std::string chat_template(const char* name = nullptr) const;
 
   // In the order of EngineConfig::adapter_paths.
   const std::vector<Adapter>& adapters() const { return adapters_; }

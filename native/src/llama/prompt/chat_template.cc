@@ -1,5 +1,6 @@
 #include "llama/prompt/chat_template.h"
 
+#include <algorithm>
 #include <cctype>
 #include <utility>
 
@@ -8,20 +9,12 @@
 #include "jinja/parser.h"
 #include "jinja/runtime.h"
 #include "json.h"
+#include "llama/prompt/arrangement.h"
 #include "llama/prompt/input_guard.h"
 #include "llama/prompt/template_guard.h"
 #include "pyserve/error.h"
 
 namespace pyserve {
-
-struct ChatTemplate::Program {
-  jinja::program program;
-  std::string source;
-  std::string bos_text;
-  std::string eos_text;
-  jinja::caps caps;
-  InputGuard guard;
-};
 
 namespace {
 
@@ -31,36 +24,6 @@ common_json parse_messages(const std::string& messages_json) {
     throw EngineError(ErrorCode::kInvalidRequest, "messages must be a non-empty array");
   }
   return messages;
-}
-
-std::string string_field(const common_json& message, const char* key) {
-  if (!message.contains(key) || !message.at(key).is_string()) return {};
-  return message.at(key).get<std::string>();
-}
-
-// Templates that know no system role raise an error for it; its text goes before the first user
-// message instead.
-common_json merge_system_into_user(const common_json& messages) {
-  std::string system;
-  common_json merged = common_json::array();
-  for (const auto& message : messages) {
-    if (string_field(message, "role") == "system") {
-      system += string_field(message, "content") + "\n\n";
-      continue;
-    }
-    common_json copy = message;
-    if (!system.empty() && string_field(message, "role") == "user") {
-      copy["content"] = std::exchange(system, {}) + string_field(message, "content");
-    }
-    merged.push_back(std::move(copy));
-  }
-  if (!system.empty()) {
-    common_json user = common_json::object();
-    user["role"] = "user";
-    user["content"] = system;
-    merged.push_back(std::move(user));
-  }
-  return merged;
 }
 
 common_json parse_or(const std::string& text, common_json absent) {
@@ -118,6 +81,15 @@ void unmark_roles(jinja::context& context) {
   }
 }
 
+// The sentence in the vendor's report, which shows the source of the template around it.
+std::string sentence(const std::string& report) {
+  for (const std::string mark : {"\nError: Jinja Exception: ", "\nError: "}) {
+    const size_t pos = report.rfind(mark);
+    if (pos != std::string::npos) return report.substr(pos + mark.size());
+  }
+  return report;
+}
+
 std::string titled(std::string role) {
   if (!role.empty()) role[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(role[0])));
   return role;
@@ -137,6 +109,42 @@ std::vector<PromptPart> render_transcript(const common_json& messages) {
 }
 
 }  // namespace
+
+struct ChatTemplate::Program {
+  jinja::program program;
+  std::string source;
+  std::string bos_text;
+  std::string eos_text;
+  jinja::caps caps;
+  InputGuard guard;
+
+  // The prompt of a conversation. Throws std::exception when the template refuses it.
+  std::vector<PromptPart> run(common_json messages, const ChatPrompt& prompt) const {
+    if (!caps.supports_system_role) messages = merge_system_into_user(messages);
+    messages = guard_calls(guard, messages, caps.supports_object_arguments);
+    if (!caps.supports_string_content) messages = as_typed_content(messages);
+
+    jinja::context context(source);
+    common_json globals = parse_or(prompt.kwargs_json, common_json::object());
+    globals["messages"] = std::move(messages);
+    if (!prompt.tools_json.empty()) {
+      globals["tools"] = guard.broken(common_json::parse(prompt.tools_json));
+    }
+    jinja::global_from_json(context, globals, true);
+    unmark_roles(context);
+    context.set_val("bos_token", jinja::mk_val<jinja::value_string>(bos_text));
+    context.set_val("eos_token", jinja::mk_val<jinja::value_string>(eos_text));
+    context.set_val("add_generation_prompt", jinja::mk_val<jinja::value_bool>(true));
+
+    jinja::runtime runtime(context);
+    const auto result = jinja::runtime::gather_string_parts(runtime.execute(program));
+    std::vector<PromptPart> parts;
+    for (jinja::string_part& part : result->val_str.parts) {
+      InputGuard::add_mended({std::move(part.val), part.is_input}, parts);
+    }
+    return parts;
+  }
+};
 
 ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text,
                            std::vector<SpecialToken> specials) {
@@ -165,43 +173,34 @@ std::vector<PromptPart> ChatTemplate::render(const ChatPrompt& prompt) const {
   if (!defect_.empty()) {
     throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest, defect_, "messages", {}});
   }
+  std::string refusal;
   try {
     const TemplateBudget budget;
-    common_json messages = parse_messages(prompt.messages_json);
+    const common_json messages = parse_messages(prompt.messages_json);
     if (!program_) return render_transcript(messages);
-    const jinja::caps& caps = program_->caps;
-    if (!caps.supports_system_role) messages = merge_system_into_user(messages);
-    messages = guard_calls(program_->guard, messages, caps.supports_object_arguments);
-    if (!caps.supports_string_content) messages = as_typed_content(messages);
-
-    jinja::context context(program_->source);
-    common_json globals = parse_or(prompt.kwargs_json, common_json::object());
-    globals["messages"] = std::move(messages);
-    if (!prompt.tools_json.empty()) {
-      globals["tools"] = program_->guard.broken(common_json::parse(prompt.tools_json));
+    std::vector<std::string> tried;
+    for (const auto& arranged : arrangements()) {
+      const common_json conversation = arranged(messages);
+      if (std::ranges::find(tried, conversation.dump()) != tried.end()) continue;
+      tried.push_back(conversation.dump());
+      try {
+        return program_->run(conversation, prompt);
+      } catch (const EngineError&) {
+        throw;
+      } catch (const std::exception& error) {
+        if (refusal.empty()) refusal = sentence(error.what());
+        if (budget.is_exhausted()) break;
+      }
     }
-    jinja::global_from_json(context, globals, true);
-    unmark_roles(context);
-    context.set_val("bos_token", jinja::mk_val<jinja::value_string>(program_->bos_text));
-    context.set_val("eos_token", jinja::mk_val<jinja::value_string>(program_->eos_text));
-    context.set_val("add_generation_prompt", jinja::mk_val<jinja::value_bool>(true));
-
-    jinja::runtime runtime(context);
-    const auto result = jinja::runtime::gather_string_parts(runtime.execute(program_->program));
-    std::vector<PromptPart> parts;
-    for (jinja::string_part& part : result->val_str.parts) {
-      InputGuard::add_mended({std::move(part.val), part.is_input}, parts);
-    }
-    return parts;
   } catch (const EngineError&) {
     throw;
   } catch (const std::exception& error) {
-    ErrorInfo info{ErrorCode::kInvalidRequest,
-                   std::string("the model's chat template refuses these messages: ") + error.what(),
-                   "messages",
-                   {}};
-    throw EngineError(std::move(info));
+    refusal = error.what();
   }
+  throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest,
+                              "the model's chat template refuses these messages: " + refusal,
+                              "messages",
+                              {}});
 }
 
 std::vector<std::string> ChatTemplate::stop_strings() const {

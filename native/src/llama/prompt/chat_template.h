@@ -30,9 +30,14 @@ class ChatTemplate {
 
   // What comes out of message fields other than `role`, out of tools and variables, is marked as
   // input or split where it spells a control token. Ends with the start of the assistant's turn.
-  // A transcript shows no tools.
-  // Throws EngineError(kInvalidRequest) when the template refuses the messages or cannot be used.
+  // A transcript shows no tools. A conversation that the template refuses is arranged for it, see
+  // arrangement.h.
+  // Throws EngineError(kInvalidRequest), with what the template raises, when it refuses the
+  // messages in every arrangement, or cannot be used.
   std::vector<PromptPart> render(const ChatPrompt& prompt) const;
+
+  // Why the template cannot be used; "" if it can.
+  const std::string& defect() const { return defect_; }
 
   // Stop strings without which the model would go on with the user's part.
   std::vector<std::string> stop_strings() const;
@@ -40,7 +45,7 @@ class ChatTemplate {
  private:
   struct Program;
   std::unique_ptr<Program> program_;  // null: transcript
-  std::string defect_;                // why the template cannot be used; "" if it can
+  std::string defect_;
 };
 
 }  // namespace pyserve

@@ -1,0 +1,149 @@
+"""Chat templates in place of the file's, for tools, and conversations that a template refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.native import LocalEngine
+from pyserve.engine.request import TemplateOptions
+from pyserve.errors import InvalidRequestError, ModelLoadError
+from tests.support.gguf_edit import string, taken_apart
+
+KEY = "tokenizer.chat_template"
+ROLES = "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}"
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+# As those of Mistral and Gemma: turns alternate, a system message is the first one or none at all.
+FIRST_SYSTEM_ONLY = (
+    "{% for m in messages %}{% if m.role == 'system' and not loop.first %}"
+    "{{ raise_exception('Only the first may be a system message.') }}{% endif %}{% endfor %}"
+)
+ALTERNATING = (
+    "{% set turns = messages | rejectattr('role', 'equalto', 'system') | list %}"
+    "{% for m in turns %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Roles must alternate.') }}{% endif %}{% endfor %}"
+)
+NO_SYSTEM = (
+    "{% for m in messages %}{% if m.role == 'system' %}"
+    "{{ raise_exception('There is no system role.') }}{% endif %}{% endfor %}"
+)
+
+
+@contextmanager
+def engine_of(
+    directory: Path, model: Path, templates: dict[str, str], chat_template: str = ""
+) -> Iterator[LocalEngine]:
+    edit = taken_apart(model.read_bytes())
+    edit.keys |= {key: string(text) for key, text in templates.items()}
+    path = directory / "x.gguf"
+    path.write_bytes(edit.to_bytes())
+    config = EngineConfig(model_id="x", model_path=str(path), chat_template=chat_template)
+    with closing(LocalEngine(config)) as engine:
+        yield engine
+
+
+def said(text: str) -> list[dict[str, Any]]:
+    """Messages of a text such as `system:a user:b`."""
+    roles = [turn.split(":") for turn in text.split()]
+    return [{"role": role, "content": content} for role, content in roles]
+
+
+def test_a_template_takes_the_place_of_the_files(tmp_path: Path, tiny_model: Path) -> None:
+    variants = {KEY: "own", f"{KEY}.tool_use": "own for tools"}
+    template = "{{ mine.a[0] }} {{ messages[0].content }}"
+    with engine_of(tmp_path, tiny_model, variants, template) as engine:
+        variables = {"mine": {"a": [1]}}
+        options = TemplateOptions(tools=TOOLS, variables=variables)
+        assert engine.render(said("user:hi"), options) == "1 hi"
+        info = engine.info()
+        assert (info.chat_template, info.tool_template) == (template, "")
+        assert info.has_chat_template
+
+
+def test_the_variant_for_tools_is_used_where_there_are_tools(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    variants = {KEY: "plain", f"{KEY}.tool_use": "{{ tools[0].function.name }}"}
+    with engine_of(tmp_path, tiny_model, variants) as engine:
+        assert engine.render(said("user:hi")) == "plain"
+        assert engine.render(said("user:hi"), TemplateOptions(tools=TOOLS)) == "weather"
+        assert engine.info().tool_template == variants[f"{KEY}.tool_use"]
+
+
+@pytest.mark.parametrize("template", ["{% for m in messages %}", "{{ nope(", "{% nope %}"])
+def test_one_that_cannot_be_compiled_is_a_load_error(
+    tmp_path: Path, tiny_model: Path, template: str
+) -> None:
+    with (
+        pytest.raises(ModelLoadError, match="chat template cannot be used"),
+        engine_of(tmp_path, tiny_model, {}, template),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("rules", "messages", "prompt"),
+    [
+        (FIRST_SYSTEM_ONLY, "system:a user:b system:c user:d", "[system:a\n\nc][user:b][user:d]"),
+        (FIRST_SYSTEM_ONLY, "user:b system:c", "[system:c][user:b]"),
+        (ALTERNATING, "user:a user:b assistant:c", "[user:a\n\nb][assistant:c]"),
+        (
+            ALTERNATING,
+            "user:a assistant:b assistant:c user:d",
+            "[user:a][assistant:b\n\nc][user:d]",
+        ),
+        (
+            ALTERNATING + FIRST_SYSTEM_ONLY,
+            "system:a user:b assistant:c system:d user:e user:f",
+            "[system:a\n\nd][user:b][assistant:c][user:e\n\nf]",
+        ),
+        (
+            ALTERNATING + FIRST_SYSTEM_ONLY,
+            "system:a user:b system:c user:d",
+            "[system:a\n\nc][user:b\n\nd]",
+        ),
+        (NO_SYSTEM, "system:a user:b", "[user:a\n\nb]"),
+        # what is not refused stays as it is
+        ("", "system:a user:b system:c user:d", "[system:a][user:b][system:c][user:d]"),
+        (FIRST_SYSTEM_ONLY, "user:a user:b", "[user:a][user:b]"),
+        (ALTERNATING, "system:a system:b user:c", "[system:a][system:b][user:c]"),
+    ],
+)
+def test_a_conversation_that_is_refused_is_arranged(
+    tmp_path: Path, tiny_model: Path, rules: str, messages: str, prompt: str
+) -> None:
+    with engine_of(tmp_path, tiny_model, {KEY: rules + ROLES}) as engine:
+        assert engine.render(said(messages)) == prompt
+
+
+def test_calls_and_their_results_are_not_merged(tmp_path: Path, tiny_model: Path) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        *said("user:a user:b assistant:c"),
+        {"role": "assistant", "content": "d", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "e"},
+    ]
+    rules = (
+        "{% for m in messages %}{% if not loop.first and m.role == 'user' %}"
+        "{{ raise_exception('two users') }}{% endif %}{% endfor %}"
+    )
+    with engine_of(tmp_path, tiny_model, {KEY: rules + ROLES}) as engine:
+        assert engine.render(messages) == "[user:a\n\nb][assistant:c][assistant:d][tool:e]"
+
+
+def test_what_cannot_be_arranged_is_refused_in_the_templates_own_words(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    rules = "{{ raise_exception('Ask about the sea: Error: none.') }}"
+    with engine_of(tmp_path, tiny_model, {KEY: rules}) as engine:
+        with pytest.raises(InvalidRequestError) as refused:
+            engine.render(said("user:a user:b"))
+        assert refused.value.param == "messages"
+        assert refused.value.message == (
+            "the model's chat template refuses these messages: Ask about the sea: Error: none."
+        )
