@@ -17,6 +17,7 @@ from pyserve.engine.overrides import override_values
 from pyserve.errors import ModelLoadError
 from pyserve.gguf.check import MAX_LAYERS
 from pyserve.gguf.head import check_gguf
+from pyserve.gguf.kind import split_name
 from pyserve.gguf.reader import AnyValue, LongArray, reading
 
 DEFAULT_CTX = 8192
@@ -79,11 +80,13 @@ def predicted_bytes(config: EngineConfig) -> int:
 
 def weight_bytes(path: Path) -> int:
     """The size of a model file, with all parts of a split one."""
-    head, separator, n_parts = path.stem.rpartition("-of-")
-    if not (separator and n_parts.isdigit() and head[-5:].isdigit()):
+    part = split_name(path.name)
+    if part is None:
         return path.stat().st_size
-    parts = path.parent.glob(f"{head[:-5]}*-of-{n_parts}{path.suffix}")
-    return sum(part.stat().st_size for part in parts)
+    stem, _, n_parts = part
+    names = (f"{stem}-{i:05}-of-{n_parts:05}{path.suffix}" for i in range(1, n_parts + 1))
+    parts = (path.with_name(name) for name in names)
+    return sum(each.stat().st_size for each in parts if each.is_file())
 
 
 def memory_need(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from pyserve.gguf.kind import is_gguf_name, kind_by_name, split_name
 from pyserve.models.download.sources import (
     TIMEOUT_S,
     PullError,
@@ -32,8 +33,9 @@ PREFIXES = ("hf.co/", "huggingface.co/", "hf:", "hf://", "huggingface://")
 MAX_DESCRIPTION_BYTES = 16 << 20
 PREFERRED = ("Q4_K_M", "Q4_1", "Q4_0", "Q5_K_M", "Q8_0")  # of those without a wish
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
-_REFERENCE = re.compile(rf"({_NAME}/{_NAME})(?:/([^:\s]+\.gguf))?(?::([A-Za-z0-9_.-]{{1,64}}))?")
-_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
+_REFERENCE = re.compile(
+    rf"({_NAME}/{_NAME})(?:/([^:\s]+\.(?i:gguf)))?(?::([A-Za-z0-9_.-]{{1,64}}))?"
+)
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -56,7 +58,7 @@ def parse_reference(text: str) -> HubReference | None:
     if match is None or ".." in text:
         return None
     repo, file, quant = match.groups()
-    if file is None and repo.endswith(".gguf"):
+    if file is None and repo.lower().endswith(".gguf"):
         return None  # a file in a directory
     return HubReference(repo, file, quant)
 
@@ -124,7 +126,9 @@ class Hub:
                 f"HF_HUB_OFFLINE is set, and nothing of {reference.repo} is cached in {self._cache}"
             )
         found = {
-            str(path.relative_to(snapshots[-1])): path for path in snapshots[-1].rglob("*.gguf")
+            str(path.relative_to(snapshots[-1])): path
+            for path in snapshots[-1].rglob("*")
+            if is_gguf_name(path.name)
         }
         names = choose_files(sorted(found), reference)
         return [RemoteFile(name, "", cached=found[name].resolve()) for name in names]
@@ -148,7 +152,9 @@ def choose_files(names: Sequence[str], reference: HubReference) -> list[str]:
     Raises PullError that lists the files of the repository.
     """
     models = [
-        name for name in names if name.endswith(".gguf") and not _base(name).startswith("mmproj")
+        name
+        for name in names
+        if is_gguf_name(_base(name)) and kind_by_name(_base(name)) in ("model", "part")
     ]
     if reference.file is not None:
         chosen = reference.file if reference.file in models else None
@@ -159,17 +165,17 @@ def choose_files(names: Sequence[str], reference: HubReference) -> list[str]:
         there = ", ".join(sorted(map(_base, models))[:20]) or "no GGUF files"
         what = f"has no {wish}" if wish else "has no model"
         raise PullError(f"{reference.repo} {what}; it has: {there}")
-    match = _PART.fullmatch(chosen)
-    if match is None:
+    part = split_name(chosen)
+    if part is None:
         return [chosen]
-    return [f"{match[1]}-{i:05}-of-{match[3]}.gguf" for i in range(1, int(match[3]) + 1)]
+    stem, _, n_parts = part
+    suffix = chosen[-len(".gguf") :]
+    return [f"{stem}-{i:05}-of-{n_parts:05}{suffix}" for i in range(1, n_parts + 1)]
 
 
 def _of_quant(models: Sequence[str], quant: str | None) -> str | None:
     """The first file of a quantization; of the preferred one if none is named."""
-    firsts = sorted(
-        name for name in models if (m := _PART.fullmatch(name)) is None or m[2] == "00001"
-    )
+    firsts = sorted(name for name in models if kind_by_name(_base(name)) == "model")
     if quant is not None and quant.lower() != "latest":
         return next((name for name in firsts if _is_quant(name, quant)), None)
     for preferred in PREFERRED:

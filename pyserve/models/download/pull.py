@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from pyserve.errors import ModelNotFoundError
 from pyserve.gguf.check import check_model_file
 from pyserve.gguf.head import check_gguf
+from pyserve.gguf.kind import is_gguf_name
 from pyserve.models.download.hub import Hub, HubReference, parse_reference
 from pyserve.models.download.incoming import check_format, hash_file, incoming, verify
 from pyserve.models.download.packages import PackageDownload, fetch_packages
@@ -193,7 +194,7 @@ def _pull_file(
 
 
 def _gguf_name(name: str, source: str) -> str:
-    if not name.endswith(".gguf") or name == ".gguf":
+    if not is_gguf_name(name):
         raise PullError(f"{source} does not name a .gguf file")
     return name
 

@@ -9,7 +9,8 @@ import pytest
 from pyserve.cli.plan import engine_config
 from pyserve.config import ServeConfig
 from pyserve.errors import ModelLoadError
-from pyserve.models.adapters import is_adapter, parsed_adapter
+from pyserve.gguf.kind import file_kind
+from pyserve.models.adapters import parsed_adapter
 from pyserve.models.files import resolve_models
 from pyserve.models.memory import predicted_bytes
 from tests.support.tiny.llama import write_tiny_llama
@@ -46,8 +47,8 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_the_only_model_gets_the_adapters_of_the_options(directory: Path) -> None:
-    assert is_adapter(directory / "l.gguf")
-    assert not is_adapter(directory / "tiny.gguf")
+    assert file_kind(directory / "l.gguf") == "adapter"
+    assert file_kind(directory / "tiny.gguf") == "model"
     (model,) = resolve_models(ServeConfig(models_dir=directory, lora=["x=l", "l.gguf:0.5"]))
     adapters = model.profile.adapters
     assert [(each.name, each.model_id, each.scale) for each in adapters] == [

@@ -26,6 +26,8 @@ FILES = {
     "org/model-GGUF/model-Q4_0.gguf": content("q4_0"),
     "org/model-GGUF/model-Q4_K_M.gguf": content("q4_k_m"),
     "org/model-GGUF/mmproj-Q4_K_M.gguf": content("mmproj"),
+    "org/model-GGUF/imatrix-Q4_K_M.gguf": content("imatrix"),
+    "org/model-GGUF/UPPER-Q3_K_S.GGUF": content("upper"),
     "org/split/big/m-Q8_0-00001-of-00002.gguf": content("one"),
     "org/split/big/m-Q8_0-00002-of-00002.gguf": content("two"),
 }
@@ -71,6 +73,8 @@ def test_references(text: str, reference: HubReference | None):
         ("org/model-GGUF", "model-Q4_K_M.gguf"),
         ("org/model-GGUF:q4_0", "model-Q4_0.gguf"),
         ("org/model-GGUF:latest", "model-Q4_K_M.gguf"),
+        ("org/model-GGUF:q3_k_s", "UPPER-Q3_K_S.GGUF"),
+        ("org/model-GGUF/UPPER-Q3_K_S.GGUF", "UPPER-Q3_K_S.GGUF"),
         ("hf.co/org/model-GGUF/model-Q4_0.gguf", "model-Q4_0.gguf"),
     ],
 )
@@ -93,7 +97,7 @@ def test_all_parts_of_a_split_model_are_fetched(tmp_path: Path, hub: FakeHub):
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("org/model-GGUF:Q2_K", "has no Q2_K; it has: model-Q4_0.gguf, model-Q4_K_M.gguf"),
+        ("org/model-GGUF:Q2_K", "has no Q2_K; it has: UPPER-Q3_K_S.GGUF, model-Q4_0.gguf, model-Q"),
         ("org/model-GGUF/other.gguf", "has no other.gguf"),
         ("org/none", "no repository 'org/none'"),
     ],
