@@ -55,7 +55,9 @@ def create(model: str | None = None) -> Response:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)
         tokens = None
         if body.continue_final_message:
-            tokens = continued_tokens(engine, conversation.messages, conversation.options)
+            tokens = continued_tokens(
+                engine, conversation.messages, conversation.options, conversation.text_begin
+            )
         return ChatAnswer(body, target.model_id, engine.info(), conversation, cut, tokens)
 
     run = generate_stream if body.stream else generate

@@ -133,7 +133,11 @@ def apply_template() -> Response:
     def answer(engine: Engine) -> Rendered:
         conversation = chat_conversation(engine, body, target.profile)
         if body.continue_final_message:
-            return Rendered(continued_text(engine, conversation.messages, conversation.options))
+            return Rendered(
+                continued_text(
+                    engine, conversation.messages, conversation.options, conversation.text_begin
+                )
+            )
         return Rendered(engine.render(conversation.messages, conversation.options))
 
     return json_reply(ask_engine(target, answer))
@@ -162,7 +166,11 @@ def chat_input_tokens() -> Response:
         conversation = chat_conversation(engine, body, target.profile)
         if body.continue_final_message:
             return InputTokens(
-                len(continued_tokens(engine, conversation.messages, conversation.options))
+                len(
+                    continued_tokens(
+                        engine, conversation.messages, conversation.options, conversation.text_begin
+                    )
+                )
             )
         return InputTokens(len(engine.tokenize_chat(conversation.messages, conversation.options)))
 

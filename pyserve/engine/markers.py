@@ -6,12 +6,15 @@ Where they are control tokens of the vocabulary, the engine gives them out as te
 
 from __future__ import annotations
 
+import re
+
 THINKING_TAGS = (
     ("<think>", "</think>"),
     ("[THINK]", "[/THINK]"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<seed:think>", "</seed:think>"),
     ("◁think▷", "◁/think▷"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
 )
 CALL_MARKERS = (
     "<tool_call>",
@@ -31,4 +34,33 @@ CALL_MARKERS = (
     "<arg_value>",
     "</arg_value>",
 )
-SHOWN_TOKENS = (*(tag for pair in THINKING_TAGS for tag in pair), *CALL_MARKERS)
+# Of formats whose messages have headers: what no template's words tell from other control tokens.
+HEADER_MARKERS = (
+    "<|start|>",
+    "<|channel|>",
+    "<|message|>",
+    "<|constrain|>",
+    "<|end|>",
+    "<|eom|>",
+    "<|begin|>",
+    "<|content|>",
+    "<|open|>",
+    "<|close|>",
+    "<|sep|>",
+    "<|end_of_msg|>",
+    "<|message_sep|>",
+    "<|role_sep|>",
+)
+SHOWN_TOKENS = (*(tag for pair in THINKING_TAGS for tag in pair), *CALL_MARKERS, *HEADER_MARKERS)
+_MARK = re.compile(r"\]<\][^<>\s]{1,32}\[>\[|<[^<>\s'{}]{1,64}>|\[/?[A-Z_]{2,32}\]")
+_TELLING = re.compile(
+    r"tool|call|think|thought|arg|action|invoke|param|func|channel|response|_text|dsml|quote|\[>\["
+    r'|<\|"\|>',
+    re.IGNORECASE,
+)
+
+
+def shown_marks(chat_template: str) -> tuple[str, ...]:
+    """The texts in a template that look like marks of thoughts, texts, calls and arguments."""
+    found = dict.fromkeys(_MARK.findall(chat_template))
+    return tuple(mark for mark in found if _TELLING.search(mark))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 import msgspec
@@ -24,7 +25,7 @@ from pyserve.engine.calls import (
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.fingerprint import fingerprint
 from pyserve.engine.kernels import CpuReport, KernelChoice
-from pyserve.engine.markers import SHOWN_TOKENS
+from pyserve.engine.markers import SHOWN_TOKENS, shown_marks
 from pyserve.engine.protocol import (
     Delta,
     EngineStats,
@@ -38,6 +39,7 @@ from pyserve.engine.protocol import (
 from pyserve.engine.quantize_job import QuantizeJob
 from pyserve.engine.streams.hub import StreamEngine
 from pyserve.errors import ErrorInfo, InvalidRequestError, from_info
+from pyserve.gguf.texts import CHAT_TEMPLATE, find_texts
 
 _EVENTS = {kind.__struct_config__.tag: kind for kind in get_args(Event)}
 _JSON = msgspec.json.Encoder()
@@ -58,7 +60,7 @@ class NativeCore(Askable):
             self._engine = _native.Engine(
                 config,
                 adapter_paths=[adapter.path for adapter in config.adapters],
-                shown_tokens=[*SHOWN_TOKENS, *config.shown_tokens],
+                shown_tokens=[*SHOWN_TOKENS, *config.shown_tokens, *_template_marks(config)],
             )
 
     def submit(self, request_id: int, request: GenerateRequest) -> None:
@@ -122,6 +124,14 @@ class LocalEngine(StreamEngine):
 
     def __init__(self, config: EngineConfig) -> None:
         super().__init__(NativeCore(config))
+
+
+def _template_marks(config: EngineConfig) -> list[str]:
+    """What the templates that the engine may use set answers' parts apart with."""
+    own = find_texts(Path(config.model_path), CHAT_TEMPLATE)
+    changed = [override.value for override in config.overrides if override.key == CHAT_TEMPLATE]
+    texts = [*own, *map(str, changed), config.chat_template]
+    return [mark for text in texts for mark in shown_marks(text)]
 
 
 def choose_kernels(wanted: str) -> KernelChoice:

@@ -164,7 +164,9 @@ def chat_requests(
         body,
         info,
         **scheduling(body),
-        grammar=answer_grammar(conversation.thinking, conversation.calls, grammar_of(body)),
+        grammar=answer_grammar(
+            conversation.thinking, conversation.calls, grammar_of(body), conversation.around
+        ),
         messages=conversation.messages if tokens is None else None,
         template=conversation.options if tokens is None else None,
         thinking=conversation.thinking_limit,
@@ -173,9 +175,10 @@ def chat_requests(
         max_tokens=body.n_max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
+    stop = [*request.stop, *conversation.stops]
     if tokens is not None:
-        stop = [*request.stop, *continued_stops(info)]
-        request = msgspec.structs.replace(request, stop=stop)
+        stop += continued_stops(info)
+    request = msgspec.structs.replace(request, stop=stop)
     return expand(request, body.n or 1)
 
 

@@ -13,22 +13,33 @@ TRANSCRIPT_STOPS = ["\nUser:", "\nSystem:", "\nTool:"]
 
 
 def continued_tokens(
-    engine: Engine, messages: list[Message], options: TemplateOptions | None = None
+    engine: Engine,
+    messages: list[Message],
+    options: TemplateOptions | None = None,
+    text_begin: str = "",
 ) -> list[int]:
     """The prompt up to the end of the last message's text, which is read as plain text.
 
+    text_begin: marks that stand before the text.
     REQUIRES: at least two messages, the last one the assistant's.
     """
     text = _answer_so_far(messages, engine.info())
     plain = engine.tokenize(text, add_special=False, parse_special=False)
-    return [*engine.tokenize_chat(messages[:-1], options), *plain]
+    if not text_begin:
+        return [*engine.tokenize_chat(messages[:-1], options), *plain]
+    marks = engine.tokenize(text_begin, add_special=False, parse_special=True)
+    return [*engine.tokenize_chat(messages[:-1], options), *marks, *plain]
 
 
 def continued_text(
-    engine: Engine, messages: list[Message], options: TemplateOptions | None = None
+    engine: Engine,
+    messages: list[Message],
+    options: TemplateOptions | None = None,
+    text_begin: str = "",
 ) -> str:
     """The same prompt as text."""
-    return engine.render(messages[:-1], options) + _answer_so_far(messages, engine.info())
+    prompt = engine.render(messages[:-1], options)
+    return prompt + text_begin + _answer_so_far(messages, engine.info())
 
 
 def continued_stops(info: ModelInfo) -> list[str]:

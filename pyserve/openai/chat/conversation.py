@@ -14,13 +14,14 @@ import msgspec
 from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
 from pyserve.openai.tools.arguments import Function
-from pyserve.openai.tools.formats import call_format, configured_format
-from pyserve.openai.tools.grammar import Calls
+from pyserve.openai.tools.formats import AnswerFormat
+from pyserve.openai.tools.grammar import NOTHING_AROUND, Calls, Surroundings
 from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,
 )
-from pyserve.openai.tools.prompt import introduced, with_calls
+from pyserve.openai.tools.prompt import introduced, with_history
+from pyserve.openai.tools.recognition import format_of
 from pyserve.openai.tools.tagged import text_parameters
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
 from pyserve.schemas.fields.reasoning import ReasoningFields
@@ -109,6 +110,8 @@ class Conversation(msgspec.Struct, frozen=True):
     """The engine's input for a chat, and the format in which its answer is read.
 
     style: the parts of the answer. thinking: the tags of its reasoning; None: it has none.
+    around: what stands around its text. stops: texts that end it. text_begin: what a prompt that
+    ends in the answer has before its text.
     """
 
     messages: list[Message]
@@ -117,6 +120,9 @@ class Conversation(msgspec.Struct, frozen=True):
     calls: Calls | None = None
     thinking: Thinking | None = None
     thinking_limit: ThinkingLimit | None = None
+    around: Surroundings = NOTHING_AROUND
+    stops: tuple[str, ...] = ()
+    text_begin: str = ""
 
 
 def conversation(
@@ -134,11 +140,13 @@ def conversation(
     is_continued: the answer continues the last message, which is past its reasoning.
     """
     source = engine.info().template_for(has_tools=offer.is_open)
-    shown = profile.prompt.function_text
-    layout = configured_format(shown, profile.calls) if shown else call_format(source)
-    variables = template_variables(reasoning, source)
-    thinking = None if is_continued else thinking_of(engine, variables, profile)
-    messages = with_calls(messages, layout)
+    form = format_of(engine, source, profile)
+    layout = form.calls
+    variables = template_variables(reasoning, source, form)
+    thinking = thinking_of(engine, variables, profile, form)
+    text_begin = _text_begin(form, thinking) if is_continued else ""
+    thinking = None if is_continued else thinking
+    messages = with_history(messages, form)
     tools: list[dict[str, Any]] = []
     calls = found = None
     if offer.is_open:
@@ -152,23 +160,54 @@ def conversation(
         functions = offer.callable_functions()
         calls = Calls(layout, functions, offer.mode == "required", can_repeat)
         found = profile.calls if profile.calls.has_expressions and not calls.is_required else None
-    is_told_apart = reasoning.reasoning_format != "none"
-    style = AnswerStyle(
-        thinking if is_told_apart else None, layout if calls else None, _texts(calls), found
-    )
     is_free = found is not None or (profile.calls.is_free and offer.mode != "required")
     return Conversation(
         messages,
         TemplateOptions(tools=tools, variables=variables) if tools or variables else None,
-        style,
+        _style(form, thinking, calls, found, reasoning, is_continued),
         None if is_free else calls,
         thinking,
         _limit(thinking, thinking_budget(reasoning)),
+        Surroundings(form.text_begin, form.channels, is_continued),
+        form.stops,
+        text_begin,
     )
 
 
+def _style(
+    form: AnswerFormat,
+    thinking: Thinking | None,
+    calls: Calls | None,
+    found: CallProfile | None,
+    reasoning: ReasoningFields,
+    is_continued: bool,
+) -> AnswerStyle:
+    """How an answer is read. Tags that a prompt has closed are still no text where they recur."""
+    if thinking is None and form.thinking is not None and (form.is_repeated or form.channels):
+        thinking = Thinking(*form.thinking, is_repeated=form.is_repeated)
+    return AnswerStyle(
+        None if reasoning.reasoning_format == "none" else thinking,
+        None if calls is None else form.calls,
+        _texts(calls),
+        found,
+        form.all_marks,
+        form.channels,
+        is_continued,
+        form.channels is not None and reasoning.reasoning_effort == "none",
+    )
+
+
+def _text_begin(form: AnswerFormat, thinking: Thinking | None) -> str:
+    """What stands between the prompt of an answer and its text."""
+    if form.channels is not None:
+        return form.channels.text_headers[0]
+    if thinking is None or not thinking.is_open:
+        return form.text_begin
+    return f"{thinking.end}{form.text_begin}" if form.text_begin else f"\n{thinking.end}\n\n"
+
+
 def _texts(calls: Calls | None) -> frozenset[tuple[str, str]]:
-    if calls is None or calls.format.kind != "tagged":
+    if calls is None or calls.format.kind not in ("tagged", "elements"):
         return frozenset()
     return frozenset().union(*(text_parameters(function) for function in calls.functions))
 
@@ -181,18 +220,24 @@ def _limit(thinking: Thinking | None, n_tokens: int | None) -> ThinkingLimit | N
     )
 
 
-def template_variables(reasoning: ReasoningFields, chat_template: str) -> dict[str, Any]:
-    """The chat template's variables: those of the reasoning effort, and chat_template_kwargs."""
+def template_variables(
+    reasoning: ReasoningFields, chat_template: str, form: AnswerFormat | None = None
+) -> dict[str, Any]:
+    """The chat template's variables: those of the reasoning effort, and chat_template_kwargs.
+
+    form: has the template's own words for efforts.
+    """
     named = dict(reasoning.chat_template_kwargs or {})
     effort = reasoning.reasoning_effort
     if effort is None:
         return named
+    words = {} if form is None else form.efforts
     thinks = effort != "none"
     implied: dict[str, Any] = {"enable_thinking": thinks, "thinking": thinks}
-    if thinks:
-        implied["reasoning_effort"] = effort
-    words = set(re.findall(r"\w+", chat_template))
-    used = {name: value for name, value in implied.items() if name in words}
+    if thinks or words:
+        implied["reasoning_effort"] = words.get(effort, effort)
+    known = set(re.findall(r"\w+", chat_template))
+    used = {name: value for name, value in implied.items() if name in known}
     return {**used, **named}
 
 

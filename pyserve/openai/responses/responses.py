@@ -57,17 +57,20 @@ def response_request(
     """
     conversation = conversation or Conversation(response_messages(body))
     constraint = text_format_grammar(body.text.format if body.text else None)
-    return base_request(
+    request = base_request(
         body,
         info,
         **scheduling(body),
-        grammar=answer_grammar(conversation.thinking, conversation.calls, constraint),
+        grammar=answer_grammar(
+            conversation.thinking, conversation.calls, constraint, conversation.around
+        ),
         messages=conversation.messages,
         template=conversation.options,
         thinking=conversation.thinking_limit,
         max_tokens=body.max_output_tokens,
         n_logprobs=body.n_logprobs,
     )
+    return msgspec.structs.replace(request, stop=[*request.stop, *conversation.stops])
 
 
 def response_messages(body: ResponseRequest) -> list[Turn]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 
 from pyserve.openai.tools.formats import CallFormat
 from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_string, read_value
+from pyserve.openai.tools.loose_values import PYTHON_QUOTES, LooseReader
 from pyserve.openai.tools.parts import CallArguments, CallBegin, Piece
-from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextReader
+from pyserve.openai.tools.tagged_values import TaggedReader, Texts
+from pyserve.openai.tools.text_reader import MalformedError, Steps, TextReader
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]*")
-Texts = frozenset[tuple[str, str]]
 
 
 class CallReader:
@@ -27,16 +27,20 @@ class CallReader:
         self.has_name = False
         self._reader = reader
         self._layout = layout
-        self._texts = texts
         self._emit = emit
+        self._tagged = TaggedReader(reader, layout, texts, self._add)
 
     def read_run(self) -> Steps[None]:
         """Reads a run of calls, after its trigger. Raises MalformedError."""
         layout, reader = self._layout, self._reader
         read = {
             "object": self._read_object,
+            "keyed": self._read_keyed,
             "named": self._read_named,
             "tagged": self._read_tagged,
+            "elements": self._read_tagged,
+            "pythonic": self._read_pythonic,
+            "quoted": self._read_quoted,
         }[layout.kind]
         self.has_name = False
         yield from reader.expect(layout.before)
@@ -75,6 +79,19 @@ class CallReader:
             raise MalformedError
         self._add("".join(early) if has_arguments else "{}")
 
+    def _read_keyed(self) -> Steps[None]:
+        reader = self._reader
+        yield from reader.expect("{")
+        yield from reader.skip_space()
+        name = yield from read_string(reader)
+        yield from reader.expect(":")
+        yield from reader.skip_space()
+        if reader.rest[0] != "{":
+            raise MalformedError
+        self._begin(name)
+        yield from read_value(reader, self._add)
+        yield from reader.expect("}")
+
     def _read_named(self) -> Steps[None]:
         name = yield from self._read_name()
         yield from self._reader.expect(self._layout.name_end)
@@ -85,59 +102,24 @@ class CallReader:
         yield from read_value(self._reader, self._add)
 
     def _read_tagged(self) -> Steps[None]:
-        layout, reader = self._layout, self._reader
         name = yield from self._read_name()
-        yield from reader.expect(layout.name_end)
+        yield from self._reader.expect(self._layout.name_end)
         self._begin(name)
-        before = "{"
-        while (
-            yield from reader.one_of([layout.key_begin, layout.arguments_end])
-        ) == layout.key_begin:
-            key = yield from self._read_key()
-            self._add(f"{before}{_quoted(key)}: ")
-            before = ", "
-            if (name, key) in self._texts:
-                yield from self._read_text()
-            else:
-                yield from self._read_json()
-        self._add("{}" if before == "{" else "}")
+        yield from self._tagged.read_arguments(name)
 
-    def _read_key(self) -> Steps[str]:
-        sign, *_ = self._layout.key_end.split()
-        while sign not in self._reader.rest:
-            if len(self._reader.rest) > MAX_NAME_CHARS:
-                raise MalformedError
-            yield from self._reader.more()
-        key = self._reader.take(self._reader.rest.index(sign))
-        yield from self._reader.expect(self._layout.key_end)
-        return key
+    def _read_pythonic(self) -> Steps[None]:
+        name = yield from self._read_name()
+        yield from self._reader.expect("(")
+        self._begin(name)
+        values = LooseReader(self._reader, PYTHON_QUOTES, has_escapes=True)
+        yield from values.read_pairs(")", "=", self._add)
 
-    def _read_text(self) -> Steps[None]:
-        """A raw text, without line breaks at its ends if it has both."""
-        if (yield from self._reader.peek()) == "\n":
-            self._reader.take(1)
-        self._add('"')
-        held = ""
-
-        def add(text: str) -> None:
-            nonlocal held
-            text = held + text
-            held = "\n" if text.endswith("\n") else ""
-            self._add(_quoted(text.removesuffix("\n"))[1:-1])
-
-        yield from self._reader.until(self._layout.value_end, add)
-        self._add('"')
-
-    def _read_json(self) -> Steps[None]:
-        """JSON, or else a raw text."""
-        parts: list[str] = []
-        yield from self._reader.until(self._layout.value_end, parts.append)
-        text = "".join(parts).strip(SPACE)
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            text = _quoted(text)
-        self._add(text)
+    def _read_quoted(self) -> Steps[None]:
+        name = yield from self._read_name()
+        yield from self._reader.expect("{")
+        self._begin(name)
+        values = LooseReader(self._reader, (self._layout.quote, '"'), has_escapes=False)
+        yield from values.read_pairs("}", ":", self._add)
 
     def _read_name(self) -> Steps[str]:
         yield from self._reader.skip_space()
@@ -159,7 +141,3 @@ class CallReader:
     def _add(self, text: str) -> None:
         if text:
             self._emit(CallArguments(text))
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -1,22 +1,37 @@
-# ruff: noqa: RUF001
-"""The table of tool call formats, and which one a chat template uses.
+"""How a model writes thoughts, text and tool calls: formats as data.
 
 A run of calls is  trigger before call (between call)* after  and a call is one of
 
   object    {"name": "f", "arguments": {...}}
+  keyed     {"f": {...}}
   named     f<name_end>{...}
   tagged    f<name_end>(<key_begin>name<key_end>value<value_end>)*<arguments_end>
+  elements  f<name_end>(<key_begin>name<key_end>value<value_end>name<key_end>)*<arguments_end>
+  pythonic  f(name='text', other=[1, True])
+  quoted    f{name:<quote>text<quote>,other:[1,true]}
 
-White space in all but `trigger` and `value_end` may be more or less in an answer.
+White space in all but `trigger` and `value_end` may be more or less in an answer. HOLE stands for
+what differs from call to call and means nothing: ids and numbers. In a `key_end` it is the type.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
 
 from pyserve.models.profile import CallProfile
+
+HOLE = "\0"
+Kind = Literal["object", "keyed", "named", "tagged", "elements", "pythonic", "quoted"]
+Origin = Literal["derived", "known", "configured", "generic"]
+# Texts that nobody writes but a model that means them: no word of a language looks like these.
+_CONTROL = re.compile(
+    r"\]<\][a-z]+\[>\[(?:</?[^<>\s]*>?)?"
+    r"|</?[|\uff5c][^<>\s]*[|\uff5c>]>?|</?[^<>\s|]*[|\uff5c]>|</?[a-z_]+:[^<>\s]*>?"
+    r"|<SPECIAL_\d+>|\[/?[A-Z]+_[A-Z_]+\]|\[/?(?:ARGS|THINK)\]"
+)
 
 
 class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,15 +39,20 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     trigger: what begins a run in an answer; "": calls are the whole answer, or none of it.
     between: what separates the calls of a run; None: each call is a run of its own.
-    name_key, arguments_key: of an `object` call; has_arguments_first: their order.
+    name_key, arguments_key: of an `object` call; has_arguments_first: their order. id_key: of the
+      id that the model writes before them, "" = none.
     name_end: between the name and the arguments of others.
     key_begin ... arguments_end: of a `tagged` one, whose values are JSON, but texts as they are.
+    has_line_breaks: its texts stand between line breaks. types: what stands for the HOLE in
+      `key_end`, by the JSON type. has_cdata: its texts may be CDATA sections.
+    quote: around the texts of a `quoted` one.
     is_generic: the template knows no tools, so they are described in the system message.
     has_short_ids: the template takes ids of nine letters and digits only.
+    has_one_call: the template shows one call of a message, so earlier ones become messages each.
     """
 
     name: str
-    kind: Literal["object", "named", "tagged"] = "object"
+    kind: Kind = "object"
     trigger: str
     before: str = ""
     between: str | None = None
@@ -40,144 +60,115 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     name_key: str = "name"
     arguments_key: str = "arguments"
     has_arguments_first: bool = False
+    id_key: str = ""
     name_end: str = ""
     key_begin: str = ""
     key_end: str = ""
     value_end: str = ""
     arguments_end: str = ""
+    has_line_breaks: bool = True
+    types: dict[str, str] = {}
+    has_cdata: bool = False
+    quote: str = ""
     is_generic: bool = False
     has_short_ids: bool = False
+    has_one_call: bool = False
     can_repeat: bool = True
+
+    @property
+    def control_marks(self) -> tuple[str, ...]:
+        """The texts in it that are marks wherever they stand."""
+        texts = (
+            self.trigger,
+            self.before,
+            self.between or "",
+            self.after,
+            self.name_end,
+            self.key_begin,
+            self.key_end,
+            self.value_end,
+            self.arguments_end,
+            self.quote,
+        )
+        return control_marks(*texts)
+
+
+class Channels(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers that are messages, each with a header that says what it is.
+
+    An answer begins inside of a header, which `message` ends. opens: what begins another header.
+    ends: what ends a message. starts: texts that the first header of an answer begins with, where
+    it has one. marks: other marks in headers. thought, text, call: regular expressions for the
+    headers; the group of `call` is the function. A call's arguments are JSON, unless
+    has_calls_inside: they are runs of the call format.
+    text_headers, call_headers: what such messages begin with at the begin of an answer, the most
+      usual first (HOLE: the function). next_header: what stands before them after another message.
+    """
+
+    opens: tuple[str, ...]
+    message: str
+    ends: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    thought: str = ""
+    text: str = ""
+    call: str = ""
+    has_calls_inside: bool = False
+    text_headers: tuple[str, ...]
+    call_headers: tuple[str, ...]
+    next_header: str = ""
+
+
+class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """The format of a model's answers.
+
+    origin: how it was recognized. thinking: the tags around thoughts, None: there are none that a
+    template shows. is_repeated: thoughts may come anywhere in an answer.
+    marks: stand around text, and are no part of it. text_begin: those before text that begins an
+    answer. stops: texts that end an answer. thoughts_key: of earlier thoughts in messages.
+    efforts: the template's words for reasoning efforts that it does not know by OpenAI's names.
+    """
+
+    name: str
+    origin: Origin
+    calls: CallFormat
+    thinking: tuple[str, str] | None = None
+    is_repeated: bool = False
+    marks: tuple[str, ...] = ()
+    text_begin: str = ""
+    channels: Channels | None = None
+    stops: tuple[str, ...] = ()
+    efforts: dict[str, str] = {}
+    thoughts_key: str = "reasoning_content"
+
+    @property
+    def all_marks(self) -> tuple[str, ...]:
+        """What is never text, beside the tags of thoughts and the begin of calls."""
+        found = dict.fromkeys((*self.marks, *self.calls.control_marks))
+        found |= dict.fromkeys(control_marks(*(self.thinking or ())))
+        return tuple(found)
 
 
 TAGGED = CallFormat(name="tagged", trigger="<tool_call>", before="\n", after="\n</tool_call>")
 GENERIC = msgspec.structs.replace(TAGGED, name="generic", is_generic=True)
-_SEPARATED = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>"
-# The texts that a template must hold to be of a format; the first match counts.
-_KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
-    (
-        ("<｜tool▁calls▁begin｜>", "function<｜tool▁sep｜>", "```json"),
-        CallFormat(
-            name="deepseek-r1",
-            kind="named",
-            trigger="<｜tool▁calls▁begin｜>",
-            before=_SEPARATED,
-            name_end="\n```json\n",
-            between=f"\n```<｜tool▁call▁end｜>\n{_SEPARATED}",
-            after="\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
-        ),
-    ),
-    (
-        ("<｜tool▁calls▁begin｜>", "<｜tool▁sep｜>"),
-        CallFormat(
-            name="deepseek-v3.1",
-            kind="named",
-            trigger="<｜tool▁calls▁begin｜>",
-            before="<｜tool▁call▁begin｜>",
-            name_end="<｜tool▁sep｜>",
-            between="<｜tool▁call▁end｜><｜tool▁call▁begin｜>",
-            after="<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
-        ),
-    ),
-    (
-        ("[TOOL_CALLS]", "[ARGS]"),
-        CallFormat(
-            name="mistral-args",
-            kind="named",
-            trigger="[TOOL_CALLS]",
-            name_end="[ARGS]",
-            has_short_ids=True,
-        ),
-    ),
-    (
-        ("[TOOL_CALLS]",),
-        CallFormat(
-            name="mistral",
-            trigger="[TOOL_CALLS]",
-            before="[",
-            between=", ",
-            after="]",
-            has_short_ids=True,
-        ),
-    ),
-    (
-        ("<|tool_call|>", "<|/tool_call|>"),
-        CallFormat(
-            name="phi",
-            trigger="<|tool_call|>",
-            before="[",
-            between=", ",
-            after="]<|/tool_call|>",
-        ),
-    ),
-    (
-        ("<|tool_call|>",),
-        CallFormat(name="granite", trigger="<|tool_call|>", before="[", between=", ", after="]"),
-    ),
-    (
-        ("<tool_call>", "<function=", "<parameter="),
-        CallFormat(
-            name="qwen-coder",
-            kind="tagged",
-            trigger="<tool_call>",
-            before="\n<function=",
-            name_end=">\n",
-            key_begin="<parameter=",
-            key_end=">",
-            value_end="</parameter>",
-            arguments_end="\n</function>",
-            after="\n</tool_call>",
-        ),
-    ),
-    (
-        ("<tool_call>", "<arg_key>", "<arg_value>"),
-        CallFormat(
-            name="glm",
-            kind="tagged",
-            trigger="<tool_call>",
-            name_end="\n",
-            key_begin="<arg_key>",
-            key_end="</arg_key>\n<arg_value>",
-            value_end="</arg_value>",
-            arguments_end="\n</tool_call>",
-        ),
-    ),
-    (("<tool_call>",), TAGGED),
-    (
-        ("<|python_tag|>", '"parameters"'),
-        CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
-    ),
-    (
-        ("<|start_header_id|>", '"parameters"'),
-        CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
-    ),
-)
 BARE = CallFormat(name="bare", trigger="", can_repeat=False)  # nothing but the JSON object
-KNOWN_FORMATS = tuple(layout for _, layout in _KNOWN)
 
 
-def call_format(chat_template: str) -> CallFormat:
-    """The format that a chat template uses; GENERIC if it uses no known one."""
-    if "tools" not in chat_template:
-        return GENERIC
-    return _known_format(chat_template) or GENERIC
+def control_marks(*texts: str) -> tuple[str, ...]:
+    """The marks in `texts` that are no words of any language: `<|call|>`, but not `<think>`."""
+    found = (mark for text in texts for mark in _CONTROL.findall(text))
+    return tuple(dict.fromkeys(found))
 
 
-def configured_format(template: str, calls: CallProfile) -> CallFormat:
-    """The format of a model whose configuration has a template that shows functions."""
-    layout = _known_format(template)
-    if layout is None:
-        layout = msgspec.structs.replace(BARE, trigger=calls.prefix.strip())
+def configured_format(known: CallFormat | None, calls: CallProfile) -> CallFormat:
+    """The format of a model whose configuration has a template that shows functions.
+
+    known: the format that the text of this template shows, None: no known one.
+    """
+    layout = known or msgspec.structs.replace(BARE, trigger=calls.prefix.strip())
     return msgspec.structs.replace(
         layout,
         name_key=calls.name_key or layout.name_key,
         arguments_key=calls.arguments_key or layout.arguments_key,
         has_arguments_first=calls.has_arguments_first,
     )
-
-
-def _known_format(template: str) -> CallFormat | None:
-    for signs, known in _KNOWN:
-        if all(sign in template for sign in signs):
-            return known
-    return None

@@ -6,12 +6,20 @@ import re
 
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import any_of, char_class, literal
+from pyserve.openai.tools.formats import HOLE
+
+ID = "[a-zA-Z0-9_-]{1,24}"  # what models write into holes
 
 
 def loose(rules: JsonRules, text: str) -> str:
-    """`text` with more or less white space where it has some."""
-    parts = re.split(r"(\s+)", text)
-    shown = [rules.space if part.isspace() else literal(part) for part in parts if part]
+    """`text` with more or less white space where it has some, and anything short in its holes."""
+    parts = re.split(rf"(\s+|{HOLE})", text)
+    shown = []
+    for part in filter(None, parts):
+        if part == HOLE:
+            shown.append(ID)
+        else:
+            shown.append(rules.space if part.isspace() else literal(part))
     return " ".join(shown) or '""'
 
 

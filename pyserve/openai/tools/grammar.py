@@ -15,8 +15,9 @@ from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import any_of, char_class, literal
 from pyserve.openai.tools.arguments import Function, any_object, arguments_expression
-from pyserve.openai.tools.formats import CallFormat
-from pyserve.openai.tools.free_text import loose, text_until
+from pyserve.openai.tools.formats import HOLE, CallFormat, Channels
+from pyserve.openai.tools.free_text import ID, loose, text_until
+from pyserve.openai.tools.loose_arguments import loose_arguments
 from pyserve.openai.tools.message_reader import PYTHON_TAG
 from pyserve.openai.tools.parts import Thinking
 from pyserve.openai.tools.tagged import tagged_arguments
@@ -39,18 +40,34 @@ class Calls(msgspec.Struct, frozen=True):
     can_repeat: bool
 
 
-def answer_grammar(thinking: Thinking | None, calls: Calls | None, constraint: str) -> str:
+class Surroundings(msgspec.Struct, frozen=True):
+    """What stands around text in an answer: marks before it, or headers of messages."""
+
+    text_begin: str = ""
+    channels: Channels | None = None
+    is_continued: bool = False
+
+
+NOTHING_AROUND = Surroundings()
+
+
+def answer_grammar(
+    thinking: Thinking | None,
+    calls: Calls | None,
+    constraint: str,
+    around: Surroundings = NOTHING_AROUND,
+) -> str:
     """GBNF for the answers to a request; "": anything.
 
     constraint: GBNF of the text, when it is no call. Reasoning comes first.
     Raises InvalidRequestError when the schemas of functions cannot be enforced.
     """
     if calls is None:
-        return constraint and _grammar(thinking, None, constraint, is_loose=False)
-    grammar = _grammar(thinking, calls, constraint, is_loose=False)
+        return constraint and _grammar(thinking, None, constraint, around, is_loose=False)
+    grammar = _grammar(thinking, calls, constraint, around, is_loose=False)
     if len(grammar.encode()) > MAX_GRAMMAR_BYTES:
         _refuse_large_strict(calls, len(grammar.encode()))
-        grammar = _grammar(thinking, calls, constraint, is_loose=True)
+        grammar = _grammar(thinking, calls, constraint, around, is_loose=True)
     if len(grammar.encode()) > MAX_GRAMMAR_BYTES:
         _refuse(len(grammar.encode()), "tools")
     return grammar
@@ -68,21 +85,60 @@ def _refuse(n_bytes: int, param: str) -> None:
 
 
 def _grammar(
-    thinking: Thinking | None, calls: Calls | None, constraint: str, *, is_loose: bool
+    thinking: Thinking | None,
+    calls: Calls | None,
+    constraint: str,
+    around: Surroundings,
+    *,
+    is_loose: bool,
 ) -> str:
-    if thinking is None and calls is None:
+    is_bare = around.is_continued or not (around.channels or around.text_begin)
+    if thinking is None and calls is None and is_bare:
         return constraint
     rules = JsonRules()
     root = rules.reserve_root()
-    if calls is None:
-        answer = rules.include(constraint)
+    writer = None if calls is None else _Writer(rules, calls, is_loose)
+    if around.channels is not None:
+        is_continued = around.is_continued
+        rules.define(
+            root, _channeled(rules, around.channels, thinking, writer, constraint, is_continued)
+        )
+        return rules.text()
+    before = f"{GAP} ({loose(rules, around.text_begin)} {GAP})?" if around.text_begin else ""
+    if writer is None:
+        answer = f"{before} {rules.include(constraint)}"
     else:
-        answer = _answer(_Writer(rules, calls, is_loose), constraint)
+        answer = _answer(writer, constraint, before)
     must_answer = bool(constraint) or (calls is not None and calls.is_required)
     rules.define(
         root, answer if thinking is None else _thoughtful(rules, thinking, answer, must_answer)
     )
     return rules.text()
+
+
+def _channeled(
+    rules: JsonRules,
+    channels: Channels,
+    thinking: Thinking | None,
+    writer: _Writer | None,
+    constraint: str,
+    is_continued: bool,
+) -> str:
+    """A message of reasoning, maybe, and one of text or of a call."""
+    is_required = writer is not None and writer.calls.is_required
+    called = [] if writer is None else writer.channel_calls(channels)
+    if is_continued and constraint:
+        return rules.include(constraint)
+    if writer is not None and not (is_required or constraint):
+        return writer.free_channels(channels, called)
+    text = any_of(literal(header) for header in channels.text_headers)
+    told = [*called] if is_required else [*called, f"{text} {rules.include(constraint)}"]
+    answer = rules.add(any_of(told))
+    if thinking is None:
+        return answer
+    following = f"{GAP} {literal(channels.next_header)} {answer}"
+    thoughts = text_until(rules, thinking.end, following, can_end=False)[0]
+    return any_of([f"{literal(thinking.begin)} {thoughts}", answer])
 
 
 def _thoughtful(rules: JsonRules, thinking: Thinking, answer: str, must_answer: bool) -> str:
@@ -93,15 +149,19 @@ def _thoughtful(rules: JsonRules, thinking: Thinking, answer: str, must_answer: 
     return any_of([f"{GAP} {literal(thinking.begin)} {reasoning}", answer])
 
 
-def _answer(writer: _Writer, constraint: str) -> str:
-    """Calls, or text: constrained by `constraint`, else free up to the first call."""
+def _answer(writer: _Writer, constraint: str, before: str) -> str:
+    """Calls, or text: constrained by `constraint`, else free up to the first call.
+
+    before: the expression for what may stand before constrained text.
+    """
     rules, calls = writer.rules, writer.calls
     trigger = calls.format.trigger
     run = rules.add(writer.run())
     if calls.is_required:
         return f"{GAP} {literal(trigger)} {run}"
     if constraint:
-        return any_of([f"{GAP} {literal(trigger)} {run}", rules.include(constraint)])
+        text = f"{before} {rules.include(constraint)}"
+        return any_of([f"{GAP} {literal(trigger)} {run}", text])
     if trigger:
         return text_until(rules, trigger, run, can_end=True)[0]
     states = text_until(rules, PYTHON_TAG, run, can_end=True)
@@ -133,17 +193,59 @@ class _Writer:
         one = rules.add(one)
         return f"{one} ({GAP} {literal(layout.trigger)} {one}){{0,{n_more}}}"
 
+    def channel_calls(self, channels: Channels) -> list[str]:
+        """The messages that are calls."""
+        layout = self.calls.format
+        inside = f"{literal(layout.trigger)} {self.run()}" if channels.has_calls_inside else ""
+        return [
+            f"{literal(header.replace(HOLE, function.name))} {inside or self._arguments(function)}"
+            for function in self.calls.functions
+            for header in channels.call_headers
+        ]
+
+    def free_channels(self, channels: Channels, called: list[str]) -> str:
+        """Messages of any kind; those of calls are well formed from where they cannot be others."""
+        rules, calls = self.rules, self.calls
+        if channels.has_calls_inside:
+            return text_until(rules, calls.format.trigger, rules.add(self.run()), can_end=True)[0]
+        if not channels.message.strip():
+            call = rules.add(any_of(called))
+            text = text_until(rules, channels.next_header, call, can_end=True)[0]
+            return any_of([call, f"{literal(channels.text_headers[0])} {text}"])
+        sign = channels.call_headers[0].partition(HOLE)[0].split()[-1]
+        told = [
+            f"{literal(function.name)} "
+            + text_until(rules, channels.message, self._arguments(function), can_end=False)[0]
+            for function in calls.functions
+        ]
+        return text_until(rules, sign, rules.add(any_of(told)), can_end=True)[0]
+
+    def _arguments(self, function: Function) -> str:
+        rules = self.rules
+        if self._is_loose:
+            return any_object(rules)
+        return rules.add(arguments_expression(function, rules))
+
     def _call(self, function: Function) -> str:
         layout, rules = self.calls.format, self.rules
-        if layout.kind == "tagged":
+        name = literal(function.name)
+        if layout.kind in ("tagged", "elements"):
             arguments = tagged_arguments(function, layout, rules, is_loose=self._is_loose)
-            begin = f"{literal(function.name)} {loose(rules, layout.name_end)}"
+            begin = f"{name} {loose(rules, layout.name_end)}"
             return f"{begin} {arguments} {loose(rules, layout.arguments_end)}"
-        arguments = any_object(rules) if self._is_loose else arguments_expression(function, rules)
+        if layout.kind in ("pythonic", "quoted"):
+            return f"{name} {loose_arguments(function, layout, rules, is_loose=self._is_loose)}"
+        arguments = self._arguments(function)
         if layout.kind == "named":
-            return f"{literal(function.name)} {loose(rules, layout.name_end)} {arguments}"
+            return f"{name} {loose(rules, layout.name_end)} {arguments}"
         name = literal(json.dumps(function.name))
+        if layout.kind == "keyed":
+            return f'"{{" {rules.space} {name} {rules.colon} {arguments} {rules.space} "}}"'
         name = f"{literal(json.dumps(layout.name_key))} {rules.colon} {name}"
         arguments = f"{literal(json.dumps(layout.arguments_key))} {rules.colon} {arguments}"
         first, second = (arguments, name) if layout.has_arguments_first else (name, arguments)
-        return f'"{{" {rules.space} {first} {rules.comma} {second} {rules.space} "}}"'
+        call_id = ""
+        if layout.id_key:
+            key = literal(json.dumps(layout.id_key))
+            call_id = f'{key} {rules.colon} "\\"" {ID} "\\"" {rules.comma}'
+        return f'"{{" {rules.space} {call_id} {first} {rules.comma} {second} {rules.space} "}}"'

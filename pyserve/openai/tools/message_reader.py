@@ -2,123 +2,106 @@
 
   <think> reasoning </think> text <tool_call> {"name": "f", "arguments": {...}} </tool_call>
 
-The output does not depend on where the input is cut. What looks like a call and is none is text.
+The output does not depend on where the input is cut. What looks like a call and is none is text,
+without what can be nothing but a mark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
+from pyserve.openai.tools.answer_reader import AnswerReader
 from pyserve.openai.tools.call_reader import CallReader
-from pyserve.openai.tools.formats import CallFormat
-from pyserve.openai.tools.parts import AnswerStyle, CallBegin, Piece, Text, Thinking, Thought
-from pyserve.openai.tools.text_reader import SPACE, EndedError, MalformedError, Steps, TextReader
+from pyserve.openai.tools.formats import control_marks
+from pyserve.openai.tools.parts import AnswerStyle, Thinking
+from pyserve.openai.tools.text_reader import SPACE, EndedError, MalformedError, Steps
 
 PYTHON_TAG = "<|python_tag|>"
 
 
-class MessageReader:
-    """Reads one answer. One thread. is_thinking: the last text read is inside of reasoning."""
+class MessageReader(AnswerReader):
+    """Reads an answer that is thoughts, text and calls, told apart by tags. One thread."""
 
     def __init__(self, style: AnswerStyle) -> None:
-        self.is_thinking = style.thinking is not None and style.thinking.is_open
-        self._style = style
-        self._reader = TextReader()
-        self._pieces: list[Piece] = []
-        self._held = ""  # white space that is given out only if text follows
-        self._n_calls = 0
-        self._has_thought = False
-        self._steps: Generator[None, None, None] = self._read()
-
-    def feed(self, text: str) -> list[Piece]:
-        """The pieces that `text` adds; maybe none yet."""
-        self._reader.rest += text
-        return self._go_on()
-
-    def close(self) -> list[Piece]:
-        """Ends the answer: the pieces that were held back. REQUIRES: it is called once."""
-        self._reader.is_closed = True
-        return self._go_on()
-
-    def _go_on(self) -> list[Piece]:
-        next(self._steps, None)
-        pieces, self._pieces = self._pieces, []
-        return pieces
+        super().__init__(style)
+        self._calls: CallReader | None = None
+        self._trigger = ""
+        if style.calls is not None:
+            self._calls = CallReader(self._reader, style.calls, style.texts, self._put_call)
+            self._trigger = style.calls.trigger
+        signs = [*style.marks]
+        if self._trigger:
+            signs.append(self._trigger)
+        if style.thinking is not None and style.thinking.is_repeated:
+            signs.append(style.thinking.begin)
+        self._signs = tuple(dict.fromkeys(signs))
 
     def _read(self) -> Steps[None]:
-        try:
-            yield from self._read_thoughts()
-            yield from self._read_answer()
-        except EndedError:
-            emit = self._think if self.is_thinking else self._say
-            emit(self._reader.take(len(self._reader.rest)))
-        if self._held and not (self.is_thinking or self._n_calls):
-            self._pieces.append(Text(self._held))
-
-    def _say(self, text: str) -> None:
-        self._put(Text, text)
-
-    def _think(self, text: str) -> None:
-        self._put(Thought, text if self._has_thought else text.lstrip(SPACE))
-        self._has_thought = self._has_thought or bool(text.strip(SPACE))
-
-    def _put(self, kind: type[Text | Thought], text: str) -> None:
-        text = self._held + text
-        ready = text.rstrip(SPACE)
-        self._held = text[len(ready) :]
-        if ready:
-            self._pieces.append(kind(ready))
-
-    def _read_thoughts(self) -> Steps[None]:
         thinking = self._style.thinking
-        if thinking is None:
-            return
-        if not ((yield from self._begins_with(thinking)) or thinking.is_open):
-            return
+        if thinking is not None:
+            yield from self._read_first_thoughts(thinking)
+        if self._calls is not None and not self._trigger:
+            yield from self._read_bare_calls(self._calls)
+        while True:
+            sign = yield from self._reader.until_any(self._signs, self._say)
+            if thinking is not None and thinking.is_repeated and sign == thinking.begin:
+                yield from self._read_thoughts(thinking)
+            elif sign == self._trigger and self._calls is not None:
+                yield from self._read_run(self._calls)
+
+    def _read_first_thoughts(self, thinking: Thinking) -> Steps[None]:
+        has_tag = yield from self._begins_with(thinking.begin)
+        if has_tag or thinking.is_open:
+            yield from self._read_thoughts(thinking)
+        elif (yield from self._begins_with(thinking.end)):
+            yield from self._reader.skip_space()
+
+    def _read_thoughts(self, thinking: Thinking) -> Steps[None]:
+        """Thoughts up to their end; a call ends them, too, where it cannot be meant as text."""
         self.is_thinking = True
-        yield from self._reader.until(thinking.end, self._think)
+        self._held = ""
+        ends = (thinking.end, *control_marks(self._trigger))
+        while True:
+            sign = yield from self._reader.until_any((*ends, *self._style.marks), self._think)
+            if sign in ends:
+                break
         self._held = ""
         self.is_thinking = False
+        if sign != thinking.end:
+            self._reader.rest = sign + self._reader.rest
+            return
         yield from self._reader.skip_space()
 
-    def _begins_with(self, thinking: Thinking) -> Steps[bool]:
-        """Skip the first tag if it comes next."""
+    def _begins_with(self, tag: str) -> Steps[bool]:
+        """Skip the tag if it comes next."""
         while True:
             seen = self._reader.rest.lstrip(SPACE)
-            if seen.startswith(thinking.begin):
-                self._reader.rest = seen[len(thinking.begin) :]
+            if seen.startswith(tag):
+                self._reader.rest = seen[len(tag) :]
                 return True
-            if not thinking.begin.startswith(seen):
+            if not tag.startswith(seen):
                 return False
             yield from self._reader.more()
 
-    def _read_answer(self) -> Steps[None]:
-        if self._style.calls is not None:
-            yield from self._read_calls(self._style.calls)
-        while True:
-            self._say(self._reader.take(len(self._reader.rest)))
-            yield from self._reader.more()
+    def _read_run(self, calls: CallReader) -> Steps[bool]:
+        """A run of calls after its trigger. Returns whether it was one."""
+        self._reader.begin_record(self._trigger)
+        try:
+            yield from calls.read_run()
+        except (MalformedError, EndedError) as error:
+            if not calls.has_name:
+                self._say(self._without_marks(self._reader.recorded))
+            elif isinstance(error, EndedError):
+                self._reader.rest = ""  # a part of what ends the call
+            if isinstance(error, EndedError):
+                if not calls.has_name:
+                    self._reader.rest = self._without_marks(self._reader.rest)
+                raise
+            return False
+        return True
 
-    def _read_calls(self, calls: CallFormat) -> Steps[None]:
-        """Text and calls, as long as there may be calls."""
-        reader = CallReader(self._reader, calls, self._style.texts, self._put_call)
-        while True:
-            if calls.trigger:
-                yield from self._reader.until(calls.trigger, self._say)
-            elif self._n_calls or not (yield from self._begins_with_call()):
-                return
-            self._reader.begin_record(calls.trigger)
-            try:
-                yield from reader.read_run()
-            except (MalformedError, EndedError) as error:
-                if not reader.has_name:
-                    self._say(self._reader.recorded)
-                elif isinstance(error, EndedError):
-                    self._reader.rest = ""  # a part of what ends the call
-                if isinstance(error, EndedError):
-                    raise
-                if not calls.trigger:
-                    return
+    def _read_bare_calls(self, calls: CallReader) -> Steps[None]:
+        """An answer that is nothing but one call, in a format without a trigger."""
+        if (yield from self._begins_with_call()):
+            yield from self._read_run(calls)
 
     def _begins_with_call(self) -> Steps[bool]:
         """Whether the next text may be a call, in a format without a trigger."""
@@ -130,9 +113,3 @@ class MessageReader:
             if seen and not PYTHON_TAG.startswith(seen):
                 return False
             yield from self._reader.more()
-
-    def _put_call(self, piece: Piece) -> None:
-        if isinstance(piece, CallBegin):
-            self._held = ""
-            self._n_calls += 1
-        self._pieces.append(piece)

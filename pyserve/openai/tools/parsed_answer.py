@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from pyserve.engine.protocol import Delta
 from pyserve.openai.ids import new_call_id
+from pyserve.openai.tools.answer_reader import AnswerReader
+from pyserve.openai.tools.channel_reader import ChannelReader
 from pyserve.openai.tools.message_reader import MessageReader
 from pyserve.openai.tools.parts import (
     AnswerStyle,
@@ -27,10 +29,13 @@ class Call:
         self.arguments = ""
 
 
-def _reader_of(style: AnswerStyle) -> MessageReader | FoundReader | None:
+def reader_of(style: AnswerStyle) -> AnswerReader | FoundReader | None:
+    """The reader for answers of this style; None: they are nothing but text."""
     if style.is_plain:
         return None
-    return MessageReader(style) if style.found is None else FoundReader(style, style.found)
+    if style.found is not None:
+        return FoundReader(style, style.found)
+    return MessageReader(style) if style.channels is None else ChannelReader(style)
 
 
 class ReadChoice:
@@ -44,7 +49,7 @@ class ReadChoice:
         self.reasoning = ""
         self.calls: list[Call] = []
         self.n_reasoning_tokens = 0
-        self._reader = _reader_of(style)
+        self._reader = reader_of(style)
 
     def push(self, delta: Delta) -> list[Piece]:
         """Adds a delta, and returns the pieces in it."""
@@ -61,7 +66,7 @@ class ReadChoice:
             self.push(delta)
         return self
 
-    def _read_on(self, reader: MessageReader | FoundReader, delta: Delta) -> list[Piece]:
+    def _read_on(self, reader: AnswerReader | FoundReader, delta: Delta) -> list[Piece]:
         was_thinking = reader.is_thinking
         pieces = reader.feed(delta.text)
         has_thought = any(isinstance(piece, Thought) for piece in pieces)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from pyserve.models.profile import CallProfile
-from pyserve.openai.tools.formats import CallFormat
+from pyserve.openai.tools.formats import CallFormat, Channels
 
 
 class Thinking(msgspec.Struct, frozen=True):
-    """The tags around reasoning; is_open: the prompt ends with the first one."""
+    """The tags around reasoning; is_open: the prompt ends with the first one.
+
+    is_repeated: it may come anywhere in an answer, else only at its begin.
+    """
 
     begin: str
     end: str
     is_open: bool = False
+    is_repeated: bool = False
 
 
 class AnswerStyle(msgspec.Struct, frozen=True):
@@ -21,16 +25,23 @@ class AnswerStyle(msgspec.Struct, frozen=True):
 
     texts: function and parameter where values are texts, for formats that do not quote them.
     found: how the model's configuration finds calls and text, once the answer is whole.
+    marks: texts that are dropped from the answer. channels: it is made of messages.
+    is_continued: the prompt ends inside of the text. hides_thoughts: they are not given out.
     """
 
     thinking: Thinking | None = None
     calls: CallFormat | None = None
     texts: frozenset[tuple[str, str]] = frozenset()
     found: CallProfile | None = None
+    marks: tuple[str, ...] = ()
+    channels: Channels | None = None
+    is_continued: bool = False
+    hides_thoughts: bool = False
 
     @property
     def is_plain(self) -> bool:
-        return self.thinking is None and self.calls is None and self.found is None
+        has_parts = self.thinking is not None or self.calls is not None or self.found is not None
+        return not (has_parts or self.marks or self.channels)
 
 
 class Text(msgspec.Struct, frozen=True):

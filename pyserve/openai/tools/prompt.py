@@ -7,11 +7,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pyserve.openai.tools.formats import CallFormat
+from pyserve.openai.tools.formats import AnswerFormat
 
 Message = dict[str, Any]
 
 N_SHORT_ID = 9
+THOUGHTS = "reasoning_content"
 _INTRODUCTION = (
     "These functions are available. Each line describes one, with its parameters as JSON Schema.\n"
     "<tools>\n{tools}\n</tools>\n"
@@ -22,12 +23,17 @@ _MAY_CALL = "To call a function"
 _MUST_CALL = "Answer with nothing but a call. To call a function"
 
 
-def with_calls(messages: Sequence[Message], layout: CallFormat) -> list[Message]:
-    """The messages with their tool calls in the form that the template expects."""
-    if layout.is_generic:
+def with_history(messages: Sequence[Message], layout: AnswerFormat) -> list[Message]:
+    """The messages with their tool calls and thoughts in the form that the template expects."""
+    calls = layout.calls
+    if calls.is_generic:
         return _as_text(messages)
-    if layout.has_short_ids:
-        return [_with_short_ids(message) for message in messages]
+    if calls.has_one_call:
+        messages = _one_by_one(messages)
+    if calls.has_short_ids:
+        messages = [_with_short_ids(message) for message in messages]
+    if layout.thoughts_key != THOUGHTS:
+        messages = [_with_thoughts(message, layout.thoughts_key) for message in messages]
     return list(messages)
 
 
@@ -41,6 +47,39 @@ def introduced(
     if first["role"] != "system":
         return [{"role": "system", "content": text}, *messages]
     return [{**first, "content": f"{first['content']}\n\n{text}"}, *rest]
+
+
+def _one_by_one(messages: Sequence[Message]) -> list[Message]:
+    """Messages of several calls become several messages, each followed by its result."""
+    results = {message.get("tool_call_id"): message for message in messages if _is_result(message)}
+    placed: set[int] = set()
+    ordered: list[Message] = []
+    for message in messages:
+        calls = message.get("tool_calls", [])
+        if len(calls) <= 1:
+            if id(message) not in placed:
+                ordered.append(message)
+            continue
+        for i, call in enumerate(calls):
+            rest = message if i == 0 else {"role": message["role"], "content": ""}
+            ordered.append({**rest, "tool_calls": [call]})
+            result = results.get(call.get("id"))
+            if result is not None:
+                ordered.append(result)
+                placed.add(id(result))
+    return ordered
+
+
+def _is_result(message: Message) -> bool:
+    return bool(message["role"] == "tool")
+
+
+def _with_thoughts(message: Message, key: str) -> Message:
+    """The message with its thoughts under this key."""
+    if THOUGHTS not in message:
+        return message
+    renamed = {name: value for name, value in message.items() if name != THOUGHTS}
+    return {**renamed, key: message[THOUGHTS]}
 
 
 def _as_text(messages: Sequence[Message]) -> list[Message]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import any_of, literal
 from pyserve.openai.structured.schema import SchemaGrammar
 from pyserve.openai.tools.arguments import Function, enforceable
-from pyserve.openai.tools.formats import CallFormat
+from pyserve.openai.tools.formats import HOLE, CallFormat
 from pyserve.openai.tools.free_text import loose, text_until
 
 _NAME = "([a-zA-Z0-9_] [a-zA-Z0-9_.-]{0,63})"
@@ -50,26 +52,50 @@ def tagged_arguments(
     if not properties:
         if "additionalProperties" in schema and schema["additionalProperties"] is False:
             return '""'
-        value = text_until(rules, layout.value_end, '""', can_end=False)[0]
-        key = f"{loose(rules, layout.key_begin)} {_NAME} {loose(rules, layout.key_end)}"
-        return f"({rules.space} {key} {value})*"
+        return _any_members(layout, rules)
     grammar = SchemaGrammar(schema, is_strict=function.is_strict, rules=rules)
     members = []
     for name, part in properties.items():
-        key = f"{literal(layout.key_begin + name)} {loose(rules, layout.key_end)}"
+        key_end = layout.key_end.replace(HOLE, layout.types.get(_type_of(part), HOLE))
+        key = f"{literal(layout.key_begin + name)} {loose(rules, key_end)}"
         member = f"{rules.space} {key} {_value(grammar, name, part, layout)}"
         members.append(f"({member})" if name in required else f"({member})?")
     return " ".join(members)
+
+
+def _any_members(layout: CallFormat, rules: JsonRules) -> str:
+    if layout.kind == "elements":  # ends with the name that it begins with: no grammar knows that
+        return text_until(rules, layout.arguments_end, '""', can_end=False)[0]
+    value = text_until(rules, layout.value_end, '""', can_end=False)[0]
+    kinds = {layout.key_end.replace(HOLE, kind) for kind in layout.types.values()}
+    key_end = any_of(loose(rules, kind) for kind in sorted(kinds or {layout.key_end}))
+    key = f"{loose(rules, layout.key_begin)} {_NAME} {key_end}"
+    return f"({rules.space} {key} {value})*"
+
+
+def _type_of(schema: Any) -> str:
+    """The JSON type of the values of `schema`, as far as it says one."""
+    if _is_text(schema):
+        return "string"
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    return kind if isinstance(kind, str) else "object"
 
 
 def _value(grammar: SchemaGrammar, name: str, schema: Any, layout: CallFormat) -> str:
     rules = grammar.rules
     assert isinstance(rules, JsonRules)
     end = literal(layout.value_end)
+    if layout.kind == "elements":
+        value_end = f"{layout.value_end}{name}{layout.key_end}"
+        end = literal(value_end)
+        if _type_of(schema) in ("object", "array"):
+            return text_until(rules, value_end, '""', can_end=False)[0]
+        layout = msgspec.structs.replace(layout, value_end=value_end)
     if not _is_text(schema):
         value = grammar.visit_inside(schema, ("properties", name))
         return f"{rules.space} {value} {rules.space} {end}"
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if values is not None:
-        return f'"\\n"? {any_of(literal(value) for value in values)} "\\n"? {end}'
+        line_break = '"\\n"?' if layout.has_line_breaks else '""'
+        return f"{line_break} {any_of(literal(value) for value in values)} {line_break} {end}"
     return text_until(rules, layout.value_end, '""', can_end=False)[0]

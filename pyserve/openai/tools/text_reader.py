@@ -5,12 +5,15 @@ A generator that needs more text yields; `feed` and `close` go on with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
+
+from pyserve.openai.tools.formats import HOLE
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 SPACE = " \t\r\n"
+MAX_HOLE_CHARS = 256
 
 
 class MalformedError(Exception):
@@ -55,8 +58,20 @@ class TextReader:
         while (yield from self.peek()) in SPACE:
             self.take(len(self.rest) - len(self.rest.lstrip(SPACE)))
 
-    def expect(self, text: str) -> Steps[None]:
-        """Skip `text`, whatever white space stands before or in it. Raises MalformedError."""
+    def expect(self, text: str) -> Steps[list[str]]:
+        """Skip `text`, whatever white space stands before or in it. Returns what is in its holes.
+
+        Raises MalformedError.
+        """
+        first, *rest = text.split(HOLE)
+        yield from self._expect_words(first)
+        holes = []
+        for part in rest:
+            holes.append((yield from self.short_text(part.split()[0])))
+            yield from self._expect_words(part)
+        return holes
+
+    def _expect_words(self, text: str) -> Steps[None]:
         for word in text.split():
             yield from self.skip_space()
             while len(self.rest) < len(word) and word.startswith(self.rest):
@@ -64,6 +79,14 @@ class TextReader:
             if not self.rest.startswith(word):
                 raise MalformedError
             self.take(len(word))
+
+    def short_text(self, sign: str) -> Steps[str]:
+        """The text before `sign`, which stays unread. Raises MalformedError if it is long."""
+        while sign not in self.rest:
+            if len(self.rest) > MAX_HOLE_CHARS:
+                raise MalformedError
+            yield from self.more()
+        return self.take(self.rest.index(sign))
 
     def until(self, tag: str, emit: Callable[[str], None]) -> Steps[None]:
         """Give everything before `tag` to `emit` as it comes, and skip the tag."""
@@ -76,20 +99,40 @@ class TextReader:
             emit(self.take(len(self.rest) - held_chars(self.rest, tag)))
             yield from self.more()
 
-    def one_of(self, texts: list[str]) -> Steps[str]:
+    def until_any(self, marks: Sequence[str], emit: Callable[[str], None]) -> Steps[str]:
+        """Give everything before the first of `marks` to `emit`, and skip it. Returns the mark.
+
+        Where several begin at one place it is the longest.
+        """
+        while True:
+            found = [(at, -len(mark)) for mark in marks if (at := self.rest.find(mark)) >= 0]
+            n_held = max((held_chars(self.rest, mark) for mark in marks), default=0)
+            if found:
+                at, n_chars = min(found)
+                if self.is_closed or len(self.rest) - n_held > at:
+                    emit(self.take(at))
+                    return self.take(-n_chars)
+            n_ready = len(self.rest) - n_held
+            emit(self.take(min(n_ready, min(found)[0]) if found else n_ready))
+            yield from self.more()
+
+    def one_of(self, texts: Sequence[str]) -> Steps[str]:
         """Skip whichever of `texts` comes next, as `expect` does. Returns it.
 
-        REQUIRES: without white space none of them begins another.
+        Where one is nothing but white space, it is meant if no other one comes.
         """
-        bare = {"".join(text.split()): text for text in texts}
-        longest = max(len(text) for text in bare)
+        bare = {"".join(text.partition(HOLE)[0].split()): text for text in texts}
+        signs = sorted(bare, key=len, reverse=True)
+        longest = len(signs[0])
         while True:
-            seen = "".join(self.rest[: 4 * longest].split())
-            for text, whole in bare.items():
-                if seen.startswith(text):
-                    yield from self.expect(whole)
-                    return whole
-            if not any(text.startswith(seen) for text in bare):
+            seen = "".join(self.rest[: 4 * longest + 64].split())
+            for sign in signs:
+                if seen.startswith(sign) and (sign or seen):
+                    yield from self.expect(bare[sign])
+                    return bare[sign]
+                if sign.startswith(seen):
+                    break
+            else:
                 raise MalformedError
             yield from self.more()
 

@@ -13,6 +13,7 @@ from pyserve.engine.markers import THINKING_TAGS
 from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.errors import InvalidRequestError
 from pyserve.models.profile import PLAIN, ModelProfile, ThinkingProfile
+from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.parts import Thinking
 
 MAX_KNOWN = 256
@@ -37,32 +38,42 @@ def thinking_tags(chat_template: str) -> tuple[str, str] | None:
 
 
 def thinking_of(
-    engine: Engine, variables: dict[str, Any], profile: ModelProfile = PLAIN
+    engine: Engine,
+    variables: dict[str, Any],
+    profile: ModelProfile = PLAIN,
+    layout: AnswerFormat | None = None,
 ) -> Thinking | None:
-    """The reasoning tags of an answer, for a prompt with these template variables.
+    """The reasoning of an answer, for a prompt with these template variables.
 
-    profile: may name other tags than the template's. A prompt that ends with both tags leaves
-    nothing to think: None. Any thread.
+    profile: may name other tags than the template's. layout: of the template's answers. A prompt
+    that ends with both tags leaves nothing to think: None. Any thread.
     """
     source = engine.info().file_template
-    tags = _tags(source, profile.thinking)
+    tags = _tags(source, profile.thinking, layout)
     if tags is None:
         return None
-    configured = msgspec.json.encode((profile.prompt, profile.thinking))
+    if layout is not None and layout.channels is not None:
+        return Thinking(*tags)
+    configured = msgspec.json.encode((profile.prompt, profile.thinking, tags))
     digest = hashlib.sha256(source.encode() + configured).hexdigest()
     key = (digest, json.dumps(variables, sort_keys=True))
     if key not in _known:
         if len(_known) >= MAX_KNOWN:
             _known.clear()
         _known[key] = _probed(engine, tags, variables, profile.thinking)
-    return _known[key]
+    found = _known[key]
+    if found is None or layout is None or not layout.is_repeated:
+        return found
+    return msgspec.structs.replace(found, is_repeated=True)
 
 
-def _tags(source: str, thinking: ThinkingProfile) -> tuple[str, str] | None:
-    """The first configured pair that the template has, else the first pair."""
-    if not thinking.tags:
-        return thinking_tags(source)
-    return next((pair for pair in thinking.tags if pair[1] in source), thinking.tags[0])
+def _tags(
+    source: str, thinking: ThinkingProfile, layout: AnswerFormat | None
+) -> tuple[str, str] | None:
+    """The first configured pair that the template has, else the template's own."""
+    if thinking.tags:
+        return next((pair for pair in thinking.tags if pair[1] in source), thinking.tags[0])
+    return thinking_tags(source) if layout is None else layout.thinking
 
 
 def _probed(
@@ -75,6 +86,7 @@ def _probed(
     except InvalidRequestError:  # nor does it take a question alone
         return Thinking(begin, end)
     tail = prompt[prompt.rfind(QUESTION) + len(QUESTION) :]
+    tail = tail.removeprefix(end)  # some models end thoughts as they end questions
     if end in tail:
         return None
     is_open = tail.rstrip().endswith((begin, *thinking.starts)) and not thinking.is_never_open

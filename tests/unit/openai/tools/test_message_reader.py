@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyserve.openai.tools.formats import GENERIC, TAGGED, CallFormat, call_format
+from pyserve.openai.tools.formats import GENERIC, TAGGED, CallFormat
+from pyserve.openai.tools.known_formats import call_format
 from pyserve.openai.tools.message_reader import MessageReader
 from pyserve.openai.tools.parts import (
     AnswerStyle,
@@ -110,7 +111,7 @@ CASES: list[tuple[Thinking | None, CallFormat | None, str, list[Piece]]] = [
     (None, TAGGED, f"<tool_call>{F_CALL}</tool", F),
     (None, TAGGED, '<tool_call>{"na', [Text('<tool_call>{"na')]),
     (None, TAGGED, "so <tool", [Text("so <tool")]),
-    # What is no call is text.
+    # What is no call is text, without marks that are no words.
     (None, TAGGED, "a <tool_call> b </tool_call>", [Text("a <tool_call> b </tool_call>")]),
     (None, TAGGED, '<tool_call>{"a": 1}</tool_call>', [Text('<tool_call>{"a": 1}</tool_call>')]),
     (None, TAGGED, '<tool_call>["f"]', [Text('<tool_call>["f"]')]),
@@ -135,14 +136,14 @@ CASES: list[tuple[Thinking | None, CallFormat | None, str, list[Piece]]] = [
         f'[TOOL_CALLS][{F_CALL}, {{"name": "g", "arguments": {{}}, "id": "abc"}}]',
         [*F, *G],
     ),
-    (None, MISTRAL, "[TOOL_CALLS][]", [Text("[TOOL_CALLS][]")]),
+    (None, MISTRAL, "[TOOL_CALLS][]", [Text("[]")]),
     (
         None,
         MISTRAL_ARGS,
         'ok[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]g[ARGS]{}',
         [Text("ok"), *F, *G],
     ),
-    (None, MISTRAL_ARGS, "[TOOL_CALLS]" + "f" * 300, [Text("[TOOL_CALLS]" + "f" * 300)]),
+    (None, MISTRAL_ARGS, "[TOOL_CALLS]" + "f" * 300, [Text("f" * 300)]),
     (None, LLAMA, '{"name": "f", "parameters": {"a": 1}}', F),
     (None, LLAMA, '\n<|python_tag|>{"name": "f", "parameters": {"a": 1}}', F),
     (None, LLAMA, '{"a": 2} or so', [Text('{"a": 2} or so')]),

@@ -1,0 +1,117 @@
+"""Conversations by whose renderings a chat template shows its format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyserve.errors import InvalidRequestError
+
+Message = dict[str, Any]
+# A prompt of messages, tools and variables. Raises InvalidRequestError for what it does not take.
+Render = Callable[[list[Message], list[dict[str, Any]], dict[str, Any]], str]
+
+QUESTION, AGAIN, SAID, THOUGHT, RESULT = (
+    "Probequestion",
+    "Probeagain",
+    "Probesaid",
+    "Probethought",
+    "7007",
+)
+NAMES = ("probe_first", "probe_other")
+KEYS = ("alphakey", "betakey")
+TEXT, NUMBER = "probevalue", 4711
+ARGUMENTS: tuple[dict[str, Any], ...] = ({KEYS[0]: TEXT, KEYS[1]: NUMBER}, {KEYS[0]: "othervalue"})
+IDS = ("probeid01", "probeid02")
+LONG_ID = "call_0123456789abcdef"
+TYPED: dict[str, Any] = {
+    "string": TEXT,
+    "number": 0.5,
+    "integer": NUMBER,
+    "boolean": True,
+    "null": None,
+    "object": {"inner": 1},
+    "array": [1],
+}
+USER = {"role": "user", "content": QUESTION}
+USER_AGAIN = {"role": "user", "content": AGAIN}
+THINKING = {"enable_thinking": True, "thinking": True}
+NOT_THINKING = {"enable_thinking": False, "thinking": False}
+
+
+class Prober:
+    """Renders conversations; what a template refuses is None. One thread."""
+
+    def __init__(self, render: Render) -> None:
+        self._render = render
+
+    def prompt(self, variables: dict[str, Any], *, has_tools: bool = True) -> str | None:
+        """What stands after the question, where an answer begins."""
+        return self._after_question([USER], variables, has_tools)
+
+    def said(self, variables: dict[str, Any], *, thoughts: bool = False) -> str | None:
+        """The same of an earlier answer that is text, up to the next question."""
+        answer = assistant(SAID, THOUGHT if thoughts else "")
+        return self._after_question([USER, answer, USER_AGAIN], variables, has_tools=False)
+
+    def called(
+        self,
+        n_calls: int,
+        variables: dict[str, Any],
+        *,
+        text: str = "",
+        thoughts: str = "",
+        arguments: dict[str, Any] | None = None,
+        ids: Sequence[str] = IDS,
+    ) -> str | None:
+        """The same of an answer with calls, and their results. arguments: of the first call."""
+        calls = [
+            tool_call(name, given, call_id)
+            for name, given, call_id in zip(NAMES, ARGUMENTS, ids, strict=True)
+        ][:n_calls]
+        if arguments is not None:
+            calls[0] = tool_call(NAMES[0], arguments, ids[0])
+        results = [
+            {"role": "tool", "tool_call_id": call["id"], "name": name, "content": RESULT}
+            for call, name in zip(calls, NAMES, strict=False)
+        ]
+        return self._after_question([USER, assistant(text, thoughts, calls), *results], variables)
+
+    def called_and_asked(self, variables: dict[str, Any]) -> str | None:
+        """The same of an answer with a call, whose result is another question."""
+        answer = assistant("", "", [tool_call(NAMES[0], ARGUMENTS[0], IDS[0])])
+        return self._after_question([USER, answer, USER_AGAIN], variables)
+
+    def _after_question(
+        self, messages: list[Message], variables: dict[str, Any], has_tools: bool = True
+    ) -> str | None:
+        tools = [_tool(name) for name in NAMES] if has_tools else []
+        try:
+            prompt = self._render(messages, tools, variables)
+        except InvalidRequestError:
+            return None
+        _, found, after = prompt.rpartition(QUESTION)
+        return after if found else None
+
+
+def assistant(text: str, thoughts: str = "", calls: Sequence[Message] = ()) -> Message:
+    """An earlier answer."""
+    message: Message = {"role": "assistant", "content": text}
+    if thoughts:
+        message["reasoning_content"] = thoughts
+    if calls:
+        message["tool_calls"] = list(calls)
+    return message
+
+
+def tool_call(name: str, arguments: dict[str, Any], call_id: str) -> Message:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def _tool(name: str) -> dict[str, Any]:
+    properties = {key: {"type": "string", "description": key} for key in (*KEYS, *TYPED)}
+    parameters = {"type": "object", "properties": properties, "required": [KEYS[0]]}
+    function = {"name": name, "description": "A probe.", "parameters": parameters}
+    return {"type": "function", "function": function}

@@ -1,0 +1,85 @@
+"""Which format a model's answers have: of its configuration, derived, known, or none of its own."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import Any
+
+import msgspec
+
+from pyserve.engine.markers import THINKING_TAGS
+from pyserve.engine.protocol import Engine, TemplateOptions
+from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.tools.derive import derive, derived_thinking
+from pyserve.openai.tools.formats import GENERIC, AnswerFormat, configured_format, control_marks
+from pyserve.openai.tools.known_formats import (
+    call_format,
+    signed_format,
+    special_format,
+    unshown_format,
+)
+from pyserve.openai.tools.probes import Message, Prober, Render
+from pyserve.openai.tools.tagged_values import CDATA
+
+MAX_KNOWN = 256
+_known: dict[str, AnswerFormat] = {}
+
+
+@functools.lru_cache(MAX_KNOWN)
+def thinking_tags(chat_template: str) -> tuple[str, str] | None:
+    """The reasoning tags in the template; None: the model does not reason."""
+    return next((pair for pair in THINKING_TAGS if pair[1] in chat_template), None)
+
+
+def format_of(engine: Engine, source: str, profile: ModelProfile = PLAIN) -> AnswerFormat:
+    """The format of the answers of a model. source: its template for this chat. Any thread."""
+    info = engine.info()
+    shown = profile.prompt.function_text
+    if shown or not source:
+        calls = configured_format(signed_format(shown), profile.calls) if shown else GENERIC
+        return AnswerFormat(
+            name=calls.name,
+            origin="configured" if shown else "generic",
+            calls=calls,
+            thinking=thinking_tags(info.file_template),
+        )
+    key = hashlib.sha256(source.encode()).hexdigest()
+    if key not in _known:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        _known[key] = recognized(source, _renderer(engine))
+    return _known[key]
+
+
+def _renderer(engine: Engine) -> Render:
+    def render(
+        messages: list[Message], tools: list[dict[str, Any]], variables: dict[str, Any]
+    ) -> str:
+        return engine.render(messages, TemplateOptions(tools=tools, variables=variables))
+
+    return render
+
+
+def recognized(source: str, render: Render) -> AnswerFormat:
+    """The format of a template with this source. render: makes prompts with it."""
+    special = special_format(source)
+    if special is not None:
+        return special
+    tags = thinking_tags(source)
+    prober = Prober(render)
+    derived = derive(prober, tags)
+    if derived is not None and CDATA in source:
+        calls = msgspec.structs.replace(derived.calls, has_cdata=True)
+        return msgspec.structs.replace(derived, calls=calls)
+    if derived is not None:
+        return derived
+    calls = unshown_format(source) or call_format(source)
+    thinking = derived_thinking(prober, tags)
+    return AnswerFormat(
+        name=calls.name,
+        origin="generic" if calls.is_generic else "known",
+        calls=calls,
+        thinking=thinking,
+        is_repeated=thinking is not None and bool(control_marks(thinking[0])),
+    )
