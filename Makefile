@@ -32,8 +32,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help serve pull setup build dist test test-native test-kernels test-compilers test-aarch64 test-unit test-api test-e2e \
-        test-hostile lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
+.PHONY: help serve pull setup build dist wheel test test-native test-kernels test-compilers test-aarch64 test-unit test-api test-e2e \
+        test-hostile test-wheel lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs): says what to do when it cannot.
 get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
@@ -87,6 +87,13 @@ dist: $(VENV)/.dist-deps ## the source distribution, with llama.cpp in it: dist/
 	@$(BIN)/python vendor/fetch.py
 	@$(BIN)/python -m build --sdist --no-isolation
 
+wheel: $(VENV)/.dist-deps ## a wheel for all x86-64 machines, of modules for each level of them: dist/pyserve-*.whl
+	@$(PYTHON) tools/preflight.py
+	@rm -f build/wheel/*.whl dist/pyserve-*.whl
+	@$(BIN)/python tools/build.py --wheel build/wheel
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel --quiet repair --wheel-dir dist build/wheel/*.whl
+	@$(BIN)/python tools/check_wheel.py build/wheel dist/pyserve-*.whl
+
 # Testing it --------------------------------------------------------------------------------------
 
 test: $(BUILD)/.installed $(VENV)/.dev-deps ## build what is missing and run all tests
@@ -134,6 +141,9 @@ test-aarch64: $(VENV)/.build-deps ## the native tests for 64-bit ARM: needs g++-
 
 test-unit test-api test-e2e test-hostile: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
 	@$(BIN)/pytest tests/$* $(ARGS)
+
+test-wheel: wheel ## install the wheel into a fresh environment without a compiler, and serve
+	@$(BIN)/python tools/try_wheel.py dist/pyserve-*.whl $(MODEL)
 
 asan: PRESET := dev
 tsan: PRESET := tsan

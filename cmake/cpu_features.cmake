@@ -1,18 +1,5 @@
-# Which CPU features the build depends on, read from the compiler's own macros for the flags that ggml
+# Which CPU features a build depends on, read from the compiler's own macros for the flags that ggml
 # is compiled with. Writes build_info.h; the module checks the list when it is imported.
-
-set(native_flag "")
-if(GGML_NATIVE)
-  set(native_flag "-march=native")
-endif()
-execute_process(
-  COMMAND "${CMAKE_CXX_COMPILER}" ${native_flag} -dM -E -x c++ /dev/null
-  OUTPUT_VARIABLE macros
-  RESULT_VARIABLE macros_result
-)
-if(NOT macros_result EQUAL 0)
-  message(FATAL_ERROR "${CMAKE_CXX_COMPILER} cannot list its predefined macros.")
-endif()
 
 # macro : name in native/src/base/cpu_features.cc. Those whose instructions a compiler may choose by
 # itself or the vendored library asks for; AMX, which it asks the system for, is not among them.
@@ -61,19 +48,43 @@ set(
   __ARM_FEATURE_BF16:bf16
   __ARM_FEATURE_SME:sme
 )
-set(PYSERVE_CPU_FEATURES "")
-foreach(entry IN LISTS known_features)
-  string(REPLACE ":" ";" pair "${entry}")
-  list(GET pair 0 macro)
-  list(GET pair 1 feature)
-  if(macros MATCHES "#define ${macro} 1")
-    string(APPEND PYSERVE_CPU_FEATURES "\"${feature}\", ")
+
+# Sets RESULT to the features that code compiled with FLAGS may use, as C++ strings.
+function(pyserve_features_of result)
+  execute_process(
+    COMMAND "${CMAKE_CXX_COMPILER}" ${ARGN} -dM -E -x c++ /dev/null
+    OUTPUT_VARIABLE macros
+    RESULT_VARIABLE macros_result
+  )
+  if(NOT macros_result EQUAL 0)
+    message(FATAL_ERROR "${CMAKE_CXX_COMPILER} cannot list its predefined macros with \"${ARGN}\".")
   endif()
-endforeach()
+  set(features "")
+  foreach(entry IN LISTS known_features)
+    string(REPLACE ":" ";" pair "${entry}")
+    list(GET pair 0 macro)
+    list(GET pair 1 feature)
+    if(macros MATCHES "#define ${macro} 1")
+      string(APPEND features "\"${feature}\", ")
+    endif()
+  endforeach()
+  set(${result} "${features}" PARENT_SCOPE)
+endfunction()
+
 if(DEFINED ENV{LLAMA_CPP_DIR})
   set(PYSERVE_VENDOR "llama.cpp of another tree")
 else()
   file(STRINGS vendor/llama.cpp.toml upstream_commit REGEX "^upstream_commit = ")
   string(REGEX REPLACE ".*\"(.*)\".*" "llama.cpp \\1" PYSERVE_VENDOR "${upstream_commit}")
 endif()
-configure_file(native/bindings/build_info.h.in "${CMAKE_CURRENT_BINARY_DIR}/generated/build_info.h" @ONLY)
+
+# Writes DIRECTORY/build_info.h for a module whose ggml is compiled with the flags that follow.
+function(pyserve_write_build_info directory level)
+  set(PYSERVE_LEVEL "${level}")
+  pyserve_features_of(PYSERVE_CPU_FEATURES ${ARGN})
+  configure_file(
+    "${CMAKE_SOURCE_DIR}/native/bindings/build_info.h.in"
+    "${CMAKE_BINARY_DIR}/${directory}/build_info.h"
+    @ONLY
+  )
+endfunction()

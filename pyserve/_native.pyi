@@ -12,6 +12,7 @@ from pyserve.engine.quantize_job import QuantizeJob
 from pyserve.engine.request import GenerateRequest
 
 cpu_features: list[str]
+level: str
 vendor: str
 
 class _Type(type): ...

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Builds and installs pyserve into the running environment, showing how far the build is.
+"""Builds pyserve, showing how far the build is.
 
-    python tools/build.py BUILD_DIR [pip option ...]
+    python tools/build.py BUILD_DIR [pip option ...]  installs it into the running environment
+    python tools/build.py --wheel BUILD_DIR           makes a wheel for all x86-64: BUILD_DIR/*.whl
 
 Everything the build says goes to BUILD_DIR.log; its end is shown when the build fails.
 """
@@ -77,12 +78,21 @@ def follow(lines: Iterable[str], log: TextIO, show: Callable[[str], None]) -> li
     return tail
 
 
+def pip_command(argv: Sequence[str]) -> tuple[Path, list[str]]:
+    """The build directory, and what makes pip build there what the arguments ask for."""
+    is_wheel = argv[0] == "--wheel"
+    build_dir, *options = argv[1:] if is_wheel else argv
+    verb = ["wheel", "--no-deps", "--no-cache-dir", "-w", build_dir] if is_wheel else ["install"]
+    command = [sys.executable, "-m", "pip", *verb, "-v", "--no-build-isolation"]
+    command += ["--disable-pip-version-check", f"-Cbuild-dir={build_dir}", *options]
+    command += ["-Ccmake.define.PYSERVE_LEVELS=ON", "."] if is_wheel else ["-e", "."]
+    return Path(build_dir), command
+
+
 def main(argv: Sequence[str]) -> int:
-    build_dir = Path(argv[0])
+    build_dir, command = pip_command(argv)
     log_path = build_dir.with_name(build_dir.name + ".log")
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "install", "-v", "--no-build-isolation"]
-    command += ["--disable-pip-version-check", f"-Cbuild-dir={build_dir}", *argv[1:], "-e", "."]
     display = Display(sys.stderr)
     started_s = time.monotonic()
     print("building pyserve (the first time takes some minutes)", file=sys.stderr, flush=True)

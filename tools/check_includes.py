@@ -49,7 +49,7 @@ FOLDERS: dict[str, set[str]] = {
     "engine/preparation": {"engine/request"},
 }
 THREAD_HEADERS = {"thread", "stop_token", "pthread.h"}
-GENERATED = {"build_info.h"}
+GENERATED = {"build_info.h", "levels.h"}
 THREAD_ROOMS = {"engine"}
 VENDOR = re.compile(r"^(llama(-[a-z]+)*|ggml(-[a-z]+)*|gguf)\.h$|^(common|jinja|nlohmann|ggml)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -28,6 +28,7 @@ PYBIND11_MODULE(_native, module, py::mod_gil_not_used()) {
   pyserve::require_cpu(pyserve::features_of_build());
   module.doc() = "pyserve's engine: a GGUF model that runs many requests in one batch.";
   module.attr("cpu_features") = pyserve::features_of_build();
+  module.attr("level") = PYSERVE_LEVEL;
   module.attr("vendor") = PYSERVE_VENDOR;
   module.def("check_cpu", &pyserve::require_cpu, py::arg("required"),
              "Raises the ImportError of this module unless the CPU has all of `required`.");

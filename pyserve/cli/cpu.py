@@ -38,7 +38,7 @@ def show_cpu(as_json: bool) -> None:
         facts = {"cpu": name, "usable_cores": n_cores, **msgspec.to_builtins(report)}
         click.echo(msgspec.json.format(msgspec.json.encode(facts)).decode())
         return
-    click.echo(f"{name}, {n_cores} usable cores\n")
+    click.echo(f"{name}, {n_cores} usable cores; llama.cpp compiled for: {report.level}\n")
     click.echo("Kernels, the best ones first")
     for rung in report.ladder:
         click.echo(f"  {rung.kernels:11} {_state(rung, report)}")

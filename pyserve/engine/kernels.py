@@ -51,8 +51,12 @@ class CpuFeature(msgspec.Struct, frozen=True):
 
 
 class CpuReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The kernels that can be used on this CPU. ladder: all sets, from the highest."""
+    """The kernels that can be used on this CPU. ladder: all sets, from the highest.
 
+    level: the CPUs that llama.cpp's own kernels are compiled for: "native", or a wheel's level.
+    """
+
+    level: str
     choice: KernelChoice
     ladder: Sequence[KernelRung]
     features: Sequence[CpuFeature]

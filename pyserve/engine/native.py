@@ -146,6 +146,7 @@ def choose_kernels(wanted: str) -> KernelChoice:
 def report_cpu(wanted: str) -> CpuReport:
     """What this CPU can do, which kernels can be used here, and which are. `wanted`: as above."""
     facts = {
+        "level": _native.level,
         "choice": choose_kernels(wanted),
         "ladder": _native.kernel_ladder(),
         "features": _native.list_cpu_features(),

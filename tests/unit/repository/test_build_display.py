@@ -1,8 +1,9 @@
-"""What tools/build.py shows of a build."""
+"""What tools/build.py asks pip for, and what it shows of a build."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 from tests.support.scripts import load_script
 
@@ -50,3 +51,19 @@ def test_it_is_known_whether_the_build_explained_its_failure() -> None:
 def test_the_end_of_the_output_is_kept() -> None:
     tail = build.follow(LINES, io.StringIO(), lambda _: None)
     assert tail == LINES[-60:]
+
+
+def test_an_installation_is_editable_and_for_this_machine() -> None:
+    directory, command = build.pip_command(["build/release", "--quiet"])
+    assert directory == Path("build/release")
+    assert command[2:4] == ["pip", "install"]
+    assert command[-3:] == ["--quiet", "-e", "."]
+    assert "-Cbuild-dir=build/release" in command
+
+
+def test_a_wheel_is_for_all_levels() -> None:
+    directory, command = build.pip_command(["--wheel", "build/wheel"])
+    assert directory == Path("build/wheel")
+    assert command[2:4] == ["pip", "wheel"]
+    assert command[-2:] == ["-Ccmake.define.PYSERVE_LEVELS=ON", "."]
+    assert "-Cbuild-dir=build/wheel" in command
