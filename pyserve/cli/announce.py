@@ -17,12 +17,16 @@ ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
 
 class Announcer:
-    """An observer of the supervisor that tells the user; failures go to `err`. Thread: one."""
+    """An observer of the supervisor that tells the user; failures go to `err`. Thread: one.
 
-    def __init__(self, host: str, port: int, *, out: TextIO, err: TextIO) -> None:
+    advice: said once, when the server is ready.
+    """
+
+    def __init__(self, host: str, port: int, *, out: TextIO, err: TextIO, advice: str = "") -> None:
         self._url = f"http://{url_host(host)}:{port}"
         self._out = out
         self._err = err
+        self._advice = advice
         self._shown: dict[str, str] = {}
         self._is_announced = False
 
@@ -38,6 +42,8 @@ class Announcer:
         if is_front_up and is_settled and ready and not self._is_announced:
             self._is_announced = True
             self._print(banner(self._url, ready), self._out)
+            if self._advice:
+                self._print(self._advice, self._out)
 
     def _print(self, text: str, file: TextIO) -> None:
         with contextlib.suppress(OSError, ValueError):  # nobody reads us: serve nevertheless

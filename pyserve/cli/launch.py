@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 from pyserve.backend.runtime import locked_runtime_dir
+from pyserve.cli.advice import advice_for
 from pyserve.cli.announce import Announcer
 from pyserve.cli.listener import bind_listener, listen
 from pyserve.cli.plan import plan_models, replan_models
@@ -32,7 +33,13 @@ def launch(config: ServeConfig) -> int:
             models = plan_models(config)
         listen(listener, config.host)
         with locked_runtime_dir() as directory:
-            announcer = Announcer(config.host, config.port, out=sys.stdout, err=sys.stderr)
+            announcer = Announcer(
+                config.host,
+                config.port,
+                out=sys.stdout,
+                err=sys.stderr,
+                advice=advice_for(config, [model.id for model in models]),
+            )
             supervisor = Supervisor(
                 config,
                 models,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from pyserve.models.download.progress import format_bytes
 from pyserve.models.download.pull import PullOptions
 from pyserve.models.download.pull import pull as pull_model
 from pyserve.models.files import local_models
+from pyserve.models.fitting import Machine, memory_bytes, runs_well, this_machine, tokens_per_s
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
 from pyserve.models.remove import remove_model
+
+CONTEXTS = (8192, 32768)
 
 models_dir_option = click.option(
     "--models-dir",
@@ -40,12 +43,18 @@ def pull(
     """Get a model: a gallery name, a repository of the Hugging Face hub (owner/name[:QUANT] or
     owner/name/FILE.gguf), a URL of a GGUF file, or a file to copy.
 
-    Without an argument, the default model. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+    Without an argument, the default model. Of a repository without QUANT, a quantization that this
+    machine has the memory for. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured.
 
     Downloads continue where they broke off, and are verified before they are used.
     """
     with explained(), stoppable():
-        options = PullOptions(_directory(models_dir), accept=_acceptance(accept_license))
+        machine = this_machine(read_config({}).memory_limit_mib)
+        options = PullOptions(
+            _directory(models_dir),
+            accept=_acceptance(accept_license),
+            room=machine.room if machine.n_bytes else None,
+        )
         path = pull_model(what or load_gallery().default, options, sha256=sha256)
     click.echo(str(path))
 
@@ -63,26 +72,71 @@ def rm(names: tuple[str, ...], models_dir: Path | None) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--fits", is_flag=True, help="Those of the gallery that this machine runs well.")
 @models_dir_option
-def models(as_json: bool, models_dir: Path | None) -> None:
+def models(as_json: bool, fits: bool, models_dir: Path | None) -> None:
     """List the models that are here, and those that can be pulled by name."""
     with explained():
-        rows = list_models(_directory(models_dir), load_gallery())
+        machine = this_machine(read_config({}).memory_limit_mib)
+        rows = list_models(_directory(models_dir), load_gallery(), machine)
+    if fits:
+        rows = [row for row in rows if row.get("fits")]
+        rows.sort(key=lambda row: (-row["rank"], row["size_bytes"]))
     if as_json:
         click.echo(json.dumps(rows, indent=2))
-        return
-    _print_table(rows)
+    elif fits:
+        _print_fitting(rows, machine)
+    else:
+        _print_table(rows)
 
 
-def list_models(directory: Path, gallery: Gallery) -> list[dict[str, Any]]:
+def list_models(directory: Path, gallery: Gallery, machine: Machine) -> list[dict[str, Any]]:
     """One row per model: id, file, size_bytes, quantization (None: unknown), state, description.
 
-    state is "local" (in the directory), "damaged" (there, but not loadable) or "gallery".
+    state is "local" (in the directory), "damaged" (there, but not loadable) or "gallery". Models of
+    the gallery have what it knows of them, and whether the machine runs them well (`fits`).
     """
     rows = [_local_row(file.id, file.path, gallery) for file in local_models(directory, gallery)]
     here = {row["id"] for row in rows}
     rows += [_gallery_row(entry) for entry in gallery.models if entry.name not in here]
-    return rows
+    entries = {entry.name: entry for entry in gallery.models}
+    return [
+        row | (_known(entries[row["id"]], machine) if row["id"] in entries else {}) for row in rows
+    ]
+
+
+def _known(entry: GalleryEntry, machine: Machine) -> dict[str, Any]:
+    """What the gallery knows of a model, and what this machine makes of it."""
+    return {
+        "license": entry.license,
+        "task": entry.task,
+        "context": entry.context,
+        "tools": entry.has_tools,
+        "thinking": entry.thinking,
+        "sampling": entry.sampling.model_dump(exclude_none=True),
+        "rank": entry.rank,
+        "memory_bytes": {str(n_ctx): memory_bytes(entry, n_ctx) for n_ctx in CONTEXTS},
+        "tokens_per_s": round(tokens_per_s(entry, machine), 1),
+        "fits": runs_well(entry, machine),
+    }
+
+
+def _print_fitting(rows: list[dict[str, Any]], machine: Machine) -> None:
+    cells = [("ID", "STATE", "QUANT", "SIZE", "MEMORY AT 8K", "32K", "TOKENS/S", "TOOLS",
+              "THINKING", "LICENSE")]  # fmt: skip
+    for row in rows:
+        memory = [format_bytes(row["memory_bytes"][str(n_ctx)]) for n_ctx in CONTEXTS]
+        speed = "" if row["task"] == "embeddings" else f"~{row['tokens_per_s']:.0f}"
+        cells.append((row["id"], row["state"], row["quantization"] or "?",
+                      format_bytes(row["size_bytes"]), *memory, speed,
+                      "yes" if row["tools"] else "", row["thinking"].replace("no", ""),
+                      row["license"]))  # fmt: skip
+    click.echo(
+        f"This machine: {format_bytes(machine.n_bytes)} of memory, {machine.n_cores} cores; best "
+        "first. Memory and speed are estimates.\n"
+    )
+    _print_columns(cells)
+    click.echo("\nGet one with: pyserve pull ID; serve it with: pyserve serve ID")
 
 
 def _local_row(model_id: str, path: Path, gallery: Gallery) -> dict[str, Any]:
@@ -92,7 +146,7 @@ def _local_row(model_id: str, path: Path, gallery: Gallery) -> dict[str, Any]:
         kind, state = quantization(path), "local"
     except ModelLoadError:
         kind, state = None, "damaged"
-    if entry is not None and size_bytes != entry.size_bytes:
+    if entry is not None and not entry.is_whole(size_bytes):
         state = "damaged"
     return {
         "id": model_id,
@@ -116,12 +170,15 @@ def _gallery_row(entry: GalleryEntry) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    header = ("ID", "STATE", "QUANT", "SIZE", "FILE")
-    cells = [header]
+    cells = [("ID", "STATE", "QUANT", "SIZE", "FILE")]
     for row in rows:
         size = format_bytes(row["size_bytes"])
         cells.append((row["id"], row["state"], row["quantization"] or "?", size, row["file"]))
-    widths = [max(len(cell[column]) for cell in cells) for column in range(len(header) - 1)]
+    _print_columns(cells)
+
+
+def _print_columns(cells: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(cell[column]) for cell in cells) for column in range(len(cells[0]) - 1)]
     for cell in cells:
         fixed = "  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=False))
         click.echo(f"{fixed}  {cell[-1]}")

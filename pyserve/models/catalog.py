@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
 from pyserve.errors import ModelLoadError
 from pyserve.gguf.head import is_old_model
 from pyserve.gguf.kind import WORDS, check_is_model, file_kind
@@ -214,7 +216,8 @@ def with_template_beside(file: ModelFile) -> ModelFile:
     values, directory, name = LocalModel(), file.path.parent, file.path.name
     jinja = jinja_source(directory, name, values.template)
     prompt = prompt_profile(directory, name, values.template, has_jinja=jinja is not None)
-    return replace(file, profile=profile_of(values, prompt), jinja=jinja)
+    profile = msgspec.structs.replace(file.profile, prompt=prompt)
+    return replace(file, profile=profile, jinja=jinja)
 
 
 def _add_alias(catalog: Catalog, entry: LocalEntry) -> None:

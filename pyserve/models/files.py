@@ -20,7 +20,7 @@ from pyserve.models.catalog import Catalog, read_catalog, with_template_beside
 from pyserve.models.download.pull import PullOptions, pull_entry
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
 from pyserve.models.localai.profiles import with_aliases
-from pyserve.models.model_file import ModelFile, gguf_files, named_file
+from pyserve.models.model_file import ModelFile, entry_file, gguf_files, named_file
 from pyserve.models.templates.jinja import with_chosen_templates
 from pyserve.schemas.fields.reasoning import ReasoningFields
 
@@ -144,12 +144,12 @@ def _from_gallery(entry: GalleryEntry, directory: Path, pull: Pull) -> ModelFile
     if not path.exists():
         path = pull(entry, directory)
     size_bytes = path.stat().st_size
-    if size_bytes != entry.size_bytes:
+    if not entry.is_whole(size_bytes):
         raise ModelLoadError(
             f"{path} is damaged: {size_bytes:,} bytes instead of {entry.size_bytes:,}; "
             f"repair it with: pyserve pull {entry.name}"
         )
-    return with_template_beside(ModelFile(entry.name, path, entry.defaults.ctx_size))
+    return with_template_beside(entry_file(entry, path))
 
 
 def _with_file_names(files: Sequence[ModelFile]) -> list[ModelFile]:

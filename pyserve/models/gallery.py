@@ -41,7 +41,16 @@ class UrlSource(_Data):
     url: HttpUrl
 
 
-Source = Annotated[PackageSource | UrlSource, Field(discriminator="kind")]
+class HubSource(_Data):
+    """The entry's file in a repository of the Hugging Face hub, which says its hash when asked."""
+
+    kind: Literal["hub"]
+    repo: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$")
+    ]
+
+
+Source = Annotated[PackageSource | UrlSource | HubSource, Field(discriminator="kind")]
 
 
 class Defaults(_Data):
@@ -50,19 +59,58 @@ class Defaults(_Data):
     ctx_size: Annotated[int, Field(ge=1)] | None = None
 
 
+class Sampling(_Data):
+    """What its makers recommend, by the names of the request's fields; None: they say nothing."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+
+
 class GalleryEntry(_Data):
-    """One model. `notice` is shown and must be accepted before the first download."""
+    """One model. `notice` is shown and must be accepted before the first download.
+
+    sha256 None: the hub says it, and size_bytes is about right. task: what it is for.
+    context: tokens that it was trained for, 0 = not said. params, active_params: all of them, and
+    those that one token uses, 0 = all; in billions.
+    cell_bytes: of the KV cache per token of the context, at f16. state_bytes: of what does not grow
+    with the context, for the default `--parallel`.
+    rank: how well it answers among these, 0 = never advised.
+    """
 
     name: Name
     description: str
     file: FileName
     size_bytes: Annotated[int, Field(ge=1)]
-    sha256: Sha256
+    sha256: Sha256 | None = None
     license: str
     quantization: str
+    task: Literal["chat", "code", "text", "embeddings"] = "chat"
+    context: Annotated[int, Field(ge=0)] = 0
+    params: Annotated[float, Field(ge=0)] = 0.0
+    active_params: Annotated[float, Field(ge=0)] = 0.0
+    cell_bytes: Annotated[int, Field(ge=0)] = 0
+    state_bytes: Annotated[int, Field(ge=0)] = 0
+    rank: Annotated[int, Field(ge=0, le=100)] = 0
+    has_tools: bool = False
+    thinking: Literal["no", "optional", "always"] = "no"
+    sampling: Sampling = Sampling()
     defaults: Defaults = Defaults()
     notice: str | None = None
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_hash(self) -> GalleryEntry:
+        if self.sha256 is None and any(source.kind != "hub" for source in self.sources):
+            raise ValueError(f"{self.name}: without sha256 the hub is the only source")
+        return self
+
+    def is_whole(self, size_bytes: int) -> bool:
+        """Whether a file of that size can be the entry's; any can where the size is not exact."""
+        return self.sha256 is None or size_bytes == self.size_bytes
 
 
 class Gallery(_Data):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyserve.gguf.kind import is_gguf_name, split_name
-from pyserve.models.gallery import Gallery
+from pyserve.models.gallery import Gallery, GalleryEntry
 from pyserve.models.profile import PLAIN, ModelProfile, TemplateSource
 
 
@@ -54,9 +54,16 @@ def gguf_files(directory: Path) -> Iterator[Path]:
             yield path
 
 
+def entry_file(entry: GalleryEntry, path: Path) -> ModelFile:
+    """The file of a gallery entry, with the sampling that its makers recommend."""
+    defaults = entry.sampling.model_dump(exclude_none=True)
+    profile = ModelProfile(defaults=defaults, description=entry.description)
+    return ModelFile(entry.name, path, entry.defaults.ctx_size, profile=profile)
+
+
 def named_file(path: Path, gallery: Gallery) -> ModelFile:
     """The model id of a gallery's file is its gallery name, of any other file its stem."""
     entry = gallery.find(path.name)
     if entry is not None:
-        return ModelFile(entry.name, path, entry.defaults.ctx_size)
+        return entry_file(entry, path)
     return ModelFile(path.stem if is_gguf_name(path.name) else path.name, path)

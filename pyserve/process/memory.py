@@ -1,6 +1,6 @@
-"""Available memory for this process: the system's, within its cgroups' limits.
+"""Memory for this process, all and available: the system's, within its cgroups' limits.
 
-The function takes the root of the file system, so that it can be tested on a made-up tree.
+The functions take the root of the file system, so that they can be tested on a made-up tree.
 """
 
 from __future__ import annotations
@@ -22,10 +22,18 @@ def available_bytes(root: Path = ROOT) -> int:
     return min([*_system(root), *_cgroups_v2(root), *_cgroups_v1(root)], default=0)
 
 
-def _system(root: Path) -> Iterator[int]:
+def total_bytes(root: Path = ROOT) -> int:
+    """Bytes that there are, used or not; 0 if the system does not say."""
+    limits = [_number(directory / "memory.max") for directory in cgroup_directories(root, "")]
+    for directory in cgroup_directories(root, "memory"):
+        limits.append(_number(directory / "memory.limit_in_bytes"))
+    return min([*_system(root, "MemTotal"), *(limit for limit in limits if limit)], default=0)
+
+
+def _system(root: Path, wanted: str = "MemAvailable") -> Iterator[int]:
     for line in (read_text(root / "proc/meminfo") or "").splitlines():
         name, _, rest = line.partition(":")
-        if name == "MemAvailable":
+        if name == wanted:
             yield int(rest.split()[0]) * 1024
 
 

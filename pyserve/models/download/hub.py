@@ -31,7 +31,11 @@ from pyserve.models.download.sources import (
 DEFAULT_ENDPOINT = "https://huggingface.co"
 PREFIXES = ("hf.co/", "huggingface.co/", "hf:", "hf://", "huggingface://")
 MAX_DESCRIPTION_BYTES = 16 << 20
-PREFERRED = ("Q4_K_M", "Q4_1", "Q4_0", "Q5_K_M", "Q8_0")  # of those without a wish
+# Of those without a wish; the later ones for machines that the first are too large for.
+PREFERRED = (
+    "Q4_K_M", "Q4_1", "Q4_0", "MXFP4", "Q5_K_M", "Q8_0", "Q4_K_S", "IQ4_XS", "IQ4_NL", "Q3_K_M",
+    "Q3_K_XL", "Q3_K_S", "IQ3_XXS", "Q2_K_XL", "Q2_K",
+)  # fmt: skip
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _REFERENCE = re.compile(
     rf"({_NAME}/{_NAME})(?:/([^:\s]+\.(?i:gguf)))?(?::([A-Za-z0-9_.-]{{1,64}}))?"
@@ -63,6 +67,10 @@ def parse_reference(text: str) -> HubReference | None:
     return HubReference(repo, file, quant)
 
 
+class NotInRepositoryError(PullError):
+    """The repository is there, the file is not."""
+
+
 class Hub:
     """The hub, or a mirror of it. environ: where its settings are."""
 
@@ -73,28 +81,37 @@ class Hub:
         home = Path(environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
         self._cache = Path(environ.get("HF_HUB_CACHE") or home / "hub")
 
-    def files(self, reference: HubReference) -> list[RemoteFile]:
+    def files(self, reference: HubReference, room: int | None = None) -> list[RemoteFile]:
         """The files of the model: one, or all parts of a split one, in order.
 
+        room: without a wish, the quantization is one whose files have no more bytes, if there is.
         Raises PullError.
         """
         if self._is_offline:
             return self._cached_files(reference)
         siblings = self._describe(reference.repo)
-        names = choose_files([sibling["rfilename"] for sibling in siblings], reference)
+        sizes = {sibling["rfilename"]: _size(sibling) or 0 for sibling in siblings}
+        names = choose_files(sizes, reference, room)
         return [self._file(reference.repo, by_name(siblings, name)) for name in names]
+
+    def entry_files(self, repo: str, file: str, quant: str) -> list[RemoteFile]:
+        """The file that a gallery names, or if the repository has another name for it now, the one
+        of that quantization. Raises PullError."""
+        try:
+            return self.files(HubReference(repo, file))
+        except NotInRepositoryError:
+            return self.files(HubReference(repo, None, quant))
 
     def _file(self, repo: str, sibling: Mapping[str, Any]) -> RemoteFile:
         name = sibling["rfilename"]
         stored = sibling.get("lfs")
         stored = stored if isinstance(stored, dict) else {}
         sha256 = str(stored.get("sha256") or stored.get("oid") or "").removeprefix("sha256:")
-        size = sibling.get("size", stored.get("size"))
         return RemoteFile(
             name=name,
             url=f"{self._endpoint}/{repo}/resolve/main/{quote(name)}",
             sha256=sha256 if _SHA256.fullmatch(sha256) else None,
-            size_bytes=size if isinstance(size, int) else None,
+            size_bytes=_size(sibling),
             token=self._token,
         )
 
@@ -130,7 +147,7 @@ class Hub:
             for path in snapshots[-1].rglob("*")
             if is_gguf_name(path.name)
         }
-        names = choose_files(sorted(found), reference)
+        names = choose_files(dict.fromkeys(sorted(found), 0), reference)
         return [RemoteFile(name, "", cached=found[name].resolve()) for name in names]
 
 
@@ -146,43 +163,65 @@ def by_name(siblings: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     return next(sibling for sibling in siblings if sibling["rfilename"] == name)
 
 
-def choose_files(names: Sequence[str], reference: HubReference) -> list[str]:
+def _size(sibling: Mapping[str, Any]) -> int | None:
+    """The size that the hub says a file has."""
+    stored = sibling.get("lfs")
+    size = sibling.get("size", stored.get("size") if isinstance(stored, dict) else None)
+    return size if isinstance(size, int) else None
+
+
+def choose_files(
+    sizes: Mapping[str, int], reference: HubReference, room: int | None = None
+) -> list[str]:
     """The files of the model that a reference means, among those of a repository.
 
-    Raises PullError that lists the files of the repository.
+    sizes: in bytes, by name; 0 = not known. room: as in `Hub.files`.
+    Raises NotInRepositoryError that lists the files of the repository.
     """
     models = [
         name
-        for name in names
+        for name in sizes
         if is_gguf_name(_base(name)) and kind_by_name(_base(name)) in ("model", "part")
     ]
     if reference.file is not None:
-        chosen = reference.file if reference.file in models else None
+        chosen = next((name for name in models if name.lower() == reference.file.lower()), None)
     else:
-        chosen = _of_quant(models, reference.quant)
+        chosen = _of_quant(models, reference.quant, sizes, room)
     if chosen is None:
         wish = reference.file or reference.quant
         there = ", ".join(sorted(map(_base, models))[:20]) or "no GGUF files"
         what = f"has no {wish}" if wish else "has no model"
-        raise PullError(f"{reference.repo} {what}; it has: {there}")
-    part = split_name(chosen)
+        raise NotInRepositoryError(f"{reference.repo} {what}; it has: {there}")
+    return _parts(chosen)
+
+
+def _parts(name: str) -> list[str]:
+    """The name, or those of all parts of a split model of which it is one."""
+    part = split_name(name)
     if part is None:
-        return [chosen]
+        return [name]
     stem, _, n_parts = part
-    suffix = chosen[-len(".gguf") :]
+    suffix = name[-len(".gguf") :]
     return [f"{stem}-{i:05}-of-{n_parts:05}{suffix}" for i in range(1, n_parts + 1)]
 
 
-def _of_quant(models: Sequence[str], quant: str | None) -> str | None:
-    """The first file of a quantization; of the preferred one if none is named."""
+def _of_quant(
+    models: Sequence[str], quant: str | None, sizes: Mapping[str, int], room: int | None
+) -> str | None:
+    """The first file of a quantization; of the preferred one that fits if none is named.
+
+    The smallest if none fits.
+    """
     firsts = sorted(name for name in models if kind_by_name(_base(name)) == "model")
     if quant is not None and quant.lower() != "latest":
         return next((name for name in firsts if _is_quant(name, quant)), None)
-    for preferred in PREFERRED:
-        for name in firsts:
-            if _is_quant(name, preferred):
-                return name
-    return firsts[0] if firsts else None
+    n_bytes = {name: sum(sizes.get(part, 0) for part in _parts(name)) for name in firsts}
+    wanted = [name for word in PREFERRED for name in firsts if _is_quant(name, word)]
+    wanted += [name for name in firsts if name not in wanted]
+    if room is None:
+        return next(iter(wanted), None)
+    fitting = (name for name in wanted if n_bytes[name] <= room)
+    return next(fitting, None) or min(wanted, key=n_bytes.__getitem__, default=None)
 
 
 def _is_quant(name: str, quant: str) -> bool:

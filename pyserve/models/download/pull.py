@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote, urlsplit
 
-from pyserve.errors import ModelNotFoundError
+from pyserve.errors import ModelLoadError, ModelNotFoundError
 from pyserve.gguf.check import check_model_file
 from pyserve.gguf.head import check_gguf
-from pyserve.gguf.kind import is_gguf_name
+from pyserve.gguf.kind import check_is_model, is_gguf_name
 from pyserve.models.download.hub import Hub, HubReference, parse_reference
 from pyserve.models.download.incoming import check_format, hash_file, incoming, verify
 from pyserve.models.download.packages import PackageDownload, fetch_packages
-from pyserve.models.download.progress import Progress
+from pyserve.models.download.progress import Progress, format_bytes
 from pyserve.models.download.sources import (
     DiskFullError,
     PullError,
@@ -32,7 +32,16 @@ from pyserve.models.download.sources import (
     file_size,
     require_space,
 )
-from pyserve.models.gallery import Gallery, GalleryEntry, Source, load_gallery, safe_file_name
+from pyserve.models.gallery import (
+    Gallery,
+    GalleryEntry,
+    HubSource,
+    PackageSource,
+    Source,
+    UrlSource,
+    load_gallery,
+    safe_file_name,
+)
 
 # Shows the notice of an entry and says whether the user accepts it.
 AcceptNotice = Callable[[GalleryEntry], bool]
@@ -40,13 +49,17 @@ AcceptNotice = Callable[[GalleryEntry], bool]
 
 @dataclass(frozen=True)
 class PullOptions:
-    """Options of a pull. `output` gets progress; `accept` is asked before files with a notice."""
+    """Options of a pull. `output` gets progress; `accept` is asked before files with a notice.
+
+    room: bytes that a model may take here, None = not known; a quantization that fits is chosen.
+    """
 
     models_dir: Path
     output: TextIO = field(default_factory=lambda: sys.stderr)
     accept: AcceptNotice = lambda _: False
     download: PackageDownload | None = None
     hub: Hub = field(default_factory=Hub)
+    room: int | None = None
 
 
 def pull(
@@ -88,6 +101,7 @@ def pull_entry(entry: GalleryEntry, options: PullOptions) -> Path:
     target = options.models_dir / entry.file
     if target.exists() and _is_intact(target, entry):
         return target
+    _warn_of_size(entry.size_bytes, options)
     if entry.notice and not options.accept(entry):
         raise PullError(
             f"the terms of {entry.name} were not accepted; read them with `pyserve pull "
@@ -99,7 +113,10 @@ def pull_entry(entry: GalleryEntry, options: PullOptions) -> Path:
         failures = []
         for source in entry.sources:
             try:
-                _fetch_verified(source, entry, part, options)
+                if source.kind == "hub":
+                    _fetch_from_hub(source, entry, part, options)
+                else:
+                    _fetch_verified(source, entry, part, options)
                 part.replace(target)
                 return target
             except DiskFullError:
@@ -117,7 +134,8 @@ def pull_hub(reference: HubReference, options: PullOptions, *, sha256: str | Non
 
     sha256: expected hash of a model of one file. Returns its path, or that of its first part.
     """
-    files = options.hub.files(reference)
+    files = options.hub.files(reference, options.room)
+    _warn_of_size(sum(file.size_bytes or 0 for file in files), options)
     if sha256 is not None and len(files) > 1:
         raise PullError(f"--sha256: the model has {len(files)} files")
     paths = []
@@ -130,7 +148,50 @@ def pull_hub(reference: HubReference, options: PullOptions, *, sha256: str | Non
     return paths[0]
 
 
-def _fetch_verified(source: Source, entry: GalleryEntry, part: Path, options: PullOptions) -> None:
+def _warn_of_size(n_bytes: int, options: PullOptions) -> None:
+    """Say so before a download that this machine has no memory for."""
+    if options.room is not None and n_bytes > options.room:
+        options.output.write(
+            f"NOTE: the weights have {format_bytes(n_bytes)}, a model may take "
+            f"{format_bytes(max(options.room, 0))} here; it may not load, or be slow\n"
+        )
+
+
+def _fetch_from_hub(
+    source: HubSource, entry: GalleryEntry, part: Path, options: PullOptions
+) -> None:
+    """Fill `part` with the file that the hub says is the entry's, verified by the hub's hash."""
+    files = options.hub.entry_files(source.repo, entry.file, entry.quantization)
+    if len(files) > 1:
+        raise PullError(f"{source.repo} has the model in {len(files)} files")
+    (file,) = files
+    if file.cached is not None:
+        shutil.copyfile(file.cached, part)
+    else:
+        options.output.write(f"getting {entry.name} from {urlsplit(file.url).hostname}\n")
+        _fetch_remote(file, part, Progress(entry.name, options.output))
+        if file.sha256 is None:
+            options.output.write(f"{entry.name}: not verified; its sha256 is {hash_file(part)}\n")
+    check_format(part)
+
+
+def _fetch_remote(file: RemoteFile, part: Path, progress: Progress) -> None:
+    """Download a file into `part`, and verify it if its hash is known."""
+    with contextlib.closing(progress):
+        fetch_url(
+            file.url,
+            part,
+            progress,
+            is_hash_known=file.sha256 is not None,
+            max_bytes=file.size_bytes,
+            token=file.token,
+        )
+    verify(part, file.sha256)
+
+
+def _fetch_verified(
+    source: UrlSource | PackageSource, entry: GalleryEntry, part: Path, options: PullOptions
+) -> None:
     """Fill `part` from the source; bytes of an earlier run that prove wrong are fetched again."""
     options.output.write(f"getting {entry.name} from {_describe(source)}\n")
     progress = Progress(entry.name, options.output, total_bytes=entry.size_bytes)
@@ -158,17 +219,7 @@ def _pull_url(file: RemoteFile, options: PullOptions) -> Path:
             _refuse_other_file(target, file.sha256)
             return target
         options.output.write(f"getting {name} from {urlsplit(file.url).hostname}\n")
-        progress = Progress(name, options.output)
-        with contextlib.closing(progress):
-            fetch_url(
-                file.url,
-                part,
-                progress,
-                is_hash_known=file.sha256 is not None,
-                max_bytes=file.size_bytes,
-                token=file.token,
-            )
-        verify(part, file.sha256)
+        _fetch_remote(file, part, Progress(name, options.output))
         check_format(part)
         part.replace(target)
     if file.sha256 is None:
@@ -206,11 +257,24 @@ def _refuse_other_file(target: Path, sha256: str | None) -> None:
 
 
 def _is_intact(path: Path, entry: GalleryEntry) -> bool:
+    """Whether the file is the entry's; of those without a known hash any model file is."""
+    if entry.sha256 is None:
+        return _starts_well(path)
     return file_size(path) == entry.size_bytes and hash_file(path) == entry.sha256
+
+
+def _starts_well(path: Path) -> bool:
+    try:
+        check_is_model(path)
+    except ModelLoadError:
+        return False
+    return True
 
 
 def _describe(source: Source) -> str:
     if source.kind == "url":
         return urlsplit(source.url).netloc
+    if source.kind == "hub":
+        return source.repo
     names = [f"{part.package} {part.version}" for part in source.parts]
     return f"Python package {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "")

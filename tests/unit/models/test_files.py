@@ -217,11 +217,10 @@ def test_the_list_shows_local_damaged_and_gallery_models(tmp_path: Path) -> None
     put(tmp_path, "SmolLM2-135M-Instruct.Q4_1.gguf")
     result = CliRunner().invoke(models, ["--json", "--models-dir", str(tmp_path)])
     states = {row["id"]: row["state"] for row in json.loads(result.stdout)}
-    assert states == {
-        "mine": "local",
-        "smollm2-135m-instruct": "damaged",
-        "gemma-3-270m": "gallery",
-    }
+    assert states.pop("mine") == "local"
+    assert states.pop("smollm2-135m-instruct") == "damaged"
+    assert set(states.values()) == {"gallery"}
+    assert {"gemma-3-270m", "qwen3.5-4b"} <= states.keys()
     table = CliRunner().invoke(models, ["--models-dir", str(tmp_path)]).stdout
     assert "253.1 MB" in table
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pyserve.process.memory import available_bytes
+from pyserve.process.memory import available_bytes, total_bytes
 
 MIB = 2**20
 
@@ -71,3 +71,19 @@ def test_more_used_than_allowed_leaves_nothing_rather_than_less(tmp_path):
         },
     )
     assert available_bytes(tmp_path) == 0
+
+
+def test_all_memory_is_the_systems_or_the_tightest_cgroups(tmp_path):
+    assert total_bytes(tmp_path) == 0
+    write(tmp_path, system(700))
+    assert total_bytes(tmp_path) == 99999999 * 1024
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/m\n0::/a/b",
+            "sys/fs/cgroup/a/b/memory.max": "max",
+            "sys/fs/cgroup/a/memory.max": str(900 * MIB),
+            "sys/fs/cgroup/memory/m/memory.limit_in_bytes": str(2**63 - 4096),
+        },
+    )
+    assert total_bytes(tmp_path) == 900 * MIB

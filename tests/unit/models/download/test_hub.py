@@ -161,6 +161,39 @@ def test_a_server_that_is_no_hub(tmp_path: Path, hub: FakeHub):
 def test_one_word_of_the_name_is_the_quantization():
     names = ["m-IQ4_XS.gguf", "m-Q4_K_S.gguf", "m.q4_k.gguf"]
     for quant, expected in [("q4_k", "m.q4_k.gguf"), ("IQ4_XS", "m-IQ4_XS.gguf")]:
-        assert choose_files(names, HubReference("o/n", None, quant)) == [expected]
+        assert choose_files(dict.fromkeys(names, 0), HubReference("o/n", None, quant)) == [expected]
     with pytest.raises(PullError):
-        choose_files(names, HubReference("o/n", None, "Q4"))
+        choose_files(dict.fromkeys(names, 0), HubReference("o/n", None, "Q4"))
+
+
+SIZES = {
+    "m-F16.gguf": 60, "m-Q4_K_M-00001-of-00002.gguf": 15, "m-Q4_K_M-00002-of-00002.gguf": 15,
+    "m-UD-Q3_K_XL.gguf": 20, "m-Q2_K.gguf": 12, "m-Q8_0.gguf": 40,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("room", "first", "n_files"),
+    [
+        (None, "m-Q4_K_M-00001-of-00002.gguf", 2),
+        (100, "m-Q4_K_M-00001-of-00002.gguf", 2),
+        (29, "m-UD-Q3_K_XL.gguf", 1),
+        (15, "m-Q2_K.gguf", 1),
+        (5, "m-Q2_K.gguf", 1),  # nothing fits: the smallest
+    ],
+)
+def test_a_quantization_that_fits_is_preferred(room: int | None, first: str, n_files: int):
+    names = choose_files(SIZES, HubReference("o/n"), room)
+    assert (names[0], len(names)) == (first, n_files)
+
+
+def test_a_wish_is_granted_whatever_fits():
+    assert choose_files(SIZES, HubReference("o/n", None, "F16"), 5) == ["m-F16.gguf"]
+    assert choose_files(SIZES, HubReference("o/n", "m-Q8_0.gguf"), 5) == ["m-Q8_0.gguf"]
+
+
+def test_what_does_not_fit_is_said_before_it_is_fetched(tmp_path: Path, hub: FakeHub):
+    output = io.StringIO()
+    options = PullOptions(tmp_path, output=output, hub=Hub({"HF_ENDPOINT": hub.url}), room=10)
+    assert pull("org/model-GGUF", options).is_file()
+    assert "NOTE: the weights have" in output.getvalue()
