@@ -8,7 +8,7 @@ namespace {
 
 struct AvxVnni : Wide256 {
   static constexpr int kTile = 8;
-  static constexpr int kMinKColumns = 1;
+  static constexpr int kMinKColumns = 2;
   static constexpr int kMinRepackedKColumns = 1;
   static constexpr bool kHasDot = true;
 
