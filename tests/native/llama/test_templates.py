@@ -14,6 +14,7 @@ from pyserve.engine.native import LocalEngine
 from pyserve.engine.request import TemplateOptions
 from pyserve.errors import InvalidRequestError, ModelLoadError
 from tests.support.gguf_edit import string, taken_apart
+from tests.support.vendor_templates import vendor_templates
 
 KEY = "tokenizer.chat_template"
 ROLES = "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}"
@@ -119,6 +120,43 @@ def test_a_conversation_that_is_refused_is_arranged(
 ) -> None:
     with engine_of(tmp_path, tiny_model, {KEY: rules + ROLES}) as engine:
         assert engine.render(said(messages)) == prompt
+
+
+def test_a_system_message_that_would_be_left_out_is_arranged(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    template = (
+        "{% for m in messages %}{% if m.role != 'system' or loop.first %}"
+        "[{{ m.role }}:{{ m.content | trim }}]{% endif %}{% endfor %}"
+    )
+    with engine_of(tmp_path, tiny_model, {KEY: template}) as engine:
+        assert engine.render(said("user:a system:b user:c")) == "[system:b][user:a][user:c]"
+        spaced = [{"role": "system", "content": " a\n"}, *said("user:b")]
+        assert engine.render(spaced) == "[system:a][user:b]"
+    none = "{% for m in messages if m.role == 'user' %}{{ m.content }} {% endfor %}"
+    with engine_of(tmp_path, tiny_model, {KEY: none}) as engine:
+        assert {"word", "other"} <= set(engine.render(said("user:word system:other")).split())
+
+
+@pytest.mark.skipif(not vendor_templates(), reason="the archive of llama.cpp is not there")
+def test_templates_of_well_known_models_take_every_conversation(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    """Nothing is refused, nothing is left out: of 70 templates."""
+    conversations = [
+        "system:first user:second",
+        "system:first user:second assistant:third system:fourth user:fifth",
+        "user:first user:second",
+        "user:first assistant:second assistant:third user:fourth",
+        "user:first system:second",
+    ]
+    for name, template in vendor_templates().items():
+        with engine_of(tmp_path, tiny_model, {}, template) as engine:
+            for conversation in conversations:
+                messages = said(conversation)
+                prompt = engine.render(messages)
+                for message in messages:
+                    assert message["content"] in prompt, (name, conversation)
 
 
 def test_calls_and_their_results_are_not_merged(tmp_path: Path, tiny_model: Path) -> None:

@@ -1,13 +1,16 @@
-// Arranges a conversation for a template that refuses it: some allow no system message but the
-// first, some no two turns of one role in a row, some no system message at all.
+// Arranges a conversation for a template that refuses it, or leaves out a part: some allow no
+// system message but the first, some no two turns of one role in a row, some no system message at
+// all.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "json.h"
+#include "text/special_split.h"
 
 namespace pyserve {
 
@@ -89,10 +92,37 @@ inline common_json merge_turns(const common_json& messages) {
   return turns;
 }
 
-// The conversation as it is, then what changes it less before what changes it more.
-inline std::vector<std::function<common_json(const common_json&)>> arrangements() {
+inline std::string trimmed(const std::string& text) {
+  const char* const spaces = " \t\r\n";
+  const size_t begin = text.find_first_not_of(spaces);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(spaces) + 1 - begin);
+}
+
+// Whether the prompt has the texts of all system messages. Some templates silently leave out those
+// that are not where they look for them. A single one at the beginning is where all do.
+inline bool shows_system(const common_json& messages, const std::vector<PromptPart>& prompt) {
+  std::vector<std::string> systems;
+  bool is_one_later = false;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (string_field(messages.at(i), "role") != "system") continue;
+    systems.push_back(trimmed(string_field(messages.at(i), "content")));
+    is_one_later = is_one_later || i > 0;
+  }
+  if (!is_one_later) return true;
+  std::string text;
+  for (const PromptPart& part : prompt) text += part.text;
+  return std::ranges::all_of(
+      systems, [&](const std::string& system) { return text.find(system) != text.npos; });
+}
+
+using Arrange = std::function<common_json(const common_json&)>;
+
+// What changes a conversation less comes before what changes it more; the first, which is empty,
+// leaves it as it is.
+inline std::vector<Arrange> arrangements() {
   return {
-      [](const common_json& messages) { return messages; },
+      nullptr,
       merge_turns,
       hoist_system,
       [](const common_json& messages) { return merge_turns(hoist_system(messages)); },

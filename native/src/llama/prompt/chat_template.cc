@@ -119,9 +119,11 @@ struct ChatTemplate::Program {
   InputGuard guard;
 
   // The prompt of a conversation. Throws std::exception when the template refuses it.
-  std::vector<PromptPart> run(common_json messages, const ChatPrompt& prompt) const {
-    if (!caps.supports_system_role) messages = merge_system_into_user(messages);
-    messages = guard_calls(guard, messages, caps.supports_object_arguments);
+  std::vector<PromptPart> run(const common_json& given, const ChatPrompt& prompt) const {
+    common_json merged;
+    if (!caps.supports_system_role) merged = merge_system_into_user(given);
+    const common_json& known = caps.supports_system_role ? given : merged;
+    common_json messages = guard_calls(guard, known, caps.supports_object_arguments);
     if (!caps.supports_string_content) messages = as_typed_content(messages);
 
     jinja::context context(source);
@@ -179,19 +181,25 @@ std::vector<PromptPart> ChatTemplate::render(const ChatPrompt& prompt) const {
     const common_json messages = parse_messages(prompt.messages_json);
     if (!program_) return render_transcript(messages);
     std::vector<std::string> tried;
-    for (const auto& arranged : arrangements()) {
-      const common_json conversation = arranged(messages);
-      if (std::ranges::find(tried, conversation.dump()) != tried.end()) continue;
-      tried.push_back(conversation.dump());
+    std::vector<PromptPart> incomplete;
+    for (const Arrange& arrange : arrangements()) {
+      common_json arranged;
+      if (arrange) arranged = arrange(messages);
+      const common_json& conversation = arrange ? arranged : messages;
+      if (arrange && std::ranges::find(tried, conversation.dump()) != tried.end()) continue;
       try {
-        return program_->run(conversation, prompt);
+        std::vector<PromptPart> parts = program_->run(conversation, prompt);
+        if (shows_system(conversation, parts)) return parts;
+        if (incomplete.empty()) incomplete = std::move(parts);
       } catch (const EngineError&) {
         throw;
       } catch (const std::exception& error) {
         if (refusal.empty()) refusal = sentence(error.what());
         if (budget.is_exhausted()) break;
       }
+      tried.push_back(conversation.dump());
     }
+    if (!incomplete.empty()) return incomplete;
   } catch (const EngineError&) {
     throw;
   } catch (const std::exception& error) {
