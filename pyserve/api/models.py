@@ -11,9 +11,12 @@ from pyserve.backend.protocol import ModelStatus
 from pyserve.errors import InvalidRequestError
 from pyserve.models.patterns import PatternError, compiled
 from pyserve.models.routing import not_found
+from pyserve.openai.configured.templated import templated
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.models import Model, ModelList, file_object, model_object
+from pyserve.openai.tools.formats import AnswerFormat
+from pyserve.openai.tools.recognition import format_of
 from pyserve.web.answer.model_names import model_names, usable_models
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
@@ -60,7 +63,18 @@ def list_all() -> Response:
     )
 )
 def get_one(model_id: str) -> Response:
-    return json_reply(model_object(named_model(model_id)))
+    status = named_model(model_id)
+    return json_reply(model_object(status, _answer_format(status)))
+
+
+def _answer_format(status: ModelStatus) -> AnswerFormat | None:
+    """The format of its answers; None while no engine of it is connected."""
+    engine = services().backend.engines().get(status.engine_id)
+    if engine is None or status.state != "ready":
+        return None
+    engine = templated(engine, status.profile.prompt)
+    source = engine.info().template_for(has_tools=True)
+    return format_of(engine, source, status.profile)
 
 
 def named_model(name: str) -> ModelStatus:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from pyserve.cli.answer_format import answer_format
 from pyserve.cli.errors import explained
 from pyserve.config import read_config
 from pyserve.engine.config import Override
+from pyserve.gguf.texts import CHAT_TEMPLATE, find_texts
 from pyserve.models.catalog import read_catalog
 from pyserve.models.files import config_file
 from pyserve.models.gallery import load_gallery
@@ -17,6 +19,7 @@ from pyserve.models.localai.diagnostics import Note
 from pyserve.models.model_file import ModelFile
 from pyserve.models.profile import CallProfile
 from pyserve.models.templates.sources import KINDS
+from pyserve.openai.tools.recognition import in_words
 
 
 @click.command()
@@ -63,6 +66,17 @@ def _shown(value: object) -> str:
     return f"{value.key}={value.value}" if isinstance(value, Override) else str(value)
 
 
+def _format(model: ModelFile) -> str:
+    """How the model's template writes calls and thoughts."""
+    if model.profile.prompt.function_text:
+        return "by the configuration's templates"
+    replaced = model.settings.get("chat_template")
+    own = find_texts(model.path, CHAT_TEMPLATE)
+    source = str(replaced) if replaced else own[0] if own else ""
+    found = answer_format(source) if source else None
+    return in_words(found) if found else ""
+
+
 def described(model: ModelFile) -> str:
     """A model's name, file, and all that its configuration sets."""
     profile, prompt = model.profile, model.profile.prompt
@@ -93,6 +107,7 @@ def described(model: ModelFile) -> str:
         "stop": ", ".join(repr(text) for text in profile.stop),
         "system prompt": prompt.system_prompt[:60],
         "templates": ", ".join(templates) or "the model file's own",
+        "format of answers": _format(model),
         "answers are shaped by": ", ".join(shaping),
         "calls are read by": ", ".join(calls),
         "aliases": ", ".join(profile.aliases),

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from pyserve.cli.answer_format import answer_format
 from pyserve.cli.cpu import show_cpu
 from pyserve.cli.errors import explained
 from pyserve.cli.plan import engine_config
@@ -16,6 +17,7 @@ from pyserve.models.download.progress import format_bytes
 from pyserve.models.files import find_local
 from pyserve.models.gallery import load_gallery
 from pyserve.models.model_file import ModelFile
+from pyserve.openai.tools.recognition import in_words
 
 MAX_TEXT_CHARS = 100
 MAX_ELEMENTS = 8
@@ -42,7 +44,9 @@ def info(model: str | None, cpu: bool, as_json: bool, template: bool) -> None:
     if template:
         click.echo(found.template or "", nl=not (found.template or "").endswith("\n"))
     elif as_json:
-        click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        form = answer_format(found.template) if found.template else None
+        facts = {**found.as_json(), "answer_format": form and in_words(form)}
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         _print(found)
 
@@ -65,6 +69,9 @@ def _print(found: Description) -> None:
     click.echo("\nChat template")
     for line in (found.template or "none").splitlines():
         click.echo(f"  {line}")
+    form = answer_format(found.template) if found.template else None
+    if form is not None:
+        click.echo(f"\nFormat of answers\n  {in_words(form)}")
     click.echo("\nMemory by context       weights   KV cache    compute      total")
     for n_ctx, need in found.memory.items():
         sizes = (need.weights, need.kv, need.compute, need.total)

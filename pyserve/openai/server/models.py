@@ -12,9 +12,24 @@ from pyserve import __version__
 from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.protocol import ModelInfo, SamplingParams
 from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.thinking import thinking_tags
 
 CAPABILITIES = ["chat", "completion", "edit", "embedding", "tools"]
+
+
+class AnswerFormatMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model's answers are read. origin: derived from its template, known by it, configured,
+    or generic: the template knows no tools.
+
+    calls: how arguments are written. reasoning: the texts around thoughts.
+    """
+
+    name: str
+    origin: str
+    calls: str
+    call_begin: str
+    reasoning: list[str] | None = None
 
 
 class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +38,7 @@ class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx: most tokens of one request. size: bytes of the weights. memory: bytes that the model
     takes when it is loaded, or is predicted to take. pinned: it stays loaded.
     aliases: further names, maybe with * and ?. description: of the model's configuration.
+    answer_format: of one loaded model that this process has used; null in lists.
     """
 
     state: str
@@ -40,6 +56,7 @@ class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Sequence[str] = ()
     description: str = ""
     capabilities: list[str] = []
+    answer_format: AnswerFormatMeta | None = None
 
 
 class ModelLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,14 +109,28 @@ STATUS_VALUES = {
 }
 
 
-def model_object(status: ModelStatus) -> Model:
+def model_object(status: ModelStatus, form: AnswerFormat | None = None) -> Model:
+    """form: of its answers, where it is known."""
+    meta = _meta(status)
+    if form is not None:
+        meta = msgspec.structs.replace(meta, answer_format=_format_meta(form))
     return Model(
         id=status.id,
         created=status.created,
         root=PurePath(status.model_path).name if status.parent else status.id,
         parent=status.parent,
         status=ModelLoad(value=STATUS_VALUES[status.state], failed=status.state == "failed"),
-        meta=_meta(status),
+        meta=meta,
+    )
+
+
+def _format_meta(form: AnswerFormat) -> AnswerFormatMeta:
+    return AnswerFormatMeta(
+        name=form.name,
+        origin=form.origin,
+        calls=form.calls.kind,
+        call_begin=form.calls.trigger,
+        reasoning=list(form.thinking) if form.thinking else None,
     )
 
 

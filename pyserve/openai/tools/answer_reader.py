@@ -59,7 +59,7 @@ class AnswerReader:
 
     def _rest_at_end(self) -> str:
         """The text that is left, without the begin of a mark that was cut off."""
-        rest = self._reader.take(len(self._reader.rest))
+        rest = self._without_marks(self._reader.take(len(self._reader.rest)))
         for mark in self._marks():
             if (n_chars := held_chars(rest, mark)) >= MIN_CUT_MARK:
                 rest = rest[:-n_chars]

@@ -34,7 +34,7 @@ class ChannelReader(AnswerReader):
         opens, ends = self._channels.opens, self._channels.ends
         marks = self._channels.marks
         self._has_marks = bool(self._channels.message.strip())
-        self._breaks = (*opens, *ends, *marks)
+        self._breaks = (*opens, *ends, *marks, *style.marks)
         if self._has_marks:
             self._breaks = (*self._breaks, self._channels.message)
 

@@ -83,20 +83,26 @@ class MessageReader(AnswerReader):
 
     def _read_run(self, calls: CallReader) -> Steps[bool]:
         """A run of calls after its trigger. Returns whether it was one."""
-        self._reader.begin_record(self._trigger)
+        reader = self._reader
+        reader.begin_record(self._trigger)
         try:
             yield from calls.read_run()
         except (MalformedError, EndedError) as error:
             if not calls.has_name:
-                self._say(self._without_marks(self._reader.recorded))
+                self._take_back(reader.recorded)
             elif isinstance(error, EndedError):
-                self._reader.rest = ""  # a part of what ends the call
+                reader.rest = ""  # a part of what ends the call
             if isinstance(error, EndedError):
-                if not calls.has_name:
-                    self._reader.rest = self._without_marks(self._reader.rest)
                 raise
             return False
         return True
+
+    def _take_back(self, text: str) -> None:
+        """What was no call is read again as text, but for its trigger."""
+        if self._trigger and text.startswith(self._trigger):
+            text = text[len(self._trigger) :]
+            self._say(self._without_marks(self._trigger))
+        self._reader.rest = text + self._reader.rest
 
     def _read_bare_calls(self, calls: CallReader) -> Steps[None]:
         """An answer that is nothing but one call, in a format without a trigger."""

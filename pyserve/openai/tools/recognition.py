@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pyserve.engine.markers import THINKING_TAGS
+from pyserve.engine.markers import HEADER_MARKERS, THINKING_TAGS, shown_marks
 from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.tools.derive import derive, derived_thinking
@@ -63,6 +63,13 @@ def _renderer(engine: Engine) -> Render:
 
 def recognized(source: str, render: Render) -> AnswerFormat:
     """The format of a template with this source. render: makes prompts with it."""
+    form = _recognized(source, render)
+    shown = [*shown_marks(source), *(mark for mark in HEADER_MARKERS if mark in source)]
+    marks = [mark for mark in shown if control_marks(mark) == (mark,)]
+    return msgspec.structs.replace(form, marks=tuple(dict.fromkeys([*form.marks, *marks])))
+
+
+def _recognized(source: str, render: Render) -> AnswerFormat:
     special = special_format(source)
     if special is not None:
         return special
@@ -83,3 +90,20 @@ def recognized(source: str, render: Render) -> AnswerFormat:
         thinking=thinking,
         is_repeated=thinking is not None and bool(control_marks(thinking[0])),
     )
+
+
+def in_words(form: AnswerFormat) -> str:
+    """A format in a line: how it was recognized, calls, thoughts."""
+    calls = form.calls
+    if calls.is_generic:
+        told = "the template knows no tools, the system message describes them"
+    else:
+        begin = f" after {calls.trigger.strip()!r}" if calls.trigger else ""
+        told = f"{calls.kind} calls{begin}"
+    parts = [f"{form.name} ({form.origin}): {told}"]
+    if form.thinking is not None:
+        begin, end = (tag.strip() for tag in form.thinking)
+        parts.append(f"thoughts between {begin} and {end}")
+    if form.channels is not None:
+        parts.append("messages with headers")
+    return ", ".join(parts)

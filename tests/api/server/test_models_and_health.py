@@ -33,6 +33,18 @@ def test_all_models_are_listed(start, path):
     assert "secret" not in front.client.get(path).text
 
 
+def test_one_loaded_model_says_how_its_answers_are_read(start):
+    front = start(chat_template="{% if tools %}<tool_call></think>{% endif %}")
+    meta = front.client.get("/v1/models/tiny").get_json()["meta"]
+    assert meta["answer_format"] == {
+        "name": "tagged",
+        "origin": "known",
+        "calls": "object",
+        "call_begin": "<tool_call>",
+        "reasoning": ["<think>", "</think>"],
+    }
+
+
 def test_a_loaded_model_says_what_it_is(start):
     front = start(others=(LOADING,), engine={"n_ctx": 64}, has_chat_template=False)
     loaded, loading = front.client.get("/v1/models").get_json()["data"]
@@ -58,6 +70,7 @@ def test_a_loaded_model_says_what_it_is(start):
         "aliases": [],
         "description": "",
         "capabilities": ["chat", "completion", "edit", "embedding", "tools"],
+        "answer_format": None,
     }
     assert loading["meta"].keys() == loaded["meta"].keys()
     assert loading["meta"]["state"] == "loading"

@@ -6,6 +6,8 @@ A template that shows earlier calls tells what its model writes; for the others 
 from __future__ import annotations
 
 import json
+import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import TemplateOptions
-from pyserve.openai.tools.formats import AnswerFormat
+from pyserve.openai.tools.formats import HOLE, AnswerFormat, control_marks
 from pyserve.openai.tools.parsed_answer import reader_of
 from pyserve.openai.tools.parts import (
     AnswerStyle,
@@ -277,3 +279,40 @@ def test_answers_are_read_into_their_parts(model: Rendered):
         for i in range(len(answer)):
             assert read(style, [answer[:i], answer[i:]]) == whole, answer[:i]
     assert msgspec.json.encode(model.format)  # it is data
+
+
+def is_part(piece: str, marks: list[str]) -> bool:
+    return any(piece in mark for mark in marks) and not piece.strip().isalnum()
+
+
+def test_no_mark_is_ever_text(model: Rendered):
+    """Marks and words in any order: what comes out as text or call depends on no cut."""
+    form = model.format
+    channels = form.channels
+    marks = [*form.all_marks, *control_marks(form.calls.trigger, *(form.thinking or ()))]
+    if channels is not None:
+        marks += [*channels.opens, *channels.ends, channels.message]
+    heads = [*(channels.text_headers + channels.call_headers if channels else ())]
+    whole = model.written("so", "text", CALLS[1:])
+    pieces = [
+        *marks,
+        *(head.replace(HOLE, "other_one") for head in heads),
+        *(form.thinking or ()),
+        form.calls.trigger,
+        *re.findall(r"<[^<>]*>|\s+|[^<>\s]+", whole),
+        *("word", " ", "\n", '{"a": 1}', "[", "}", '"', "é", "<", "|"),
+    ]
+    # No parts of marks, which make up marks where something between them is left out.
+    pieces = [piece for piece in pieces if piece in marks or not is_part(piece, marks)]
+    randomness = random.Random(model.name)
+    controls = [mark for mark in marks if control_marks(mark) == (mark,)]
+    for _ in range(60):
+        chunks = [randomness.choice(pieces) for _ in range(randomness.randrange(1, 25))]
+        answer = "".join(chunks)
+        style = style_of(model, is_open=randomness.random() < 0.3)
+        if channels is not None:
+            style = msgspec.structs.replace(style, is_continued=randomness.random() < 0.3)
+        text, _, _ = found = read(style, [answer])
+        assert [mark for mark in controls if mark in text] == [], answer
+        assert read(style, chunks) == found, answer
+        assert read(style, list(answer)) == found, answer

@@ -7,7 +7,7 @@ character. The weights are random: greedy output is reproducible, meaningless an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gguf
@@ -49,21 +49,27 @@ def write_tiny_llama(
     causal: bool = True,
     tied: bool = False,
     add_vocabulary: Callable[[gguf.GGUFWriter, int], None] | None = None,
+    controls: Sequence[str] = (),
 ) -> Path:
     """Write the model to `path` and return it.
 
     n_ctx: trained context in tokens. n_vocab: at least 260 (bytes, control tokens, one merge,
     without which the vocabulary does not load); what the merges do not fill becomes unused tokens.
     chat_template: its source; True: CHAT_TEMPLATE.
-    add_vocabulary: adds another one with `n_vocab` tokens.
+    add_vocabulary: adds another one with `n_vocab` tokens. controls: more control tokens, which
+      come after `n_vocab`.
     infill: with fill-in-the-middle tokens, FIM_TOKENS.
     causal: tokens see those before them only. tied: the embeddings are the output matrix, too.
     pooling: of embeddings, as in the file: 1 mean, 2 first token, 3 last token.
     nan_token: a token whose embedding is NaN, so that prompts with it cannot be computed.
     """
     writer = gguf.GGUFWriter(path, "llama")
-    _add_metadata(writer, n_ctx, n_vocab)
-    (add_vocabulary or add_tokenizer)(writer, n_vocab)
+    _add_metadata(writer, n_ctx, n_vocab + len(controls))
+    if controls:
+        add_tokenizer(writer, n_vocab, controls=controls)
+    else:
+        (add_vocabulary or add_tokenizer)(writer, n_vocab)
+    n_vocab += len(controls)
     if not causal:
         writer.add_causal_attention(False)
     if pooling is not None:
@@ -99,8 +105,16 @@ def _add_metadata(writer: gguf.GGUFWriter, n_ctx: int, n_vocab: int) -> None:
     writer.add_layer_norm_rms_eps(1e-5)
 
 
-def add_tokenizer(writer: gguf.GGUFWriter, n_vocab: int = N_VOCAB, pre: str = "gpt-2") -> None:
-    """The vocabulary of the tiny models; `pre` is the name of its pre-tokenizer."""
+def add_tokenizer(
+    writer: gguf.GGUFWriter,
+    n_vocab: int = N_VOCAB,
+    pre: str = "gpt-2",
+    controls: Sequence[str] = (),
+) -> None:
+    """The vocabulary of the tiny models; `pre` is the name of its pre-tokenizer.
+
+    controls: more control tokens, after the `n_vocab` others.
+    """
     merges = _merges()[: n_vocab - 256 - N_SPECIAL]
     tokens = [*byte_symbols(), "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     types = [gguf.TokenType.NORMAL] * 256 + [gguf.TokenType.CONTROL] * N_SPECIAL
@@ -109,6 +123,8 @@ def add_tokenizer(writer: gguf.GGUFWriter, n_vocab: int = N_VOCAB, pre: str = "g
     n_unused = n_vocab - len(tokens)
     tokens += [f"<|unused_{index}|>" for index in range(n_unused)]
     types += [gguf.TokenType.UNUSED] * n_unused
+    tokens += controls
+    types += [gguf.TokenType.CONTROL] * len(controls)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
