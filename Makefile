@@ -91,7 +91,7 @@ wheel: $(VENV)/.dist-deps ## a wheel for all x86-64 machines, of modules for eac
 	@$(PYTHON) tools/preflight.py
 	@rm -f build/wheel/*.whl dist/pyserve-*.whl
 	@$(BIN)/python tools/build.py --wheel build/wheel
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel --quiet repair --wheel-dir dist build/wheel/*.whl
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl 2>build/wheel.audit || { cat build/wheel.audit >&2; exit 1; }
 	@$(BIN)/python tools/check_wheel.py build/wheel dist/pyserve-*.whl
 
 # Testing it --------------------------------------------------------------------------------------
