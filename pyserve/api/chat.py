@@ -10,6 +10,7 @@ from pyserve.engine.protocol import Engine
 from pyserve.openai.chat.chat import ChatAnswer, chat_conversation
 from pyserve.openai.chat.continuation import continued_tokens
 from pyserve.openai.chat.objects import ChatChunk, ChatCompletion
+from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
@@ -41,12 +42,14 @@ endpoint = Endpoint("chat", tag="Text", usecase="chat")
 def create(model: str | None = None) -> Response:
     body = read_body(ChatRequest)
     target = choose_target(body, model)
+    given = body.chat_template_kwargs or {}
     body = with_defaults(body, target.profile)
 
     noted = notes()
 
     def answer(engine: Engine) -> ChatAnswer:
         conversation = chat_conversation(engine, body, target.profile)
+        noted.ignored = unread_variables(given, engine.info())
         n_max = body.n_max_tokens
         cut = fitting(
             engine, conversation.messages, body.truncation, n_max, conversation.options, noted

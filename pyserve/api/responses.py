@@ -7,6 +7,7 @@ from flask import Response
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
+from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
@@ -59,12 +60,14 @@ endpoint = Endpoint("responses", tag="Text", usecase="chat")
 def create(model: str | None = None) -> Response:
     body = read_body(ResponseRequest)
     target = choose_target(body, model)
+    given = body.chat_template_kwargs or {}
     body = with_defaults(body, target.profile)
 
     noted = notes()
 
     def answer(engine: Engine) -> ResponsesAnswer:
         conversation = response_conversation(engine, body, target.profile)
+        noted.ignored = unread_variables(given, engine.info())
         n_max = body.max_output_tokens
         cut = fitting(
             engine, conversation.messages, body.truncation, n_max, conversation.options, noted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -23,12 +24,14 @@ def install(app: Flask) -> None:
 class Notes:
     """For the headers of the response; also from other threads, until the response begins.
 
-    model_id: the model that answers. n_dropped: messages that were left out.
+    model_id: the model that answers. n_dropped: messages that were left out. ignored: fields that
+    had no effect.
     """
 
     request_id: str
     model_id: str | None = None
     n_dropped: int | None = None
+    ignored: Sequence[str] = ()
 
 
 def notes() -> Notes:
@@ -65,4 +68,6 @@ def _add_headers(response: Response) -> Response:
         response.headers["X-Model-Resolved"] = quote(noted.model_id, safe=" /:@+=,;()[]{}!#$&'*")
     if noted.n_dropped is not None:
         response.headers["X-Dropped-Messages"] = str(noted.n_dropped)
+    if noted.ignored:
+        response.headers["X-Ignored-Fields"] = ", ".join(noted.ignored)
     return response

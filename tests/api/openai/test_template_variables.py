@@ -1,0 +1,51 @@
+"""Variables of chat templates: passed on, joined with the configuration's, named when unread."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyserve.models.profile import ModelProfile
+
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+TEMPLATE = "{{ mine }} {{ more.a }} {{ messages }}"
+HEADER = "X-Ignored-Fields"
+
+
+def body(path: str, **fields):
+    asked = {"input": "hi"} if path == RESPONSES else {"messages": [
+        {"role": "user", "content": "hi"}]}  # fmt: skip
+    return {"model": "tiny", **asked, **fields}
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+@pytest.mark.parametrize("stream", [False, True])
+def test_those_that_the_template_never_reads_are_named(start, path, stream):
+    front = start(chat_template=TEMPLATE)
+    variables = {"mine": {"a": [1, None]}, "other": 1, "min": 2}
+    response = front.post(path, body(path, chat_template_kwargs=variables, stream=stream))
+    assert response.status_code == 200
+    assert response.headers[HEADER] == "chat_template_kwargs.min, chat_template_kwargs.other"
+    response.get_data()
+    (request,) = front.core.requests
+    assert request.template.variables == variables
+
+
+@pytest.mark.parametrize("variables", [None, {}, {"mine": 1}])
+def test_there_is_no_header_without_one(start, variables):
+    front = start(chat_template=TEMPLATE)
+    response = front.post(CHAT, body(CHAT, chat_template_kwargs=variables))
+    assert HEADER not in response.headers
+
+
+def test_a_template_that_is_not_known_reads_what_it_reads(start):
+    response = start().post(CHAT, body(CHAT, chat_template_kwargs={"other": 1}))
+    assert HEADER not in response.headers
+
+
+def test_those_of_the_configuration_are_kept_name_by_name(start):
+    defaults = {"chat_template_kwargs": {"mine": 1, "more": 2}}
+    front = start(chat_template=TEMPLATE, profiles={"tiny": ModelProfile(defaults=defaults)})
+    front.post(CHAT, body(CHAT, chat_template_kwargs={"mine": 3}))
+    front.post(CHAT, body(CHAT))
+    given = [request.template.variables for request in front.core.requests]
+    assert given == [{"mine": 3, "more": 2}, {"mine": 1, "more": 2}]
