@@ -21,7 +21,7 @@ from pyserve.openai.tools.parts import (
     Thinking,
 )
 from pyserve.openai.tools.prompt import introduced, with_history
-from pyserve.openai.tools.recognition import format_of
+from pyserve.openai.tools.recognition import EFFORT_VARIABLES, format_of
 from pyserve.openai.tools.tagged import text_parameters
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
 from pyserve.schemas.fields.reasoning import ReasoningFields
@@ -234,8 +234,8 @@ def template_variables(
     words = {} if form is None else form.efforts
     thinks = effort != "none"
     implied: dict[str, Any] = {"enable_thinking": thinks, "thinking": thinks}
-    if thinks or words:
-        implied["reasoning_effort"] = words.get(effort, effort)
+    if thinks or effort in words:
+        implied |= dict.fromkeys(EFFORT_VARIABLES, words.get(effort, effort))
     known = set(re.findall(r"\w+", chat_template))
     used = {name: value for name, value in implied.items() if name in known}
     return {**used, **named}

@@ -28,6 +28,7 @@ class AnswerReader:
         self._held = ""  # white space that is given out only if text follows
         self._n_calls = 0
         self._has_thought = False
+        self._has_text = False
         self._steps: Generator[None, None, None] = self._read_all()
 
     def feed(self, text: str) -> list[Piece]:
@@ -76,6 +77,7 @@ class AnswerReader:
 
     def _say(self, text: str) -> None:
         self._put(Text, text)
+        self._has_text = self._has_text or bool(text.strip(SPACE))
 
     def _think(self, text: str) -> None:
         self._put(Thought, text if self._has_thought else text.lstrip(SPACE))

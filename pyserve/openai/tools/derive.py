@@ -43,6 +43,7 @@ _LAST_TAG = re.compile(r"((?:<[^<>]*>|\[/?[A-Z_ ]+\])\w*)\s*\Z")
 _ANY_TAG = re.compile(r"<[^<>]*>|\[/?[A-Z_]+\]")
 _MARKED = re.compile(r"[<\[`]")
 _WORD = re.compile(r"[\w:]+")
+NAMED_ID = "functions."
 _NUMBER = re.compile(r"\d+")
 
 
@@ -70,11 +71,15 @@ def derive(prober: Prober, tags: Tags | None) -> AnswerFormat | None:
 
     tags: the reasoning tags that its text names.
     """
+    if prober.prompt({}) is None and prober.prompt(THINKING) is None:
+        return None
     return _Derivation(prober, tags).answer_format()
 
 
 def derived_thinking(prober: Prober, tags: Tags | None) -> Tags | None:
     """The tags around thoughts alone."""
+    if prober.prompt({}) is None:
+        return tags
     return _Derivation(prober, tags).thinking
 
 
@@ -267,6 +272,7 @@ def _with_holes(calls: CallFormat, two: _Told | None) -> CallFormat:
         )
         if own != other and _NUMBER.sub(HOLE, own) == _NUMBER.sub(HOLE, other):
             fields["name_end"] = _NUMBER.sub(HOLE, own)
+            fields["has_named_ids"] = (calls.trigger + calls.before).endswith(NAMED_ID)
     return msgspec.structs.replace(calls, **fields)
 
 

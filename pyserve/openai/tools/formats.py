@@ -48,6 +48,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     quote: around the texts of a `quoted` one.
     is_generic: the template knows no tools, so they are described in the system message.
     has_short_ids: the template takes ids of nine letters and digits only.
+    has_named_ids: ids are of the function's name and the place of the call.
     has_one_call: the template shows one call of a message, so earlier ones become messages each.
     """
 
@@ -72,6 +73,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     quote: str = ""
     is_generic: bool = False
     has_short_ids: bool = False
+    has_named_ids: bool = False
     has_one_call: bool = False
     can_repeat: bool = True
 

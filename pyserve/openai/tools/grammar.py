@@ -104,7 +104,7 @@ def _grammar(
             root, _channeled(rules, around.channels, thinking, writer, constraint, is_continued)
         )
         return rules.text()
-    before = f"{GAP} ({loose(rules, around.text_begin)} {GAP})?" if around.text_begin else ""
+    before = f"({GAP} {literal(around.text_begin)})?" if around.text_begin else ""
     if writer is None:
         answer = f"{before} {rules.include(constraint)}"
     else:
@@ -138,7 +138,7 @@ def _channeled(
         return answer
     following = f"{GAP} {literal(channels.next_header)} {answer}"
     thoughts = text_until(rules, thinking.end, following, can_end=False)[0]
-    return any_of([f"{literal(thinking.begin)} {thoughts}", answer])
+    return any_of([f'" "? {literal(thinking.begin)} {thoughts}', answer])
 
 
 def _thoughtful(rules: JsonRules, thinking: Thinking, answer: str, must_answer: bool) -> str:

@@ -24,12 +24,14 @@ T = TypeVar("T")
 
 MAX_KNOWN = 256
 _SEPARATED = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>"
+# Efforts that templates pass on as they are to models that know three levels.
+LEVELS = {"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}
 HARMONY = AnswerFormat(
     name="harmony",
     origin="known",
     thinking=("<|channel|>analysis<|message|>", "<|end|>"),
     thoughts_key="thinking",
-    efforts={"none": "low", "minimal": "low", "xhigh": "high", "max": "high"},
+    efforts=LEVELS,
     calls=CallFormat(
         name="harmony",
         kind="named",
@@ -82,7 +84,8 @@ _CHANNELED: tuple[tuple[tuple[str, ...], AnswerFormat], ...] = (
         AnswerFormat(
             name="muse",
             origin="known",
-            thinking=(" to=self<|message|>", "<|eom|>"),
+            thinking=("to=self<|message|>", "<|eom|>"),
+            efforts=LEVELS,
             calls=CallFormat(
                 name="muse",
                 kind="tagged",

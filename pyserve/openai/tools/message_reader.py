@@ -46,6 +46,8 @@ class MessageReader(AnswerReader):
                 yield from self._read_thoughts(thinking)
             elif sign == self._trigger and self._calls is not None:
                 yield from self._read_run(self._calls)
+            elif not self._has_text:
+                self._held = ""  # white space before the mark of the text
 
     def _read_first_thoughts(self, thinking: Thinking) -> Steps[None]:
         has_tag = yield from self._begins_with(thinking.begin)

@@ -29,9 +29,11 @@ def with_history(messages: Sequence[Message], layout: AnswerFormat) -> list[Mess
     if calls.is_generic:
         return _as_text(messages)
     if calls.has_one_call:
-        messages = _one_by_one(messages)
+        messages = _one_by_one([_with_one_text(message) for message in messages])
     if calls.has_short_ids:
         messages = [_with_short_ids(message) for message in messages]
+    if calls.has_named_ids:
+        messages = _with_named_ids(messages)
     if layout.thoughts_key != THOUGHTS:
         messages = [_with_thoughts(message, layout.thoughts_key) for message in messages]
     return list(messages)
@@ -68,6 +70,32 @@ def _one_by_one(messages: Sequence[Message]) -> list[Message]:
                 ordered.append(result)
                 placed.add(id(result))
     return ordered
+
+
+def _with_named_ids(messages: Sequence[Message]) -> list[Message]:
+    """The messages with ids such as `functions.name:0`, which the model writes, too."""
+    names: dict[str, str] = {}
+    named: list[Message] = []
+    for message in messages:
+        changed = dict(message)
+        if "tool_calls" in message:
+            calls = message["tool_calls"]
+            ids = [f"functions.{call['function']['name']}:{i}" for i, call in enumerate(calls)]
+            names |= {call.get("id", ""): new for call, new in zip(calls, ids, strict=True)}
+            changed["tool_calls"] = [
+                {**call, "id": new} for call, new in zip(calls, ids, strict=True)
+            ]
+        if message.get("tool_call_id") in names:
+            changed["tool_call_id"] = names[message["tool_call_id"]]
+        named.append(changed)
+    return named
+
+
+def _with_one_text(message: Message) -> Message:
+    """A message with a call, whose text is a thought where there is another: it has one of them."""
+    if not ("tool_calls" in message and message.get(THOUGHTS) and message["content"]):
+        return message
+    return {**message, THOUGHTS: f"{message[THOUGHTS]}\n\n{message['content']}", "content": ""}
 
 
 def _is_result(message: Message) -> bool:

@@ -19,10 +19,12 @@ from pyserve.openai.tools.known_formats import (
     special_format,
     unshown_format,
 )
-from pyserve.openai.tools.probes import Message, Prober, Render
+from pyserve.openai.tools.probes import THINKING, Message, Prober, Render
 from pyserve.openai.tools.tagged_values import CDATA
 
 MAX_KNOWN = 256
+EFFORT_VARIABLES = ("reasoning_effort", "thinking_effort", "reasoning_strength")
+EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _known: dict[str, AnswerFormat] = {}
 
 
@@ -66,7 +68,29 @@ def recognized(source: str, render: Render) -> AnswerFormat:
     form = _recognized(source, render)
     shown = [*shown_marks(source), *(mark for mark in HEADER_MARKERS if mark in source)]
     marks = [mark for mark in shown if control_marks(mark) == (mark,)]
-    return msgspec.structs.replace(form, marks=tuple(dict.fromkeys([*form.marks, *marks])))
+    return msgspec.structs.replace(
+        form,
+        marks=tuple(dict.fromkeys([*form.marks, *marks])),
+        efforts=form.efforts or _efforts(source, Prober(render)),
+    )
+
+
+def _efforts(source: str, prober: Prober) -> dict[str, str]:
+    """For each effort that the template refuses the nearest one that it takes."""
+    names = [name for name in EFFORT_VARIABLES if name in source]
+    taken = {
+        effort: prober.prompt({**THINKING, **dict.fromkeys(names, effort)}, has_tools=False)
+        for effort in (EFFORTS if names else ())
+    }
+    known = [effort for effort in taken if taken[effort] is not None]
+    if not known:
+        return {}
+
+    def nearest(effort: str) -> str:
+        at = EFFORTS.index(effort)
+        return min(known, key=lambda one: (abs(EFFORTS.index(one) - at), -EFFORTS.index(one)))
+
+    return {effort: nearest(effort) for effort in taken if effort not in known}
 
 
 def _recognized(source: str, render: Render) -> AnswerFormat:

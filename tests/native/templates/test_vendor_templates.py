@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
-from pyserve.engine.protocol import TemplateOptions
+from pyserve.engine.protocol import GenerateRequest, SamplingParams, TemplateOptions
+from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import HOLE, AnswerFormat, control_marks
+from pyserve.openai.tools.grammar import Calls, Surroundings, answer_grammar
 from pyserve.openai.tools.parsed_answer import reader_of
 from pyserve.openai.tools.parts import (
     AnswerStyle,
@@ -148,7 +151,7 @@ class Rendered:
         self.name = name
         source = TEMPLATES[name]
         path = write_tiny_llama(folder / "tiny.gguf", chat_template=source, n_ctx=1024)
-        config = EngineConfig(model_id=name, model_path=str(path), n_ctx=64, n_seq_max=1)
+        config = EngineConfig(model_id=name, model_path=str(path), n_ctx=1024, n_seq_max=4)
         engine = LocalEngine(config)
 
         def render(messages: Any, tools: Any, variables: Any) -> str:
@@ -316,3 +319,76 @@ def test_no_mark_is_ever_text(model: Rendered):
         assert [mark for mark in controls if mark in text] == [], answer
         assert read(style, chunks) == found, answer
         assert read(style, list(answer)) == found, answer
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string", "enum": ["Oslo", "New York"]},
+        "days": {"type": "integer", "minimum": 1, "maximum": 9},
+        "at": {"type": "array", "items": {"type": "boolean"}, "maxItems": 2},
+    },
+    "required": ["text", "days"],
+    "additionalProperties": False,
+}
+FUNCTIONS = [
+    Function("first_one", SCHEMA, "tools.0.function"),
+    Function("other_one", None, "tools.1.function", is_strict=True),
+]
+FINAL = 'root ::= "{\\"ok\\": true}"'
+
+
+def generated(model: Rendered, grammar: str, seed: int) -> str:
+    sampling = SamplingParams(temperature=1.5, seed=seed, top_k=0)
+    request = GenerateRequest(prompt="x", grammar=grammar, sampling=sampling, max_tokens=700)
+    deltas = list(model.engine.submit(request))
+    assert deltas[-1].finish is not None
+    return "".join(delta.text for delta in deltas) if deltas[-1].finish.reason == "stop" else ""
+
+
+def test_forced_calls_follow_their_schemas(model: Rendered):
+    """The grammar of a required call is of the same data as the reader."""
+    form = model.format
+    around = Surroundings(form.text_begin, form.channels)
+    calls = Calls(form.calls, FUNCTIONS, is_required=True, can_repeat=False)
+    grammar = answer_grammar(None, calls, "", around)
+    n_whole = 0
+    for seed in range(4):
+        answer = generated(model, grammar, seed)
+        text, _, made = read(style_of(model), [answer])
+        n_whole += bool(made)
+        assert text.strip() == ""
+        for name, arguments in made:
+            wanted = SCHEMA if name == "first_one" else {"maxProperties": 0}
+            jsonschema.validate(json.loads(arguments), wanted)
+    assert n_whole > 0
+
+
+def test_a_constraint_holds_the_text_alone(model: Rendered):
+    form = model.format
+    around = Surroundings(form.text_begin, form.channels)
+    for calls in (None, Calls(form.calls, FUNCTIONS, is_required=False, can_repeat=False)):
+        texts = []
+        for seed in range(4):
+            answer = generated(model, answer_grammar(None, calls, FINAL, around), seed)
+            text, _, made = read(style_of(model), [answer])
+            texts += [] if made else [text]
+        assert set(texts) <= {'{"ok": true}', ""}
+        assert calls is not None or texts == ['{"ok": true}'] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "efforts"),
+    [
+        ("openai-gpt-oss-120b", {"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}),
+        ("tencent-Hy3", {"minimal": "low", "medium": "high", "xhigh": "high", "max": "high"}),
+        ("Kimi-K3", {"minimal": "low", "medium": "high", "xhigh": "max"}),
+        ("Qwen-Qwen3-0.6B", {}),
+    ],
+)
+def test_efforts_become_the_templates_own_levels(
+    name: str, efforts: dict[str, str], tmp_path: Path
+):
+    model = Rendered(name, tmp_path)
+    assert model.format.efforts == efforts
+    model.engine.close()

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pyserve.openai.tools.formats import TAGGED, AnswerFormat
+from pyserve.openai.tools.known_formats import HARMONY
+from pyserve.openai.tools.prompt import with_history
+
+PLAIN = AnswerFormat(name="x", origin="derived", calls=TAGGED)
+
+
+def call(name: str, call_id: str) -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": "{}"}}
+
+
+USER = {"role": "user", "content": "?"}
+ASKED = {
+    "role": "assistant",
+    "content": "",
+    "reasoning_content": "Hm.",
+    "tool_calls": [call("f", "1"), call("g", "2")],
+}
+RESULTS = [
+    {"role": "tool", "tool_call_id": "1", "content": "one"},
+    {"role": "tool", "tool_call_id": "2", "content": "two"},
+]
+
+
+def test_a_template_that_takes_all_gets_messages_as_they_are():
+    messages = [USER, ASKED, *RESULTS]
+    assert with_history(messages, PLAIN) == messages
+
+
+def test_a_template_of_one_call_gets_each_call_with_its_result():
+    said = {"role": "assistant", "content": "Done."}
+    assert with_history([USER, ASKED, *RESULTS, said], HARMONY) == [
+        USER,
+        {"role": "assistant", "content": "", "thinking": "Hm.", "tool_calls": [call("f", "1")]},
+        RESULTS[0],
+        {"role": "assistant", "content": "", "tool_calls": [call("g", "2")]},
+        RESULTS[1],
+        said,
+    ]
+
+
+def test_ids_of_names_are_those_of_the_calls():
+    named = msgspec.structs.replace(TAGGED, has_named_ids=True)
+    form = msgspec.structs.replace(PLAIN, calls=named)
+    _, asked, first, second = with_history([USER, ASKED, *RESULTS], form)
+    assert [one["id"] for one in asked["tool_calls"]] == ["functions.f:0", "functions.g:1"]
+    assert (first["tool_call_id"], second["tool_call_id"]) == ("functions.f:0", "functions.g:1")
+
+
+def test_text_beside_thoughts_and_a_call_is_a_thought_for_such_a_template():
+    told = {**ASKED, "content": "I look.", "tool_calls": [call("f", "1")]}
+    _, asked = with_history([USER, told], HARMONY)
+    assert (asked["thinking"], asked["content"]) == ("Hm.\n\nI look.", "")
