@@ -54,7 +54,7 @@ HEADER_MARKERS = (
 SHOWN_TOKENS = (*(tag for pair in THINKING_TAGS for tag in pair), *CALL_MARKERS, *HEADER_MARKERS)
 _MARK = re.compile(r"\]<\][^<>\s]{1,32}\[>\[|<[^<>\s'{}]{1,64}>|\[/?[A-Z_]{2,32}\]")
 _TELLING = re.compile(
-    r"tool|call|think|thought|arg|action|invoke|param|func|channel|response|_text|dsml|quote|\[>\["
+    r"tool|call|observation|think|thought|arg|action|invoke|param|func|channel|response|_text|dsml|quote|\[>\["
     r'|<\|"\|>',
     re.IGNORECASE,
 )

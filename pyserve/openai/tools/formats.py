@@ -49,6 +49,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     is_generic: the template knows no tools, so they are described in the system message.
     has_short_ids: the template takes ids of nine letters and digits only.
     has_named_ids: ids are of the function's name and the place of the call.
+    is_unshown: the template drops earlier calls, so they are text of the assistant.
     has_one_call: the template shows one call of a message, so earlier ones become messages each.
     """
 
@@ -74,6 +75,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     is_generic: bool = False
     has_short_ids: bool = False
     has_named_ids: bool = False
+    is_unshown: bool = False
     has_one_call: bool = False
     can_repeat: bool = True
 

@@ -199,6 +199,7 @@ _UNSHOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         CallFormat(
             name="lfm2",
             kind="pythonic",
+            is_unshown=True,
             trigger="<|tool_call_start|>",
             before="[",
             between=", ",
@@ -264,7 +265,14 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
     ),
     (
         ("<|tool_call|>",),
-        CallFormat(name="granite", trigger="<|tool_call|>", before="[", between=", ", after="]"),
+        CallFormat(
+            name="granite",
+            trigger="<|tool_call|>",
+            before="[",
+            between=", ",
+            after="]",
+            is_unshown=True,
+        ),
     ),
     (
         ("<tool_call>", "<function=", "<parameter="),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pyserve.openai.tools.formats import AnswerFormat
+from pyserve.openai.tools.formats import AnswerFormat, CallFormat
 
 Message = dict[str, Any]
 
@@ -28,6 +28,8 @@ def with_history(messages: Sequence[Message], layout: AnswerFormat) -> list[Mess
     calls = layout.calls
     if calls.is_generic:
         return _as_text(messages)
+    if calls.is_unshown:
+        messages = [_with_written_calls(message, calls) for message in messages]
     if calls.has_one_call:
         messages = _one_by_one([_with_one_text(message) for message in messages])
     if calls.has_short_ids:
@@ -91,6 +93,32 @@ def _with_named_ids(messages: Sequence[Message]) -> list[Message]:
     return named
 
 
+def _with_written_calls(message: Message, layout: CallFormat) -> Message:
+    """The message with its calls as the model writes them, at the end of its text."""
+    calls = [call["function"] for call in message.get("tool_calls", [])]
+    if not calls:
+        return message
+    write = _as_python if layout.kind == "pythonic" else _as_object
+    between = layout.between or f"{layout.after}\n{layout.trigger}{layout.before}"
+    run = between.join(write(call) for call in calls)
+    text = f"{message['content']}{layout.trigger}{layout.before}{run}{layout.after}"
+    return {**{key: message[key] for key in message if key != "tool_calls"}, "content": text}
+
+
+def _as_object(function: dict[str, Any]) -> str:
+    name = json.dumps(function["name"], ensure_ascii=False)
+    return f'{{"name": {name}, "arguments": {function["arguments"]}}}'
+
+
+def _as_python(function: dict[str, Any]) -> str:
+    try:
+        arguments = json.loads(function["arguments"])
+        members = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    except (ValueError, AttributeError, RecursionError):  # no JSON, no object, too deep
+        members = ""
+    return f"{function['name']}({members})"
+
+
 def _with_one_text(message: Message) -> Message:
     """A message with a call, whose text is a thought where there is another: it has one of them."""
     if not ("tool_calls" in message and message.get(THOUGHTS) and message["content"]):
@@ -134,8 +162,7 @@ def _as_text(messages: Sequence[Message]) -> list[Message]:
 
 
 def _call_text(function: dict[str, Any]) -> str:
-    name = json.dumps(function["name"], ensure_ascii=False)
-    return f'<tool_call>\n{{"name": {name}, "arguments": {function["arguments"]}}}\n</tool_call>'
+    return f"<tool_call>\n{_as_object(function)}\n</tool_call>"
 
 
 def _result_text(message: Message, names: dict[str, str]) -> str:

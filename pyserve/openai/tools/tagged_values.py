@@ -127,7 +127,7 @@ class TaggedReader:
         texts: list[str] = []
         if depth > MAX_DEPTH:
             raise MalformedError
-        while (yield from reader.until_any([end, layout.key_begin], texts.append)) != end:
+        while (yield from reader.until_any((end, layout.key_begin), texts.append)) != end:
             inner = yield from self._read_key()
             yield from reader.expect(layout.key_end)
             members.append((inner, (yield from self._read_node(inner, depth + 1))))

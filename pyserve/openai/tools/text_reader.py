@@ -5,6 +5,8 @@ A generator that needs more text yields; `feed` and `close` go on with it.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
@@ -14,6 +16,8 @@ T = TypeVar("T")
 Steps = Generator[None, None, T]
 SPACE = " \t\r\n"
 MAX_HOLE_CHARS = 256
+MAX_PATTERNS = 1024
+_NOTHING = "(?!)"
 
 
 class MalformedError(Exception):
@@ -99,21 +103,24 @@ class TextReader:
             emit(self.take(len(self.rest) - held_chars(self.rest, tag)))
             yield from self.more()
 
-    def until_any(self, marks: Sequence[str], emit: Callable[[str], None]) -> Steps[str]:
+    def until_any(self, marks: tuple[str, ...], emit: Callable[[str], None]) -> Steps[str]:
         """Give everything before the first of `marks` to `emit`, and skip it. Returns the mark.
 
         Where several begin at one place it is the longest.
         """
+        mark, start = _patterns(marks)
         while True:
-            found = [(at, -len(mark)) for mark in marks if (at := self.rest.find(mark)) >= 0]
-            n_held = max((held_chars(self.rest, mark) for mark in marks), default=0)
-            if found:
-                at, n_chars = min(found)
-                if self.is_closed or len(self.rest) - n_held > at:
-                    emit(self.take(at))
-                    return self.take(-n_chars)
-            n_ready = len(self.rest) - n_held
-            emit(self.take(min(n_ready, min(found)[0]) if found else n_ready))
+            rest = self.rest
+            if rest and start.search(rest) is None:
+                emit(self.take(len(rest)))
+                yield from self.more()
+                continue
+            found = mark.search(rest)
+            n_ready = len(rest) - max((held_chars(rest, each) for each in marks), default=0)
+            if found is not None and (self.is_closed or n_ready > found.start()):
+                emit(self.take(found.start()))
+                return self.take(found.end() - found.start())
+            emit(self.take(n_ready if found is None else min(n_ready, found.start())))
             yield from self.more()
 
     def one_of(self, texts: Sequence[str]) -> Steps[str]:
@@ -143,3 +150,12 @@ def held_chars(text: str, word: str) -> int:
         if word.startswith(text[-n_chars:]):
             return n_chars
     return 0
+
+
+@functools.lru_cache(MAX_PATTERNS)
+def _patterns(marks: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What finds the first and longest of `marks`, and what finds a character that begins one."""
+    longest_first = sorted(marks, key=len, reverse=True)
+    whole = "|".join(map(re.escape, longest_first)) or _NOTHING
+    first = "|".join(sorted({re.escape(mark[0]) for mark in marks})) or _NOTHING
+    return re.compile(whole), re.compile(first)

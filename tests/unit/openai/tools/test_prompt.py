@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from pyserve.openai.tools.formats import TAGGED, AnswerFormat
-from pyserve.openai.tools.known_formats import HARMONY
+from pyserve.openai.tools.known_formats import HARMONY, call_format, unshown_format
 from pyserve.openai.tools.prompt import with_history
 
 PLAIN = AnswerFormat(name="x", origin="derived", calls=TAGGED)
@@ -57,3 +57,17 @@ def test_text_beside_thoughts_and_a_call_is_a_thought_for_such_a_template():
     told = {**ASKED, "content": "I look.", "tool_calls": [call("f", "1")]}
     _, asked = with_history([USER, told], HARMONY)
     assert (asked["thinking"], asked["content"]) == ("Hm.\n\nI look.", "")
+
+
+def test_calls_that_a_template_would_drop_are_text():
+    function = {"name": "f", "arguments": '{"city": "Oslo", "all": true}'}
+    told = {"role": "assistant", "content": "So", "tool_calls": [{"id": "1", "function": function}]}
+    for source, text in (
+        ("tools List of tools: <|im_start|>", "[f(city='Oslo', all=True)]<|tool_call_end|>"),
+        ("tools <|tool_call|>", f'[{{"name": "f", "arguments": {function["arguments"]}}}]'),
+    ):
+        calls = unshown_format(source) or call_format(source)
+        form = msgspec.structs.replace(PLAIN, calls=calls)
+        assert with_history([told], form) == [
+            {"role": "assistant", "content": f"So{calls.trigger}{text}"}
+        ]
