@@ -5,14 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from pyserve.openai.structured.json_text import BOOLEAN, NULL, NUMBER, JsonRules
-from pyserve.openai.structured.rules import any_of, literal
+from pyserve.openai.structured.keywords import ANNOTATIONS
+from pyserve.openai.structured.rules import any_of, char_class, literal
 from pyserve.openai.structured.schema import SchemaGrammar
 from pyserve.openai.tools.arguments import Function, enforceable
 from pyserve.openai.tools.formats import CallFormat
 from pyserve.openai.tools.free_text import text_until
+from pyserve.openai.tools.tagged import PYTHON_WORDS
 
 MAX_DEPTH = 5  # of objects held to their schemas in quotes that are not JSON's
 _NAME = "([a-zA-Z_] [a-zA-Z0-9_.-]{0,63})"
+_QUOTE, _ESCAPE = "'", "\\"
+_PLAIN = char_class(
+    [(0, 0x1F), (0x7F, 0x7F), *((ord(char), ord(char)) for char in (_QUOTE, _ESCAPE))],
+    is_negated=True,
+)
+_PYTHON = {
+    **PYTHON_WORDS,
+    "string": f"{literal(_QUOTE)} ({_PLAIN} | {literal(_ESCAPE)} [nrt'\"\\\\])* {literal(_QUOTE)}",
+}
+_FREE = ANNOTATIONS | {"type"}  # keywords of a text that may be any
 _ONES = ("boolean", "null", "integer", "number")
 
 
@@ -61,7 +73,7 @@ class _Values:
 
     def _value(self, schema: Any, path: tuple[str, ...]) -> str:
         if not self._quote:
-            return self._grammar.visit_inside(schema, path)
+            return self._python_value(schema, path)
         if not isinstance(schema, dict) or len(path) > 2 * MAX_DEPTH:
             return self._any_value()
         if "enum" in schema or "const" in schema:
@@ -70,6 +82,19 @@ class _Values:
         if schema.get("type") in _ONES:
             return self._grammar.visit_inside(schema, path)
         return self._quoted_value(schema, path)
+
+    def _python_value(self, schema: Any, path: tuple[str, ...]) -> str:
+        """A value as JSON, or where that is another one as Python writes it."""
+        json_value = self._grammar.visit_inside(schema, path)
+        if not isinstance(schema, dict):
+            return json_value
+        values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+        if isinstance(values, list):
+            return any_of([json_value, *(literal(repr(value)) for value in values)])
+        written = _PYTHON.get(str(schema.get("type")))
+        if written is None or (schema.get("type") == "string" and not schema.keys() <= _FREE):
+            return json_value
+        return any_of([json_value, written])
 
     def _quoted_value(self, schema: dict[str, Any], path: tuple[str, ...]) -> str:
         kind = schema.get("type")

@@ -18,6 +18,7 @@ from pyserve.openai.tools.arguments import Function, enforceable
 from pyserve.openai.tools.formats import HOLE, CallFormat
 from pyserve.openai.tools.free_text import loose, text_until
 
+PYTHON_WORDS = {"boolean": '"True" | "False"', "null": '"None"'}
 _NAME = "([a-zA-Z0-9_] [a-zA-Z0-9_.-]{0,63})"
 
 
@@ -93,6 +94,8 @@ def _value(grammar: SchemaGrammar, name: str, schema: Any, layout: CallFormat) -
         layout = msgspec.structs.replace(layout, value_end=value_end)
     if not _is_text(schema):
         value = grammar.visit_inside(schema, ("properties", name))
+        if _type_of(schema) in PYTHON_WORDS:  # some templates write them so, and their models do
+            value = any_of([value, PYTHON_WORDS[_type_of(schema)]])
         return f"{rules.space} {value} {rules.space} {end}"
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if values is not None:

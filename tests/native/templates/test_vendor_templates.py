@@ -392,3 +392,56 @@ def test_efforts_become_the_templates_own_levels(
     model = Rendered(name, tmp_path)
     assert model.format.efforts == efforts
     model.engine.close()
+
+
+TYPED = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string"},
+        "number": {"type": "integer"},
+        "ratio": {"type": "number"},
+        "flag": {"type": "boolean"},
+        "list": {"type": "array"},
+        "nested": {"type": "object"},
+    },
+}
+LOOSE = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
+
+# Lists and objects are Python's there, or left out; the grammar holds them to JSON.
+OTHER_SPELLING = {
+    "ByteDance-Seed-OSS",
+    "LFM2-8B-A1B",
+    "LFM2.5-8B-A1B",
+    "LFM2.5-Instruct",
+    "openbmb-MiniCPM5-1B",
+}
+
+
+def test_what_a_template_writes_is_what_the_grammar_allows(model: Rendered):
+    """A required call, after thoughts and without: the grammar is at its end with the call."""
+    form = model.format
+    functions = [
+        Function("first_one", TYPED, "tools.0.function"),
+        Function("other_one", LOOSE, "tools.1.function"),
+    ]
+    calls = Calls(form.calls, functions, is_required=True, can_repeat=False)
+    is_open = model.name in ("Kimi-K3", "Apriel-1.6-15b-Thinker-fixed")
+    thinking = form.thinking and Thinking(*form.thinking, is_open, form.is_repeated)
+    around = Surroundings(form.text_begin, form.channels)
+    grammar = answer_grammar(thinking, calls, "", around)
+    told = [("", CALLS[1:]), *([(THOUGHTS, CALLS[1:])] if thinking else [])]
+    if model.name not in OTHER_SPELLING:
+        told.append(("", CALLS[:1]))
+    for thoughts, made in told:
+        answer = model.written(thoughts, "", made)
+        said = model.engine.tokenize(answer, add_special=False, parse_special=False)
+        request = GenerateRequest(prompt="x", grammar=grammar, said=said, max_tokens=len(said) + 3)
+        deltas = list(model.engine.submit(request))
+        more = "".join(delta.text for delta in deltas)
+        assert deltas[-1].finish is not None
+        assert (deltas[-1].finish.reason, more.strip()) == ("stop", ""), answer
