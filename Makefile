@@ -126,7 +126,8 @@ test-compilers: $(VENV)/.build-deps $(VENV)/.dev-deps ## the native tests as oth
 	$(BIN)/cmake --build build/$$cxx --target pyserve_native_tests && \
 	build/$$cxx/$(NATIVE_TESTS) && CXX=$$cxx $(BIN)/pytest tests/native/kernels/test_vendored_amx.py || exit 1; done
 
-# As which CPUs: the first has i8mm (and SVE, which nothing here is compiled for), the second dot products alone.
+# As which CPUs: the first has i8mm (and SVE, which nothing here is compiled for), the second dot products alone. None of the
+# native tests is left out; a core takes two minutes for each CPU.
 AARCH64_CPUS ?= max cortex-a76 cortex-a72
 test-aarch64: $(VENV)/.build-deps ## the native tests for 64-bit ARM: needs g++-aarch64-linux-gnu and qemu-user
 	@mkdir -p build/aarch64/doctest/doctest && \
