@@ -201,9 +201,9 @@ class ServeConfig(BaseSettings):
     )
     kernels: Kernels = option(
         "auto",
-        "Best kernels to use: `avx512vnni`, `avx512bw`, `avxvnni`, `avx2`, `stock` (llama.cpp's)"
-        " or `amx` (llama.cpp's for AMX); on ARM `i8mm`, `dotprod` or `stock`."
-        " Lower ones take their place where they cannot be used.",
+        "Best kernels to use: `amx`, `avx512vnni`, `avx512bw`, `avxvnni`, `avx2`, on ARM `i8mm` or"
+        " `dotprod`, or `stock` (llama.cpp's). Lower ones take their place where they cannot be"
+        " used.",
         engine="kernels",
     )
     prefix_cache_mib: Annotated[int, Field(ge=0, le=2**20)] = option(
