@@ -16,6 +16,17 @@ from pyserve.models.templates.go.evaluator import render
 from pyserve.models.templates.go.parser import parse
 from pyserve.openai.structured.constraint import schema_grammar
 from pyserve.openai.structured.regex import UnsupportedRegexError, json_pattern, plain_regex
+from pyserve.openai.tools.formats import CallFormat
+from pyserve.openai.tools.known_formats import KNOWN_FORMATS, SPECIAL_FORMATS
+from pyserve.openai.tools.parsed_answer import reader_of
+from pyserve.openai.tools.parts import (
+    AnswerStyle,
+    CallArguments,
+    CallBegin,
+    Text,
+    Thinking,
+    Thought,
+)
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.common import RequestModel
 from pyserve.schemas.completions import CompletionRequest
@@ -36,6 +47,56 @@ DECODERS: tuple[Callable[[], wire.FrameDecoder[Any]], ...] = (
     wire.front_decoder,
     wire.engine_decoder,
     wire.report_decoder,
+)
+# One of each kind, with the marks of the models that use it.
+ANSWER_STYLES = tuple(
+    AnswerStyle(
+        Thinking("<think>", "</think>", is_repeated=layout.kind == "quoted"),
+        layout,
+        frozenset([("f", "text")]),
+        marks=layout.control_marks,
+    )
+    for layout in (
+        *KNOWN_FORMATS,
+        CallFormat(
+            name="gemma",
+            kind="quoted",
+            trigger="<|tool_call>",
+            before="call:",
+            after="<tool_call|>",
+            quote='<|"|>',
+        ),
+        CallFormat(
+            name="apertus",
+            kind="keyed",
+            trigger="<|tools_prefix|>",
+            before="[",
+            between=", ",
+            after="]<|tools_suffix|>",
+        ),
+        CallFormat(
+            name="elements",
+            kind="elements",
+            trigger="]<]mm[>[<call>",
+            name_end='">',
+            before=']<]mm[>[<invoke name="',
+            key_begin="]<]mm[>[<",
+            key_end=">",
+            value_end="]<]mm[>[</",
+            arguments_end="]<]mm[>[</invoke>",
+            after="]<]mm[>[</call>",
+            has_line_breaks=False,
+        ),
+    )
+) + tuple(
+    AnswerStyle(
+        Thinking(*(form.thinking or ("<think>", "</think>"))),
+        form.calls,
+        frozenset([("f", "text")]),
+        marks=form.all_marks,
+        channels=form.channels,
+    )
+    for form in SPECIAL_FORMATS
 )
 TEMPLATE_DATA = {
     "Input": "a <b> c",
@@ -100,8 +161,31 @@ def _choice(data: bytes, n: int) -> int:
     return data[0] % n if data else 0
 
 
+def answer(data: bytes) -> None:
+    """The first byte is the format that the others are read in: whole, and one by one."""
+    style = ANSWER_STYLES[_choice(data, len(ANSWER_STYLES))]
+    text = data[1:].decode("utf-8", "replace")
+    assert _answer_parts(style, [text]) == _answer_parts(style, list(text))
+
+
+def _answer_parts(style: AnswerStyle, texts: list[str]) -> tuple[str, str, str]:
+    """Text, thoughts, calls."""
+    reader = reader_of(style)
+    assert reader is not None
+    pieces = [piece for text in texts for piece in reader.feed(text)] + reader.close()
+    said = "".join(piece.text for piece in pieces if isinstance(piece, Text))
+    thoughts = "".join(piece.text for piece in pieces if isinstance(piece, Thought))
+    calls = [
+        f"\0{piece.name}\0" if isinstance(piece, CallBegin) else piece.text
+        for piece in pieces
+        if isinstance(piece, CallBegin | CallArguments)
+    ]
+    return said, thoughts, "".join(calls)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (request, frames, go_template, json_schema, regex, gguf)
+    target.__name__: target
+    for target in (request, frames, go_template, json_schema, regex, gguf, answer)
 }
 CORPUS = Path(__file__).parent / "corpus"
 

@@ -312,10 +312,11 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
     ),
 )
+SPECIAL_FORMATS = tuple(known for _, known in _CHANNELED)
 KNOWN_FORMATS = (
     *(layout for _, layout in _KNOWN),
     *(layout for _, layout in _UNSHOWN),
-    *(known.calls for _, known in _CHANNELED),
+    *(known.calls for known in SPECIAL_FORMATS),
 )
 
 

@@ -24,6 +24,8 @@ _DIGITS = re.compile("[0-9a-fA-F]+")
 _WORDS = {"True": "true", "False": "false", "None": "null", "": "null"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "\n": ""}
 _AFTER_TEXT = ",:)]}"
+_AFTER_SCALAR = ",)]}"
+_OTHER_ENDS = ")}"  # of a list
 Emit = Callable[[str], None]
 
 
@@ -95,6 +97,8 @@ class LooseReader:
                 if reader.take(1) == "]":
                     break
                 continue
+            if reader.rest[0] in _OTHER_ENDS:
+                raise MalformedError
             emit(before)
             before = ", "
             yield from self.read_value(emit, depth + 1)
@@ -174,6 +178,8 @@ class LooseReader:
                 raise MalformedError
             yield from reader.more()
         word = reader.take(found.start())
+        if not word and reader.rest[0] not in _AFTER_SCALAR:
+            raise MalformedError
         emit(_scalar(word))
 
 

@@ -253,3 +253,14 @@ def test_any_text_is_read_without_loss_of_order(words):
 )
 def test_the_format_is_told_by_the_template(source, name):
     assert call_format(source).name == name
+
+
+def test_a_list_that_ends_in_another_way_ends_the_call():
+    calls = CallFormat(
+        name="p", kind="pythonic", trigger="<|call|>", before="[", between=", ", after="]<|end|>"
+    )
+    style = AnswerStyle(None, calls)
+    for text in ("<|call|>[f(a=[1, x), g()]<|end|>", "<|call|>[f(a=:)]<|end|>"):
+        pieces = read(style, [text])
+        assert pieces[0] == CallBegin("f")
+        assert read(style, list(text)) == pieces
