@@ -18,7 +18,6 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kGiveBackBytes = 256 << 10;
-constexpr size_t kScaleBytes = 2;  // of a block of 32
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -29,27 +28,24 @@ size_t n_panels(const ggml_tensor* weights) {
 bool can_lay_out(const WeightType& type, const ggml_tensor* weights) {
   if (weights->ne[2] != 1 || weights->ne[3] != 1) return false;
   const int64_t n_blocks = weights->ne[0] / ggml_blck_size(weights->type);
-  return n_blocks % type.panel_form.n_together == 0 &&
+  return n_blocks % type.panel_form.n_multiple == 0 &&
          weights->nb[0] == ggml_type_size(weights->type) &&
          weights->nb[1] == ggml_row_size(weights->type, weights->ne[0]) &&
          weights->extra == nullptr && weights->buffer != nullptr &&
          ggml_backend_buffer_is_host(weights->buffer);
 }
 
-void pack_row(const PanelForm& form, size_t block_bytes, const char* row, size_t n_bytes,
+void pack_row(const PanelForm& form, size_t block_bytes, const char* row, size_t n_blocks,
               char* out) {
-  const size_t rest = block_bytes - kScaleBytes;
-  for (const char* end = out + n_bytes; out < end; out += form.packed_bytes) {
-    if (form.n_together == 1) {
-      std::memcpy(out, row, block_bytes);
-    } else {
-      const char* second = row + block_bytes;
-      std::memcpy(out, row + kScaleBytes, rest);
-      std::memcpy(out + rest, second + kScaleBytes, rest);
-      std::memcpy(out + 2 * rest, row, kScaleBytes);
-      std::memcpy(out + 2 * rest + kScaleBytes, second, kScaleBytes);
+  const size_t rest = block_bytes - form.scale_bytes;
+  for (; n_blocks > 0; out += form.packed_bytes) {
+    const size_t n = std::min<size_t>(form.n_together, n_blocks);
+    char* const scales = out + n * rest;
+    for (size_t i = 0; i < n; ++i, row += block_bytes) {
+      std::memcpy(out + i * rest, row + form.scale_bytes, rest);
+      std::memcpy(scales + i * form.scale_bytes, row, form.scale_bytes);
     }
-    row += form.n_together * block_bytes;
+    n_blocks -= n;
   }
 }
 
@@ -80,6 +76,7 @@ void lay_out(const WeightType& type, const ggml_tensor* weights, DealOutFn deal_
   const size_t panel_bytes = type.panel_bytes(weights->ne[0]);
   const size_t row_bytes = panel_bytes / kGemmRows;
   const size_t block_bytes = ggml_type_size(weights->type);
+  const size_t n_blocks = weights->ne[0] / ggml_blck_size(weights->type);
   const bool is_packed = form.n_together > 1 || form.packed_bytes != block_bytes;
   std::vector<char> packed(is_packed ? kGemmRows * row_bytes : 0);  // with zeros between blocks
   ReadPages pages(weights);
@@ -90,7 +87,7 @@ void lay_out(const WeightType& type, const ggml_tensor* weights, DealOutFn deal_
       const int64_t row = std::min<int64_t>(panel * kGemmRows + i, weights->ne[1] - 1);
       rows[i] = data + row * weights->nb[1];
       if (!is_packed) continue;
-      pack_row(form, block_bytes, rows[i], row_bytes, packed.data() + i * row_bytes);
+      pack_row(form, block_bytes, rows[i], n_blocks, packed.data() + i * row_bytes);
       rows[i] = packed.data() + i * row_bytes;
     }
     deal_out(rows, row_bytes, out);

@@ -4,9 +4,11 @@
 // of the work of a single column. A panel is 16 rows of which 4 bytes each take turns:
 //
 //   | type                   | a row before it is dealt out, in units of 4 bytes            |
-//   | Q4_1 Q5_1 Q4_K Q5_K    | as in the file                                               |
-//   | Q4_0 Q5_0 Q8_0         | two blocks without their scales, then both scales            |
-//   | Q6_K                   | as in the file, two bytes more after each block              |
+//   | Q4_1 Q5_1 Q2_K Q4_K    | as in the file                                               |
+//   | Q5_K IQ4_XS            |                                                              |
+//   | Q4_0 Q5_0 Q8_0 IQ4_NL  | two blocks without their scales, then both scales            |
+//   | MXFP4                  | four blocks, or what is left, without scales, then all these |
+//   | Q3_K Q6_K              | as in the file, two bytes more after each block              |
 #pragma once
 
 #include <cstddef>

@@ -16,7 +16,9 @@ const Int8Kernel* WeightType::kernel(WeightLayout layout) const {
 
 size_t WeightType::panel_bytes(int64_t n_k) const {
   const auto n_blocks = static_cast<size_t>(n_k / ggml_blck_size(type));
-  return kGemmRows * (n_blocks / panel_form.n_together * panel_form.packed_bytes);
+  const size_t rest_bytes = n_blocks % panel_form.n_together * ggml_type_size(type);
+  return kGemmRows *
+         (n_blocks / panel_form.n_together * panel_form.packed_bytes + (rest_bytes + 3) / 4 * 4);
 }
 
 const WeightType* Int8GemmKernels::find(ggml_type type) const {

@@ -30,12 +30,14 @@ const char* name_of(WeightLayout layout);
 struct PanelForm {
   int n_together;       // blocks of the file that are written together
   size_t packed_bytes;  // of them
+  size_t scale_bytes;   // that each begins with; they follow the rest of all of them
+  int n_multiple;       // of how many blocks a row has a multiple
 };
 
 struct WeightType {
   // Nullptr: a product of such weights is the vendored library's.
   const Int8Kernel* kernel(WeightLayout layout) const;
-  // Of a panel whose rows have `n_k` weights, a multiple of the blocks written together.
+  // Of a panel whose rows have `n_k` weights.
   size_t panel_bytes(int64_t n_k) const;
 
   ggml_type type;

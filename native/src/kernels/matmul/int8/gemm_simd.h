@@ -49,7 +49,10 @@ struct Int8Gemm {
   // front of each block's place for two numbers.
   template <typename Type>
   static void store_sums(const int32_t* halves, float d, int32_t* sums) {
-    if constexpr (Type::kHasOffset) {
+    if constexpr (Type::kHasOffset && Type::kGroups == 2) {
+      sums[0] = std::bit_cast<int32_t>(d * static_cast<float>(halves[0]));
+      sums[1] = std::bit_cast<int32_t>(d * static_cast<float>(halves[1]));
+    } else if constexpr (Type::kHasOffset) {
       sums[0] = std::bit_cast<int32_t>(d * static_cast<float>(halves[0] + halves[1]));
     } else if constexpr (Type::kGroups == 2) {
       sums[0] = -Type::kZero * halves[0];
@@ -98,10 +101,12 @@ struct Int8Gemm {
   template <int kN>
   using Sums = Vec[kN][kParts];
 
-  // How many products of two bytes, twice, fit into 16 bits.
+  // How many products of two bytes, twice, fit into 16 bits; a power of two.
   template <typename Type>
   static constexpr int kQuadsTogether =
-      V::kHasDot ? 1 : std::clamp(32767 / (2 * 127 * Type::kTop), 1, kQuads / Type::kGroups);
+      V::kHasDot ? 1
+                 : std::clamp(static_cast<int>(std::bit_floor(32767U / (2U * 127U * Type::kTop))),
+                              1, kQuads / Type::kGroups);
 
   // dot[c] += products of quads [j, j + kQuadsTogether).
   template <typename Type, int kN>
@@ -164,9 +169,11 @@ struct Int8Gemm {
       }
     }
     if constexpr (Type::kHasOffset) {
-      for (int c = 0; c < kN; ++c) {
-        const Vec sum = Simd::set1(std::bit_cast<float>(tile.sums[c][2 * b]));
-        acc[c][p] = Simd::fmadd(V::float_part(w.offset, p), sum, acc[c][p]);
+      for (int group = 0; group < Type::kGroups; ++group) {
+        for (int c = 0; c < kN; ++c) {
+          const Vec sum = Simd::set1(std::bit_cast<float>(tile.sums[c][2 * b + group]));
+          acc[c][p] = Simd::fmadd(V::float_part(w.offset[group], p), sum, acc[c][p]);
+        }
       }
     }
   }
@@ -256,9 +263,10 @@ struct Int8Gemm {
   };
   template <typename Type, int kN>
   static constexpr Fetching fetching() {
-    constexpr bool kIsQ6 = Type::kGroups == 2;
-    if (Type::kRowsTogether < kGemmRows || kIsQ6) return Fetching::kByPiece;
-    const bool is_little = kN == 1 && Type::kTop == 255 && kParts == 1;
+    constexpr bool kIsScattered = Type::kGroups == 2;
+    if (Type::kRowsTogether < kGemmRows || kIsScattered) return Fetching::kByPiece;
+    constexpr size_t kWeightBytes = kGemmRows * Type::kBlockWeights;
+    const bool is_little = kN == 1 && Type::kBlockBytes > kWeightBytes && kParts == 1;
     return is_little ? Fetching::kByCpu : Fetching::kByBlock;
   }
 

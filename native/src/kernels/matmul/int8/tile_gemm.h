@@ -155,9 +155,9 @@ struct TileGemm {
           const auto scale = Simd::mul(V::float_part(blocks[b].scale[group], p), Simd::set1(d[b]));
           acc = Simd::fmadd(V::part_floats(V::load_part(from)), scale, acc);
         }
-        if constexpr (Type::kHasOffset) {
-          const auto sum = Simd::set1(std::bit_cast<float>(offsets[2 * b]));
-          acc = Simd::fmadd(V::float_part(blocks[b].offset, p), sum, acc);
+        for (int group = 0; Type::kHasOffset && group < kGroups; ++group) {
+          const auto sum = Simd::set1(std::bit_cast<float>(offsets[2 * b + group]));
+          acc = Simd::fmadd(V::float_part(blocks[b].offset[group], p), sum, acc);
         }
       }
       Simd::store(sums + p * kLanes, acc);

@@ -27,7 +27,7 @@ template <typename V>
 struct UnpackedBlock {
   typename V::Ints weights[kQuads];  // [quad][row][4]
   typename V::Floats scale[2];       // [group]
-  typename V::Floats offset;
+  typename V::Floats offset[2];      // [group]
 };
 
 // quads[j] lane i = the j-th 4 bytes of rows[i], from the 16 bytes at `at` of each row.
@@ -73,6 +73,12 @@ struct InPanels {
     return V::load(rows[0] + at + byte * kGemmRows);
   }
 };
+
+// A signed byte of each lane.
+template <typename V>
+[[gnu::always_inline]] inline typename V::Floats signed_byte(const typename V::Ints& x, int byte) {
+  return V::floats_of(V::shift_right32_signed(V::shift_left32(x, 24 - 8 * byte), 24));
+}
 
 // The 16-bit floats in the upper half of each lane.
 template <typename V>
@@ -154,7 +160,7 @@ struct OffsetNibbles {
   [[gnu::always_inline]] static UnpackedBlock<V> block(const Ints* quads) {
     UnpackedBlock<V> out;
     out.scale[0] = V::floats_of_low_halves(quads[0]);
-    out.offset = floats_of_high_halves<V>(quads[0]);
+    out.offset[0] = floats_of_high_halves<V>(quads[0]);
     split_nibbles<V>(quads + kBlockQuads - 4, out.weights);
     if constexpr (kWithFifthBit) add_fifth_bits<V>(out.weights, quads[1]);
     return out;

@@ -80,8 +80,8 @@ struct KNibbles {
       }
       below.scale[0] = V::mul(d, pairs.scale(b));
       above.scale[0] = V::mul(d, pairs.scale(b + 1));
-      below.offset = V::mul(minus_dmin, pairs.offset(b));
-      above.offset = V::mul(minus_dmin, pairs.offset(b + 1));
+      below.offset[0] = V::mul(minus_dmin, pairs.offset(b));
+      above.offset[0] = V::mul(minus_dmin, pairs.offset(b + 1));
       use(b, below);
       use(b + 1, above);
     }
@@ -126,8 +126,8 @@ struct SixBits {
       for (int i = 0; i < 4; ++i) {
         if constexpr (kIsPanel) unpack_one(rows, at, b, i, out[i]);
         const int s = 2 * (b + i);
-        out[i].scale[0] = V::mul(row_scale, signed_byte(scales[s / 4], s % 4));
-        out[i].scale[1] = V::mul(row_scale, signed_byte(scales[s / 4], s % 4 + 1));
+        out[i].scale[0] = V::mul(row_scale, signed_byte<V>(scales[s / 4], s % 4));
+        out[i].scale[1] = V::mul(row_scale, signed_byte<V>(scales[s / 4], s % 4 + 1));
         use(b + i, out[i]);
       }
     }
@@ -162,10 +162,6 @@ struct SixBits {
       transpose_quads<V>(rows, at + kScale + 2 - 16, tail);
       return floats_of_high_halves<V>(tail[3]);
     }
-  }
-
-  [[gnu::always_inline]] static Floats signed_byte(const Ints& x, int byte) {
-    return V::floats_of(V::shift_right32_signed(V::shift_left32(x, 24 - 8 * byte), 24));
   }
 
   [[gnu::always_inline]] static Ints with_upper(const Ints& low, const Ints& bits) {

@@ -1,5 +1,6 @@
 // Types in panels (panels.h): 16 rows side by side, 4 bytes of each in turn, so that nothing has to
-// be moved between lanes. Q4_K, Q5_K and Q6_K are in unpack_k.h.
+// be moved between lanes. Blocks of 256 weights are in unpack_k.h and
+// unpack_few_bits.h, IQ4_NL, IQ4_XS and MXFP4 in unpack_table.h.
 #pragma once
 
 #include "kernels/matmul/int8/unpack.h"
@@ -30,7 +31,9 @@ template <typename InFile>
 struct Paired : InFile {
   static constexpr int kBlockWeights = 64;
   static constexpr int kRowsTogether = InPanels::kRowsTogether;
-  static constexpr size_t kRest = InFile::kBlockBytes - 2;
+  static constexpr size_t kScaleBytes = 2;
+  static constexpr int kMultiple = 2;
+  static constexpr size_t kRest = InFile::kBlockBytes - kScaleBytes;
   static constexpr size_t kBlockBytes = (2 * kRest + 4) * kRowsTogether;
 
   // unpack(at, out) makes the weights of a block from its place.

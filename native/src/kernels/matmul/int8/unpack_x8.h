@@ -75,7 +75,7 @@ struct RepackedKNibbles {
     const SixBitBytes first(rows[0] + at);
     const SixBitBytes second(rows[8] + at);
     out.scale[0] = V::mul(d, V::floats_of_bytes(first.scale, second.scale));
-    out.offset = V::mul(minus_dmin, V::floats_of_bytes(first.offset, second.offset));
+    out.offset[0] = V::mul(minus_dmin, V::floats_of_bytes(first.offset, second.offset));
   }
 
   // The scales and offsets of 8 rows, a byte each.

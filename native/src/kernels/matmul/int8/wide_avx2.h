@@ -148,6 +148,9 @@ struct Wide256 {
     return {_mm256_cvtph_ps(_mm256_castsi256_si128(packed)),
             _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1))};
   }
+  PYSERVE_WIDE Floats bits_as_floats(const Ints& x) {
+    return {_mm256_castsi256_ps(x.low), _mm256_castsi256_ps(x.high)};
+  }
   PYSERVE_WIDE Floats mul(const Floats& a, const Floats& b) {
     return both(a, b, [](__m256 x, __m256 y) { return _mm256_mul_ps(x, y); });
   }

@@ -113,6 +113,7 @@ struct Wide512 {
   PYSERVE_WIDE Floats floats_of_low_halves(Ints x) {
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x));
   }
+  PYSERVE_WIDE Floats bits_as_floats(Ints x) { return _mm512_castsi512_ps(x); }
   PYSERVE_WIDE Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   PYSERVE_WIDE Floats minus(Floats x) { return _mm512_sub_ps(_mm512_setzero_ps(), x); }
 

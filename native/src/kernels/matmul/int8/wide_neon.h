@@ -117,6 +117,9 @@ struct WideNeon {
       return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(vreinterpretq_u32_s32(part))));
     });
   }
+  PYSERVE_WIDE Floats bits_as_floats(const Ints& x) {
+    return floats_each(x, [](Part part) { return vreinterpretq_f32_s32(part); });
+  }
   PYSERVE_WIDE Floats mul(const Floats& a, const Floats& b) {
     Floats out;
     for (int p = 0; p < kParts; ++p) out.parts[p] = vmulq_f32(a.parts[p], b.parts[p]);
