@@ -51,7 +51,18 @@ HEADER_MARKERS = (
     "<|message_sep|>",
     "<|role_sep|>",
 )
-SHOWN_TOKENS = (*(tag for pair in THINKING_TAGS for tag in pair), *CALL_MARKERS, *HEADER_MARKERS)
+# Of templates that make their marks of parts.
+_MADE = ("think", "tool_calls", "tool_call", "arg_key", "arg_value")
+MADE_MARKERS = (
+    *(f"<{slash}{name}:opensource>" for name in _MADE for slash in ("", "/")),
+    "<tool_sep:opensource>",
+)
+SHOWN_TOKENS = (
+    *(tag for pair in THINKING_TAGS for tag in pair),
+    *CALL_MARKERS,
+    *HEADER_MARKERS,
+    *MADE_MARKERS,
+)
 _MARK = re.compile(r"\]<\][^<>\s]{1,32}\[>\[|<[^<>\s'{}]{1,64}>|\[/?[A-Z_]{2,32}\]")
 _TELLING = re.compile(
     r"tool|call|observation|think|thought|arg|action|invoke|param|func|channel|response|_text|dsml|quote|\[>\["

@@ -13,7 +13,7 @@ from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.protocol import ModelInfo, SamplingParams
 from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.tools.formats import AnswerFormat
-from pyserve.openai.tools.thinking import thinking_tags
+from pyserve.openai.tools.recognition import may_think
 
 CAPABILITIES = ["chat", "completion", "edit", "embedding", "tools"]
 
@@ -171,8 +171,7 @@ def _meta(status: ModelStatus) -> ModelMeta:
 def _capabilities(info: ModelInfo) -> list[str]:
     if not info.can_generate:
         return ["embedding"]
-    thinks = thinking_tags(info.file_template) is not None
-    return [*CAPABILITIES, "reasoning"] if thinks else CAPABILITIES
+    return [*CAPABILITIES, "reasoning"] if may_think(info.file_template) else CAPABILITIES
 
 
 class GenerationDefaults(msgspec.Struct, frozen=True):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from typing import Any
 
 import msgspec
 
-from pyserve.engine.markers import HEADER_MARKERS, THINKING_TAGS, shown_marks
+from pyserve.engine.markers import HEADER_MARKERS, shown_marks
 from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.tools.derive import derive, derived_thinking
@@ -21,6 +20,7 @@ from pyserve.openai.tools.known_formats import (
 )
 from pyserve.openai.tools.probes import THINKING, Message, Prober, Render
 from pyserve.openai.tools.tagged_values import CDATA
+from pyserve.openai.tools.thinking import thinking_tags
 
 MAX_KNOWN = 256
 EFFORT_VARIABLES = ("reasoning_effort", "thinking_effort", "reasoning_strength")
@@ -28,10 +28,14 @@ EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _known: dict[str, AnswerFormat] = {}
 
 
-@functools.lru_cache(MAX_KNOWN)
-def thinking_tags(chat_template: str) -> tuple[str, str] | None:
-    """The reasoning tags in the template; None: the model does not reason."""
-    return next((pair for pair in THINKING_TAGS if pair[1] in chat_template), None)
+def may_think(chat_template: str) -> bool:
+    """Whether the text of a template shows that its model reasons."""
+    special = special_format(chat_template)
+    if special is not None and special.thinking is not None:
+        return True
+    if thinking_tags(chat_template) is not None or "'<think{" in chat_template:
+        return True
+    return any("think" in mark for mark in control_marks(*shown_marks(chat_template)))
 
 
 def format_of(engine: Engine, source: str, profile: ModelProfile = PLAIN) -> AnswerFormat:

@@ -31,7 +31,7 @@ from pyserve.openai.tools.parts import (
     Thinking,
     Thought,
 )
-from pyserve.openai.tools.recognition import recognized
+from pyserve.openai.tools.recognition import may_think, recognized
 from tests.support import family_texts
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.vendor_templates import vendor_templates
@@ -245,6 +245,7 @@ def test_every_template_has_a_row():
 
 def test_the_format_is_recognized(model: Rendered):
     form = model.format
+    assert may_think(TEMPLATES[model.name]) == (form.thinking is not None)
     assert f"{form.origin} {form.calls.kind}" == EXPECTED[model.name]
 
 
