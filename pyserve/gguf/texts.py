@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-MAX_HEAD_BYTES = 256 * 1024 * 1024
+MAX_HEAD_BYTES = 32 * 1024 * 1024  # vocabularies stand before the templates
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_KEY_BYTES = 256
 CHAT_TEMPLATE = "tokenizer.chat_template"
