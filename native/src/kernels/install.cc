@@ -13,8 +13,11 @@
 #include "kernels/attention/op.h"
 #include "kernels/geglu/geglu.h"
 #include "kernels/geglu/op.h"
+#include "kernels/matmul/id_op.h"
 #include "kernels/matmul/op.h"
+#include "kernels/matmul/panels.h"
 #include "kernels/matmul/weight_types.h"
+#include "repack.h"
 #include "traits.h"
 
 namespace pyserve {
@@ -24,7 +27,7 @@ namespace {
 class Hook final : public ggml::cpu::extra_buffer_type {
  public:
   Hook(const AttentionKernels& attention, const Int8GemmKernels& gemm, GegluFn geglu)
-      : flash_attn_(attention), mul_mat_(gemm), geglu_(geglu) {}
+      : flash_attn_(attention), mul_mat_(gemm), mul_mat_id_(gemm), geglu_(geglu) {}
 
   // No weights are ever placed in a buffer of ours.
   bool supports_op(ggml_backend_dev_t /*device*/, const ggml_tensor* /*op*/) override {
@@ -35,6 +38,7 @@ class Hook final : public ggml::cpu::extra_buffer_type {
     if (op->op == GGML_OP_FLASH_ATTN_EXT && FlashAttnOp::can_compute(op)) return &flash_attn_;
     if (op->op == GGML_OP_MUL_MAT && mul_mat_.can_compute(op)) return &mul_mat_;
     if (!ggml_op_is_empty(op->op)) MulMatOp::forget();
+    if (op->op == GGML_OP_MUL_MAT_ID && mul_mat_id_.can_compute(op)) return &mul_mat_id_;
     if (op->op == GGML_OP_GLU && GegluOp::can_compute(op)) return &geglu_;
     return nullptr;
   }
@@ -42,8 +46,40 @@ class Hook final : public ggml::cpu::extra_buffer_type {
  private:
   FlashAttnOp flash_attn_;
   MulMatOp mul_mat_;
+  MulMatIdOp mul_mat_id_;
   GegluOp geglu_;
 };
+
+// Stands before the vendored buffers of repacked weights, whose loader is offered all weights:
+// those that are best in panels of ours stay where the file is.
+class RepackGate final : public ggml::cpu::extra_buffer_type {
+ public:
+  explicit RepackGate(ggml::cpu::extra_buffer_type* vendored) : vendored_(vendored) {}
+
+  bool supports_op(ggml_backend_dev_t device, const ggml_tensor* op) override {
+    return !(makes_panels && are_best_in_panels(op->src[0])) && vendored_->supports_op(device, op);
+  }
+  ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
+    return vendored_->get_tensor_traits(op);
+  }
+
+  bool makes_panels = false;
+
+ private:
+  ggml::cpu::extra_buffer_type* vendored_;
+};
+
+// Put in its place once; nullptr: nothing is repacked on this CPU.
+RepackGate* repack_gate() {
+  static RepackGate* const gate = []() -> RepackGate* {
+    ggml_backend_buffer_type_t repack = ggml_backend_cpu_repack_buffer_type();
+    if (repack == nullptr || repack->context == nullptr) return nullptr;
+    static RepackGate made(static_cast<ggml::cpu::extra_buffer_type*>(repack->context));
+    repack->context = &made;
+    return &made;
+  }();
+  return gate;
+}
 
 const char* hook_name(ggml_backend_buffer_type_t /*type*/) { return "pyserve"; }
 
@@ -79,6 +115,10 @@ ggml_backend_buffer_type_t vendored_amx() {
 }
 
 }  // namespace
+
+void leave_weights_to_panels(bool is_so) {
+  if (RepackGate* gate = repack_gate(); gate != nullptr) gate->makes_panels = is_so;
+}
 
 void install_kernels(Rung rung) {
   static std::unique_ptr<Hook> hook;

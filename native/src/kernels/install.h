@@ -11,4 +11,8 @@ namespace pyserve {
 // before a model is loaded, which looks then at where weights may lie. Thread: one at a time.
 void install_kernels(Rung rung);
 
+// Whether the loader of the next model leaves weights that are best in panels (panels.h) as they
+// are in the file, or repacks all that it knows, as it does at first. Thread: the loading one.
+void leave_weights_to_panels(bool is_so);
+
 }  // namespace pyserve

@@ -22,17 +22,19 @@ constexpr size_t kGiveBackBytes = 256 << 10;
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 size_t n_panels(const ggml_tensor* weights) {
-  return static_cast<size_t>((weights->ne[1] + kGemmRows - 1) / kGemmRows);
+  return static_cast<size_t>(panels_of_a_matrix(weights) * weights->ne[2]);
+}
+
+bool has_shape_for(const WeightType& type, const ggml_tensor* weights) {
+  const int64_t n_blocks = weights->ne[0] / ggml_blck_size(weights->type);
+  return weights->ne[3] == 1 && n_blocks % type.panel_form.n_multiple == 0;
 }
 
 bool can_lay_out(const WeightType& type, const ggml_tensor* weights) {
-  if (weights->ne[2] != 1 || weights->ne[3] != 1) return false;
-  const int64_t n_blocks = weights->ne[0] / ggml_blck_size(weights->type);
-  return n_blocks % type.panel_form.n_multiple == 0 &&
-         weights->nb[0] == ggml_type_size(weights->type) &&
+  return has_shape_for(type, weights) && weights->nb[0] == ggml_type_size(weights->type) &&
          weights->nb[1] == ggml_row_size(weights->type, weights->ne[0]) &&
-         weights->extra == nullptr && weights->buffer != nullptr &&
-         ggml_backend_buffer_is_host(weights->buffer);
+         weights->nb[2] == weights->nb[1] * weights->ne[1] && weights->extra == nullptr &&
+         weights->buffer != nullptr && ggml_backend_buffer_is_host(weights->buffer);
 }
 
 void pack_row(const PanelForm& form, size_t block_bytes, const char* row, size_t n_blocks,
@@ -81,20 +83,21 @@ void lay_out(const WeightType& type, const ggml_tensor* weights, DealOutFn deal_
   std::vector<char> packed(is_packed ? kGemmRows * row_bytes : 0);  // with zeros between blocks
   ReadPages pages(weights);
   const auto* data = static_cast<const char*>(weights->data);
+  const auto n_each = static_cast<size_t>(panels_of_a_matrix(weights));
   for (size_t panel = 0; panel < n_panels(weights); ++panel) {
+    const char* const matrix = data + panel / n_each * weights->nb[2];
+    const int64_t first_row = static_cast<int64_t>(panel % n_each) * kGemmRows;
     const char* rows[kGemmRows];
     for (int i = 0; i < kGemmRows; ++i) {
-      const int64_t row = std::min<int64_t>(panel * kGemmRows + i, weights->ne[1] - 1);
-      rows[i] = data + row * weights->nb[1];
+      rows[i] = matrix + std::min(first_row + i, weights->ne[1] - 1) * weights->nb[1];
       if (!is_packed) continue;
       pack_row(form, block_bytes, rows[i], n_blocks, packed.data() + i * row_bytes);
       rows[i] = packed.data() + i * row_bytes;
     }
     deal_out(rows, row_bytes, out);
     out += panel_bytes;
-    pages.give_back(
-        data + std::min<int64_t>((panel + 1) * kGemmRows, weights->ne[1]) * weights->nb[1],
-        kGiveBackBytes);
+    pages.give_back(matrix + std::min(first_row + kGemmRows, weights->ne[1]) * weights->nb[1],
+                    kGiveBackBytes);
   }
   pages.give_back(data + ggml_nbytes(weights), 1);
 }
@@ -159,6 +162,16 @@ Panels& Panels::operator=(Panels&& other) noexcept {
   std::swap(n_bytes_, other.n_bytes_);
   std::swap(weights_, other.weights_);
   return *this;
+}
+
+bool are_best_in_panels(const ggml_tensor* weights) {
+  const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
+  const WeightType* type = kernels == nullptr ? nullptr : kernels->find(weights->type);
+  return type != nullptr && has_shape_for(*type, weights) && is_best_in_panels(weights->type);
+}
+
+int64_t panels_of_a_matrix(const ggml_tensor* weights) {
+  return (weights->ne[1] + kGemmRows - 1) / kGemmRows;
 }
 
 const char* panels_of(const ggml_tensor* weights) {

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -26,8 +27,9 @@ namespace pyserve {
 class Panels {
  public:
   Panels() = default;
-  // Lays out those of `weights` that are matrices of a known type in the file's layout; without our
-  // kernels, or without the memory, none. REQUIRES: the weights outlive this.
+  // Lays out those of `weights` that are matrices of a known type in the file's layout, or several
+  // one after the other (experts); without our kernels, or without the memory, none. REQUIRES: the
+  // weights outlive this.
   explicit Panels(std::span<ggml_tensor* const> weights);
   ~Panels();
   Panels(Panels&& other) noexcept;
@@ -41,9 +43,16 @@ class Panels {
   std::vector<ggml_tensor*> weights_;
 };
 
+// Whether these weights, of which only type and shape are looked at, can be in panels and are best
+// there. REQUIRES: install_kernels() was called.
+bool are_best_in_panels(const ggml_tensor* weights);
+
+// How many panels each matrix of these weights has.
+int64_t panels_of_a_matrix(const ggml_tensor* weights);
+
 // The panels of these weights, one after the other, of WeightType::panel_bytes() each, the last one
-// filled up with its last row; nullptr: there are none. REQUIRES: the weights lie in the CPU's own
-// memory.
+// of a matrix filled up with its last row; nullptr: there are none. REQUIRES: the weights lie in
+// the CPU's own memory.
 const char* panels_of(const ggml_tensor* weights);
 
 }  // namespace pyserve

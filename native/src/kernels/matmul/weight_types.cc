@@ -46,7 +46,7 @@ std::span<const WeightType> weight_types() {
   return kernels == nullptr ? std::span<const WeightType>() : kernels->types;
 }
 
-bool are_best_in_panels(ggml_type type) {
+bool is_best_in_panels(ggml_type type) {
   const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
   const WeightType* found = kernels == nullptr ? nullptr : kernels->find(type);
   if (found == nullptr) return false;

@@ -83,7 +83,7 @@ std::span<const WeightType> weight_types();
 
 // Whether matrices of this type are best in panels, so that the vendored library need not repack
 // them. REQUIRES: install_kernels() was called.
-bool are_best_in_panels(ggml_type type);
+bool is_best_in_panels(ggml_type type);
 
 #ifdef PYSERVE_X86_KERNELS
 extern const Int8GemmKernels kAmxInt8Gemm;

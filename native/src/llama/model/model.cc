@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <string_view>
 #include <utility>
 
 #include "ggml-cpu.h"
-#include "gguf.h"
-#include "kernels/matmul/weight_types.h"
+#include "kernels/install.h"
 #include "llama-model.h"
 #include "llama.h"
 #include "llama/model/overrides.h"
@@ -43,21 +41,6 @@ bool wants_panels(const EngineConfig& config) {
   return config.use_mmap && !config.use_mlock && config.numa.empty();
 }
 
-// Whether there are weights that the vendored library lays out better than we do, experts among
-// them. Of a model in several files only the first is looked at, so it is supposed to have some.
-bool has_weights_to_repack(const std::string& path) {
-  const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(
-      gguf_init_from_file(path.c_str(), {/*no_alloc=*/true, /*ctx=*/nullptr}), gguf_free);
-  if (file == nullptr || gguf_find_key(file.get(), "split.count") >= 0) return true;
-  for (int64_t i = 0; i < gguf_get_n_tensors(file.get()); ++i) {
-    const ggml_type type = gguf_get_tensor_type(file.get(), i);
-    if (!ggml_is_quantized(type)) continue;
-    const std::string_view name = gguf_get_tensor_name(file.get(), i);
-    if (!are_best_in_panels(type) || name.find("_exps") != name.npos) return true;
-  }
-  return false;
-}
-
 llama_model* load(const EngineConfig& config) {
   VendorLog& log = VendorLog::instance();
   init_numa(config.numa);
@@ -66,7 +49,7 @@ llama_model* load(const EngineConfig& config) {
   log.begin_load(true);
   llama_model_params params = llama_model_default_params();
   params.load_mode = load_mode(config);
-  params.use_extra_bufts = !wants_panels(config) || has_weights_to_repack(config.model_path);
+  leave_weights_to_panels(wants_panels(config));
   if (!overrides.empty()) params.kv_overrides = overrides.data();
   llama_model* model = llama_model_load_from_file(config.model_path.c_str(), params);
   const std::string cause = log.end_load();
@@ -79,6 +62,11 @@ llama_model* load(const EngineConfig& config) {
   return model;
 }
 
+// Whether columns are multiplied with it as with one matrix, or with some of a list of experts.
+bool is_multiplied(const std::string& name, const ggml_tensor* weights) {
+  return weights->ne[2] == 1 || name.find("exps") != name.npos;
+}
+
 // The matrices that columns are multiplied with. The others of their kind are tables, of which rows
 // are read.
 std::vector<ggml_tensor*> matrices(const llama_model& model) {
@@ -87,7 +75,7 @@ std::vector<ggml_tensor*> matrices(const llama_model& model) {
     const bool is_table = tensor == model.per_layer_tok_embd || tensor == model.pos_embd ||
                           tensor == model.type_embd ||
                           (tensor == model.tok_embd && tensor != model.output);
-    if (!is_table) found.push_back(tensor);
+    if (!is_table && is_multiplied(name, tensor)) found.push_back(tensor);
   }
   return found;
 }

@@ -1,0 +1,212 @@
+#include "kernels/matmul/id_op.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "ggml-cpu-impl.h"
+#include "kernels/matmul/panel_split.h"
+#include "kernels/matmul/panels.h"
+#include "kernels/matmul/placed_weights.h"
+
+namespace pyserve {
+namespace {
+
+constexpr size_t kCacheLine = 64;
+
+// The sizes of a node. A pair is a column and one of the experts that it wants.
+struct Sizes {
+  explicit Sizes(const ggml_tensor* op)
+      : n_k(op->src[0]->ne[0]),
+        n_experts(op->src[0]->ne[2]),
+        n_wanted(op->src[2]->ne[0]),
+        n_tokens(op->src[2]->ne[1]),
+        columns_of_token(op->src[1]->ne[1]) {}
+
+  int64_t n_pairs() const { return n_wanted * n_tokens; }
+  int64_t n_blocks() const { return n_k / kInt8Block; }
+
+  int64_t n_k;
+  int64_t n_experts;
+  int64_t n_wanted;  // by each token
+  int64_t n_tokens;
+  int64_t columns_of_token;  // 1: the same for all of its experts
+};
+
+// What lies in the work buffer:
+//   [q][d][sums] of all pairs, by expert
+//   [per thread: where each expert's pairs begin, the pairs in that order, their places, sums]
+class Work {
+ public:
+  Work(const Sizes& sizes, const ggml_compute_params* params) : Work(sizes) {
+    char* const base = static_cast<char*>(params->wdata);
+    char* const own = base + n_shared_bytes_ + params->ith * n_own_bytes_;
+    q = reinterpret_cast<int8_t*>(base);
+    d = reinterpret_cast<float*>(base + d_at_);
+    sums = reinterpret_cast<int32_t*>(base + sums_at_);
+    begins = {reinterpret_cast<int32_t*>(own), static_cast<size_t>(sizes.n_experts) + 1};
+    pairs = {begins.data() + begins.size(), static_cast<size_t>(sizes.n_pairs())};
+    places = {pairs.data() + pairs.size(), pairs.size()};
+    products = reinterpret_cast<float*>(own + products_at_);
+  }
+
+  static size_t n_bytes(const Sizes& sizes, int n_threads) {
+    const Work work(sizes);
+    return work.n_shared_bytes_ + n_threads * work.n_own_bytes_;
+  }
+
+  int8_t* q = nullptr;
+  float* d = nullptr;
+  int32_t* sums = nullptr;
+  std::span<int32_t> begins;  // [expert], and the end of the last one
+  std::span<int32_t> pairs;   // [place]: token * n_wanted + slot
+  std::span<int32_t> places;  // [pair]
+  float* products = nullptr;  // [column of an expert][16]
+
+ private:
+  explicit Work(const Sizes& sizes) {
+    const auto in_lines = [](size_t n) { return (n + kCacheLine - 1) / kCacheLine * kCacheLine; };
+    const auto n_pairs = static_cast<size_t>(sizes.n_pairs());
+    const size_t n_scales = n_pairs * sizes.n_blocks();
+    d_at_ = in_lines((n_pairs + kColumnsTogether) * column_stride(sizes.n_k));
+    sums_at_ = d_at_ + in_lines(n_scales * sizeof(float));
+    n_shared_bytes_ = sums_at_ + in_lines(2 * n_scales * sizeof(int32_t));
+    products_at_ = in_lines((sizes.n_experts + 1 + 2 * n_pairs) * sizeof(int32_t));
+    n_own_bytes_ = products_at_ + in_lines(sizes.n_tokens * kGemmRows * sizeof(float));
+  }
+
+  size_t d_at_;
+  size_t sums_at_;
+  size_t n_shared_bytes_;
+  size_t products_at_;
+  size_t n_own_bytes_;
+};
+
+// Sorts the pairs by expert.
+void group(const ggml_tensor* ids, const Sizes& sizes, const Work& work) {
+  const auto expert_of = [&](int64_t token, int64_t slot) {
+    int32_t expert = 0;
+    const char* at = static_cast<const char*>(ids->data) + token * ids->nb[1] + slot * ids->nb[0];
+    std::memcpy(&expert, at, sizeof(expert));
+    return expert;
+  };
+  std::ranges::fill(work.begins, 0);
+  for (int64_t token = 0; token < sizes.n_tokens; ++token) {
+    for (int64_t slot = 0; slot < sizes.n_wanted; ++slot) ++work.begins[expert_of(token, slot)];
+  }
+  int32_t n_before = 0;
+  for (int32_t& begin : work.begins) {
+    const int32_t n = begin;
+    begin = n_before;
+    n_before += n;
+  }
+  for (int64_t token = 0, pair = 0; token < sizes.n_tokens; ++token) {
+    for (int64_t slot = 0; slot < sizes.n_wanted; ++slot, ++pair) {
+      const int32_t place = work.begins[expert_of(token, slot)]++;
+      work.pairs[place] = static_cast<int32_t>(pair);
+      work.places[pair] = place;
+    }
+  }
+  // Now each expert's begin is its end.
+  std::copy_backward(work.begins.begin(), work.begins.end() - 1, work.begins.end());
+  work.begins[0] = 0;
+}
+
+// Rounds this thread's share of the columns, each once, and puts it where its experts look.
+void quantize(const ggml_tensor* x, const Sizes& sizes, const ggml_compute_params* params,
+              QuantizeFn quantize_column, const Work& work) {
+  const int64_t n_blocks = sizes.n_blocks();
+  const int64_t n_all = sizes.n_tokens * sizes.columns_of_token * n_blocks;
+  const int64_t end = n_all * (params->ith + 1) / params->nth;
+  const size_t stride = column_stride(sizes.n_k);
+  const int64_t n_copies = sizes.columns_of_token == 1 ? sizes.n_wanted : 1;
+  for (int64_t i = n_all * params->ith / params->nth; i < end;) {
+    const int64_t column = i / n_blocks;
+    const int64_t b = i % n_blocks;
+    const int64_t n = std::min(n_blocks - b, end - i);
+    const int64_t token = column / sizes.columns_of_token;
+    const int64_t of_token = column % sizes.columns_of_token;
+    const auto* from = reinterpret_cast<const float*>(static_cast<const char*>(x->data) +
+                                                      token * x->nb[2] + of_token * x->nb[1]) +
+                       b * kInt8Block;
+    const int32_t* places = work.places.data() + token * sizes.n_wanted + of_token;
+    int8_t* const q = work.q + places[0] * stride + b * kInt8Block;
+    float* const d = work.d + places[0] * n_blocks + b;
+    int32_t* const sums = work.sums + 2 * (places[0] * n_blocks + b);
+    quantize_column(from, static_cast<int>(n) * kInt8Block, q, d, sums);
+    for (int64_t copy = 1; copy < n_copies; ++copy) {
+      const int64_t at = places[copy] * n_blocks + b;
+      std::copy_n(q, n * kInt8Block, work.q + places[copy] * stride + b * kInt8Block);
+      std::copy_n(d, n, work.d + at);
+      std::copy_n(sums, 2 * n, work.sums + 2 * at);
+    }
+    i += n;
+  }
+}
+
+}  // namespace
+
+bool MulMatIdOp::can_compute(const ggml_tensor* op) const {
+  const ggml_tensor* weights = op->src[0];
+  const ggml_tensor* x = op->src[1];
+  const ggml_tensor* ids = op->src[2];
+  const PlacedWeights placed(kernels_, weights);
+  // How many columns an expert gets is not known before.
+  if (placed.kernel == nullptr || placed.kernel->n_min_columns > 1) return false;
+  if (x->type != GGML_TYPE_F32 || op->type != GGML_TYPE_F32 || ids->type != GGML_TYPE_I32) {
+    return false;
+  }
+  const bool is_one_list = weights->ne[3] == 1 && x->ne[3] == 1 && x->ne[2] == ids->ne[1] &&
+                           (x->ne[1] == 1 || x->ne[1] == ids->ne[0]);
+  return is_one_list && x->nb[0] == sizeof(float) && op->nb[0] == sizeof(float) &&
+         weights->nb[0] == ggml_type_size(weights->type);
+}
+
+bool MulMatIdOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
+  size = std::max(size, Work::n_bytes(Sizes(op), n_threads));
+  return true;
+}
+
+bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
+  const Sizes sizes(op);
+  const Work work(sizes, params);
+  const PlacedWeights weights(kernels_, op->src[0]);
+  if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
+  // Each thread for itself: that is less than waiting for another.
+  group(op->src[2], sizes, work);
+  quantize(op->src[1], sizes, params, weights.kernel->quantize, work);
+  ggml_barrier(params->threadpool);
+
+  // The panels of the experts that somebody wants, one after the other.
+  const auto n_each = static_cast<int>(panels_of_a_matrix(op->src[0]));
+  int32_t n_wanted = 0;
+  for (int64_t e = 0; e < sizes.n_experts; ++e) n_wanted += work.begins[e] != work.begins[e + 1];
+  int64_t expert = -1;
+  int at = -1;  // which of the wanted ones it is
+  const Multiplying multiplying(kernels_);
+  for_each_panel(params, n_wanted * n_each, true, [&](int panel) {
+    while (at < panel / n_each) {
+      ++expert;
+      at += work.begins[expert] != work.begins[expert + 1];
+    }
+    const int32_t begin = work.begins[expert];
+    const Int8Columns columns{work.q + begin * column_stride(sizes.n_k),
+                              work.d + begin * sizes.n_blocks(),
+                              work.sums + 2 * begin * sizes.n_blocks(), static_cast<int>(sizes.n_k),
+                              work.begins[expert + 1] - begin};
+    const int64_t first_row = static_cast<int64_t>(panel % n_each) * kGemmRows;
+    const char* rows[kGemmRows];
+    weights.find(first_row, rows, expert);
+    weights.kernel->multiply(rows, columns, work.products);
+    const auto n_rows = std::min<int64_t>(kGemmRows, op->ne[0] - first_row);
+    for (int c = 0; c < columns.n_columns; ++c) {
+      const int32_t pair = work.pairs[begin + c];
+      char* const out = static_cast<char*>(op->data) + pair / sizes.n_wanted * op->nb[2] +
+                        pair % sizes.n_wanted * op->nb[1];
+      std::copy_n(work.products + c * kGemmRows, n_rows, reinterpret_cast<float*>(out) + first_row);
+    }
+  });
+  return true;
+}
+
+}  // namespace pyserve
