@@ -188,8 +188,8 @@ type: $(BUILD)/.installed $(VENV)/.dev-deps ## mypy --strict, and the native mod
 	$(BIN)/stubtest pyserve._native
 
 tidy: $(BUILD)/.installed $(VENV)/.dev-deps ## clang-tidy over native/src, a minute or two
-	@find native/src -name '*.cc' | sort | xargs -P $$(nproc) -n 1 \
-	    $(BIN)/clang-tidy -p $(BUILD) --quiet 2> >(grep -v ' warnings generated' >&2)
+	@grep -o '"file": "[^"]*/native/src/[^"]*"' $(BUILD)/compile_commands.json | cut -d'"' -f4 | sort -u | \
+	    xargs -P $$(nproc) -n 1 $(BIN)/clang-tidy -p $(BUILD) --quiet 2> >(grep -v ' warnings generated' >&2)
 
 # Measuring it ------------------------------------------------------------------------------------
 

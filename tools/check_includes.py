@@ -39,6 +39,7 @@ FOLDERS: dict[str, set[str]] = {
     "sample": {"sample/edits", "sample/row"},
     "kernels": {"kernels/attention", "kernels/geglu", "kernels/matmul"},
     "kernels/matmul": {"kernels/matmul/int8"},
+    "kernels/matmul/tables": {"kernels/matmul", "kernels/matmul/int8"},
     "ladder/checks": {"ladder"},
     "llama": {"llama/model", "llama/process"},
     "llama/context": {"llama/model", "llama/process"},

@@ -1,6 +1,6 @@
 // The types of quantized weights that our matrix product knows, a row of a table each.
 //
-// A new type is what unpacks its blocks (int8/unpack.h) and its row in weight_table.h: products,
+// A new type is what unpacks its blocks (int8/unpack.h) and its row in tables/weight_table.h: products,
 // panels, the proof of kernels, tests and benches take what they need of it from here.
 #pragma once
 

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "kernels/matmul/int8/wide_avx2.h"
-#include "kernels/matmul/weight_table.h"
+#include "kernels/matmul/tables/weight_table.h"
 
 namespace pyserve {
 namespace {

@@ -56,6 +56,13 @@ struct TileGemm {
   static constexpr int kLanes = Simd::kLanes;
   static constexpr int kBlocksTogether = Registers::kBlocksTogether / kGroups;
 
+  // What a column has for its scales, from some block on, and its sums.
+  struct Column {
+    const float* d;
+    const int32_t* offsets;
+    float* sums;
+  };
+
   // The integer sums of some blocks: [block * kGroups + group][column][row].
   struct Dots {
     alignas(64) int32_t sums[Registers::kBlocksTogether][kColumnsTogether][kGemmRows];
@@ -100,7 +107,8 @@ struct TileGemm {
       const auto add_all = [&](auto n) PYSERVE_INLINE {
         for (int c = 0; c < n_columns; ++c) {
           const size_t at = c * n_column_blocks + b;
-          add_scaled(blocks + b, n, dots[i], c, d + at, offsets + 2 * at, sums + c * kGemmRows);
+          add_scaled(blocks + b, n, dots[i], c,
+                     Column{d + at, offsets + 2 * at, sums + c * kGemmRows});
         }
       };
       if (next <= n_blocks) {
@@ -142,25 +150,25 @@ struct TileGemm {
     });
   }
 
-  // sums += what some blocks give column c. d, offsets: of the column, from the first block on.
+  // column.sums += what some blocks give column c.
   [[gnu::always_inline]] static void add_scaled(const UnpackedBlock<V>* blocks, int n_blocks,
-                                                const Dots& dots, int c, const float* d,
-                                                const int32_t* offsets, float* sums) {
+                                                const Dots& dots, int c, const Column& column) {
 #pragma GCC unroll 2
     for (int p = 0; p < V::kParts; ++p) {
-      auto acc = Simd::load(sums + p * kLanes);
+      auto acc = Simd::load(column.sums + p * kLanes);
       for (int b = 0; b < n_blocks; ++b) {
         for (int group = 0; group < kGroups; ++group) {
           const int32_t* from = dots.sums[b * kGroups + group][c] + p * kLanes;
-          const auto scale = Simd::mul(V::float_part(blocks[b].scale[group], p), Simd::set1(d[b]));
+          const auto d = Simd::set1(column.d[b]);
+          const auto scale = Simd::mul(V::float_part(blocks[b].scale[group], p), d);
           acc = Simd::fmadd(V::part_floats(V::load_part(from)), scale, acc);
         }
         for (int group = 0; Type::kHasOffset && group < kGroups; ++group) {
-          const auto sum = Simd::set1(std::bit_cast<float>(offsets[2 * b + group]));
+          const auto sum = Simd::set1(std::bit_cast<float>(column.offsets[2 * b + group]));
           acc = Simd::fmadd(V::float_part(blocks[b].offset[group], p), sum, acc);
         }
       }
-      Simd::store(sums + p * kLanes, acc);
+      Simd::store(column.sums + p * kLanes, acc);
     }
   }
 };

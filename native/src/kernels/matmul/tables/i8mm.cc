@@ -1,7 +1,7 @@
 // Compiled with -march=armv8.2-a+dotprod+i8mm.
 
 #include "kernels/matmul/int8/wide_neon.h"
-#include "kernels/matmul/weight_table.h"
+#include "kernels/matmul/tables/weight_table.h"
 
 namespace pyserve {
 namespace {

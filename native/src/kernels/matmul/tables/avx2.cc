@@ -1,7 +1,7 @@
 // Compiled with -mavx2 -mfma -mf16c.
 
 #include "kernels/matmul/int8/wide_avx2.h"
-#include "kernels/matmul/weight_table.h"
+#include "kernels/matmul/tables/weight_table.h"
 
 namespace pyserve {
 namespace {

@@ -1,7 +1,7 @@
 // Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl.
 
 #include "kernels/matmul/int8/wide_avx512.h"
-#include "kernels/matmul/weight_table.h"
+#include "kernels/matmul/tables/weight_table.h"
 
 namespace pyserve {
 namespace {

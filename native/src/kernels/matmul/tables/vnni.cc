@@ -1,16 +1,12 @@
-// Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni; the instructions of tiles
-// need no flag.
+// Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni.
 
-#include "kernels/matmul/int8/amx_tiles.h"
 #include "kernels/matmul/int8/wide_avx512.h"
-#include "kernels/matmul/weight_table.h"
+#include "kernels/matmul/tables/weight_table.h"
 
 namespace pyserve {
 namespace {
 
-// Few columns as with VNNI alone.
-struct Amx : Wide512 {
-  using Tiles = AmxTiles;
+struct Vnni : Wide512 {
   static constexpr int kTile = 8;
   static constexpr int kMinKColumns = 1;
   static constexpr int kMinRepackedKColumns = 1;
@@ -23,6 +19,6 @@ struct Amx : Wide512 {
 
 }  // namespace
 
-constinit const Int8GemmKernels kAmxInt8Gemm = int8_gemm_kernels_of<Amx>("amx");
+constinit const Int8GemmKernels kVnniInt8Gemm = int8_gemm_kernels_of<Vnni>("avx512vnni");
 
 }  // namespace pyserve

@@ -1,12 +1,16 @@
-// Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni.
+// Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni; the instructions of tiles
+// need no flag.
 
+#include "kernels/matmul/int8/amx_tiles.h"
 #include "kernels/matmul/int8/wide_avx512.h"
-#include "kernels/matmul/weight_table.h"
+#include "kernels/matmul/tables/weight_table.h"
 
 namespace pyserve {
 namespace {
 
-struct Vnni : Wide512 {
+// Few columns as with VNNI alone.
+struct Amx : Wide512 {
+  using Tiles = AmxTiles;
   static constexpr int kTile = 8;
   static constexpr int kMinKColumns = 1;
   static constexpr int kMinRepackedKColumns = 1;
@@ -19,6 +23,6 @@ struct Vnni : Wide512 {
 
 }  // namespace
 
-constinit const Int8GemmKernels kVnniInt8Gemm = int8_gemm_kernels_of<Vnni>("avx512vnni");
+constinit const Int8GemmKernels kAmxInt8Gemm = int8_gemm_kernels_of<Amx>("amx");
 
 }  // namespace pyserve
