@@ -1,7 +1,7 @@
 // The types of quantized weights that our matrix product knows, a row of a table each.
 //
-// A new type is what unpacks its blocks (int8/unpack.h) and its row in tables/weight_table.h: products,
-// panels, the proof of kernels, tests and benches take what they need of it from here.
+// A new type is what unpacks its blocks (int8/unpack.h) and its row in tables/weight_table.h:
+// products, panels, the proof of kernels, tests and benches take what they need of it from here.
 #pragma once
 
 #include <array>
