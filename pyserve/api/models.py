@@ -8,7 +8,7 @@ from flask import Response, request
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.backend.protocol import ModelStatus
-from pyserve.errors import InvalidRequestError
+from pyserve.errors import CancelledError, InvalidRequestError, UnavailableError
 from pyserve.models.patterns import PatternError, compiled
 from pyserve.models.routing import not_found
 from pyserve.openai.configured.templated import templated
@@ -73,8 +73,11 @@ def _answer_format(status: ModelStatus) -> AnswerFormat | None:
     if engine is None or status.state != "ready":
         return None
     engine = templated(engine, status.profile.prompt)
-    source = engine.info().template_for(has_tools=True)
-    return format_of(engine, source, status.profile)
+    try:
+        source = engine.info().template_for(has_tools=True)
+        return format_of(engine, source, status.profile)
+    except (UnavailableError, CancelledError):  # it has ended meanwhile
+        return None
 
 
 def named_model(name: str) -> ModelStatus:

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from pyserve.backend.protocol import ModelStatus
+from pyserve.engine.calls import GetInfo
 from pyserve.engine.kernels import KernelFall
-from pyserve.errors import ErrorInfo
+from pyserve.errors import EngineRestartedError, ErrorInfo
 from pyserve.models.profile import ModelProfile
 from tests.support.front import CHAT, chat_body, error_of
 
@@ -43,6 +44,21 @@ def test_one_loaded_model_says_how_its_answers_are_read(start):
         "call_begin": "<tool_call>",
         "reasoning": ["<think>", "</think>"],
     }
+
+
+def test_of_an_engine_that_has_just_ended_the_format_is_not_known(start, monkeypatch):
+    front = start(chat_template="{% if tools %}<tool_call>ended{% endif %}")
+    ask = front.core.ask
+
+    def ended(call):
+        if isinstance(call, GetInfo):
+            return ask(call)
+        raise EngineRestartedError("the engine process has ended", retry_after_s=1)
+
+    monkeypatch.setattr(front.core, "ask", ended)
+    reply = front.client.get("/v1/models/tiny")
+    assert reply.status_code == 200
+    assert reply.get_json()["meta"]["answer_format"] is None
 
 
 def test_a_loaded_model_says_what_it_is(start):
