@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 
 from pyserve.openai.tools.formats import control_marks
@@ -17,7 +18,7 @@ from pyserve.openai.tools.text_reader import (
 MIN_CUT_MARK = 3  # characters: what is shorter is more often text
 
 
-class AnswerReader:
+class AnswerReader(ABC):
     """Reads one answer. One thread. is_thinking: the last text read is inside of reasoning."""
 
     def __init__(self, style: AnswerStyle) -> None:
@@ -54,9 +55,9 @@ class AnswerReader:
         if self._held and not (self.is_thinking or self._n_calls):
             self._pieces.append(Text(self._held))
 
+    @abstractmethod
     def _read(self) -> Steps[None]:
         """Reads the whole answer; ends by EndedError, which leaves text to be given out."""
-        raise NotImplementedError
 
     def _rest_at_end(self) -> str:
         """The text that is left, without the begin of a mark that was cut off."""
