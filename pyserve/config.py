@@ -283,6 +283,12 @@ class ServeConfig(BaseSettings):
     insecure: bool = option(
         False, "Listen beyond this machine without a key.", flags=("--insecure",)
     )
+    strict_fields: bool = option(
+        False,
+        "Refuse fields of requests that have no effect here, with 400 `unknown_parameter`; else"
+        " they are named in `X-Ignored-Fields`.",
+        flags=("--strict-fields",),
+    )
     cors_origin: Annotated[list[str], NoDecode] = option(
         [], "Origin of a web page that may use the server, or `*`."
     )

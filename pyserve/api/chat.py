@@ -49,11 +49,8 @@ def create(model: str | None = None) -> Response:
 
     def answer(engine: Engine) -> ChatAnswer:
         conversation = chat_conversation(engine, body, target.profile)
-        noted.ignored = unread_variables(given, engine.info())
-        n_max = body.n_max_tokens
-        cut = fitting(
-            engine, conversation.messages, body.truncation, n_max, conversation.options, noted
-        )
+        noted.ignored += unread_variables(given, engine.info())
+        cut = fitting(engine, conversation, body, noted)
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)
         tokens = None

@@ -67,11 +67,8 @@ def create(model: str | None = None) -> Response:
 
     def answer(engine: Engine) -> ResponsesAnswer:
         conversation = response_conversation(engine, body, target.profile)
-        noted.ignored = unread_variables(given, engine.info())
-        n_max = body.max_output_tokens
-        cut = fitting(
-            engine, conversation.messages, body.truncation, n_max, conversation.options, noted
-        )
+        noted.ignored += unread_variables(given, engine.info())
+        cut = fitting(engine, conversation, body, noted)
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)
         return ResponsesAnswer(body, target.model_id, engine.info(), conversation)

@@ -108,7 +108,8 @@ def edit_requests(
     base = base_request(body, info, grammar=grammar_of(body), **scheduling(body))
     for text in body.inputs:
         # A token is at least a byte: enough for an answer as long as the input, and then some.
-        max_tokens = body.max_tokens or len(text.encode()) + SPARE_TOKENS
+        enough = len(text.encode()) + SPARE_TOKENS
+        max_tokens = enough if body.max_tokens is None else body.n_max_tokens
         request = msgspec.structs.replace(base, max_tokens=max_tokens, draft=text)
         if prompter is not None and prompter.has_edit:
             segments = segments_of(prompter.edit(body.instruction, text))

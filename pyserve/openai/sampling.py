@@ -15,11 +15,13 @@ from pyserve.schemas.fields.logit_bias import BAN
 from pyserve.schemas.fields.sampling import SamplingFields
 
 RANDOM_SEED = -1  # as in llama.cpp and LocalAI
+TOP_P_OF_ONE = 1e-6  # the most probable token alone has as much
 _SAME_NAME = frozenset(SamplingParams.__struct_fields__) - {"seed"}
 
 
 def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
-    """Absent fields take the engine's defaults; top_k -1 means 0 (off); seed -1 means random.
+    """Absent fields take the engine's defaults; top_k -1 means 0 (off), top_p 0 the
+    most probable token; seed -1 means random.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have, or that
     bans all of them.
@@ -29,8 +31,8 @@ def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
     _check_biases(fields.logit_bias or {}, info)
     if given.get("top_k") == -1:
         given["top_k"] = 0
-    if fields.repetition_penalty is not None:
-        given["repeat_penalty"] = fields.repetition_penalty
+    if given.get("top_p") == 0:
+        given["top_p"] = TOP_P_OF_ONE
     if fields.dry_sequence_breakers is not None:
         given["dry_sequence_breakers"] = tuple(fields.dry_sequence_breakers)
     if fields.seed is not None and fields.seed != RANDOM_SEED:

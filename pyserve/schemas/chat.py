@@ -14,12 +14,11 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from pyserve.schemas.common import (
-    UNLIMITED,
     MaxTokens,
-    NPredict,
     RequestModel,
     check_text_size,
     invalid,
+    token_limit,
 )
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import ConstraintFields
@@ -28,7 +27,7 @@ from pyserve.schemas.fields.reasoning import ReasoningFields
 from pyserve.schemas.fields.sampling import StreamFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.fields.tools import ToolFields
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
+from pyserve.schemas.unsupported import CALL, MESSAGE, FieldTable, Unsupported
 
 MAX_MESSAGES = 2048
 MAX_TOOL_CALLS = 128
@@ -43,6 +42,8 @@ class CalledFunction(RequestModel):
 
 class ToolCall(RequestModel):
     """An earlier tool call, sent back as part of the conversation."""
+
+    foreign: ClassVar[FieldTable] = CALL
 
     id: Annotated[str, Field(max_length=256)] | None = None
     type: Literal["function"] = "function"
@@ -67,6 +68,7 @@ class Message(RequestModel):
     """One turn. Only an assistant's turn with tool calls or a refusal may lack content."""
 
     model_config = ConfigDict(json_schema_extra=CONTENT_IS_THERE)
+    foreign: ClassVar[FieldTable] = MESSAGE
 
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     name: Annotated[str, Field(max_length=256)] | None = None
@@ -108,27 +110,19 @@ class ChatRequest(
     PredictionFields,
     AcceptedFields,
 ):
-    """A conversation to continue. n_predict is llama.cpp's name of max_tokens, -1 is no limit.
+    """A conversation to continue. n_predict is llama.cpp's name of max_tokens.
+
+    max_tokens -1 is no limit, 0 computes the prompt for later requests, and no answer.
 
     truncation auto leaves out the oldest turns of a conversation that does not fit.
     continue_final_message continues the assistant's last message instead of answering it.
     """
 
-    unsupported: ClassVar[Unsupported] = {
-        **without(UNSUPPORTED, "n_predict", "tools", "functions", "chat_template_kwargs"),
-        "modalities": (["text"],),
-        "audio": (),
-        "verbosity": ("medium",),
-        "web_search_options": (),
-        "add_special_tokens": (False,),
-        "best_of": (1,),
-        "echo": (False,),
-        "suffix": ("",),
-    }
+    unsupported: ClassVar[Unsupported] = {}
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     max_completion_tokens: MaxTokens | None = None
-    n_predict: NPredict | None = None
+    n_predict: MaxTokens | None = None
     truncation: Literal["auto", "disabled"] | None = None
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
@@ -145,8 +139,7 @@ class ChatRequest(
     @property
     def n_max_tokens(self) -> int | None:
         """Most tokens of the answer; None: as many as fit. The newest of the three names wins."""
-        given = self.max_completion_tokens or self.max_tokens or self.n_predict
-        return None if given == UNLIMITED else given
+        return token_limit(self.max_completion_tokens, self.max_tokens, self.n_predict)
 
     @model_validator(mode="after")
     def _continuation_is_possible(self) -> ChatRequest:

@@ -7,22 +7,21 @@ from typing import Annotated, ClassVar
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from pyserve.schemas.common import (
-    INT32_MAX,
     MAX_PROMPTS,
-    UNLIMITED,
-    NPredict,
+    MaxTokens,
     Texts,
     TokenId,
     check_n_choices,
     check_text_size,
     invalid,
+    token_limit,
 )
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import PredictionFields
 from pyserve.schemas.fields.sampling import StreamFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported, without
+from pyserve.schemas.unsupported import Unsupported
 
 MAX_PROMPT_TOKENS = 2**20
 MAX_BEST_OF = 20
@@ -72,15 +71,11 @@ class CompletionRequest(
     """
 
     unsupported: ClassVar[Unsupported] = {
-        **without(UNSUPPORTED, "n_predict"),
-        "messages": (),
-        "max_completion_tokens": (),
         "add_special_tokens": (True,),
     }
 
     prompt: Prompt | None = None
-    max_tokens: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = None
-    n_predict: NPredict | None = None
+    n_predict: MaxTokens | None = None
     echo: bool | None = None
     suffix: str | None = None
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
@@ -131,10 +126,7 @@ class CompletionRequest(
     @property
     def n_max_tokens(self) -> int | None:
         """Most tokens of each answer; None: as many as fit."""
-        given = self.n_predict if self.max_tokens is None else self.max_tokens
-        if given is None:
-            return DEFAULT_MAX_TOKENS
-        return None if given == UNLIMITED else given
+        return token_limit(self.max_tokens, self.n_predict, DEFAULT_MAX_TOKENS)
 
     @property
     def n_candidates(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -11,28 +11,15 @@ from pyserve.schemas.common import (
     as_list,
     check_n_choices,
     check_text_size,
+    token_limit,
 )
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.sampling import SamplingFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
 
 
 class EditRequest(SamplingFields, ConstraintFields, SchedulingFields):
     """Texts to edit by an instruction. Edits are not streamed."""
-
-    unsupported: ClassVar[Unsupported] = {
-        **UNSUPPORTED,
-        "stream": (False,),
-        "echo": (False,),
-        "suffix": ("",),
-        "best_of": (1,),
-        "logprobs": (False,),
-        "top_logprobs": (0,),
-        "messages": (),
-        "prompt": ("",),
-        "max_completion_tokens": (),
-    }
 
     instruction: Annotated[str, Field(min_length=1)]
     input: TextOrTexts | None = None
@@ -43,6 +30,11 @@ class EditRequest(SamplingFields, ConstraintFields, SchedulingFields):
         n_bytes = len(self.instruction.encode()) * len(self.inputs)
         check_text_size(n_bytes + sum(len(text.encode()) for text in self.inputs), "input")
         return self
+
+    @property
+    def n_max_tokens(self) -> int | None:
+        """Most tokens of each answer; None: as many as fit. REQUIRES: max_tokens is given."""
+        return token_limit(self.max_tokens)
 
     @property
     def inputs(self) -> list[str]:

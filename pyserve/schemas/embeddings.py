@@ -11,7 +11,7 @@ from pyserve.schemas.completions import TokenIds, prompt_tag
 from pyserve.schemas.fields.accepted import Label
 from pyserve.schemas.fields.keep_alive import KeepAlive
 from pyserve.schemas.fields.lora import LoraChoices
-from pyserve.schemas.unsupported import Unsupported
+from pyserve.schemas.unsupported import VECTORS, FieldTable
 
 MAX_INPUTS = 2048
 InputText = Annotated[str, Field(min_length=1)]
@@ -37,11 +37,7 @@ class EmbeddingRequest(RequestModel):
     of each vector, made 1 long again; absent: all.
     """
 
-    unsupported: ClassVar[Unsupported] = {
-        "messages": (),
-        "embd_normalize": (2,),
-        "truncate_prompt_tokens": (),
-    }
+    foreign: ClassVar[FieldTable] = VECTORS
 
     model: ModelName | None = None
     input: Input

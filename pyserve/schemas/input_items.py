@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
 from pyserve.schemas.chat import MAX_MESSAGES
 from pyserve.schemas.common import RequestModel
 from pyserve.schemas.fields.content import MAX_PARTS, RefusalPart
+from pyserve.schemas.unsupported import MESSAGE, FieldTable
 
 CallId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class InputTextPart(RequestModel):
     """A part of a message: text."""
+
+    foreign: ClassVar[FieldTable] = MESSAGE
 
     type: Literal["input_text", "output_text"]
     text: str
@@ -59,6 +62,8 @@ InputContent = Annotated[
 class InputMessage(RequestModel):
     """One turn. `id`, `status` and `phase` of an answer that is sent back are ignored."""
 
+    foreign: ClassVar[FieldTable] = MESSAGE
+
     type: Literal["message"] | None = None
     role: Literal["developer", "system", "user", "assistant"]
     content: InputContent
@@ -76,6 +81,8 @@ def _joined(parts: list[InputTextPart | RefusalPart]) -> str:
 class FunctionCallItem(RequestModel):
     """A function call of an earlier answer."""
 
+    foreign: ClassVar[FieldTable] = MESSAGE
+
     type: Literal["function_call"]
     call_id: CallId
     name: Annotated[str, Field(min_length=1, max_length=256)]
@@ -88,6 +95,8 @@ class FunctionCallItem(RequestModel):
 
 class FunctionCallOutputItem(RequestModel):
     """The output of a function call."""
+
+    foreign: ClassVar[FieldTable] = MESSAGE
 
     type: Literal["function_call_output"]
     call_id: CallId
@@ -107,6 +116,8 @@ class ReasoningText(RequestModel):
 
 class ReasoningItem(RequestModel):
     """The reasoning of an earlier answer. Encrypted content is not read."""
+
+    foreign: ClassVar[FieldTable] = MESSAGE
 
     type: Literal["reasoning"]
     content: Annotated[list[ReasoningText], Field(max_length=MAX_PARTS)] | None = None

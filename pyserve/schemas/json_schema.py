@@ -16,7 +16,8 @@ REFERENCE = "#/components/schemas/{model}"
 def request_schemas(models: Iterable[type[RequestModel]]) -> dict[str, dict[str, Any]]:
     """The schemas of `models` and of all they contain, by name.
 
-    `x-refused-fields` are the fields that are refused unless they have a neutral value.
+    `x-refused-fields` are the fields that are refused unless they have a neutral value,
+    `x-ignored-fields` those known to have no effect.
     """
     pairs = [(model, "validation") for model in models]
     _, top = models_json_schema(pairs, ref_template=REFERENCE)  # type: ignore[arg-type]
@@ -27,7 +28,8 @@ def request_schemas(models: Iterable[type[RequestModel]]) -> dict[str, dict[str,
         schema = schemas[model.__name__]
         properties = schema["properties"]
         schema["properties"] = {name: properties[name] for name in _own_first(model)}
-        schema["x-refused-fields"] = sorted(set(model.unsupported) - set(model.model_fields))
+        schema["x-refused-fields"] = sorted(set(model.refused()) - set(model.model_fields))
+        schema["x-ignored-fields"] = sorted(set(model.foreign.named) - set(model.model_fields))
     return schemas
 
 

@@ -12,6 +12,7 @@ from pyserve.schemas.common import (
     RequestModel,
     check_text_size,
     invalid,
+    token_limit,
 )
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import TextFormat
@@ -27,12 +28,7 @@ from pyserve.schemas.fields.tools import (
     only_functions,
 )
 from pyserve.schemas.input_items import Input
-from pyserve.schemas.unsupported import (
-    UNCONSTRAINED,
-    Unsupported,
-    first_unsupported,
-    without,
-)
+from pyserve.schemas.unsupported import Unsupported, first_unsupported
 
 LOGPROBS = "message.output_text.logprobs"
 # What they would add to the answer comes from tools and from reasoning: an answer has none of it.
@@ -103,8 +99,8 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
     """
 
     unsupported: ClassVar[Unsupported] = {
-        **without(UNCONSTRAINED, "tools", "chat_template_kwargs"),
         "n": (1,),
+        "n_cmpl": (1,),
         **{name: neutral_values for name, (neutral_values, _) in REASONS.items()},
     }
 
@@ -167,6 +163,11 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
         if self.reasoning is None or self.reasoning.effort is None:
             return self
         return self.model_copy(update={"reasoning_effort": self.reasoning.effort})
+
+    @property
+    def n_max_tokens(self) -> int | None:
+        """Most tokens of the answer; None: as many as fit."""
+        return token_limit(self.max_output_tokens)
 
     @property
     def n_logprobs(self) -> int | None:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from pyserve.errors import InvalidRequestError
 from pyserve.schemas.common import OWN_CODES, RequestModel
+from pyserve.schemas.foreign import ForeignFields
 
 MAX_PARAM_CHARS = 200
 MAX_SHOWN_CHARS = 40
@@ -36,6 +37,12 @@ class UnsupportedParameterError(InvalidRequestError):
     code = "unsupported_parameter"
 
 
+class UnknownParameterError(InvalidRequestError):
+    """A field has no effect, where the server is told to refuse such (`--strict-fields`)."""
+
+    code = "unknown_parameter"
+
+
 class UnsupportedContentError(InvalidRequestError):
     """A message has a part that is no text."""
 
@@ -54,14 +61,16 @@ _CLASSES = {
 }
 
 
-def validate(schema: type[Body], data: dict[str, Any]) -> Body:
-    """Validates `data` against `schema`.
+def validate(
+    schema: type[Body], data: dict[str, Any], foreign: ForeignFields | None = None
+) -> Body:
+    """Validates `data` against `schema`. foreign: gets the fields that have no effect.
 
     Raises InvalidRequestError or a class of it made here. Its `param` is the path of the field,
     such as `messages.0.content`; its message has the numbers but none of the texts in `data`.
     """
     try:
-        return schema.model_validate(data)
+        return schema.model_validate(data, context=foreign)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
     message, param, code = _described(problem)
@@ -70,7 +79,9 @@ def validate(schema: type[Body], data: dict[str, Any]) -> Body:
 
 def _described(problem: ErrorDetails) -> tuple[str, str | None, str]:
     """Message, path of the field and code."""
-    param = (problem.get("ctx") or {}).get("param") or _path(problem["loc"])
+    context = problem.get("ctx") or {}
+    below = (context["below"],) if "below" in context else ()
+    param = context.get("param") or _path((*problem["loc"], *below))
     kind = problem["type"]
     name = param or "the body"
     if kind in OWN_CODES:

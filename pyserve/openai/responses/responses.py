@@ -67,7 +67,7 @@ def response_request(
         messages=conversation.messages,
         template=conversation.options,
         thinking=conversation.thinking_limit,
-        max_tokens=body.max_output_tokens,
+        max_tokens=body.n_max_tokens,
         n_logprobs=body.n_logprobs,
     )
     return msgspec.structs.replace(request, stop=[*request.stop, *conversation.stops])
@@ -112,7 +112,7 @@ def new_response(body: ResponseRequest, model: str, request: GenerateRequest) ->
         created_at=int(time.time()),
         model=model,
         instructions=body.instructions,
-        max_output_tokens=body.max_output_tokens,
+        max_output_tokens=body.n_max_tokens,
         max_tool_calls=body.max_tool_calls,
         metadata=body.metadata or {},
         parallel_tool_calls=body.parallel_tool_calls is not False,

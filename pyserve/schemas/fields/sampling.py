@@ -6,6 +6,7 @@ Empty lists and objects, and the values that switch a sampler off, are as good a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
@@ -13,15 +14,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from pyserve.schemas.common import (
     INT32_MAX,
     INT64_MAX,
+    MAX_CHOICES,
     MaxTokens,
     ModelName,
     RequestModel,
     Stop,
     invalid,
 )
+from pyserve.schemas.fields.context import ContextFields
 from pyserve.schemas.fields.logit_bias import LogitBias
 from pyserve.schemas.fields.lora import LoraChoices
-from pyserve.schemas.unsupported import UNSUPPORTED, Unsupported
+from pyserve.schemas.unsupported import GENERATION, FieldTable
 
 MAX_SAMPLERS = 32
 MAX_BREAKERS = 16
@@ -93,22 +96,28 @@ Samplers = Annotated[
 ]
 Breaker = Annotated[str, Field(min_length=1), AfterValidator(_bounded_breaker)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+NChoices = Annotated[int, Field(ge=1, le=MAX_CHOICES)]
 Positive = Annotated[float, Field(ge=0, le=100)]
 RepeatPenalty = Annotated[float, Field(ge=0.0001, le=10)]  # logits divided by less may overflow
 
 
-class SamplingFields(RequestModel):
+class SamplingFields(ContextFields):
     """Sampling fields of every generating endpoint. Absent: the engine's default."""
 
-    unsupported: ClassVar[Unsupported] = UNSUPPORTED
+    foreign: ClassVar[FieldTable] = GENERATION
+    other_names: ClassVar[Mapping[str, str]] = {
+        "n_cmpl": "n",
+        "repetition_penalty": "repeat_penalty",
+    }
 
     model: ModelName | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    n: NChoices | None = None
+    n_cmpl: NChoices | None = None
     max_tokens: MaxTokens | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     dynatemp_range: Positive | None = None
     dynatemp_exponent: Positive | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: Probability | None = None
     top_k: Annotated[int, Field(ge=-1, le=INT32_MAX)] | None = None
     min_p: Probability | None = None
     typical_p: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -139,14 +148,6 @@ class SamplingFields(RequestModel):
     stop: Stop | None = None
     ignore_eos: bool | None = None
     lora: LoraChoices | None = None
-
-    @model_validator(mode="after")
-    def _one_repeat_penalty(self) -> SamplingFields:
-        other = self.repetition_penalty
-        if other is not None and self.repeat_penalty not in (None, other):
-            message = f"is {other}, but repeat_penalty, which means the same, {self.repeat_penalty}"
-            raise invalid("invalid_value", message, "repetition_penalty")
-        return self
 
 
 class StreamOptions(RequestModel):

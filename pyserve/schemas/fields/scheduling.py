@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -17,14 +18,18 @@ class SchedulingFields(RequestModel):
 
     priority: higher ones start first, 0 is the default. deterministic: the same seed gives the
     same bytes whatever else runs; slower. cache_salt: computed prefixes are shared only among
-    requests with the same one. keep_alive: how long the model stays loaded afterwards.
+    requests with the same one. keep_alive: how long the model stays loaded afterwards; ttl is LM
+    Studio's name of it.
     n_draft_max: llama-server's `speculative.n_max`, draft tokens that one step checks; 0: none.
     """
+
+    other_names: ClassVar[Mapping[str, str]] = {"ttl": "keep_alive"}
 
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
     deterministic: bool | None = None
     cache_salt: Annotated[str, Field(max_length=256)] | None = None
     keep_alive: KeepAlive | None = None
+    ttl: KeepAlive | None = None
     n_draft_max: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = Field(
         default=None, alias="speculative.n_max"
     )

@@ -29,10 +29,11 @@ from pyserve.errors import (
     PyserveError,
     QueueFullError,
 )
-from pyserve.models.profile import ModelProfile, ShapeProfile
+from pyserve.models.profile import ShapeProfile
 from pyserve.models.templates.go.errors import TemplateError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.configured.shaping import shaped_deltas
+from pyserve.openai.context_limit import within_context
 from pyserve.web.answer.direct import DirectLane, StreamBypass, direct_lane
 from pyserve.web.answer.late_start import begin, late_frames, when_started
 from pyserve.web.answer.leasing import lease_engine
@@ -84,27 +85,27 @@ class Generation:
         try:
             self._lease = lease_engine(self._parts, target, self._caller)
             answer = make_answer(self._lease.engine)
-            self._submit(self._lease.engine, answer, target.profile)
+            self._submit(self._lease.engine, answer, target)
         except BaseException:
             self.close()
             raise
         return answer
 
-    def _submit(self, engine: Engine, answer: Answer, profile: ModelProfile) -> None:
+    def _submit(self, engine: Engine, answer: Answer, target: Target) -> None:
         """Run the requests of `answer` and wait until the first ones are accepted.
 
-        profile: what the model does to their texts, unless they have to obey a constraint, and
-        the LoRA adapters of those that name none.
+        target: its profile has what the model does to their texts, unless they have to obey a
+        constraint, and the LoRA adapters of those that name none.
         Raises the first error; the rest is then for `close` to cancel.
         """
         self._engine = engine
         self._prompt_param, self._grammar_param = answer.prompt_param, answer.grammar_param
         is_constrained = any(request.grammar for request in answer.requests)
-        self._shape = ShapeProfile() if is_constrained else profile.shape
-        self._adapters = profile.lora
+        self._shape = ShapeProfile() if is_constrained else target.profile.shape
+        self._adapters = target.profile.lora
         self._n_at_once = engine.info().n_seq_max + N_AHEAD
-        self._waiting.extend(answer.requests)
         with self._naming_fields():
+            self._waiting.extend(within_context(engine, answer.requests, target.n_ctx))
             for stream in self._submit_more():
                 while not stream.wait_accepted(WATCH_S):
                     self._caller.watch.check()

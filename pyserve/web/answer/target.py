@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import request
 
@@ -21,7 +21,7 @@ class Target:
 
     engine_id: the model whose engine answers. profile: what the model's configuration says.
     is_ready: it is loaded. keep_alive_s: seconds until it is unloaded when idle, None: as
-    configured.
+    configured. n_ctx: most tokens of prompt and answer, None: the model's context.
     """
 
     model_id: str
@@ -29,13 +29,14 @@ class Target:
     profile: ModelProfile
     is_ready: bool
     keep_alive_s: float | None = None
+    n_ctx: int | None = None
 
 
 def choose_target(body: object = None, path_model: str | None = None) -> Target:
     """The model that `body.model`, the path, the query or the bearer token names.
 
     With a single model, or where nothing is named, the default. Sets X-Model-Resolved.
-    body.keep_alive: see `Target`. Raises ModelNotFoundError.
+    body.keep_alive, body.context_limit: see `Target`. Raises ModelNotFoundError.
     """
     parts = services()
     wanted = getattr(body, "model", None) or path_model or request.args.get("model")
@@ -55,7 +56,8 @@ def choose_target(body: object = None, path_model: str | None = None) -> Target:
     )
     notes().model_id = model_id
     status = next(status for status in usable if status.id == model_id)
-    return target_of(status, keep_alive_s=getattr(body, "keep_alive", None))
+    target = target_of(status, keep_alive_s=getattr(body, "keep_alive", None))
+    return replace(target, n_ctx=getattr(body, "context_limit", None))
 
 
 def target_of(status: ModelStatus, *, keep_alive_s: float | None = None) -> Target:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pyserve.engine.protocol import Engine, TemplateOptions
+from pyserve.engine.protocol import Engine
+from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.chat.truncation import Cut, cut_to_fit
+from pyserve.openai.context_limit import usable_context
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.request.notes import Notes
-
-Truncation = Literal["auto", "disabled"]
 
 
 def fitting(
-    engine: Engine,
-    messages: list[dict[str, Any]],
-    truncation: Truncation | None,
-    n_max_tokens: int | None,
-    options: TemplateOptions | None,
-    noted: Notes,
+    engine: Engine, conversation: Conversation, body: ChatRequest | ResponseRequest, noted: Notes
 ) -> Cut | None:
-    """`messages` cut to fit by `cut_to_fit`; None unless truncation is auto.
+    """The conversation's messages cut to fit by `cut_to_fit`; None unless truncation is auto.
 
-    options: of the template, for counting tokens. noted: gets the number of dropped messages.
+    noted: gets the number of dropped messages.
     """
-    if truncation != "auto":
+    if body.truncation != "auto":
         return None
-    n_ctx = engine.info().n_ctx
 
     def count(rest: list[dict[str, Any]]) -> int:
-        return len(engine.tokenize_chat(rest, options))
+        return len(engine.tokenize_chat(rest, conversation.options))
 
-    cut = cut_to_fit(messages, n_ctx, n_max_tokens, count)
+    n_ctx = usable_context(engine, body.context_limit)
+    cut = cut_to_fit(conversation.messages, n_ctx, body.n_max_tokens, count)
     noted.n_dropped = cut.dropped_messages
     return cut

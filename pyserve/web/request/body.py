@@ -8,7 +8,9 @@ from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.exceptions import NotImplemented as UnsupportedCoding
 
+from pyserve.schemas.foreign import ForeignFields
 from pyserve.schemas.validate import Body, validate
+from pyserve.web.request.ignored_fields import tell_ignored
 from pyserve.web.request.json_gate import parse_object
 from pyserve.web.request.refusal import MalformedRequestError, describe_malformed, is_malformed
 from pyserve.web.request.services import services
@@ -19,12 +21,17 @@ READ_BYTES = 64 * 1024
 def read_body(schema: type[Body], *, list_field: str | None = None) -> Body:
     """The current request's body. Raises for the wrong type, size, JSON or content.
 
+    Fields without effect are named in X-Ignored-Fields, or refused with `--strict-fields`.
     list_field: the body may also be a list, the value of this field.
     A content type is demanded because a page of another site can post anything else unasked.
     """
     _check_headers()
-    data = _read(services().config.max_body_bytes)
-    return validate(schema, parse_object(data, list_field=list_field))
+    config = services().config
+    data = parse_object(_read(config.max_body_bytes), list_field=list_field)
+    foreign = ForeignFields()
+    body = validate(schema, data, foreign)
+    tell_ignored(foreign.paths(data), refuse=config.strict_fields)
+    return body
 
 
 def _check_headers() -> None:

@@ -20,6 +20,7 @@ MAX_KEYS = 100_000
 MAX_STRINGS = 200_000
 MAX_VALUES = 1_000_000
 MAX_NUMBER_CHARS = 64
+MAX_EXACT = 2**53  # the integers up to it are exact in a double
 
 _BOM = b"\xef\xbb\xbf"
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
@@ -123,11 +124,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _float(text: str) -> float:
+def _number(text: str) -> int | float:
+    """A number with a fraction or an exponent; a whole one is an integer, as in JSON Schema."""
     value = float(text)
     if not math.isfinite(value):
         raise InvalidJsonError(f"the number {text} is too large")
-    return value
+    return int(value) if value.is_integer() and abs(value) <= MAX_EXACT else value
 
 
 def _constant(text: str) -> NoReturn:
@@ -141,4 +143,6 @@ def _check_surrogates(parsed: Any) -> None:
         raise InvalidUnicodeError("a string in the body has a lone surrogate") from None
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_number, parse_constant=_constant
+)

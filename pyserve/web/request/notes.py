@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from flask import Flask, Response, g, request
@@ -31,7 +30,7 @@ class Notes:
     request_id: str
     model_id: str | None = None
     n_dropped: int | None = None
-    ignored: Sequence[str] = ()
+    ignored: list[str] = field(default_factory=list)
 
 
 def notes() -> Notes:

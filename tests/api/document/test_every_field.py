@@ -37,7 +37,7 @@ PROMPTS = {"prompt", "instruction", "input", "instructions", "content"}
 def fields_of(path):
     schema, _ = ENDPOINTS[path]
     names = [field.alias or name for name, field in schema.model_fields.items()]
-    return [*names, *schema.unsupported]
+    return [*names, *schema.refused()]
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)

@@ -15,7 +15,7 @@ BEGUN = {"role": "assistant", "content": "Well,"}
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
-        ({"messages": None}, "messages", "invalid_type"),
+        ({"messages": None}, "messages", "missing_required_parameter"),
         ({"cache_salt": 1}, "cache_salt", "invalid_type"),
         ({"speculative.n_max": -1}, "speculative.n_max", "invalid_value"),
         ({"deterministic": 1}, "deterministic", "invalid_type"),
@@ -120,7 +120,7 @@ BEGUN = {"role": "assistant", "content": "Well,"}
             "stream_options.include_usage",
             "invalid_type",
         ),
-        ({"max_completion_tokens": 0}, "max_completion_tokens", "invalid_value"),
+        ({"max_completion_tokens": -2}, "max_completion_tokens", "invalid_value"),
         ({"n_predict": -2}, "n_predict", "invalid_value"),
         ({"user": 5}, "user", "invalid_type"),
         ({"truncation": "shift"}, "truncation", "invalid_value"),

@@ -52,7 +52,7 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
-        ({"input": None}, "input", "invalid_type"),
+        ({"input": None}, "input", "missing_required_parameter"),
         ({"input": 5}, "input", "invalid_type"),
         ({"input": []}, "input", "invalid_value"),
         ({"input": [USER] * 2049}, "input", "invalid_value"),
@@ -60,7 +60,11 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
         ({"input": [{"content": "x"}]}, "input.0.role", "missing_required_parameter"),
         ({"input": [{"role": "user"}]}, "input.0.content", "missing_required_parameter"),
         ({"input": [{"role": "tool", "content": "x"}]}, "input.0.role", "invalid_value"),
-        ({"input": [{"role": "user", "content": None}]}, "input.0.content", "invalid_type"),
+        (
+            {"input": [{"role": "user", "content": None}]},
+            "input.0.content",
+            "missing_required_parameter",
+        ),
         ({"input": [{"role": "user", "content": []}]}, "input.0.content", "invalid_value"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
@@ -86,7 +90,7 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
         ({"input": "x" * (MAX_TEXT_BYTES + 1)}, "input", "invalid_value"),
         ({"instructions": 1}, "instructions", "invalid_type"),
         ({"instructions": "x" * MAX_TEXT_BYTES}, "input", "invalid_value"),
-        ({"max_output_tokens": 0}, "max_output_tokens", "invalid_value"),
+        ({"max_output_tokens": -2}, "max_output_tokens", "invalid_value"),
         ({"max_tokens": 5}, "max_tokens", "unsupported_parameter"),
         ({"n": 2}, "n", "unsupported_parameter"),
         ({"temperature": 2.5}, "temperature", "invalid_value"),

@@ -141,3 +141,12 @@ def test_a_long_list_of_tokens_is_read():
 
 def test_a_number_of_64_digits_is_read():
     assert parse_object(b'{"a":' + b"1" * 64 + b"}") == {"a": int("1" * 64)}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("4.0", 4), ("-4.0", -4), ("4e2", 400), ("4.5", 4.5), ("1e300", 1e300), ("-0.0", 0)],
+)
+def test_a_number_without_a_fraction_is_an_integer(text, value):
+    found = parse_object(f'{{"a": {text}}}'.encode())["a"]
+    assert (found, type(found)) == (value, type(value))
