@@ -17,8 +17,8 @@ TITLE = "pyserve"
 ABOUT = (
     "GGUF language models on CPUs through the OpenAI text API. All paths are there with and without"
     " `/v1`. Optional fields may be null. Fields that would change the answer and are not supported"
-    " are refused; others without effect are named in the header `X-Ignored-Fields`. The header `X-Request-Timeout` says how many seconds a"
-    " request may wait until work on it begins."
+    " are refused; others without effect are named in the header `X-Ignored-Fields`. The header"
+    " `X-Request-Timeout` says how many seconds a request may wait until work on it begins."
 )
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},
