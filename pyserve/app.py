@@ -11,7 +11,16 @@ from pyserve.web.answer.sse import KEEP_ALIVE_S
 from pyserve.web.keys.keys import load_keys
 from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.keys.shared_counts import SharedCounts
-from pyserve.web.request import access, access_log, admission, counters, errors, notes, origins
+from pyserve.web.request import (
+    access,
+    access_log,
+    admission,
+    counters,
+    errors,
+    families,
+    notes,
+    origins,
+)
 from pyserve.web.request import services as app_services
 from pyserve.web.request.endpoints import Endpoints, generating_line
 from pyserve.web.request.services import Services
@@ -50,6 +59,7 @@ def create_app(
     parts = Services(config, backend, stream_limit, keep_alive_s, keys, limits, endpoints=endpoints)
     app_services.install(app, parts)
     notes.install(app)
+    families.install(app)
     counters.install(app, parts.counters)
     origins.install(app)
     access.install(app)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response
 
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.server.error_shape import OPENAI, ErrorShape
 
 View = TypeVar("View", bound=Callable[..., Response])
 
@@ -19,16 +20,24 @@ class Endpoint:
     tag: the heading of its operations in the document.
     usecase: LocalAI's usecase of the models that may answer; None: the views do not generate, and
     do not count against `--max-streams`. Those that generate also have paths with the model in it.
-    needs_key: refused without an API key, where keys are set.
+    needs_key: refused without an API key, where keys are set. errors: how they are told, as
+    `pyserve.web.request.families` decides by its paths.
     """
 
     def __init__(
-        self, name: str, *, tag: str, usecase: str | None = None, needs_key: bool = True
+        self,
+        name: str,
+        *,
+        tag: str,
+        usecase: str | None = None,
+        needs_key: bool = True,
+        errors: ErrorShape = OPENAI,
     ) -> None:
         self.blueprint = Blueprint(name, __name__)
         self.tag = tag
         self.usecase = usecase
         self.needs_key = needs_key
+        self.errors = errors
         self.operations: list[Operation] = []
         self.operations_of_model: list[Operation] = []
 
@@ -37,7 +46,7 @@ class Endpoint:
 
         options: Flask's options of a route.
         """
-        plain = [replace(each, tag=self.tag) for each in operations]
+        plain = [replace(each, tag=self.tag, errors=self.errors) for each in operations]
         of_model = [] if self.usecase is None else [_of_model(each) for each in plain]
         self.operations += plain
         self.operations_of_model += of_model

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pyserve import __version__
-from pyserve.openai.document.errors import error_reference, error_responses
+from pyserve.openai.document.errors import error_reference, error_responses, shown_status
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.document.schemas import Schemas, reference
 
@@ -48,7 +48,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.by_name,
-            "responses": error_responses(),
+            "responses": error_responses(dict.fromkeys(each.errors for each in operations)),
             "securitySchemes": SECURITY,
         },
         "security": [{}, *({name: []} for name in SECURITY)],
@@ -66,10 +66,12 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in PATH_PARAMETER.findall(operation.path)
-    ] + [
-        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-        for name, text in operation.query.items()
     ]
+    for place, given in (("query", operation.query), ("header", operation.headers)):
+        parameters += [
+            {"name": name, "in": place, "description": text, "schema": {"type": "string"}}
+            for name, text in given.items()
+        ]
     if parameters:
         described["parameters"] = parameters
     if operation.request is not None:
@@ -83,7 +85,7 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     """The responses by status: success, the errors to expect, and any other error."""
     shown: dict[str, Any] = {"schema": {}}
     if operation.response is not None and operation.example is not None:
-        schema = schemas.of(operation.response)
+        schema = schemas.of(operation.response, *operation.variants)
         if operation.is_list:
             schema = {"type": "array", "items": schema}
         shown = {"schema": schema, "example": operation.example()}
@@ -98,13 +100,14 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     statuses = STATUSES if operation.request is not None else ()
     if operation.may_be_unavailable:
         statuses = (503,)
+    shape = operation.errors
     for status in statuses:
-        found[str(status)] = error_reference(status)
-    return found | {"default": error_reference(500)}
+        found[str(shown_status(status, shape))] = error_reference(status, shape)
+    return found | {"default": error_reference(500, shape)}
 
 
 def _stream_text(events: list[Any]) -> str:
-    """The events as sent: named ones in the Responses API, else closed by [DONE]."""
+    """The events as sent: named ones in APIs whose events have types, else closed by [DONE]."""
     names = [event.get("type") for event in events]
     lines = [
         (f"event: {name}\n" if name else "") + f"data: {msgspec.json.encode(event).decode()}\n\n"

@@ -1,12 +1,12 @@
-"""Error responses of the OpenAPI document: one shape for all."""
+"""Error responses of the OpenAPI document: one shape for all operations of an API."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyserve.openai.document.schemas import reference
-from pyserve.openai.server.about import ErrorBody
+from pyserve.openai.server.error_shape import OPENAI, ErrorShape
 
 # Status to the name of the response, what it means, and an example.
 ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
@@ -103,21 +103,30 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def error_reference(status: int) -> dict[str, str]:
-    return {"$ref": f"#/components/responses/{ERRORS[status][0]}"}
+REQUEST_ID = "req_0123"  # of the examples
 
 
-def error_responses() -> dict[str, Any]:
+def error_reference(status: int, shape: ErrorShape = OPENAI) -> dict[str, str]:
+    return {"$ref": f"#/components/responses/{shape.name}{ERRORS[status][0]}"}
+
+
+def shown_status(status: int, shape: ErrorShape) -> int:
+    """The status in place of OpenAI's `status`."""
+    return shape.tell(status, ERRORS[status][2], REQUEST_ID)[0]
+
+
+def error_responses(shapes: Iterable[ErrorShape]) -> dict[str, Any]:
     """The named responses that `error_reference` refers to."""
     return {
-        name: {
+        f"{shape.name}{name}": {
             "description": meaning,
             "content": {
                 "application/json": {
-                    "schema": reference(ErrorBody.__name__),
-                    "example": {"error": example},
+                    "schema": reference(shape.body.__name__),
+                    "example": shape.tell(status, example, REQUEST_ID)[1],
                 }
             },
         }
-        for name, meaning, example in ERRORS.values()
+        for shape in shapes
+        for status, (name, meaning, example) in ERRORS.items()
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pyserve.openai.server.error_shape import OPENAI, ErrorShape
 from pyserve.schemas.common import RequestModel
 
 
@@ -17,7 +18,9 @@ class Operation:
 
     path: with its parameters in braces, which may have slashes in them. tag: its heading, given by
     the endpoint.
-    query: what may stand in the URL, by name. body: an example of the request.
+    query: what may stand in the URL, by name. headers: those that change what is done.
+    body: an example of the request. variants: other types of the response.
+    errors: how they are told.
     example, events: make the response to it, plain and streamed.
     is_list: the response is a list of these. event_types: what is streamed. media_type: of a
     response that is no struct. may_be_unavailable: 503 is one of its answers.
@@ -30,12 +33,15 @@ class Operation:
     tag: str = ""
     details: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     request: type[RequestModel] | None = None
     body: Mapping[str, Any] | None = None
     response: type[msgspec.Struct] | None = None
+    variants: tuple[type[msgspec.Struct], ...] = ()
     example: Callable[[], Any] | None = None
     is_list: bool = False
     event_types: tuple[type[msgspec.Struct], ...] = ()
     events: Callable[[], list[Any]] | None = None
     media_type: str = "application/json"
     may_be_unavailable: bool = False
+    errors: ErrorShape = OPENAI

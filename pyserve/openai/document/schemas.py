@@ -9,7 +9,6 @@ import msgspec
 
 from pyserve.openai.document.fields import describe
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.server.about import ErrorBody
 from pyserve.schemas.json_schema import request_schemas
 
 REFERENCE = "#/components/schemas/"
@@ -29,7 +28,9 @@ class Schemas:
         taken = request_schemas([op.request for op in operations if op.request is not None])
         for name, schema in taken.items():
             _describe_fields(name, schema)
-        types: list[Any] = [ErrorBody, *(op.response for op in operations if op.response)]
+        types: list[Any] = [*dict.fromkeys(op.errors.body for op in operations)]
+        types += [op.response for op in operations if op.response]
+        types += [kind for op in operations for kind in op.variants]
         types += [kind for op in operations for kind in op.event_types]
         _, given = msgspec.json.schema_components(types, ref_template=REFERENCE + "{name}")
         self._clashes = taken.keys() & given.keys()

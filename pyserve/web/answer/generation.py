@@ -37,7 +37,7 @@ from pyserve.openai.context_limit import within_context
 from pyserve.web.answer.direct import DirectLane, StreamBypass, direct_lane
 from pyserve.web.answer.late_start import begin, late_frames, when_started
 from pyserve.web.answer.leasing import lease_engine
-from pyserve.web.answer.sse import KEEP_ALIVE, Bypass, DataFrames, event_frames, event_reply
+from pyserve.web.answer.sse import Bypass, DataFrames, event_frames, event_reply
 from pyserve.web.answer.target import Target
 from pyserve.web.request.admission import admit
 from pyserve.web.request.caller import Caller, current_caller
@@ -137,13 +137,18 @@ class Generation:
                 outputs[index].push(delta)
         return outputs
 
-    def comment(self) -> bytes:
-        """What a silent stream says: before its first output how many requests wait, if any."""
-        n_waiting = 0
-        if not self._has_output:
-            with suppress(PyserveError):
-                n_waiting = self._engine.stats().n_waiting
-        return f": queued {n_waiting}\n\n".encode() if n_waiting else KEEP_ALIVE
+    @property
+    def n_prompt_tokens(self) -> int:
+        """The tokens of the prompts that were accepted."""
+        return sum(stream.n_prompt_tokens or 0 for stream in self._streams)
+
+    def n_waiting(self) -> int:
+        """Before the first output how many requests wait in the engine; else 0."""
+        if self._has_output:
+            return 0
+        with suppress(PyserveError):
+            return self._engine.stats().n_waiting
+        return 0
 
     def bypass(self, lane: DirectLane | None) -> Bypass | None:
         """How plain frames may go past this thread; None: each is to be looked at here."""
@@ -222,9 +227,9 @@ def generate(target: Target, make_answer: MakeAnswer[A]) -> Response:
 def generate_stream(
     target: Target,
     make_answer: MakeAnswer[S],
-    make_frames: Callable[[S], DataFrames] = DataFrames,
+    written: type[DataFrames] = DataFrames,
 ) -> Response:
-    """Answer the current request as server-sent events.
+    """Answer the current request as a stream, by default of server-sent events.
 
     They begin with the first output, so that errors before it have their status; but not later
     than the time after which a silent stream says that it is still there.
@@ -232,7 +237,7 @@ def generate_stream(
     keep_alive_s = services().keep_alive_s
     generation = _new_generation()
     lane = direct_lane(http_request.environ, services().config.write_timeout_s)
-    stream = partial(_stream, generation, make_frames, request_id(), keep_alive_s, lane)
+    stream = partial(_stream, generation, written, request_id(), keep_alive_s, lane)
     if target.is_ready:
         answer = generation.start(target, make_answer)
     else:
@@ -240,13 +245,13 @@ def generate_stream(
         try:
             answer = started.result(keep_alive_s)
         except FutureTimeoutError:
-            return _late_reply(generation, started, stream, keep_alive_s)
+            return _late_reply(generation, started, stream, written, keep_alive_s)
     try:
         deltas = begun(generation.deltas(), keep_alive_s)
     except BaseException:
         generation.close()
         raise
-    return event_reply(stream(answer, deltas), generation.close)
+    return event_reply(stream(answer, deltas), generation.close, written.content_type)
 
 
 def _new_generation() -> Generation:
@@ -257,7 +262,7 @@ def _new_generation() -> Generation:
 
 def _stream(
     generation: Generation,
-    make_frames: Callable[[S], DataFrames],
+    written: type[DataFrames],
     shown_id: str,
     keep_alive_s: float,
     lane: DirectLane | None,
@@ -269,9 +274,10 @@ def _stream(
         deltas,
         answer,
         shown_id,
-        make_frames(answer),
+        written(answer),
+        n_prompt_tokens=generation.n_prompt_tokens,
         keep_alive_s=keep_alive_s,
-        comment=generation.comment,
+        n_waiting=generation.n_waiting,
         bypass=generation.bypass(lane),
     )
 
@@ -280,16 +286,22 @@ def _late_reply(
     generation: Generation,
     started: Future[S],
     stream: Callable[[S, Iterator[tuple[int, Delta] | None]], Iterator[bytes]],
+    written: type[DataFrames],
     keep_alive_s: float,
 ) -> Response:
     """The stream of an answer whose model is not loaded yet."""
     frames = late_frames(
         started,
         lambda answer: stream(answer, generation.deltas()),
+        written,
         request_id(),
         keep_alive_s,
     )
-    return event_reply(frames, lambda: when_started(started, lambda _answer: generation.close()))
+
+    def close() -> None:
+        when_started(started, lambda _answer: generation.close())
+
+    return event_reply(frames, close, written.content_type)
 
 
 def begun(deltas: Iterator[T | None], wait_s: float) -> Iterator[T | None]:

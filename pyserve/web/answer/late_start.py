@@ -1,4 +1,4 @@
-"""Streams that open before their model is loaded: SSE comments while it loads, then the answer."""
+"""Streams that open before their model is loaded: they say so while it loads, then the answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TypeVar
 
-from pyserve.web.answer.sse import KEEP_ALIVE, frame
-from pyserve.web.request.errors import describe
+from pyserve.web.answer.sse import DataFrames, failure_of
 
 T = TypeVar("T")
 
@@ -31,20 +30,23 @@ def begin(start: Callable[[], T]) -> Future[T]:
 def late_frames(
     started: Future[T],
     frames: Callable[[T], Iterator[bytes]],
+    written: type[DataFrames],
     request_id: str,
     keep_alive_s: float,
 ) -> Iterator[bytes]:
-    """Comments until the answer has started, then its frames or the error. No Flask context."""
-    yield KEEP_ALIVE
+    """Silence until the answer has started, then its frames or the error. No Flask context.
+
+    written: how that silence and the error are.
+    """
+    yield written.silence(0)
     while True:
         try:
             result = started.result(keep_alive_s)
             break
         except FutureTimeoutError:
-            yield KEEP_ALIVE
+            yield written.silence(0)
         except Exception as error:
-            _, body = describe(error, request_id)
-            yield frame({"error": body["error"]})
+            yield written.refusal(failure_of(error, request_id))
             return
     yield from frames(result)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 from flask import Response
@@ -32,10 +32,25 @@ def typed_frame(event: Any) -> bytes:
     return f"event: {event.type}\n".encode() + frame(event)
 
 
+class Failure(NamedTuple):
+    """What ended a stream. status: that of a response. error: the OpenAI error object."""
+
+    status: int
+    error: dict[str, Any]
+    request_id: str
+
+
+def failure_of(error: Exception, request_id: str) -> Failure:
+    """Unexpected errors are logged and not shown."""
+    status, body = describe(error, request_id)
+    return Failure(status, body["error"], request_id)
+
+
 class DataFrames:
     """How a stream is written: unnamed events, then `[DONE]`, or the error object. One thread."""
 
-    end = DONE
+    content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    end: ClassVar[bytes] = DONE
 
     def __init__(self, answer: StreamAnswer, make_template: MakeTemplate = FrameTemplate) -> None:
         self._answer = answer
@@ -58,16 +73,30 @@ class DataFrames:
     def chunks(self, contents: Iterable[Any]) -> bytes:
         return b"".join(frame(content) for content in contents)
 
-    def failure(self, error: dict[str, Any]) -> bytes:
-        """What ends a stream that broke off. error: the OpenAI error object."""
-        return frame({"error": error})
+    def opening(self, n_prompt_tokens: int) -> bytes:  # noqa: ARG002
+        """What precedes all output. n_prompt_tokens: of all prompts."""
+        return self.chunks(self._answer.open())
+
+    @classmethod
+    def silence(cls, n_waiting: int) -> bytes:
+        """What is said when nothing else was for a while. n_waiting: queued requests, if known."""
+        return f": queued {n_waiting}\n\n".encode() if n_waiting else KEEP_ALIVE
+
+    @classmethod
+    def refusal(cls, failure: Failure) -> bytes:
+        """All of a stream that failed before its answer began."""
+        return frame({"error": failure.error})
+
+    def failure(self, failure: Failure) -> bytes:
+        """What ends a stream that broke off."""
+        return self.refusal(failure)
 
     def _template(self, index: int) -> Template | None:
         """The frame of a text of request `index`, cut where the text is."""
         chunk = self._answer.text_chunk(index, MARK)
         if chunk is None:
             return None
-        head, _, tail = frame(chunk).partition(msgspec.json.encode(MARK))
+        head, _, tail = self.chunks([chunk]).partition(msgspec.json.encode(MARK))
         return self._make_template(head, tail)
 
 
@@ -83,7 +112,8 @@ class TypedFrames(DataFrames):
     def chunks(self, contents: Iterable[Any]) -> bytes:
         return b"".join(typed_frame(content) for content in contents)
 
-    def failure(self, error: dict[str, Any]) -> bytes:
+    def failure(self, failure: Failure) -> bytes:
+        error = failure.error
         return self.chunks(self._fail(error["message"], error["type"], error["param"]))
 
 
@@ -116,21 +146,22 @@ def event_frames(
     request_id: str,
     frames: DataFrames | None = None,
     *,
+    n_prompt_tokens: int = 0,
     keep_alive_s: float = KEEP_ALIVE_S,
-    comment: Callable[[], bytes] = lambda: KEEP_ALIVE,
+    n_waiting: Callable[[], int] = lambda: 0,
     bypass: Bypass | None = None,
 ) -> Iterator[bytes]:
     """The bytes of a streamed answer. Errors become an event, after which nothing follows.
 
-    deltas: with the index of their request; a None is a chance to say that we are still there.
-    frames: how they are written; None is DataFrames. comment: what is said after `keep_alive_s`
-    without anything else. bypass: may write plain frames to the client meanwhile. Needs no Flask
-    context.
+    deltas: with the index of their request; a None is a chance to say that we are still there,
+    which is done after `keep_alive_s` without anything else.
+    frames: how they are written; None is DataFrames. n_waiting: queued requests, 0 = not known.
+    bypass: may write plain frames to the client meanwhile. Needs no Flask context.
     """
     frames = frames or DataFrames(answer)
     bypass = bypass or Bypass()
     try:
-        opening = frames.chunks(answer.open())
+        opening = frames.opening(n_prompt_tokens)
         if opening:
             yield opening
         sent_at = time.monotonic()
@@ -143,7 +174,7 @@ def event_frames(
             data = b"" if item is None else frames.push(*item)
             if not data and time.monotonic() - max(sent_at, bypass.sent_at) >= keep_alive_s:
                 bypass.close()
-                data = comment()
+                data = frames.silence(n_waiting())
             if data:
                 yield data  # it is written when this goes on
                 sent_at = time.monotonic()
@@ -152,17 +183,16 @@ def event_frames(
         yield frames.chunks(answer.close()) + frames.end
     except Exception as error:
         bypass.close()
-        _, body = describe(error, request_id)
-        yield frames.failure(body["error"])
+        yield frames.failure(failure_of(error, request_id))
     finally:
         bypass.stop()
 
 
-def event_reply(events: Iterator[bytes], close: Callable[[], None]) -> Response:
+def event_reply(
+    events: Iterator[bytes], close: Callable[[], None], content_type: str = DataFrames.content_type
+) -> Response:
     """A streaming response; `close` is called when it ends, however it ends, maybe twice."""
-    response = Response(
-        _until_end(events, close), content_type="text/event-stream; charset=utf-8", headers=HEADERS
-    )
+    response = Response(_until_end(events, close), content_type=content_type, headers=HEADERS)
     response.call_on_close(close)  # a generator that never started does not reach its `finally`
     return response
 

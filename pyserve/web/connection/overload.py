@@ -16,6 +16,7 @@ from pyserve.web.connection.arrivals import is_whole
 from pyserve.web.request import access_log
 from pyserve.web.request.access import MAX_TOKEN_CHARS
 from pyserve.web.request.errors import describe, retry_after
+from pyserve.web.request.families import family_of
 from pyserve.web.request.notes import fresh_id, sane_id
 from pyserve.web.request.refusal import Refusal
 from pyserve.web.request.services import Services
@@ -82,7 +83,7 @@ class Refusals:
         if is_named and self._parts.config.log_format == "json":
             access_log.record(shown_id, "POST", path, status, code)
         refusal = Refusal(HTTPStatus(status), code, body["error"]["message"])
-        return refusal.to_bytes(shown_id, retry_after(error))
+        return refusal.to_bytes(shown_id, retry_after(error), family_of(path))
 
     def _is_named(self) -> bool:
         """Whether the next refusal gets a log record of its own; counts it either way."""

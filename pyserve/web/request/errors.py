@@ -1,9 +1,13 @@
-"""Maps exceptions to HTTP: the status table, the OpenAI error body, handlers for every error."""
+"""Maps exceptions to HTTP: the status table, the OpenAI error body, handlers for every error.
+
+Requests of other APIs get the same errors in those APIs' shapes.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -24,6 +28,7 @@ from pyserve.errors import (
     UnavailableError,
 )
 from pyserve.web.request.disconnect import ClientGoneError
+from pyserve.web.request.families import current_family
 from pyserve.web.request.notes import request_id
 
 log = logging.getLogger(__name__)
@@ -62,7 +67,7 @@ MAX_PATH_CHARS = 200
 
 
 def install(app: Flask) -> None:
-    """Have every error of `app` answered in the OpenAI shape."""
+    """Have every error of `app` answered in the shape of the request's API."""
     app.register_error_handler(HTTPException, _http_response)
     app.register_error_handler(Exception, error_response)
 
@@ -74,8 +79,7 @@ def error_response(error: Exception, *, level: int = logging.INFO, **beside: Any
     """
     status, body = describe(error, request_id(), level=level)
     g.error_code = body["error"]["code"]
-    body |= beside
-    response = Response(msgspec.json.encode(body), status, content_type="application/json")
+    response = _told(status, body["error"], beside)
     if status in RETRY_STATUS:
         response.headers["Retry-After"] = str(retry_after(error))
     return response
@@ -128,8 +132,15 @@ def _http_response(error: HTTPException) -> Response:
         message = f"{request.method} is not allowed on {request.path[:MAX_PATH_CHARS]}"
     kind = SERVER if status >= SERVER_ERRORS_FROM else INVALID
     body = error_body(message, kind, None, HTTP_CODES.get(status))
-    response = Response(msgspec.json.encode(body), status, content_type="application/json")
+    response = _told(status, body["error"], {})
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
+
+
+def _told(status: int, error: Mapping[str, Any], beside: Mapping[str, Any]) -> Response:
+    """The response for an OpenAI error object, as the API of the current request tells it."""
+    status, body = current_family().errors.tell(status, error, request_id())
+    content = msgspec.json.encode({**body, **beside})
+    return Response(content, status, content_type="application/json")

@@ -13,11 +13,13 @@ from gunicorn.http import errors  # type: ignore[import-untyped]
 
 from pyserve.errors import InvalidRequestError
 from pyserve.web.request.errors import INVALID, SERVER, SERVER_ERRORS_FROM, UNAVAILABLE, error_body
+from pyserve.web.request.families import DEFAULT, Family
 from pyserve.web.request.notes import fresh_id
 
 MAX_MESSAGE_CHARS = 200
 TIMEOUT_CODE = "request_timeout"
 STALLED = "the request did not arrive in time"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}  # other APIs know one more
 
 
 class MalformedRequestError(InvalidRequestError):
@@ -33,16 +35,22 @@ class Refusal(NamedTuple):
     code: str
     message: str
 
-    def to_bytes(self, shown_id: str = "", retry_after_s: int | None = None) -> bytes:
+    def to_bytes(
+        self, shown_id: str = "", retry_after_s: int | None = None, family: Family = DEFAULT
+    ) -> bytes:
         """The whole response; the connection is to be closed after it."""
+        shown_id = shown_id or fresh_id()
+        error = error_body(self.message, self._kind, None, self.code)["error"]
+        status, body = family.errors.tell(self.status, error, shown_id)
+        content = msgspec.json.encode(body)
         retry = "" if retry_after_s is None else f"Retry-After: {retry_after_s}\r\n"
-        content = msgspec.json.encode(error_body(self.message, self._kind, None, self.code))
+        own_id = "" if family.id_header is None else f"{family.id_header}: {shown_id}\r\n"
         head = (
-            f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
+            f"HTTP/1.1 {status:d} {_PHRASES.get(status, 'Overloaded')}\r\n"
             "Content-Type: application/json\r\n"
             f"Content-Length: {len(content)}\r\n"
-            f"X-Request-Id: {shown_id or fresh_id()}\r\n"
-            f"{retry}"
+            f"X-Request-Id: {shown_id}\r\n"
+            f"{own_id}{retry}"
             "Connection: close\r\n\r\n"
         )
         return head.encode("ascii") + content
