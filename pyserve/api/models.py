@@ -6,6 +6,8 @@ from typing import Any
 
 from flask import Response, request
 
+from pyserve.anthropic.errors import ANTHROPIC
+from pyserve.anthropic.models import MessagesModel, MessagesModelList, messages_model, page_of
 from pyserve.api.endpoint import Endpoint
 from pyserve.backend.protocol import ModelStatus
 from pyserve.errors import CancelledError, InvalidRequestError, UnavailableError
@@ -18,10 +20,12 @@ from pyserve.openai.server.models import Model, ModelList, file_object, model_ob
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.recognition import format_of
 from pyserve.web.answer.model_names import model_names, usable_models
+from pyserve.web.request.families import current_family
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
 
 MAX_FILTER_CHARS = 256
+ANTHROPIC_VERSION = {"Anthropic-Version": "With it the answer is as in Anthropic's API."}
 
 endpoint = Endpoint("models", tag="Models")
 
@@ -35,14 +39,23 @@ endpoint = Endpoint("models", tag="Models")
         query={
             "filter": "A regular expression: only models whose id it finds.",
             "excludeConfigured": "false: also the files of models, under their own names.",
+            "limit": "With Anthropic-Version: most models of a page; absent: 20.",
+            "after_id": "With Anthropic-Version: the page after this model.",
+            "before_id": "With Anthropic-Version: the page before it.",
         },
+        headers=ANTHROPIC_VERSION,
         response=ModelList,
+        variants=(MessagesModelList,),
         example=lambda: ModelList(data=[examples.model()]),
     )
 )
 def list_all() -> Response:
     """The served models; the query's `filter` and `excludeConfigured` are LocalAI's."""
     statuses = usable_models()
+    if _is_for_anthropic():
+        shown = [messages_model(status) for status in statuses]
+        query = {name: request.args.get(name) for name in ("limit", "after_id", "before_id")}
+        return json_reply(page_of(shown, **query))
     models = [model_object(status) for status in statuses]
     if request.args.get("excludeConfigured", "true").lower() == "false":
         models += [file for status in statuses if (file := file_object(status)) is not None]
@@ -58,13 +71,21 @@ def list_all() -> Response:
         method="get",
         path="/models/{model_id}",
         summary="One served model",
+        headers=ANTHROPIC_VERSION,
         response=Model,
+        variants=(MessagesModel,),
         example=examples.model,
     )
 )
 def get_one(model_id: str) -> Response:
     status = named_model(model_id)
+    if _is_for_anthropic():
+        return json_reply(messages_model(status))
     return json_reply(model_object(status, _answer_format(status)))
+
+
+def _is_for_anthropic() -> bool:
+    return current_family().errors is ANTHROPIC
 
 
 def _answer_format(status: ModelStatus) -> AnswerFormat | None:

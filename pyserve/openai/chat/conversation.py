@@ -41,11 +41,13 @@ Choice = Mode | NamedTool | NamedFunction | AllowedTools
 class Offer(msgspec.Struct, frozen=True):
     """The functions that a request offers, and how they may be called.
 
-    param: where they stand in the request, `{}` for their index. can_repeat: None is unsaid.
+    param: where they stand in the request, `{}` for their index; schema_name: the field of their
+    schemas there. can_repeat: None is unsaid.
     """
 
     functions: Sequence[FunctionDefinition] = ()
     param: str = ""
+    schema_name: str = "parameters"
     mode: Mode = "auto"
     allowed: frozenset[str] | None = None
     can_repeat: bool | None = None
@@ -61,7 +63,13 @@ class Offer(msgspec.Struct, frozen=True):
     def callable_functions(self) -> list[Function]:
         """The functions that may be called."""
         return [
-            Function(one.name, one.parameters, self.param.format(i), bool(one.strict))
+            Function(
+                one.name,
+                one.parameters,
+                self.param.format(i),
+                bool(one.strict),
+                self.schema_name,
+            )
             for i, one in enumerate(self.functions)
             if self.allowed is None or one.name in self.allowed
         ]

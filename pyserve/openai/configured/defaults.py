@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from pyserve.models.profile import ModelProfile, PromptProfile
+from pyserve.schemas.anthropic.messages import ConversationFields
 from pyserve.schemas.chat import ChatRequest, Message
 from pyserve.schemas.common import MAX_CHOICES, RequestModel, as_list
 from pyserve.schemas.completions import MAX_LOGPROBS, CompletionRequest
@@ -87,6 +88,8 @@ def _system_prompt(body: RequestModel, prompt: PromptProfile) -> dict[str, Any]:
     text = prompt.system_prompt
     if isinstance(body, ChatRequest) and not _has_system(body.messages):
         return {"messages": [Message(role="system", content=text), *body.messages]}
+    if isinstance(body, ConversationFields) and body.system is None:
+        return {} if _has_system(body.messages) else {"system": text}
     if isinstance(body, ResponseRequest) and body.instructions is None:
         return {} if _has_system(body.input) else {"instructions": text}
     return {}

@@ -25,13 +25,20 @@ _COMBINED = ("$ref", "anyOf", "oneOf", "allOf", "enum", "const")
 class Function(msgspec.Struct, frozen=True):
     """A function offered to the model. parameters: JSON Schema; None: it takes no arguments.
 
-    param: where it stands in the request. is_strict: the schema must be enforced as it is.
+    param: where it stands in the request, schema_name: the field of the schema there.
+    is_strict: the schema must be enforced as it is.
     """
 
     name: str
     parameters: dict[str, Any] | None
     param: str
     is_strict: bool = False
+    schema_name: str = "parameters"
+
+    @property
+    def schema_param(self) -> str:
+        """Where its schema stands in the request."""
+        return f"{self.param}.{self.schema_name}"
 
 
 def arguments_expression(function: Function, rules: JsonRules) -> str:
@@ -51,7 +58,7 @@ def enforceable(function: Function) -> dict[str, Any]:
         if not issues:
             return schema
         if function.is_strict:
-            place = place_of(issues[0], f"{function.param}.parameters")
+            place = place_of(issues[0], function.schema_param)
             subject = issues[0].keyword or "the schema"
             raise InvalidSchemaError(f"{place}: {subject} {issues[0].message}", param=place)
         schema = _without(schema, issues)
@@ -71,7 +78,7 @@ def _object_schema(function: Function) -> dict[str, Any]:
         return {**schema, "type": "object"}
     kinds = kind if isinstance(kind, list) else [kind]
     if kind is not None and "object" not in kinds:
-        param = f"{function.param}.parameters.type"
+        param = f"{function.schema_param}.type"
         raise InvalidRequestError(f'{param} must be "object": arguments are one', param=param)
     return schema if kind is None else {**schema, "type": "object"}
 

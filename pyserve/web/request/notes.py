@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -24,13 +26,17 @@ class Notes:
     """For the headers of the response; also from other threads, until the response begins.
 
     model_id: the model that answers. n_dropped: messages that were left out. ignored: fields that
-    had no effect.
+    had no effect. ignored_tools, ignored_items: types of tools that were not offered, and of items
+    that are no part of the prompt. unenforced: fields whose constraint may not be kept.
     """
 
     request_id: str
     model_id: str | None = None
     n_dropped: int | None = None
     ignored: list[str] = field(default_factory=list)
+    ignored_tools: Sequence[str] = ()
+    ignored_items: Sequence[str] = ()
+    unenforced: Sequence[str] = ()
 
 
 def notes() -> Notes:
@@ -67,6 +73,22 @@ def _add_headers(response: Response) -> Response:
         response.headers["X-Model-Resolved"] = quote(noted.model_id, safe=" /:@+=,;()[]{}!#$&'*")
     if noted.n_dropped is not None:
         response.headers["X-Dropped-Messages"] = str(noted.n_dropped)
-    if noted.ignored:
-        response.headers["X-Ignored-Fields"] = ", ".join(noted.ignored)
+    for name, values in (
+        ("X-Ignored-Fields", noted.ignored),
+        ("X-Ignored-Tools", list(map(_sane, noted.ignored_tools))),
+        ("X-Ignored-Items", _counted(noted.ignored_items)),
+        ("X-Unenforced", noted.unenforced),
+    ):
+        if values:
+            response.headers[name] = ", ".join(values)
     return response
+
+
+def _counted(values: Sequence[str]) -> list[str]:
+    """Each value once, with its number: `web_search_call; n=2`."""
+    return [f"{value}; n={n}" for value, n in Counter(map(_sane, values)).items()]
+
+
+def _sane(value: str) -> str:
+    """What of a client's text may stand in a header."""
+    return quote(value, safe="")[:MAX_ID_CHARS]

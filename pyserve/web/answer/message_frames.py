@@ -1,0 +1,36 @@
+"""Streams as Anthropic's API writes them: named events, `ping` in silence, no `[DONE]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from pyserve.anthropic.errors import ANTHROPIC
+from pyserve.anthropic.messages import MessagesAnswer
+from pyserve.anthropic.objects import Ping
+from pyserve.web.answer.sse import DataFrames, Failure, frame, typed_frame
+
+
+class MessageFrames(DataFrames):
+    """The last event is that of the answer, or `error`."""
+
+    end: ClassVar[bytes] = b""
+
+    def __init__(self, answer: MessagesAnswer) -> None:
+        super().__init__(answer)
+        self._message = answer
+
+    def chunks(self, contents: Iterable[Any]) -> bytes:
+        return b"".join(typed_frame(content) for content in contents)
+
+    def opening(self, n_prompt_tokens: int) -> bytes:
+        return self.chunks(self._message.open(n_prompt_tokens))
+
+    @classmethod
+    def silence(cls, n_waiting: int) -> bytes:  # noqa: ARG003
+        return typed_frame(Ping())
+
+    @classmethod
+    def refusal(cls, failure: Failure) -> bytes:
+        _, body = ANTHROPIC.tell(*failure)
+        return b"event: error\n" + frame(body)
