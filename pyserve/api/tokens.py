@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from flask import Response
 
 from pyserve.api.endpoint import Endpoint
@@ -20,15 +23,16 @@ from pyserve.openai.server.tokens import (
     ResponseInputTokens,
     Tokenized,
     TokenizerInfo,
+    tokenize_parts,
+    tokenized,
     tokenizer_info,
-    with_pieces,
 )
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.responses import ResponseRequest
-from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
+from pyserve.schemas.tokens import DetokenizeRequest, TokenizeChatRequest, TokenizeRequest
 from pyserve.web.answer.leasing import ask_engine
-from pyserve.web.answer.target import choose_target
-from pyserve.web.request.body import read_body
+from pyserve.web.answer.target import Target, choose_target
+from pyserve.web.request.body import read_body, read_chosen
 from pyserve.web.request.replies import json_reply
 
 endpoint = Endpoint("tokens", tag="Tokens")
@@ -45,30 +49,69 @@ PROMPT = (
         name="tokenize",
         method="post",
         path="/tokenize",
-        summary="Tokenize a text",
+        summary="Tokenize a text, or the prompt of a conversation",
+        details="A text in `content` or `prompt`, or a chat's body with `messages` and `tools`.",
         request=TokenizeRequest,
+        other_requests=(TokenizeChatRequest,),
         body={"content": "Hello world"},
         response=Tokenized,
         example=lambda: Tokenized([19556, 905]),
     )
 )
 def tokenize() -> Response:
-    body = read_body(TokenizeRequest)
+    body = read_chosen(_shape_of)
+    if isinstance(body, TokenizeChatRequest):
+        return _tokenize_chat(body)
     target = choose_target(body)
 
     def answer(engine: Engine) -> Tokenized:
-        tokens = engine.tokenize(
-            body.text,
+        tokens = tokenize_parts(
+            engine,
+            body.parts,
             add_special=body.is_special_added,
             parse_special=body.parse_special is not False,
         )
-        if body.with_pieces:
-            return with_pieces(tokens, engine.pieces(tokens))
-        if body.prompt is not None:
-            return Tokenized(tokens, len(tokens), engine.info().n_ctx)
-        return Tokenized(tokens)
+        return tokenized(
+            engine,
+            tokens,
+            is_counted=body.prompt is not None,
+            has_pieces=body.with_pieces,
+            has_strings=body.return_token_strs,
+        )
 
     return json_reply(ask_engine(target, answer))
+
+
+def _shape_of(
+    data: Mapping[str, Any],
+) -> type[TokenizeRequest] | type[TokenizeChatRequest]:
+    return TokenizeRequest if data.get("messages") is None else TokenizeChatRequest
+
+
+def _tokenize_chat(body: TokenizeChatRequest) -> Response:
+    target = choose_target(body)
+
+    def answer(engine: Engine) -> Tokenized:
+        return tokenized(
+            engine,
+            _chat_tokens(engine, body, target),
+            is_counted=True,
+            has_pieces=body.with_pieces,
+            has_strings=body.return_token_strs,
+        )
+
+    return json_reply(ask_engine(target, answer))
+
+
+def _chat_tokens(engine: Engine, body: ChatRequest, target: Target) -> Sequence[int]:
+    """The tokens of a chat's prompt."""
+    body = with_defaults(body, target.profile)
+    conversation = chat_conversation(engine, body, target.profile)
+    if body.continue_final_message:
+        return continued_tokens(
+            engine, conversation.messages, conversation.options, conversation.text_begin
+        )
+    return engine.tokenize_chat(conversation.messages, conversation.options)
 
 
 @endpoint.view(
@@ -160,19 +203,9 @@ def chat_input_tokens() -> Response:
     """The number of tokens in a chat's prompt, which may exceed the context."""
     body = read_body(ChatRequest)
     target = choose_target(body)
-    body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> InputTokens:
-        conversation = chat_conversation(engine, body, target.profile)
-        if body.continue_final_message:
-            return InputTokens(
-                len(
-                    continued_tokens(
-                        engine, conversation.messages, conversation.options, conversation.text_begin
-                    )
-                )
-            )
-        return InputTokens(len(engine.tokenize_chat(conversation.messages, conversation.options)))
+        return InputTokens(len(_chat_tokens(engine, body, target)))
 
     return json_reply(ask_engine(target, answer))
 

@@ -11,7 +11,7 @@ import msgspec
 from pyserve import __version__
 from pyserve.openai.document.errors import error_reference, error_responses, shown_status
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.document.schemas import Schemas, reference
+from pyserve.openai.document.schemas import Schemas, any_of
 
 TITLE = "pyserve"
 ABOUT = (
@@ -75,7 +75,8 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if parameters:
         described["parameters"] = parameters
     if operation.request is not None:
-        content = {"schema": reference(operation.request.__name__), "example": operation.body}
+        schema = any_of([kind.__name__ for kind in operation.requests])
+        content = {"schema": schema, "example": operation.body}
         described["requestBody"] = {"required": True, "content": {JSON: content}}
     described["responses"] = _responses(operation, schemas)
     return described

@@ -19,8 +19,8 @@ class Operation:
     path: with its parameters in braces, which may have slashes in them. tag: its heading, given by
     the endpoint.
     query: what may stand in the URL, by name. headers: those that change what is done.
-    body: an example of the request. variants: other types of the response.
-    errors: how they are told.
+    body: an example of the request. other_requests: other types of it. variants: other types of the
+    response. errors: how they are told.
     example, events: make the response to it, plain and streamed.
     is_list: the response is a list of these. event_types: what is streamed. media_type: of a
     response that is no struct. may_be_unavailable: 503 is one of its answers.
@@ -35,6 +35,7 @@ class Operation:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     request: type[RequestModel] | None = None
+    other_requests: tuple[type[RequestModel], ...] = ()
     body: Mapping[str, Any] | None = None
     response: type[msgspec.Struct] | None = None
     variants: tuple[type[msgspec.Struct], ...] = ()
@@ -45,3 +46,8 @@ class Operation:
     media_type: str = "application/json"
     may_be_unavailable: bool = False
     errors: ErrorShape = OPENAI
+
+    @property
+    def requests(self) -> tuple[type[RequestModel], ...]:
+        """All shapes of its body."""
+        return () if self.request is None else (self.request, *self.other_requests)

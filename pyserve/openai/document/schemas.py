@@ -18,6 +18,12 @@ def reference(name: str) -> dict[str, Any]:
     return {"$ref": REFERENCE + name}
 
 
+def any_of(names: Sequence[str]) -> dict[str, Any]:
+    """A reference to a named schema, or a choice of several."""
+    references = [reference(name) for name in names]
+    return references[0] if len(references) == 1 else {"anyOf": references}
+
+
 class Schemas:
     """Named schemas of all requests and responses of `operations`.
 
@@ -25,7 +31,7 @@ class Schemas:
     """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        taken = request_schemas([op.request for op in operations if op.request is not None])
+        taken = request_schemas([kind for op in operations for kind in op.requests])
         for name, schema in taken.items():
             _describe_fields(name, schema)
         types: list[Any] = [*dict.fromkeys(op.errors.body for op in operations)]
@@ -39,8 +45,7 @@ class Schemas:
 
     def of(self, *types: type[msgspec.Struct]) -> dict[str, Any]:
         """A reference to the schema of a response or event, or a choice of several."""
-        references = [reference(self._name(kind.__name__)) for kind in types]
-        return references[0] if len(references) == 1 else {"anyOf": references}
+        return any_of([self._name(kind.__name__) for kind in types])
 
     def _name(self, name: str) -> str:
         return f"Output{name}" if name in self._clashes else name

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from pyserve.engine.protocol import ModelInfo
+from pyserve.engine.protocol import Engine, ModelInfo
+from pyserve.openai.sampling import check_tokens
 
 
 class TokenPiece(msgspec.Struct, frozen=True):
@@ -18,11 +19,16 @@ class TokenPiece(msgspec.Struct, frozen=True):
 
 
 class Tokenized(msgspec.Struct, frozen=True):
-    """Answers /tokenize. count and max_model_len: for vLLM's clients, who send `prompt`."""
+    """Answers /tokenize. count and max_model_len: for vLLM's clients: `prompt` or `messages`.
+
+    token_strs: the text of each token; bytes that are no text are written as in vocabularies,
+    `<0xE2>`.
+    """
 
     tokens: Sequence[int | TokenPiece]
     count: int | msgspec.UnsetType = msgspec.UNSET
     max_model_len: int | msgspec.UnsetType = msgspec.UNSET
+    token_strs: Sequence[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Detokenized(msgspec.Struct, frozen=True):
@@ -72,10 +78,46 @@ def tokenizer_info(info: ModelInfo) -> TokenizerInfo:
     )
 
 
-def with_pieces(tokens: Sequence[int], pieces: Sequence[bytes]) -> Tokenized:
+def tokenize_parts(
+    engine: Engine, parts: Sequence[str | int], *, add_special: bool, parse_special: bool
+) -> list[int]:
+    """The tokens of texts and token ids in order; special ones are added to a text that is first.
+
+    Raises InvalidRequestError for ids that the model does not have.
+    """
+    check_tokens([part for part in parts if isinstance(part, int)], engine.info(), "content")
+    tokens: list[int] = []
+    for n, part in enumerate(parts):
+        if isinstance(part, int):
+            tokens.append(part)
+        else:
+            is_added = add_special and n == 0
+            tokens += engine.tokenize(part, add_special=is_added, parse_special=parse_special)
+    return tokens
+
+
+def tokenized(
+    engine: Engine,
+    tokens: Sequence[int],
+    *,
+    is_counted: bool,
+    has_pieces: bool | None,
+    has_strings: bool | None,
+) -> Tokenized:
+    """The answer for `tokens`: in vLLM's shape if they are counted, with what was asked for."""
+    pieces = engine.pieces(tokens) if has_pieces or has_strings else []
+    return Tokenized(
+        with_pieces(tokens, pieces) if has_pieces else tokens,
+        count=len(tokens) if is_counted else msgspec.UNSET,
+        max_model_len=engine.info().n_ctx if is_counted else msgspec.UNSET,
+        token_strs=[_shown(piece) for piece in pieces] if has_strings else msgspec.UNSET,
+    )
+
+
+def with_pieces(tokens: Sequence[int], pieces: Sequence[bytes]) -> list[TokenPiece]:
     """Each token with its piece; both lists are of one length."""
     pairs = zip(tokens, pieces, strict=True)
-    return Tokenized([TokenPiece(token, _text_or_bytes(piece)) for token, piece in pairs])
+    return [TokenPiece(token, _text_or_bytes(piece)) for token, piece in pairs]
 
 
 def _text_or_bytes(piece: bytes) -> str | list[int]:
@@ -83,3 +125,8 @@ def _text_or_bytes(piece: bytes) -> str | list[int]:
         return piece.decode()
     except UnicodeDecodeError:
         return list(piece)
+
+
+def _shown(piece: bytes) -> str:
+    text = _text_or_bytes(piece)
+    return text if isinstance(text, str) else "".join(f"<0x{byte:02X}>" for byte in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import request
@@ -25,11 +26,18 @@ def read_body(schema: type[Body], *, list_field: str | None = None) -> Body:
     list_field: the body may also be a list, the value of this field.
     A content type is demanded because a page of another site can post anything else unasked.
     """
+    return read_chosen(lambda _data: schema, list_field=list_field)
+
+
+def read_chosen(
+    choose: Callable[[Mapping[str, Any]], type[Body]], *, list_field: str | None = None
+) -> Body:
+    """The same for a body that may be of several schemas. choose: by its content."""
     _check_headers()
     config = services().config
     data = parse_object(_read(config.max_body_bytes), list_field=list_field)
     foreign = ForeignFields()
-    body = validate(schema, data, foreign)
+    body = validate(choose(data), data, foreign)
     tell_ignored(foreign.paths(data), refuse=config.strict_fields)
     return body
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.openai.server.tokens import with_pieces
+from pyserve.openai.server.tokens import tokenized, with_pieces
 from tests.support.answers import as_json
 from tests.support.front import CHAT, RESPONSES, chat_body, error_of
 
 COUNT = "/v1/chat/completions/input_tokens"
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]
 BODIES = {
     "/tokenize": {"content": "a b"},
     "/detokenize": {"tokens": [1]},
     "/apply-template": chat_body(),
     COUNT: chat_body(),
 }
+
+
+class HalfCharacters:
+    """What an engine says of tokens of which one is half a character."""
+
+    def pieces(self, tokens):
+        return [b"\xc3", b"\xe2\x80", "é".encode()][: len(tokens)]
 
 
 def test_text_becomes_tokens_and_tokens_text(front):
@@ -44,13 +52,47 @@ def test_tokens_come_with_their_pieces(front):
 
 def test_a_piece_that_is_no_text_is_bytes():
     answer = as_json(with_pieces([7, 8, 9], [b"\xc3", b"\xa9", b"x"]))
-    assert answer == {
-        "tokens": [
-            {"id": 7, "piece": [0xC3]},
-            {"id": 8, "piece": [0xA9]},
-            {"id": 9, "piece": "x"},
-        ]
-    }
+    assert answer == [
+        {"id": 7, "piece": [0xC3]},
+        {"id": 8, "piece": [0xA9]},
+        {"id": 9, "piece": "x"},
+    ]
+
+
+def test_texts_and_token_ids_may_be_mixed(front):
+    def tokens(content, **more):
+        return front.post("/tokenize", {"content": content, **more}).get_json()["tokens"]
+
+    one, two = tokens("one"), tokens("two")
+    assert tokens(["one", 7, 8, "two"]) == [*one, 7, 8, *two]
+    assert tokens(["one", 7, "two"], add_special=True)[1:] == [*one, 7, *two]
+    assert tokens([7, "one"], add_special=True) == [7, *one]  # llama-server: a first text alone
+    assert tokens([]) == []
+    assert tokens([7], with_pieces=True)[0]["id"] == 7
+
+
+@pytest.mark.parametrize("body", [{"content": "é two"}, {"prompt": "é two"}])
+def test_tokens_come_with_their_texts_as_in_vllm(front, body):
+    answer = front.post("/tokenize", {**body, "return_token_strs": True}).get_json()
+    assert answer["token_strs"][-2:] == ["é", " two"]
+    assert len(answer["token_strs"]) == len(answer["tokens"])
+
+
+def test_bytes_that_are_no_text_are_shown_as_in_vocabularies():
+    wanted = {"is_counted": False, "has_pieces": False, "has_strings": True}
+    answer = as_json(tokenized(HalfCharacters(), [7, 8, 9], **wanted))
+    assert answer == {"tokens": [7, 8, 9], "token_strs": ["<0xC3>", "<0xE2><0x80>", "é"]}
+
+
+def test_the_prompt_of_a_conversation_is_tokenized_as_a_chat_has_it(front):
+    body = chat_body("one two three", tools=TOOLS)
+    answer = front.post("/tokenize", {**body, "return_token_strs": True}).get_json()
+    assert answer["count"] == front.post(COUNT, body).get_json()["input_tokens"]
+    assert answer["count"] == len(answer["tokens"]) == len(answer["token_strs"])
+    assert answer["max_model_len"] == 4096
+    prompt = front.post("/apply-template", body).get_json()["prompt"]
+    assert front.post("/detokenize", {"tokens": answer["tokens"]}).get_json()["prompt"] == prompt
+    assert "get_weather" in prompt
 
 
 def test_the_template_is_applied_to_messages_of_any_role(front):
@@ -109,7 +151,16 @@ def test_a_busy_front_says_so(start, path):
         ("/tokenize", {"content": "a", "prompt": "a"}, "prompt", "invalid_value"),
         ("/tokenize", {"prompt": "é" * 2**20 + "x"}, "prompt", "invalid_value"),
         ("/tokenize", {"content": 5}, "content", "invalid_type"),
-        ("/tokenize", {"content": ["a"]}, "content", "invalid_type"),
+        ("/tokenize", {"content": [["a"]]}, "content.0", "invalid_type"),
+        ("/tokenize", {"content": ["a", True]}, "content.1", "invalid_type"),
+        ("/tokenize", {"content": ["a", -1]}, "content.1", "invalid_value"),
+        ("/tokenize", {"content": ["a", 32000]}, "content", "invalid_value"),
+        ("/tokenize", {"content": ["a"] * 2049}, "content", "invalid_value"),
+        ("/tokenize", {"content": ["é" * 2**18] * 5}, "content", "invalid_value"),
+        ("/tokenize", {"messages": []}, "messages", "invalid_value"),
+        ("/tokenize", {"messages": None}, "content", "missing_required_parameter"),
+        ("/tokenize", {"content": "a", **chat_body()}, "content", "invalid_value"),
+        ("/tokenize", {"return_token_strs": 1, **chat_body()}, "return_token_strs", "invalid_type"),
         ("/tokenize", {"content": "é" * 2**20 + "x"}, "content", "invalid_value"),
         ("/tokenize", {"content": "a", "add_special": 1}, "add_special", "invalid_type"),
         ("/tokenize", {"content": "a", "parse_special": "no"}, "parse_special", "invalid_type"),
