@@ -20,6 +20,7 @@ from pyserve.web.request import (
     families,
     notes,
     origins,
+    paths,
 )
 from pyserve.web.request import services as app_services
 from pyserve.web.request.endpoints import Endpoints, generating_line
@@ -43,8 +44,9 @@ def create_app(
     Raises InvalidRequestError for API keys that cannot be used.
     """
     app = Flask("pyserve", static_folder=None)
-    app.url_map.merge_slashes = False  # no redirects: clients do not follow a POST
+    app.url_map.merge_slashes = False  # of werkzeug: it redirects
     app.url_map.strict_slashes = False
+    paths.install(app)
     stream_limit = StreamLimit(config.max_streams)
     keys = load_keys(config.api_key, config.api_key_file)
     n_most = share_of_one(config.max_streams) if len(keys) > 1 else None

@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pyserve.errors import InvalidRequestError
 
 ENV_PREFIX = "PYSERVE_"
+UNIX_PEERS = "unix"  # of trusted_proxy: whoever comes through the Unix socket
 
 
 class OptionInfo(TypedDict):
@@ -125,7 +126,7 @@ def default_models_dir() -> Path:
     return Path(home or "/tmp") / ".local" / "share" / "pyserve" / "models"
 
 
-def is_loopback(host: str) -> bool:
+def is_local(host: str) -> bool:
     """Whether only programs of this machine reach `host`."""
     if host == "localhost":
         return True
@@ -297,6 +298,12 @@ class ServeConfig(BaseSettings):
         "Name by which the server may be called, or `*`.",
         default_text="on loopback: addresses, names without a dot, `*.localhost`; else any",
     )
+    trusted_proxy: Annotated[list[str], NoDecode] = option(
+        [],
+        "Address or network of a proxy whose `Forwarded` and `X-Forwarded-Host`, `-Proto` and"
+        " `-Port` count, or `unix`: whoever comes through the Unix socket.",
+        metavar="ADDRESS",
+    )
     resume_streams: bool = option(
         True,
         "Continue interrupted streams after an engine crash; off ends them with an error.",
@@ -384,6 +391,7 @@ class ServeConfig(BaseSettings):
         "api_key",
         "cors_origin",
         "allowed_host",
+        "trusted_proxy",
         mode="before",
     )
     @classmethod
@@ -416,6 +424,14 @@ class ServeConfig(BaseSettings):
             endpoint, sign, model = text.partition("=")
             if sign and (endpoint.strip() not in ENDPOINTS or not model.strip()):
                 raise ValueError(f"{text[:80]!r} is not [{'|'.join(ENDPOINTS)}=]MODEL")
+        return value
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        for text in value:
+            if text != UNIX_PEERS:
+                ipaddress.ip_network(text)
         return value
 
     def engine_settings(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from pyserve.config import ServeConfig, is_loopback
+from pyserve.config import ServeConfig, is_local
 from pyserve.errors import InvalidRequestError
 
 MIN_KEY_CHARS = 8
@@ -97,7 +97,7 @@ def check_access(config: ServeConfig) -> None:
     """Raises InvalidRequestError for unusable keys, or for a public address without keys."""
     if load_keys(config.api_key, config.api_key_file) or config.insecure:
         return
-    if not is_loopback(config.host):
+    if not is_local(config.host):
         raise InvalidRequestError(
             f"other machines can reach {config.host}: give --api-key or --api-key-file, or"
             " --insecure to serve everybody"

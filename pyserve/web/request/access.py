@@ -13,6 +13,9 @@ from pyserve.web.request.services import services
 
 MAX_TOKEN_CHARS = 1024
 MINUTE_S = 60
+RATE_LIMIT_HEADERS = tuple(
+    f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")
+)
 UNAUTHORIZED = 401
 
 
@@ -110,9 +113,8 @@ def _add_headers(response: Response) -> Response:
 
 
 def _add_quota(response: Response, quota: Quota) -> None:
-    response.headers["x-ratelimit-limit-requests"] = str(quota.limit)
-    response.headers["x-ratelimit-remaining-requests"] = str(quota.n_left)
-    response.headers["x-ratelimit-reset-requests"] = _duration(quota.reset_s)
+    shown = (str(quota.limit), str(quota.n_left), _duration(quota.reset_s))
+    response.headers.update(zip(RATE_LIMIT_HEADERS, shown, strict=True))
 
 
 def _duration(seconds: float) -> str:

@@ -7,24 +7,36 @@ address, which Origin shows, or by DNS rebinding (its own name pointed here), wh
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from pyserve.config import ServeConfig, is_loopback
+from pyserve.config import ServeConfig, is_local
 from pyserve.errors import PermissionDeniedError
-from pyserve.web.request.refusal import MalformedRequestError
+from pyserve.web.request.access import RATE_LIMIT_HEADERS
+from pyserve.web.request.authority import (
+    Asked,
+    asked_for,
+    host_name,
+    is_same_origin,
+    origin_host,
+)
 from pyserve.web.request.services import services
 
 ANY = "*"
-# Characters of RFC 3986, section 3.2.2, and underscores, which names of containers have.
-_AUTHORITY = re.compile(r"(?:[\w.~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.ASCII)
 PREFLIGHT_AGE_S = 600
 ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, X-Api-Key, X-Request-Id, X-Request-Timeout"
-EXPOSED_HEADERS = "X-Request-Id, X-Model-Resolved, Retry-After"
+EXPOSED_HEADERS = ", ".join(
+    (
+        "X-Request-Id",
+        "X-Model-Resolved",
+        "X-Dropped-Messages",
+        "X-Ignored-Fields",
+        "Retry-After",
+        *RATE_LIMIT_HEADERS,
+    )
+)
 
 
 class HostNotAllowedError(PermissionDeniedError):
@@ -51,29 +63,17 @@ def is_ours(name: str, config: ServeConfig) -> bool:
     DNS rebinding needs a name that an attacker can register, unlike addresses, names without a dot
     and those below `localhost`.
     """
-    if ANY in config.allowed_host or not (config.allowed_host or is_loopback(config.host)):
+    if ANY in config.allowed_host or not (config.allowed_host or is_local(config.host)):
         return True
     if name in {config.host.lower(), *map(str.lower, config.allowed_host)}:
         return True
     return "." not in name or name.endswith(".localhost") or _is_address(name)
 
 
-def host_name(authority: str) -> str:
-    """The host in `host:port`, lower case, without brackets; "" if there is none."""
-    try:
-        return urlsplit(f"//{authority}").hostname or ""
-    except ValueError:
-        return ""
-
-
 def _check() -> Response | None:
     config = services().config
-    host = request.environ.get("HTTP_HOST", "")
-    if not host and request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
-        raise MalformedRequestError("a request of HTTP/1.1 needs a Host header", param="Host")
-    if host and not _AUTHORITY.fullmatch(host):
-        raise MalformedRequestError(f"the Host header {host[:100]!r} is no host", param="Host")
-    for name in filter(None, (host, _target_host())):
+    asked = asked_for(request.environ, config.trusted_proxy)
+    for name in asked.names:
         if is_ours(host_name(name), config):
             continue
         raise HostNotAllowedError(
@@ -82,7 +82,7 @@ def _check() -> Response | None:
     origin = request.headers.get("Origin")
     if origin is None:
         return None
-    if not _is_own(origin, host) and not _is_listed(origin, config.cors_origin):
+    if not _is_own(origin, asked, config) and not _is_listed(origin, config.cors_origin):
         raise OriginNotAllowedError(
             f"pages of {origin[:100]!r} may not use this server (--cors-origin allows them)"
         )
@@ -98,15 +98,17 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _target_host() -> str:
-    """The host in a request target that is a whole URL; it counts more than the header."""
-    scheme, separator, rest = str(request.environ.get("RAW_URI", "")).partition("://")
-    return rest.split("/", 1)[0] if separator and scheme.isalpha() else ""
+def _is_own(origin: str, asked: Asked, config: ServeConfig) -> bool:
+    """Whether the page is ours, by the names that the request has, or because the browser says so.
 
-
-def _is_own(origin: str, host: str) -> bool:
-    _, separator, authority = origin.partition("://")
-    return bool(separator) and authority.lower() == host.lower() != ""
+    Pages cannot set Sec-Fetch-Site (Fetch Metadata, 2.3). It is true also behind a proxy that hides
+    the server's name; and for a page of DNS rebinding, whose name is none of ours.
+    """
+    if is_same_origin(origin, asked):
+        return True
+    is_said = request.headers.get("Sec-Fetch-Site") == "same-origin"
+    host = origin_host(origin)
+    return is_said and bool(host) and is_ours(host, config)
 
 
 def _is_listed(origin: str, listed: Collection[str]) -> bool:

@@ -196,6 +196,58 @@ def test_our_own_page_may(front):
     assert front.post(CHAT, chat_body(), headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "127.0.0.1:8080", "Origin": "http://localhost:18481"},
+        {"Host": "localhost", "Origin": "http://localhost:18481"},
+        {"Host": "localhost", "Origin": "https://llm.localhost"},
+    ],
+)
+def test_our_own_page_may_behind_a_proxy_that_hides_our_name(front, headers):
+    assert front.post(CHAT, chat_body(), headers=headers).status_code == 403
+    for site, status in (("same-origin", 200), ("same-site", 403), ("cross-site", 403)):
+        response = front.post(CHAT, chat_body(), headers=headers | {"Sec-Fetch-Site": site})
+        assert response.status_code == status, site
+
+
+@pytest.mark.parametrize("origin", ["http://evil.com", "http://evil.com:8080", "null", "app://x"])
+def test_a_page_of_dns_rebinding_is_refused_behind_that_proxy_too(front, origin):
+    headers = {"Host": "127.0.0.1:8080", "Origin": origin, "Sec-Fetch-Site": "same-origin"}
+    response = front.post(CHAT, chat_body(), headers=headers)
+    assert error_of(response)["code"] == "origin_not_allowed"
+
+
+def test_forwarded_names_count_from_trusted_proxies_and_are_checked(start):
+    headers = {"Host": "localhost:8080", "Origin": "https://llm.example"}
+    forwarded = headers | {"X-Forwarded-Host": "llm.example", "X-Forwarded-Proto": "https"}
+    trusting = start(trusted_proxy=["127.0.0.1"], allowed_host=["llm.example"])
+    assert trusting.post(CHAT, chat_body(), headers=headers).status_code == 403
+    assert trusting.post(CHAT, chat_body(), headers=forwarded).status_code == 200
+    others = start(trusted_proxy=["10.0.0.0/8"], allowed_host=["llm.example"])
+    assert others.post(CHAT, chat_body(), headers=forwarded).status_code == 403
+    unnamed = start(trusted_proxy=["127.0.0.1"])
+    response = unnamed.post(CHAT, chat_body(), headers=forwarded)
+    assert error_of(response)["code"] == "host_not_allowed"
+
+
+def test_listed_pages_may_read_what_the_headers_say(start):
+    front = start(cors_origin=["*"], engine={"n_ctx": 64})
+    turn = {"role": "user", "content": "x " * 30}
+    body = chat_body(truncation="auto", messages=[turn, turn, turn, {**turn, "content": "hi"}])
+    response = front.post(CHAT, body, headers={"Origin": "https://app.example"})
+    shown = response.headers["Access-Control-Expose-Headers"].lower().split(", ")
+    own = {name.lower() for name, _ in response.headers if name.startswith("X-")}
+    assert {"x-dropped-messages", "x-request-id"} <= own <= set(shown)
+    assert {"x-ratelimit-remaining-requests", "x-ignored-fields", "retry-after"} <= set(shown)
+
+
+@pytest.mark.parametrize("path", ["/v1//models", "//v1/models", "///v1///models//", "/v1/models"])
+def test_empty_segments_of_a_path_are_none(front, path):
+    assert front.client.get(path).get_json()["data"][0]["id"] == "tiny"
+    assert front.post("/v1//chat//completions", chat_body()).status_code == 200
+
+
 def test_listed_pages_may(start):
     front = start(cors_origin=["https://app.example"], api_key=[KEY])
     origin = {"Origin": "https://app.example"}
