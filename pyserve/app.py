@@ -27,7 +27,7 @@ from pyserve.web.request.endpoints import Endpoints, generating_line
 from pyserve.web.request.services import Services
 from pyserve.web.request.stream_limit import StreamLimit, share_of_one
 
-PREFIXES = {"v1": "/v1", "bare": None}  # LocalAI's clients leave /v1 out
+PREFIXES = {"v1": "/v1", "bare": ""}  # LocalAI's clients leave /v1 out
 
 
 def create_app(
@@ -54,7 +54,8 @@ def create_app(
     for endpoint in EVERY:
         for name, prefix in PREFIXES.items():
             full_name = f"{name}.{endpoint.blueprint.name}"
-            app.register_blueprint(endpoint.blueprint, name=full_name, url_prefix=prefix)
+            path = config.api_prefix + prefix
+            app.register_blueprint(endpoint.blueprint, name=full_name, url_prefix=path or None)
     usecases = {each.blueprint.name: each.usecase for each in EVERY if each.usecase}
     is_open = frozenset(each.blueprint.name for each in EVERY if not each.needs_key)
     endpoints = Endpoints(usecases, is_open, generating_line(app, usecases))

@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pyserve.errors import InvalidRequestError
 
 ENV_PREFIX = "PYSERVE_"
+UNIX_PREFIX = "unix:"
 UNIX_PEERS = "unix"  # of trusted_proxy: whoever comes through the Unix socket
 
 
@@ -117,6 +118,20 @@ Kernels = Literal[
 CacheType = Literal["f16", "q8_0", "q4_0", "f32", "bf16", "q4_1", "q5_0", "q5_1", "iq4_nl"]
 
 
+SocketMode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
+
+
+def _api_prefix(value: object) -> object:
+    """With a slash before it and none behind it; "" if there is none."""
+    text = str(value).strip("/")
+    return f"/{text}" if text else ""
+
+
+ApiPrefix = Annotated[
+    str, Field(pattern=r"^(?:/[\w.~-]+)*$", max_length=256), BeforeValidator(_api_prefix)
+]
+
+
 def default_models_dir() -> Path:
     """`$XDG_DATA_HOME/pyserve/models`, or `~/.local/share/pyserve/models`; /tmp without a home."""
     data = os.environ.get("XDG_DATA_HOME")
@@ -128,7 +143,7 @@ def default_models_dir() -> Path:
 
 def is_local(host: str) -> bool:
     """Whether only programs of this machine reach `host`."""
-    if host == "localhost":
+    if host == "localhost" or host.startswith(UNIX_PREFIX):
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -157,8 +172,18 @@ class ServeConfig(BaseSettings):
         default_text="`$XDG_DATA_HOME/pyserve/models`, or `~/.local/share/pyserve/models`",
     )
     models_config_file: Path | None = option(None, "YAML file of models in LocalAI's format.")
-    host: str = option("127.0.0.1", "Address to listen on.")
+    host: str = option("127.0.0.1", "Address to listen on, or `unix:/path` of a Unix socket.")
     port: Annotated[int, Field(ge=0, le=65535)] = option(8080, "Port; 0 takes a free one.")
+    socket_mode: SocketMode = option(
+        "600", "Access rights of the Unix socket, in octal; `660` and `666` let others in."
+    )
+    ssl_cert_file: Path | None = option(
+        None, "Certificate, in PEM with those that sign it: the server speaks TLS."
+    )
+    ssl_key_file: Path | None = option(None, "Its private key, in PEM. `SIGHUP` reads both again.")
+    api_prefix: ApiPrefix = option(
+        "", "Path before all paths of the API and its pages, such as `/llm`.", default_text="none"
+    )
     ctx_size: NTokens | None = option(
         None,
         "Context of one request, in tokens.",
@@ -433,6 +458,16 @@ class ServeConfig(BaseSettings):
             if text != UNIX_PEERS:
                 ipaddress.ip_network(text)
         return value
+
+    @property
+    def socket_path(self) -> Path | None:
+        """That of the Unix socket to listen on; None: it is an address and a port."""
+        path = self.host.removeprefix(UNIX_PREFIX)
+        return None if path == self.host else Path(path).expanduser()
+
+    @property
+    def is_tls(self) -> bool:
+        return self.ssl_cert_file is not None
 
     def engine_settings(self) -> dict[str, Any]:
         """What is said of engines, by the fields of `EngineConfig`; what is not set is left out."""

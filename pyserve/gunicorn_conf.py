@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pyserve.process.logs import JsonFormatter
 from pyserve.process.malloc import keep_little
 from pyserve.process.output import protect_output
 from pyserve.process.parent import die_with_parent
+from pyserve.web.connection.tls import check_tls, worker_context
 from pyserve.web.keys.keys import check_access
 from pyserve.web.keys.shared_counts import create_memory
 
@@ -38,6 +40,7 @@ def _settings() -> ServeConfig:
     try:
         config = read_config({})
         check_access(config)
+        check_tls(config)
     except PyserveError as error:
         sys.exit(f"Error: {error.message}")
     return config
@@ -54,6 +57,8 @@ _tmp_dirs = [SHARED_MEMORY, str(Path(os.environ.get(SUPERVISOR_SOCKET_ENV, "/tmp
 def _bind() -> str:
     if LISTEN_FD_ENV in os.environ:
         return f"fd://{os.environ[LISTEN_FD_ENV]}"
+    if _config.socket_path is not None:
+        return f"unix:{_config.socket_path}"
     host = f"[{_config.host}]" if ":" in _config.host else _config.host
     return f"{host}:{_config.port}"
 
@@ -69,6 +74,9 @@ def _max_connections() -> int:
 
 
 bind = _bind()
+umask = 0o777 & ~int(_config.socket_mode, 8)  # of a Unix socket, and a worker's own file
+certfile = None if _config.ssl_cert_file is None else str(_config.ssl_cert_file.expanduser())
+keyfile = None if _config.ssl_key_file is None else str(_config.ssl_key_file.expanduser())
 backlog = 1024
 workers = _config.workers
 worker_class = "pyserve.web.connection.worker.Worker"
@@ -82,7 +90,10 @@ reuse_port = False
 control_socket_disable = True
 worker_tmp_dir = next((base for base in _tmp_dirs if os.access(base, os.W_OK)), None)
 limit_request_fields = 64
+# `web/request/authority.py` has them; gunicorn would trust whoever comes through a Unix socket.
 forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 loglevel = "warning" if _is_supervised and _config.log_level == "info" else _config.log_level
 proc_name = "pyserve"
 errorlog = _config.log_file or "-"
@@ -120,6 +131,16 @@ def on_starting(_server: Any) -> None:
     _lifeline_writers.append(writer)
     os.environ[RUNTIME_DIR_ENV] = str(create_runtime_dir())
     os.environ[LIFELINE_FD_ENV] = str(reader)
+
+
+def when_ready(server: Any) -> None:
+    """Leaves a socket file to the supervisor: its next gunicorn listens on the same socket."""
+    server.systemd = LISTEN_FD_ENV in os.environ
+
+
+def ssl_context(conf: Any, _default: Any) -> ssl.SSLContext:
+    """The context of this worker."""
+    return worker_context(conf.certfile, conf.keyfile)
 
 
 def post_fork(_server: Any, worker: Any) -> None:

@@ -21,6 +21,7 @@ from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.about import About
 from pyserve.web.answer.model_names import usable_models
 from pyserve.web.request.replies import json_reply
+from pyserve.web.request.services import services
 
 endpoint = Endpoint("pages", tag="Server", needs_key=False)
 
@@ -37,14 +38,14 @@ EVERY = (*ENDPOINTS, endpoint)
 
 
 @functools.cache
-def document_json() -> bytes:
-    """The OpenAPI document; made once. Any thread."""
-    return msgspec.json.encode(document(all_operations(EVERY)))
+def document_json(prefix: str = "") -> bytes:
+    """The OpenAPI document; made once. prefix: `--api-prefix`. Any thread."""
+    return msgspec.json.encode(document(all_operations(EVERY), prefix))
 
 
-def _about(models: list[str]) -> About:
+def _about(models: list[str], prefix: str = "") -> About:
     operations = [operation for each in MAIN for operation in each.operations]
-    lines = [f"{each.method.upper()} /v1{each.path}" for each in operations]
+    lines = [f"{each.method.upper()} {prefix}/v1{each.path}" for each in operations]
     return About("pyserve", __version__, models, lines)
 
 
@@ -60,10 +61,13 @@ def _about(models: list[str]) -> About:
     )
 )
 def about() -> Response:
-    if request.accept_mimetypes.best_match([JSON, HTML], JSON) == HTML:
-        response = asset("chat.html")
+    prefix = services().config.api_prefix
+    if request.accept_mimetypes.best_match([JSON, HTML], JSON) != HTML:
+        response = json_reply(_about([status.id for status in usable_models()], prefix))
+    elif request.path == prefix:  # the page's links are relative: they need the slash at the end
+        response = Response(status=308, headers={"Location": f"{prefix.rpartition('/')[2]}/"})
     else:
-        response = json_reply(_about([status.id for status in usable_models()]))
+        response = asset("chat.html")
     response.vary.add("Accept")
     return response
 
@@ -77,7 +81,7 @@ def about() -> Response:
     )
 )
 def openapi() -> Response:
-    return Response(document_json(), content_type="application/json")
+    return Response(document_json(services().config.api_prefix), content_type="application/json")
 
 
 @endpoint.view(

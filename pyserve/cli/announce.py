@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
 import msgspec
 
 from pyserve.backend.protocol import ModelStatus
+from pyserve.config import ServeConfig
 from pyserve.engine.protocol import ModelInfo
 from pyserve.errors import ErrorInfo, ModelLoadError
 
@@ -22,8 +24,9 @@ class Announcer:
     advice: said once, when the server is ready.
     """
 
-    def __init__(self, host: str, port: int, *, out: TextIO, err: TextIO, advice: str = "") -> None:
-        self._url = f"http://{url_host(host)}:{port}"
+    def __init__(self, config: ServeConfig, *, out: TextIO, err: TextIO, advice: str = "") -> None:
+        self._url = front_url(config)
+        self._socket_path = config.socket_path
         self._out = out
         self._err = err
         self._advice = advice
@@ -41,7 +44,7 @@ class Announcer:
         ready += [status for status in models if status.state == "unloaded"]
         if is_front_up and is_settled and ready and not self._is_announced:
             self._is_announced = True
-            self._print(banner(self._url, ready), self._out)
+            self._print(banner(self._url, ready, self._socket_path), self._out)
             if self._advice:
                 self._print(self._advice, self._out)
 
@@ -83,18 +86,30 @@ def summary(info: ModelInfo) -> str:
     )
 
 
-def banner(url: str, ready: Sequence[ModelStatus]) -> str:
+def banner(url: str, ready: Sequence[ModelStatus], socket_path: Path | None = None) -> str:
     """The server's address and a command to try it, with the first of the models."""
     body = {
         "model": ready[0].id,
         "messages": [{"role": "user", "content": "Say this is a test!"}],
     }
     text = msgspec.json.encode(body).decode()
+    where, way = url, ""
+    if socket_path is not None:
+        where, way = (
+            f"{url} through {socket_path}",
+            f"--unix-socket {shlex.quote(str(socket_path))} ",
+        )
     return (
-        f"\npyserve is ready at {url} (OpenAI API under {url}/v1). Try it:\n\n"
-        f'curl {url}/v1/chat/completions -H "Content-Type: application/json" '
+        f"\npyserve is ready at {where} (OpenAI API under {url}/v1). Try it:\n\n"
+        f'curl {way}{url}/v1/chat/completions -H "Content-Type: application/json" '
         f"-d {shlex.quote(text)}\n\nCtrl-C ends it."
     )
+
+
+def front_url(config: ServeConfig) -> str:
+    """The server's URL; that of a Unix socket has the name of this machine."""
+    host = "localhost" if config.socket_path else f"{url_host(config.host)}:{config.port}"
+    return f"{'https' if config.is_tls else 'http'}://{host}{config.api_prefix}"
 
 
 def url_host(host: str) -> str:

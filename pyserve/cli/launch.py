@@ -8,14 +8,21 @@ from functools import partial
 from pyserve.backend.runtime import locked_runtime_dir
 from pyserve.cli.advice import advice_for
 from pyserve.cli.announce import Announcer
-from pyserve.cli.listener import bind_listener, listen
+from pyserve.cli.listener import bound_listener, listen
 from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.config import ServeConfig
 from pyserve.process.logs import configure_logs
 from pyserve.process.output import protect_output
 from pyserve.supervisor.supervisor import Supervisor
+from pyserve.web.connection.tls import check_tls
 from pyserve.web.keys.keys import check_access
+
+
+def check_front(config: ServeConfig) -> None:
+    """Raises InvalidRequestError if keys or certificates cannot be used as their files are now."""
+    check_access(config)
+    check_tls(config)
 
 
 def launch(config: ServeConfig) -> int:
@@ -26,16 +33,16 @@ def launch(config: ServeConfig) -> int:
     """
     protect_output()
     configure_logs(config.log_level, config.log_format, "supervisor", file=config.log_file)
-    check_access(config)
-    with bind_listener(config.host, config.port) as listener:
-        config = config.model_copy(update={"port": listener.getsockname()[1]})
+    check_front(config)
+    with bound_listener(config) as listener:
+        if config.socket_path is None:
+            config = config.model_copy(update={"port": listener.getsockname()[1]})
         with stoppable():
             models = plan_models(config)
         listen(listener, config.host)
         with locked_runtime_dir() as directory:
             announcer = Announcer(
-                config.host,
-                config.port,
+                config,
                 out=sys.stdout,
                 err=sys.stderr,
                 advice=advice_for(config, [model.id for model in models]),
@@ -47,5 +54,6 @@ def launch(config: ServeConfig) -> int:
                 listener=listener,
                 observer=announcer,
                 replan=partial(replan_models, config),
+                check_front=partial(check_front, config),
             )
             return supervisor.run()

@@ -6,7 +6,10 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
+from pyserve.config import ServeConfig
 from pyserve.errors import UnavailableError
 
 BACKLOG = 256
@@ -36,12 +39,54 @@ def bind_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
+@contextlib.contextmanager
+def bound_listener(config: ServeConfig) -> Iterator[socket.socket]:
+    """The listening socket of the settings, not listening yet; a socket file is removed after use.
+
+    Raises UnavailableError with advice.
+    """
+    if config.socket_path is None:
+        with bind_listener(config.host, config.port) as listener:
+            yield listener
+        return
+    with bind_unix(config.socket_path, int(config.socket_mode, 8)) as listener:
+        inode = config.socket_path.stat().st_ino
+        try:
+            yield listener
+        finally:
+            with contextlib.suppress(OSError):
+                if config.socket_path.stat().st_ino == inode:
+                    config.socket_path.unlink()
+
+
+def bind_unix(path: Path, mode: int) -> socket.socket:
+    """A socket bound to `path` with these access rights; takes over what a killed server left.
+
+    Raises UnavailableError with advice.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket() and not _is_served(path):
+            path.unlink()
+        umask = os.umask(0o777 & ~mode)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(umask)
+    except OSError as error:
+        listener.close()
+        raise UnavailableError(_explain_unix(path, error)) from error
+    return listener
+
+
 def listen(listener: socket.socket, host: str) -> None:
     """Begin to accept connections. Raises UnavailableError."""
     try:
         listener.listen(BACKLOG)
     except OSError as error:
-        raise UnavailableError(explain(host, listener.getsockname()[1], error)) from error
+        name = listener.getsockname()
+        told = explain(host, name[1], error) if isinstance(name, tuple) else f"{host}: {error}"
+        raise UnavailableError(told) from error
 
 
 def explain(host: str, port: int, error: OSError) -> str:
@@ -57,6 +102,23 @@ def explain(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is not an address of this machine: choose another one with --host"
     return f"{where} cannot be opened: {os.strerror(error.errno or 0)}"
+
+
+def _explain_unix(path: Path, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        what = "is served by another program" if path.is_socket() else "is no socket"
+        return f"--host unix:{path}: the file is there and {what}: choose another path"
+    return f"--host unix:{path}: cannot be made: {error.strerror or error}"
+
+
+def _is_served(path: Path) -> bool:
+    """Whether anybody listens on a socket file."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
 
 
 def _is_taken(family: int, address: object) -> bool:

@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
     try:
         with stoppable():
             models = plan_models(config)
-        announcer = Announcer(config.host, config.port, out=sys.stderr, err=sys.stderr)
+        announcer = Announcer(config, out=sys.stderr, err=sys.stderr)
         supervisor = Supervisor(
             config,
             models,

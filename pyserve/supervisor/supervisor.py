@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import selectors
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 from pyserve.backend.protocol import ModelStatus
 from pyserve.backend.runtime import CONTROL_NAME
 from pyserve.config import ServeConfig
+from pyserve.errors import PyserveError
 from pyserve.process.clock import OwnClock
 from pyserve.process.signals import SignalQueue
 from pyserve.supervisor.engine_slot import EngineSlot
@@ -23,6 +25,8 @@ from pyserve.supervisor.front_slot import FrontSlot
 from pyserve.supervisor.pool import ModelPool
 from pyserve.supervisor.processes import reap_orphans
 from pyserve.supervisor.spec import ModelSpec
+
+log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 FRONT_STOP_EXTRA_S = 3.0  # beyond gunicorn's own limit
@@ -44,7 +48,9 @@ class Supervisor:
 
     models: the models to serve. replan: reads the configuration again.
     runtime_dir: private directory for the sockets; the caller removes it.
-    listener: the bound TCP socket that gunicorn serves; None runs engines only.
+    listener: the bound socket that gunicorn serves; None runs engines only.
+    check_front: raises PyserveError while keys or certificates cannot be used: the front is then
+      not reloaded.
     must_load: stop with exit code 1 when at first no model at all can be loaded, or the front
       cannot be started.
     observer: called with the statuses, and whether the front is up, at every change.
@@ -61,6 +67,7 @@ class Supervisor:
         must_load: bool = True,
         observer: Observer = lambda _models, _is_front_up: None,
         replan: Replan | None = None,
+        check_front: Callable[[], None] = lambda: None,
     ) -> None:
         self._selector = selectors.DefaultSelector()
         self._models = models
@@ -74,6 +81,7 @@ class Supervisor:
         self._front_stop_s = config.graceful_timeout_s + FRONT_STOP_EXTRA_S
         self._must_load = must_load
         self._observer = observer
+        self._check_front = check_front
         self._phase = Phase.RUNNING
         self._deadline = 0.0
         self._exit_code = 0
@@ -150,8 +158,14 @@ class Supervisor:
 
     def _on_hangup(self) -> None:
         self._desk.reload()
-        if self._front is not None:
-            self._front.reload()
+        if self._front is None:
+            return
+        try:
+            self._check_front()
+        except PyserveError as error:
+            log.error("the front goes on as it is: %s", error.message)
+            return
+        self._front.reload()
 
     def _step(self) -> None:
         if self._phase is Phase.RUNNING:

@@ -30,8 +30,8 @@ STATUSES: tuple[int, ...] = (400, 401, 403, 404, 413, 415, 429, 503)
 PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the operations."""
+def document(operations: Sequence[Operation], prefix: str = "") -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the operations. prefix: `--api-prefix`."""
     schemas = Schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -44,7 +44,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/v1"}, {"url": "/"}],
+        "servers": [{"url": f"{prefix}/v1"}, {"url": prefix or "/"}],
         "paths": paths,
         "components": {
             "schemas": schemas.by_name,

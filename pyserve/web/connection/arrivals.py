@@ -1,5 +1,7 @@
 """Parks connections whose request is still arriving, so that slow clients do not hold threads.
 
+A Unix socket, where the kernel cannot wait for a number of bytes, gets one when anything is there.
+
 The kernel keeps what has come. A connection gets a thread when its headers are complete, and the
 body too where that is small; larger bodies are read by the thread, under its deadlines.
 """
@@ -140,7 +142,7 @@ class Arrivals:
             return
         n_more, has_head = n_missing(data)
         is_over = len(data) < arrival.n_wanted  # the client will send no more
-        if n_more == 0 or is_over:
+        if n_more == 0 or is_over or (data and sock.family == socket.AF_UNIX):
             if not self._answer(arrival.connection, data):
                 self._dispatch(arrival.connection)
             return

@@ -6,6 +6,7 @@ A connection closed with unread bytes is reset, and its client may lose the end 
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import ssl
@@ -40,6 +41,13 @@ class _Answered:
         return not data or self.n_unread > MAX_UNREAD_BYTES
 
 
+def _say_goodbye(sock: socket.socket) -> None:
+    """Send TLS's own end of data, without which a client may take the answer for cut off."""
+    if isinstance(sock, ssl.SSLSocket):
+        with contextlib.suppress(ssl.SSLWantReadError):  # that of the client may come or not
+            sock.unwrap()
+
+
 class Lingering:
     """Thread: the worker's main loop. A connection is gunicorn's `TConn`.
 
@@ -63,6 +71,7 @@ class Lingering:
         sock = connection.sock
         try:
             sock.setblocking(False)
+            _say_goodbye(sock)
             sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._end(connection)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from concurrent.futures import Future
@@ -26,7 +27,8 @@ from pyserve.web.connection.expect import AwaitedBody
 from pyserve.web.connection.heartbeat import Heartbeat
 from pyserve.web.connection.lingering import Lingering
 from pyserve.web.connection.overload import Refusals
-from pyserve.web.request.refusal import is_malformed, refuse, stalled
+from pyserve.web.connection.tls import PLAIN_HTTP
+from pyserve.web.request.refusal import is_malformed, needs_tls, refuse, stalled
 from pyserve.web.request.services import services_of
 
 FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
@@ -72,7 +74,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Any) -> None:
         """Called with every connection that may have a request."""
         has_read_ahead = conn.parser is not None and conn.parser.unreader.buf.getvalue()
-        if has_read_ahead or self.cfg.is_ssl:
+        is_encrypted = self.cfg.is_ssl and conn.initialized  # what is there cannot be looked at
+        if has_read_ahead or is_encrypted:
             super().enqueue_req(conn)
         else:
             self._arrivals.take(conn)
@@ -130,19 +133,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def handle(self, conn: Any) -> Any:
+        conn.has_request = False  # ours: whether the application answers
+        is_stalled = threading.Event()
+
         def shut_down(is_sending: bool) -> None:
             with contextlib.suppress(OSError):  # it is closed already
+                if is_sending and self.cfg.is_ssl:  # one thread at a time may use its TLS
+                    is_stalled.set()
+                    socket.socket.shutdown(conn.sock, socket.SHUT_RD)
+                    return
                 if is_sending:
                     conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
                 conn.sock.shutdown(socket.SHUT_RDWR)
 
         self._deadlines.begin(shut_down)
         try:
-            return super().handle(conn)
+            is_kept: Any = super().handle(conn)
+            if conn.has_request or not is_stalled.is_set():
+                return is_kept
+            with contextlib.suppress(OSError):
+                conn.sock.sendall(stalled().to_bytes())
+            return False
         finally:
             self._deadlines.end()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
+        conn.has_request = True
         if not req._expected_100_continue:
             return super().handle_request(req, conn)
         req._expected_100_continue = False
@@ -152,6 +168,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer an error outside of the application; the caller closes the connection."""
+        if isinstance(exc, ssl.SSLError):
+            self.log.info("no TLS from %s: %s", addr, exc)
+            if exc.reason == PLAIN_HTTP:
+                with contextlib.suppress(OSError):
+                    socket.socket.sendall(client, needs_tls().to_bytes())
+            return
         if is_malformed(exc):
             self.log.info("malformed request from %s: %s", addr, exc)
         else:

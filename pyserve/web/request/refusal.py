@@ -105,6 +105,12 @@ def refuse(error: Exception) -> Refusal:
     return Refusal(HTTPStatus.BAD_REQUEST, MalformedRequestError.code, describe_malformed(error))
 
 
+def needs_tls() -> Refusal:
+    """The 400 for a client that speaks plain HTTP to a server with TLS."""
+    message = "this server speaks TLS: use https:// in its URL"
+    return Refusal(HTTPStatus.BAD_REQUEST, MalformedRequestError.code, message)
+
+
 def stalled() -> Refusal:
     """The 408 for a client that has stopped sending."""
     return Refusal(HTTPStatus.REQUEST_TIMEOUT, TIMEOUT_CODE, STALLED)

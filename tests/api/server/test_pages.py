@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -21,6 +22,28 @@ def test_a_page_and_all_it_loads_come_from_here(front, prefix, name):
         assert response.status_code == 200
         assert "//" not in link
         assert not re.search(r"https?://", response.text)
+
+
+def test_a_prefix_is_before_everything(start):
+    front = start(api_prefix="llm/")
+    assert front.client.get("/llm/v1/models").get_json()["data"][0]["id"] == "tiny"
+    assert front.client.get("/llm//models").status_code == 200
+    for path in ("/", "/v1/models", "/health", "/llmx/health"):
+        assert front.client.get(path).status_code == 404
+    servers = front.client.get("/llm/openapi.json").get_json()["servers"]
+    assert [each["url"] for each in servers] == ["/llm/v1", "/llm"]
+    about = front.client.get("/llm").get_json()
+    assert "POST /llm/v1/chat/completions" in about["endpoints"]
+
+
+@pytest.mark.parametrize("path", ["/llm", "/llm/", "/llm/v1", "/llm/docs", "/llm/v1/docs"])
+def test_the_links_of_pages_are_below_the_prefix(start, path):
+    front = start(api_prefix="/llm")
+    page = front.client.get(path, headers=BROWSER, follow_redirects=True)
+    for link in set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) - {"data:,"}:
+        target = urljoin(page.request.url, link)
+        assert urlsplit(target).path.startswith("/llm/")
+        assert front.client.get(target).status_code == 200
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/plain"])

@@ -41,7 +41,7 @@ def test_there_is_none_where_nothing_better_fits_or_the_user_chose() -> None:
 
 def test_it_is_said_once_after_the_banner() -> None:
     out = io.StringIO()
-    announce = Announcer("127.0.0.1", 8080, out=out, err=out, advice="better")
+    announce = Announcer(ServeConfig(), out=out, err=out, advice="better")
     announce([READY], False)
     assert "better" not in out.getvalue()
     announce([READY], True)

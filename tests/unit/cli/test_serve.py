@@ -11,13 +11,14 @@ from click.testing import CliRunner
 
 from pyserve.backend.protocol import ModelStatus
 from pyserve.cli import COMMANDS, main
-from pyserve.cli.announce import Announcer, banner, describe, url_host
-from pyserve.cli.listener import bind_listener, explain, listen
+from pyserve.cli.announce import Announcer, banner, describe, front_url, url_host
+from pyserve.cli.listener import bind_listener, bind_unix, bound_listener, explain, listen
 from pyserve.cli.plan import plan_models
 from pyserve.cli.serve import serve
 from pyserve.config import ServeConfig, read_config
 from pyserve.errors import ErrorInfo, InvalidRequestError, UnavailableError
 from tests.support.scripted_core import MODEL
+from tests.support.server import short_dir
 
 LOADING = ModelStatus(id="m", created=1, state="loading")
 READY = ModelStatus(id="m", created=1, state="ready", info=MODEL, socket_path="/s")
@@ -125,6 +126,10 @@ def test_what_the_system_refuses_is_told_without_a_traceback(tmp_path):
         ("parallel", 129),
         ("load_timeout_s", 0),
         ("max_body_bytes", 0),
+        ("socket_mode", "0o600"),
+        ("api_prefix", "/a b"),
+        ("api_prefix", "a//b"),
+        ("trusted_proxy", ["proxy.example"]),
     ],
 )
 def test_values_that_no_engine_takes_are_refused_as_options(name, value):
@@ -167,6 +172,33 @@ def test_port_0_takes_a_free_one_and_nobody_connects_before_listen():
         socket.create_connection(address).close()
 
 
+def test_a_unix_socket_is_made_with_its_rights_and_removed(run_dir):
+    config = ServeConfig(host=f"unix:{run_dir}/s", socket_mode="0620")
+    path = run_dir / "s"
+    with bound_listener(config) as listener:
+        listen(listener, config.host)
+        assert path.stat().st_mode & 0o777 == 0o620
+        with pytest.raises(UnavailableError, match="served by another program"):
+            bind_unix(path, 0o600)
+    assert not path.exists()
+
+
+def test_what_is_no_socket_is_left_alone(run_dir):
+    path = run_dir / "s"
+    path.write_text("mine")
+    with pytest.raises(UnavailableError, match="is no socket"):
+        bind_unix(path, 0o600)
+    assert path.read_text() == "mine"
+    for bad in (run_dir / "none" / "s", run_dir / ("long" * 50)):
+        with pytest.raises(UnavailableError, match="--host unix:"):
+            bind_unix(bad, 0o600)
+
+
+def test_a_socket_file_that_nobody_serves_is_taken_over(run_dir):
+    bind_unix(run_dir / "s", 0o600).close()
+    bind_unix(run_dir / "s", 0o600).close()
+
+
 def test_an_address_that_does_not_exist():
     with pytest.raises(UnavailableError, match="--host"):
         bind_listener("no such host", 0)
@@ -186,13 +218,19 @@ def test_what_to_do_when_the_port_cannot_be_had(code, port, hint):
 
 
 @pytest.fixture
+def run_dir():
+    with short_dir() as path:
+        yield path
+
+
+@pytest.fixture
 def streams():
     return io.StringIO(), io.StringIO()
 
 
 def test_progress_then_the_banner_once(streams):
     out, err = streams
-    announce = Announcer("127.0.0.1", 8080, out=out, err=err)
+    announce = Announcer(ServeConfig(), out=out, err=err)
     for models, is_up in [([LOADING], False), ([LOADING], True), ([READY], True), ([READY], True)]:
         announce(models, is_up)
     assert out.getvalue().count("loading model m") == 1
@@ -200,15 +238,31 @@ def test_progress_then_the_banner_once(streams):
     assert err.getvalue() == ""
 
 
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({"host": "::1", "port": 1}, "http://[::1]:1"),
+        ({"api_prefix": "llm/", "ssl_cert_file": "c"}, "https://127.0.0.1:8080/llm"),
+        ({"host": "unix:/run/s", "api_prefix": "/a/b"}, "http://localhost/a/b"),
+    ],
+)
+def test_the_banner_has_the_url_of_the_front(settings, url):
+    config = read_config(settings)
+    assert front_url(config) == url
+    text = banner(url, [READY], config.socket_path)
+    assert f"{url}/v1/chat/completions" in text
+    assert ("curl --unix-socket /run/s " in text) is (config.socket_path is not None)
+
+
 def test_no_banner_before_the_front_is_up(streams):
     out, err = streams
-    Announcer("127.0.0.1", 8080, out=out, err=err)([READY], False)
+    Announcer(ServeConfig(), out=out, err=err)([READY], False)
     assert "ready at" not in out.getvalue()
 
 
 def test_failures_go_to_stderr(streams):
     out, err = streams
-    Announcer("127.0.0.1", 8080, out=out, err=err)([FAILED], True)
+    Announcer(ServeConfig(), out=out, err=err)([FAILED], True)
     assert "model m: failed: no magic" in err.getvalue()
     assert "get it again" in err.getvalue()
     assert out.getvalue() == ""
@@ -217,7 +271,7 @@ def test_failures_go_to_stderr(streams):
 def test_a_closed_terminal_does_no_harm(streams):
     out, err = streams
     out.close()
-    Announcer("127.0.0.1", 8080, out=out, err=err)([READY], True)
+    Announcer(ServeConfig(), out=out, err=err)([READY], True)
 
 
 def test_what_is_said_about_a_model():

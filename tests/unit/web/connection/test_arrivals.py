@@ -211,3 +211,15 @@ def test_a_request_that_has_come_is_not_ended_because_the_loop_was_busy(
     bench.now_s = 1000.0
     bench.arrivals.expire(is_stopping=is_stopping)
     assert (bench.dispatched, bench.ended) == ([connection], [])
+
+
+def test_a_client_of_a_unix_socket_gets_a_thread_when_it_begins(bench):
+    client, accepted = socket.socketpair()
+    with client, accepted:
+        accepted.setblocking(False)
+        connection = Connection(accepted)
+        bench.arrivals.take(connection)
+        assert bench.run(0) == 0
+        client.sendall(LINE)
+        bench.run(1)
+        assert bench.dispatched == [connection]

@@ -47,9 +47,19 @@ OVERRIDDEN = {
 READ = {"alive", "cfg", "log", "nr_conns", "poller", "ppid", "sockets", "tmp"}
 # Set by gunicorn_conf.py; gunicorn ignores names that it does not know.
 SETTINGS = {
-    *("backlog", "bind", "control_socket_disable", "errorlog", "forwarded_allow_ips"),
+    *("backlog", "bind", "certfile", "control_socket_disable", "errorlog", "forwarded_allow_ips"),
+    *("forwarder_headers", "keyfile", "secure_scheme_headers", "ssl_context", "umask"),
     *("graceful_timeout", "keepalive", "limit_request_fields", "logconfig_dict", "loglevel"),
-    *("on_starting", "post_fork", "preload_app", "proc_name", "reuse_port", "threads", "timeout"),
+    *(
+        "on_starting",
+        "post_fork",
+        "when_ready",
+        "preload_app",
+        "proc_name",
+        "reuse_port",
+        "threads",
+        "timeout",
+    ),
     *("worker_class", "worker_connections", "worker_tmp_dir", "workers"),
 }
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
@@ -148,6 +158,17 @@ def test_the_master_asks_our_heartbeat():
 
 def test_each_setting_is_known():
     assert SETTINGS - Config().settings.keys() == set()
+
+
+def test_a_master_can_be_told_to_leave_a_socket_file():
+    assert "systemd" in names_used_by(arbiter.Arbiter)
+    assert "systemd" in arbiter.Arbiter.stop.__code__.co_names
+
+
+def test_a_connection_is_wrapped_before_its_handshake(pair):
+    assert Config().do_handshake_on_connect is False
+    assert Config().is_ssl is None
+    assert TConn(Config(), pair[0], "", "").initialized is False
 
 
 def test_an_inherited_listener_is_a_descriptor():
