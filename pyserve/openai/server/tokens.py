@@ -105,7 +105,7 @@ def tokenized(
     has_strings: bool | None,
 ) -> Tokenized:
     """The answer for `tokens`: in vLLM's shape if they are counted, with what was asked for."""
-    pieces = engine.pieces(tokens) if has_pieces or has_strings else []
+    pieces = engine.pieces(list(tokens)) if has_pieces or has_strings else []
     return Tokenized(
         with_pieces(tokens, pieces) if has_pieces else tokens,
         count=len(tokens) if is_counted else msgspec.UNSET,

@@ -83,7 +83,8 @@ class Refusals:
         if is_named and self._parts.config.log_format == "json":
             access_log.record(shown_id, "POST", path, status, code)
         refusal = Refusal(HTTPStatus(status), code, body["error"]["message"])
-        return refusal.to_bytes(shown_id, retry_after(error), family_of(path))
+        family = family_of(path, prefix=self._parts.config.api_prefix)
+        return refusal.to_bytes(shown_id, retry_after(error), family)
 
     def _is_named(self) -> bool:
         """Whether the next refusal gets a log record of its own; counts it either way."""

@@ -31,10 +31,10 @@ def make_context(cert_file: str, key_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(PROTOCOLS)
     context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF  # HTTP has its own ends of requests
-    files = [str(Path(file).expanduser()) for file in (cert_file, key_file)]
+    cert, key = Path(cert_file).expanduser(), Path(key_file).expanduser()
     try:
         # Without a password OpenSSL would ask the terminal for that of an encrypted key.
-        context.load_cert_chain(*files, password="")
+        context.load_cert_chain(cert, key, password="")
     except (OSError, ValueError) as error:
         raise InvalidRequestError(
             f"--ssl-cert-file {cert_file}, --ssl-key-file {key_file}: cannot be used: {error}"

@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers
 from pyserve.anthropic.errors import ANTHROPIC
 from pyserve.openai.server.error_shape import OPENAI, ErrorShape
 from pyserve.web.request.notes import request_id
+from pyserve.web.request.services import services
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ def install(app: Flask) -> None:
     app.after_request(_add_id)
 
 
-def family_of(path: str, headers: Headers = NO_HEADERS) -> Family:
-    """The API of a request to `path` with these headers."""
+def family_of(path: str, headers: Headers = NO_HEADERS, prefix: str = "") -> Family:
+    """The API of a request to `path` with these headers. prefix: `--api-prefix`."""
+    path = path.removeprefix(prefix)
     for family in FAMILIES:
         if family.paths.match(path) or (family.header is not None and family.header in headers):
             return family
@@ -56,7 +58,7 @@ def family_of(path: str, headers: Headers = NO_HEADERS) -> Family:
 
 def current_family() -> Family:
     """That of the current request."""
-    return family_of(request.path, request.headers)
+    return family_of(request.path, request.headers, services().config.api_prefix)
 
 
 def _add_id(response: Response) -> Response:

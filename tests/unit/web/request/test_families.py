@@ -19,6 +19,7 @@ from pyserve.web.request.families import family_of
 )
 def test_paths_of_anthropic(path):
     assert family_of(path).errors.name == "Anthropic"
+    assert family_of(f"/llm{path}", prefix="/llm").errors.name == "Anthropic"
 
 
 @pytest.mark.parametrize(
