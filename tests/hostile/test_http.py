@@ -117,7 +117,7 @@ REFUSED = [
     *(
         (f"path {path.decode()}", get(path), *UNKNOWN)
         for path in (
-            *(b"/nothing", b"/..%2f..%2fetc/passwd", b"//v1//models", b"/../../etc/passwd"),
+            *(b"/nothing", b"/..%2f..%2fetc/passwd", b"//v1//nothing", b"/../../etc/passwd"),
             *(b"/ui/../../config.py", b"/ui/%2e%2e/%2e%2e/config.py", b"/ui/%00"),
         )
     ),
@@ -151,6 +151,7 @@ SERVED = [
     ("10,000 chunks of a byte", CHUNKED + chunks(BODY + b" " * 10**4, 1)),
     ("trailers", CHUNKED + chunks(BODY, 9)[:-2] + b"X: y\r\n\r\n"),
     ("own target", get(b"http://x/health")),
+    ("slashes in a row", get(b"//v1//models")),
     ("HTTP/1.0", b"GET /health HTTP/1.0\r\n\r\n"),
     ("query of no characters", get(b"/?%ff=%zz&&=")),
     *(

@@ -20,7 +20,7 @@ JSON = {"Content-Type": "application/json"}
 ALL = (CHAT, COMPLETIONS, EDITS, RESPONSES)
 
 
-@pytest.mark.parametrize("path", ["/nope", "/v1/nope", "/v1//models", "/v1/models/%2e%2e/x/../y"])
+@pytest.mark.parametrize("path", ["/nope", "/v1/nope", "/v1//nope", "/v1/models/%2e%2e/x/../y"])
 def test_an_unknown_path_is_404(front, path):
     response = front.client.get(path)
     assert response.status_code == 404
