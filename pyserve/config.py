@@ -373,6 +373,12 @@ class ServeConfig(BaseSettings):
         "Refuse unknown model names even when there is one model.",
         flags=("--strict-model-names/--any-model-name",),
     )
+    strict_tools: bool = option(
+        False,
+        "Refuse requests of the Responses API with tools that cannot be offered, which are left out"
+        " otherwise.",
+        flags=("--strict-tools",),
+    )
     model_alias: Annotated[list[str], NoDecode] = option(
         [],
         "A further name of a model; `*` and `?` match any text and any character.",

@@ -181,7 +181,9 @@ def _answer(blocks: Sequence[AnyBlock]) -> Turn:
 def _offer(body: ConversationFields) -> Offer:
     """The tools that are offered, and how they may be called."""
     choice = body.tool_choice
-    offer = Offer(body.client_tools, "tools.{}", "input_schema")
+    functions = body.client_tools
+    params = [f"tools.{i}" for i in range(len(functions))]
+    offer = Offer(functions, params, "input_schema")
     if choice is None:
         return offer
     is_single = choice.disable_parallel_tool_use

@@ -16,6 +16,7 @@ from pyserve.models.routing import not_found
 from pyserve.openai.configured.templated import templated
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.server.codex import codex_model
 from pyserve.openai.server.models import Model, ModelList, file_object, model_object
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.recognition import format_of
@@ -42,6 +43,7 @@ endpoint = Endpoint("models", tag="Models")
             "limit": "With Anthropic-Version: most models of a page; absent: 20.",
             "after_id": "With Anthropic-Version: the page after this model.",
             "before_id": "With Anthropic-Version: the page before it.",
+            "client_version": "Codex's version: also the list that Codex reads.",
         },
         headers=ANTHROPIC_VERSION,
         response=ModelList,
@@ -62,7 +64,11 @@ def list_all() -> Response:
     pattern = request.args.get("filter")
     if pattern:
         models = [model for model in models if _expression(pattern).search(model.id)]
-    return json_reply(ModelList(data=models))
+    if "client_version" not in request.args:
+        return json_reply(ModelList(data=models))
+    return json_reply(
+        ModelList(data=models, models=[codex_model(each, i) for i, each in enumerate(statuses)])
+    )
 
 
 @endpoint.view(

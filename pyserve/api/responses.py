@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from flask import Response
 
@@ -11,26 +13,23 @@ from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.responses.events import (
-    ArgumentsDelta,
-    ArgumentsDone,
-    ItemEvent,
-    PartEvent,
-    ResponseEvent,
-    ResponsesAnswer,
-    TextDelta,
-    TextDone,
-)
+from pyserve.openai.responses.events import EVENT_TYPES, ResponsesAnswer
+from pyserve.openai.responses.history import check_references, skipped_items
 from pyserve.openai.responses.objects import Response as ResponseObject
+from pyserve.openai.responses.offer import ToolOffer, tool_offer
 from pyserve.openai.responses.responses import response_conversation
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.generation import generate, generate_stream
-from pyserve.web.answer.sse import TypedFrames
+from pyserve.web.answer.response_frames import response_frames
 from pyserve.web.answer.target import choose_target
 from pyserve.web.answer.truncation import fitting
 from pyserve.web.request.body import read_body
 from pyserve.web.request.notes import notes
+from pyserve.web.request.services import services
 
+log = logging.getLogger(__name__)
+
+MAX_LOGGED_CHARS = 200
 endpoint = Endpoint("responses", tag="Text", usecase="chat")
 
 
@@ -40,39 +39,46 @@ endpoint = Endpoint("responses", tag="Text", usecase="chat")
         method="post",
         path="/responses",
         summary="Answer a conversation, by the Responses API",
-        details="Nothing is stored. Streams are typed events with `event:` lines, and no `[DONE]`.",
+        details="Nothing is stored. Streams are typed events with `event:` lines, and end with"
+        " `data: [DONE]`. Tools that cannot be offered are named in the header `X-Ignored-Tools`.",
         request=ResponseRequest,
         body=examples.RESPONSE,
         response=ResponseObject,
         example=lambda: examples.response().plain(),
-        event_types=(
-            ResponseEvent,
-            ItemEvent,
-            PartEvent,
-            TextDelta,
-            TextDone,
-            ArgumentsDelta,
-            ArgumentsDone,
-        ),
+        event_types=EVENT_TYPES,
         events=lambda: examples.response().streamed(),
+        ends_with_done=True,
     )
 )
 def create(model: str | None = None) -> Response:
     body = read_body(ResponseRequest)
+    check_references(body)
+    offered = tool_offer(body, is_strict=services().config.strict_tools)
     target = choose_target(body, model)
     given = body.chat_template_kwargs or {}
     body = with_defaults(body, target.profile)
-
     noted = notes()
+    _note_left_out(body, offered)
 
     def answer(engine: Engine) -> ResponsesAnswer:
-        conversation = response_conversation(engine, body, target.profile)
+        conversation = response_conversation(engine, body, offered.offer, target.profile)
         noted.ignored += unread_variables(given, engine.info())
         cut = fitting(engine, conversation, body, noted)
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)
-        return ResponsesAnswer(body, target.model_id, engine.info(), conversation)
+        return ResponsesAnswer(body, target.model_id, engine.info(), conversation, offered.names)
 
     if body.stream:
-        return generate_stream(target, answer, TypedFrames)
+        return generate_stream(target, answer, response_frames(body, target.model_id))
     return generate(target, answer)
+
+
+def _note_left_out(body: ResponseRequest, offered: ToolOffer) -> None:
+    """Put into headers and the log what the model does not get to see."""
+    noted = notes()
+    noted.ignored_tools = offered.ignored
+    noted.ignored_items = skipped_items(body)
+    noted.unenforced = offered.unenforced
+    if offered.ignored:
+        types = ", ".join(map(repr, offered.ignored))[:MAX_LOGGED_CHARS]
+        log.info("request %s: tools that are not offered: %s", noted.request_id, types)

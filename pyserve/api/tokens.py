@@ -14,6 +14,8 @@ from pyserve.openai.chat.continuation import continued_text, continued_tokens
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.responses.history import check_references
+from pyserve.openai.responses.offer import tool_offer
 from pyserve.openai.responses.responses import response_conversation
 from pyserve.openai.sampling import check_tokens
 from pyserve.openai.server.tokens import (
@@ -34,6 +36,7 @@ from pyserve.web.answer.leasing import ask_engine
 from pyserve.web.answer.target import Target, choose_target
 from pyserve.web.request.body import read_body, read_chosen
 from pyserve.web.request.replies import json_reply
+from pyserve.web.request.services import services
 
 endpoint = Endpoint("tokens", tag="Tokens")
 
@@ -225,11 +228,13 @@ def chat_input_tokens() -> Response:
 def response_input_tokens() -> Response:
     """The same for a request of the Responses API."""
     body = read_body(ResponseRequest)
+    check_references(body)
+    offered = tool_offer(body, is_strict=services().config.strict_tools)
     target = choose_target(body)
     body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> ResponseInputTokens:
-        conversation = response_conversation(engine, body, target.profile)
+        conversation = response_conversation(engine, body, offered.offer, target.profile)
         return ResponseInputTokens(
             len(engine.tokenize_chat(conversation.messages, conversation.options))
         )

@@ -7,8 +7,8 @@ what they produce, all at once (`response`) or as it comes (`StreamAnswer`).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -71,8 +71,8 @@ class StreamAnswer(Answer, Protocol):
 class TypedStreamAnswer(StreamAnswer, Protocol):
     """A streamed answer whose chunks are events: each has its `type`."""
 
-    def fail(self, message: str, kind: str, param: str | None) -> list[msgspec.Struct]:
-        """The events that end a failed stream; kind: the `type` of the error."""
+    def fail(self, error: Mapping[str, Any]) -> list[msgspec.Struct]:
+        """The events that end a failed stream. error: the OpenAI error object."""
         ...
 
 

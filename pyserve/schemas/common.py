@@ -63,6 +63,11 @@ def without_nul(value: str) -> str:
     return value
 
 
+def kind_of(value: object) -> object:
+    """The `type` of an object, which may be validated already."""
+    return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+
+
 def _shape(value: object) -> str | None:
     """The tag of a text (`<one>`) or a list (`<many>`)."""
     if isinstance(value, str):
@@ -98,9 +103,10 @@ class RequestModel(BaseModel):
     """Base of all request objects: strict, immutable; null is absent.
 
     foreign: what becomes of fields of other servers where the schema does not have them; a name
-    that is not in it either is named as well. unsupported: fields that are refused unless null or
-    one of the listed neutral values, also where the schema inherits them. other_names: fields that
-    are other names of fields; where one is given, its value is that of the field as well.
+    that is not in it either is named as well, except where all are kept. unsupported: fields that
+    are refused unless null or one of the listed neutral values, also where the schema inherits
+    them. other_names: fields that are other names of fields; where one is given, its value is that
+    of the field as well.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
@@ -123,7 +129,7 @@ class RequestModel(BaseModel):
         if name is not None:
             message = "is not supported by this server"
             raise invalid("unsupported_parameter", message, below=name)
-        if isinstance(info.context, ForeignFields):
+        if isinstance(info.context, ForeignFields) and cls.model_config["extra"] != "allow":
             foreign = data.keys() - _field_names(cls) - cls.refused().keys()
             info.context.add(cls.__name__, data, foreign, cls.foreign.named)
         if None in data.values():

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import json
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pyserve.schemas.chat import MAX_MESSAGES
-from pyserve.schemas.common import RequestModel
+from pyserve.schemas.common import RequestModel, invalid, kind_of
 from pyserve.schemas.fields.content import MAX_PARTS, RefusalPart
+from pyserve.schemas.response_tools import ResponseTools
 from pyserve.schemas.unsupported import MESSAGE, FieldTable
 
 CallId = Annotated[str, Field(min_length=1, max_length=256)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+ItemId = Annotated[str, Field(max_length=256)]
+ItemStatus = Annotated[str, Field(max_length=64)]
 
 
 class InputTextPart(RequestModel):
     """A part of a message: text."""
-
-    foreign: ClassVar[FieldTable] = MESSAGE
 
     type: Literal["input_text", "output_text"]
     text: str
 
 
 def _part_tag(part: object) -> str | None:
-    kind = part.get("type") if isinstance(part, dict) else None
+    kind = kind_of(part)
     if kind in ("input_text", "output_text"):
         return "<text>"
     return "<refusal>" if kind == "refusal" else None
@@ -59,33 +62,41 @@ InputContent = Annotated[
 ]
 
 
-class InputMessage(RequestModel):
-    """One turn. `id`, `status` and `phase` of an answer that is sent back are ignored."""
+class Item(RequestModel):
+    """What all items have in common. `id` and `status` are those of an answer sent back."""
 
     foreign: ClassVar[FieldTable] = MESSAGE
+
+    id: ItemId | None = None
+    status: ItemStatus | None = None
+
+
+class InputMessage(Item):
+    """One turn. phase: what an answer is, which is kept."""
 
     type: Literal["message"] | None = None
     role: Literal["developer", "system", "user", "assistant"]
     content: InputContent
+    phase: Literal["commentary", "final_answer"] | None = None
 
     @property
     def text(self) -> str:
         """The content as one text; parts follow each other without a separator."""
-        return self.content if isinstance(self.content, str) else _joined(self.content)
+        return joined(self.content)
 
 
-def _joined(parts: list[InputTextPart | RefusalPart]) -> str:
-    return "".join(part.text for part in parts)
+def joined(content: str | list[InputTextPart | RefusalPart]) -> str:
+    """The content as one text."""
+    return content if isinstance(content, str) else "".join(part.text for part in content)
 
 
-class FunctionCallItem(RequestModel):
+class FunctionCallItem(Item):
     """A function call of an earlier answer."""
-
-    foreign: ClassVar[FieldTable] = MESSAGE
 
     type: Literal["function_call"]
     call_id: CallId
-    name: Annotated[str, Field(min_length=1, max_length=256)]
+    name: Name
+    namespace: Name | None = None
     arguments: str
 
     @property
@@ -93,18 +104,64 @@ class FunctionCallItem(RequestModel):
         return self.name + self.arguments
 
 
-class FunctionCallOutputItem(RequestModel):
-    """The output of a function call."""
+class CustomCallItem(Item):
+    """A call of a custom tool in an earlier answer."""
 
-    foreign: ClassVar[FieldTable] = MESSAGE
-
-    type: Literal["function_call_output"]
+    type: Literal["custom_tool_call"]
     call_id: CallId
-    output: InputContent
+    name: Name
+    namespace: Name | None = None
+    input: str
 
     @property
     def text(self) -> str:
-        return self.output if isinstance(self.output, str) else _joined(self.output)
+        return self.name + self.input
+
+
+class CallOutputItem(Item):
+    """The output of a call. Without `call_id` the name tells whose it is."""
+
+    type: Literal["function_call_output", "custom_tool_call_output"]
+    call_id: CallId | None = None
+    name: Name | None = None
+    output: InputContent
+
+    @model_validator(mode="after")
+    def _is_of_a_call(self) -> CallOutputItem:
+        if self.call_id is None and self.name is None:
+            raise invalid("missing_required_parameter", "needs the call_id or the name of a call")
+        return self
+
+    @property
+    def text(self) -> str:
+        return joined(self.output)
+
+
+class BuiltInCallItem(Item):
+    """A call of a shell or patch tool in an earlier answer: what was to be done, as JSON."""
+
+    type: Literal["local_shell_call", "shell_call", "apply_patch_call"]
+    call_id: CallId | None = None
+    action: dict[str, Any] | None = None
+    operation: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.action or self.operation or {}, ensure_ascii=False)
+
+
+class BuiltInOutputItem(Item):
+    """The output of such a call."""
+
+    type: Literal["local_shell_call_output", "shell_call_output", "apply_patch_call_output"]
+    call_id: CallId | None = None
+    output: str | list[Any] | dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.output, str):
+            return self.output
+        return json.dumps(self.output if self.output is not None else self.status or "")
 
 
 class ReasoningText(RequestModel):
@@ -114,35 +171,95 @@ class ReasoningText(RequestModel):
     text: str
 
 
-class ReasoningItem(RequestModel):
-    """The reasoning of an earlier answer. Encrypted content is not read."""
-
-    foreign: ClassVar[FieldTable] = MESSAGE
+class ReasoningItem(Item):
+    """The reasoning of an earlier answer. Encrypted content of another server is not read."""
 
     type: Literal["reasoning"]
     content: Annotated[list[ReasoningText], Field(max_length=MAX_PARTS)] | None = None
     summary: Annotated[list[ReasoningText], Field(max_length=MAX_PARTS)] | None = None
+    encrypted_content: str | None = None
 
     @property
     def text(self) -> str:
+        """What is readable of it."""
         return "".join(part.text for part in self.content or self.summary or [])
 
 
+class AdditionalToolsItem(Item):
+    """More tools, offered as those of the request are."""
+
+    type: Literal["additional_tools"]
+    tools: ResponseTools
+
+    @property
+    def text(self) -> str:
+        return ""
+
+
+class ItemReference(RequestModel):
+    """A stored item, by its id."""
+
+    type: Literal["item_reference"] | None = None
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+
+    @property
+    def text(self) -> str:
+        return ""
+
+
+class SkippedItem(Item):
+    """An item of a tool that is not here: it is no part of the prompt."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[str, Field(min_length=1, max_length=64)]
+
+    @property
+    def text(self) -> str:
+        return ""
+
+
+_TAGS = {
+    "message": "<message>",
+    "function_call": "<call>",
+    "custom_tool_call": "<custom_call>",
+    "function_call_output": "<output>",
+    "custom_tool_call_output": "<output>",
+    "reasoning": "<reasoning>",
+    "local_shell_call": "<built_in>",
+    "shell_call": "<built_in>",
+    "apply_patch_call": "<built_in>",
+    "local_shell_call_output": "<built_in_output>",
+    "shell_call_output": "<built_in_output>",
+    "apply_patch_call_output": "<built_in_output>",
+    "additional_tools": "<tools>",
+    "item_reference": "<reference>",
+}
+
+
 def _item_tag(item: object) -> str | None:
-    kind = item.get("type") if isinstance(item, dict) else None
-    return "<message>" if kind is None else f"<{kind}>"
+    kind = kind_of(item)
+    if kind is None:
+        is_reference = isinstance(item, dict) and "id" in item and "role" not in item
+        return "<reference>" if is_reference or isinstance(item, ItemReference) else "<message>"
+    return _TAGS.get(kind, "<skipped>") if isinstance(kind, str) else None
 
 
 InputItem = Annotated[
     Annotated[InputMessage, Tag("<message>")]
-    | Annotated[FunctionCallItem, Tag("<function_call>")]
-    | Annotated[FunctionCallOutputItem, Tag("<function_call_output>")]
-    | Annotated[ReasoningItem, Tag("<reasoning>")],
+    | Annotated[FunctionCallItem, Tag("<call>")]
+    | Annotated[CustomCallItem, Tag("<custom_call>")]
+    | Annotated[CallOutputItem, Tag("<output>")]
+    | Annotated[BuiltInCallItem, Tag("<built_in>")]
+    | Annotated[BuiltInOutputItem, Tag("<built_in_output>")]
+    | Annotated[ReasoningItem, Tag("<reasoning>")]
+    | Annotated[AdditionalToolsItem, Tag("<tools>")]
+    | Annotated[ItemReference, Tag("<reference>")]
+    | Annotated[SkippedItem, Tag("<skipped>")],
     Discriminator(
         _item_tag,
-        custom_error_type="unsupported_content",
-        custom_error_message="is of a type that is not supported: only messages, function calls,"
-        " their outputs and reasoning are",
+        custom_error_type="invalid_type",
+        custom_error_message="must be an object with the `type` of an item",
     ),
 ]
 
@@ -153,13 +270,9 @@ def _input_tag(value: object) -> str | None:
     return "<items>" if isinstance(value, list) else None
 
 
+InputItems = Annotated[list[InputItem], Field(max_length=MAX_MESSAGES, fail_fast=True)]
 Input = Annotated[
-    Annotated[str, Tag("<string>")]
-    | Annotated[
-        list[InputItem],
-        Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True),
-        Tag("<items>"),
-    ],
+    Annotated[str, Tag("<string>")] | Annotated[InputItems, Tag("<items>")],
     Discriminator(
         _input_tag,
         custom_error_type="invalid_type",

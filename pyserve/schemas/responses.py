@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pyserve.schemas.common import (
     MaxTokens,
@@ -19,28 +19,28 @@ from pyserve.schemas.fields.constraints import TextFormat
 from pyserve.schemas.fields.reasoning import Effort, ReasoningFields
 from pyserve.schemas.fields.sampling import SamplingFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
-from pyserve.schemas.fields.tools import (
-    MAX_TOOLS,
-    FunctionDefinition,
-    ToolChoice,
-    check_choice,
-    check_tools,
-    only_functions,
+from pyserve.schemas.input_items import AdditionalToolsItem, Input, ReasoningItem
+from pyserve.schemas.response_tools import (
+    RequestTool,
+    ResponseToolChoice,
+    ResponseTools,
+    check_tools_size,
 )
-from pyserve.schemas.input_items import Input
 from pyserve.schemas.unsupported import Unsupported, first_unsupported
 
+Summary = Literal["auto", "concise", "detailed"]
 LOGPROBS = "message.output_text.logprobs"
-# What they would add to the answer comes from tools and from reasoning: an answer has none of it.
+ENCRYPTED = "reasoning.encrypted_content"
+# What they would add to the answer comes from tools: an answer has none of it.
 EMPTY_INCLUDES = (
     "code_interpreter_call.outputs",
     "computer_call_output.output.image_url",
     "file_search_call.results",
     "message.input_image.image_url",
-    "reasoning.encrypted_content",
     "web_search_call.action.sources",
     "web_search_call.results",
 )
+INCLUDES = (LOGPROBS, ENCRYPTED, *EMPTY_INCLUDES)
 # Fields that are refused unless null or neutral, and what to do instead.
 REASONS: Mapping[str, tuple[tuple[object, ...], str]] = {
     "previous_response_id": ((), "nothing is stored: send the whole conversation in input"),
@@ -67,23 +67,18 @@ class TextConfig(RequestModel):
 
 
 class Reasoning(RequestModel):
-    """Reasoning settings. A summary may be asked for; the whole reasoning is shown instead."""
+    """Reasoning settings. With a summary the thoughts are given as one, whole.
+
+    generate_summary: an older name.
+    """
 
     effort: Effort | None = None
-    summary: Literal["auto", "concise", "detailed"] | None = None
-    generate_summary: Literal["auto", "concise", "detailed"] | None = None
+    summary: Summary | None = None
+    generate_summary: Summary | None = None
 
-
-class ResponseTool(FunctionDefinition):
-    """A tool: a function."""
-
-    type: Literal["function"]
-
-
-ResponseTools = Annotated[
-    list[Annotated[ResponseTool, BeforeValidator(only_functions)]],
-    Field(max_length=MAX_TOOLS, fail_fast=True),
-]
+    @property
+    def wanted_summary(self) -> Summary | None:
+        return self.summary or self.generate_summary
 
 
 class ResponseStreamOptions(RequestModel):
@@ -115,7 +110,7 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
     include: Annotated[list[str], Field(max_length=16, fail_fast=True)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     tools: ResponseTools | None = None
-    tool_choice: ToolChoice | None = None
+    tool_choice: ResponseToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: Annotated[int, Field(ge=1)] | None = None
 
@@ -138,10 +133,8 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
     @classmethod
     def _includes_are_known(cls, names: list[str] | None) -> list[str] | None:
         for name in names or []:
-            if name not in (LOGPROBS, *EMPTY_INCLUDES):
-                raise invalid(
-                    "invalid_value", f"must be of: {', '.join((LOGPROBS, *EMPTY_INCLUDES))}"
-                )
+            if name not in INCLUDES:
+                raise invalid("invalid_value", f"must be of: {', '.join(INCLUDES)}")
         return names
 
     @model_validator(mode="after")
@@ -149,13 +142,35 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
         if self.stream_options is not None and not self.stream:
             message = "is only allowed together with stream: true"
             raise invalid("invalid_value", message, "stream_options")
-        tools = self.tools or []
-        check_tools(tools, "tools")
-        check_choice(self.tool_choice, [tool.name for tool in tools], "tool_choice")
+        check_tools_size([tool for _, tool in self.placed_tools], "tools")
         texts = [self.input] if isinstance(self.input, str) else [m.text for m in self.input]
         n_bytes = sum(len(text.encode()) for text in [*texts, self.instructions or ""])
-        check_text_size(n_bytes, "input")
+        check_text_size(n_bytes + self._n_encrypted, "input")
         return self
+
+    @property
+    def placed_tools(self) -> list[tuple[str, RequestTool]]:
+        """The tools of the request and of its items, each with its place."""
+        items = [] if isinstance(self.input, str) else self.input
+        lists = [("tools", self.tools or [])]
+        lists += [
+            (f"input.{i}.tools", item.tools)
+            for i, item in enumerate(items)
+            if isinstance(item, AdditionalToolsItem)
+        ]
+        return [(f"{param}.{i}", tool) for param, tools in lists for i, tool in enumerate(tools)]
+
+    @property
+    def _n_encrypted(self) -> int:
+        """The size of reasoning in its opaque form."""
+        items = [] if isinstance(self.input, str) else self.input
+        reasoning = (item for item in items if isinstance(item, ReasoningItem))
+        return sum(len(item.encrypted_content or "") for item in reasoning)
+
+    @property
+    def shows_encrypted(self) -> bool:
+        """Whether reasoning is also wanted in its opaque form."""
+        return ENCRYPTED in (self.include or [])
 
     @property
     def thinking(self) -> ReasoningFields:

@@ -41,12 +41,12 @@ Choice = Mode | NamedTool | NamedFunction | AllowedTools
 class Offer(msgspec.Struct, frozen=True):
     """The functions that a request offers, and how they may be called.
 
-    param: where they stand in the request, `{}` for their index; schema_name: the field of their
-    schemas there. can_repeat: None is unsaid.
+    params: where each of them stands in the request; schema_name: the field of their schemas
+    there. can_repeat: None is unsaid.
     """
 
     functions: Sequence[FunctionDefinition] = ()
-    param: str = ""
+    params: Sequence[str] = ()
     schema_name: str = "parameters"
     mode: Mode = "auto"
     allowed: frozenset[str] | None = None
@@ -63,14 +63,8 @@ class Offer(msgspec.Struct, frozen=True):
     def callable_functions(self) -> list[Function]:
         """The functions that may be called."""
         return [
-            Function(
-                one.name,
-                one.parameters,
-                self.param.format(i),
-                bool(one.strict),
-                self.schema_name,
-            )
-            for i, one in enumerate(self.functions)
+            Function(one.name, one.parameters, param, bool(one.strict), self.schema_name)
+            for one, param in zip(self.functions, self.params, strict=True)
             if self.allowed is None or one.name in self.allowed
         ]
 
@@ -87,10 +81,12 @@ def _shown(function: FunctionDefinition) -> dict[str, Any]:
 def offer_of(body: ToolFields) -> Offer:
     """The functions offered by `tools`, or by the older `functions`."""
     if body.functions:
-        offer = Offer(body.functions, "functions.{}", can_repeat=False)
+        params = [f"functions.{i}" for i in range(len(body.functions))]
+        offer = Offer(body.functions, params, can_repeat=False)
         return chosen(offer, body.function_call)
     functions = [tool.function for tool in body.tools or []]
-    offer = Offer(functions, "tools.{}.function", can_repeat=body.parallel_tool_calls)
+    params = [f"tools.{i}.function" for i in range(len(functions))]
+    offer = Offer(functions, params, can_repeat=body.parallel_tool_calls)
     return chosen(offer, body.tool_choice)
 
 
@@ -119,7 +115,7 @@ class Conversation(msgspec.Struct, frozen=True):
 
     style: the parts of the answer. thinking: the tags of its reasoning; None: it has none.
     around: what stands around its text. stops: texts that end it. text_begin: what a prompt that
-    ends in the answer has before its text.
+    ends in the answer has before its text. can_call_several: it may have more than one call.
     """
 
     messages: list[Message]
@@ -131,6 +127,7 @@ class Conversation(msgspec.Struct, frozen=True):
     around: Surroundings = NOTHING_AROUND
     stops: tuple[str, ...] = ()
     text_begin: str = ""
+    can_call_several: bool = False
 
 
 def conversation(
@@ -179,7 +176,14 @@ def conversation(
         Surroundings(form.text_begin, form.channels, is_continued),
         form.stops,
         text_begin,
+        calls is not None and _can_call_several(calls, form),
     )
+
+
+def _can_call_several(calls: Calls, form: AnswerFormat) -> bool:
+    """Whether an answer may have more than one call: messages that are calls have one each."""
+    is_one_message = form.channels is not None and not form.channels.has_calls_inside
+    return calls.can_repeat and calls.format.can_repeat and not is_one_message
 
 
 def _style(

@@ -95,7 +95,7 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         content[EVENT_STREAM] = {
             "schema": {"type": "string"},
             "x-event-schema": schemas.of(*operation.event_types),
-            "example": _stream_text(operation.events()),
+            "example": _stream_text(operation.events(), ends_with_done=operation.ends_with_done),
         }
     found: dict[str, Any] = {"200": {"description": "Success", "content": content}}
     statuses = STATUSES if operation.request is not None else ()
@@ -107,11 +107,12 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     return found | {"default": error_reference(500, shape)}
 
 
-def _stream_text(events: list[Any]) -> str:
-    """The events as sent: named ones in APIs whose events have types, else closed by [DONE]."""
+def _stream_text(events: list[Any], *, ends_with_done: bool) -> str:
+    """The events as sent: named ones in APIs whose events have types; others end with [DONE]."""
     names = [event.get("type") for event in events]
     lines = [
         (f"event: {name}\n" if name else "") + f"data: {msgspec.json.encode(event).decode()}\n\n"
         for name, event in zip(names, events, strict=True)
     ]
-    return "".join(lines) + ("" if names[-1] else "data: [DONE]\n\n")
+    is_closed = ends_with_done or not names[-1]
+    return "".join(lines) + ("data: [DONE]\n\n" if is_closed else "")

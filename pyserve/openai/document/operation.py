@@ -22,7 +22,8 @@ class Operation:
     body: an example of the request. other_requests: other types of it. variants: other types of the
     response. errors: how they are told.
     example, events: make the response to it, plain and streamed.
-    is_list: the response is a list of these. event_types: what is streamed. media_type: of a
+    is_list: the response is a list of these. event_types: what is streamed.
+    ends_with_done: also after events with types. media_type: of a
     response that is no struct. may_be_unavailable: 503 is one of its answers.
     """
 
@@ -43,6 +44,7 @@ class Operation:
     is_list: bool = False
     event_types: tuple[type[msgspec.Struct], ...] = ()
     events: Callable[[], list[Any]] | None = None
+    ends_with_done: bool = False
     media_type: str = "application/json"
     may_be_unavailable: bool = False
     errors: ErrorShape = OPENAI

@@ -1,14 +1,14 @@
 """Answers of POST /v1/responses: the whole response, or its stream of events.
 
   created, in_progress, then for each item: output_item.added, its deltas, output_item.done;
-  then completed, incomplete or failed
+  then completed or incomplete; or error and failed
 
 Each event has its `type` and the next `sequence_number`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,17 +18,16 @@ from pyserve.engine.protocol import Delta, Finish, GenerateRequest, ModelInfo
 from pyserve.openai.answer import Output
 from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.logprobs import ChatTokenLogprob, chat_logprobs
-from pyserve.openai.responses.items import Item, ItemWriter, Step
-from pyserve.openai.responses.objects import (
-    OutputItem,
-    OutputText,
-    Response,
-    ResponseError,
+from pyserve.openai.responses.items import Item, ItemStyle, ItemWriter, Step
+from pyserve.openai.responses.objects import OutputItem, OutputText, Response, SummaryText
+from pyserve.openai.responses.offer import ToolName
+from pyserve.openai.responses.responses import (
+    failed_response,
+    finished_response,
+    new_response,
+    response_request,
 )
-from pyserve.openai.responses.responses import finished_response, new_response, response_request
-from pyserve.openai.tools.parts import (
-    AnswerStyle,
-)
+from pyserve.openai.tools.parts import AnswerStyle
 from pyserve.schemas.responses import ResponseRequest
 
 
@@ -84,8 +83,41 @@ class TextDone(msgspec.Struct, frozen=True):
     logprobs: list[ChatTokenLogprob] | UnsetType = UNSET
 
 
+class SummaryPartEvent(msgspec.Struct, frozen=True):
+    """The summary of reasoning was begun or is done."""
+
+    type: str
+    sequence_number: int
+    item_id: str
+    output_index: int
+    part: SummaryText
+    summary_index: int = 0
+
+
+class SummaryDelta(msgspec.Struct, frozen=True):
+    """More of the summary."""
+
+    type: str
+    sequence_number: int
+    item_id: str
+    output_index: int
+    delta: str
+    summary_index: int = 0
+
+
+class SummaryDone(msgspec.Struct, frozen=True):
+    """All of the summary."""
+
+    type: str
+    sequence_number: int
+    item_id: str
+    output_index: int
+    text: str
+    summary_index: int = 0
+
+
 class ArgumentsDelta(msgspec.Struct, frozen=True):
-    """More of the arguments of a call."""
+    """More of the arguments of a call, or of the input of a custom one."""
 
     type: str
     sequence_number: int
@@ -105,10 +137,55 @@ class ArgumentsDone(msgspec.Struct, frozen=True):
     arguments: str
 
 
+class InputDone(msgspec.Struct, frozen=True):
+    """The whole input of a call of a custom tool."""
+
+    type: str
+    sequence_number: int
+    item_id: str
+    output_index: int
+    input: str
+
+
+class ErrorEvent(msgspec.Struct, frozen=True):
+    """What went wrong; `response.failed` follows."""
+
+    type: str
+    sequence_number: int
+    code: str | None
+    message: str
+    param: str | None
+
+
+EVENT_TYPES = (
+    ResponseEvent,
+    ItemEvent,
+    PartEvent,
+    TextDelta,
+    TextDone,
+    SummaryPartEvent,
+    SummaryDelta,
+    SummaryDone,
+    ArgumentsDelta,
+    ArgumentsDone,
+    InputDone,
+    ErrorEvent,
+)
+
+
+def failure(response: Response, error: Mapping[str, Any], n_before: int) -> list[msgspec.Struct]:
+    """The events that end a stream by an error. n_before: the events that preceded them."""
+    failed = failed_response(response, error)
+    return [
+        ErrorEvent("error", n_before, error["code"], error["message"], error["param"]),
+        ResponseEvent("response.failed", n_before + 1, failed),
+    ]
+
+
 class ResponsesAnswer:
     """Implements `TypedStreamAnswer` for a responses request: one answer, in items.
 
-    conversation: None: the texts of the request alone.
+    conversation: None: the texts of the request alone. tools: by the name that the model knows.
     """
 
     prompt_param = "input"
@@ -119,12 +196,19 @@ class ResponsesAnswer:
         model: str,
         info: ModelInfo,
         conversation: Conversation | None = None,
+        tools: Mapping[str, ToolName] | None = None,
     ) -> None:
         request = response_request(body, info, conversation)
         self.grammar_param = "text.format" if body.text else "tools"
         self.requests: list[GenerateRequest] = [request]
-        self._response = new_response(body, model, request)
-        self._style = conversation.style if conversation else AnswerStyle()
+        several = conversation is not None and conversation.can_call_several
+        self._response = new_response(body, model, request.sampling, can_call_several=several)
+        self._style = ItemStyle(
+            conversation.style if conversation else AnswerStyle(),
+            tools or {},
+            is_summarized=bool(body.reasoning and body.reasoning.wanted_summary),
+            is_sealed=body.shows_encrypted,
+        )
         self._writer = ItemWriter(self._style)
         self._finish: Finish | None = None
         self._n_events = 0
@@ -162,14 +246,9 @@ class ResponsesAnswer:
         response = self._finished(self._writer, self._finish)
         return [self._event(ResponseEvent, f"response.{response.status}", response=response)]
 
-    def fail(self, message: str, kind: str, param: str | None) -> list[msgspec.Struct]:
-        response = msgspec.structs.replace(
-            self._response,
-            status="failed",
-            output=self._writer.shown("incomplete"),
-            error=ResponseError(message, kind, param),
-        )
-        return [self._event(ResponseEvent, "response.failed", response=response)]
+    def fail(self, error: Mapping[str, Any]) -> list[msgspec.Struct]:
+        shown = msgspec.structs.replace(self._response, output=self._writer.shown("incomplete"))
+        return failure(shown, error, self._n_events)
 
     def _finished(self, writer: ItemWriter, finish: Finish) -> Response:
         items = writer.shown("completed" if finish.reason == "stop" else "incomplete")
@@ -179,42 +258,55 @@ class ResponsesAnswer:
         added = self._event(
             ItemEvent, "response.output_item.added", item=item.announced(), output_index=item.index
         )
+        if item.is_summary:
+            kind = "response.reasoning_summary_part.added"
+            return [added, self._of(item, SummaryPartEvent, kind, part=SummaryText(""))]
         if item.kind != "message":
             return [added]
         kind = "response.content_part.added"
         return [added, self._of(item, PartEvent, kind, part=OutputText(""))]
 
     def _more(self, step: Step) -> msgspec.Struct:
-        item, text = step.item, step.text
-        if item.kind == "function_call":
-            kind = "response.function_call_arguments.delta"
-            return self._of(item, ArgumentsDelta, kind, delta=text)
-        if item.kind == "reasoning":
-            return self._of(item, TextDelta, "response.reasoning_text.delta", delta=text)
-        logprobs = chat_logprobs(step.logprobs).content
-        kind = "response.output_text.delta"
-        return self._of(item, TextDelta, kind, delta=text, logprobs=logprobs)
+        item = step.item
+        if item.kind == "message":
+            logprobs = chat_logprobs(step.logprobs).content
+            kind = "response.output_text.delta"
+            return self._of(item, TextDelta, kind, delta=step.text, logprobs=logprobs)
+        cls, kind = _DELTAS["summary" if item.is_summary else item.kind]
+        return self._of(item, cls, kind, delta=step.text)
 
     def _end(self, item: Item) -> list[msgspec.Struct]:
-        events = []
-        if item.call is not None:
-            kind = "response.function_call_arguments.done"
-            fields = {"name": item.call.name, "arguments": item.text}
-            events.append(self._of(item, ArgumentsDone, kind, **fields))
-        elif item.kind == "reasoning":
-            events.append(self._of(item, TextDone, "response.reasoning_text.done", text=item.text))
-        else:
+        is_last = item is self._writer.items[-1]
+        is_cut = is_last and self._finish is not None and self._finish.reason == "length"
+        done = item.shown("incomplete" if is_cut else "completed", self._writer.phase(item))
+        events = self._content_end(item)  # numbered before the last one
+        ended = self._event(
+            ItemEvent, "response.output_item.done", item=done, output_index=item.index
+        )
+        return [*events, ended]
+
+    def _content_end(self, item: Item) -> list[msgspec.Struct]:
+        """The events for the end of what an item holds."""
+        text = item.text
+        if item.kind == "message":
             part = item.part()
             kind = "response.output_text.done"
-            events += [
+            return [
                 self._of(item, TextDone, kind, text=part.text, logprobs=part.logprobs),
                 self._of(item, PartEvent, "response.content_part.done", part=part),
             ]
-        is_last = item is self._writer.items[-1]
-        is_cut = is_last and self._finish is not None and self._finish.reason == "length"
-        done = item.shown("incomplete" if is_cut else "completed")
-        kind = "response.output_item.done"
-        return [*events, self._event(ItemEvent, kind, item=done, output_index=item.index)]
+        if item.is_summary:
+            kind = "response.reasoning_summary_part.done"
+            return [
+                self._of(item, SummaryDone, "response.reasoning_summary_text.done", text=text),
+                self._of(item, SummaryPartEvent, kind, part=SummaryText(text)),
+            ]
+        if item.kind == "reasoning":
+            return [self._of(item, TextDone, "response.reasoning_text.done", text=text)]
+        if item.kind == "custom_tool_call":
+            return [self._of(item, InputDone, "response.custom_tool_call_input.done", input=text)]
+        kind = "response.function_call_arguments.done"
+        return [self._of(item, ArgumentsDone, kind, name=item.tool.name, arguments=text)]
 
     def _of(
         self, item: Item, cls: type[msgspec.Struct], kind: str, **fields: Any
@@ -225,3 +317,11 @@ class ResponsesAnswer:
         event = cls(type=kind, sequence_number=self._n_events, **fields)
         self._n_events += 1
         return event
+
+
+_DELTAS: dict[str, tuple[type[msgspec.Struct], str]] = {
+    "summary": (SummaryDelta, "response.reasoning_summary_text.delta"),
+    "reasoning": (TextDelta, "response.reasoning_text.delta"),
+    "function_call": (ArgumentsDelta, "response.function_call_arguments.delta"),
+    "custom_tool_call": (ArgumentsDelta, "response.custom_tool_call_input.delta"),
+}

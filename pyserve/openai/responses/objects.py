@@ -11,6 +11,9 @@ from pyserve.openai.logprobs import ChatTokenLogprob
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
+Phase = Literal["commentary", "final_answer"]
+Summary = Literal["auto", "concise", "detailed"]
+ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
 
 
 class OutputText(msgspec.Struct, frozen=True):
@@ -23,11 +26,12 @@ class OutputText(msgspec.Struct, frozen=True):
 
 
 class OutputMessage(msgspec.Struct, frozen=True, tag_field="type", tag="message"):
-    """The assistant's turn, an output item."""
+    """The assistant's turn, an output item. phase: once it is done, whether a call follows it."""
 
     id: str
     status: ItemStatus
     content: list[OutputText]
+    phase: Phase | UnsetType = UNSET
     role: Literal["assistant"] = "assistant"
 
 
@@ -39,6 +43,18 @@ class FunctionCall(msgspec.Struct, frozen=True, tag_field="type", tag="function_
     name: str
     arguments: str
     status: ItemStatus
+    namespace: str | UnsetType = UNSET
+
+
+class CustomToolCall(msgspec.Struct, frozen=True, tag_field="type", tag="custom_tool_call"):
+    """A call of a custom tool, an output item."""
+
+    id: str
+    call_id: str
+    name: str
+    input: str
+    status: ItemStatus
+    namespace: str | UnsetType = UNSET
 
 
 class ReasoningText(msgspec.Struct, frozen=True):
@@ -48,26 +64,27 @@ class ReasoningText(msgspec.Struct, frozen=True):
     type: Literal["reasoning_text"] = "reasoning_text"
 
 
+class SummaryText(msgspec.Struct, frozen=True):
+    """Reasoning, given as its summary because the request wanted one."""
+
+    text: str
+    type: Literal["summary_text"] = "summary_text"
+
+
 class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):
-    """The model's reasoning before the answer, an output item. Nothing is summarized."""
+    """The model's reasoning before the answer, an output item: whole, in one of the two lists.
+
+    encrypted_content: the same, if it was asked for, in a form to be sent back.
+    """
 
     id: str
     status: ItemStatus
-    content: list[ReasoningText]
-    summary: list[Any] = []
+    content: list[ReasoningText] = []
+    summary: list[SummaryText] = []
+    encrypted_content: str | UnsetType = UNSET
 
 
-OutputItem = OutputMessage | FunctionCall | ReasoningItem
-
-
-class ResponseTool(msgspec.Struct, frozen=True):
-    """A function offered to the model."""
-
-    name: str
-    description: str | None
-    parameters: dict[str, Any] | None
-    strict: bool
-    type: Literal["function"] = "function"
+OutputItem = OutputMessage | FunctionCall | CustomToolCall | ReasoningItem
 
 
 class InputTokensDetails(msgspec.Struct, frozen=True):
@@ -94,12 +111,12 @@ class ResponseUsage(msgspec.Struct, frozen=True):
 
 
 class ResponseError(msgspec.Struct, frozen=True):
-    """The error of a failed stream; `code` is of OpenAI's list, `type` and `message` say more."""
+    """The error of a failed response; `code` is of OpenAI's list, `type` and `message` say more."""
 
+    code: ErrorCode
     message: str
     type: str
     param: str | None = None
-    code: Literal["server_error"] = "server_error"
 
 
 class IncompleteDetails(msgspec.Struct, frozen=True):
@@ -112,7 +129,7 @@ class ReasoningSettings(msgspec.Struct, frozen=True):
     """The reasoning settings of the request."""
 
     effort: str | None = None
-    summary: None = None
+    summary: Summary | None = None
 
 
 class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,8 +180,10 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float
     text: TextSettings = TextSettings()
     tool_choice: str | dict[str, Any]
-    tools: list[ResponseTool] = []
+    tools: list[dict[str, Any]] = []
     top_logprobs: int
     top_p: float
     truncation: str
     user: str | None
+    presence_penalty: float
+    frequency_penalty: float

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from pyserve.engine.protocol import Engine, Finish, GenerateRequest, ModelInfo
+from pyserve.engine.protocol import (
+    Engine,
+    Finish,
+    GenerateRequest,
+    ModelInfo,
+    SamplingParams,
+)
 from pyserve.models.profile import PLAIN, ModelProfile
-from pyserve.openai.chat.conversation import Conversation, Offer, chosen, conversation
+from pyserve.openai.chat.conversation import Conversation, Offer, conversation
 from pyserve.openai.ids import new_item_id
+from pyserve.openai.responses.history import response_messages
 from pyserve.openai.responses.objects import (
+    ErrorCode,
     IncompleteDetails,
     InputTokensDetails,
     OutputItem,
     OutputTokensDetails,
     ReasoningSettings,
     Response,
-    ResponseTool,
+    ResponseError,
     ResponseUsage,
     TextFormat,
     TextSettings,
@@ -27,23 +36,16 @@ from pyserve.openai.sampling import base_request
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import text_format_grammar
 from pyserve.openai.tools.grammar import answer_grammar
-from pyserve.schemas.input_items import (
-    FunctionCallItem,
-    FunctionCallOutputItem,
-    InputItem,
-    ReasoningItem,
-)
+from pyserve.schemas.response_tools import AnyTool, ResponseTool
 from pyserve.schemas.responses import ResponseRequest
 
-Turn = dict[str, Any]
+RATE_CODES = frozenset({"queue_full", "rate_limit_exceeded"})
 
 
 def response_conversation(
-    engine: Engine, body: ResponseRequest, profile: ModelProfile = PLAIN
+    engine: Engine, body: ResponseRequest, offer: Offer, profile: ModelProfile = PLAIN
 ) -> Conversation:
     """The conversation of a responses request with the model behind `engine`."""
-    offer = Offer(body.tools or [], "tools.{}", can_repeat=body.parallel_tool_calls)
-    offer = chosen(offer, body.tool_choice)
     return conversation(engine, response_messages(body), offer, body.thinking, profile)
 
 
@@ -73,40 +75,11 @@ def response_request(
     return msgspec.structs.replace(request, stop=[*request.stop, *conversation.stops])
 
 
-def response_messages(body: ResponseRequest) -> list[Turn]:
-    """The conversation; `instructions` become its first system message."""
-    turns: list[Turn] = []
-    if body.instructions:
-        turns.append({"role": "system", "content": body.instructions})
-    if isinstance(body.input, str):
-        return [*turns, {"role": "user", "content": body.input}]
-    reasoning = ""  # of the turn that follows
-    for item in body.input:
-        if isinstance(item, ReasoningItem):
-            reasoning = item.text
-            continue
-        _add_turn(turns, item)
-        if reasoning and turns[-1]["role"] == "assistant":
-            turns[-1]["reasoning_content"] = reasoning
-        reasoning = ""
-    return turns
-
-
-def _add_turn(turns: list[Turn], item: InputItem) -> None:
-    if isinstance(item, FunctionCallItem):
-        function = {"name": item.name, "arguments": item.arguments}
-        if not turns or turns[-1]["role"] != "assistant":
-            turns.append({"role": "assistant", "content": ""})
-        calls = turns[-1].setdefault("tool_calls", [])
-        calls.append({"id": item.call_id, "type": "function", "function": function})
-    elif isinstance(item, FunctionCallOutputItem):
-        turns.append({"role": "tool", "content": item.text, "tool_call_id": item.call_id})
-    elif not isinstance(item, ReasoningItem):
-        turns.append({"role": item.role.replace("developer", "system"), "content": item.text})
-
-
-def new_response(body: ResponseRequest, model: str, request: GenerateRequest) -> Response:
+def new_response(
+    body: ResponseRequest, model: str, sampling: SamplingParams, *, can_call_several: bool = False
+) -> Response:
     """A response without output, in progress."""
+    reasoning = body.reasoning
     return Response(
         id=new_item_id("resp"),
         created_at=int(time.time()),
@@ -115,22 +88,30 @@ def new_response(body: ResponseRequest, model: str, request: GenerateRequest) ->
         max_output_tokens=body.n_max_tokens,
         max_tool_calls=body.max_tool_calls,
         metadata=body.metadata or {},
-        parallel_tool_calls=body.parallel_tool_calls is not False,
+        parallel_tool_calls=can_call_several,
         prompt_cache_key=body.prompt_cache_key,
-        reasoning=ReasoningSettings(body.reasoning.effort if body.reasoning else None),
+        reasoning=ReasoningSettings(reasoning.effort, reasoning.wanted_summary)
+        if reasoning
+        else ReasoningSettings(),
         safety_identifier=body.safety_identifier,
-        temperature=request.sampling.temperature,
+        temperature=sampling.temperature,
         text=_text_settings(body),
         tool_choice=_tool_choice(body),
-        tools=[
-            ResponseTool(tool.name, tool.description, tool.parameters, bool(tool.strict))
-            for tool in body.tools or []
-        ],
+        tools=[_repeated(tool) for tool in body.tools or []],
         top_logprobs=body.top_logprobs or 0,
-        top_p=request.sampling.top_p,
+        top_p=sampling.top_p,
         truncation=body.truncation or "disabled",
         user=body.user,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
     )
+
+
+def _repeated(tool: AnyTool) -> dict[str, Any]:
+    """A tool as it came; a function has all members."""
+    if not isinstance(tool, ResponseTool):
+        return tool.as_given()
+    return {"description": None, "parameters": None, "strict": False, **tool.as_given()}
 
 
 def _tool_choice(body: ResponseRequest) -> str | dict[str, Any]:
@@ -153,6 +134,22 @@ def _text_settings(body: ResponseRequest) -> TextSettings:
             strict=asked.strict,
         )
     )
+
+
+def failed_response(response: Response, error: Mapping[str, Any]) -> Response:
+    """`response` ended by an error, which is OpenAI's error object of other endpoints."""
+    return msgspec.structs.replace(
+        response,
+        status="failed",
+        error=ResponseError(_code(error), error["message"], error["type"], error["param"]),
+    )
+
+
+def _code(error: Mapping[str, Any]) -> ErrorCode:
+    """The code of a failure in OpenAI's list of them."""
+    if error["code"] in RATE_CODES:
+        return "rate_limit_exceeded"
+    return "invalid_prompt" if error["type"] == "invalid_request_error" else "server_error"
 
 
 def finished_response(

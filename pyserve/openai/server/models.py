@@ -12,6 +12,7 @@ from pyserve import __version__
 from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.protocol import ModelInfo, SamplingParams
 from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.server.codex import CodexModel
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.recognition import may_think
 
@@ -86,10 +87,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
-    """All served models."""
+    """All served models. models: the same for Codex."""
 
     object: Literal["list"] = "list"
     data: list[Model]
+    models: list[CodexModel] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ModelAction(msgspec.Struct, frozen=True):

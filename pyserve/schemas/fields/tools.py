@@ -104,7 +104,8 @@ def _choice_tag(value: object) -> str | None:
     return {"function": "<named>", "allowed_tools": "<allowed>"}.get(str(kind))
 
 
-def _parsed_choice(value: object) -> object:
+def parsed_choice(value: object) -> object:
+    """`tool_choice`, which may be JSON in a string."""
     if isinstance(value, str) and value.startswith("{"):
         try:
             return json.loads(value)
@@ -122,7 +123,7 @@ ToolChoice = Annotated[
         custom_error_type="invalid_value",
         custom_error_message='must be "none", "auto", "required", a function or allowed_tools',
     ),
-    BeforeValidator(_parsed_choice),
+    BeforeValidator(parsed_choice),
 ]
 
 

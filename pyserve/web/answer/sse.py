@@ -32,6 +32,10 @@ def typed_frame(event: Any) -> bytes:
     return f"event: {event.type}\n".encode() + frame(event)
 
 
+def typed_frames(events: Iterable[Any]) -> bytes:
+    return b"".join(typed_frame(event) for event in events)
+
+
 class Failure(NamedTuple):
     """What ended a stream. status: that of a response. error: the OpenAI error object."""
 
@@ -101,7 +105,7 @@ class DataFrames:
 
 
 class TypedFrames(DataFrames):
-    """Named events; the last one, of success as of failure, is the answer's own."""
+    """Named events; the last ones, of success as of failure, are the answer's own."""
 
     end = b""
 
@@ -110,11 +114,10 @@ class TypedFrames(DataFrames):
         self._fail = answer.fail
 
     def chunks(self, contents: Iterable[Any]) -> bytes:
-        return b"".join(typed_frame(content) for content in contents)
+        return typed_frames(contents)
 
     def failure(self, failure: Failure) -> bytes:
-        error = failure.error
-        return self.chunks(self._fail(error["message"], error["type"], error["param"]))
+        return self.chunks(self._fail(failure.error)) + self.end
 
 
 class Bypass:

@@ -33,6 +33,9 @@ EXPOSED_HEADERS = ", ".join(
         "X-Model-Resolved",
         "X-Dropped-Messages",
         "X-Ignored-Fields",
+        "X-Ignored-Tools",
+        "X-Ignored-Items",
+        "X-Unenforced",
         "Retry-After",
         *RATE_LIMIT_HEADERS,
     )

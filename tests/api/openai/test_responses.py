@@ -18,7 +18,8 @@ def typed_events(response: TestResponse) -> list[Any]:
     """The events, having checked that each is named after its type and numbered."""
     assert response.status_code == 200
     assert response.content_type.startswith("text/event-stream")
-    blocks = response.text.removesuffix("\n\n").split("\n\n")
+    *blocks, end, rest = response.text.split("\n\n")
+    assert (end, rest) == ("data: [DONE]", "")
     events = []
     for block in blocks:
         name, data = block.split("\n")
@@ -78,15 +79,17 @@ def test_an_answer_that_is_cut_is_incomplete(front):
     assert body["usage"]["output_tokens"] == 2
 
 
-def test_a_stream_has_no_done_and_the_usual_headers(front):
+def test_a_stream_has_the_usual_headers(front):
     response = front.post(RESPONSES, {"input": "x", "stream": True})
     assert response.headers["Cache-Control"] == "no-cache"
-    assert "[DONE]" not in response.text
 
 
 def test_a_failure_on_the_way_is_the_last_event(front):
-    *_, delta, last = typed_events(front.post(RESPONSES, {"input": "a b #fail=1", "stream": True}))
+    *_, delta, error, last = typed_events(
+        front.post(RESPONSES, {"input": "a b #fail=1", "stream": True})
+    )
     assert delta["delta"] == "a"
+    assert (error["type"], error["message"]) == ("error", "the script says so")
     assert last["type"] == "response.failed"
     assert last["response"]["status"] == "failed"
     assert last["response"]["error"]["message"] == "the script says so"
@@ -144,7 +147,7 @@ def test_the_streaming_helper_of_the_official_client(client):
 
 def test_the_official_client_types_errors(client):
     with pytest.raises(openai.BadRequestError) as caught:
-        client.responses.create(model="x", input="x", tools=[{"type": "web_search"}])
-    assert caught.value.param == "tools.0"
+        client.responses.create(model="x", input="x", tool_choice={"type": "web_search"})
+    assert (caught.value.param, caught.value.code) == ("tool_choice", "unsupported_tool")
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve("resp_1")

@@ -79,7 +79,7 @@ def test_events_are_the_response(start, texts, n_tokens):
     body = {"input": "x", "max_output_tokens": n_tokens, "top_logprobs": 1}
     plain = start(FakeScript(texts=texts)).post(RESPONSES, body).get_json()
     streamed = start(FakeScript(texts=texts)).post(RESPONSES, {**body, "stream": True})
-    lines = [line for line in streamed.text.split("\n") if line.startswith("data: ")]
+    lines = [line for line in streamed.text.split("\n") if line.startswith("data: {")]
     events = [json.loads(line.removeprefix("data: ")) for line in lines]
     deltas = [event for event in events if event["type"] == "response.output_text.delta"]
     last = events[-1]["response"]

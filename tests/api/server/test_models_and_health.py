@@ -320,3 +320,26 @@ def test_the_root_says_what_this_is(front, path):
     body = front.client.get(path).get_json()
     assert body["name"] == "pyserve"
     assert body["models"] == ["tiny"]
+
+
+def test_codex_gets_a_list_of_its_own(start):
+    front = start(models=("a", "b"), engine={"n_ctx": 4096})
+    assert "models" not in front.client.get("/v1/models").get_json()
+    body = front.client.get("/v1/models?client_version=0.145.0").get_json()
+    assert [model["id"] for model in body["data"]] == ["a", "b"]
+    assert [(model["slug"], model["priority"]) for model in body["models"]] == [("a", 0), ("b", 1)]
+    first = body["models"][0]
+    assert (first["context_window"], first["input_modalities"]) == (4096, ["text"])
+    assert set(first) >= {
+        "display_name",
+        "supported_reasoning_levels",
+        "shell_type",
+        "visibility",
+        "supported_in_api",
+        "base_instructions",
+        "supports_reasoning_summaries",
+        "support_verbosity",
+        "truncation_policy",
+        "supports_parallel_tool_calls",
+        "experimental_supported_tools",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -84,7 +85,11 @@ def test_a_load_that_fails_late_ends_the_stream_with_its_error(slow, path):
     loading(slow).loaded.set()
     rest = b"".join(chunks)
     assert b'"code":"model_load_failed"' in rest
-    assert b"DONE" not in rest
+    assert (b"DONE" in rest) == (path == RESPONSES)
+    if path == RESPONSES:
+        events = [json.loads(line[6:]) for line in rest.splitlines() if line.startswith(b"data: {")]
+        assert [event["type"] for event in events] == ["error", "response.failed"]
+        assert events[1]["response"]["error"]["code"] == "server_error"
     response.close()
     assert slow.stream_limit.n_held == 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from pyserve.errors import InvalidRequestError
 from pyserve.schemas.common import MAX_TEXT_BYTES
-from pyserve.schemas.responses import EMPTY_INCLUDES, LOGPROBS, ResponseRequest
+from pyserve.schemas.responses import INCLUDES, LOGPROBS, ResponseRequest
 from pyserve.schemas.validate import validate
 
 TOOL = {"type": "function", "name": "f"}
@@ -38,11 +38,20 @@ def problem(fields: dict[str, Any]) -> tuple[str | None, str]:
         {"background": False},
         {"previous_response_id": None, "conversation": None, "prompt": None},
         {"metadata": {"k" * 64: "v" * 512}},
-        {"include": [LOGPROBS, *EMPTY_INCLUDES]},
+        {"include": list(INCLUDES)},
         {"stream": True, "stream_options": {"include_obfuscation": False}},
         {"input": [{**USER, "id": "msg_1", "status": "completed", "type": "message"}]},
         {"input": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}]},
         {"max_output_tokens": 1},
+        {"input": []},
+        {"input": ""},
+        {"tools": [{"type": "web_search", "filters": None}, {"type": "anything"}]},
+        {"tools": [{"type": "custom", "name": "c", "format": {"type": "text"}}]},
+        {"tools": [{"type": "namespace", "name": "n", "description": "d", "tools": [TOOL]}]},
+        {"input": [{"type": "additional_tools", "role": "developer", "tools": [TOOL]}]},
+        {"input": [{"type": "web_search_call", "id": "ws_1", "action": {"query": "q"}}]},
+        {"input": [{"type": "reasoning", "summary": [], "encrypted_content": "x"}]},
+        {"input": [{"type": "function_call_output", "name": "f", "output": "x"}]},
     ],
 )
 def test_what_asks_for_nothing_more_is_accepted(fields):
@@ -54,7 +63,6 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
     [
         ({"input": None}, "input", "missing_required_parameter"),
         ({"input": 5}, "input", "invalid_type"),
-        ({"input": []}, "input", "invalid_value"),
         ({"input": [USER] * 2049}, "input", "invalid_value"),
         ({"input": [1]}, "input.0", "invalid_type"),
         ({"input": [{"content": "x"}]}, "input.0.role", "missing_required_parameter"),
@@ -82,11 +90,17 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
             "missing_required_parameter",
         ),
         (
+            {"input": [{"type": "function_call_output", "output": "x"}]},
+            "input.0",
+            "missing_required_parameter",
+        ),
+        ({"input": [{"type": 5}]}, "input.0", "invalid_type"),
+        ({"input": [{"type": "item_reference"}]}, "input.0.id", "missing_required_parameter"),
+        (
             {"input": [{"type": "function_call_output", "call_id": "a"}]},
             "input.0.output",
             "missing_required_parameter",
         ),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, "input.0", "unsupported_content"),
         ({"input": "x" * (MAX_TEXT_BYTES + 1)}, "input", "invalid_value"),
         ({"instructions": 1}, "instructions", "invalid_type"),
         ({"instructions": "x" * MAX_TEXT_BYTES}, "input", "invalid_value"),
@@ -100,14 +114,21 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
         ({"background": True}, "background", "unsupported_parameter"),
         ({"truncation": "some"}, "truncation", "invalid_value"),
         ({"tools": [{"type": "function"}]}, "tools.0.name", "missing_required_parameter"),
-        ({"tools": [TOOL, TOOL]}, "tools.1.name", "invalid_value"),
-        ({"tools": [{"type": "web_search"}]}, "tools.0", "unsupported_content"),
-        ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
+        ({"tools": [{"type": 1}]}, "tools.0", "invalid_type"),
+        ({"tools": [{"name": "f"}]}, "tools.0", "invalid_type"),
+        ({"tools": [{"type": "custom"}]}, "tools.0.name", "missing_required_parameter"),
         (
-            {"tools": [TOOL], "tool_choice": {"type": "function", "name": "g"}},
-            "tool_choice",
-            "invalid_value",
+            {"tools": [{"type": "custom", "name": "c", "format": {"type": "grammar"}}]},
+            "tools.0.format",
+            "missing_required_parameter",
         ),
+        (
+            {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "namespace"}]}]},
+            "tools.0.tools.0",
+            "invalid_type",
+        ),
+        ({"tool_choice": "any"}, "tool_choice", "invalid_value"),
+        ({"tool_choice": {"type": "function"}}, "tool_choice", "missing_required_parameter"),
         ({"text": 1}, "text", "invalid_type"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type", "invalid_value"),
         (

@@ -27,7 +27,7 @@ def say(start):
 
 def typed(response):
     assert response.status_code == 200, response.text
-    lines = [line for line in response.text.splitlines() if line.startswith("data: ")]
+    lines = [line for line in response.text.splitlines() if line.startswith("data: {")]
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
@@ -102,3 +102,105 @@ def test_the_official_client_calls(say, is_strict):
         with client.responses.stream(model="m", input="x", tools=[TOOL]) as stream:
             (call,) = stream.get_final_response().output
         assert call.arguments == '{"city": "Oslo"}'
+
+
+PATCH = {
+    "type": "custom",
+    "name": "apply_patch",
+    "description": "Edit files.",
+    "format": {"type": "grammar", "syntax": "lark", "definition": 'start: "a"'},
+}
+CUSTOM_CALL = (
+    '<tool_call>\n{"name": "apply_patch", "arguments": {"input": "*** a\\nb"}}\n</tool_call>'
+)
+
+
+def test_a_custom_tool_is_called_with_a_text(say):
+    front = say(CUSTOM_CALL)
+    body = {"input": "x", "tools": [PATCH, {"type": "web_search", "filters": {"a": 1}}]}
+    response = front.post(RESPONSES, body)
+    (call,) = response.get_json()["output"]
+    assert call["type"] == "custom_tool_call"
+    assert call["id"].startswith("ctc_")
+    assert (call["name"], call["input"], call["status"]) == ("apply_patch", "*** a\nb", "completed")
+    assert "namespace" not in call
+    assert response.get_json()["tools"] == body["tools"]
+    assert response.headers["X-Ignored-Tools"] == "web_search"
+    assert response.headers["X-Unenforced"] == "tools.0.format"
+    events = typed(front.post(RESPONSES, {**body, "stream": True}))
+    kinds = [event["type"].removeprefix("response.") for event in events]
+    assert kinds[2] == "output_item.added"
+    assert kinds[-3:] == ["custom_tool_call_input.done", "output_item.done", "completed"]
+    deltas = [e["delta"] for e in events if e["type"] == "response.custom_tool_call_input.delta"]
+    assert "".join(deltas) == events[-3]["input"] == "*** a\nb"
+
+
+def test_a_tool_in_a_namespace_is_called_by_both_names(say):
+    front = say(CALL.replace('"weather"', '"sky__weather"'))
+    tools = [{"type": "namespace", "name": "sky", "description": "d", "tools": [TOOL]}]
+    (call,) = front.post(RESPONSES, {"input": "x", "tools": tools}).get_json()["output"]
+    assert (call["type"], call["name"], call["namespace"]) == ("function_call", "weather", "sky")
+
+
+def test_thoughts_come_as_a_summary_if_one_is_wanted(say):
+    front = say("<think>Hm hm</think>\nfine")
+    body = {
+        "input": "x",
+        "reasoning": {"summary": "auto"},
+        "include": ["reasoning.encrypted_content"],
+    }
+    answer = front.post(RESPONSES, body).get_json()
+    thoughts, message = answer["output"]
+    assert thoughts["summary"] == [{"type": "summary_text", "text": "Hm hm"}]
+    assert thoughts["content"] == []
+    assert answer["reasoning"] == {"effort": None, "summary": "auto"}
+    events = typed(front.post(RESPONSES, {**body, "stream": True}))
+    own = [e for e in events if "reasoning" in e["type"]]
+    assert [e["type"].removeprefix("response.reasoning_summary_") for e in own] == [
+        "part.added",
+        *["text.delta"] * (len(own) - 3),
+        "text.done",
+        "part.done",
+    ]
+    assert {e["summary_index"] for e in own} == {0}
+    sent_back = {"type": "reasoning", "encrypted_content": thoughts["encrypted_content"]}
+    items = [{"role": "user", "content": "x"}, {**sent_back, "summary": []}, message]
+    assert front.post(RESPONSES, {"input": items}).status_code == 200
+    assert front.core.requests[-1].messages[-1]["reasoning_content"] == "Hm hm"
+
+
+def test_a_message_before_a_call_is_a_commentary(say):
+    output = say(f"I look. {CALL}").post(RESPONSES, {"input": "x", "tools": [TOOL]}).get_json()
+    assert output["output"][0]["phase"] == "commentary"
+    output = say("done").post(RESPONSES, {"input": "x"}).get_json()["output"]
+    assert output[0]["phase"] == "final_answer"
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_parallel"),
+    [
+        ({}, False),
+        ({"tools": [TOOL]}, True),
+        ({"tools": [TOOL], "parallel_tool_calls": True}, True),
+        ({"tools": [TOOL], "parallel_tool_calls": False}, False),
+        ({"tools": [TOOL], "tool_choice": "none"}, False),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "weather"}}, False),
+    ],
+)
+def test_parallel_calls_are_said_where_they_are_possible(say, fields, is_parallel):
+    answer = say(CALL).post(RESPONSES, {"input": "x", **fields}).get_json()
+    assert answer["parallel_tool_calls"] is is_parallel
+
+
+def test_tools_that_cannot_be_offered_are_refused_if_so_configured(start):
+    front = start(strict_tools=True)
+    response = front.post(RESPONSES, {"input": "x", "tools": [{"type": "mcp"}]})
+    assert (response.status_code, response.get_json()["error"]["code"]) == (400, "unsupported_tool")
+
+
+def test_items_that_are_left_out_are_counted_in_a_header(say):
+    items = [{"role": "user", "content": "x"}, *[{"type": "web_search_call", "id": "w"}] * 2]
+    response = say("fine").post(RESPONSES, {"input": items})
+    assert response.headers["X-Ignored-Items"] == "web_search_call; n=2"
+    odd = [{"role": "user", "content": "x"}, {"type": "a\r\nSet-Cookie: b"}]
+    assert "\n" not in say("fine").post(RESPONSES, {"input": odd}).headers["X-Ignored-Items"]

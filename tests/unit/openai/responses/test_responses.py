@@ -120,9 +120,12 @@ def test_a_failure_shows_what_there_was(texts):
     answer = ResponsesAnswer(body(), "m", INFO)
     for text in texts:
         answer.push(0, Delta(text=text))
-    (event,) = answer.fail("gone", "unavailable_error", None)
-    failed = msgspec.json.decode(msgspec.json.encode(event))
-    assert failed["type"] == "response.failed"
+    error = {"message": "gone", "type": "unavailable_error", "param": None, "code": "queue_full"}
+    stream = [msgspec.json.decode(msgspec.json.encode(event)) for event in answer.fail(error)]
+    assert [event["type"] for event in stream] == ["error", "response.failed"]
+    assert (stream[0]["message"], stream[0]["code"]) == ("gone", "queue_full")
+    failed = stream[1]
+    assert failed["response"]["error"]["code"] == "rate_limit_exceeded"
     response = failed["response"]
     assert (response["status"], response["error"]["message"]) == ("failed", "gone")
     shown = [item["content"][0]["text"] for item in response["output"]]

@@ -1,0 +1,136 @@
+"""The items of `input` as messages for the chat template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pyserve.errors import InvalidRequestError
+from pyserve.openai.responses.offer import INPUT, ToolName
+from pyserve.openai.responses.opaque import opened
+from pyserve.schemas.input_items import (
+    BuiltInCallItem,
+    BuiltInOutputItem,
+    CallOutputItem,
+    CustomCallItem,
+    FunctionCallItem,
+    InputItem,
+    InputMessage,
+    ItemReference,
+    ReasoningItem,
+    SkippedItem,
+)
+from pyserve.schemas.responses import ResponseRequest
+
+Turn = dict[str, Any]
+REASONING = "reasoning"
+
+
+class ItemNotFoundError(InvalidRequestError):
+    """An item is referred to that is not stored."""
+
+    code = "not_found"
+
+
+def response_messages(body: ResponseRequest) -> list[Turn]:
+    """The conversation; `instructions` become its first system message.
+
+    One without any items, which clients send as a probe, gets an empty turn of the user.
+    """
+    turns: list[Turn] = []
+    if body.instructions:
+        turns.append({"role": "system", "content": body.instructions})
+    if isinstance(body.input, str):
+        return [*turns, {"role": "user", "content": body.input}]
+    thoughts = ""  # of the turn that follows
+    for item in body.input:
+        if isinstance(item, ReasoningItem):
+            thoughts = thoughts_of(item)
+            continue
+        if not _add_turn(turns, item):
+            continue
+        if thoughts and turns[-1]["role"] == "assistant":
+            turns[-1]["reasoning_content"] = thoughts
+        thoughts = ""
+    is_empty = all(turn["role"] == "system" for turn in turns) and not body.input
+    return [*turns, {"role": "user", "content": ""}] if is_empty else turns
+
+
+def skipped_items(body: ResponseRequest) -> list[str]:
+    """The types of the items that are no part of the prompt, one for each."""
+    items = [] if isinstance(body.input, str) else body.input
+    return [
+        item.type
+        for item in items
+        if isinstance(item, SkippedItem)
+        or (isinstance(item, ReasoningItem) and not thoughts_of(item) and item.encrypted_content)
+    ]
+
+
+def check_references(body: ResponseRequest) -> None:
+    """Raise ItemNotFoundError for a reference to a stored item: there are none."""
+    items = [] if isinstance(body.input, str) else body.input
+    for i, item in enumerate(items):
+        if isinstance(item, ItemReference):
+            message = f"input.{i}: no item of this id is stored: send the item itself"
+            raise ItemNotFoundError(message, param=f"input.{i}")
+
+
+def thoughts_of(item: ReasoningItem) -> str:
+    """The reasoning in an item; empty if another server has encrypted it."""
+    if item.content or item.encrypted_content is None:
+        return item.text
+    return opened(REASONING, item.encrypted_content) or item.text
+
+
+def _add_turn(turns: list[Turn], item: InputItem) -> bool:
+    """Add an item as a turn, or to the last one; whether it is a part of the prompt."""
+    match item:
+        case InputMessage():
+            role = item.role.replace("developer", "system")
+            turns.append({"role": role, "content": item.text})
+        case FunctionCallItem():
+            name = ToolName("function", item.name, item.namespace).offered
+            _add_call(turns, item.call_id, name, item.arguments)
+        case CustomCallItem():
+            name = ToolName("custom", item.name, item.namespace).offered
+            arguments = json.dumps({INPUT: item.input}, ensure_ascii=False)
+            _add_call(turns, item.call_id, name, arguments)
+        case BuiltInCallItem():
+            _add_call(
+                turns, item.call_id or item.id or "", item.type.removesuffix("_call"), item.text
+            )
+        case CallOutputItem() | BuiltInOutputItem():
+            _add_result(turns, item)
+        case _:
+            return False
+    return True
+
+
+def _add_call(turns: list[Turn], call_id: str, name: str, arguments: str) -> None:
+    if not turns or turns[-1]["role"] != "assistant":
+        turns.append({"role": "assistant", "content": ""})
+    calls = turns[-1].setdefault("tool_calls", [])
+    function = {"name": name, "arguments": arguments}
+    calls.append({"id": call_id, "type": "function", "function": function})
+
+
+def _add_result(turns: list[Turn], item: CallOutputItem | BuiltInOutputItem) -> None:
+    call_id = item.call_id or item.id
+    name = item.name if isinstance(item, CallOutputItem) else None
+    result: Turn = {"role": "tool", "content": item.text}
+    if item.call_id is None and name is not None:
+        call_id = _last_call(turns, name)
+        result["name"] = name
+    turns.append({**result, "tool_call_id": call_id or ""})
+
+
+def _last_call(turns: Sequence[Turn], name: str) -> str | None:
+    """The id of the last call of a function."""
+    for turn in reversed(turns):
+        for call in reversed(turn.get("tool_calls", [])):
+            if call["function"]["name"] == name:
+                found: str = call["id"]
+                return found
+    return None

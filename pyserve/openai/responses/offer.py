@@ -1,0 +1,201 @@
+"""Which tools of a responses request are offered to the model, under which names.
+
+A model is offered functions. A custom tool becomes one with the parameter `input`; a tool in a
+namespace gets the namespace before its name. Tools of other types are left out, and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from pyserve.errors import InvalidRequestError
+from pyserve.openai.chat.conversation import Mode, Offer
+from pyserve.openai.structured.regex import UnsupportedRegexError, json_pattern
+from pyserve.schemas.fields.tools import FunctionDefinition
+from pyserve.schemas.response_tools import (
+    AllowedResponseTools,
+    ChosenTool,
+    CustomTool,
+    InputFormat,
+    NamespaceTool,
+    OtherTool,
+    ResponseTool,
+)
+from pyserve.schemas.responses import ResponseRequest
+
+MAX_NAME_CHARS = 64
+INPUT = "input"
+
+
+class UnsupportedToolError(InvalidRequestError):
+    """A tool was chosen that is not offered."""
+
+    code = "unsupported_tool"
+
+
+class ToolName(msgspec.Struct, frozen=True):
+    """How a tool is called in requests and answers."""
+
+    kind: Literal["function", "custom"]
+    name: str
+    namespace: str | None = None
+
+    @property
+    def offered(self) -> str:
+        """Its name for the model."""
+        return self.name if self.namespace is None else f"{self.namespace}__{self.name}"
+
+
+class ToolOffer(msgspec.Struct, frozen=True):
+    """What is offered, and what is not.
+
+    names: by the name for the model. ignored: the types of tools that are left out.
+    unenforced: where formats stand that the inputs of custom tools may not have.
+    """
+
+    offer: Offer = Offer()
+    names: Mapping[str, ToolName] = {}
+    ignored: tuple[str, ...] = ()
+    unenforced: tuple[str, ...] = ()
+
+
+def tool_offer(body: ResponseRequest, *, is_strict: bool = False) -> ToolOffer:
+    """The tools of a request.
+
+    is_strict: one that cannot be offered is refused.
+    Raises InvalidRequestError for two tools of one name, or one too long for the model, and
+    UnsupportedToolError for a choice of what is not offered.
+    """
+    functions: list[FunctionDefinition] = []
+    params: list[str] = []
+    names: dict[str, ToolName] = {}
+    ignored: list[str] = []
+    unenforced: list[str] = []
+    for param, namespace, tool in _all_tools(body):
+        if isinstance(tool, OtherTool):
+            if is_strict:
+                message = f"{param}: tools of type {tool.type[:MAX_NAME_CHARS]!r} are not supported"
+                raise UnsupportedToolError(message, param=param)
+            ignored.append(tool.type)
+            continue
+        is_custom = isinstance(tool, CustomTool)
+        named = ToolName("custom" if is_custom else "function", tool.name, namespace)
+        _check_name(named, names, param)
+        names[named.offered] = named
+        params.append(param)
+        functions.append(_definition(tool, named, param, unenforced))
+    offer = Offer(functions, params, can_repeat=body.parallel_tool_calls)
+    return ToolOffer(
+        _chosen(offer, body, names, has_ignored=bool(ignored)),
+        names,
+        tuple(dict.fromkeys(ignored)),
+        tuple(unenforced),
+    )
+
+
+def _all_tools(
+    body: ResponseRequest,
+) -> Iterator[tuple[str, str | None, ResponseTool | CustomTool | OtherTool]]:
+    """Each tool with its place and its namespace."""
+    for param, tool in body.placed_tools:
+        if isinstance(tool, NamespaceTool):
+            for i, inner in enumerate(tool.tools):
+                yield f"{param}.tools.{i}", tool.name, inner
+        else:
+            yield param, None, tool
+
+
+def _check_name(named: ToolName, names: Mapping[str, ToolName], param: str) -> None:
+    if named.offered in names:
+        message = f"{param}.name is the name of an earlier tool"
+        raise InvalidRequestError(message, param=f"{param}.name")
+    if len(named.offered) > MAX_NAME_CHARS:
+        message = f"{param}.name has {len(named.offered)} characters with its namespace, at most"
+        raise InvalidRequestError(f"{message} {MAX_NAME_CHARS}", param=f"{param}.name")
+
+
+def _definition(
+    tool: ResponseTool | CustomTool, named: ToolName, param: str, unenforced: list[str]
+) -> FunctionDefinition:
+    """The function that is offered; adds to `unenforced`."""
+    if isinstance(tool, ResponseTool):
+        return FunctionDefinition(
+            name=named.offered,
+            description=tool.description,
+            parameters=tool.parameters,
+            strict=tool.strict,
+        )
+    text: dict[str, Any] = {"type": "string"}
+    if tool.format is not None and tool.format.type == "grammar":
+        pattern = _pattern(tool.format)
+        text |= {"pattern": pattern} if pattern else {}
+        unenforced += [] if pattern else [f"{param}.format"]
+    parameters = {
+        "type": "object",
+        "properties": {INPUT: text},
+        "required": [INPUT],
+        "additionalProperties": False,
+    }
+    return FunctionDefinition(
+        name=named.offered, description=_description(tool), parameters=parameters
+    )
+
+
+def _pattern(form: InputFormat) -> str | None:
+    """The pattern of a text that the whole expression matches; None if it cannot be enforced."""
+    if form.syntax != "regex" or form.definition is None:
+        return None
+    pattern = f"^(?:{form.definition.removeprefix('^').removesuffix('$')})$"
+    try:
+        json_pattern(pattern)
+    except UnsupportedRegexError:
+        return None
+    return pattern
+
+
+def _description(tool: CustomTool) -> str:
+    if tool.format is None or tool.format.type != "grammar":
+        return tool.description or ""
+    kind = "regular expression" if tool.format.syntax == "regex" else "Lark grammar"
+    form = f"`{INPUT}` is a text of this {kind}:\n{tool.format.definition}"
+    return f"{tool.description}\n\n{form}" if tool.description else form
+
+
+def _chosen(
+    offer: Offer, body: ResponseRequest, names: Mapping[str, ToolName], *, has_ignored: bool
+) -> Offer:
+    """`offer`, restricted by tool_choice."""
+    choice = body.tool_choice
+    if choice is None:
+        return offer
+    if isinstance(choice, str):
+        if choice == "required" and not names:
+            code = UnsupportedToolError if has_ignored else InvalidRequestError
+            raise code("tool_choice needs tools that can be offered", param="tool_choice")
+        return msgspec.structs.replace(offer, mode=choice)
+    if isinstance(choice, AllowedResponseTools):
+        found = [_named(each, names) for each in choice.tools]
+        return _restricted(offer, choice.mode, found, len(names))
+    return msgspec.structs.replace(
+        _restricted(offer, "required", [_named(choice, names)], len(names)), can_repeat=False
+    )
+
+
+def _named(choice: ChosenTool, names: Mapping[str, ToolName]) -> str | None:
+    """The offered name of a chosen tool."""
+    if choice.type not in ("function", "custom") or choice.name is None:
+        return None
+    kind: Literal["function", "custom"] = "custom" if choice.type == "custom" else "function"
+    wanted = ToolName(kind, choice.name, choice.namespace)
+    return wanted.offered if names.get(wanted.offered) == wanted else None
+
+
+def _restricted(offer: Offer, mode: Mode, found: list[str | None], n_offered: int) -> Offer:
+    allowed = frozenset(name for name in found if name is not None)
+    if not allowed:
+        message = f"tool_choice names no tool that is offered, of which there are {n_offered}"
+        raise UnsupportedToolError(message, param="tool_choice")
+    return msgspec.structs.replace(offer, mode=mode, allowed=allowed)
