@@ -56,7 +56,7 @@ REQUEST: dict[str, Any] = {
     "prompt_cache_key": "0199c0de-0000-7000-8000-000000000000",
     "client_metadata": {"x-codex-installation-id": "0"},
 }
-SHORT = {"max_output_tokens": 48, "temperature": 0}
+SHORT = {"max_output_tokens": 16, "temperature": 0}
 
 
 def message(role: str, text: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_the_model_calls_and_gets_results_of_both_kinds(http: httpx.Client) -> N
     items: list[Any] = list(BEGIN)
     for kind, name in (("function", "exec_command"), ("custom", "apply_patch")):
         choice = {"type": kind, "name": name}
-        stream, _ = events(http, input=items, tool_choice=choice, max_output_tokens=120)
+        stream, _ = events(http, input=items, tool_choice=choice, max_output_tokens=64)
         done = [e["item"] for e in stream if e["type"] == "response.output_item.done"]
         (call,) = [item for item in done if item["type"].endswith("_call")]
         assert call["name"] == name
