@@ -78,12 +78,13 @@ class Refusals:
         is_named = self._is_named()
         status, body = describe(error, shown_id, level=logging.INFO if is_named else logging.DEBUG)
         code = body["error"]["code"]
-        self._parts.counters.count(status)
+        family = family_of(path, prefix=self._parts.config.api_prefix)
+        shown_status, _ = family.errors.tell(status, body["error"], shown_id)
+        self._parts.counters.count(shown_status)
         self._parts.counters.count_error(code)
         if is_named and self._parts.config.log_format == "json":
-            access_log.record(shown_id, "POST", path, status, code)
+            access_log.record(shown_id, "POST", path, shown_status, code)
         refusal = Refusal(HTTPStatus(status), code, body["error"]["message"])
-        family = family_of(path, prefix=self._parts.config.api_prefix)
         return refusal.to_bytes(shown_id, retry_after(error), family)
 
     def _is_named(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from pyserve.engine.fake.script import FakeScript
-from pyserve.models.profile import ModelProfile
+from pyserve.models.profile import ModelProfile, PromptProfile
 from tests.support.anthropic_client import anthropic_client_of
 from tests.support.front import SOON_S
 
@@ -116,6 +116,14 @@ def test_a_stop_text_of_the_model_is_none_of_the_clients(start):
     body = front.post(MESSAGES, body_of(stop_sequences=["zzz"])).get_json()
     assert (body["stop_reason"], body["stop_sequence"]) == ("end_turn", None)
     assert front.core.requests[0].stop[:2] == ["zzz", "big"]
+
+
+@pytest.mark.parametrize(("fields", "system"), [({}, "S"), ({"system": "own"}, "own")])
+def test_a_configured_system_prompt_is_for_requests_without_one(start, fields, system):
+    profile = ModelProfile(prompt=PromptProfile(system_prompt="S"))
+    front = start(profiles={"tiny": profile})
+    front.post(MESSAGES, body_of(**fields))
+    assert front.core.requests[0].messages[0] == {"role": "system", "content": system}
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -66,6 +66,20 @@ def test_comments_come_until_the_model_is_loaded(slow):
     assert slow.stream_limit.n_held == 0
 
 
+def test_silence_and_the_failure_are_as_the_api_has_them(slow):
+    loading(slow).error = ModelLoadError("the file is damaged")
+    body = {"messages": chat_body("a")["messages"], "max_tokens": 9, "stream": True}
+    response = slow.post("/v1/messages", body, buffered=False)
+    chunks = iter(response.response)
+    assert next(chunks) == b'event: ping\ndata: {"type":"ping"}\n\n'
+    loading(slow).loaded.set()
+    *_, last = chunks
+    assert last.startswith(b'event: error\ndata: {"type":"error",')
+    assert b'"type":"overloaded_error","message":"the file is damaged"' in last
+    response.close()
+    assert slow.stream_limit.n_held == 0
+
+
 def test_a_model_that_is_loaded_soon_makes_a_stream_as_usual(slow):
     timer = threading.Timer(0.01, loading(slow).loaded.set)
     timer.start()
