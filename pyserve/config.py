@@ -375,7 +375,7 @@ class ServeConfig(BaseSettings):
     )
     strict_tools: bool = option(
         False,
-        "Refuse requests of the Responses API with tools that cannot be offered, which are left out"
+        "Refuse responses and messages with tools that cannot be offered, which are left out"
         " otherwise.",
         flags=("--strict-tools",),
     )

@@ -16,6 +16,7 @@ from pyserve.openai.chat.conversation import Conversation, Offer, conversation
 from pyserve.openai.sampling import base_request
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import schema_grammar
+from pyserve.openai.tools.foreign import unsupported_tool
 from pyserve.openai.tools.grammar import answer_grammar
 from pyserve.schemas.anthropic.blocks import (
     AnyBlock,
@@ -178,12 +179,22 @@ def _answer(blocks: Sequence[AnyBlock]) -> Turn:
     return turn
 
 
+def left_out_tools(body: ConversationFields, *, is_strict: bool) -> list[str]:
+    """The types of the tools that are not offered.
+
+    is_strict: there must be none. Raises UnsupportedToolError.
+    """
+    for place, tool in body.foreign_tools.items():
+        if is_strict:
+            raise unsupported_tool(place, tool.type)
+    return list(dict.fromkeys(tool.type for tool in body.foreign_tools.values()))
+
+
 def _offer(body: ConversationFields) -> Offer:
     """The tools that are offered, and how they may be called."""
     choice = body.tool_choice
     functions = body.client_tools
-    params = [f"tools.{i}" for i in range(len(functions))]
-    offer = Offer(functions, params, "input_schema")
+    offer = Offer(list(functions.values()), list(functions), "input_schema")
     if choice is None:
         return offer
     is_single = choice.disable_parallel_tool_use

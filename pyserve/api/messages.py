@@ -5,7 +5,12 @@ from __future__ import annotations
 from flask import Response
 
 from pyserve.anthropic import examples
-from pyserve.anthropic.conversation import begun_tokens, count_tokens, messages_conversation
+from pyserve.anthropic.conversation import (
+    begun_tokens,
+    count_tokens,
+    left_out_tools,
+    messages_conversation,
+)
 from pyserve.anthropic.errors import ANTHROPIC
 from pyserve.anthropic.messages import MessagesAnswer
 from pyserve.anthropic.objects import MESSAGE_EVENTS, AnsweredMessage
@@ -25,8 +30,10 @@ from pyserve.web.answer.leasing import ask_engine
 from pyserve.web.answer.message_frames import MessageFrames
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
+from pyserve.web.request.left_out import note_left_out
 from pyserve.web.request.notes import notes
 from pyserve.web.request.replies import json_reply
+from pyserve.web.request.services import services
 
 endpoint = Endpoint("messages", tag="Messages", usecase="chat", errors=ANTHROPIC)
 tokens = Endpoint("message_tokens", tag="Messages", errors=ANTHROPIC)
@@ -52,7 +59,7 @@ def create(model: str | None = None) -> Response:
     body = read_body(MessagesRequest)
     target = choose_target(body, model)
     stop_sequences, given = body.stop or [], body.chat_template_kwargs or {}
-    note_left_out(body)
+    _checked(body)
     body = with_defaults(body, target.profile)
     noted = notes()
 
@@ -84,7 +91,7 @@ def create(model: str | None = None) -> Response:
 def count() -> Response:
     body = read_body(CountTokensRequest)
     target = choose_target(body)
-    note_left_out(body)
+    _checked(body)
     body = with_defaults(body, target.profile)
 
     def answer(engine: Engine) -> InputTokens:
@@ -93,8 +100,7 @@ def count() -> Response:
     return json_reply(ask_engine(target, answer))
 
 
-def note_left_out(body: ConversationFields) -> None:
-    """Name the tools and blocks that the model does not see."""
-    noted = notes()
-    noted.ignored_tools = [tool.type for tool in body.foreign_tools]
-    noted.ignored_items = body.foreign_blocks
+def _checked(body: ConversationFields) -> None:
+    """Tell what the model does not see; `--strict-tools` refuses tools of that kind."""
+    tools = left_out_tools(body, is_strict=services().config.strict_tools)
+    note_left_out(tools, body.foreign_blocks)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from flask import Response
 
@@ -16,7 +14,7 @@ from pyserve.openai.document.operation import Operation
 from pyserve.openai.responses.events import EVENT_TYPES, ResponsesAnswer
 from pyserve.openai.responses.history import check_references, skipped_items
 from pyserve.openai.responses.objects import Response as ResponseObject
-from pyserve.openai.responses.offer import ToolOffer, tool_offer
+from pyserve.openai.responses.offer import tool_offer
 from pyserve.openai.responses.responses import response_conversation
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.generation import generate, generate_stream
@@ -24,12 +22,10 @@ from pyserve.web.answer.response_frames import response_frames
 from pyserve.web.answer.target import choose_target
 from pyserve.web.answer.truncation import fitting
 from pyserve.web.request.body import read_body
+from pyserve.web.request.left_out import note_left_out
 from pyserve.web.request.notes import notes
 from pyserve.web.request.services import services
 
-log = logging.getLogger(__name__)
-
-MAX_LOGGED_CHARS = 200
 endpoint = Endpoint("responses", tag="Text", usecase="chat")
 
 
@@ -58,7 +54,7 @@ def create(model: str | None = None) -> Response:
     given = body.chat_template_kwargs or {}
     body = with_defaults(body, target.profile)
     noted = notes()
-    _note_left_out(body, offered)
+    note_left_out(offered.ignored, skipped_items(body), offered.unenforced)
 
     def answer(engine: Engine) -> ResponsesAnswer:
         conversation = response_conversation(engine, body, offered.offer, target.profile)
@@ -71,14 +67,3 @@ def create(model: str | None = None) -> Response:
     if body.stream:
         return generate_stream(target, answer, response_frames(body, target.model_id))
     return generate(target, answer)
-
-
-def _note_left_out(body: ResponseRequest, offered: ToolOffer) -> None:
-    """Put into headers and the log what the model does not get to see."""
-    noted = notes()
-    noted.ignored_tools = offered.ignored
-    noted.ignored_items = skipped_items(body)
-    noted.unenforced = offered.unenforced
-    if offered.ignored:
-        types = ", ".join(map(repr, offered.ignored))[:MAX_LOGGED_CHARS]
-        log.info("request %s: tools that are not offered: %s", noted.request_id, types)

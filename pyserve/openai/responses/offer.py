@@ -14,6 +14,7 @@ import msgspec
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.chat.conversation import Mode, Offer
 from pyserve.openai.structured.regex import UnsupportedRegexError, json_pattern
+from pyserve.openai.tools.foreign import UnsupportedToolError, unsupported_tool
 from pyserve.schemas.fields.tools import FunctionDefinition
 from pyserve.schemas.response_tools import (
     AllowedResponseTools,
@@ -28,12 +29,6 @@ from pyserve.schemas.responses import ResponseRequest
 
 MAX_NAME_CHARS = 64
 INPUT = "input"
-
-
-class UnsupportedToolError(InvalidRequestError):
-    """A tool was chosen that is not offered."""
-
-    code = "unsupported_tool"
 
 
 class ToolName(msgspec.Struct, frozen=True):
@@ -77,8 +72,7 @@ def tool_offer(body: ResponseRequest, *, is_strict: bool = False) -> ToolOffer:
     for param, namespace, tool in _all_tools(body):
         if isinstance(tool, OtherTool):
             if is_strict:
-                message = f"{param}: tools of type {tool.type[:MAX_NAME_CHARS]!r} are not supported"
-                raise UnsupportedToolError(message, param=param)
+                raise unsupported_tool(param, tool.type)
             ignored.append(tool.type)
             continue
         is_custom = isinstance(tool, CustomTool)

@@ -100,7 +100,7 @@ class ConversationFields(SamplingFields, ReasoningFields, SchedulingFields):
 
     @model_validator(mode="after")
     def _fits_together(self) -> ConversationFields:
-        tools, choice = self.client_tools, self.tool_choice
+        tools, choice = list(self.client_tools.values()), self.tool_choice
         check_tools(tools, "tools")
         if choice is not None and choice.type in ("any", "tool"):
             if not tools:
@@ -129,20 +129,23 @@ class ConversationFields(SamplingFields, ReasoningFields, SchedulingFields):
             raise invalid("invalid_value", message, "output_config.format")
 
     @property
-    def client_tools(self) -> list[ClientTool]:
-        """The tools that the model is offered."""
-        return [tool for tool in self.tools or [] if isinstance(tool, ClientTool)]
+    def client_tools(self) -> dict[str, ClientTool]:
+        """The tools that the model is offered, by their places in the request."""
+        return {place: tool for place, tool in self._placed() if isinstance(tool, ClientTool)}
 
     @property
-    def foreign_tools(self) -> list[ForeignTool]:
+    def foreign_tools(self) -> dict[str, ForeignTool]:
         """The other ones."""
-        return [tool for tool in self.tools or [] if isinstance(tool, ForeignTool)]
+        return {place: tool for place, tool in self._placed() if isinstance(tool, ForeignTool)}
+
+    def _placed(self) -> list[tuple[str, ClientTool | ForeignTool]]:
+        return [(f"tools.{i}", tool) for i, tool in enumerate(self.tools or [])]
 
     @property
     def foreign_blocks(self) -> list[str]:
-        """The types of the blocks that are left out, each once."""
+        """The types of the blocks that are left out."""
         blocks = (block for turn in self.messages for block in turn.blocks)
-        return list(dict.fromkeys(each.type for each in blocks if isinstance(each, ForeignBlock)))
+        return [block.type for block in blocks if isinstance(block, ForeignBlock)]
 
     @property
     def is_continued(self) -> bool:

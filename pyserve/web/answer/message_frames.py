@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pyserve.anthropic.errors import ANTHROPIC
 from pyserve.anthropic.messages import MessagesAnswer
 from pyserve.anthropic.objects import Ping
-from pyserve.web.answer.sse import DataFrames, Failure, frame, typed_frame
+from pyserve.web.answer.sse import DataFrames, Failure, frame, typed_frame, typed_frames
 
 
 class MessageFrames(DataFrames):
@@ -21,7 +21,7 @@ class MessageFrames(DataFrames):
         self._message = answer
 
     def chunks(self, contents: Iterable[Any]) -> bytes:
-        return b"".join(typed_frame(content) for content in contents)
+        return typed_frames(contents)
 
     def opening(self, n_prompt_tokens: int) -> bytes:
         return self.chunks(self._message.open(n_prompt_tokens))

@@ -9,7 +9,7 @@ import anthropic
 import pytest
 
 from pyserve.engine.fake.script import FakeScript
-from tests.api.anthropic.test_messages import MESSAGES, body_of, error_of, typed_events
+from tests.api.anthropic.test_messages import COUNT, MESSAGES, body_of, error_of, typed_events
 from tests.support.anthropic_client import anthropic_client_of
 
 TOOL = {
@@ -182,13 +182,24 @@ def test_what_cannot_be_is_refused_by_name(front, fields, part):
     assert part in error_of(refused)["message"]
 
 
-def test_tools_of_others_are_left_out(start):
+def test_tools_of_others_are_left_out_or_refused(start):
     body = body_of(tools=[{"type": "bash_20250124", "name": "bash"}, TOOL])
     front = start(chat_template=THINKING)
     assert front.post(MESSAGES, body).headers["X-Ignored-Tools"] == "bash_20250124"
     assert [tool["function"]["name"] for tool in front.core.requests[0].template.tools] == [
         "weather"
     ]
+    strict = start(strict_tools=True)
+    for path in (MESSAGES, COUNT):
+        refused = strict.post(path, body)
+        assert refused.status_code == 400
+        assert error_of(refused)["message"].startswith("tools.0: tools of type 'bash_20250124'")
+
+
+def test_a_place_counts_the_tools_of_others(front):
+    wrong = {"name": "f", "input_schema": {"type": "string"}}
+    refused = front.post(MESSAGES, body_of(tools=[{"type": "bash_20250124"}, wrong]))
+    assert error_of(refused)["message"].startswith("tools.1.input_schema.type")
 
 
 def test_the_official_client_runs_a_loop_of_two_turns(say):
