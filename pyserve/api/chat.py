@@ -14,6 +14,7 @@ from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.chat import ChatRequest
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.target import choose_target
@@ -42,8 +43,7 @@ endpoint = Endpoint("chat", tag="Text", usecase="chat")
 def create(model: str | None = None) -> Response:
     body = read_body(ChatRequest)
     target = choose_target(body, model)
-    given = body.chat_template_kwargs or {}
-    body = with_defaults(body, target.profile)
+    given, body = body, with_defaults(body, target.profile)
 
     noted = notes()
 
@@ -58,7 +58,8 @@ def create(model: str | None = None) -> Response:
             tokens = continued_tokens(
                 engine, conversation.messages, conversation.options, conversation.text_begin
             )
-        return ChatAnswer(body, target.model_id, engine.info(), conversation, cut, tokens)
+        biased = with_token_ids(body, engine)
+        return ChatAnswer(biased, target.model_id, engine.info(), conversation, cut, tokens)
 
     run = generate_stream if body.stream else generate
     return run(target, answer)

@@ -12,6 +12,7 @@ from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.configured.templated import templated_completion
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.target import choose_target
@@ -44,7 +45,8 @@ def create(model: str | None = None) -> Response:
         info, prompts = engine.info(), None
         if body.suffix:
             prompts = infill_prompts(body.prompts, body.suffix, info, engine.tokenize)
-        templated = templated_completion(body, target.profile.prompt)
+        biased = with_token_ids(body, engine)
+        templated = templated_completion(biased, target.profile.prompt)
         return CompletionAnswer(templated, target.model_id, info, engine.detokenize, prompts)
 
     run = generate_stream if body.stream else generate

@@ -11,6 +11,7 @@ from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.edits import Edit, EditAnswer
+from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.edits import EditRequest
 from pyserve.web.answer.generation import generate
 from pyserve.web.answer.target import choose_target
@@ -38,6 +39,7 @@ def create(model: str | None = None) -> Response:
 
     def answer(engine: Engine) -> EditAnswer:
         prompter = Prompter(target.profile.prompt)
-        return EditAnswer(body, target.model_id, engine.info(), prompter)
+        biased = with_token_ids(body, engine)
+        return EditAnswer(biased, target.model_id, engine.info(), prompter)
 
     return generate(target, answer)

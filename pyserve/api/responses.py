@@ -16,6 +16,7 @@ from pyserve.openai.responses.history import check_references, skipped_items
 from pyserve.openai.responses.objects import Response as ResponseObject
 from pyserve.openai.responses.offer import tool_offer
 from pyserve.openai.responses.responses import response_conversation
+from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.response_frames import response_frames
@@ -51,8 +52,8 @@ def create(model: str | None = None) -> Response:
     check_references(body)
     offered = tool_offer(body, is_strict=services().config.strict_tools)
     target = choose_target(body, model)
-    given = body.chat_template_kwargs or {}
-    body = with_defaults(body, target.profile)
+    given, body = body, with_defaults(body, target.profile)
+
     noted = notes()
     note_left_out(offered.ignored, skipped_items(body), offered.unenforced)
 
@@ -62,7 +63,8 @@ def create(model: str | None = None) -> Response:
         cut = fitting(engine, conversation, body, noted)
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)
-        return ResponsesAnswer(body, target.model_id, engine.info(), conversation, offered.names)
+        biased = with_token_ids(body, engine)
+        return ResponsesAnswer(biased, target.model_id, engine.info(), conversation, offered.names)
 
     if body.stream:
         return generate_stream(target, answer, response_frames(body, target.model_id))

@@ -24,11 +24,12 @@ def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
     most probable token; seed -1 means random.
 
     Raises InvalidRequestError for a logit_bias on a token that the model does not have, or that
-    bans all of them.
+    bans all of them. REQUIRES: a logit_bias of token ids (`with_token_ids`).
     """
     given = {name: getattr(fields, name) for name in _SAME_NAME}
     given = {name: value for name, value in given.items() if value is not None}
-    _check_biases(fields.logit_bias or {}, info)
+    if fields.logit_bias is not None:
+        given["logit_bias"] = _checked_biases(fields.logit_bias, info)
     if given.get("top_k") == -1:
         given["top_k"] = 0
     if given.get("top_p") == 0:
@@ -63,11 +64,14 @@ def expand(request: GenerateRequest, n: int) -> list[GenerateRequest]:
     return [msgspec.structs.replace(request, sampling=sampling) for sampling in samplings]
 
 
-def _check_biases(biases: Mapping[int, float], info: ModelInfo) -> None:
+def _checked_biases(given: Mapping[int | str, float], info: ModelInfo) -> dict[int, float]:
+    biases = {token: bias for token, bias in given.items() if isinstance(token, int)}
+    assert len(biases) == len(given), "with_token_ids has looked texts up"
     check_tokens(list(biases), info, "logit_bias")
     if sum(bias == BAN for bias in biases.values()) == info.n_vocab:
         message = f"logit_bias bans all {info.n_vocab} tokens of the vocabulary"
         raise InvalidRequestError(message, param="logit_bias")
+    return biases
 
 
 def check_tokens(tokens: Sequence[int], info: ModelInfo, param: str) -> None:

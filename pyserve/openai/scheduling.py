@@ -11,7 +11,7 @@ def scheduling(fields: SchedulingFields) -> dict[str, Any]:
     """Scheduling fields of an engine request, from those of the request body."""
     return {
         "cache_salt": fields.cache_salt or "",
-        "priority": fields.priority or 0,
+        "priority": fields.priority_used,
         "deterministic": bool(fields.deterministic),
         "n_draft_max": fields.n_draft_max,
     }

@@ -23,7 +23,7 @@ from pyserve.schemas.common import (
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import Content, PredictionFields, content_text
-from pyserve.schemas.fields.reasoning import ReasoningFields
+from pyserve.schemas.fields.reasoning import ChatReasoningFields
 from pyserve.schemas.fields.sampling import StreamFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.fields.tools import ToolFields
@@ -65,7 +65,11 @@ CONTENT_IS_THERE: JsonDict = {
 
 
 class Message(RequestModel):
-    """One turn. Only an assistant's turn with tool calls or a refusal may lack content."""
+    """One turn. Only an assistant's turn with tool calls or a refusal may lack content.
+
+    prefix, partial: the names that Mistral and DeepSeek, and Kimi and Qwen have for
+    continue_final_message.
+    """
 
     model_config = ConfigDict(json_schema_extra=CONTENT_IS_THERE)
     foreign: ClassVar[FieldTable] = MESSAGE
@@ -78,6 +82,8 @@ class Message(RequestModel):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    prefix: bool | None = None
+    partial: bool | None = None
     content: Content | None = Field(default=None, validate_default=True)
 
     @field_validator("content", mode="before")
@@ -105,7 +111,7 @@ class ChatRequest(
     StreamFields,
     ConstraintFields,
     ToolFields,
-    ReasoningFields,
+    ChatReasoningFields,
     SchedulingFields,
     PredictionFields,
     AcceptedFields,
@@ -132,7 +138,7 @@ class ChatRequest(
     @field_validator("top_logprobs")
     @classmethod
     def _alternatives_need_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is not None and not info.data.get("logprobs"):
+        if value and not info.data.get("logprobs"):
             raise invalid("invalid_value", "is only allowed together with logprobs: true")
         return value
 
@@ -140,6 +146,20 @@ class ChatRequest(
     def n_max_tokens(self) -> int | None:
         """Most tokens of the answer; None: as many as fit. The newest of the three names wins."""
         return token_limit(self.max_completion_tokens, self.max_tokens, self.n_predict)
+
+    @model_validator(mode="after")
+    def _continued_by_message(self) -> ChatRequest:
+        last = len(self.messages) - 1
+        for i, message in enumerate(self.messages):
+            if not (message.prefix or message.partial):
+                continue
+            path = f"messages.{i}.{'prefix' if message.prefix else 'partial'}"
+            if i < last or message.role != "assistant":
+                raise invalid("invalid_value", "is for a last message of the assistant", path)
+            if self.continue_final_message is False:
+                raise invalid("invalid_value", "contradicts continue_final_message", path)
+            return self.model_copy(update={"continue_final_message": True})
+        return self
 
     @model_validator(mode="after")
     def _continuation_is_possible(self) -> ChatRequest:

@@ -316,7 +316,6 @@ MEANS: Unsupported = {
     "rope_freq_base": (),
     "rope_freq_scale": (),
     "safety_identifier": (ANY,),
-    "service_tier": (ANY,),
     "session_id": (),
     "session_params": (),
     "shift": (),
@@ -384,10 +383,13 @@ OPTIONS = FieldTable(
         "typical_p": (),
     }
 )
+REASONING = FieldTable(named={"summary": ()})
+STREAM_OPTIONS = FieldTable(
+    named={"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
+)
 # Parts of earlier answers and of conversations that clients send back as they came.
 MESSAGE = FieldTable(
-    {},
-    {
+    named={
         "annotations": ([],),
         "audio": (),
         "created_at": (ANY,),
@@ -399,7 +401,7 @@ MESSAGE = FieldTable(
         "status": (ANY,),
     },
 )
-CALL = FieldTable({}, {"index": (ANY,)})
+CALL = FieldTable(named={"index": (ANY,)})
 
 
 def first_unsupported(data: Mapping[str, Any], unsupported: Unsupported) -> str | None:

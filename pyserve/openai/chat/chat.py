@@ -61,6 +61,7 @@ class ChatAnswer:
         self._body = body
         self._n = body.n or 1
         self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))
+        self._chunk_head = {**self._head, "service_tier": body.tier if body.service_tier else UNSET}
         self._usage = StreamUsage(body.include_usage, self._n, self._n)
         self._conversation = conversation or Conversation(template_messages(body))
         self.requests = chat_requests(body, info, self._conversation, tokens)
@@ -82,7 +83,12 @@ class ChatAnswer:
         n_reasoning_tokens = sum(writer.n_reasoning_tokens for writer in writers)
         usage = token_usage([output.finish for output in outputs], self._n, n_reasoning_tokens)
         return ChatCompletion(
-            **self._head, choices=choices, usage=usage, truncation=self._truncation
+            **self._head,
+            choices=choices,
+            usage=usage,
+            service_tier=self._body.tier,
+            metadata=self._body.metadata or UNSET,
+            truncation=self._truncation,
         )
 
     def open(self) -> list[msgspec.Struct]:
@@ -115,7 +121,7 @@ class ChatAnswer:
 
     def close(self) -> list[msgspec.Struct]:
         usage = self._usage.at_end(sum(writer.n_reasoning_tokens for writer in self._writers))
-        return [] if usage is None else [ChatChunk(**self._head, choices=[], usage=usage)]
+        return [] if usage is None else [ChatChunk(**self._chunk_head, choices=[], usage=usage)]
 
     def _new_writers(self) -> list[ChoiceWriter]:
         return [
@@ -128,7 +134,7 @@ class ChatAnswer:
         ]
 
     def _chunk(self, choice: ChatChunkChoice) -> ChatChunk:
-        return ChatChunk(**self._head, choices=[choice], usage=self._usage.before_end)
+        return ChatChunk(**self._chunk_head, choices=[choice], usage=self._usage.before_end)
 
     def _logprobs(self, tokens: Sequence[TokenLogprob]) -> ChatLogprobs | None:
         return chat_logprobs(tokens) if self._body.logprobs else None

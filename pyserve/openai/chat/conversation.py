@@ -235,22 +235,30 @@ def _limit(thinking: Thinking | None, n_tokens: int | None) -> ThinkingLimit | N
 def template_variables(
     reasoning: ReasoningFields, chat_template: str, form: AnswerFormat | None = None
 ) -> dict[str, Any]:
-    """The chat template's variables: those of the reasoning effort, and chat_template_kwargs.
+    """The chat template's variables: those of other fields, and chat_template_kwargs.
 
     form: has the template's own words for efforts.
     """
     named = dict(reasoning.chat_template_kwargs or {})
-    effort = reasoning.reasoning_effort
-    if effort is None:
+    implied = {"verbosity": reasoning.verbosity, **_thinking_variables(reasoning, form)}
+    implied = {name: value for name, value in implied.items() if value is not None}
+    if not implied:
         return named
-    words = {} if form is None else form.efforts
-    thinks = effort != "none"
-    implied: dict[str, Any] = {"enable_thinking": thinks, "thinking": thinks}
-    if thinks or effort in words:
-        implied |= dict.fromkeys(EFFORT_VARIABLES, words.get(effort, effort))
     known = set(re.findall(r"\w+", chat_template))
     used = {name: value for name, value in implied.items() if name in known}
     return {**used, **named}
+
+
+def _thinking_variables(reasoning: ReasoningFields, form: AnswerFormat | None) -> dict[str, Any]:
+    """Whether to think, and how hard, under all the names that templates have for it."""
+    effort, thinks = reasoning.reasoning_effort, reasoning.enable_thinking
+    if effort is not None:
+        thinks = effort != "none"
+    switches = dict.fromkeys(("enable_thinking", "thinking"), thinks)
+    words = {} if form is None else form.efforts
+    if effort is None or not (thinks or effort in words):
+        return switches
+    return switches | dict.fromkeys(EFFORT_VARIABLES, words.get(effort, effort))
 
 
 def thinking_budget(reasoning: ReasoningFields) -> int | None:

@@ -58,7 +58,7 @@ class Truncation(msgspec.Struct, frozen=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """The response, not streamed."""
+    """The response, not streamed. metadata: that of the request."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -68,6 +68,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     choices: list[ChatChoice]
     usage: TokenUsage
     service_tier: str = "default"
+    metadata: dict[str, str] | UnsetType = UNSET
     truncation: Truncation | UnsetType = UNSET
 
 
@@ -108,7 +109,7 @@ class ChatChunkChoice(msgspec.Struct, frozen=True):
 
 
 class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a streamed response."""
+    """One event of a streamed response. service_tier: where the request has one."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -117,3 +118,4 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: str
     choices: list[ChatChunkChoice]
     usage: TokenUsage | UnsetType | None = UNSET
+    service_tier: str | UnsetType = UNSET

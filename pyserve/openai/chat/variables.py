@@ -1,23 +1,27 @@
-"""Variables of chat templates: those of a request that its template never reads."""
+"""Fields of a request that become variables of the chat template, which may never read them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from pyserve.engine.model_info import ModelInfo
+from pyserve.schemas.fields.reasoning import ReasoningFields
 
 MAX_NAMED = 16
+DEFAULT_VERBOSITY = "medium"
 
 
-def unread_variables(names: Iterable[str], info: ModelInfo) -> list[str]:
-    """Those that the model's templates do not mention; none if their source is not known.
+def unread_variables(given: ReasoningFields, info: ModelInfo) -> list[str]:
+    """Fields that the model's templates do not mention, at most `MAX_NAMED`.
 
-    At most `MAX_NAMED`, as fields of a request.
+    None of chat_template_kwargs if the source of the templates is not known.
     """
     source = f"{info.chat_template}\n{info.tool_template}"
-    if not info.chat_template:
-        return []
     words = set(re.findall(r"\w+", source, re.ASCII))
-    unread = [f"chat_template_kwargs.{name}" for name in names if name not in words]
+    unread = []
+    if given.verbosity not in (None, DEFAULT_VERBOSITY) and "verbosity" not in words:
+        unread.append("verbosity")
+    if info.chat_template:
+        names = given.chat_template_kwargs or {}
+        unread += [f"chat_template_kwargs.{name}" for name in names if name not in words]
     return unread[:MAX_NAMED]

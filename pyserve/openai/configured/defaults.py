@@ -67,13 +67,10 @@ def _defaults(body: RequestModel, defaults: dict[str, Any]) -> dict[str, Any]:
 def _thinking(body: ChatRequest) -> dict[str, Any]:
     """LocalAI's `metadata.enable_thinking`, in our reasoning fields."""
     wanted = (body.metadata or {}).get("enable_thinking")
-    if wanted == "false" and body.reasoning_effort is None:
-        return {"reasoning_effort": "none"}
-    if wanted == "true" and body.reasoning_effort is None:
-        return {
-            "chat_template_kwargs": {"enable_thinking": True, **(body.chat_template_kwargs or {})}
-        }
-    return {}
+    if wanted not in ("true", "false") or body.enable_thinking is not None:
+        return {}
+    thinks = wanted == "true"
+    return {"enable_thinking": thinks, "reasoning_effort": None if thinks else "none"}
 
 
 def _system_prompt(body: RequestModel, prompt: PromptProfile) -> dict[str, Any]:
@@ -102,7 +99,8 @@ def _has_system(messages: Iterable[Any]) -> bool:
 def _fits(body: RequestModel, name: str, value: Any) -> bool:
     """Whether a default is compatible with the fields of the request."""
     if name == "reasoning_effort" and value == "none":
-        return not (getattr(body, "chat_template_kwargs", None) or {}).get("enable_thinking")
+        variables = getattr(body, "chat_template_kwargs", None) or {}
+        return not (variables.get("enable_thinking") or getattr(body, "enable_thinking", None))
     if name == "grammar":
         return all(getattr(body, field, None) is None for field in ConstraintFields.model_fields)
     if name == "n":

@@ -94,6 +94,7 @@ def new_response(
         if reasoning
         else ReasoningSettings(),
         safety_identifier=body.safety_identifier,
+        service_tier=body.tier,
         temperature=sampling.temperature,
         text=_text_settings(body),
         tool_choice=_tool_choice(body),

@@ -16,12 +16,11 @@ Metadata = Annotated[
 
 
 class AcceptedFields(RequestModel):
-    """OpenAI's fields for its service's storage, tiers and users; they change nothing here."""
+    """OpenAI's fields for its service's storage and users; they change nothing here."""
 
     user: Label | None = None
     metadata: Metadata | None = None
     store: bool | None = None
-    service_tier: Literal["auto", "default", "flex", "scale", "priority"] | None = None
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None

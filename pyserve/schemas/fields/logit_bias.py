@@ -1,7 +1,11 @@
-"""`logit_bias`: OpenAI's object, or llama-server's list of pairs; `false` bans a token."""
+"""`logit_bias`: OpenAI's object, or llama-server's list of pairs; `false` bans a token.
+
+A token is named by its id, or by its text, which `openai/token_biases.py` looks up.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -16,11 +20,22 @@ from pydantic import (
 from pyserve.schemas.common import INT32_MAX, TokenId, invalid
 
 MAX_LOGIT_BIAS = 1024
+MAX_TOKEN_CHARS = 256
+MAX_ID_DIGITS = 10
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 BAN = float("-inf")
 _BIAS_SCHEMA = {"anyOf": [{"type": "number", "minimum": -100, "maximum": 100}, {"const": False}]}
 _PAIR_SCHEMA = {
     "type": "array",
-    "prefixItems": [{"type": "integer", "minimum": 0, "maximum": INT32_MAX}, _BIAS_SCHEMA],
+    "prefixItems": [
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": INT32_MAX},
+                {"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_CHARS},
+            ]
+        },
+        _BIAS_SCHEMA,
+    ],
     "minItems": 2,
     "maxItems": 2,
 }
@@ -28,7 +43,7 @@ _SCHEMA = {
     "anyOf": [
         {
             "type": "object",
-            "propertyNames": {"pattern": "^[0-9]{1,10}$"},
+            "propertyNames": {"minLength": 1, "maxLength": MAX_TOKEN_CHARS},
             "additionalProperties": _BIAS_SCHEMA,
             "maxProperties": MAX_LOGIT_BIAS,
         },
@@ -38,17 +53,34 @@ _SCHEMA = {
 
 
 def _token_biases(value: object) -> object:
-    """OpenAI's object (keys are strings in JSON) or llama-server's list of pairs, as id: bias."""
+    """OpenAI's object (whose keys may be ids) or llama-server's list of pairs, as token: bias."""
+    biases = _by_token(value)
+    for token in biases if isinstance(biases, dict) else ():
+        if isinstance(token, str) and not 0 < len(token) <= MAX_TOKEN_CHARS:
+            message = (
+                f"names a text of {len(token)} characters, at least 1 and at most {MAX_TOKEN_CHARS}"
+            )
+            raise invalid("invalid_value", message)
+    return biases
+
+
+def _by_token(value: object) -> object:
     if isinstance(value, dict | list) and len(value) > MAX_LOGIT_BIAS:
         raise invalid("invalid_value", f"has {len(value)} entries, at most {MAX_LOGIT_BIAS}")
     if isinstance(value, list):
         return _summed(value)
     if not isinstance(value, dict):
         return value
-    for key in value:
-        if not (key.isascii() and key.isdigit() and len(key) <= 10 and int(key) <= INT32_MAX):  # noqa: PLR2004
-            raise invalid("invalid_value", 'keys must be token ids such as "50256"')
-    return {int(key): bias for key, bias in value.items()}
+    return {_token(key): bias for key, bias in value.items()}
+
+
+def _token(key: str) -> int | str:
+    """A token id, or the text of a token."""
+    if not _WHOLE_NUMBER.fullmatch(key):
+        return key
+    if len(key) > MAX_ID_DIGITS or not 0 <= int(key) <= INT32_MAX:
+        raise invalid("invalid_value", 'has a number as a key that is no token id such as "50256"')
+    return int(key)
 
 
 def _summed(pairs: list[object]) -> dict[object, object]:
@@ -57,19 +89,17 @@ def _summed(pairs: list[object]) -> dict[object, object]:
     for i, pair in enumerate(pairs):
         where = f"logit_bias.{i}"
         match pair:
-            case [str(), _]:
-                raise invalid("unsupported_parameter", "must name the token by its id", where)
             case [bool(), _]:
-                raise invalid("invalid_type", "must be a pair: token id, bias", where)
+                raise invalid("invalid_type", "must be a pair: token id or text, bias", where)
             case [int() as token, _] if not 0 <= token <= INT32_MAX:
                 raise invalid("invalid_value", f"has {token} where a token id should be", where)
-            case [int() as token, False]:
+            case [int() | str() as token, False]:
                 biases[token] = False
-            case [int() as token, int() | float() as bias] if not isinstance(bias, bool):
+            case [int() | str() as token, int() | float() as bias] if not isinstance(bias, bool):
                 before = biases.get(token, 0)
                 biases[token] = before if before is False else before + bias  # type: ignore[operator]
             case _:
-                raise invalid("invalid_type", "must be a pair: token id, bias", where)
+                raise invalid("invalid_type", "must be a pair: token id or text, bias", where)
     return biases
 
 
@@ -87,4 +117,8 @@ Bias = Annotated[
     Discriminator(_bias_tag),
     AfterValidator(_without_false),
 ]
-LogitBias = Annotated[dict[TokenId, Bias], BeforeValidator(_token_biases), WithJsonSchema(_SCHEMA)]
+Token = Annotated[
+    Annotated[TokenId, Tag("<id>")] | Annotated[str, Tag("<text>")],
+    Discriminator(lambda token: "<id>" if isinstance(token, int) else "<text>"),
+]
+LogitBias = Annotated[dict[Token, Bias], BeforeValidator(_token_biases), WithJsonSchema(_SCHEMA)]

@@ -24,7 +24,7 @@ from pyserve.schemas.common import (
 from pyserve.schemas.fields.context import ContextFields
 from pyserve.schemas.fields.logit_bias import LogitBias
 from pyserve.schemas.fields.lora import LoraChoices
-from pyserve.schemas.unsupported import GENERATION, FieldTable
+from pyserve.schemas.unsupported import GENERATION, STREAM_OPTIONS, FieldTable
 
 MAX_SAMPLERS = 32
 MAX_BREAKERS = 16
@@ -152,6 +152,8 @@ class SamplingFields(ContextFields):
 
 class StreamOptions(RequestModel):
     """Options of a streamed answer."""
+
+    foreign: ClassVar[FieldTable] = STREAM_OPTIONS
 
     include_usage: bool | None = None
 

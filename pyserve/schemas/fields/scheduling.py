@@ -11,21 +11,30 @@ from pyserve.schemas.common import INT32_MAX, RequestModel
 from pyserve.schemas.fields.keep_alive import KeepAlive
 
 MAX_PRIORITY = 100
+# By OpenAI's names of tiers: the tier that is used, and what it adds to the priority. Others add 0.
+TIERS = {
+    "priority": ("priority", 10),
+    "fast": ("priority", 10),
+    "ultrafast": ("priority", 10),
+    "flex": ("flex", -10),
+}
+DEFAULT_TIER = ("default", 0)
 
 
 class SchedulingFields(RequestModel):
     """Extensions of ours, on every generating endpoint.
 
-    priority: higher ones start first, 0 is the default. deterministic: the same seed gives the
-    same bytes whatever else runs; slower. cache_salt: computed prefixes are shared only among
-    requests with the same one. keep_alive: how long the model stays loaded afterwards; ttl is LM
-    Studio's name of it.
+    priority: higher ones start first, 0 is the default; service_tier moves it. deterministic: the
+    same seed gives the same bytes whatever else runs; slower. cache_salt: computed prefixes are
+    shared only among requests with the same one. keep_alive: how long the model stays loaded
+    afterwards; ttl is LM Studio's name of it.
     n_draft_max: llama-server's `speculative.n_max`, draft tokens that one step checks; 0: none.
     """
 
     other_names: ClassVar[Mapping[str, str]] = {"ttl": "keep_alive"}
 
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
+    service_tier: Annotated[str, Field(max_length=64)] | None = None
     deterministic: bool | None = None
     cache_salt: Annotated[str, Field(max_length=256)] | None = None
     keep_alive: KeepAlive | None = None
@@ -33,3 +42,14 @@ class SchedulingFields(RequestModel):
     n_draft_max: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = Field(
         default=None, alias="speculative.n_max"
     )
+
+    @property
+    def tier(self) -> str:
+        """The service tier that is used: default, priority or flex."""
+        return TIERS.get(self.service_tier or "", DEFAULT_TIER)[0]
+
+    @property
+    def priority_used(self) -> int:
+        """The priority with that of the service tier."""
+        _, more = TIERS.get(self.service_tier or "", DEFAULT_TIER)
+        return max(-MAX_PRIORITY, min((self.priority or 0) + more, MAX_PRIORITY))

@@ -93,6 +93,60 @@ def test_max_tokens_end_the_answer_as_length(front):
     assert (choice["message"]["content"], choice["finish_reason"]) == ("a b", "length")
 
 
+def test_no_tokens_compute_the_prompt_alone(front):
+    body = front.post(CHAT, chat_body(max_tokens=0)).get_json()
+    assert body["choices"][0]["message"]["content"] == ""
+    assert body["choices"][0]["finish_reason"] == "length"
+    assert body["usage"]["completion_tokens"] == 0
+    assert body["usage"]["prompt_tokens"] > 0
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "n_predict"])
+def test_minus_one_is_no_limit(front, name):
+    assert front.post(CHAT, chat_body(**{name: -1})).status_code == 200
+    assert front.core.requests[0].max_tokens is None
+
+
+def test_whole_numbers_may_be_written_with_a_fraction(front):
+    headers = {"Content-Type": "application/json"}
+    text = '{"messages": [{"role": "user", "content": "a b c d"}], "max_tokens": %s, "top_k": 4e1}'
+    response = front.client.post(CHAT, data=text % "2.0", headers=headers)
+    assert response.get_json()["usage"]["completion_tokens"] == 2
+    error = error_of(front.client.post(CHAT, data=text % "2.5", headers=headers))
+    assert (error["param"], error["code"]) == ("max_tokens", "invalid_type")
+
+
+def test_the_metadata_come_back(front):
+    metadata = {"session": "7"}
+    assert front.post(CHAT, chat_body(metadata=metadata)).get_json()["metadata"] == metadata
+    assert "metadata" not in front.post(CHAT, chat_body()).get_json()
+
+
+@pytest.mark.parametrize("fields", [{"logprobs": False}, {"logprobs": None}, {}])
+def test_no_alternatives_need_no_logprobs(front, fields):
+    assert front.post(CHAT, chat_body(top_logprobs=0, **fields)).status_code == 200
+    error = error_of(front.post(CHAT, chat_body(top_logprobs=1, **fields)))
+    assert (error["code"], error["param"]) == ("invalid_value", "top_logprobs")
+
+
+@pytest.mark.parametrize(("fields", "n"), [({"n": 128}, 128), ({"n_cmpl": 2}, 2)])
+def test_there_may_be_many_choices(front, fields, n):
+    body = front.post(CHAT, chat_body("hi", **fields)).get_json()
+    assert [choice["index"] for choice in body["choices"]] == list(range(n))
+
+
+def test_top_p_0_takes_the_most_probable_token(front):
+    front.post(CHAT, chat_body(top_p=0))
+    assert 0 < front.core.requests[0].sampling.top_p < 1e-5
+
+
+def test_stream_options_that_have_no_effect_are_named(front):
+    options = {"include_usage": False, "include_obfuscation": True}
+    response = front.post(CHAT, chat_body(stream=True, stream_options=options))
+    assert response.headers["X-Ignored-Fields"] == "stream_options.include_obfuscation"
+    response.close()
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers(start, stream):
     front = start(engine={"n_ctx": 8})

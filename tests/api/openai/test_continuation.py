@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyserve.engine.fake.script import FakeScript
-from tests.support.front import CHAT, events_of
+from tests.support.front import CHAT, error_of, events_of
 
 ASKED = {"role": "user", "content": "one two"}
 BEGUN = {"role": "assistant", "content": "three four"}
@@ -52,3 +52,31 @@ def test_old_turns_may_be_left_out_too(start):
     assert response.headers["X-Dropped-Messages"] == "2"
     (request,) = front.core.requests
     assert front.core.detokenize(request.tokens or []) == "user: one two\nassistant:three four"
+
+
+@pytest.mark.parametrize("name", ["prefix", "partial"])
+def test_other_servers_say_it_in_the_message(start, name):
+    front = start(FakeScript(texts=(" five",)))
+    assert front.post(CHAT, {"messages": [ASKED, {**BEGUN, name: True}]}).status_code == 200
+    (request,) = front.core.requests
+    assert front.core.detokenize(request.tokens or []) == "user: one two\nassistant:three four"
+    assert front.post(CHAT, {"messages": [ASKED, {**BEGUN, name: False}]}).status_code == 200
+    assert front.core.requests[-1].messages is not None
+
+
+@pytest.mark.parametrize(
+    ("messages", "param"),
+    [
+        ([ASKED, {**BEGUN, "prefix": True}, ASKED], "messages.1.prefix"),
+        ([{**ASKED, "partial": True}], "messages.0.partial"),
+        ([{**BEGUN, "prefix": True}], "continue_final_message"),
+    ],
+)
+def test_only_the_last_answer_can_be_continued(front, messages, param):
+    error = error_of(front.post(CHAT, {"messages": messages}))
+    assert (error["code"], error["param"]) == ("invalid_value", param)
+
+
+def test_a_message_may_not_contradict_the_request(front):
+    body = {"messages": [ASKED, {**BEGUN, "prefix": True}], "continue_final_message": False}
+    assert error_of(front.post(CHAT, body))["param"] == "messages.1.prefix"

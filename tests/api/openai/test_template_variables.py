@@ -49,3 +49,23 @@ def test_those_of_the_configuration_are_kept_name_by_name(start):
     front.post(CHAT, body(CHAT))
     given = [request.template.variables for request in front.core.requests]
     assert given == [{"mine": 3, "more": 2}, {"mine": 1, "more": 2}]
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+def test_verbosity_is_a_variable_or_is_named(start, path):
+    front = start(chat_template="{{ verbosity }} {{ messages }}")
+    assert HEADER not in front.post(path, body(path, verbosity="low")).headers
+    assert front.core.requests[0].template.variables == {"verbosity": "low"}
+    front = start(chat_template=TEMPLATE)
+    assert front.post(path, body(path, verbosity="high")).headers[HEADER] == "verbosity"
+    assert HEADER not in front.post(path, body(path, verbosity="medium")).headers
+
+
+@pytest.mark.parametrize("fields", [{"think": True}, {"thinking": {"type": "enabled"}},
+                                    {"thinking_budget_tokens": 5}])  # fmt: skip
+def test_what_asks_for_thoughts_turns_them_on(start, fields):
+    front = start(chat_template="{{ enable_thinking }} {{ messages }}")
+    front.post(CHAT, body(CHAT, **fields))
+    front.post(CHAT, body(CHAT, think=False))
+    variables = [request.template.variables for request in front.core.requests]
+    assert variables == [{"enable_thinking": True}, {"enable_thinking": False}]

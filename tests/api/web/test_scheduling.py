@@ -11,7 +11,7 @@ from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.errors import ErrorInfo
 from pyserve.web.request.wait_budget import HEADER
-from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of
+from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of, events_of
 
 BODIES = {
     CHAT: chat_body(),
@@ -69,3 +69,29 @@ def test_a_request_without_a_number_is_the_servers_fault_and_said_so(start):
     error = error_of(response)
     assert (response.status_code, error["type"]) == (500, "server_error")
     assert (error["code"], error["message"]) == ("numeric_error", "token 7 has no usable logit")
+
+
+@pytest.mark.parametrize(
+    ("fields", "priority", "tier"),
+    [
+        ({}, 0, "default"),
+        ({"service_tier": "auto"}, 0, "default"),
+        ({"service_tier": "standard_only"}, 0, "default"),
+        ({"service_tier": "priority"}, 10, "priority"),
+        ({"service_tier": "fast", "priority": 95}, 100, "priority"),
+        ({"service_tier": "ultrafast"}, 10, "priority"),
+        ({"service_tier": "flex", "priority": 5}, -5, "flex"),
+    ],
+)
+@pytest.mark.parametrize("path", BODIES)
+def test_a_service_tier_moves_the_priority(front, path, fields, priority, tier):
+    body = front.post(path, {**BODIES[path], **fields}).get_json()
+    assert [request.priority for request in front.core.requests] == [priority]
+    if path in (CHAT, RESPONSES):
+        assert body["service_tier"] == tier
+
+
+def test_streams_say_the_tier_where_they_are_asked(front):
+    for tier in ("flex", None):
+        events = events_of(front.post(CHAT, chat_body(service_tier=tier, stream=True)))
+        assert {event.get("service_tier") for event in events[:-1]} == {tier}
