@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pyserve.models.localai.diagnostics import Level, Note
 from pyserve.models.localai.keys import WITHOUT_EFFECT
 from pyserve.models.localai.schema import SECTIONS, LocalModel
+from pyserve.models.localai.written import as_written
 from pyserve.models.localai.yaml_file import Document, Path, YamlError, read_yaml
 
 TEXT_BACKENDS = frozenset(
@@ -100,6 +101,7 @@ class _Reader:
         if not isinstance(value, dict) or not MODEL_KEYS & value.keys():
             self._note("warning", (), "this is no model: it has no name and no parameters")
             return None
+        value = as_written(value, LocalModel, self._document.text, self._path)
         self._name = str(value.get("name") or "") or self._default_name(value)
         for path in self._document.repeated:
             if path[: len(self._path)] == self._path:

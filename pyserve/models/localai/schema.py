@@ -22,7 +22,7 @@ from pyserve.models.localai.types import (
     unset_if_not_positive,
     unset_if_zero,
 )
-from pyserve.schemas.common import INT32_MAX, INT64_MAX
+from pyserve.schemas.common import INT32_MAX, INT64_MAX, MAX_CHOICES
 from pyserve.schemas.fields.lora import MAX_SCALE
 from pyserve.schemas.fields.reasoning import Effort, ReasoningFields
 
@@ -57,7 +57,7 @@ class Parameters(Section):
     logprobs: Annotated[int, Field(ge=0, le=20)] | bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     n: Annotated[
-        Annotated[int, Field(ge=1, le=16)] | None, BeforeValidator(unset_if_not_positive)
+        Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     echo: bool | None = None
     seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None

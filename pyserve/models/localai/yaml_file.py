@@ -32,11 +32,13 @@ class YamlError(Exception):
 class Document:
     """One document: dicts, lists and scalars. lines: of each key and item, by its path.
 
-    repeated: keys that a mapping has twice; the last one counts.
+    texts: of the scalars that are no strings, with their values. repeated: keys that a mapping has
+    twice; the last one counts.
     """
 
     value: Any
     lines: dict[Path, int] = field(default_factory=dict)
+    texts: dict[Path, tuple[Any, str]] = field(default_factory=dict)
     repeated: list[Path] = field(default_factory=list)
 
     def line(self, path: Path) -> int:
@@ -44,6 +46,11 @@ class Document:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
+
+    def text(self, path: Path, value: Any) -> Any:
+        """The scalar `value` at a path as it is written, if it is no string; else the value."""
+        known, text = self.texts.get(path, (None, ""))
+        return text if known is value and known is not None else value
 
 
 def read_yaml(text: str) -> list[Document]:
@@ -106,7 +113,7 @@ class _Reader:
         if id(node) in self._within or len(path) > MAX_DEPTH:
             raise YamlError(line, "a value is a part of itself")
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
+            return self._scalar(node, path)
         if node.tag not in (_TAG + "map", _TAG + "seq", _TAG + "omap", _TAG + "set"):
             raise YamlError(line, f"the tag {node.tag} is not allowed")
         self._within.add(id(node))
@@ -146,13 +153,15 @@ class _Reader:
             assert isinstance(value, dict), "a mapping node gives a dict"
             yield value
 
-    def _scalar(self, node: Any) -> Any:
+    def _scalar(self, node: Any, path: Path) -> Any:
         if not node.tag.startswith(_TAG):
             raise YamlError(node.start_mark.line + 1, f"the tag {node.tag} is not allowed")
         kind = node.tag.removeprefix(_TAG)
         if kind not in ("null", "bool", "int", "float"):
             return str(node.value)
         try:
-            return self._scalars.construct_object(node)
+            value = self._scalars.construct_object(node)
         except (ValueError, KeyError, yaml.YAMLError):
             return str(node.value)
+        self._document.texts[path] = (value, str(node.value))
+        return value

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pyserve.models.localai.reader import read_models
 from pyserve.models.model_file import Limits
 from tests.support.catalogs import ADAPTER, FULL, catalog_of, model_of, notes_of
 
@@ -252,3 +253,35 @@ def test_any_value_of_any_key_is_taken_or_noted(
     for model in served:
         assert model.id.isprintable()
         json.dumps(model.profile.defaults, allow_nan=False)
+
+
+AS_WRITTEN = """
+name: 3.10
+aliases: [No, 1e3, 0x10]
+parameters: {model: tiny.gguf, temperature: 1, max_tokens: 7, echo: no, stop: Off}
+stopwords: [Yes, No, 1.50, "true", null_word]
+system_prompt: 2024
+roles: {user: On, assistant: 007}
+template: {use_tokenizer_template: yes}
+chat_template_kwargs: {enable_thinking: yes, level: 2.50}
+"""
+
+
+def test_texts_stay_what_is_written() -> None:
+    (entry,), notes = read_models("x.yaml", AS_WRITTEN)
+    assert notes == []
+    values = entry.values
+    assert (entry.name, values.name, values.aliases) == ("3.10", "3.10", ["No", "1e3", "0x10"])
+    assert values.stopwords == ["Yes", "No", "1.50", "true", "null_word"]
+    assert values.parameters.stop == ["Off"]
+    assert values.system_prompt == "2024"
+    assert values.roles == {"user": "On", "assistant": "007"}
+    assert (values.parameters.temperature, values.parameters.echo) == (1, False)
+    assert values.template.use_tokenizer_template is True
+    assert values.chat_template_kwargs == {"enable_thinking": True, "level": 2.5}
+
+
+def test_a_text_of_a_merged_mapping_is_its_own() -> None:
+    text = "- &base\n  name: 1.10\n  parameters: {model: a.gguf}\n- <<: *base\n  name: 2.20\n"
+    (first, second), _ = read_models("x.yaml", text)
+    assert (first.name, second.name) == ("1.10", "2.20")
