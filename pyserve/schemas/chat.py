@@ -98,7 +98,7 @@ class Message(RequestModel):
 
     @property
     def text(self) -> str:
-        """The content as one text; parts follow each other without a separator."""
+        """The content as one text, each part on lines of its own."""
         return (self.refusal or "") if self.content is None else content_text(self.content)
 
     @property

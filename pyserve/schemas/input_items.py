@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pyserve.schemas.chat import MAX_MESSAGES
 from pyserve.schemas.common import RequestModel, invalid, kind_of
-from pyserve.schemas.fields.content import MAX_PARTS, RefusalPart
+from pyserve.schemas.fields.content import MAX_PARTS, PART_END, RefusalPart
 from pyserve.schemas.response_tools import ResponseTools
 from pyserve.schemas.unsupported import MESSAGE, FieldTable
 
@@ -81,13 +81,13 @@ class InputMessage(Item):
 
     @property
     def text(self) -> str:
-        """The content as one text; parts follow each other without a separator."""
+        """The content as one text, each part on lines of its own."""
         return joined(self.content)
 
 
 def joined(content: str | list[InputTextPart | RefusalPart]) -> str:
     """The content as one text."""
-    return content if isinstance(content, str) else "".join(part.text for part in content)
+    return content if isinstance(content, str) else PART_END.join(part.text for part in content)
 
 
 class FunctionCallItem(Item):

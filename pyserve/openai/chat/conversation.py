@@ -5,7 +5,7 @@ Shared by chat completions and responses, and by the endpoints that only count o
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import msgspec
 
 from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
+from pyserve.openai.chat.variables import words_of
 from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.grammar import NOTHING_AROUND, Calls, Surroundings
@@ -242,11 +243,15 @@ def template_variables(
     named = dict(reasoning.chat_template_kwargs or {})
     implied = {"verbosity": reasoning.verbosity, **_thinking_variables(reasoning, form)}
     implied = {name: value for name, value in implied.items() if value is not None}
-    if not implied:
-        return named
-    known = set(re.findall(r"\w+", chat_template))
+    implied |= _date_variables()
+    known = words_of(chat_template)
     used = {name: value for name, value in implied.items() if name in known}
     return {**used, **named}
+
+
+def _date_variables() -> dict[str, Any]:
+    """Today as templates name it; without the time, which no two prompts would share."""
+    return {"date_string": time.strftime("%d %b %Y"), "datetime": time.strftime("%b %d %Y")}
 
 
 def _thinking_variables(reasoning: ReasoningFields, form: AnswerFormat | None) -> dict[str, Any]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from pyserve.engine.model_info import ModelInfo
 from pyserve.schemas.fields.reasoning import ReasoningFields
 
 MAX_NAMED = 16
+MAX_TEMPLATES = 64
 DEFAULT_VERBOSITY = "medium"
+
+
+@functools.lru_cache(MAX_TEMPLATES)
+def words_of(template: str) -> frozenset[str]:
+    """Everything in a template's source that may be the name of a variable."""
+    return frozenset(re.findall(r"\w+", template, re.ASCII))
 
 
 def unread_variables(given: ReasoningFields, info: ModelInfo) -> list[str]:
@@ -16,8 +24,7 @@ def unread_variables(given: ReasoningFields, info: ModelInfo) -> list[str]:
 
     None of chat_template_kwargs if the source of the templates is not known.
     """
-    source = f"{info.chat_template}\n{info.tool_template}"
-    words = set(re.findall(r"\w+", source, re.ASCII))
+    words = words_of(info.chat_template) | words_of(info.tool_template)
     unread = []
     if given.verbosity not in (None, DEFAULT_VERBOSITY) and "verbosity" not in words:
         unread.append("verbosity")

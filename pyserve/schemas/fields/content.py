@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pyserve.schemas.common import RequestModel, check_text_size
 
 MAX_PARTS = 256
+PART_END = "\n"  # parts are texts of their own: words of two must not become one
 
 
 class TextPart(RequestModel):
@@ -63,11 +64,11 @@ Content = Annotated[
 ]
 
 
-def content_text(content: Content) -> str:
-    """The content as one text; parts follow each other without a separator."""
+def content_text(content: Content, separator: str = PART_END) -> str:
+    """The content as one text, with `separator` between its parts."""
     if isinstance(content, str):
         return content
-    return "".join(part.text for part in content)
+    return separator.join(part.text for part in content)
 
 
 class Prediction(RequestModel):
@@ -78,8 +79,8 @@ class Prediction(RequestModel):
 
     @property
     def text(self) -> str:
-        """The content as one text."""
-        return content_text(self.content)
+        """The content as one text; its parts are pieces of one."""
+        return content_text(self.content, "")
 
 
 class PredictionFields(RequestModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pyserve.models.profile import ModelProfile
@@ -69,3 +71,13 @@ def test_what_asks_for_thoughts_turns_them_on(start, fields):
     front.post(CHAT, body(CHAT, think=False))
     variables = [request.template.variables for request in front.core.requests]
     assert variables == [{"enable_thinking": True}, {"enable_thinking": False}]
+
+
+def test_templates_know_the_day(start, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda form: f"<{form}>")
+    front = start(chat_template="{{ date_string }} {{ datetime }} {{ messages }}")
+    front.post(CHAT, body(CHAT))
+    front.post(CHAT, body(CHAT, chat_template_kwargs={"date_string": "1 Jan 2000"}))
+    first, second = (request.template.variables for request in front.core.requests)
+    assert first == {"date_string": "<%d %b %Y>", "datetime": "<%b %d %Y>"}
+    assert second["date_string"] == "1 Jan 2000"

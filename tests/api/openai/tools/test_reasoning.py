@@ -135,7 +135,7 @@ def test_a_model_that_does_not_think_shows_everything(start):
         ({"reasoning_effort": "low"}, {"enable_thinking": True}, 512),
         ({"reasoning_effort": "xhigh"}, {"enable_thinking": True}, None),
         ({"reasoning_effort": "low", "reasoning_budget": 7}, {"enable_thinking": True}, 7),
-        ({"thinking_budget_tokens": 3}, {}, 3),
+        ({"thinking_budget_tokens": 3}, {"enable_thinking": True}, 3),
         ({"thinking_token_budget": 0}, {}, 0),
         ({"reasoning_budget_tokens": -1}, {}, None),
         ({"chat_template_kwargs": {"thinking": True}}, {"thinking": True}, None),

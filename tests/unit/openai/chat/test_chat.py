@@ -125,3 +125,9 @@ def test_a_delta_with_text_and_end_is_two_chunks_and_one_without_text_none():
     said, end = as_json(answer.push(0, last(text="x")))
     assert said["choices"][0]["delta"] == {"content": "x"}
     assert end["choices"][0]["finish_reason"] == "stop"
+
+
+def test_text_parts_are_apart():
+    parts = [{"type": "text", "text": text} for text in ("What is", "the best")]
+    (request,) = chat_requests(chat(messages=[{"role": "user", "content": parts}]), INFO)
+    assert request.messages == [{"role": "user", "content": "What is\nthe best"}]
