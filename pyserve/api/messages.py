@@ -20,6 +20,7 @@ from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.tokens import InputTokens
+from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.anthropic.messages import (
     ConversationFields,
     CountTokensRequest,
@@ -58,7 +59,7 @@ tokens = Endpoint("message_tokens", tag="Messages", errors=ANTHROPIC)
 def create(model: str | None = None) -> Response:
     body = read_body(MessagesRequest)
     target = choose_target(body, model)
-    stop_sequences, given = body.stop or [], body.chat_template_kwargs or {}
+    stop_sequences, given = body.stop or [], body
     _checked(body)
     body = with_defaults(body, target.profile)
     noted = notes()
@@ -68,7 +69,8 @@ def create(model: str | None = None) -> Response:
         noted.ignored += unread_variables(given, engine.info())
         prompt = begun_tokens(engine, body, conversation)
         info = engine.info()
-        return MessagesAnswer(body, target.model_id, info, conversation, stop_sequences, prompt)
+        biased = with_token_ids(body, engine)
+        return MessagesAnswer(biased, target.model_id, info, conversation, stop_sequences, prompt)
 
     if body.stream:
         return generate_stream(target, answer, MessageFrames)

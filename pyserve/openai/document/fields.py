@@ -133,7 +133,6 @@ FIELDS = {
     "reasoning_format": "auto and deepseek set reasoning apart, none leaves it in the content.",
     "include_reasoning": "Whether to show reasoning, true if absent.",
     "enable_thinking": "Whether to reason.",
-    "thinking": "Whether to reason, and for how many tokens, as Anthropic's clients say it.",
     "think": "Whether to reason or how much, as Ollama's clients say it.",
     "ChatRequest.reasoning": "How much to reason and whether to show it, as OpenRouter has it.",
     "thinking_budget_tokens": "Most tokens of reasoning, which then ends; -1: no limit.",

@@ -12,6 +12,16 @@ from urllib.parse import quote
 from flask import Flask, Response, g, request
 
 MAX_ID_CHARS = 128
+# All that `Notes` become; pages of other sites may read them as well.
+NOTE_HEADERS = (
+    "X-Request-Id",
+    "X-Model-Resolved",
+    "X-Dropped-Messages",
+    "X-Ignored-Fields",
+    "X-Ignored-Tools",
+    "X-Ignored-Items",
+    "X-Unenforced",
+)
 _SANE = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
 
 

@@ -21,25 +21,14 @@ from pyserve.web.request.authority import (
     is_same_origin,
     origin_host,
 )
+from pyserve.web.request.notes import NOTE_HEADERS
 from pyserve.web.request.services import services
 
 ANY = "*"
 PREFLIGHT_AGE_S = 600
 ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, X-Api-Key, X-Request-Id, X-Request-Timeout"
-EXPOSED_HEADERS = ", ".join(
-    (
-        "X-Request-Id",
-        "X-Model-Resolved",
-        "X-Dropped-Messages",
-        "X-Ignored-Fields",
-        "X-Ignored-Tools",
-        "X-Ignored-Items",
-        "X-Unenforced",
-        "Retry-After",
-        *RATE_LIMIT_HEADERS,
-    )
-)
+EXPOSED_HEADERS = ", ".join((*NOTE_HEADERS, "Retry-After", *RATE_LIMIT_HEADERS))
 
 
 class HostNotAllowedError(PermissionDeniedError):

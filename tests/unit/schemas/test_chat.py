@@ -210,7 +210,7 @@ def test_chat_accepts(fields):
     assert ChatRequest.model_validate({"messages": [USER], **fields})
 
 
-def test_parts_follow_each_other_without_a_separator():
-    parts = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]
+def test_parts_are_texts_of_their_own():
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
     body = ChatRequest.model_validate({"messages": [{"role": "user", "content": parts}]})
-    assert body.messages[0].text == "one two"
+    assert body.messages[0].text == "one\ntwo"

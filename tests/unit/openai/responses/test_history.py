@@ -61,7 +61,7 @@ def test_calls_become_calls_of_functions(item, name, arguments):
                 "type": "custom_tool_call_output",
                 "output": [{"type": "input_text", "text": part} for part in "xy"],
             },
-            "xy",
+            "x\ny",
         ),
         ({"type": "local_shell_call_output", "output": "x"}, "x"),
         ({"type": "shell_call_output", "output": [{"stdout": "x"}]}, '[{"stdout": "x"}]'),

@@ -48,7 +48,7 @@ def test_instructions_come_first_and_parts_are_joined():
     assert [(m["role"], m["content"]) for m in request.messages or []] == [
         ("system", "be brief"),
         ("system", "d"),
-        ("user", "ab"),
+        ("user", "a\nb"),
         ("assistant", "c"),
     ]
 
