@@ -27,7 +27,8 @@ from pyserve.web.request.endpoints import Endpoints, generating_line
 from pyserve.web.request.services import Services
 from pyserve.web.request.stream_limit import StreamLimit, share_of_one
 
-PREFIXES = {"v1": "/v1", "bare": ""}  # LocalAI's clients leave /v1 out
+BARE = {"bare": ""}
+PREFIXES = {"v1": "/v1", **BARE}  # LocalAI's clients leave /v1 out
 
 
 def create_app(
@@ -52,7 +53,7 @@ def create_app(
     n_most = share_of_one(config.max_streams) if len(keys) > 1 else None
     limits = KeyLimits(n_most=n_most, counts=key_counts)
     for endpoint in EVERY:
-        for name, prefix in PREFIXES.items():
+        for name, prefix in (PREFIXES if endpoint.is_below_v1 else BARE).items():
             full_name = f"{name}.{endpoint.blueprint.name}"
             path = config.api_prefix + prefix
             app.register_blueprint(endpoint.blueprint, name=full_name, url_prefix=path or None)

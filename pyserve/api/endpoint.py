@@ -19,9 +19,10 @@ class Endpoint:
 
     tag: the heading of its operations in the document.
     usecase: LocalAI's usecase of the models that may answer; None: the views do not generate, and
-    do not count against `--max-streams`. Those that generate also have paths with the model in it.
+    do not count against `--max-streams`.
     needs_key: refused without an API key, where keys are set. errors: how they are told, as
-    `pyserve.web.request.families` decides by its paths.
+    `pyserve.web.request.families` decides by its paths. is_below_v1: its paths are also there below
+    `/v1`, and with the model in them.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Endpoint:
         usecase: str | None = None,
         needs_key: bool = True,
         errors: ErrorShape = OPENAI,
+        is_below_v1: bool = True,
     ) -> None:
         self.blueprint = Blueprint(name, __name__)
         self.tag = tag
         self.usecase = usecase
         self.needs_key = needs_key
         self.errors = errors
+        self.is_below_v1 = is_below_v1
         self.operations: list[Operation] = []
         self.operations_of_model: list[Operation] = []
 
@@ -46,8 +49,12 @@ class Endpoint:
 
         options: Flask's options of a route.
         """
-        plain = [replace(each, tag=self.tag, errors=self.errors) for each in operations]
-        of_model = [] if self.usecase is None else [_of_model(each) for each in plain]
+        plain = [
+            replace(each, tag=self.tag, errors=self.errors, is_below_v1=self.is_below_v1)
+            for each in operations
+        ]
+        has_model = self.is_below_v1 and self.usecase is not None
+        of_model = [_of_model(each) for each in plain] if has_model else []
         self.operations += plain
         self.operations_of_model += of_model
 

@@ -22,6 +22,8 @@ from pyserve.api import (
     schemas,
     tokens,
 )
+from pyserve.api.ollama import answers as ollama_answers
+from pyserve.api.ollama import embeddings as ollama_embeddings
 
 # GET / lists these.
 MAIN = (
@@ -35,6 +37,9 @@ MAIN = (
     tokens.endpoint,
     schemas.endpoint,
     models.endpoint,
+    ollama_answers.chats,
+    ollama_answers.texts,
+    ollama_embeddings.endpoint,
 )
 # All but that of `pages`, which shows them.
 ENDPOINTS = (

@@ -45,7 +45,10 @@ def document_json(prefix: str = "") -> bytes:
 
 def _about(models: list[str], prefix: str = "") -> About:
     operations = [operation for each in MAIN for operation in each.operations]
-    lines = [f"{each.method.upper()} {prefix}/v1{each.path}" for each in operations]
+    lines = [
+        f"{each.method.upper()} {prefix}{'/v1' if each.is_below_v1 else ''}{each.path}"
+        for each in operations
+    ]
     return About("pyserve", __version__, models, lines)
 
 

@@ -10,6 +10,7 @@ from pyserve.errors import InvalidRequestError, ModelNotFoundError
 
 MAX_LISTED = 20
 ANY_ENDPOINT = ""
+LATEST = ":latest"  # the tag of a name of Ollama's that has none
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Names:
         for alias, model_id in self.aliases if with_patterns else ():
             if is_pattern(alias) and model_id in self.ids and fnmatchcase(name, alias):
                 return model_id
+        if name.endswith(LATEST):
+            return self.find(name.removesuffix(LATEST), with_patterns=with_patterns)
         return None
 
     @property

@@ -10,7 +10,7 @@ import msgspec
 
 from pyserve import __version__
 from pyserve.openai.document.errors import error_reference, error_responses, shown_status
-from pyserve.openai.document.operation import Operation
+from pyserve.openai.document.operation import LINES, Operation
 from pyserve.openai.document.schemas import Schemas, any_of
 
 TITLE = "pyserve"
@@ -25,7 +25,7 @@ SECURITY = {
     "api_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
 }
 JSON = "application/json"
-EVENT_STREAM = "text/event-stream"
+FIRST_ERROR = 400
 STATUSES: tuple[int, ...] = (400, 401, 403, 404, 413, 415, 429, 503)
 PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
@@ -33,9 +33,13 @@ PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 def document(operations: Sequence[Operation], prefix: str = "") -> dict[str, Any]:
     """The OpenAPI 3.1 document of the operations. prefix: `--api-prefix`."""
     schemas = Schemas(operations)
+    bare = {"url": prefix or "/"}
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, schemas)
+        described = _operation(operation, schemas)
+        if not operation.is_below_v1:
+            described["servers"] = [bare]
+        paths.setdefault(operation.path, {})[operation.method] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -44,7 +48,7 @@ def document(operations: Sequence[Operation], prefix: str = "") -> dict[str, Any
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": f"{prefix}/v1"}, {"url": prefix or "/"}],
+        "servers": [{"url": f"{prefix}/v1"}, bare],
         "paths": paths,
         "components": {
             "schemas": schemas.by_name,
@@ -84,6 +88,9 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
 
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     """The responses by status: success, the errors to expect, and any other error."""
+    shape = operation.errors
+    if operation.status >= FIRST_ERROR:
+        return {str(operation.status): error_reference(operation.status, shape)}
     shown: dict[str, Any] = {"schema": {}}
     if operation.response is not None and operation.example is not None:
         schema = schemas.of(operation.response, *operation.variants)
@@ -92,27 +99,29 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         shown = {"schema": schema, "example": operation.example()}
     content = {operation.media_type: shown}
     if operation.events is not None:
-        content[EVENT_STREAM] = {
+        content[operation.stream_type] = {
             "schema": {"type": "string"},
             "x-event-schema": schemas.of(*operation.event_types),
-            "example": _stream_text(operation.events(), ends_with_done=operation.ends_with_done),
+            "example": _stream_text(operation),
         }
     found: dict[str, Any] = {"200": {"description": "Success", "content": content}}
     statuses = STATUSES if operation.request is not None else ()
     if operation.may_be_unavailable:
         statuses = (503,)
-    shape = operation.errors
     for status in statuses:
         found[str(shown_status(status, shape))] = error_reference(status, shape)
     return found | {"default": error_reference(500, shape)}
 
 
-def _stream_text(events: list[Any], *, ends_with_done: bool) -> str:
+def _stream_text(operation: Operation) -> str:
     """The events as sent: named ones in APIs whose events have types; others end with [DONE]."""
+    events = [] if operation.events is None else operation.events()
+    if operation.stream_type == LINES:
+        return "".join(msgspec.json.encode(event).decode() + "\n" for event in events)
     names = [event.get("type") for event in events]
     lines = [
         (f"event: {name}\n" if name else "") + f"data: {msgspec.json.encode(event).decode()}\n\n"
         for name, event in zip(names, events, strict=True)
     ]
-    is_closed = ends_with_done or not names[-1]
+    is_closed = operation.ends_with_done or not names[-1]
     return "".join(lines) + ("data: [DONE]\n\n" if is_closed else "")

@@ -90,6 +90,16 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
             "code": "model_loading",
         },
     ),
+    501: (
+        "NotBuilt",
+        "This server does not have it.",
+        {
+            "message": "this server does not create models",
+            "type": "server_error",
+            "param": None,
+            "code": "not_supported",
+        },
+    ),
     500: (
         "InternalError",
         "An internal error; the server's log has it under the id in `X-Request-Id`.",

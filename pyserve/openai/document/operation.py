@@ -11,10 +11,13 @@ import msgspec
 from pyserve.openai.server.error_shape import OPENAI, ErrorShape
 from pyserve.schemas.common import RequestModel
 
+EVENT_STREAM = "text/event-stream"
+LINES = "application/x-ndjson"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One method of one path, which is served below `/v1` and without it.
+    """One method of one path, which is served without `/v1`, and below it if `is_below_v1`.
 
     path: with its parameters in braces, which may have slashes in them. tag: its heading, given by
     the endpoint.
@@ -22,9 +25,9 @@ class Operation:
     body: an example of the request. other_requests: other types of it. variants: other types of the
     response. errors: how they are told.
     example, events: make the response to it, plain and streamed.
-    is_list: the response is a list of these. event_types: what is streamed.
-    ends_with_done: also after events with types. media_type: of a
-    response that is no struct. may_be_unavailable: 503 is one of its answers.
+    is_list: the response is a list of these. event_types: what is streamed. ends_with_done: also
+    after events with types. media_type: of a response that is no struct, stream_type: of a stream.
+    status: of success, or that of what is not built. may_be_unavailable: 503 is one of its answers.
     """
 
     name: str
@@ -46,7 +49,10 @@ class Operation:
     events: Callable[[], list[Any]] | None = None
     ends_with_done: bool = False
     media_type: str = "application/json"
+    stream_type: str = EVENT_STREAM
+    status: int = 200
     may_be_unavailable: bool = False
+    is_below_v1: bool = True
     errors: ErrorShape = OPENAI
 
     @property

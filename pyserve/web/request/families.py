@@ -12,6 +12,7 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 
 from pyserve.anthropic.errors import ANTHROPIC
+from pyserve.ollama.errors import OLLAMA
 from pyserve.openai.server.error_shape import OPENAI, ErrorShape
 from pyserve.web.request.notes import request_id
 from pyserve.web.request.services import services
@@ -39,6 +40,7 @@ FAMILIES = (
         header="Anthropic-Version",
         id_header="Request-Id",
     ),
+    Family(OLLAMA, re.compile(r"/api(?:/|\Z)")),
 )
 
 

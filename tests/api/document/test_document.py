@@ -67,7 +67,7 @@ def test_every_route_is_in_it_and_nothing_else(front, document):
 @pytest.mark.parametrize("prefix", ["/v1", ""])
 def test_the_examples_work_and_get_what_it_says(front, document, prefix):
     for path, methods in document["paths"].items():
-        if "post" in methods:
+        if "post" in methods and not (prefix and "servers" in methods["post"]):
             asked = methods["post"].get("requestBody")
             body = asked and asked["content"]["application/json"]["example"]
             if path.startswith("/models/") and body:

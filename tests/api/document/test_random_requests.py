@@ -43,7 +43,7 @@ def test_random_requests_are_no_reason_to_fail(start, operation, mode):
     @FEW
     @given(case=operation.as_strategy(generation_mode=mode))
     def answer(case):
-        response = case.call(app=app)
+        response = case.call(app=app, base_url="http://localhost")
         statuses.add(response.status_code)
         case.validate_response(response, checks=[not_a_server_error])
 

@@ -1,0 +1,108 @@
+"""POST /api/embed, /api/embeddings: texts to engine requests, vectors to the response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pyserve.engine.protocol import Engine, GenerateRequest
+from pyserve.errors import ContextLengthExceededError
+from pyserve.ollama.lines import Clock
+from pyserve.openai.answer import Output
+from pyserve.openai.context_limit import usable_context
+from pyserve.openai.embeddings import EmbeddingAnswer, shortened, unpacked
+from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.schemas.ollama import OllamaEmbedRequest
+from pyserve.schemas.validate import validate
+
+
+class OllamaEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
+    """The vectors, each of length 1, in the order of the texts. Durations are in nanoseconds."""
+
+    model: str
+    embeddings: list[list[float]]
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+
+
+class OllamaEmbedding(msgspec.Struct, frozen=True):
+    """The vector of the text; none of no text."""
+
+    embedding: list[float]
+
+
+class EmbedAnswer:
+    """Implements `Answer` for POST /api/embed. requests: as of `embed_requests`."""
+
+    prompt_param = "input"
+    grammar_param = ""
+
+    def __init__(
+        self, body: OllamaEmbedRequest, requests: list[GenerateRequest], clock: Clock
+    ) -> None:
+        self._body = body
+        self._clock = clock
+        self.requests = requests
+
+    def response(self, outputs: Sequence[Output]) -> OllamaEmbeddings:
+        n = self._body.dimensions
+        vectors = [output.embedding for output in outputs]
+        return OllamaEmbeddings(
+            model=self._body.model,
+            embeddings=[unpacked(shortened(each, n) if n else each) for each in vectors],
+            total_duration=self._clock.total_ns,
+            load_duration=self._clock.load_ns,
+            prompt_eval_count=sum(output.finish.usage.n_prompt_tokens for output in outputs),
+        )
+
+
+class PromptEmbedAnswer(EmbedAnswer):
+    """The same for POST /api/embeddings."""
+
+    prompt_param = "prompt"
+
+    def response(self, outputs: Sequence[Output]) -> OllamaEmbedding:  # type: ignore[override]
+        return OllamaEmbedding(unpacked(outputs[0].embedding))
+
+
+def embed_requests(body: OllamaEmbedRequest, engine: Engine) -> list[GenerateRequest]:
+    """One for each text. REQUIRES: a text.
+
+    Raises InvalidRequestError for more dimensions than the vectors have, and for more of a context
+    than the model has; ContextLengthExceededError.
+    """
+    info = engine.info()
+    data = {"model": body.model, "input": body.input, "dimensions": body.dimensions}
+    requests = EmbeddingAnswer(validate(EmbeddingRequest, data), body.model, info).requests
+    n_ctx = body.given.num_ctx
+    n_most = usable_context(engine, n_ctx)
+    if body.truncate:
+        return [cut_request(request, engine, n_most) for request in requests]
+    for request in requests if n_ctx is not None else ():
+        n_tokens = len(_tokens(request, engine))
+        if n_tokens > n_most:
+            message = f"a text has {n_tokens:,} tokens, num_ctx is {n_most:,}"
+            details = {"n_prompt_tokens": n_tokens, "n_ctx": n_most}
+            raise ContextLengthExceededError(message, param="input", **details)
+    return requests
+
+
+def cut_request(request: GenerateRequest, engine: Engine, n_max: int) -> GenerateRequest:
+    """The request with as much of its text as fits `n_max` tokens.
+
+    Tokens that the model wants at the end of every text stay there.
+    """
+    whole = _tokens(request, engine)
+    if len(whole) <= n_max:
+        return request
+    bare = engine.tokenize(request.prompt or "", add_special=False, parse_special=False)
+    n_before = next((i for i in range(2) if whole[i : i + len(bare)] == bare), 0)
+    n_behind = max(len(whole) - len(bare) - n_before, 0)
+    kept = whole[: n_max - n_behind] + whole[len(whole) - n_behind :]
+    return msgspec.structs.replace(request, prompt=None, tokens=kept)
+
+
+def _tokens(request: GenerateRequest, engine: Engine) -> list[int]:
+    return engine.tokenize(request.prompt or "", add_special=True, parse_special=False)
