@@ -89,6 +89,12 @@ class RateLimitError(PyserveError):
     code = "rate_limit_exceeded"
 
 
+class InsufficientQuotaError(RateLimitError):
+    """The same for the tokens of a day."""
+
+    code = "insufficient_quota"
+
+
 class ModelNotFoundError(PyserveError):
     """No model of that name, and not exactly one model to use instead."""
 

@@ -34,6 +34,7 @@ from pyserve.models.templates.go.errors import TemplateError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.configured.shaping import shaped_deltas
 from pyserve.openai.context_limit import within_context
+from pyserve.web.answer.account import Account
 from pyserve.web.answer.direct import DirectLane, StreamBypass, direct_lane
 from pyserve.web.answer.late_start import begin, late_frames, when_started
 from pyserve.web.answer.leasing import lease_engine
@@ -69,6 +70,7 @@ class Generation:
         self._parts = parts
         self._permit = permit
         self._caller = caller
+        self._account = Account(parts, caller)
         self._streams: list[TokenStream] = []
         self._lease: Lease | None = None
         self._n_finished = 0
@@ -86,7 +88,8 @@ class Generation:
             self._lease = lease_engine(self._parts, target, self._caller)
             answer = make_answer(self._lease.engine)
             self._submit(self._lease.engine, answer, target)
-        except BaseException:
+        except BaseException as error:
+            self._account.fail(error)
             self.close()
             raise
         return answer
@@ -105,7 +108,8 @@ class Generation:
         self._adapters = target.profile.lora
         self._n_at_once = engine.info().n_seq_max + N_AHEAD
         with self._naming_fields():
-            self._waiting.extend(within_context(engine, answer.requests, target.n_ctx))
+            requests = within_context(engine, answer.requests, target.n_ctx)
+            self._waiting.extend(self._account.open(engine, requests))
             for stream in self._submit_more():
                 while not stream.wait_accepted(WATCH_S):
                     self._caller.watch.check()
@@ -116,15 +120,16 @@ class Generation:
         Raises ClientGoneError, or the first error of a stream.
         """
         watched_at = time.monotonic()
-        with self._naming_fields():
+        with self._account.watching(), self._naming_fields():
             merged = merge(self._streams, WATCH_S, self._submit_more)
             for item in shaped_deltas(merged, self._shape):
                 if item is None or time.monotonic() - watched_at >= WATCH_S:
                     self._caller.watch.check()
                     watched_at = time.monotonic()
                 self._has_output = self._has_output or item is not None
-                if item is not None and item[1].finish is not None:
-                    self._n_finished += 1
+                if item is not None:
+                    self._account.see(*item)
+                    self._n_finished += item[1].finish is not None
                 yield item
         self.close()  # before the client knows that it is over, and asks again
 
@@ -209,6 +214,7 @@ class Generation:
         """Cancel what still runs and give model and permit back. Any thread."""
         for stream in self._streams:
             stream.cancel()
+        self._account.close(self._streams)
         if self._lease is not None:
             self._lease.release()
         self._permit.release()

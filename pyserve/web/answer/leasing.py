@@ -8,6 +8,7 @@ from typing import TypeVar
 from pyserve.backend.protocol import EngineLease, Lease
 from pyserve.engine.protocol import Engine
 from pyserve.openai.configured.templated import templated
+from pyserve.openai.context_limit import BoundedEngine
 from pyserve.web.answer.target import Target
 from pyserve.web.request.admission import admit
 from pyserve.web.request.caller import Caller, current_caller
@@ -19,6 +20,7 @@ T = TypeVar("T")
 def lease_engine(parts: Services, target: Target, caller: Caller) -> Lease:
     """Lease the model's engine with its templates; waits within the client's patience.
 
+    It has no more context than the caller's API key may use.
     Raises what `Backend.lease` raises, and ClientGoneError. Any thread; needs no Flask.
     """
     lease = parts.backend.lease(
@@ -27,7 +29,10 @@ def lease_engine(parts: Services, target: Target, caller: Caller) -> Lease:
         keep_alive_s=target.keep_alive_s,
         on_wait=caller.watch.check,
     )
-    return EngineLease(templated(lease.engine, target.profile.prompt), lease.release)
+    engine = templated(lease.engine, target.profile.prompt)
+    if caller.key is not None and caller.key.max_context is not None:
+        engine = BoundedEngine(engine, caller.key.max_context)
+    return EngineLease(engine, lease.release)
 
 
 def ask_engine(target: Target, call: Callable[[Engine], T]) -> T:

@@ -22,14 +22,18 @@ MAX_KEY_CHARS = 512
 N_SHOWN = 8
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+UrlPath = Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*$")]
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """One key and its rights.
 
-    models: the names of those it may use, ids or aliases; None = all. max_concurrency,
-    requests_per_minute: over all front workers; None = unlimited. tenant: computed prefixes are
-    shared within one. admin: may load, unload and reload models.
+    models: the names of those it may use, ids or aliases; None = all. endpoints: their paths,
+    without `/v1`, and all below them; None = all. max_concurrency, requests_per_minute,
+    tokens_per_minute, tokens_per_day: over all front workers; None = unlimited.
+    max_context: most tokens of a prompt and its answer. max_priority: the highest it may ask for.
+    tenant: computed prefixes are shared within one. admin: may load, unload and reload models, and
+    see what all keys have used.
     """
 
     name: str
@@ -37,6 +41,11 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     models: frozenset[str] | None = None
     max_concurrency: int | None = None
     requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    max_context: int | None = None
+    max_priority: int | None = None
+    endpoints: tuple[str, ...] | None = None
     tenant: str = ""
     admin: bool = False
 
@@ -50,6 +59,11 @@ class KeyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     models: list[str] | None = None
     max_concurrency: Positive | None = None
     requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    tokens_per_day: Positive | None = None
+    max_context: Annotated[int, msgspec.Meta(ge=2)] | None = None
+    max_priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] | None = None
+    endpoints: list[UrlPath] | None = None
     tenant: str | None = None
     admin: bool = False
 
@@ -151,9 +165,19 @@ def _entry_key(entry: KeyEntry, where: str) -> ApiKey:
         models=None if entry.models is None else frozenset(entry.models),
         max_concurrency=entry.max_concurrency,
         requests_per_minute=entry.requests_per_minute,
+        tokens_per_minute=entry.tokens_per_minute,
+        tokens_per_day=entry.tokens_per_day,
+        max_context=entry.max_context,
+        max_priority=entry.max_priority,
+        endpoints=None if entry.endpoints is None else tuple(map(_bare, entry.endpoints)),
         tenant=_fingerprint(digest) if entry.tenant is None else entry.tenant,
         admin=entry.admin,
     )
+
+
+def _bare(path: str) -> str:
+    """A path as it is without `/v1`, and without a slash at the end."""
+    return path.removeprefix("/v1").rstrip("/")
 
 
 def _entry_digest(entry: KeyEntry, where: str) -> bytes:

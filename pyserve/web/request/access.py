@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 from flask import Flask, Response, g, request
 
 from pyserve.errors import PermissionDeniedError, UnauthorizedError
+from pyserve.web.keys.buckets import Quota
 from pyserve.web.keys.keys import ApiKey
-from pyserve.web.keys.limits import Quota
 from pyserve.web.request.services import services
 
 MAX_TOKEN_CHARS = 1024
 MINUTE_S = 60
-RATE_LIMIT_HEADERS = tuple(
-    f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")
-)
+REQUEST_HEADERS = tuple(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset"))
+TOKEN_HEADERS = tuple(f"x-ratelimit-{what}-tokens" for what in ("limit", "remaining", "reset"))
+RATE_LIMIT_HEADERS = REQUEST_HEADERS + TOKEN_HEADERS
+MODEL_IN_PATH = re.compile(r"^/engines/<path:model>")
 UNAUTHORIZED = 401
 
 
@@ -92,8 +94,22 @@ def _authenticate() -> None:
             found = keys.find(token)
     if found is not None:
         g.api_key, g.api_key_model = found
+        _check_endpoint(found[0])
     elif not services().endpoints.is_open(request.blueprint):
         raise UnauthorizedError(_complaint())
+
+
+def _check_endpoint(key: ApiKey) -> None:
+    """Raises PermissionDeniedError for a path that is none of the key's."""
+    parts = services()
+    rule = request.url_rule
+    if key.endpoints is None or rule is None or parts.endpoints.is_open(request.blueprint):
+        return
+    path = rule.rule.removeprefix(parts.config.api_prefix).removeprefix("/v1")
+    path = MODEL_IN_PATH.sub("", path)
+    if not any(path == each or path.startswith(f"{each}/") for each in key.endpoints):
+        allowed = ", ".join(key.endpoints) or "none"
+        raise PermissionDeniedError(f"this API key may use these endpoints only: {allowed}")
 
 
 def _complaint() -> str:
@@ -106,15 +122,17 @@ def _add_headers(response: Response) -> Response:
     if response.status_code == UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     key = current_key()
-    quota = None if key is None else services().key_limits.quota(key)
-    if quota is not None:
-        _add_quota(response, quota)
+    if key is not None:
+        limits = services().key_limits
+        _add_quota(response, REQUEST_HEADERS, limits.quota(key))
+        _add_quota(response, TOKEN_HEADERS, limits.token_quota(key))
     return response
 
 
-def _add_quota(response: Response, quota: Quota) -> None:
-    shown = (str(quota.limit), str(quota.n_left), _duration(quota.reset_s))
-    response.headers.update(zip(RATE_LIMIT_HEADERS, shown, strict=True))
+def _add_quota(response: Response, names: Sequence[str], quota: Quota | None) -> None:
+    if quota is not None:
+        shown = (str(quota.limit), str(quota.n_left), _duration(quota.reset_s))
+        response.headers.update(zip(names, shown, strict=True))
 
 
 def _duration(seconds: float) -> str:

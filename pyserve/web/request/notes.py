@@ -11,17 +11,12 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
+from pyserve.web.request.work import Work
+
 MAX_ID_CHARS = 128
+LISTS = ("X-Ignored-Fields", "X-Ignored-Tools", "X-Ignored-Items", "X-Unenforced")
 # All that `Notes` become; pages of other sites may read them as well.
-NOTE_HEADERS = (
-    "X-Request-Id",
-    "X-Model-Resolved",
-    "X-Dropped-Messages",
-    "X-Ignored-Fields",
-    "X-Ignored-Tools",
-    "X-Ignored-Items",
-    "X-Unenforced",
-)
+NOTE_HEADERS = ("X-Request-Id", "X-Model-Resolved", "X-Dropped-Messages", *LISTS)
 _SANE = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
 
 
@@ -38,6 +33,7 @@ class Notes:
     model_id: the model that answers. n_dropped: messages that were left out. ignored: fields that
     had no effect. ignored_tools, ignored_items: types of tools that were not offered, and of items
     that are no part of the prompt. unenforced: fields whose constraint may not be kept.
+    work: what it has cost, when a request that generates is over.
     """
 
     request_id: str
@@ -47,6 +43,7 @@ class Notes:
     ignored_tools: Sequence[str] = ()
     ignored_items: Sequence[str] = ()
     unenforced: Sequence[str] = ()
+    work: Work | None = None
 
 
 def notes() -> Notes:
@@ -83,12 +80,13 @@ def _add_headers(response: Response) -> Response:
         response.headers["X-Model-Resolved"] = quote(noted.model_id, safe=" /:@+=,;()[]{}!#$&'*")
     if noted.n_dropped is not None:
         response.headers["X-Dropped-Messages"] = str(noted.n_dropped)
-    for name, values in (
-        ("X-Ignored-Fields", noted.ignored),
-        ("X-Ignored-Tools", list(map(_sane, noted.ignored_tools))),
-        ("X-Ignored-Items", _counted(noted.ignored_items)),
-        ("X-Unenforced", noted.unenforced),
-    ):
+    lists = (
+        noted.ignored,
+        list(map(_sane, noted.ignored_tools)),
+        _counted(noted.ignored_items),
+        noted.unenforced,
+    )
+    for name, values in zip(LISTS, lists, strict=True):
         if values:
             response.headers[name] = ", ".join(values)
     return response

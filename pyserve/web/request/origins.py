@@ -21,6 +21,7 @@ from pyserve.web.request.authority import (
     is_same_origin,
     origin_host,
 )
+from pyserve.web.request.families import FAMILIES
 from pyserve.web.request.notes import NOTE_HEADERS
 from pyserve.web.request.services import services
 
@@ -28,7 +29,8 @@ ANY = "*"
 PREFLIGHT_AGE_S = 600
 ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = "Authorization, Content-Type, X-Api-Key, X-Request-Id, X-Request-Timeout"
-EXPOSED_HEADERS = ", ".join((*NOTE_HEADERS, "Retry-After", *RATE_LIMIT_HEADERS))
+ID_HEADERS = tuple(each.id_header for each in FAMILIES if each.id_header)
+EXPOSED_HEADERS = ", ".join((*NOTE_HEADERS, *ID_HEADERS, "Retry-After", *RATE_LIMIT_HEADERS))
 
 
 class HostNotAllowedError(PermissionDeniedError):

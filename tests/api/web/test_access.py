@@ -149,6 +149,79 @@ def test_beyond_its_limits_a_key_is_refused_before_its_body_is_read(shared):
     assert "Retry-After" in response.headers
 
 
+def limited(start, tmp_path, lines, **more):
+    path = tmp_path / "keys.toml"
+    path.write_text(f'[[keys]]\nkey = "{KEY}"\n{lines}\n')
+    return start(api_key_file=path, **more)
+
+
+def test_the_tokens_of_a_minute_are_reserved_settled_and_shown(start, tmp_path):
+    front = limited(start, tmp_path, "tokens_per_minute = 60")
+    body = chat_body("one two three", temperature=0, max_tokens=20)
+    first = front.post(CHAT, body, headers=bearer(KEY))
+    used = first.get_json()["usage"]["total_tokens"]
+    assert first.headers["x-ratelimit-limit-tokens"] == "60"
+    assert int(first.headers["x-ratelimit-remaining-tokens"]) == 60 - used
+    assert first.headers["x-ratelimit-reset-tokens"].endswith("s")
+    refused = front.post(CHAT, chat_body("x", max_tokens=60), headers=bearer(KEY))
+    assert (refused.status_code, error_of(refused)["code"]) == (429, "rate_limit_exceeded")
+    assert "Retry-After" in refused.headers
+    assert front.post(CHAT, body, headers=bearer(KEY)).status_code == 200
+    assert front.stream_limit.n_held == 0
+
+
+def test_a_stream_that_is_cut_is_settled(start, tmp_path):
+    front = limited(start, tmp_path, "tokens_per_day = 100")
+    body = chat_body("#hold 0", stream=True, max_tokens=90)
+    held = front.post(CHAT, body, headers=bearer(KEY), buffered=False)
+    assert front.core.wait_submitted(1, SOON_S)
+    refused = front.post(CHAT, body, headers=bearer(KEY))
+    assert (refused.status_code, error_of(refused)["code"]) == (429, "insufficient_quota")
+    held.close()
+    response = front.client.get("/v1/models", headers=bearer(KEY))
+    assert int(response.headers["x-ratelimit-remaining-tokens"]) > 80
+
+
+def test_a_key_may_have_a_smaller_context(start, tmp_path):
+    front = limited(start, tmp_path, "max_context = 16")
+    response = front.post(CHAT, chat_body("x " * 30), headers=bearer(KEY))
+    assert (response.status_code, error_of(response)["code"]) == (400, "context_length_exceeded")
+    assert "this API key's context is 16" in error_of(response)["message"]
+    body = chat_body("one two three", max_tokens=500)
+    n_prompt = front.post(CHAT, body, headers=bearer(KEY)).get_json()["usage"]["prompt_tokens"]
+    assert front.core.requests[-1].max_tokens == 16 - n_prompt
+    turn = {"role": "user", "content": "x " * 6}
+    cut = chat_body(truncation="auto", messages=[turn, turn, {**turn, "content": "hi"}])
+    assert front.post(CHAT, cut, headers=bearer(KEY)).headers["X-Dropped-Messages"] != "0"
+
+
+@pytest.mark.parametrize(("limit", "asked", "given"), [(5, 5, 5), (5, None, 0), (-5, None, -5)])
+def test_a_key_may_ask_for_priority_up_to_its_own(start, tmp_path, limit, asked, given):
+    front = limited(start, tmp_path, f"max_priority = {limit}")
+    more = {} if asked is None else {"priority": asked}
+    assert front.post(CHAT, chat_body(**more), headers=bearer(KEY)).status_code == 200
+    assert front.core.requests[-1].priority == given
+    refused = front.post(CHAT, chat_body(priority=6), headers=bearer(KEY))
+    error = error_of(refused)
+    assert (refused.status_code, error["code"], error["param"]) == (
+        403,
+        "permission_denied",
+        "priority",
+    )
+
+
+def test_a_key_may_be_for_some_endpoints(start, tmp_path):
+    lines = 'endpoints = ["/v1/chat/completions", "/models/"]'
+    front = limited(start, tmp_path, lines, api_prefix="/llm")
+    for path in ("/llm/v1/chat/completions", "/llm/engines/tiny/chat/completions"):
+        assert front.post(path, chat_body(), headers=bearer(KEY)).status_code == 200
+    for path in ("/llm/v1/models", "/llm/models/tiny", "/llm/health", "/llm/"):
+        assert front.client.get(path, headers=bearer(KEY)).status_code == 200
+    for path in ("/llm/v1/completions", "/llm/tokenize", "/llm/engines/tiny/completions"):
+        refused = front.post(path, {}, headers=bearer(KEY))
+        assert (refused.status_code, error_of(refused)["code"]) == (403, "permission_denied")
+
+
 def test_prefixes_are_shared_within_a_tenant_only(shared):
     for key in (KEY, ADMIN):
         shared.post(CHAT, chat_body(model="a"), headers=bearer(key))
