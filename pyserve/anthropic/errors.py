@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pyserve.errors import ContextLengthExceededError
 from pyserve.openai.server.error_shape import ErrorShape, Told
+from pyserve.schemas.validate import UnsupportedParameterError
 
 OVERLOADED = 529
 _STATUS = {503: OVERLOADED}
@@ -23,14 +25,20 @@ _TYPES = {
     429: "rate_limit_error",
     OVERLOADED: "overloaded_error",
 }
+# Without it clients that continue a conversation that the server has would not send it whole.
+_DETAILS = {"thread": {"error_code": "thread_unsupported_request"}}
 SERVER_ERRORS_FROM = 500
 
 
 class MessagesError(msgspec.Struct, frozen=True):
-    """What went wrong; the message names the field and has the numbers."""
+    """What went wrong; the message names the field and has the numbers.
+
+    details: a code by which clients know that they send the request in another way.
+    """
 
     type: str
     message: str
+    details: dict[str, str] | UnsetType = UNSET
 
 
 class MessagesErrorBody(msgspec.Struct, frozen=True):
@@ -44,7 +52,9 @@ class MessagesErrorBody(msgspec.Struct, frozen=True):
 def _tell(status: int, error: Mapping[str, Any], request_id: str) -> Told:
     status = _STATUS.get(status, status)
     other = "api_error" if status >= SERVER_ERRORS_FROM else "invalid_request_error"
-    told = {"type": _TYPES.get(status, other), "message": _message(error)}
+    told: dict[str, Any] = {"type": _TYPES.get(status, other), "message": _message(error)}
+    if error["code"] == UnsupportedParameterError.code and error["param"] in _DETAILS:
+        told["details"] = _DETAILS[error["param"]]
     return status, {"type": "error", "error": told, "request_id": request_id}
 
 

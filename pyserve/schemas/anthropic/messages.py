@@ -81,7 +81,13 @@ class ConversationFields(SamplingFields, ReasoningFields, SchedulingFields):
         {name: value for name, value in GENERATION.refused.items() if name not in SERVICE_FIELDS},
         {**GENERATION.named, **NAMED},
     )
-    unsupported: ClassVar[Unsupported] = {"n": (1,), "n_cmpl": (1,), "stop": ([], "")}
+    unsupported: ClassVar[Unsupported] = {
+        "n": (1,),
+        "n_cmpl": (1,),
+        "stop": ([], ""),
+        "thread": (),
+        "compaction": (),
+    }
 
     messages: Annotated[
         list[TurnMessage], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)

@@ -225,3 +225,23 @@ def test_the_official_client_runs_a_loop_of_two_turns(say):
     *_, answer, told = front.core.requests[-1].messages
     assert answer["tool_calls"][0]["function"]["name"] == "weather"
     assert told == {"role": "tool", "content": "-5 °C", "tool_call_id": call.id}
+
+
+def test_the_tool_runner_of_the_official_client_sends_whole_conversations(say):
+    front = say(CALL, "It is cold.")
+
+    @anthropic.beta_tool
+    def weather(city: str) -> str:
+        """The weather of a city."""
+        return f"{city}: -5 °C"
+
+    turns: list[Any] = [{"role": "user", "content": "Weather?"}]
+    with anthropic_client_of(front) as client:
+        runner = client.beta.messages.tool_runner(
+            model="x", max_tokens=99, messages=turns, tools=[weather]
+        )
+        first, second = runner
+    assert (first.stop_reason, second.content[0].text) == ("tool_use", "It is cold.")
+    roles = [message["role"] for message in front.core.requests[-1].messages]
+    assert roles == ["user", "assistant", "tool"]
+    assert front.core.requests[-1].messages[-1]["content"] == "Oslo: -5 °C"
