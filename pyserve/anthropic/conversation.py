@@ -27,11 +27,11 @@ from pyserve.schemas.anthropic.blocks import (
     texts_of,
 )
 from pyserve.schemas.anthropic.messages import ConversationFields, MessagesRequest
+from pyserve.schemas.fields.content import PART_END
 
 Turn = dict[str, Any]
 
 FORMAT = "output_config.format.schema"
-BETWEEN = "\n\n"  # blocks of a text that were written apart
 ERROR = "Error: "
 # The first lines that Claude Code puts before its system prompt. They differ from request to
 # request, and are for the billing of Anthropic's service, not for the model.
@@ -108,7 +108,7 @@ def messages_request(
 def template_messages(body: ConversationFields) -> list[Turn]:
     """The conversation as chat templates know it; `system` is its first message."""
     turns: list[Turn] = []
-    system = BETWEEN.join(
+    system = PART_END.join(
         filter(None, (_BILLING.sub("", text) for text in texts_of(body.system or "")))
     )
     if system:
@@ -119,7 +119,7 @@ def template_messages(body: ConversationFields) -> list[Turn]:
         elif role == "assistant":
             turns.append(_answer(blocks))
         else:
-            turns.append({"role": role, "content": BETWEEN.join(texts_of(blocks))})
+            turns.append({"role": role, "content": PART_END.join(texts_of(blocks))})
     return turns
 
 
@@ -145,13 +145,13 @@ def _user_turns(blocks: Sequence[AnyBlock]) -> list[Turn]:
     ]
     texts = texts_of(blocks)
     if texts or not turns:
-        turns.append({"role": "user", "content": BETWEEN.join(texts)})
+        turns.append({"role": "user", "content": PART_END.join(texts)})
     return turns
 
 
 def _result(block: ToolResultBlock) -> str:
     """Templates know no results that are errors: the text says it."""
-    text = BETWEEN.join(texts_of(block.content or ""))
+    text = PART_END.join(texts_of(block.content or ""))
     return f"{ERROR}{text}" if block.is_error and not text.startswith(ERROR) else text
 
 
@@ -164,7 +164,7 @@ def _answer(blocks: Sequence[AnyBlock]) -> Turn:
         if isinstance(block, ThinkingBlock)
     ]
     if any(thoughts):
-        turn["reasoning_content"] = BETWEEN.join(filter(None, thoughts))
+        turn["reasoning_content"] = PART_END.join(filter(None, thoughts))
     calls = [
         {
             "id": block.id,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from pyserve.schemas.common import RequestModel, invalid
+from pyserve.schemas.fields.content import PART_END
 from pyserve.schemas.unsupported import ANY, FieldTable
 
 MAX_BLOCKS = 1024
@@ -145,7 +146,7 @@ class ToolResultBlock(Block):
 
     @property
     def shown(self) -> str:
-        return "\n\n".join(texts_of(self.content or ""))
+        return PART_END.join(texts_of(self.content or ""))
 
 
 AnyBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock | ForeignBlock

@@ -43,8 +43,8 @@ def turns_of(*messages: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
-        ([user(text("a"), text("b", cache_control={"type": "ephemeral"}))], ["a\n\nb"]),
-        ([HI, user(text("b"))], ["hi\n\nb"]),
+        ([user(text("a"), text("b", cache_control={"type": "ephemeral"}))], ["a\nb"]),
+        ([HI, user(text("b"))], ["hi\nb"]),
         ([HI, answer(text("a"), text("b")), HI], ["hi", "ab", "hi"]),
         ([HI, answer(), HI], None),
         ([HI, {"role": "system", "content": "now"}, HI], ["hi", "now", "hi"]),
@@ -65,7 +65,7 @@ def test_blocks_become_text(messages, expected):
     ("system", "expected"),
     [
         ("Be kind", "Be kind"),
-        ([text("Be"), text("kind")], "Be\n\nkind"),
+        ([text("Be"), text("kind")], "Be\nkind"),
         ([text(BILLING.format("a5145")), text("Be kind")], "Be kind"),
         ([text(BILLING.format("00000") + "\nBe kind")], "Be kind"),
         ([text(f"Be kind. {BILLING}")], f"Be kind. {BILLING}"),
@@ -90,9 +90,9 @@ def test_calls_are_followed_by_their_results_and_these_by_the_text():
     )
     assert turns[1]["tool_calls"][0] == CALL
     assert turns[2:] == [
-        tool("toolu_2", "a\n\nb"),
+        tool("toolu_2", "a\nb"),
         tool("toolu_1", ""),
-        {"role": "user", "content": "and\n\nnow"},
+        {"role": "user", "content": "and\nnow"},
     ]
 
 

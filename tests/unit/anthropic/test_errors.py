@@ -30,6 +30,14 @@ def test_a_status_has_its_type(status, told, kind):
     assert ANTHROPIC.tell(status, ERROR, "req_1") == (told, body)
 
 
+def test_a_thread_is_refused_by_the_code_by_which_clients_send_it_whole():
+    refused = {**ERROR, "code": "unsupported_parameter", "param": "thread"}
+    _, body = ANTHROPIC.tell(400, refused, "req_1")
+    assert body["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    _, other = ANTHROPIC.tell(400, {**refused, "param": "stop"}, "req_1")
+    assert "details" not in other["error"]
+
+
 def test_a_prompt_that_is_too_long_is_told_in_the_words_by_which_clients_compact():
     _, body = ANTHROPIC.tell(400, TOO_LONG, "req_1")
     assert body["error"]["message"] == "prompt is too long: 9312 tokens > 8191 maximum"
