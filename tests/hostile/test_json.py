@@ -61,7 +61,7 @@ BAD = [
     ("2,000,000 values", b'{"a":[' + b"1," * 2_000_000 + b"1]}", FLOOD, None),
     *(
         (f"n is {value.decode()}", field(b'"n":' + value), TYPE, "n")
-        for value in (b"true", b'"5"', b"1.0", b"1.5", b"[]", b"{}")
+        for value in (b"true", b'"5"', b"1.5", b"[]", b"{}")
     ),
     *(
         (f"stream is {value.decode()}", field(b'"stream":' + value), TYPE, "stream")
