@@ -1,14 +1,27 @@
 #include "llama/prompt/input_guard.h"
 
 #include <algorithm>
+#include <random>
 
 #include "json.h"
 
 namespace pyserve {
 namespace {
 
-constexpr std::string_view kBreak = "\xEF\xB7\x90";  // U+FDD0, a noncharacter
 constexpr int kMaxDepth = 64;
+
+// U+FDD0, a noncharacter, and digits, which no filter of a template changes.
+std::string new_break() {
+  std::random_device random;
+  std::string text = "\xEF\xB7\x90";
+  for (int i = 0; i < 20; ++i) text += static_cast<char>('0' + random() % 10);
+  return text;
+}
+
+const std::string& break_text() {
+  static const std::string text = new_break();
+  return text;
+}
 
 // The deepest nesting of brackets outside of strings.
 int json_depth(std::string_view text) {
@@ -43,7 +56,7 @@ std::string InputGuard::broken_text(std::string_view text) const {
       out += text[0];
       text.remove_prefix(1);
     }
-    out += kBreak;
+    out += break_text();
   }
   return out;
 }
@@ -64,10 +77,11 @@ common_json InputGuard::broken(const common_json& value) const {
 }
 
 void InputGuard::add_mended(PromptPart part, std::vector<PromptPart>& parts) {
+  const std::string& mark = break_text();
   std::string_view rest = part.text;
-  for (size_t at = rest.find(kBreak); at != rest.npos; at = rest.find(kBreak)) {
+  for (size_t at = rest.find(mark); at != rest.npos; at = rest.find(mark)) {
     parts.push_back({std::string(rest.substr(0, at)), part.is_input});
-    rest.remove_prefix(at + kBreak.size());
+    rest.remove_prefix(at + mark.size());
   }
   parts.push_back({std::string(rest), part.is_input});
 }

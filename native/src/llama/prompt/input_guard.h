@@ -11,9 +11,9 @@ class common_json;
 
 namespace pyserve {
 
-// Templates mark what they copy as input, but the filter `tojson` forgets the mark. So a character
-// that stands in no text is put into every control token of such input, and the prompt is split
-// where it comes out again. Immutable: any thread.
+// Templates mark what they copy as input, but the filter `tojson` forgets the mark. So a text that
+// nobody can guess is put into every control token of such input, and the prompt is split where it
+// comes out again. Immutable: any thread.
 class InputGuard {
  public:
   explicit InputGuard(std::vector<SpecialToken> specials) : specials_(std::move(specials)) {}
