@@ -170,7 +170,11 @@ def conversation(
     return Conversation(
         messages,
         TemplateOptions(tools=tools, variables=variables) if tools or variables else None,
-        _style(form, thinking, calls, found, reasoning, is_continued),
+        msgspec.structs.replace(
+            _style(form, thinking, calls, found, reasoning, is_continued),
+            has_sure_calls=calls is not None and not is_free,
+            is_call=calls is not None and calls.is_required,
+        ),
         None if is_free else calls,
         thinking,
         _limit(thinking, thinking_budget(reasoning)),

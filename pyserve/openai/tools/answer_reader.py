@@ -52,7 +52,7 @@ class AnswerReader(ABC):
             yield from self._read()
         except EndedError:
             (self._think if self.is_thinking else self._say)(self._rest_at_end())
-        if self._held and not (self.is_thinking or self._n_calls):
+        if self._held and not (self.is_thinking or self._n_calls or self._style.is_call):
             self._pieces.append(Text(self._held))
 
     @abstractmethod
@@ -77,6 +77,8 @@ class AnswerReader(ABC):
         return (*style.marks, *control_marks(trigger, *tags, *breaks))
 
     def _say(self, text: str) -> None:
+        if self._style.is_call:
+            return  # a part of a call that was cut off
         self._put(Text, text)
         self._has_text = self._has_text or bool(text.strip(SPACE))
 

@@ -90,11 +90,12 @@ class MessageReader(AnswerReader):
         try:
             yield from calls.read_run()
         except (MalformedError, EndedError) as error:
-            if not calls.has_name:
+            is_cut = isinstance(error, EndedError)
+            if is_cut and (calls.has_name or self._style.has_sure_calls):
+                reader.rest = ""  # a part of a call, or of what ends it
+            elif not calls.has_name:
                 self._take_back(reader.recorded)
-            elif isinstance(error, EndedError):
-                reader.rest = ""  # a part of what ends the call
-            if isinstance(error, EndedError):
+            if is_cut:
                 raise
             return False
         return True

@@ -27,6 +27,8 @@ class AnswerStyle(msgspec.Struct, frozen=True):
     found: how the model's configuration finds calls and text, once the answer is whole.
     marks: texts that are dropped from the answer. channels: it is made of messages.
     is_continued: the prompt ends inside of the text. hides_thoughts: they are not given out.
+    has_sure_calls: what begins as a call is one, also where it is cut off. is_call: it is nothing
+    but calls, and thoughts before them.
     """
 
     thinking: Thinking | None = None
@@ -37,6 +39,8 @@ class AnswerStyle(msgspec.Struct, frozen=True):
     channels: Channels | None = None
     is_continued: bool = False
     hides_thoughts: bool = False
+    has_sure_calls: bool = False
+    is_call: bool = False
 
     @property
     def is_plain(self) -> bool:

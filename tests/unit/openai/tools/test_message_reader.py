@@ -192,6 +192,37 @@ def test_the_same_comes_out_however_the_text_is_cut(thinking, calls, text, expec
         assert read(style, [text[:i], text[i:]]) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("\n", []),
+        ("<tool", []),
+        ('<tool_call>\n{"name": "', []),
+        ('<tool_call>{"name": "f", "argum', [CallBegin("f")]),
+        ('<tool_call>{"name": "f", "arguments": {"a', [CallBegin("f"), CallArguments('{"a')]),
+        (f"<think>Hm.</think>\n<tool_call>{F_CALL}</too", [Thought("Hm."), *F]),
+        ("<think>Hm", [Thought("Hm")]),
+    ],
+)
+def test_an_answer_that_is_a_call_has_no_text_wherever_it_is_cut(text, expected):
+    style = AnswerStyle(THINK, TAGGED, has_sure_calls=True, is_call=True)
+    assert read(style, [text]) == expected
+    assert read(style, list(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('So <tool_call>\n{"na', [Text("So ")]),
+        ("So <tool_call>", [Text("So ")]),
+        ("So <tool", [Text("So <tool")]),
+    ],
+)
+def test_a_call_that_is_sure_to_be_one_is_no_text_when_it_is_cut(text, expected):
+    assert read(AnswerStyle(None, TAGGED, has_sure_calls=True), [text]) == expected
+
+
 @pytest.mark.parametrize(("layout", "text", "expected"), TAGS)
 def test_arguments_in_tags_become_json_however_the_text_is_cut(layout, text, expected):
     style = AnswerStyle(None, layout, TEXTS)
