@@ -315,6 +315,12 @@ class ServeConfig(BaseSettings):
         " they are named in `X-Ignored-Fields`.",
         flags=("--strict-fields",),
     )
+    parse_special: bool = option(
+        True,
+        "Read the names of control tokens in prompts of `/v1/completions` as these tokens, where a"
+        " request does not say `parse_special`.",
+        flags=("--parse-special/--no-parse-special",),
+    )
     cors_origin: Annotated[list[str], NoDecode] = option(
         [], "Origin of a web page that may use the server, or `*`."
     )

@@ -97,15 +97,18 @@ PYSERVE_RECORD(SamplingParams, SAME(temperature), SAME(dynatemp_range), SAME(dyn
                SAME(dry_multiplier), SAME(dry_base), SAME(dry_allowed_length),
                SAME(dry_penalty_last_n), SAME(dry_sequence_breakers), SAME(mirostat),
                SAME(mirostat_tau), SAME(mirostat_eta), SAME(adaptive_target), SAME(adaptive_decay),
-               SAME(samplers), SAME_AS(kItems, logit_bias), SAME(seed), SAME(ignore_eos));
+               SAME(samplers), SAME_AS(kItems, logit_bias), SAME(seed), SAME(ignore_eos),
+               SAME(allowed_token_ids), SAME(bad_words));
 
 PYSERVE_RECORD(ThinkingLimit, SAME(begin), SAME(end), SAME(is_open), SAME(max_tokens));
 
 PYSERVE_RECORD(Request, SAME_AS(kArgument, id), SAME_AS(kArgument, prompt), SAME(sampling),
                SAME_AS(kArgument, adapters), SAME(wants_embedding), SAME(max_tokens), SAME(stop),
-               SAME(grammar), SAME(draft), SAME(n_draft_max), SAME(thinking), SAME(n_logprobs),
-               SAME(said), SAME(n_prompt_logprobs), SAME(tenant), SAME(cache_salt), SAME(priority),
-               SAME(deadline_ms), field("deterministic", &S::is_deterministic));
+               SAME(stop_token_ids), SAME(shows_stop), SAME(min_tokens), SAME(grammar), SAME(draft),
+               SAME(n_draft_max), SAME(thinking), SAME(n_logprobs), SAME(said),
+               SAME(n_prompt_logprobs), SAME(tenant), SAME(cache_salt), SAME(priority),
+               SAME(deadline_ms), SAME(max_total_ms), SAME(max_decode_ms),
+               field("deterministic", &S::is_deterministic));
 
 PYSERVE_RECORD(QuantizeOptions, SAME(type), SAME(n_threads), SAME(allow_requantize));
 
@@ -133,7 +136,7 @@ PYSERVE_RECORD(TopLogprob, SAME(token), SAME_AS(kBytes, piece), SAME(logprob));
 
 PYSERVE_RECORD(TokenLogprob, SAME(token), SAME_AS(kBytes, piece), SAME(logprob), SAME(top));
 
-PYSERVE_RECORD(Finish, SAME(reason), SAME(stop_string), SAME(n_prompt_tokens),
+PYSERVE_RECORD(Finish, SAME(reason), SAME(stop_string), SAME(stop_token), SAME(n_prompt_tokens),
                SAME(n_completion_tokens), SAME(n_cached_tokens), SAME(n_draft_accepted),
                SAME(n_draft_rejected), SAME(queue_ms), SAME(prompt_ms), SAME(decode_ms));
 

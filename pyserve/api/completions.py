@@ -17,6 +17,7 @@ from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
+from pyserve.web.request.services import services
 
 endpoint = Endpoint("completions", tag="Text", usecase="completion")
 
@@ -40,6 +41,9 @@ def create(model: str | None = None) -> Response:
     body = read_body(CompletionRequest)
     target = choose_target(body, model)
     body = with_defaults(body, target.profile)
+    if body.parse_special is None:
+        parse_special = services().config.parse_special
+        body = body.model_copy(update={"parse_special": parse_special})
 
     def answer(engine: Engine) -> CompletionAnswer:
         info, prompts = engine.info(), None

@@ -50,12 +50,21 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a request that was not cancelled and did not fail."""
+    """The end of a request that was not cancelled and did not fail.
+
+    stop_string, stop_token: the one that ended it.
+    """
 
     reason: FinishReason
     usage: Usage
     timings: Timings = Timings()
     stop_string: str | None = None
+    stop_token: int | None = None
+
+    @property
+    def stop_reason(self) -> str | int | None:
+        """What stopped the answer, as vLLM says it; None: nothing did."""
+        return self.stop_string if self.stop_token is None else self.stop_token
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True):

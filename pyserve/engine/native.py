@@ -184,6 +184,8 @@ def _prompt(
     if request.messages is not None:
         return _chat_prompt(request.messages, request.template)
     if request.prompt is not None:
+        if request.parse_special:
+            return _native.SegmentPrompt([(request.prompt, False)])
         return _native.TextPrompt(request.prompt)
     if request.segments is not None:
         return _segment_prompt(request.segments)

@@ -16,6 +16,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     mirostat 1 or 2 takes the place of all filters; penalties, DRY and temperature still apply.
     samplers: llama.cpp's letters in the order of use; one that is left out is off (penalties e,
     dry d, top_n_sigma s, top_k k, typ_p y, top_p p, min_p m, xtc x, temperature t, adaptive_p a).
+    allowed_token_ids: no other token is said; None: any. bad_words: texts whose tokens are not said
+    in a row, nor those of the text after a space.
     """
 
     temperature: float = 0.8
@@ -47,6 +49,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     logit_bias: dict[int, float] = {}
     seed: int | None = None
     ignore_eos: bool = False
+    allowed_token_ids: list[int] | None = None
+    bad_words: list[str] = []
 
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):
@@ -85,13 +89,16 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     messages: OpenAI chat messages as plain dicts (role, content: str, name ...), rendered with the
       model's chat template; text in them is never read as control tokens.
     template: what the template is given beside them.
-    prompt: plain text; control tokens in it are plain text too, BOS is added if the model wants it.
+    prompt: plain text; BOS is added if the model wants it. parse_special: control tokens in it are
+      read as such, else they are plain text, too.
     segments: a prompt that a template of our own made; BOS as with `prompt`.
     tokens: token ids, taken as they are.
     adapters: scales of LoRA adapters by name, others are off; None = the engine's defaults.
     wants_embedding: the vector of the prompt instead of an answer, in the delta with `finish`.
     max_tokens: None means as many as the context allows; 0 computes the prompt and no answer.
-    stop: strings; generation ends before the first one that appears.
+    stop, stop_token_ids: generation ends before the first one that appears; with a grammar, where
+      the answer before it is complete. shows_stop: it is a part of the text.
+    min_tokens: the answer neither ends nor stops before so many.
     grammar: GBNF with a rule `root`; the answer is held to it, and ends with `stop` only
       when it is complete. "" = anything. One that cannot be enforced fails with param `grammar`.
     draft: the expected answer, or parts of it. Changes only its speed: several of the draft's
@@ -107,13 +114,16 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal,
       and the adapters.
     priority: higher ones start first. deadline_ms: a request that still waits this long after it
-      was submitted fails with `deadline_exceeded`.
+      was submitted fails with `deadline_exceeded`. max_total_ms: since it was submitted; then an
+      answer ends with `length`, and a request without one fails. max_decode_ms: since its first
+      token; then the answer ends.
     deterministic: bit-equal output for the same seed whatever else runs and is cached; slower.
     """
 
     messages: list[dict[str, Any]] | None = None
     template: TemplateOptions | None = None
     prompt: str | None = None
+    parse_special: bool = False
     segments: list[Segment] | None = None
     tokens: list[int] | None = None
     sampling: SamplingParams = SamplingParams()
@@ -121,6 +131,9 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     wants_embedding: bool = False
     max_tokens: int | None = None
     stop: list[str] = []
+    stop_token_ids: list[int] = []
+    shows_stop: bool = False
+    min_tokens: int = 0
     grammar: str = ""
     draft: str = ""
     n_draft_max: int | None = None
@@ -133,4 +146,6 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     cache_salt: str = ""
     priority: int = 0
     deadline_ms: float | None = None
+    max_total_ms: float | None = None
+    max_decode_ms: float | None = None
     deterministic: bool = False

@@ -53,6 +53,7 @@ class EditChoice(msgspec.Struct, frozen=True):
     index: int
     finish_reason: FinishReason
     logprobs: None = None
+    stop_reason: str | int | None = None
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +82,12 @@ class EditAnswer:
 
     def response(self, outputs: Sequence[Output]) -> Edit:
         choices = [
-            EditChoice(self._trimmed(output.text), index, output.finish.reason)
+            EditChoice(
+                self._trimmed(output.text),
+                index,
+                output.finish.reason,
+                stop_reason=output.finish.stop_reason,
+            )
             for index, output in enumerate(outputs)
         ]
         return Edit(

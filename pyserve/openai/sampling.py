@@ -36,6 +36,7 @@ def sampling_params(fields: SamplingFields, info: ModelInfo) -> SamplingParams:
         given["top_p"] = TOP_P_OF_ONE
     if fields.dry_sequence_breakers is not None:
         given["dry_sequence_breakers"] = tuple(fields.dry_sequence_breakers)
+    check_tokens(fields.allowed_token_ids or [], info, "allowed_token_ids")
     if fields.seed is not None and fields.seed != RANDOM_SEED:
         given["seed"] = fields.seed & INT64_MAX
     return SamplingParams(**given)
@@ -46,9 +47,15 @@ def base_request(fields: SamplingFields, info: ModelInfo, **rest: Any) -> Genera
 
     Raises as `sampling_params`, and for a LoRA adapter that the model does not have.
     """
+    check_tokens(fields.stop_token_ids or [], info, "stop_token_ids")
+    decode_ms = fields.t_max_predict_ms or 0
     return GenerateRequest(
         sampling=sampling_params(fields, info),
         stop=list(as_list(fields.stop)) if fields.stop is not None else [],
+        stop_token_ids=fields.stop_token_ids or [],
+        shows_stop=bool(fields.include_stop_str_in_output),
+        min_tokens=fields.min_tokens or 0,
+        max_decode_ms=decode_ms if decode_ms > 0 else None,
         adapters=request_adapters(fields.lora, info),
         **rest,
     )

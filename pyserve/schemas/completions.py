@@ -67,7 +67,8 @@ class CompletionRequest(
 
     suffix: what follows the answer, for models that can fill in the middle. max_tokens 0 with echo
     and logprobs gives the log-probabilities of the prompt alone. n_predict is llama.cpp's name of
-    max_tokens, and -1 is no limit. prediction is that of chat completions.
+    max_tokens, and -1 is no limit. prediction is that of chat completions. parse_special: names of
+    control tokens in texts are read as these tokens; absent: as the server is configured.
     """
 
     unsupported: ClassVar[Unsupported] = {
@@ -78,6 +79,7 @@ class CompletionRequest(
     n_predict: MaxTokens | None = None
     echo: bool | None = None
     suffix: str | None = None
+    parse_special: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     best_of: Annotated[int, Field(ge=1, le=MAX_BEST_OF)] | None = None
 

@@ -151,9 +151,6 @@ THINKING: Unsupported = {
 }
 # Which token comes next.
 SAMPLERS: Unsupported = {
-    "allowed_token_ids": (),
-    "bad_words": ([],),
-    "ban_eos_token": (False,),
     "best_of": (1,),
     "custom_logit_processor": (),
     "custom_params": ({},),
@@ -200,7 +197,6 @@ SAMPLERS: Unsupported = {
 ENDINGS: Unsupported = {
     "_debug_render_only": (False,),
     "auto_max_new_tokens": (False,),
-    "include_stop_str_in_output": (False,),
     "logprob_token_ids": ([],),
     "logprobs": (False,),
     "max_completion_tokens": (),
@@ -208,7 +204,6 @@ ENDINGS: Unsupported = {
     "max_new_tokens": (),
     "max_output_tokens": (),
     "min_new_tokens": (0,),
-    "min_tokens": (0,),
     "n_indent": (0,),
     "n_predict": (-1,),
     "n_probs": (0,),
@@ -224,9 +219,7 @@ ENDINGS: Unsupported = {
     "stop_regex": ([], ""),
     "stop_sequence": ([],),
     "stop_sequences": ([],),
-    "stop_token_ids": ([],),
     "stream": (False,),
-    "t_max_predict_ms": (0, -1),
     "t_max_prompt_ms": (0, -1),
     "top_logprobs": (0,),
 }

@@ -47,6 +47,9 @@ struct SamplingParams {
   std::vector<std::pair<Token, float>> logit_bias;
   std::optional<int64_t> seed;  // none: a random one
   bool ignore_eos = false;
+  std::optional<std::vector<Token>> allowed_token_ids;  // no other token is said
+  // Neither their tokens nor those of the same with a space before are said in a row.
+  std::vector<std::string> bad_words;
 };
 
 // One of EngineConfig::adapter_paths, by its index there.
@@ -93,9 +96,14 @@ struct Request {
   AdapterSet adapters;           // in any order, and with zeros, until it is prepared
   bool wants_embedding = false;  // the vector of the prompt instead of an answer
   int max_tokens = -1;           // < 0: as many as the context allows; 0: no answer
+  // The first one ends the answer, where it may end: with a grammar, what stands before it is all
+  // that the grammar demands. So do the tokens.
   std::vector<std::string> stop;
-  std::string grammar;  // GBNF, with a rule `root`: what the answer may be; "": anything
-  std::string draft;    // what the answer probably is: checked several tokens at a time
+  std::vector<Token> stop_token_ids;
+  bool shows_stop = false;  // what stopped the answer is a part of its text
+  int min_tokens = 0;       // before so many it neither ends nor stops
+  std::string grammar;      // GBNF, with a rule `root`: what the answer may be; "": anything
+  std::string draft;        // what the answer probably is: checked several tokens at a time
   // Tokens that one step checks ahead; < 0: the engine's limit, where a text is known or there is
   // a draft model.
   int n_draft_max = -1;
@@ -107,6 +115,8 @@ struct Request {
   std::string cache_salt;         // and there among requests with the same salt
   int priority = 0;               // higher ones start first
   double deadline_ms = 0;         // fails when it still waits then, since submit(); 0: never
+  double max_total_ms = 0;        // since submit(): an answer ends then, before it fails; 0: never
+  double max_decode_ms = 0;       // since the first token: the answer ends then; 0: never
   bool is_deterministic = false;  // bit-equal whatever else runs and is cached; slower
 };
 
@@ -128,6 +138,7 @@ enum class FinishReason { kStop, kLength };
 struct Finish {
   FinishReason reason = FinishReason::kStop;
   std::optional<std::string> stop_string;
+  std::optional<Token> stop_token;  // of Request::stop_token_ids
   int n_prompt_tokens = 0;
   int n_completion_tokens = 0;
   int n_cached_tokens = 0;

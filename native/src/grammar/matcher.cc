@@ -41,10 +41,18 @@ bool GrammarMatcher::is_complete_after(std::string_view text) {
   return is_complete(after(state_, text));
 }
 
-void GrammarMatcher::accept(Token token) {
-  if (tokens_->is_end(token)) return;
+bool GrammarMatcher::can_end_after(std::string_view text) {
   states_.refill();
-  state_ = after(state_, tokens_->text(token));
+  return states_.can_end(after(state_, text));
+}
+
+void GrammarMatcher::accept(Token token) {
+  if (!tokens_->is_end(token)) accept_text(tokens_->text(token));
+}
+
+void GrammarMatcher::accept_text(std::string_view text) {
+  states_.refill();
+  state_ = after(state_, text);
   if (!states_.is_large()) return;
   state_ = states_.forget_others(state_);
   masks_.clear();

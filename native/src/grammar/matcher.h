@@ -31,8 +31,15 @@ class GrammarMatcher {
   std::string forced_text(size_t n_max);
   // Nothing but the end of the answer is possible after `text`.
   bool is_complete_after(std::string_view text);
+  // The answer may end after `text`.
+  bool can_end_after(std::string_view text);
   // The answer goes on with `token`. REQUIRES: allows(token).
   void accept(Token token);
+  // The answer goes on with `text`.
+  void accept_text(std::string_view text);
+
+  // The answer may end here.
+  bool can_end() const { return states_.can_end(state_); }
 
   // Nothing but the end of the answer is possible.
   bool is_complete() const { return is_complete(state_); }

@@ -4,11 +4,13 @@
 
 namespace pyserve {
 
-OutputText::Release OutputText::feed(std::string_view piece, std::optional<TokenLogprob> logprob) {
+OutputText::Release OutputText::feed(std::string_view piece, std::optional<TokenLogprob> logprob,
+                                     const StopMatcher::MayStop& may_stop) {
   const std::string text = assembler_.feed(piece);
   if (logprob) held_.push_back({n_assembled_, n_assembled_ + text.size(), std::move(*logprob)});
   n_assembled_ += text.size();
-  StopMatcher::Result result = matcher_.feed(text);
+  StopMatcher::Result result = matcher_.feed(text, may_stop);
+  if (result.stop && shows_stop_) result.text += *result.stop;
   return release(std::move(result.text), std::move(result.stop));
 }
 

@@ -14,7 +14,7 @@
 namespace pyserve {
 
 // Text and logprobs are released together: a token's logprob leaves with the text it ends in, and
-// tokens that lie wholly in a stop string never leave.
+// tokens that lie wholly in a stop string never leave, unless it is shown.
 class OutputText {
  public:
   struct Release {
@@ -23,10 +23,12 @@ class OutputText {
     std::optional<std::string> stop;
   };
 
-  explicit OutputText(std::vector<std::string> stops) : matcher_(std::move(stops)) {}
+  explicit OutputText(std::vector<std::string> stops, bool shows_stop = false)
+      : matcher_(std::move(stops)), shows_stop_(shows_stop) {}
 
   // REQUIRES: no stop string was released yet.
-  Release feed(std::string_view piece, std::optional<TokenLogprob> logprob);
+  Release feed(std::string_view piece, std::optional<TokenLogprob> logprob,
+               const StopMatcher::MayStop& may_stop = nullptr);
 
   // There are no more tokens: releases held text, forgets an unfinished character.
   Release finish();
@@ -42,6 +44,7 @@ class OutputText {
 
   Utf8Assembler assembler_;
   StopMatcher matcher_;
+  const bool shows_stop_;
   std::deque<HeldLogprob> held_;
   size_t n_assembled_ = 0;  // bytes that left the assembler
   size_t n_released_ = 0;   // bytes that left the matcher

@@ -9,13 +9,13 @@ StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stop
   std::erase(stops_, std::string());
 }
 
-StopMatcher::Result StopMatcher::feed(std::string_view text) {
+StopMatcher::Result StopMatcher::feed(std::string_view text, const MayStop& may_stop) {
   held_.append(text);
   // 1. The match that ends first; the longer one if two end together.
   const std::string* found = nullptr;
   size_t found_end = std::string::npos;
   for (const std::string& stop : stops_) {
-    const size_t begin = held_.find(stop);
+    const size_t begin = find(stop, may_stop);
     if (begin == std::string::npos) continue;
     const size_t end = begin + stop.size();
     if (end < found_end || (end == found_end && stop.size() > found->size())) {
@@ -36,6 +36,16 @@ StopMatcher::Result StopMatcher::feed(std::string_view text) {
 }
 
 std::string StopMatcher::finish() { return std::exchange(held_, {}); }
+
+// Where `stop` first begins and counts; npos: nowhere.
+size_t StopMatcher::find(const std::string& stop, const MayStop& may_stop) const {
+  size_t begin = held_.find(stop);
+  if (!may_stop) return begin;
+  while (begin != std::string::npos && !may_stop(std::string_view(held_).substr(0, begin))) {
+    begin = held_.find(stop, begin + 1);
+  }
+  return begin;
+}
 
 size_t StopMatcher::held_back_bytes() const {
   size_t longest = 0;

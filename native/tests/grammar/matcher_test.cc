@@ -199,3 +199,16 @@ TEST_CASE("nothing must come next where the answer may end") {
   matching.accept('a');
   CHECK(matching.forced_text(100).empty());
 }
+
+TEST_CASE("where an answer may end is known ahead, and text goes on as tokens do") {
+  GrammarMatcher matching = matcher(R"(root ::= "{" [a-z,]* "}" [ ]?)");
+  CHECK(!matching.can_end_after("{a,b"));
+  CHECK(matching.can_end_after("{a}"));
+  CHECK(!matching.can_end_after("}"));
+  matching.accept_text("{a");
+  CHECK(!matching.can_end());
+  matching.accept('}');
+  CHECK(matching.can_end());
+  CHECK(matching.can_end_after(" "));
+  CHECK(!matching.can_end_after("  "));
+}

@@ -56,3 +56,12 @@ TEST_CASE("finish releases held text and logprobs, and drops half a character") 
   CHECK(rest.text == "ST");
   CHECK(ids(rest.logprobs) == std::vector<Token>{1, 2});
 }
+
+TEST_CASE("a stop string that is shown is text, with the logprobs of its tokens") {
+  OutputText output({"STOP"}, true);
+  output.feed("a S", logprob_of(1));
+  auto last = output.feed("TOP!", logprob_of(2));
+  CHECK(last.stop == "STOP");
+  CHECK(last.text == "STOP");
+  CHECK(ids(last.logprobs) == std::vector<Token>{1, 2});
+}

@@ -69,3 +69,29 @@ TEST_CASE("what only looked like a stop string is released") {
   CHECK(matcher.feed("S").text.empty());
   CHECK(matcher.finish() == "S");
 }
+
+TEST_CASE("a stop string where the text may not stop is text, however it is split") {
+  // Within braces nothing stops.
+  const auto read = [](const std::vector<std::string>& pieces) {
+    StopMatcher matcher({",", "end"});
+    Outcome outcome;
+    for (const std::string& piece : pieces) {
+      const auto may_stop = [&](std::string_view before) {
+        const std::string all = outcome.text + std::string(before);
+        return all.find('{') == std::string::npos || all.find('}') != std::string::npos;
+      };
+      StopMatcher::Result result = matcher.feed(piece, may_stop);
+      outcome.text += result.text;
+      if (result.stop) {
+        outcome.stop = *result.stop;
+        return outcome;
+      }
+    }
+    outcome.text += matcher.finish();
+    return outcome;
+  };
+  for (const auto& split : all_splits("{a,b end}, c"))
+    CHECK(read(split) == Outcome{"{a,b end}", ","});
+  for (const auto& split : all_splits("{a,en")) CHECK(read(split) == Outcome{"{a,en", ""});
+  for (const auto& split : all_splits("a,{b")) CHECK(read(split) == Outcome{"a", ","});
+}

@@ -33,6 +33,7 @@ N_WATCHED = 16  # if it is one of the first: those behind may have to wait for t
 RETRY_S = 0.1
 QUEUE_PATIENCE_S = 30.0
 REFUSED_S = 600.0
+LEAST_MS = 1.0  # of a time that is over; 0 is no limit
 MAX_REFUSED = 1024
 MAX_DEATHS = 8
 
@@ -52,9 +53,14 @@ class Successor(Protocol):
 
 def remaining(stream: RequestStream) -> GenerateRequest:
     """The request that goes on where the stream is."""
+    request = stream.request
+    if request.max_total_ms is not None:
+        spent_ms = 1000 * (time.monotonic() - stream.begun_at)
+        left_ms = max(request.max_total_ms - spent_ms, LEAST_MS)
+        request = msgspec.structs.replace(request, max_total_ms=left_ms)
     if not stream.has_started:
-        return stream.request
-    return msgspec.structs.replace(stream.request, said=list(stream.said), deadline_ms=None)
+        return request
+    return msgspec.structs.replace(request, said=list(stream.said), deadline_ms=None)
 
 
 def can_go_on(stream: RequestStream) -> bool:
@@ -85,7 +91,9 @@ class Blocklist:
             raise refused()
 
     def _digest(self, request: GenerateRequest) -> bytes:
-        content = msgspec.structs.replace(request, said=[], deadline_ms=None, trace_id="")
+        content = msgspec.structs.replace(
+            request, said=[], deadline_ms=None, max_total_ms=None, trace_id=""
+        )
         return hashlib.blake2b(msgspec.msgpack.encode(content), key=self._key).digest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -28,7 +29,7 @@ class RequestStream:
     said: the tokens of the answer so far. n_logprobs: those that came with them.
     has_started: something has come. has_progressed: since it was submitted, or moved.
     n_deaths: engines that died under it; n_blamed: those that it may have brought down.
-    kernels: those that its engine computes with, "" = not known.
+    kernels: those that its engine computes with, "" = not known. begun_at: monotonic seconds.
     """
 
     def __init__(self, request: GenerateRequest, request_id: int, cancel: Cancel) -> None:
@@ -40,6 +41,7 @@ class RequestStream:
         self.n_deaths = 0
         self.n_blamed = 0
         self.kernels = ""
+        self.begun_at = time.monotonic()
         self.request_id = request_id
         self._cancel = cancel
         self._lock = threading.Lock()

@@ -79,7 +79,8 @@ class ChatAnswer:
                 writer.push(delta)
             logprobs = self._logprobs(output.logprobs)
             reason = writer.finish_reason(output.finish.reason)
-            choices.append(ChatChoice(index, writer.message(), logprobs, reason))
+            stop_reason = output.finish.stop_reason
+            choices.append(ChatChoice(index, writer.message(), logprobs, reason, stop_reason))
         n_reasoning_tokens = sum(writer.n_reasoning_tokens for writer in writers)
         usage = token_usage([output.finish for output in outputs], self._n, n_reasoning_tokens)
         return ChatCompletion(
@@ -111,7 +112,8 @@ class ChatAnswer:
             self._held_logprobs[index] = []
         if delta.finish is not None:
             reason = writer.finish_reason(delta.finish.reason)
-            choices.append(ChatChunkChoice(index, ChatDelta(), finish_reason=reason))
+            reasons = (reason, delta.finish.stop_reason)
+            choices.append(ChatChunkChoice(index, ChatDelta(), None, *reasons))
         return [self._chunk(choice) for choice in choices]
 
     def text_chunk(self, index: int, text: str) -> ChatChunk | None:

@@ -42,12 +42,16 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatChoice(msgspec.Struct, frozen=True):
-    """One of the n answers."""
+    """One of the n answers.
+
+    stop_reason: the stop string or token that ended it.
+    """
 
     index: int
     message: ChatMessage
     logprobs: ChatLogprobs | None
     finish_reason: ChatFinishReason
+    stop_reason: str | int | None = None
 
 
 class Truncation(msgspec.Struct, frozen=True):
@@ -100,12 +104,13 @@ class ChatDelta(msgspec.Struct, frozen=True):
 
 
 class ChatChunkChoice(msgspec.Struct, frozen=True):
-    """A chunk's part of one of the n answers."""
+    """A chunk's part of one of the n answers; stop_reason, of `ChatChoice`, is in its last one."""
 
     index: int
     delta: ChatDelta
     logprobs: ChatLogprobs | None = None
     finish_reason: ChatFinishReason | None = None
+    stop_reason: str | int | UnsetType | None = UNSET
 
 
 class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):

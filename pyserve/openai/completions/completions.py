@@ -23,12 +23,16 @@ from pyserve.schemas.completions import CompletionRequest
 
 
 class CompletionChoice(msgspec.Struct, frozen=True):
-    """One of the answers, or a chunk's part of it."""
+    """One of the answers, or a chunk's part of it.
+
+    stop_reason: the stop string or token that ended it.
+    """
 
     index: int
     text: str
     logprobs: LegacyLogprobs | None = None
     finish_reason: FinishReason | None = None
+    stop_reason: str | int | UnsetType | None = UNSET
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +91,8 @@ class CompletionAnswer:
         if text or (logprobs is not None and logprobs.tokens):
             chunks.append(self._chunk(CompletionChoice(index, text, logprobs)))
         if delta.finish is not None:
-            last = CompletionChoice(index, writer.rest(), finish_reason=delta.finish.reason)
-            chunks.append(self._chunk(last))
+            reasons = (delta.finish.reason, delta.finish.stop_reason)
+            chunks.append(self._chunk(CompletionChoice(index, writer.rest(), None, *reasons)))
         return chunks
 
     def text_chunk(self, index: int, text: str) -> Completion | None:
@@ -103,7 +107,8 @@ class CompletionAnswer:
     def _choice(self, index: int, output: Output) -> CompletionChoice:
         writer = self._writers[index]
         text, logprobs = writer.write(output.text, output.logprobs, output.prompt_logprobs)
-        return CompletionChoice(index, text + writer.rest(), logprobs, output.finish.reason)
+        reasons = (output.finish.reason, output.finish.stop_reason)
+        return CompletionChoice(index, text + writer.rest(), logprobs, *reasons)
 
     def _chunk(self, choice: CompletionChoice) -> Completion:
         return Completion(**self._head, choices=[choice], usage=self._usage.before_end)
@@ -160,7 +165,8 @@ def completion_requests(
         if isinstance(prompt, Marked):
             request = msgspec.structs.replace(base, segments=segments_of(prompt))
         elif isinstance(prompt, str):
-            request = msgspec.structs.replace(base, prompt=prompt)
+            reads = body.parse_special is not False
+            request = msgspec.structs.replace(base, prompt=prompt, parse_special=reads)
         else:
             check_tokens(prompt, info, "prompt")
             check_length(prompt, info)

@@ -18,10 +18,12 @@ from pyserve.schemas.common import (
     MaxTokens,
     ModelName,
     RequestModel,
-    Stop,
+    TokenId,
     invalid,
+    without_nul,
 )
 from pyserve.schemas.fields.context import ContextFields
+from pyserve.schemas.fields.endings import EndingFields
 from pyserve.schemas.fields.logit_bias import LogitBias
 from pyserve.schemas.fields.lora import LoraChoices
 from pyserve.schemas.unsupported import GENERATION, STREAM_OPTIONS, FieldTable
@@ -29,6 +31,8 @@ from pyserve.schemas.unsupported import GENERATION, STREAM_OPTIONS, FieldTable
 MAX_SAMPLERS = 32
 MAX_BREAKERS = 16
 MAX_BREAKER_BYTES = 40
+MAX_ALLOWED_TOKENS = 2**18
+MAX_BAD_WORDS = 64
 # Names without - and _, and llama.cpp's letter for each.
 SAMPLER_LETTERS = {
     "penalties": "e",
@@ -94,6 +98,11 @@ Samplers = Annotated[
         }
     ),
 ]
+AllowedTokens = Annotated[
+    list[TokenId], Field(min_length=1, max_length=MAX_ALLOWED_TOKENS, fail_fast=True)
+]
+BadWord = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(without_nul)]
+BadWords = Annotated[list[BadWord], Field(max_length=MAX_BAD_WORDS, fail_fast=True)]
 Breaker = Annotated[str, Field(min_length=1), AfterValidator(_bounded_breaker)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 NChoices = Annotated[int, Field(ge=1, le=MAX_CHOICES)]
@@ -101,7 +110,7 @@ Positive = Annotated[float, Field(ge=0, le=100)]
 RepeatPenalty = Annotated[float, Field(ge=0.0001, le=10)]  # logits divided by less may overflow
 
 
-class SamplingFields(ContextFields):
+class SamplingFields(ContextFields, EndingFields):
     """Sampling fields of every generating endpoint. Absent: the engine's default."""
 
     foreign: ClassVar[FieldTable] = GENERATION
@@ -145,8 +154,8 @@ class SamplingFields(ContextFields):
     samplers: Samplers | None = None
     logit_bias: LogitBias | None = None
     seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
-    stop: Stop | None = None
-    ignore_eos: bool | None = None
+    allowed_token_ids: AllowedTokens | None = None
+    bad_words: BadWords | None = None
     lora: LoraChoices | None = None
 
 

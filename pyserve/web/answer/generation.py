@@ -171,12 +171,13 @@ class Generation:
         begin = len(self._streams)
         gives_up_at = time.monotonic() + RETRY_FOR_S
         while self._waiting and self._n_with_engine < self._n_at_once:
-            left_s = self._caller.patience.left_s
-            deadline_ms = None if left_s is None else left_s * 1000
+            patience = self._caller.patience
+            deadline_ms = patience.left_ms
             request = self._waiting[0]
             request = msgspec.structs.replace(
                 request,
                 deadline_ms=deadline_ms,
+                max_total_ms=deadline_ms if patience.is_whole else None,
                 tenant=self._caller.tenant,
                 trace_id=self._caller.request_id,
                 adapters=self._adapters if request.adapters is None else request.adapters,

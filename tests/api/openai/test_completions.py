@@ -17,7 +17,13 @@ def test_a_plain_answer(front):
     assert body["object"] == "text_completion"
     assert body["id"].startswith("cmpl-")
     assert body["choices"] == [
-        {"index": 0, "text": "A long time ago", "logprobs": None, "finish_reason": "stop"}
+        {
+            "index": 0,
+            "text": "A long time ago",
+            "logprobs": None,
+            "finish_reason": "stop",
+            "stop_reason": None,
+        }
     ]
     assert body["usage"]["total_tokens"] == 9
 
@@ -118,7 +124,13 @@ def test_token_ids_are_scored_as_evaluation_harnesses_ask_for_it(front, max_toke
 def test_no_tokens_and_no_echo_is_an_empty_answer(front):
     response = front.post(COMPLETIONS, {"prompt": "a b", "max_tokens": 0})
     assert choices_of(response) == [
-        {"index": 0, "text": "", "logprobs": None, "finish_reason": "length"}
+        {
+            "index": 0,
+            "text": "",
+            "logprobs": None,
+            "finish_reason": "length",
+            "stop_reason": None,
+        }
     ]
     assert response.get_json()["usage"]["completion_tokens"] == 0
 

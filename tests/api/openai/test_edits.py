@@ -16,7 +16,13 @@ def test_an_edit(start):
     assert body["object"] == "edit"
     assert body["model"] == "tiny"
     assert body["choices"] == [
-        {"text": "A cat left.", "index": 0, "finish_reason": "stop", "logprobs": None}
+        {
+            "text": "A cat left.",
+            "index": 0,
+            "finish_reason": "stop",
+            "logprobs": None,
+            "stop_reason": None,
+        }
     ]
     assert body["usage"]["total_tokens"] > body["usage"]["completion_tokens"] > 0
 

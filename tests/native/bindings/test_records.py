@@ -64,7 +64,16 @@ ONLY_PYTHON = {
     "Finish": {"usage", "timings"},
     "ModelInfo": {"adapters", "fingerprint", "hidden_template"},
     "QuantizeOptions": {"path_in", "path_out"},
-    "Request": {"messages", "template", "prompt", "segments", "tokens", "adapters", "trace_id"},
+    "Request": {
+        "messages",
+        "template",
+        "prompt",
+        "parse_special",
+        "segments",
+        "tokens",
+        "adapters",
+        "trace_id",
+    },
 }
 
 
@@ -120,6 +129,8 @@ def test_none_in_python_is_the_native_default() -> None:
         "n_logprobs": -1,
         "n_prompt_logprobs": -1,
         "deadline_ms": 0.0,
+        "max_total_ms": 0.0,
+        "max_decode_ms": 0.0,
     }
     assert DEFAULTS["SamplingParams"]["seed"] is None
 

@@ -49,6 +49,13 @@ def test_an_edit_response_counts_inputs_and_choices_and_is_stripped():
     body = as_json(answer.response([output(last(text=f"\n  t{i} \n")) for i in range(4)]))
     assert body["object"] == "edit"
     assert body["choices"] == [
-        {"text": f"t{i}", "index": i, "finish_reason": "stop", "logprobs": None} for i in range(4)
+        {
+            "text": f"t{i}",
+            "index": i,
+            "finish_reason": "stop",
+            "logprobs": None,
+            "stop_reason": None,
+        }
+        for i in range(4)
     ]
     assert body["usage"]["prompt_tokens"] == 10

@@ -50,6 +50,8 @@ def test_every_sampling_field_reaches_the_engine():
         "adaptive_decay": 0.75,
         "seed": 7,
         "ignore_eos": True,
+        "allowed_token_ids": [3, 4],
+        "bad_words": ["bad"],
     }
     others = {
         "dry_sequence_breakers": ("x",),
@@ -65,6 +67,20 @@ def test_every_sampling_field_reaches_the_engine():
     (request,) = chat_requests(body, INFO)
     assert request.sampling == SamplingParams(**fields, **others)
     assert {*fields, *others} == set(SamplingParams.__struct_fields__)
+
+
+def test_what_ends_an_answer_reaches_the_engine():
+    fields = {"stop_token_ids": [3], "min_tokens": 2}
+    body = chat(**fields, include_stop_str_in_output=True, t_max_predict_ms=50)
+    (request,) = chat_requests(body, INFO)
+    assert (request.stop_token_ids, request.min_tokens) == ([3], 2)
+    assert (request.shows_stop, request.max_decode_ms) == (True, 50)
+    assert chat_requests(chat(ban_eos_token=True), INFO)[0].sampling.ignore_eos
+
+
+@pytest.mark.parametrize("limit", [None, 0, -1])
+def test_below_one_millisecond_there_is_no_limit_of_time(limit):
+    assert chat_requests(chat(t_max_predict_ms=limit), INFO)[0].max_decode_ms is None
 
 
 def test_repetition_penalty_is_another_name_of_repeat_penalty():
@@ -109,9 +125,14 @@ def test_the_newest_name_of_the_limit_wins(fields, max_tokens):
 
 
 def test_tokens_outside_the_vocabulary_are_refused():
-    with pytest.raises(InvalidRequestError) as caught:
-        chat_requests(chat(logit_bias={str(INFO.n_vocab): 1}), INFO)
-    assert caught.value.param == "logit_bias"
+    for fields in (
+        {"logit_bias": {str(INFO.n_vocab): 1}},
+        {"stop_token_ids": [0, INFO.n_vocab]},
+        {"allowed_token_ids": [INFO.n_vocab]},
+    ):
+        with pytest.raises(InvalidRequestError) as caught:
+            chat_requests(chat(**fields), INFO)
+        assert [caught.value.param] == list(fields)
     with pytest.raises(InvalidRequestError) as caught:
         completion_requests(completion(prompt=[[0], [INFO.n_vocab]]), INFO)
     assert caught.value.param == "prompt"

@@ -163,8 +163,7 @@ def test_chat_refuses(fields, param, code):
     [
         ("modalities", ["text", "audio"]),
         ("chat_template", "{{ x }}"),
-        ("stop_token_ids", [2]),
-        ("min_tokens", 5),
+        ("stop_regex", ["a"]),
         ("best_of", 2),
     ],
 )

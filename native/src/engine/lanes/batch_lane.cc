@@ -47,7 +47,18 @@ void BatchLane::drop_cancelled(StepReport& report) {
   }
 }
 
+void BatchLane::end_late(StepReport& report) {
+  const auto is_late = [](const RunningRequest& r) { return r.is_out_of_time(); };
+  for (size_t i = running_.size(); i-- > 0;) {
+    if (!is_late(*running_[i])) continue;
+    report.end_late(*running_[i]);
+    remove_running(i, true);
+  }
+  for (const RunningPtr& request : admission_.take(is_late)) report.end_late(*request);
+}
+
 void BatchLane::step(StepReport& report) {
+  end_late(report);
   for (const RunningPtr& request : admission_.admit(running_, report.counters)) {
     report.fail(*request, deadline_error(*request));
   }
@@ -187,8 +198,12 @@ void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, Step
 
 void BatchLane::fail_running(size_t index, const ErrorInfo& error, bool keep_cells,
                              StepReport& report) {
-  const RequestProgress& progress = running_[index]->progress();
   report.fail(*running_[index], error);
+  remove_running(index, keep_cells);
+}
+
+void BatchLane::remove_running(size_t index, bool keep_cells) {
+  const RequestProgress& progress = running_[index]->progress();
   if (keep_cells) {
     cache_.release(progress.seq_id(), progress.computed_tokens());
   } else {

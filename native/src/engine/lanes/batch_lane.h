@@ -42,6 +42,7 @@ class BatchLane final : public Lane {
     std::optional<DeltaEvent> delta;  // none in spite of logits: a row is unusable
   };
 
+  void end_late(StepReport& report);
   void preempt(const std::vector<int>& indices, StepReport& report);
   DecodeStatus decode(const StepPlan& plan);
   void handle_failed_decode(DecodeStatus status, const StepPlan& plan, StepReport& report);
@@ -50,6 +51,7 @@ class BatchLane final : public Lane {
   std::vector<Outcome> advance(const StepPlan& plan);
   void commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report);
   void fail_running(size_t index, const ErrorInfo& error, bool keep_cells, StepReport& report);
+  void remove_running(size_t index, bool keep_cells);
   void check_cache() const;
 
   const Model& model_;

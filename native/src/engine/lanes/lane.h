@@ -16,6 +16,8 @@ struct StepReport {
   void fail(const RunningRequest& request, ErrorInfo error) {
     events.push_back({request.ticket().id, FailedEvent{std::move(error)}});
   }
+  // Its time is over.
+  void end_late(RunningRequest& request);
 };
 
 // Thread: engine thread only.
@@ -41,14 +43,27 @@ inline ErrorInfo failed_step_error() {
   return {ErrorCode::kInternal, "the model could not compute this step", {}, {}};
 }
 
-inline ErrorInfo deadline_error(const RunningRequest& request) {
+// The request has no answer in time; it `still` did what after `limit_ms`.
+inline ErrorInfo late_error(const RunningRequest& request, const char* still, double limit_ms) {
   ErrorInfo error{ErrorCode::kDeadlineExceeded, {}, {}, {}};
   const auto waited_ms = static_cast<int64_t>(request.waited_ms());
-  const auto deadline_ms = static_cast<int64_t>(request.params().deadline_ms);
-  error.message = "the request still waited after " + std::to_string(waited_ms) +
-                  " ms, its deadline was " + std::to_string(deadline_ms) + " ms";
+  const auto deadline_ms = static_cast<int64_t>(limit_ms);
+  error.message = "the request still " + std::string(still) + " after " +
+                  std::to_string(waited_ms) + " ms, its deadline was " +
+                  std::to_string(deadline_ms) + " ms";
   error.details = {{"waited_ms", waited_ms}, {"deadline_ms", deadline_ms}};
   return error;
+}
+
+inline ErrorInfo deadline_error(const RunningRequest& request) {
+  return late_error(request, "waited", request.params().deadline_ms);
+}
+
+inline void StepReport::end_late(RunningRequest& request) {
+  if (!request.has_begun_to_answer()) {
+    return fail(request, late_error(request, "had no answer", request.params().max_total_ms));
+  }
+  events.push_back({request.ticket().id, request.finish_early()});
 }
 
 }  // namespace pyserve

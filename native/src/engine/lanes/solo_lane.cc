@@ -49,7 +49,17 @@ void SoloLane::drop_expired(StepReport& report) {
   });
 }
 
+void SoloLane::end_late(StepReport& report) {
+  if (is_running_ && queue_.front()->is_out_of_time()) is_running_ = false;
+  std::erase_if(queue_, [&](const std::unique_ptr<RunningRequest>& request) {
+    if (!request->is_out_of_time()) return false;
+    report.end_late(*request);
+    return true;
+  });
+}
+
 void SoloLane::step(StepReport& report) {
+  end_late(report);
   drop_expired(report);
   if (queue_.empty()) return;
   if (!is_running_) begin();

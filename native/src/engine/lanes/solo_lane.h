@@ -38,6 +38,7 @@ class SoloLane final : public Lane {
 
   void begin();
   void end();
+  void end_late(StepReport& report);
   void drop_expired(StepReport& report);
   void take_logits(RunningRequest& request, int n_logits, StepReport& report);
 

@@ -96,12 +96,18 @@ std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
   std::vector<Token> biased;
   for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
   tokenizer_.check_tokens(biased);
+  tokenizer_.check_tokens(request.stop_token_ids);
+  if (request.sampling.allowed_token_ids) {
+    tokenizer_.check_tokens(*request.sampling.allowed_token_ids);
+  }
+  prepared->banned_sequences = tokens_of(request.sampling.bad_words);
   check_said(prepared->tokens.size(), request.said);
   request.prompt = TokenPrompt{};
   check_text(request.draft.size());
   prepared->draft = make_draft(request, prepared->tokens);
   request.draft.clear();
   prepared->grammar = grammars_.get(request.grammar);
+  if (!request.stop.empty()) prepared->shown_grammar = grammars_.get(request.grammar);
   if (request.thinking.max_tokens >= 0) {
     const std::string end = "\n" + request.thinking.end + "\n\n";
     prepared->thinking_end = tokenizer_.tokenize(end, false, true);
@@ -110,6 +116,19 @@ std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
   prepared->dry_breakers = dry_breakers_.get(request.sampling);
   prepared->request = std::move(request);
   return prepared;
+}
+
+// How each of `words` may be said, as it is and after a space. Source: bad_words of vLLM.
+std::vector<std::vector<Token>> Preparation::tokens_of(
+    const std::vector<std::string>& words) const {
+  std::vector<std::vector<Token>> sequences;
+  for (const std::string& word : words) {
+    check_text(word.size());
+    sequences.push_back(tokenizer_.tokenize(word, false, false));
+    sequences.push_back(tokenizer_.tokenize(" " + word, false, false));
+  }
+  std::erase_if(sequences, [](const std::vector<Token>& tokens) { return tokens.empty(); });
+  return sequences;
 }
 
 std::optional<Draft> Preparation::make_draft(const Request& request, TokenSpan prompt) const {

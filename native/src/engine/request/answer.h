@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/request/prepared_request.h"
@@ -16,7 +17,8 @@
 namespace pyserve {
 
 // It knows nothing of caches and steps: rows of logits in, deltas out. Ends at the model's own end,
-// at a stop string, where its grammar does, and at its limit; says nothing after that.
+// at a stop string or token where its grammar may end, where that does, and at its limit; says
+// nothing after that.
 // Thread: one at a time. Those of different requests may be used in parallel.
 class RequestAnswer {
  public:
@@ -41,16 +43,22 @@ class RequestAnswer {
   int n_left() const { return n_most_ - n_said_; }
 
  private:
-  void say(Token token, std::optional<TokenLogprob> logprob, DeltaEvent& delta);
+  void say(Token token, std::optional<TokenLogprob> logprob, bool could_end, DeltaEvent& delta);
+  OutputText::Release show(Token token, std::optional<TokenLogprob> logprob);
+  bool may_stop(std::string_view before);
   void say_all(const std::vector<Token>& tokens, DeltaEvent& delta);
 
   const Model& model_;
   const int n_most_;
   const int n_logprobs_;
   const bool ignores_eos_;
+  const std::vector<Token> stop_tokens_;
+  const int n_before_stop_;
+  const bool shows_stop_;
   const std::vector<Token> thinking_end_;
   TokenSampler sampler_;
   OutputText output_;
+  std::optional<GrammarMatcher> shown_;  // where in the grammar the released text ends
   ThinkingBudget thinking_;
   int n_said_ = 0;
 };

@@ -21,7 +21,9 @@ struct PreparedRequest {
   std::optional<Draft> draft;  // none: nothing is drafted
   std::shared_ptr<const DryBreakers> dry_breakers;
   std::optional<GrammarMatcher> grammar;
-  std::vector<Token> thinking_end;  // said when the reasoning budget is used up
+  std::optional<GrammarMatcher> shown_grammar;       // for what is shown, where it may stop
+  std::vector<std::vector<Token>> banned_sequences;  // the tokens of bad words
+  std::vector<Token> thinking_end;                   // said when the reasoning budget is used up
 };
 
 }  // namespace pyserve

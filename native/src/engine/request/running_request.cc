@@ -123,6 +123,19 @@ void RunningRequest::learn(Token token) {
   if (prepared_.draft) prepared_.draft->accept(token);
 }
 
+bool RunningRequest::is_out_of_time() const {
+  if (params().max_total_ms > 0 && waited_ms() >= params().max_total_ms) return true;
+  return params().max_decode_ms > 0 && first_token_at_ &&
+         elapsed_ms(*first_token_at_, Clock::now()) >= params().max_decode_ms;
+}
+
+DeltaEvent RunningRequest::finish_early() {
+  DeltaEvent delta;
+  answer_.end(FinishReason::kLength, delta);
+  count(*delta.finish);
+  return delta;
+}
+
 DeltaEvent RunningRequest::finish_with(std::vector<float> embedding) {
   first_token_at_ = Clock::now();
   DeltaEvent delta;

@@ -27,6 +27,7 @@ class RunningRequest {
 
   const Ticket& ticket() const { return *prepared_.ticket; }
   const Request& params() const { return prepared_.request; }  // its prompt is spent
+  // Since the client asked.
   double waited_ms() const { return elapsed_ms(ticket().submitted_at, Clock::now()); }
   // Who may share prefixes: requests with the same key.
   const std::string& cache_key() const { return cache_key_; }
@@ -59,6 +60,12 @@ class RunningRequest {
                                         SampleScratch& scratch);
   // Why take_logits() found no token.
   ErrorInfo no_token_error() const { return answer_.no_token_error(); }
+
+  // Its time is over: it ends, by finish_early() if it has begun to answer.
+  bool is_out_of_time() const;
+  bool has_begun_to_answer() const { return first_token_at_.has_value(); }
+  // The last event of an answer that ends where it is. REQUIRES: has_begun_to_answer().
+  DeltaEvent finish_early();
 
   // The last event of a request for the vector of its prompt. REQUIRES: progress().start() was
   // called.

@@ -44,21 +44,36 @@ std::variant<FusedSampler, SamplerChain> make_sampler(const Model& model,
   return FusedSampler(params, std::move(edits), fold_seed(params.seed));
 }
 
+// A token that was chosen, with the log-probabilities of the row as the model gave it.
+FusedSampler::Choice scored(Token token, std::span<const float> row, int n_logprobs,
+                            RowScratch& scratch) {
+  FusedSampler::Choice choice;
+  choice.token = token;
+  if (n_logprobs < 0) return choice;
+  const RowKernels& kernels = row_kernels();
+  if (!scan_maxima(kernels, row, scratch)) return {};
+  choice.logprobs = row_logprobs(kernels, row, token, n_logprobs, scratch);
+  return choice;
+}
+
 }  // namespace
 
 TokenSampler::TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt,
                            std::shared_ptr<const DryBreakers> breakers,
-                           std::optional<GrammarMatcher> grammar)
+                           std::optional<GrammarMatcher> grammar, TokenBans bans)
     : model_(model),
-      has_biases_(!params.logit_bias.empty()),
+      has_biases_(!params.logit_bias.empty() || bans.has_lasting()),
       sampler_(make_sampler(model, with_all_biases(model, normalized(params)), prompt,
                             std::move(breakers))),
-      grammar_(std::move(grammar)) {}
+      grammar_(std::move(grammar)),
+      bans_(std::move(bans)) {}
 
 FusedSampler::Choice TokenSampler::sample(std::span<float> row, int n_logprobs,
                                           SampleScratch& scratch) {
   FusedSampler::Choice choice = choose(row, n_logprobs, scratch);
-  if (grammar_ && choice.token >= 0) grammar_->accept(choice.token);
+  if (choice.token < 0) return choice;
+  if (grammar_) grammar_->accept(choice.token);
+  bans_.accept(choice.token);
   return choice;
 }
 
@@ -81,6 +96,7 @@ bool TokenSampler::accept(Token token) {
     std::get<SamplerChain>(sampler_).accept(token);
   }
   if (grammar_) grammar_->accept(token);
+  bans_.accept(token);
   return true;
 }
 
@@ -92,16 +108,20 @@ void TokenSampler::repeat(Token token) {
 
 FusedSampler::Choice TokenSampler::choose(std::span<float> row, int n_logprobs,
                                           SampleScratch& scratch) {
+  if (bans_.is_idle()) return choose_from(row, n_logprobs, scratch);
+  scratch.allowed_row.assign(row.begin(), row.end());
+  bans_.mask(scratch.allowed_row);
+  const Token token = choose_from(scratch.allowed_row, -1, scratch).token;
+  return token < 0 ? FusedSampler::Choice{} : scored(token, row, n_logprobs, scratch.row);
+}
+
+FusedSampler::Choice TokenSampler::choose_from(std::span<float> row, int n_logprobs,
+                                               SampleScratch& scratch) {
   if (auto* fused = std::get_if<FusedSampler>(&sampler_)) {
     return fused->sample(row, n_logprobs, scratch.row, grammar_ ? &*grammar_ : nullptr);
   }
-  FusedSampler::Choice choice;
-  choice.token = choose_by_chain(row, scratch);
-  if (choice.token < 0 || n_logprobs < 0) return choice;
-  const RowKernels& kernels = row_kernels();
-  if (!scan_maxima(kernels, row, scratch.row)) return {};
-  choice.logprobs = row_logprobs(kernels, row, choice.token, n_logprobs, scratch.row);
-  return choice;
+  const Token token = choose_by_chain(row, scratch);
+  return token < 0 ? FusedSampler::Choice{} : scored(token, row, n_logprobs, scratch.row);
 }
 
 Token TokenSampler::choose_by_chain(std::span<float> row, SampleScratch& scratch) {

@@ -13,6 +13,7 @@
 #include "llama/sampler_chain.h"
 #include "pyserve/request.h"
 #include "sample/fused_sampler.h"
+#include "sample/token_bans.h"
 
 namespace pyserve {
 
@@ -20,16 +21,19 @@ namespace pyserve {
 struct SampleScratch {
   RowScratch row;
   SamplerScratch chain;
-  std::vector<float> masked_row;
+  std::vector<float> masked_row;   // what the grammar allows
+  std::vector<float> allowed_row;  // what is not banned
 };
 
 // Thread: one at a time. Different requests can be sampled on different threads at once, each
 // thread with a scratch of its own: nothing else that changes is shared.
 class TokenSampler {
  public:
-  // `breakers` are those of DryBreakerCache; null without DRY. All tokens obey `grammar`.
+  // `breakers` are those of DryBreakerCache; null without DRY. All tokens obey `grammar` and, where
+  // they are sampled, `bans`.
   TokenSampler(const Model& model, const SamplingParams& params, TokenSpan prompt,
-               std::shared_ptr<const DryBreakers> breakers, std::optional<GrammarMatcher> grammar);
+               std::shared_ptr<const DryBreakers> breakers, std::optional<GrammarMatcher> grammar,
+               TokenBans bans);
 
   // Chooses and remembers the next token; see FusedSampler::sample.
   FusedSampler::Choice sample(std::span<float> row, int n_logprobs, SampleScratch& scratch);
@@ -47,15 +51,21 @@ class TokenSampler {
 
   // Null without a grammar.
   const GrammarMatcher* grammar() const { return grammar_ ? &*grammar_ : nullptr; }
+  // The answer may end here, as far as the grammar is concerned.
+  bool can_end() const { return !grammar_ || grammar_->can_end(); }
+  // Tokens are banned now.
+  bool has_bans() const { return !bans_.is_idle(); }
 
  private:
   FusedSampler::Choice choose(std::span<float> row, int n_logprobs, SampleScratch& scratch);
+  FusedSampler::Choice choose_from(std::span<float> row, int n_logprobs, SampleScratch& scratch);
   Token choose_by_chain(std::span<float> row, SampleScratch& scratch);
 
   const Model& model_;
   const bool has_biases_;
   std::variant<FusedSampler, SamplerChain> sampler_;
   std::optional<GrammarMatcher> grammar_;
+  TokenBans bans_;
 };
 
 }  // namespace pyserve

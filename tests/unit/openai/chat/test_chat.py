@@ -80,6 +80,7 @@ def test_a_chat_response_has_every_required_field():
                 },
                 "logprobs": None,
                 "finish_reason": "stop",
+                "stop_reason": None,
             }
             for index, text in enumerate(["Hello", "Ho"])
         ],
@@ -112,7 +113,15 @@ def test_a_streamed_chat_is_role_deltas_finish():
             }
         ],
         [{"index": 0, "delta": {"content": "Hi"}, "logprobs": None, "finish_reason": None}],
-        [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}],
+        [
+            {
+                "index": 0,
+                "delta": {},
+                "logprobs": None,
+                "finish_reason": "stop",
+                "stop_reason": None,
+            }
+        ],
     ]
     assert len({(chunk["id"], chunk["created"]) for chunk in chunks}) == 1
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}

@@ -22,8 +22,33 @@ def test_seconds_count_down(header, timeout_s):
 
 
 @pytest.mark.parametrize(
+    ("header", "is_whole"),
+    [("5", False), ("5; whole", True), ("5;whole", True), (" 5 ; WHOLE ", True)],
+)
+def test_the_time_may_be_that_of_the_whole_answer(header, is_whole):
+    assert patience(header).is_whole is is_whole
+    assert 4000 < (patience(header).left_ms or 0) <= 5000
+
+
+@pytest.mark.parametrize(
     "header",
-    ["", "0", "-1", "nan", "inf", "1e9", "86401", "5s", "1" * 33, "\u0665", "0." + "1" * 40],
+    [
+        "",
+        "0",
+        "-1",
+        "5;",
+        "5; half",
+        "; whole",
+        "5; whole; whole",
+        "nan",
+        "inf",
+        "1e9",
+        "86401",
+        "5s",
+        "1" * 33,
+        "\u0665",
+        "0." + "1" * 40,
+    ],
 )
 def test_what_is_no_time_is_refused(header):
     with pytest.raises(InvalidRequestError) as caught:
@@ -42,3 +67,4 @@ def test_the_shorter_time_counts():
     assert Patience(1.0).at_most(100.0) <= 1.0
     assert Patience(100.0).at_most(1.0) == 1.0
     assert Patience(-1.0).left_s == 0.0
+    assert Patience(-1.0).left_ms == 1.0
