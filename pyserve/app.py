@@ -11,6 +11,7 @@ from pyserve.web.answer.sse import KEEP_ALIVE_S
 from pyserve.web.keys.keys import load_keys
 from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.keys.shared_counts import SharedCounts
+from pyserve.web.keys.usage import Usage
 from pyserve.web.request import (
     access,
     access_log,
@@ -37,11 +38,13 @@ def create_app(
     *,
     keep_alive_s: float = KEEP_ALIVE_S,
     key_counts: SharedCounts | None = None,
+    usage: Usage | None = None,
 ) -> Flask:
     """Make a front's app over `backend`, which the caller closes. Apps share no state.
 
     keep_alive_s: time of silence after which a stream sends a comment. key_counts: the counts of
-    the API keys' requests; the app's own if None.
+    the API keys' requests; the app's own if None. usage: where used tokens are counted; in memory
+    if None.
     Raises InvalidRequestError for API keys that cannot be used.
     """
     app = Flask("pyserve", static_folder=None)
@@ -60,7 +63,16 @@ def create_app(
     usecases = {each.blueprint.name: each.usecase for each in EVERY if each.usecase}
     is_open = frozenset(each.blueprint.name for each in EVERY if not each.needs_key)
     endpoints = Endpoints(usecases, is_open, generating_line(app, usecases))
-    parts = Services(config, backend, stream_limit, keep_alive_s, keys, limits, endpoints=endpoints)
+    parts = Services(
+        config,
+        backend,
+        stream_limit,
+        keep_alive_s,
+        keys,
+        limits,
+        endpoints=endpoints,
+        usage=usage or Usage(),
+    )
     app_services.install(app, parts)
     notes.install(app)
     families.install(app)

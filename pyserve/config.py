@@ -306,6 +306,11 @@ class ServeConfig(BaseSettings):
     api_key_file: Path | None = option(
         None, "File with keys: one per line, or TOML (`*.toml`) with names, models and limits."
     )
+    usage_file: Path | None = option(
+        None,
+        "SQLite file with the tokens that each key used of each model in each hour.",
+        default_text="kept as long as the server runs",
+    )
     insecure: bool = option(
         False, "Listen beyond this machine without a key.", flags=("--insecure",)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from pyserve.process.logs import configure_logs
 from pyserve.supervisor.starter import SupervisorStarter
 from pyserve.web.connection.drain import on_drain_end
 from pyserve.web.keys.shared_counts import SharedCounts
+from pyserve.web.keys.usage import Usage
 from pyserve.web.request import access_log
 
 FIRST_STATUS_S = 5.0
+USAGE_NAME = "usage.sqlite"
 
 
 def connect_backend() -> SupervisorBackend:
@@ -51,6 +54,14 @@ def key_counts() -> SharedCounts | None:
     return None if fd is None else SharedCounts(int(fd))
 
 
+def count_usage(runtime_dir: Path) -> Usage:
+    """The usage of all workers, in `--usage-file` or, as long as the server runs, in memory."""
+    usage = Usage(config.usage_file or runtime_dir / USAGE_NAME)
+    usage.start()
+    atexit.register(usage.flush)
+    return usage
+
+
 def end_streams() -> None:
     """Send clients of running streams the reason why they end."""
     backend.abort(UnavailableError("the server is shutting down", retry_after_s=5))
@@ -67,4 +78,10 @@ configure_logs(
 backend = connect_backend()
 backend.wait_known(FIRST_STATUS_S)
 on_drain_end(end_streams)
-app = create_app(config, backend, key_counts=key_counts())
+control = os.environ.get(SUPERVISOR_SOCKET_ENV)
+app = create_app(
+    config,
+    backend,
+    key_counts=key_counts(),
+    usage=count_usage(Path(control).parent if control else Path(os.environ[RUNTIME_DIR_ENV])),
+)

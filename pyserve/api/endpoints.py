@@ -21,6 +21,7 @@ from pyserve.api import (
     responses,
     schemas,
     tokens,
+    usage,
 )
 from pyserve.api.ollama import answers as ollama_answers
 from pyserve.api.ollama import embeddings as ollama_embeddings
@@ -49,4 +50,5 @@ ENDPOINTS = (
     props.endpoint,
     health.endpoint,
     metrics.endpoint,
+    usage.endpoint,
 )

@@ -15,6 +15,7 @@ from pyserve.process.once import once
 from pyserve.web.keys.buckets import token_buckets
 from pyserve.web.keys.keys import ApiKey
 from pyserve.web.keys.limits import KeyLimits
+from pyserve.web.keys.usage import Counts
 from pyserve.web.request.caller import Caller
 from pyserve.web.request.services import Services
 from pyserve.web.request.work import Part, Tally
@@ -74,6 +75,11 @@ class Account:
         priority = max((request.priority for request in self._requests), default=0)
         work = self._tally.work(parts, tenant=self._caller.tenant, priority=priority)
         self._settle(work.n_tokens)
+        if parts:
+            key = self._caller.key
+            used = Counts(1, work.n_prompt_tokens, work.n_cached_tokens, work.n_completion_tokens)
+            model = self._caller.noted.model_id or ""
+            self._parts.usage.add("" if key is None else key.name, model, used)
         self._caller.noted.work = work
 
 

@@ -10,6 +10,7 @@ from pyserve.backend.protocol import Backend
 from pyserve.config import ServeConfig
 from pyserve.web.keys.keys import KeyRing
 from pyserve.web.keys.limits import KeyLimits
+from pyserve.web.keys.usage import Usage
 from pyserve.web.request.counters import Counters
 from pyserve.web.request.endpoints import Endpoints
 from pyserve.web.request.stream_limit import StreamLimit
@@ -32,6 +33,7 @@ class Services:
     key_limits: KeyLimits = field(default_factory=KeyLimits)
     endpoints: Endpoints = field(default_factory=Endpoints)
     counters: Counters = field(default_factory=Counters)
+    usage: Usage = field(default_factory=Usage)
 
 
 def services_of(app: Flask) -> Services:
