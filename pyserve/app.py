@@ -7,6 +7,7 @@ from flask import Flask
 from pyserve.api.pages import EVERY
 from pyserve.backend.protocol import Backend
 from pyserve.config import ServeConfig
+from pyserve.memory.memory import Memory
 from pyserve.web.answer.sse import KEEP_ALIVE_S
 from pyserve.web.keys.keys import load_keys
 from pyserve.web.keys.limits import KeyLimits
@@ -63,6 +64,11 @@ def create_app(
     usecases = {each.blueprint.name: each.usecase for each in EVERY if each.usecase}
     is_open = frozenset(each.blueprint.name for each in EVERY if not each.needs_key)
     endpoints = Endpoints(usecases, is_open, generating_line(app, usecases))
+    memory = Memory(
+        config.response_store_dir.expanduser(),
+        config.response_store_mib * 2**20,
+        config.response_ttl_s,
+    )
     parts = Services(
         config,
         backend,
@@ -72,6 +78,7 @@ def create_app(
         limits,
         endpoints=endpoints,
         usage=usage or Usage(),
+        memory=memory,
     )
     app_services.install(app, parts)
     notes.install(app)

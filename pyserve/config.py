@@ -141,6 +141,14 @@ def default_models_dir() -> Path:
     return Path(home or "/tmp") / ".local" / "share" / "pyserve" / "models"
 
 
+def default_store_dir() -> Path:
+    """`$XDG_STATE_HOME/pyserve`, or `~/.local/state/pyserve`; /tmp without a home."""
+    state = os.environ.get("XDG_STATE_HOME")
+    if state:
+        return Path(state) / "pyserve"
+    return Path(os.environ.get("HOME") or "/tmp") / ".local" / "state" / "pyserve"
+
+
 def is_local(host: str) -> bool:
     """Whether only programs of this machine reach `host`."""
     if host == "localhost" or host.startswith(UNIX_PREFIX):
@@ -383,6 +391,19 @@ class ServeConfig(BaseSettings):
         False,
         "Refuse unknown model names even when there is one model.",
         flags=("--strict-model-names/--any-model-name",),
+    )
+    response_store_mib: Annotated[int, Field(ge=0, le=2**20)] = option(
+        256,
+        "Most data of stored responses and conversations; 0 stores nothing. What was not used for"
+        " the longest time goes first.",
+    )
+    response_store_dir: Path = option(
+        default_store_dir,
+        "Directory where they are kept, readable by the server's user alone.",
+        default_text="`$XDG_STATE_HOME/pyserve`, or `~/.local/state/pyserve`",
+    )
+    response_ttl_s: Annotated[float, Field(gt=0, le=1e9)] = option(
+        86400.0, "Those that were not used for so many seconds are deleted."
     )
     strict_tools: bool = option(
         False,

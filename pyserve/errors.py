@@ -6,6 +6,7 @@ PyserveError
  │   ├─ UnauthorizedError         no valid API key (401)
  │   └─ PermissionDeniedError     the key, host or origin may not do this (403)
  ├─ ModelNotFoundError            no such model (404)
+ ├─ NotFoundError                 nothing else of that id (404)
  ├─ RateLimitError                the API key has used what it may (429)
  ├─ ModelLoadError                the model file cannot be loaded (503, permanent until repaired)
  ├─ UnavailableError              try again later (503)
@@ -81,6 +82,12 @@ class PermissionDeniedError(InvalidRequestError):
     """The key, host or origin of the request does not allow this."""
 
     code = "permission_denied"
+
+
+class NotFoundError(PyserveError):
+    """What is asked for is not there, or another tenant's."""
+
+    code = "not_found"
 
 
 class RateLimitError(PyserveError):
@@ -176,6 +183,7 @@ _BY_CODE: dict[str, type[PyserveError]] = {
         PermissionDeniedError,
         RateLimitError,
         ModelNotFoundError,
+        NotFoundError,
         ModelLoadError,
         UnavailableError,
         ModelLoadingError,

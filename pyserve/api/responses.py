@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 from flask import Response
 
 from pyserve.api.endpoint import Endpoint
-from pyserve.engine.protocol import Engine
+from pyserve.engine.protocol import Engine, SamplingParams
 from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.responses.events import EVENT_TYPES, ResponsesAnswer
-from pyserve.openai.responses.history import check_references, skipped_items
+from pyserve.openai.responses.events import EVENT_TYPES, ResponsesAnswer, Track
+from pyserve.openai.responses.history import skipped_items
 from pyserve.openai.responses.objects import Response as ResponseObject
 from pyserve.openai.responses.offer import tool_offer
-from pyserve.openai.responses.responses import response_conversation
+from pyserve.openai.responses.responses import new_response, response_conversation
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.generation import generate, generate_stream
@@ -25,7 +28,12 @@ from pyserve.web.answer.truncation import fitting
 from pyserve.web.request.body import read_body
 from pyserve.web.request.left_out import note_left_out
 from pyserve.web.request.notes import notes
+from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
+from pyserve.web.stored.background import run_in_background
+from pyserve.web.stored.recall import recall
+from pyserve.web.stored.recording import BackgroundRecording, foreground_track
+from pyserve.web.stored.replies import replay_reply
 
 endpoint = Endpoint("responses", tag="Text", usecase="chat")
 
@@ -36,8 +44,8 @@ endpoint = Endpoint("responses", tag="Text", usecase="chat")
         method="post",
         path="/responses",
         summary="Answer a conversation, by the Responses API",
-        details="Nothing is stored. Streams are typed events with `event:` lines, and end with"
-        " `data: [DONE]`. Tools that cannot be offered are named in the header `X-Ignored-Tools`.",
+        details="Stored unless `store` is false. Streams are typed events with `event:` lines, and"
+        " end with `data: [DONE]`. `X-Ignored-Tools` names tools that cannot be offered.",
         request=ResponseRequest,
         body=examples.RESPONSE,
         response=ResponseObject,
@@ -48,14 +56,16 @@ endpoint = Endpoint("responses", tag="Text", usecase="chat")
     )
 )
 def create(model: str | None = None) -> Response:
-    body = read_body(ResponseRequest)
-    check_references(body)
+    recalled = recall(read_body(ResponseRequest))
+    body = recalled.body
     offered = tool_offer(body, is_strict=services().config.strict_tools)
     target = choose_target(body, model)
     given, body = body, with_defaults(body, target.profile)
 
     noted = notes()
     note_left_out(offered.ignored, skipped_items(body), offered.unenforced)
+
+    track: Callable[[], Track] = partial(foreground_track, recalled)
 
     def answer(engine: Engine) -> ResponsesAnswer:
         conversation = response_conversation(engine, body, offered.offer, target.profile)
@@ -64,8 +74,16 @@ def create(model: str | None = None) -> Response:
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)
         biased = with_token_ids(body, engine)
-        return ResponsesAnswer(biased, target.model_id, engine.info(), conversation, offered.names)
+        return ResponsesAnswer(
+            biased, target.model_id, engine.info(), conversation, offered.names, track()
+        )
 
+    if body.background:
+        head = new_response(body, target.model_id, SamplingParams())
+        recording = BackgroundRecording(recalled, msgspec.structs.replace(head, status="queued"))
+        track = recording.track
+        run_in_background(target, answer, recording)
+        return replay_reply(recalled, head.id) if body.stream else json_reply(recording.head)
     if body.stream:
         return generate_stream(target, answer, response_frames(body, target.model_id))
     return generate(target, answer)

@@ -14,7 +14,6 @@ from pyserve.openai.chat.continuation import continued_text, continued_tokens
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.responses.history import check_references
 from pyserve.openai.responses.offer import tool_offer
 from pyserve.openai.responses.responses import response_conversation
 from pyserve.openai.sampling import check_tokens
@@ -37,6 +36,7 @@ from pyserve.web.answer.target import Target, choose_target
 from pyserve.web.request.body import read_body, read_chosen
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
+from pyserve.web.stored.recall import recall
 
 endpoint = Endpoint("tokens", tag="Tokens")
 
@@ -227,8 +227,7 @@ def chat_input_tokens() -> Response:
 )
 def response_input_tokens() -> Response:
     """The same for a request of the Responses API."""
-    body = read_body(ResponseRequest)
-    check_references(body)
+    body = recall(read_body(ResponseRequest)).body
     offered = tool_offer(body, is_strict=services().config.strict_tools)
     target = choose_target(body)
     body = with_defaults(body, target.profile)

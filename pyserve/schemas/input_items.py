@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from pyserve.schemas.chat import MAX_MESSAGES
 from pyserve.schemas.common import RequestModel, invalid, kind_of
@@ -279,3 +280,10 @@ Input = Annotated[
         custom_error_message="must be a string or a list of items",
     ),
 ]
+
+_ITEMS: TypeAdapter[list[InputItem]] = TypeAdapter(list[InputItem])
+
+
+def parsed_items(items: Sequence[Mapping[str, Any]]) -> list[InputItem]:
+    """Items that were stored, and so are known to be right."""
+    return _ITEMS.validate_python(list(items))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from pyserve.schemas.common import (
     MaxTokens,
@@ -43,9 +43,6 @@ EMPTY_INCLUDES = (
 INCLUDES = (LOGPROBS, ENCRYPTED, *EMPTY_INCLUDES)
 # Fields that are refused unless null or neutral, and what to do instead.
 REASONS: Mapping[str, tuple[tuple[object, ...], str]] = {
-    "previous_response_id": ((), "nothing is stored: send the whole conversation in input"),
-    "conversation": ((), "nothing is stored: send the whole conversation in input"),
-    "background": ((False,), "the answer is given in the response to the request"),
     "prompt": ((), "there are no stored prompts: send instructions and input"),
     "max_tokens": ((), "the field is called max_output_tokens here"),
 }
@@ -81,6 +78,21 @@ class Reasoning(RequestModel):
         return self.summary or self.generate_summary
 
 
+StoredId = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class ConversationObject(RequestModel):
+    """A stored conversation."""
+
+    id: StoredId
+
+
+ConversationRef = Annotated[
+    Annotated[StoredId, Tag("<id>")] | Annotated[ConversationObject, Tag("<object>")],
+    Discriminator(lambda value: "<id>" if isinstance(value, str) else "<object>"),
+]
+
+
 class ResponseStreamOptions(RequestModel):
     """Options of a streamed answer."""
 
@@ -88,7 +100,7 @@ class ResponseStreamOptions(RequestModel):
 
 
 class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, AcceptedFields):
-    """A conversation to continue, as a list of items. Nothing is stored.
+    """A conversation to continue, as a list of items, or by the id of what is stored of it.
 
     Fields of the sampling that the Responses API does not have are those of chat completions.
     """
@@ -99,7 +111,10 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
         **{name: neutral_values for name, (neutral_values, _) in REASONS.items()},
     }
 
-    input: Input
+    input: Input = Field(default_factory=list)
+    previous_response_id: StoredId | None = None
+    conversation: ConversationRef | None = None
+    background: bool | None = None
     instructions: str | None = None
     max_output_tokens: MaxTokens | None = None
     truncation: Literal["auto", "disabled"] | None = None
@@ -142,6 +157,12 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
         if self.stream_options is not None and not self.stream:
             message = "is only allowed together with stream: true"
             raise invalid("invalid_value", message, "stream_options")
+        is_continued = self.previous_response_id is not None or self.conversation is not None
+        if "input" not in self.model_fields_set and not is_continued:
+            raise invalid("missing_required_parameter", "is required", "input")
+        if self.previous_response_id is not None and self.conversation is not None:
+            message = "cannot be combined with previous_response_id"
+            raise invalid("invalid_value", message, "conversation")
         check_tools_size([tool for _, tool in self.placed_tools], "tools")
         texts = [self.input] if isinstance(self.input, str) else [m.text for m in self.input]
         n_bytes = sum(len(text.encode()) for text in [*texts, self.instructions or ""])
@@ -166,6 +187,12 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
         items = [] if isinstance(self.input, str) else self.input
         reasoning = (item for item in items if isinstance(item, ReasoningItem))
         return sum(len(item.encrypted_content or "") for item in reasoning)
+
+    @property
+    def conversation_id(self) -> str:
+        """The id of the conversation; empty: there is none."""
+        found = self.conversation
+        return found.id if isinstance(found, ConversationObject) else found or ""
 
     @property
     def shows_encrypted(self) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -25,7 +26,7 @@ StartFront = Callable[..., Front]
 
 
 @pytest.fixture
-def start() -> Iterator[StartFront]:
+def start(tmp_path: Path) -> Iterator[StartFront]:
     """Builds fronts: `start(script, models=[...], others=[...], engine={...}, **settings)`."""
     with ExitStack() as running:
 
@@ -54,8 +55,10 @@ def start() -> Iterator[StartFront]:
             }
             engines = {name: StreamEngine(core) for name, core in cores.items()}
             backend = running.enter_context(closing(StaticBackend(engines, others, profiles)))
+            settings = {"response_store_dir": tmp_path / "store", **settings}
             app = create_app(ServeConfig(**settings), backend, keep_alive_s=keep_alive_s)
             parts: Services = app.extensions["pyserve"]
+            running.callback(parts.memory.close)
             return Front(app, app.test_client(), cores, parts.stream_limit)
 
         yield start_front

@@ -69,7 +69,12 @@ class ServerProcess:
         self._args = [*command, *args]
         if list(command[-len(SERVE) :]) == SERVE:
             self._args += ["--port", str(self.port)]
-        wanted = {"XDG_RUNTIME_DIR": str(directory), "PYTHONUNBUFFERED": "1", **(env or {})}
+        wanted = {
+            "XDG_RUNTIME_DIR": str(directory),
+            "XDG_STATE_HOME": str(directory / "state"),
+            "PYTHONUNBUFFERED": "1",
+            **(env or {}),
+        }
         merged = {**os.environ, **wanted}
         self._env = {name: value for name, value in merged.items() if value is not None}
         self._output = output

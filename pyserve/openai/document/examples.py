@@ -21,7 +21,6 @@ from pyserve.openai.edits import EditAnswer
 from pyserve.openai.embeddings import EmbeddingAnswer
 from pyserve.openai.responses.events import ResponsesAnswer
 from pyserve.openai.server.models import Model, model_object
-from pyserve.openai.tools.formats import TAGGED, AnswerFormat
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
@@ -60,7 +59,6 @@ RESPONSE: Mapping[str, Any] = {
     "input": "What is the capital of France?",
     "max_output_tokens": 64,
 }
-FORM = AnswerFormat(name="tagged", origin="derived", calls=TAGGED)
 INFO = ModelInfo(
     architecture="llama",
     description="llama 135M Q4_1",

@@ -8,7 +8,7 @@ Each event has its `type` and the next `sequence_number`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -182,10 +182,29 @@ def failure(response: Response, error: Mapping[str, Any], n_before: int) -> list
     ]
 
 
+class Track(msgspec.Struct, frozen=True):
+    """What the store knows of a response before it has an answer, and wants to know at its end.
+
+    head: the response as it was announced. n_events: those that told it. on_end: gets the response
+    in its last state, before a client does.
+    """
+
+    head: Response | None = None
+    n_events: int = 0
+    on_end: Callable[[Response], None] = lambda _response: None
+
+    def begun(self, response: Response) -> Response:
+        """`response` under the id that was announced."""
+        if self.head is None:
+            return response
+        return msgspec.structs.replace(response, id=self.head.id, created_at=self.head.created_at)
+
+
 class ResponsesAnswer:
     """Implements `TypedStreamAnswer` for a responses request: one answer, in items.
 
     conversation: None: the texts of the request alone. tools: by the name that the model knows.
+    track: of a response that is stored.
     """
 
     prompt_param = "input"
@@ -197,12 +216,16 @@ class ResponsesAnswer:
         info: ModelInfo,
         conversation: Conversation | None = None,
         tools: Mapping[str, ToolName] | None = None,
+        track: Track | None = None,
     ) -> None:
         request = response_request(body, info, conversation)
         self.grammar_param = "text.format" if body.text else "tools"
         self.requests: list[GenerateRequest] = [request]
         several = conversation is not None and conversation.can_call_several
-        self._response = new_response(body, model, request.sampling, can_call_several=several)
+        self._track = track or Track()
+        self._response = self._track.begun(
+            new_response(body, model, request.sampling, can_call_several=several)
+        )
         self._style = ItemStyle(
             conversation.style if conversation else AnswerStyle(),
             tools or {},
@@ -211,7 +234,7 @@ class ResponsesAnswer:
         )
         self._writer = ItemWriter(self._style)
         self._finish: Finish | None = None
-        self._n_events = 0
+        self._n_events = self._track.n_events
 
     def response(self, outputs: Sequence[Output]) -> Response:
         (output,) = outputs
@@ -248,11 +271,15 @@ class ResponsesAnswer:
 
     def fail(self, error: Mapping[str, Any]) -> list[msgspec.Struct]:
         shown = msgspec.structs.replace(self._response, output=self._writer.shown("incomplete"))
-        return failure(shown, error, self._n_events)
+        events = failure(shown, error, self._n_events)
+        self._track.on_end(failed_response(shown, error))
+        return events
 
     def _finished(self, writer: ItemWriter, finish: Finish) -> Response:
         items = writer.shown("completed" if finish.reason == "stop" else "incomplete")
-        return finished_response(self._response, items, finish, writer.n_reasoning_tokens)
+        response = finished_response(self._response, items, finish, writer.n_reasoning_tokens)
+        self._track.on_end(response)
+        return response
 
     def _begin(self, item: Item) -> list[msgspec.Struct]:
         added = self._event(

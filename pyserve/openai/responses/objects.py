@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from pyserve.openai.logprobs import ChatTokenLogprob
 
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Phase = Literal["commentary", "final_answer"]
 Summary = Literal["auto", "concise", "detailed"]
@@ -149,6 +149,12 @@ class TextSettings(msgspec.Struct, frozen=True):
     verbosity: Literal["medium"] = "medium"
 
 
+class ConversationId(msgspec.Struct, frozen=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class Response(msgspec.Struct, frozen=True, kw_only=True):
     """The response object, whole or as far as it has come. Times are Unix seconds.
 
@@ -171,7 +177,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     max_tool_calls: int | None
     metadata: dict[str, str]
     parallel_tool_calls: bool
-    previous_response_id: None = None
+    previous_response_id: str | None = None
+    conversation: ConversationId | None = None
     prompt_cache_key: str | None
     reasoning: ReasoningSettings = ReasoningSettings()
     safety_identifier: str | None

@@ -20,6 +20,7 @@ from pyserve.openai.chat.conversation import Conversation, Offer, conversation
 from pyserve.openai.ids import new_item_id
 from pyserve.openai.responses.history import response_messages
 from pyserve.openai.responses.objects import (
+    ConversationId,
     ErrorCode,
     IncompleteDetails,
     InputTokensDetails,
@@ -88,6 +89,10 @@ def new_response(
         max_output_tokens=body.n_max_tokens,
         max_tool_calls=body.max_tool_calls,
         metadata=body.metadata or {},
+        background=bool(body.background),
+        previous_response_id=body.previous_response_id,
+        conversation=None if body.conversation is None else ConversationId(body.conversation_id),
+        store=bool(body.store),
         parallel_tool_calls=can_call_several,
         prompt_cache_key=body.prompt_cache_key,
         reasoning=ReasoningSettings(reasoning.effort, reasoning.wanted_summary)

@@ -34,6 +34,7 @@ from pyserve.web.request.services import services_of
 FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
 OVERLOAD_PAUSE_S = 0.02  # of the main loop after refusals: each time it wakes up slows the engine
 N_ACCEPTED_AT_ONCE = 64
+BACKGROUND_CHECK_S = 1.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -69,6 +70,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         )
         self._lingering = Lingering(self.poller, self._close)
         super().run()
+        while not self._services.background.wait(BACKGROUND_CHECK_S):
+            self.notify()
         self._refusals.report(is_last=True)
 
     def enqueue_req(self, conn: Any) -> None:

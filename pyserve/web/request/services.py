@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from flask import Flask, current_app
 
 from pyserve.backend.protocol import Backend
 from pyserve.config import ServeConfig
+from pyserve.memory.memory import Memory
 from pyserve.web.keys.keys import KeyRing
 from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.keys.usage import Usage
+from pyserve.web.request.background_work import BackgroundWork
 from pyserve.web.request.counters import Counters
 from pyserve.web.request.endpoints import Endpoints
 from pyserve.web.request.stream_limit import StreamLimit
@@ -34,6 +37,8 @@ class Services:
     endpoints: Endpoints = field(default_factory=Endpoints)
     counters: Counters = field(default_factory=Counters)
     usage: Usage = field(default_factory=Usage)
+    background: BackgroundWork = field(default_factory=BackgroundWork)
+    memory: Memory = field(default_factory=lambda: Memory(Path(), 0, 0.0))
 
 
 def services_of(app: Flask) -> Services:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from pyserve.engine.config import Adapter
 from pyserve.models.profile import ModelProfile
 from pyserve.web.request.errors import STATUS_AND_TYPE
-from tests.support.front import CHAT, Front, chat_body
+from tests.support.front import CHAT, RESPONSES, Front, chat_body
 
 READ = [
     "/models",
@@ -64,15 +64,43 @@ def test_every_route_is_in_it_and_nothing_else(front, document):
     assert described == routes
 
 
+def stored_ids(front: Front) -> dict[str, str]:
+    """A background response and a conversation, by the names of their parameters."""
+    response = front.post(RESPONSES, {"input": "x", "background": True}).get_json()
+    conversation = front.post("/v1/conversations", {}).get_json()
+    return {"response_id": response["id"], "conversation_id": conversation["id"]}
+
+
+def test_what_is_stored_is_read_as_it_says(front, document):
+    stored = stored_ids(front)
+    front.post(
+        f"/v1/conversations/{stored['conversation_id']}/items",
+        {"items": [{"role": "user", "content": "x"}]},
+    )
+    for described in (
+        "/responses/{response_id}",
+        "/responses/{response_id}/input_items",
+        "/conversations/{conversation_id}",
+        "/conversations/{conversation_id}/items",
+    ):
+        answer = front.client.get(f"/v1{described.format(**stored)}").get_json()
+        check(document, schema_of(document["paths"][described]["get"], 200), answer)
+
+
 @pytest.mark.parametrize("prefix", ["/v1", ""])
 def test_the_examples_work_and_get_what_it_says(front, document, prefix):
+    stored = {"model": "tiny", **stored_ids(front)}
+
+    def known(parameter: re.Match[str]) -> str:
+        return stored[parameter[1]]
+
     for path, methods in document["paths"].items():
         if "post" in methods and not (prefix and "servers" in methods["post"]):
             asked = methods["post"].get("requestBody")
             body = asked and asked["content"]["application/json"]["example"]
             if path.startswith("/models/") and body:
                 body["model"] = "tiny"
-            response = front.post(prefix + path.replace("{model}", "tiny"), body)
+            response = front.post(prefix + re.sub(r"{(\w+)}", known, path), body)
             assert response.status_code == 200
             check(document, schema_of(methods["post"], 200), response.get_json())
 

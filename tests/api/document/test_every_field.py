@@ -30,7 +30,8 @@ CODES = {
     "unsupported_parameter",
 }
 # What a text may be: these take any, the first of them NUL as well.
-TEXTS = {"user", "safety_identifier", "prompt_cache_key", "cache_salt", "service_tier"}
+STORED = {"previous_response_id", "conversation"}
+TEXTS = {*STORED, "user", "safety_identifier", "prompt_cache_key", "cache_salt", "service_tier"}
 PROMPTS = {"prompt", "instruction", "input", "instructions", "content"}
 
 

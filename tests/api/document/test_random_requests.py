@@ -18,6 +18,7 @@ ALL = [result.ok() for result in DOCUMENT.get_all_operations()]
 OPERATIONS = [operation for operation in ALL if not operation.path.startswith("/engines/")]
 WITH_BODY = [operation for operation in OPERATIONS if operation.body]
 EXACT = ("/models/load", "/models/unload")  # these take no other name than the model's
+STORED = "/conversations/{"  # nobody finds what is stored by accident
 FEW = settings(
     max_examples=20,
     derandomize=True,
@@ -49,5 +50,6 @@ def test_random_requests_are_no_reason_to_fail(start, operation, mode):
 
     answer()
     assert statuses <= {200, 400, 404}
-    if operation.body and operation.path not in EXACT:
+    is_known = operation.path not in EXACT and not operation.path.startswith(STORED)
+    if operation.body and is_known:
         assert 200 in statuses or mode is GenerationMode.NEGATIVE

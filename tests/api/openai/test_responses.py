@@ -44,7 +44,7 @@ def test_a_plain_answer(front):
     assert (body["temperature"], body["top_p"]) == (0.5, 0.95)
     assert (body["metadata"], body["user"], body["instructions"]) == ({"a": "b"}, "u", "Be kind")
     assert body["model"] == response.headers["X-Model-Resolved"] == "tiny"
-    assert body["store"] is False
+    assert body["store"] is True
     (request,) = front.core.requests
     assert request.messages[0] == {"role": "system", "content": "Be kind"}
 

@@ -108,10 +108,12 @@ def test_what_asks_for_nothing_more_is_accepted(fields):
         ({"max_tokens": 5}, "max_tokens", "unsupported_parameter"),
         ({"n": 2}, "n", "unsupported_parameter"),
         ({"temperature": 2.5}, "temperature", "invalid_value"),
-        ({"previous_response_id": "r"}, "previous_response_id", "unsupported_parameter"),
-        ({"conversation": "c"}, "conversation", "unsupported_parameter"),
+        ({"previous_response_id": 5}, "previous_response_id", "invalid_type"),
+        ({"previous_response_id": "r", "conversation": "c"}, "conversation", "invalid_value"),
+        ({"conversation": {}}, "conversation.id", "missing_required_parameter"),
+        ({"conversation": 5}, "conversation", "invalid_type"),
         ({"prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
-        ({"background": True}, "background", "unsupported_parameter"),
+        ({"background": "yes"}, "background", "invalid_type"),
         ({"truncation": "some"}, "truncation", "invalid_value"),
         ({"tools": [{"type": "function"}]}, "tools.0.name", "missing_required_parameter"),
         ({"tools": [{"type": 1}]}, "tools.0", "invalid_type"),
@@ -174,8 +176,8 @@ def test_input_is_required():
 
 
 def test_a_refusal_says_what_to_do_instead():
-    with pytest.raises(InvalidRequestError, match="nothing is stored: send the whole conv"):
-        validate(ResponseRequest, {"input": "x", "previous_response_id": "resp_1"})
+    with pytest.raises(InvalidRequestError, match="no stored prompts: send instructions"):
+        validate(ResponseRequest, {"input": "x", "prompt": {"id": "p"}})
 
 
 @pytest.mark.parametrize(
