@@ -58,6 +58,7 @@ class MessagesAnswer:
         self._id = new_item_id("msg")
         self._model = model
         self._max_tokens = body.max_tokens
+        self._n_ctx = min(info.n_ctx, body.context_limit or info.n_ctx)
         self._stop_sequences = stop_sequences
         self._style = conversation.style
         self._thoughts = _told_thoughts(body)
@@ -117,8 +118,10 @@ class MessagesAnswer:
 
     def _reason(self, writer: BlockWriter, finish: Finish) -> StopReason:
         if finish.reason == "length":
-            is_whole = finish.usage.n_completion_tokens >= self._max_tokens
-            return "max_tokens" if is_whole else "model_context_window_exceeded"
+            n_answer = finish.usage.n_completion_tokens
+            is_full = finish.usage.n_prompt_tokens + n_answer >= self._n_ctx
+            is_cut = is_full and n_answer < self._max_tokens
+            return "model_context_window_exceeded" if is_cut else "max_tokens"
         return "tool_use" if writer.has_calls else "end_turn"
 
 

@@ -103,6 +103,7 @@ def test_a_stream_adds_up_to_the_plain_answer(start, fields):
         ({"max_tokens": 2}, {}, ("max_tokens", None)),
         ({"stop_sequences": ["zzz", "big"]}, {}, ("stop_sequence", "big")),
         ({}, {"n_ctx": 8}, ("model_context_window_exceeded", None)),
+        ({"num_ctx": 8}, {}, ("model_context_window_exceeded", None)),
     ],
 )
 def test_an_answer_says_why_it_ended(start, fields, engine, expected):

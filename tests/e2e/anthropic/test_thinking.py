@@ -74,6 +74,15 @@ def test_thoughts_are_limited_or_none(claude: anthropic.Anthropic) -> None:
     assert [block.type for block in silent.content] == ["text"]
 
 
+def test_an_answer_that_fills_the_context_says_so(claude: anthropic.Anthropic) -> None:
+    endless = {"ignore_eos": True, "seed": 3}
+    full = ask(claude, max_tokens=4096, extra_body=endless)
+    assert full.stop_reason == "model_context_window_exceeded"
+    assert full.usage.output_tokens + full.usage.input_tokens <= 2048
+    short = ask(claude, max_tokens=4096, extra_body={**endless, "t_max_predict_ms": 1})
+    assert short.stop_reason == "max_tokens"
+
+
 def test_a_call_is_forced_after_thoughts_that_are_not_shown(claude: anthropic.Anthropic) -> None:
     forced: Any = {"type": "any", "disable_parallel_tool_use": True}
     omitted: Any = {"type": "adaptive", "display": "omitted"}
