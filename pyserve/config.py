@@ -428,6 +428,15 @@ class ServeConfig(BaseSettings):
         metavar="[NAME=]PATH[:SCALE]",
         flags=("--lora", "--lora-scaled"),
     )
+    pull_allow: Annotated[list[str], NoDecode] = option(
+        [],
+        "Host that `POST /api/pull` may get URLs from, beside the gallery's and the hub's files.",
+    )
+    ollama: bool = option(
+        False,
+        "Answer `GET /` as Ollama does where a client asks for no type; its API is there anyway.",
+        flags=("--ollama",),
+    )
     log_level: Literal["debug", "info", "warning", "error"] = option(
         "info", "`debug`, `info`, `warning` or `error`."
     )
@@ -454,6 +463,7 @@ class ServeConfig(BaseSettings):
         "api_key",
         "cors_origin",
         "allowed_host",
+        "pull_allow",
         "trusted_proxy",
         mode="before",
     )

@@ -27,6 +27,8 @@ from pyserve.api import (
 )
 from pyserve.api.ollama import answers as ollama_answers
 from pyserve.api.ollama import embeddings as ollama_embeddings
+from pyserve.api.ollama import files as ollama_files
+from pyserve.api.ollama import models as ollama_models
 
 # GET / lists these.
 MAIN = (
@@ -45,6 +47,9 @@ MAIN = (
     ollama_answers.chats,
     ollama_answers.texts,
     ollama_embeddings.endpoint,
+    ollama_models.endpoint,
+    ollama_models.about,
+    ollama_files.endpoint,
 )
 # All but that of `pages`, which shows them.
 ENDPOINTS = (

@@ -25,7 +25,8 @@ from pyserve.web.request.services import services
 
 endpoint = Endpoint("pages", tag="Server", needs_key=False)
 
-JSON, HTML = "application/json", "text/html"
+JSON, HTML, TEXT = "application/json", "text/html", "text/plain"
+RUNNING = "Ollama is running"  # its clients look for it
 CONTENT_TYPES = {"html": HTML, "js": "text/javascript", "css": "text/css"}
 ASSETS = frozenset(f"{page}.{kind}" for page in ("chat", "docs") for kind in CONTENT_TYPES)
 # The pages load nothing from elsewhere and run no script but their own.
@@ -58,14 +59,21 @@ def _about(models: list[str], prefix: str = "") -> About:
         method="get",
         path="/",
         summary="The server, its models and endpoints",
-        details="With `Accept: text/html`, as browsers send it: the chat page.",
+        details="With `Accept: text/html`, as browsers send it: the chat page. With `--ollama`, and"
+        " `text/plain` or no wish: what Ollama says.",
         response=About,
         example=lambda: _about([examples.MODEL]),
     )
 )
 def about() -> Response:
-    prefix = services().config.api_prefix
-    if request.accept_mimetypes.best_match([JSON, HTML], JSON) != HTML:
+    config = services().config
+    prefix, kinds = config.api_prefix, [JSON, HTML]
+    if config.ollama:  # of those that a client likes as much, the first is chosen
+        kinds = [TEXT, *kinds]
+    kind = request.accept_mimetypes.best_match(kinds, kinds[0])
+    if kind == TEXT:
+        response = Response(RUNNING, content_type=f"{TEXT}; charset=utf-8")
+    elif kind == JSON:
         response = json_reply(_about([status.id for status in usable_models()], prefix))
     elif request.path == prefix:  # the page's links are relative: they need the slash at the end
         response = Response(status=308, headers={"Location": f"{prefix.rpartition('/')[2]}/"})

@@ -11,7 +11,7 @@ import click
 from pyserve.cli.errors import explained
 from pyserve.cli.stopping import stoppable
 from pyserve.engine.quantize_job import QuantizeJob
-from pyserve.models.download.progress import Progress, format_bytes
+from pyserve.models.download.progress import ProgressLine, format_bytes
 from pyserve.models.quantize import quantize_file
 from pyserve.process.threads import usable_threads
 
@@ -46,7 +46,7 @@ def quantize(
         n_threads=threads or usable_threads(),
         allow_requantize=allow_requantize,
     )
-    progress = Progress(f"quantizing {source.name} to {job.type}", sys.stderr)
+    progress = ProgressLine(f"quantizing {source.name} to {job.type}", sys.stderr)
     with explained(), stoppable(), contextlib.closing(progress):
         quantize_file(job, progress, is_forced=force)
     sizes = [format_bytes(path.stat().st_size) for path in (source, target)]

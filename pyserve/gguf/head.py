@@ -22,7 +22,8 @@ _OTHER_FORMATS: Final = {
     b"<htm": "a web page, not a model",
     b"vers": "a Git LFS pointer, not the file itself",
 }
-# general.file_type, as llama.cpp numbers them.
+FILE_TYPE: Final = "general.file_type"
+# As llama.cpp numbers them.
 _QUANTIZATIONS: Final = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
     11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
@@ -77,7 +78,12 @@ def read_metadata(path: Path, keys: Collection[str]) -> dict[str, Value]:
 
 def quantization(path: Path) -> str | None:
     """The quantization of the weights, by the file's metadata; None if it does not say."""
-    value = read_metadata(path, ["general.file_type"]).get("general.file_type")
+    return quantization_in(read_metadata(path, [FILE_TYPE]))
+
+
+def quantization_in(metadata: Mapping[str, object]) -> str | None:
+    """The same by metadata that was read."""
+    value = metadata.get(FILE_TYPE)
     return _QUANTIZATIONS.get(value) if isinstance(value, int) else None
 
 

@@ -102,7 +102,7 @@ def _chat(body: AnswerFields, messages: list[Message], more: dict[str, Any]) -> 
     data = {
         **_common(body),
         **more,
-        **_thinking(body.think),
+        "think": body.think,
         "messages": messages,
         "max_tokens": body.given.n_max_tokens,
         "logprobs": body.logprobs,
@@ -119,14 +119,3 @@ def _common(body: AnswerFields) -> dict[str, Any]:
         include=set(SchedulingFields.model_fields), exclude_none=True, by_alias=True
     )
     return {**body.given.sampling, **scheduling, "model": body.model, "format": body.format}
-
-
-def _thinking(think: bool | str | None) -> dict[str, Any]:
-    """The reasoning fields that `think` stands for."""
-    if isinstance(think, str):
-        return {"reasoning_effort": think}
-    if think is None:
-        return {}
-    if not think:
-        return {"reasoning_effort": "none"}
-    return {"chat_template_kwargs": {"enable_thinking": True, "thinking": True}}

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from pyserve.backend.protocol import ModelStatus
+from pyserve.models.facts import FileFacts
 from pyserve.ollama.answer import LineAnswer
 from pyserve.ollama.conversation import chat_of, chat_of_prompt
 from pyserve.ollama.embeddings import OllamaEmbedding, OllamaEmbeddings
 from pyserve.ollama.lines import Clock, LineMaker
+from pyserve.ollama.models import (
+    OllamaModels,
+    OllamaProcesses,
+    OllamaShow,
+    listed,
+    running,
+    shown,
+)
+from pyserve.ollama.pulling import MANIFEST, SUCCESS, VERIFYING, WRITING, OllamaProgress
 from pyserve.openai.chat.chat import chat_requests
 from pyserve.openai.document.examples import CREATED, INFO, MODEL, Example
 from pyserve.schemas.ollama import (
@@ -30,9 +44,33 @@ TEXT: Mapping[str, Any] = {
 }
 EMBED: Mapping[str, Any] = {"model": MODEL, "input": ["A red fox in the snow"]}
 EMBEDDINGS: Mapping[str, Any] = {"model": MODEL, "prompt": "A red fox in the snow"}
+COPY: Mapping[str, Any] = {"source": MODEL, "destination": "small"}
+NAMED: Mapping[str, Any] = {"model": MODEL}
 PIECES = ["The capital", " of France", " is Paris."]
 VECTOR = [0.25, -0.5, 0.75]
 TOTAL_NS = 98_000_000
+STATUS = ModelStatus(
+    id=MODEL,
+    created=CREATED,
+    state="ready",
+    info=INFO,
+    n_bytes=INFO.size_bytes + (512 << 20),
+    model_path="SmolLM2-135M-Instruct.Q4_1.gguf",
+)
+FACTS = FileFacts(
+    metadata={
+        "general.architecture": "llama",
+        "general.file_type": 3,
+        "general.license": "apache-2.0",
+        "llama.context_length": 8192,
+    },
+    template=INFO.chat_template,
+    n_params=INFO.n_params,
+    n_bytes=INFO.size_bytes,
+    changed_s=CREATED,
+    digest="0123456789abcdef" * 4,
+    is_hash=True,
+)
 
 
 class SteadyClock(Clock):
@@ -69,3 +107,27 @@ def embed() -> OllamaEmbeddings:
 
 def embedding() -> OllamaEmbedding:
     return OllamaEmbedding(VECTOR)
+
+
+def tags() -> OllamaModels:
+    return OllamaModels(listed(STATUS, FACTS))
+
+
+def processes() -> OllamaProcesses:
+    now = datetime.fromtimestamp(CREATED, UTC)
+    return OllamaProcesses([running(STATUS, FACTS, 300.0, now)])
+
+
+def show() -> OllamaShow:
+    return shown(STATUS, FACTS)
+
+
+def pull() -> list[Any]:
+    progress = OllamaProgress(
+        status="pulling 0123456789ab",
+        digest="sha256:" + "0123456789abcdef" * 4,
+        total=INFO.size_bytes,
+        completed=INFO.size_bytes // 2,
+    )
+    told = [MANIFEST, progress, VERIFYING, WRITING, SUCCESS]
+    return [msgspec.to_builtins(each) for each in told]

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pyserve.engine.protocol import Finish, FinishReason, TokenLogprob
+from pyserve.ollama.times import rfc3339, utc_now
 from pyserve.openai.logprobs import finite
 
 NS_PER_MS = 1_000_000
@@ -95,10 +96,8 @@ class Clock:
     """Measures a request from now on. created_s: Unix seconds of its begin, None: now."""
 
     def __init__(self, created_s: float | None = None) -> None:
-        now = datetime.now(UTC)
-        self.created_at = rfc3339(
-            now if created_s is None else datetime.fromtimestamp(created_s, UTC)
-        )
+        begin = utc_now() if created_s is None else datetime.fromtimestamp(created_s, UTC)
+        self.created_at = rfc3339(begin)
         self._began_ns = time.monotonic_ns()
         self._load_ns = 0
 
@@ -166,11 +165,6 @@ def ollama_logprobs(tokens: Sequence[TokenLogprob]) -> list[OllamaLogprob]:
         )
         for token in tokens
     ]
-
-
-def rfc3339(time: datetime) -> str:
-    """A time as RFC 3339 has it. REQUIRES: a time in UTC."""
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _text(piece: bytes) -> str:

@@ -1,16 +1,32 @@
-"""Download progress: one live line on a terminal, nothing elsewhere."""
+"""Download progress: one live line on a terminal, nothing elsewhere; or as others show it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import click
 
 
-class Progress:
-    """Progress of one download of `total_bytes` (None: unknown); some may be there already.
+class Progress(Protocol):
+    """Progress of one download; some of its bytes may be there already. Used by one thread."""
+
+    def set_total(self, total_bytes: int | None) -> None:
+        """All that there is to get; None: not known."""
+        ...
+
+    def update(self, n_bytes: int) -> None:
+        """`n_bytes` of the file are here now; fewer than before when it is fetched anew."""
+        ...
+
+    def close(self) -> None:
+        """No more comes."""
+        ...
+
+
+class ProgressLine:
+    """Implements `Progress` for a terminal. total_bytes: None: unknown.
 
     Used by one thread. The rate counts only what `update` saw, not what a resumed download had.
     """
@@ -42,7 +58,6 @@ class Progress:
             self._bar.length = total_bytes
 
     def update(self, n_bytes: int) -> None:
-        """`n_bytes` of the file are here now; fewer than before when it is fetched anew."""
         if self._first_bytes is None or n_bytes < self._bar.pos:
             self._first_bytes, self._started_s = n_bytes, self._clock()
         self._bar.pos = min(self._bar.pos, n_bytes)

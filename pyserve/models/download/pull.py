@@ -23,7 +23,7 @@ from pyserve.gguf.kind import check_is_model, is_gguf_name
 from pyserve.models.download.hub import Hub, HubReference, parse_reference
 from pyserve.models.download.incoming import check_format, hash_file, incoming, verify
 from pyserve.models.download.packages import PackageDownload, fetch_packages
-from pyserve.models.download.progress import Progress, format_bytes
+from pyserve.models.download.progress import Progress, ProgressLine, format_bytes
 from pyserve.models.download.sources import (
     DiskFullError,
     PullError,
@@ -52,6 +52,7 @@ class PullOptions:
     """Options of a pull. `output` gets progress; `accept` is asked before files with a notice.
 
     room: bytes that a model may take here, None = not known; a quantization that fits is chosen.
+    show: makes the progress of a file of its name, bytes and sha256; None: a line in `output`.
     """
 
     models_dir: Path
@@ -60,6 +61,13 @@ class PullOptions:
     download: PackageDownload | None = None
     hub: Hub = field(default_factory=Hub)
     room: int | None = None
+    show: Callable[[str, int | None, str | None], Progress] | None = None
+
+    def progress(self, name: str, n_bytes: int | None, sha256: str | None) -> Progress:
+        """How the download of a file is shown."""
+        if self.show is not None:
+            return self.show(name, n_bytes, sha256)
+        return ProgressLine(name, self.output, total_bytes=n_bytes)
 
 
 def pull(
@@ -83,7 +91,7 @@ def pull(
     if entry is not None:
         return pull_entry(entry, options)
     if what.startswith(("http://", "https://")):
-        return _pull_url(RemoteFile(unquote(urlsplit(what).path), what, sha256), options)
+        return pull_url(what, options, sha256=sha256)
     path = Path(what).expanduser()
     if path.exists():
         return _pull_file(path, sha256, options)
@@ -129,6 +137,11 @@ def pull_entry(entry: GalleryEntry, options: PullOptions) -> Path:
     )
 
 
+def pull_url(url: str, options: PullOptions, *, sha256: str | None = None) -> Path:
+    """Get a file by its address."""
+    return _pull_url(RemoteFile(unquote(urlsplit(url).path), url, sha256), options)
+
+
 def pull_hub(reference: HubReference, options: PullOptions, *, sha256: str | None = None) -> Path:
     """Get a model of the hub; every file is verified by the hash that the hub has of it.
 
@@ -169,7 +182,8 @@ def _fetch_from_hub(
         shutil.copyfile(file.cached, part)
     else:
         options.output.write(f"getting {entry.name} from {urlsplit(file.url).hostname}\n")
-        _fetch_remote(file, part, Progress(entry.name, options.output))
+        progress = options.progress(entry.name, file.size_bytes, file.sha256)
+        _fetch_remote(file, part, progress)
         if file.sha256 is None:
             options.output.write(f"{entry.name}: not verified; its sha256 is {hash_file(part)}\n")
     check_format(part)
@@ -194,7 +208,7 @@ def _fetch_verified(
 ) -> None:
     """Fill `part` from the source; bytes of an earlier run that prove wrong are fetched again."""
     options.output.write(f"getting {entry.name} from {_describe(source)}\n")
-    progress = Progress(entry.name, options.output, total_bytes=entry.size_bytes)
+    progress = options.progress(entry.name, entry.size_bytes, entry.sha256)
     was_continued = file_size(part) > 0 and source.kind == "url"
     with contextlib.closing(progress):
         if source.kind == "url":
@@ -219,7 +233,7 @@ def _pull_url(file: RemoteFile, options: PullOptions) -> Path:
             _refuse_other_file(target, file.sha256)
             return target
         options.output.write(f"getting {name} from {urlsplit(file.url).hostname}\n")
-        _fetch_remote(file, part, Progress(name, options.output))
+        _fetch_remote(file, part, options.progress(name, file.size_bytes, file.sha256))
         check_format(part)
         part.replace(target)
     if file.sha256 is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from flask import Flask, Response, g, request
 
+from pyserve.config import is_local
 from pyserve.errors import PermissionDeniedError, UnauthorizedError
 from pyserve.web.keys.buckets import Quota
 from pyserve.web.keys.keys import ApiKey
@@ -60,6 +61,17 @@ def require_admin() -> None:
     key = current_key()
     if services().keys and not (key is not None and key.admin):
         raise PermissionDeniedError("this needs the API key of an administrator")
+
+
+def require_owner() -> None:
+    """Raises PermissionDeniedError unless the current request may change files of this machine.
+
+    Without keys that is everybody on it, and nobody else.
+    """
+    require_admin()
+    parts = services()
+    if not parts.keys and not is_local(parts.config.host):
+        raise PermissionDeniedError("this needs API keys where other machines reach the server")
 
 
 def tenant() -> str:

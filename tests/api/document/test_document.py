@@ -22,7 +22,11 @@ READ = [
     "/ready",
     "/readyz",
     "/",
+    "/api/tags",
+    "/api/ps",
+    "/api/version",
 ]
+CHANGE_FILES = {"/api/pull", "/api/copy"}  # these have tests of their own
 STATUS_OF_NOBODY = 499  # the client has gone
 
 
@@ -89,20 +93,24 @@ def test_what_is_stored_is_read_as_it_says(front, document):
 
 @pytest.mark.parametrize("prefix", ["/v1", ""])
 def test_the_examples_work_and_get_what_it_says(front, document, prefix):
-    stored = {"model": "tiny", **stored_ids(front)}
+    stored = {"model": "tiny", "digest": "x", **stored_ids(front)}
 
     def known(parameter: re.Match[str]) -> str:
         return stored[parameter[1]]
 
     for path, methods in document["paths"].items():
-        if "post" in methods and not (prefix and "servers" in methods["post"]):
+        if path in CHANGE_FILES or (prefix and any("servers" in each for each in methods.values())):
+            continue
+        if "post" in methods:
+            (status, *_) = methods["post"]["responses"]
             asked = methods["post"].get("requestBody")
             body = asked and asked["content"]["application/json"]["example"]
-            if path.startswith("/models/") and body:
+            if path.startswith(("/models/", "/api/show")) and body:
                 body["model"] = "tiny"
             response = front.post(prefix + re.sub(r"{(\w+)}", known, path), body)
-            assert response.status_code == 200
-            check(document, schema_of(methods["post"], 200), response.get_json())
+            assert response.status_code == int(status)
+            if response.status_code == 200:  # else it is not built, and shows no example
+                check(document, schema_of(methods["post"], 200), response.get_json())
 
 
 @pytest.mark.parametrize("path", READ)

@@ -86,7 +86,7 @@ def test_thoughts_are_apart(say):
 @pytest.mark.parametrize(
     ("think", "variables"),
     [
-        (True, {"enable_thinking": True, "thinking": True}),
+        (True, {"enable_thinking": True}),
         (False, {"enable_thinking": False}),
         ("high", {"enable_thinking": True}),
         (None, {}),

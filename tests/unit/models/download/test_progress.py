@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from pyserve.models.download.progress import Progress, format_bytes
+from pyserve.models.download.progress import ProgressLine, format_bytes
 from tests.support.clocks import Clock
 
 
@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 def run(stream: io.StringIO, *, total_bytes: int | None = 10_000_000) -> str:
     """A download of 10 MB in 10 steps of a second, continued after the first one."""
     clock = Clock()
-    progress = Progress("x.gguf", stream, total_bytes=total_bytes, clock=clock)
+    progress = ProgressLine("x.gguf", stream, total_bytes=total_bytes, clock=clock)
     for n_steps in range(1, 11):
         progress.update(n_steps * 1_000_000)
         clock.now_s += 1.0
@@ -39,7 +39,7 @@ def test_a_download_of_unknown_size_shows_what_has_come() -> None:
 
 def test_a_download_that_begins_anew_goes_back() -> None:
     stream = Terminal()
-    progress = Progress("x.gguf", stream, total_bytes=4_000_000)
+    progress = ProgressLine("x.gguf", stream, total_bytes=4_000_000)
     for n_bytes in (3_000_000, 1_000_000, 2_000_000):
         progress.update(n_bytes)
     assert " 50%  2.0 MB of 4.0 MB" in stream.getvalue().split("\r")[-1]
@@ -51,7 +51,7 @@ def test_elsewhere_nothing_is_shown() -> None:
 
 def test_nothing_is_shown_before_the_first_byte() -> None:
     stream = Terminal()
-    Progress("x", stream).close()
+    ProgressLine("x", stream).close()
     assert stream.getvalue() == ""
 
 
