@@ -15,7 +15,7 @@ from pyserve.openai.chat.continuation import continued_stops, continued_tokens
 from pyserve.openai.chat.conversation import Conversation, Offer, conversation
 from pyserve.openai.sampling import base_request
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.structured.constraint import schema_grammar
+from pyserve.openai.structured.constraint import FREE, Constraint, schema_constraint
 from pyserve.openai.tools.foreign import unsupported_tool
 from pyserve.openai.tools.grammar import answer_grammar
 from pyserve.schemas.anthropic.blocks import (
@@ -84,8 +84,7 @@ def messages_request(
     Raises InvalidRequestError for a logit_bias on a token that the model does not have, and for a
     schema that cannot be enforced.
     """
-    wanted = body.output_config.format if body.output_config else None
-    constraint = "" if wanted is None else schema_grammar(wanted.schema_, FORMAT)
+    constraint = format_constraint(body).grammar
     request = base_request(
         body,
         info,
@@ -177,6 +176,12 @@ def _answer(blocks: Sequence[AnyBlock]) -> Turn:
     if calls:
         turn["tool_calls"] = calls
     return turn
+
+
+def format_constraint(body: MessagesRequest) -> Constraint:
+    """What `output_config.format` says. Raises InvalidSchemaError."""
+    wanted = body.output_config.format if body.output_config else None
+    return FREE if wanted is None else schema_constraint(wanted.schema_, FORMAT)
 
 
 def left_out_tools(body: ConversationFields, *, is_strict: bool) -> list[str]:

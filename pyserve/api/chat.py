@@ -59,7 +59,9 @@ def create(model: str | None = None) -> Response:
                 engine, conversation.messages, conversation.options, conversation.text_begin
             )
         biased = with_token_ids(body, engine)
-        return ChatAnswer(biased, target.model_id, engine.info(), conversation, cut, tokens)
+        made = ChatAnswer(biased, target.model_id, engine.info(), conversation, cut, tokens)
+        noted.unenforced = made.unenforced
+        return made
 
     run = generate_stream if body.stream else generate
     return run(target, answer)

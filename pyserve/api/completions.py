@@ -17,6 +17,7 @@ from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
+from pyserve.web.request.notes import notes
 from pyserve.web.request.services import services
 
 endpoint = Endpoint("completions", tag="Text", usecase="completion")
@@ -45,13 +46,17 @@ def create(model: str | None = None) -> Response:
         parse_special = services().config.parse_special
         body = body.model_copy(update={"parse_special": parse_special})
 
+    noted = notes()
+
     def answer(engine: Engine) -> CompletionAnswer:
         info, prompts = engine.info(), None
         if body.suffix:
             prompts = infill_prompts(body.prompts, body.suffix, info, engine.tokenize)
         biased = with_token_ids(body, engine)
         templated = templated_completion(biased, target.profile.prompt)
-        return CompletionAnswer(templated, target.model_id, info, engine.detokenize, prompts)
+        made = CompletionAnswer(templated, target.model_id, info, engine.detokenize, prompts)
+        noted.unenforced = made.unenforced
+        return made
 
     run = generate_stream if body.stream else generate
     return run(target, answer)

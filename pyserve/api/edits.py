@@ -16,6 +16,7 @@ from pyserve.schemas.edits import EditRequest
 from pyserve.web.answer.generation import generate
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
+from pyserve.web.request.notes import notes
 
 endpoint = Endpoint("edits", tag="Text", usecase="edit")
 
@@ -37,9 +38,13 @@ def create(model: str | None = None) -> Response:
     target = choose_target(body, model)
     body = with_defaults(body, target.profile)
 
+    noted = notes()
+
     def answer(engine: Engine) -> EditAnswer:
         prompter = Prompter(target.profile.prompt)
         biased = with_token_ids(body, engine)
-        return EditAnswer(biased, target.model_id, engine.info(), prompter)
+        made = EditAnswer(biased, target.model_id, engine.info(), prompter)
+        noted.unenforced = made.unenforced
+        return made
 
     return generate(target, answer)

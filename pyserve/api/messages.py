@@ -8,6 +8,7 @@ from pyserve.anthropic import examples
 from pyserve.anthropic.conversation import (
     begun_tokens,
     count_tokens,
+    format_constraint,
     left_out_tools,
     messages_conversation,
 )
@@ -67,6 +68,7 @@ def create(model: str | None = None) -> Response:
     def answer(engine: Engine) -> MessagesAnswer:
         conversation = messages_conversation(engine, body, target.profile)
         noted.ignored += unread_variables(given, engine.info())
+        noted.unenforced = (*format_constraint(body).unenforced, *conversation.unenforced)
         prompt = begun_tokens(engine, body, conversation)
         info = engine.info()
         biased = with_token_ids(body, engine)

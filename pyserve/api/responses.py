@@ -18,7 +18,11 @@ from pyserve.openai.responses.events import EVENT_TYPES, ResponsesAnswer, Track
 from pyserve.openai.responses.history import skipped_items
 from pyserve.openai.responses.objects import Response as ResponseObject
 from pyserve.openai.responses.offer import tool_offer
-from pyserve.openai.responses.responses import new_response, response_conversation
+from pyserve.openai.responses.responses import (
+    new_response,
+    response_conversation,
+    text_constraint,
+)
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.generation import generate, generate_stream
@@ -70,6 +74,8 @@ def create(model: str | None = None) -> Response:
     def answer(engine: Engine) -> ResponsesAnswer:
         conversation = response_conversation(engine, body, offered.offer, target.profile)
         noted.ignored += unread_variables(given, engine.info())
+        in_schemas = (*text_constraint(body).unenforced, *conversation.unenforced)
+        noted.unenforced = (*offered.unenforced, *in_schemas)
         cut = fitting(engine, conversation, body, noted)
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pyserve.engine.protocol import FinishReason, GenerateRequest, ModelInfo
 from pyserve.models.templates.prompter import Prompter
@@ -13,7 +14,8 @@ from pyserve.openai.answer import Output, TokenUsage, new_head, token_usage
 from pyserve.openai.configured.templated import segments_of
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.structured.constraint import grammar_of, grammar_param
+from pyserve.openai.structured.constraint import constraint_of, grammar_param
+from pyserve.openai.structured.validation import SchemaViolation
 from pyserve.schemas.edits import EditRequest
 
 SYSTEM_MESSAGE = (
@@ -54,6 +56,7 @@ class EditChoice(msgspec.Struct, frozen=True):
     finish_reason: FinishReason
     logprobs: None = None
     stop_reason: str | int | None = None
+    schema_violation: SchemaViolation | UnsetType = UNSET
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,26 +79,32 @@ class EditAnswer:
         self, body: EditRequest, model: str, info: ModelInfo, prompter: Prompter | None = None
     ) -> None:
         self.grammar_param = grammar_param(body)
+        self._constraint = constraint_of(body)
+        self.unenforced = self._constraint.unenforced
         self._n = body.n or 1
         self._head = new_head("edit", model, info)
         self.requests = edit_requests(body, info, prompter)
 
     def response(self, outputs: Sequence[Output]) -> Edit:
-        choices = [
-            EditChoice(
-                self._trimmed(output.text),
-                index,
-                output.finish.reason,
-                stop_reason=output.finish.stop_reason,
-            )
-            for index, output in enumerate(outputs)
-        ]
+        choices = [self._choice(index, output) for index, output in enumerate(outputs)]
         return Edit(
             id=self._head.id,
             created=self._head.created,
             model=self._head.model,
             choices=choices,
             usage=token_usage([output.finish for output in outputs], self._n),
+        )
+
+    def _choice(self, index: int, output: Output) -> EditChoice:
+        reason = output.finish.reason
+        found = self._constraint.violation(output.text) if reason == "stop" else None
+        violation = UNSET if found is None else found
+        return EditChoice(
+            self._trimmed(output.text),
+            index,
+            reason,
+            stop_reason=output.finish.stop_reason,
+            schema_violation=violation,
         )
 
     def _trimmed(self, text: str) -> str:
@@ -111,7 +120,7 @@ def edit_requests(
     prompter: the templates of the model's configuration. Raises TemplateError.
     """
     requests: list[GenerateRequest] = []
-    base = base_request(body, info, grammar=grammar_of(body), **scheduling(body))
+    base = base_request(body, info, grammar=constraint_of(body).grammar, **scheduling(body))
     for text in body.inputs:
         # A token is at least a byte: enough for an answer as long as the input, and then some.
         enough = len(text.encode()) + SPARE_TOKENS

@@ -14,8 +14,10 @@ from pyserve.gguf.check import check_model_file
 from pyserve.models.templates.go.errors import TemplateError
 from pyserve.models.templates.go.evaluator import render
 from pyserve.models.templates.go.parser import parse
-from pyserve.openai.structured.constraint import schema_grammar
-from pyserve.openai.structured.regex import UnsupportedRegexError, json_pattern, plain_regex
+from pyserve.openai.structured.constraint import schema_constraint
+from pyserve.openai.structured.json_text import JsonRules
+from pyserve.openai.structured.regex import json_text, plain_regex
+from pyserve.openai.structured.regex_tree import UnsupportedRegexError, parsed_regex
 from pyserve.openai.tools.formats import CallFormat
 from pyserve.openai.tools.known_formats import KNOWN_FORMATS, SPECIAL_FORMATS
 from pyserve.openai.tools.parsed_answer import reader_of
@@ -139,14 +141,15 @@ def go_template(data: bytes) -> None:
 
 def json_schema(data: bytes) -> None:
     with contextlib.suppress(InvalidRequestError):
-        schema_grammar(parse_object(data), "schema")
+        schema_constraint(parse_object(data), "schema")
 
 
 def regex(data: bytes) -> None:
     pattern = data.decode("utf-8", "replace")
-    for translate in (plain_regex, json_pattern):
-        with contextlib.suppress(UnsupportedRegexError):
-            translate(pattern)
+    with contextlib.suppress(UnsupportedRegexError):
+        plain_regex(pattern, JsonRules())
+    with contextlib.suppress(UnsupportedRegexError):
+        json_text([parsed_regex(pattern)], JsonRules(), 1, 40)
 
 
 def gguf(data: bytes) -> None:

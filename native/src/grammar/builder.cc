@@ -21,7 +21,7 @@ void append(GrammarCode& code, const GrammarCode& more) {
 
 void check_size(size_t n_ops) {
   if (n_ops <= kMaxGrammarOps) return;
-  refuse_grammar("the grammar is too large when its repetitions are written out");
+  refuse_grammar("the grammar is too large");
 }
 
 }  // namespace
@@ -52,11 +52,16 @@ void GrammarBuilder::define(int32_t rule, GrammarCode code) {
   is_defined_[rule] = true;
 }
 
-GrammarCode GrammarBuilder::as_call(GrammarCode code) {
-  if (code.size() <= kInlineOps) return code;
+int32_t GrammarBuilder::as_rule(GrammarCode code) {
+  if (code.size() == 1 && code[0].kind == GrammarOp::Kind::kCall) return code[0].arg;
   const int32_t rule = add_rule();
   define(rule, std::move(code));
-  return {op(GrammarOp::Kind::kCall, rule)};
+  return rule;
+}
+
+GrammarCode GrammarBuilder::as_call(GrammarCode code) {
+  if (code.size() <= kInlineOps) return code;
+  return {op(GrammarOp::Kind::kCall, as_rule(std::move(code)))};
 }
 
 GrammarCode GrammarBuilder::character(uint32_t code_point) const {
@@ -107,22 +112,24 @@ GrammarCode GrammarBuilder::repeat(GrammarCode code, int low, int high) {
     refuse_grammar("more than " + std::to_string(kMaxGrammarRepeat) + " repetitions");
   }
   if (high >= 0 && high < low) refuse_grammar("a repetition {m,n} with n below m");
-  if (std::max(low, high) > 1) code = as_call(std::move(code));
-  const size_t n_copies = static_cast<size_t>(std::max(low + 1, high));
-  check_size(n_copies * (code.size() + 2));
+  if (high == 0) return {};
+  if (low > 1 || high > 1) {
+    const int32_t rule = as_rule(std::move(code));
+    repeats_.push_back({rule, low, high});
+    return {op(GrammarOp::Kind::kRepeat, static_cast<int64_t>(repeats_.size()) - 1)};
+  }
   GrammarCode all;
-  for (int i = 0; i < low; ++i) append(all, code);
+  if (low == 1) append(all, code);
+  if (high == 1) {
+    if (low == 1) return all;
+    all.push_back(op(GrammarOp::Kind::kSplit, static_cast<int64_t>(code.size()) + 1));
+    append(all, code);
+    return all;
+  }
   const auto n = static_cast<int64_t>(code.size());
-  if (high < 0) {
-    all.push_back(op(GrammarOp::Kind::kSplit, n + 2));
-    append(all, code);
-    all.push_back(op(GrammarOp::Kind::kJump, -(n + 1)));
-  }
-  // Each of the others may be the last: a split to the end.
-  for (int i = low; i < high; ++i) {
-    all.push_back(op(GrammarOp::Kind::kSplit, (high - i) * (n + 1)));
-    append(all, code);
-  }
+  all.push_back(op(GrammarOp::Kind::kSplit, n + 2));
+  append(all, code);
+  all.push_back(op(GrammarOp::Kind::kJump, -(n + 1)));
   return all;
 }
 
@@ -134,6 +141,7 @@ Grammar GrammarBuilder::finish() {
   }
   Grammar grammar;
   grammar.root = root->second;
+  grammar.repeats = repeats_;
   for (const GrammarCode& code : codes_) {
     grammar.entries.push_back(static_cast<int32_t>(grammar.program.size()));
     append(grammar.program, code);

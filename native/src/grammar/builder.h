@@ -34,12 +34,14 @@ class GrammarBuilder {
 
  private:
   GrammarCode as_call(GrammarCode code);
+  int32_t as_rule(GrammarCode code);
   int32_t add_rule();
 
   std::map<std::string, int32_t> names_;
   std::map<std::vector<CodePointRange>, GrammarCode> classes_;
   std::vector<GrammarCode> codes_;
   std::vector<bool> is_defined_;
+  std::vector<GrammarRepeat> repeats_;
   size_t n_ops_ = 0;
 };
 

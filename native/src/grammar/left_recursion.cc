@@ -43,17 +43,25 @@ class FirstCalls {
         todo_.emplace_back(rule, pc + op.arg);
         return;
       case GrammarOp::Kind::kCall:
-        calls_[rule].push_back(op.arg);
-        if (can_be_empty_[op.arg]) {
-          todo_.emplace_back(rule, pc + 1);
-        } else {
-          waiting_[op.arg].emplace_back(rule, pc + 1);
-        }
+        call(rule, op.arg, pc + 1);
+        return;
+      case GrammarOp::Kind::kRepeat:
+        call(rule, grammar_.repeats[op.arg].rule, pc + 1);
+        if (grammar_.repeats[op.arg].low == 0) todo_.emplace_back(rule, pc + 1);
         return;
       case GrammarOp::Kind::kReturn:
         can_be_empty_[rule] = true;
         todo_.insert(todo_.end(), waiting_[rule].begin(), waiting_[rule].end());
         waiting_[rule].clear();
+    }
+  }
+
+  void call(int32_t caller, int32_t called, int32_t next) {
+    calls_[caller].push_back(called);
+    if (can_be_empty_[called]) {
+      todo_.emplace_back(caller, next);
+    } else {
+      waiting_[called].emplace_back(caller, next);
     }
   }
 

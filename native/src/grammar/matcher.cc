@@ -78,6 +78,7 @@ std::string GrammarMatcher::why_stuck() const {
 }
 
 const std::vector<bool>& GrammarMatcher::allowed(int32_t state) {
+  state = states_.without_far_limits(state, static_cast<int32_t>(tokens_->n_longest()));
   const auto known = masks_.find(state);
   if (known != masks_.end()) return known->second;
   if (masks_.size() >= kMaxMasks) masks_.clear();

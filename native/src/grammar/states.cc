@@ -5,8 +5,6 @@
 namespace pyserve {
 namespace {
 
-constexpr int32_t kEmptyStack = -1;
-
 uint64_t key(int32_t pc, int32_t stack) {
   return (static_cast<uint64_t>(static_cast<uint32_t>(pc)) << 32) | static_cast<uint32_t>(stack);
 }
@@ -20,13 +18,30 @@ GrammarStates::GrammarStates(std::shared_ptr<const Grammar> grammar)
   start_ = close();
 }
 
-int32_t GrammarStates::push(int32_t pc, int32_t stack) {
+size_t GrammarStates::FrameHash::operator()(const Frame& frame) const {
+  constexpr uint64_t kOdd = 0x9E3779B97F4A7C15U;
+  const uint64_t mixed = key(frame.pc, frame.below) * kOdd;
+  return static_cast<size_t>((mixed ^ (mixed >> 32) ^ static_cast<uint32_t>(frame.n)) * kOdd);
+}
+
+int32_t GrammarStates::push(Frame frame) {
   // A call at the end of a rule returns to where the rule returns to: right recursion is a loop.
-  if (grammar_->program[pc].kind == GrammarOp::Kind::kReturn) return stack;
+  if (grammar_->program[frame.pc].kind == GrammarOp::Kind::kReturn) return frame.below;
   const auto [known, is_new] =
-      stack_numbers_.try_emplace(key(pc, stack), static_cast<int32_t>(stacks_.size()));
-  if (is_new) stacks_.push_back({pc, stack});
+      stack_numbers_.try_emplace(frame, static_cast<int32_t>(stacks_.size()));
+  if (is_new) stacks_.push_back(frame);
   return known->second;
+}
+
+// After `n_done` rounds of the kRepeat at `pc`: the next one, or what follows.
+void GrammarStates::repeat(int32_t pc, int32_t n_done, int32_t stack) {
+  const GrammarRepeat& repeat = grammar_->repeats[grammar_->program[pc].arg];
+  if (n_done >= repeat.low) todo_.push_back({pc + 1, stack});
+  if (n_done == repeat.high) return;
+  int32_t n = n_done + 1;
+  if (repeat.high < 0) n = std::min(n, std::max(repeat.low, 1));  // more need no number
+  const Frame frame = n == repeat.high ? Frame{pc + 1, 0, stack} : Frame{pc, n, stack};
+  todo_.push_back({grammar_->entries[repeat.rule], push(frame)});
 }
 
 void GrammarStates::visit(Place place, State& state) {
@@ -43,13 +58,21 @@ void GrammarStates::visit(Place place, State& state) {
       todo_.push_back({place.pc + op.arg, place.stack});
       return;
     case GrammarOp::Kind::kCall:
-      todo_.push_back({grammar_->entries[op.arg], push(place.pc + 1, place.stack)});
+      todo_.push_back({grammar_->entries[op.arg], push({place.pc + 1, 0, place.stack})});
+      return;
+    case GrammarOp::Kind::kRepeat:
+      repeat(place.pc, 0, place.stack);
       return;
     case GrammarOp::Kind::kReturn:
       if (place.stack == kEmptyStack) {
         state.can_end = true;
       } else {
-        todo_.push_back(stacks_[place.stack]);
+        const Frame frame = stacks_[place.stack];
+        if (frame.n > 0) {
+          repeat(frame.pc, frame.n, frame.below);
+        } else {
+          todo_.push_back({frame.pc, frame.below});
+        }
       }
   }
 }
@@ -116,24 +139,55 @@ int32_t GrammarStates::next(int32_t state, uint8_t byte) {
   return after;
 }
 
-int32_t GrammarStates::copy_stack(const std::vector<Place>& stacks, int32_t stack) {
-  std::vector<int32_t> from_top;
-  for (; stack != kEmptyStack; stack = stacks[stack].stack) from_top.push_back(stacks[stack].pc);
+template <typename Renumber>
+int32_t GrammarStates::copy_stack(const std::vector<Frame>& stacks, int32_t stack,
+                                  Renumber renumber) {
+  std::vector<Frame> from_top;
+  for (; stack != kEmptyStack; stack = stacks[stack].below) from_top.push_back(stacks[stack]);
   int32_t copy = kEmptyStack;
-  for (auto pc = from_top.rbegin(); pc != from_top.rend(); ++pc) copy = push(*pc, copy);
+  for (auto frame = from_top.rbegin(); frame != from_top.rend(); ++frame) {
+    copy = push({frame->pc, renumber(*frame), copy});
+  }
   return copy;
+}
+
+// Every round takes a byte or could be left out, so in `n_bytes` bytes there are no more rounds.
+int32_t GrammarStates::far_number(const Frame& frame, int32_t n_bytes) const {
+  if (frame.n == 0) return 0;
+  const GrammarRepeat& repeat = grammar_->repeats[grammar_->program[frame.pc].arg];
+  if (frame.n + n_bytes < repeat.low) return 1;
+  const bool is_far = frame.n >= repeat.low && frame.n + n_bytes < repeat.high;
+  return is_far ? std::max(repeat.low, 1) : frame.n;
+}
+
+int32_t GrammarStates::without_far_limits(int32_t state, int32_t n_bytes) {
+  if (grammar_->repeats.empty()) return state;
+  State similar;
+  similar.can_end = states_[state].can_end;
+  const std::vector<Frame> stacks = stacks_;
+  for (const Place& place : states_[state].places) {
+    const int32_t stack = copy_stack(
+        stacks, place.stack, [&](const Frame& frame) { return far_number(frame, n_bytes); });
+    similar.places.push_back({place.pc, stack});
+  }
+  std::sort(similar.places.begin(), similar.places.end());
+  const auto end = std::unique(similar.places.begin(), similar.places.end());
+  similar.places.erase(end, similar.places.end());
+  return add(std::move(similar));
 }
 
 int32_t GrammarStates::forget_others(int32_t state) {
   State kept = std::move(states_[state]);
-  const std::vector<Place> stacks = std::move(stacks_);
+  const std::vector<Frame> stacks = std::move(stacks_);
   states_.clear();
   numbers_.clear();
   stacks_.clear();
   stack_numbers_.clear();
   add({});
   kept.next.reset();
-  for (Place& place : kept.places) place.stack = copy_stack(stacks, place.stack);
+  for (Place& place : kept.places) {
+    place.stack = copy_stack(stacks, place.stack, [](const Frame& frame) { return frame.n; });
+  }
   std::sort(kept.places.begin(), kept.places.end());
   start_ = kDead;
   return add(std::move(kept));

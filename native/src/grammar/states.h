@@ -16,7 +16,8 @@
 namespace pyserve {
 
 // A state is the set of all places that the bytes so far lead to; a place is an instruction and
-// the stack of calls to return to. Stacks are linked lists in one table, equal ones are one.
+// the stack of calls to return to. Stacks are linked lists in one table, equal ones are one. A call
+// that is repeated has its number in the stack, so a long repetition is no long program.
 // Thread: one at a time.
 class GrammarStates {
  public:
@@ -35,6 +36,10 @@ class GrammarStates {
   // The byte that must follow; none when the text may end here or several bytes may follow.
   std::optional<uint8_t> only_byte(int32_t state) const;
 
+  // A state with the same texts of at most `n_bytes` bytes as `state`, and the same for all states
+  // that differ from it in numbers of repetitions that are that far from their limits.
+  int32_t without_far_limits(int32_t state, int32_t n_bytes);
+
   // Allows work for one more token.
   void refill() { n_work_left_ = kMaxWork; }
   bool is_exhausted() const { return is_exhausted_; }
@@ -49,6 +54,16 @@ class GrammarStates {
     int32_t stack;
     auto operator<=>(const Place&) const = default;
   };
+  // Where to return to; with `n` > 0 the instruction is a kRepeat whose n-th round this is.
+  struct Frame {
+    int32_t pc;
+    int32_t n;
+    int32_t below;  // kEmptyStack: nothing
+    bool operator==(const Frame&) const = default;
+  };
+  struct FrameHash {
+    size_t operator()(const Frame& frame) const;
+  };
   struct State {
     std::vector<Place> places;  // at kByte instructions, sorted
     bool can_end = false;
@@ -58,8 +73,14 @@ class GrammarStates {
   static constexpr size_t kMaxStates = 32 * 1024;
   static constexpr int64_t kMaxWork = 512 * 1024;  // places visited for one token
 
-  int32_t push(int32_t pc, int32_t stack);
-  int32_t copy_stack(const std::vector<Place>& stacks, int32_t stack);
+  static constexpr int32_t kEmptyStack = -1;
+
+  int32_t push(Frame frame);
+  // `stack` of the table `stacks` in this one, its numbers as `renumber(frame)` says.
+  template <typename Renumber>
+  int32_t copy_stack(const std::vector<Frame>& stacks, int32_t stack, Renumber renumber);
+  void repeat(int32_t pc, int32_t n_done, int32_t stack);
+  int32_t far_number(const Frame& frame, int32_t n_bytes) const;
   void visit(Place place, State& state);
   int32_t close();
   int32_t add(State state);
@@ -67,8 +88,8 @@ class GrammarStates {
   std::shared_ptr<const Grammar> grammar_;
   std::vector<State> states_;
   std::map<std::pair<std::vector<Place>, bool>, int32_t> numbers_;
-  std::vector<Place> stacks_;  // where to return to, and the stack below; -1 = the empty one
-  std::unordered_map<uint64_t, int32_t> stack_numbers_;
+  std::vector<Frame> stacks_;
+  std::unordered_map<Frame, int32_t, FrameHash> stack_numbers_;
   int32_t start_ = kDead;
   int64_t n_work_left_ = kMaxWork;
   bool is_exhausted_ = false;

@@ -11,6 +11,7 @@ TokenBytes::TokenBytes(const std::vector<std::string>& pieces, std::vector<Token
   for (size_t i = 0; i < pieces.size(); ++i) {
     if (!is_end_[i]) bytes_ += pieces[i];
     offsets_.push_back(bytes_.size());
+    n_longest_ = std::max(n_longest_, offsets_[i + 1] - offsets_[i]);
     if (offsets_[i] < offsets_[i + 1]) sorted_.push_back(static_cast<Token>(i));
   }
   std::sort(sorted_.begin(), sorted_.end(), [this](Token a, Token b) { return text(a) < text(b); });

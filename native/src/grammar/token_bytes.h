@@ -21,6 +21,8 @@ class TokenBytes {
   std::string_view text(Token token) const {
     return std::string_view(bytes_).substr(offsets_[token], offsets_[token + 1] - offsets_[token]);
   }
+  // Bytes of the longest text.
+  size_t n_longest() const { return n_longest_; }
   bool is_end(Token token) const { return is_end_[token]; }
   const std::vector<Token>& ends() const { return ends_; }
 
@@ -31,6 +33,7 @@ class TokenBytes {
 
  private:
   std::string bytes_;
+  size_t n_longest_ = 0;
   std::vector<size_t> offsets_;
   std::vector<bool> is_end_;
   std::vector<Token> ends_;

@@ -68,6 +68,40 @@ TEST_CASE("a text is read as the grammar says") {
   CHECK(read(list, "[]]") == Verdict::kNo);
 }
 
+TEST_CASE("a long repetition is a short program") {
+  const Grammar grammar = compile_grammar("root ::= (\"a\" | [b-z]{1,3000}){2,60000}");
+  CHECK(grammar.program.size() < 20);
+}
+
+TEST_CASE("repetitions inside repetitions are counted apart") {
+  const std::string text = "root ::= (\"a\"{2,3} \";\"){2} \"b\"{3,} \".\"{0,2}";
+  CHECK(read(text, "aa;aaa;bbb") == Verdict::kWhole);
+  CHECK(read(text, "aa;aa;bbbbbbb..") == Verdict::kWhole);
+  CHECK(read(text, "a;") == Verdict::kNo);
+  CHECK(read(text, "aaaa") == Verdict::kNo);
+  CHECK(read(text, "aa;b") == Verdict::kNo);
+  CHECK(read(text, "aa;aa;bb") == Verdict::kBeginning);
+  CHECK(read(text, "aa;aa;bbb...") == Verdict::kNo);
+}
+
+TEST_CASE("what is repeated may be empty") {
+  const std::string text = "root ::= (\"a\"?){3,5} \";\" (\"b\"*){2,} \".\"";
+  CHECK(read(text, ";.") == Verdict::kWhole);
+  CHECK(read(text, "aaaaa;bbb.") == Verdict::kWhole);
+  CHECK(read(text, "aaaaaa") == Verdict::kNo);
+}
+
+TEST_CASE("masks of places far from the limits are those of all such places") {
+  const std::vector<std::string> more = {"aa", "aaaa", "a;", "aaa;", ";;"};
+  GrammarMatcher matching = matcher("root ::= \"a\"{20,60} \";\"", more);
+  for (int i = 0; i < 60; ++i) {
+    check_mask(matching, 258 + more.size());
+    matching.accept('a');
+  }
+  check_mask(matching, 258 + more.size());
+  CHECK_FALSE(matching.allows('a'));
+}
+
 TEST_CASE("repetitions have exactly their bounds") {
   const std::string text = "root ::= \"ab\"{2,4}";
   CHECK(read(text, "ab") == Verdict::kBeginning);

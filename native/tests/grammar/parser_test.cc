@@ -72,11 +72,11 @@ TEST_CASE("left recursion is refused, right recursion is not") {
 TEST_CASE("hostile grammars end at a limit") {
   CHECK(refusal("root ::= " + repeated("(", 60000)) ==
         "grammar: more than 128 nested parentheses in line 1");
-  CHECK(refusal("root ::= \"x\"{1000000}") == "grammar: more than 4096 repetitions");
+  CHECK(refusal("root ::= \"x\"{1000000}") == "grammar: more than 65536 repetitions");
   CHECK(refusal("root ::= \"x\"{99999999999999999999}") != "");
   CHECK(refusal("root ::= \"x\"{5,3}") != "");
   CHECK(refusal("root ::= \"" + repeated("x", 60000) + "\"{4096}") == "");
-  CHECK(refusal("root ::= " + repeated("\"x\"{4000} ", 100)) != "");
+  CHECK(refusal("root ::= " + repeated("\"x\"{4000} ", 100)) == "");
   CHECK(refusal("root ::= (((\"x\"{4000}){4000}){4000}){4000}") == "");
   CHECK(refusal(repeated("a", 70000)) != "");
   std::string rules = "root ::= \"x\"\n";

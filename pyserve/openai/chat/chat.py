@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from pyserve.engine.protocol import (
     Delta,
     Engine,
+    FinishReason,
     GenerateRequest,
     ModelInfo,
     TokenLogprob,
@@ -32,7 +33,9 @@ from pyserve.openai.chat.truncation import Cut
 from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.structured.constraint import grammar_of, grammar_param
+from pyserve.openai.structured.constraint import constraint_of, grammar_param
+from pyserve.openai.structured.validation import SchemaViolation
+from pyserve.openai.tools.arguments import call_violation
 from pyserve.openai.tools.grammar import answer_grammar
 from pyserve.schemas.chat import ChatRequest, Message
 
@@ -59,12 +62,14 @@ class ChatAnswer:
     ) -> None:
         self.grammar_param = grammar_param(body)
         self._body = body
+        self._constraint = constraint_of(body)
         self._n = body.n or 1
         self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))
         self._chunk_head = {**self._head, "service_tier": body.tier if body.service_tier else UNSET}
         self._usage = StreamUsage(body.include_usage, self._n, self._n)
         self._conversation = conversation or Conversation(template_messages(body))
         self.requests = chat_requests(body, info, self._conversation, tokens)
+        self.unenforced = (*self._constraint.unenforced, *self._conversation.unenforced)
         self._writers = self._new_writers()
         self._held_logprobs: list[list[TokenLogprob]] = [[] for _ in self._writers]
         self._truncation = (
@@ -79,8 +84,9 @@ class ChatAnswer:
                 writer.push(delta)
             logprobs = self._logprobs(output.logprobs)
             reason = writer.finish_reason(output.finish.reason)
-            stop_reason = output.finish.stop_reason
-            choices.append(ChatChoice(index, writer.message(), logprobs, reason, stop_reason))
+            violation = self._violation(writer, output.finish.reason)
+            reasons = (reason, output.finish.stop_reason)
+            choices.append(ChatChoice(index, writer.message(), logprobs, *reasons, violation))
         n_reasoning_tokens = sum(writer.n_reasoning_tokens for writer in writers)
         usage = token_usage([output.finish for output in outputs], self._n, n_reasoning_tokens)
         return ChatCompletion(
@@ -112,12 +118,13 @@ class ChatAnswer:
             self._held_logprobs[index] = []
         if delta.finish is not None:
             reason = writer.finish_reason(delta.finish.reason)
+            violation = self._violation(writer, delta.finish.reason)
             reasons = (reason, delta.finish.stop_reason)
-            choices.append(ChatChunkChoice(index, ChatDelta(), None, *reasons))
+            choices.append(ChatChunkChoice(index, ChatDelta(), None, *reasons, violation))
         return [self._chunk(choice) for choice in choices]
 
     def text_chunk(self, index: int, text: str) -> ChatChunk | None:
-        if self._body.logprobs or not self._conversation.style.is_plain:
+        if self._body.logprobs or self.unenforced or not self._conversation.style.is_plain:
             return None
         return self._chunk(ChatChunkChoice(index, ChatDelta(content=text)))
 
@@ -134,6 +141,18 @@ class ChatAnswer:
             )
             for _ in range(self._n)
         ]
+
+    def _violation(self, writer: ChoiceWriter, reason: FinishReason) -> SchemaViolation | UnsetType:
+        """Where a whole answer is not valid, if its grammar did not enforce all."""
+        if not self.unenforced or reason != "stop":
+            return UNSET
+        calls = self._conversation.calls
+        found = None
+        if writer.calls and calls is not None:
+            found = call_violation(calls.functions, writer.calls)
+        elif not writer.calls:
+            found = self._constraint.violation(writer.text)
+        return UNSET if found is None else found
 
     def _chunk(self, choice: ChatChunkChoice) -> ChatChunk:
         return ChatChunk(**self._chunk_head, choices=[choice], usage=self._usage.before_end)
@@ -173,7 +192,10 @@ def chat_requests(
         info,
         **scheduling(body),
         grammar=answer_grammar(
-            conversation.thinking, conversation.calls, grammar_of(body), conversation.around
+            conversation.thinking,
+            conversation.calls,
+            constraint_of(body).grammar,
+            conversation.around,
         ),
         messages=conversation.messages if tokens is None else None,
         template=conversation.options if tokens is None else None,

@@ -40,6 +40,16 @@ class ChoiceWriter:
     def n_reasoning_tokens(self) -> int:
         return self._read.n_reasoning_tokens
 
+    @property
+    def text(self) -> str:
+        """The text of the answer so far, without reasoning and calls."""
+        return self._read.text
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """The name and the arguments of each call so far."""
+        return [(call.name, call.arguments) for call in self._read.calls]
+
     def push(self, delta: Delta) -> list[ChatDelta]:
         """The choice's deltas for one delta of the engine."""
         written = []

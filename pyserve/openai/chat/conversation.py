@@ -14,7 +14,7 @@ import msgspec
 from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
 from pyserve.openai.chat.variables import words_of
-from pyserve.openai.tools.arguments import Function
+from pyserve.openai.tools.arguments import Function, unenforced
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.grammar import NOTHING_AROUND, Calls, Surroundings
 from pyserve.openai.tools.parts import (
@@ -128,6 +128,12 @@ class Conversation(msgspec.Struct, frozen=True):
     around: Surroundings = NOTHING_AROUND
     stops: tuple[str, ...] = ()
     text_begin: str = ""
+
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """Where schemas of functions stand that calls are not held to."""
+        return tuple(unenforced(self.calls.functions)) if self.calls else ()
+
     can_call_several: bool = False
 
 

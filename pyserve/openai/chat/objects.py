@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from pyserve.openai.answer import TokenUsage
 from pyserve.openai.logprobs import ChatLogprobs
+from pyserve.openai.structured.validation import SchemaViolation
 
 ChatFinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
@@ -52,6 +53,7 @@ class ChatChoice(msgspec.Struct, frozen=True):
     logprobs: ChatLogprobs | None
     finish_reason: ChatFinishReason
     stop_reason: str | int | None = None
+    schema_violation: SchemaViolation | UnsetType = UNSET
 
 
 class Truncation(msgspec.Struct, frozen=True):
@@ -111,6 +113,7 @@ class ChatChunkChoice(msgspec.Struct, frozen=True):
     logprobs: ChatLogprobs | None = None
     finish_reason: ChatFinishReason | None = None
     stop_reason: str | int | UnsetType | None = UNSET
+    schema_violation: SchemaViolation | UnsetType = UNSET
 
 
 class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ from pyserve.openai.completions.logprobs import LegacyLogprobs
 from pyserve.openai.configured.templated import segments_of
 from pyserve.openai.sampling import base_request, check_tokens, expand
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.structured.constraint import grammar_of, grammar_param
+from pyserve.openai.structured.constraint import constraint_of, grammar_param
+from pyserve.openai.structured.validation import SchemaViolation
 from pyserve.schemas.completions import CompletionRequest
 
 
@@ -33,6 +34,7 @@ class CompletionChoice(msgspec.Struct, frozen=True):
     logprobs: LegacyLogprobs | None = None
     finish_reason: FinishReason | None = None
     stop_reason: str | int | UnsetType | None = UNSET
+    schema_violation: SchemaViolation | UnsetType = UNSET
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,12 +68,15 @@ class CompletionAnswer:
         prompts: Sequence[str | list[int]] | None = None,
     ) -> None:
         self.grammar_param = grammar_param(body)
+        self._constraint = constraint_of(body)
+        self.unenforced = self._constraint.unenforced
         self._n = body.n or 1
         self._n_candidates = body.n_candidates
         self._head = msgspec.structs.asdict(new_head("cmpl", model, info))
         self.requests = completion_requests(body, info, prompts)
         self._usage = StreamUsage(body.include_usage, len(self.requests), self._n_candidates)
         self._writers = _writers(body, detokenize)
+        self._texts = [""] * len(self._writers)  # of streamed answers, where they are checked
 
     def response(self, outputs: Sequence[Output]) -> Completion:
         usage = token_usage([output.finish for output in outputs], self._n_candidates)
@@ -86,17 +91,21 @@ class CompletionAnswer:
     def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
         self._usage.push(index, delta)
         writer = self._writers[index]
+        if self.unenforced:
+            self._texts[index] += delta.text
         chunks: list[msgspec.Struct] = []
         text, logprobs = writer.write(delta.text, delta.logprobs or [], delta.prompt_logprobs or [])
         if text or (logprobs is not None and logprobs.tokens):
             chunks.append(self._chunk(CompletionChoice(index, text, logprobs)))
         if delta.finish is not None:
             reasons = (delta.finish.reason, delta.finish.stop_reason)
-            chunks.append(self._chunk(CompletionChoice(index, writer.rest(), None, *reasons)))
+            violation = self._violation(self._texts[index], delta.finish.reason)
+            last = CompletionChoice(index, writer.rest(), None, *reasons, violation)
+            chunks.append(self._chunk(last))
         return chunks
 
     def text_chunk(self, index: int, text: str) -> Completion | None:
-        if not self._writers[index].is_plain:
+        if self.unenforced or not self._writers[index].is_plain:
             return None
         return self._chunk(CompletionChoice(index, text))
 
@@ -108,7 +117,13 @@ class CompletionAnswer:
         writer = self._writers[index]
         text, logprobs = writer.write(output.text, output.logprobs, output.prompt_logprobs)
         reasons = (output.finish.reason, output.finish.stop_reason)
-        return CompletionChoice(index, text + writer.rest(), logprobs, *reasons)
+        violation = self._violation(output.text, output.finish.reason)
+        return CompletionChoice(index, text + writer.rest(), logprobs, *reasons, violation)
+
+    def _violation(self, text: str, reason: FinishReason) -> SchemaViolation | UnsetType:
+        """Where a whole answer is not valid, if its grammar did not enforce all."""
+        found = self._constraint.violation(text) if reason == "stop" else None
+        return UNSET if found is None else found
 
     def _chunk(self, choice: CompletionChoice) -> Completion:
         return Completion(**self._head, choices=[choice], usage=self._usage.before_end)
@@ -154,7 +169,7 @@ def completion_requests(
         body,
         info,
         **scheduling(body),
-        grammar=grammar_of(body),
+        grammar=constraint_of(body).grammar,
         draft=body.predicted,
         max_tokens=body.n_max_tokens,
         n_logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,

@@ -13,7 +13,9 @@ import msgspec
 
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.chat.conversation import Mode, Offer
-from pyserve.openai.structured.regex import UnsupportedRegexError, json_pattern
+from pyserve.openai.structured.json_text import JsonRules
+from pyserve.openai.structured.regex import json_text
+from pyserve.openai.structured.regex_tree import UnsupportedRegexError, parsed_regex
 from pyserve.openai.tools.foreign import UnsupportedToolError, unsupported_tool
 from pyserve.schemas.fields.tools import FunctionDefinition
 from pyserve.schemas.response_tools import (
@@ -144,7 +146,7 @@ def _pattern(form: InputFormat) -> str | None:
         return None
     pattern = f"^(?:{form.definition.removeprefix('^').removesuffix('$')})$"
     try:
-        json_pattern(pattern)
+        json_text([parsed_regex(pattern)], JsonRules())
     except UnsupportedRegexError:
         return None
     return pattern

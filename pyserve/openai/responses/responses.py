@@ -35,7 +35,7 @@ from pyserve.openai.responses.objects import (
 )
 from pyserve.openai.sampling import base_request
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.structured.constraint import text_format_grammar
+from pyserve.openai.structured.constraint import Constraint, text_format_constraint
 from pyserve.openai.tools.grammar import answer_grammar
 from pyserve.schemas.response_tools import AnyTool, ResponseTool
 from pyserve.schemas.responses import ResponseRequest
@@ -59,7 +59,7 @@ def response_request(
     schema that cannot be enforced.
     """
     conversation = conversation or Conversation(response_messages(body))
-    constraint = text_format_grammar(body.text.format if body.text else None)
+    constraint = text_constraint(body).grammar
     request = base_request(
         body,
         info,
@@ -74,6 +74,11 @@ def response_request(
         n_logprobs=body.n_logprobs,
     )
     return msgspec.structs.replace(request, stop=[*request.stop, *conversation.stops])
+
+
+def text_constraint(body: ResponseRequest) -> Constraint:
+    """What the text of the answer is held to. Raises InvalidSchemaError."""
+    return text_format_constraint(body.text.format if body.text else None)
 
 
 def new_response(

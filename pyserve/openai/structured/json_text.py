@@ -1,4 +1,4 @@
-"""GBNF for JSON: any value, strings of given characters, formats.
+"""GBNF for JSON: any value, strings of given characters.
 
 Strings never hold escapes of surrogates, so that every text is valid Unicode; numbers are short
 enough to be finite.
@@ -21,28 +21,6 @@ _NOT_PLAIN = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F)]
 _ESCAPES = {0x22: '"', 0x5C: "\\", 0x08: "b", 0x0C: "f", 0x0A: "n", 0x0D: "r", 0x09: "t"}
 _UNICODE_ESCAPE = '"u" ([0-9a-cA-CefEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2})'
 CHAR = f'({char_class(_NOT_PLAIN, is_negated=True)} | "\\\\" (["\\\\/bfnrt] | {_UNICODE_ESCAPE}))'
-_MONTHS = (
-    '(("01" | "03" | "05" | "07" | "08" | "10" | "12") "-" ("0" [1-9] | [12] [0-9] | "3" [01])'
-    ' | ("04" | "06" | "09" | "11") "-" ("0" [1-9] | [12] [0-9] | "30")'
-    ' | "02" "-" ("0" [1-9] | "1" [0-9] | "2" [0-8]))'
-)
-_DATE = f'[12] [0-9]{{3}} "-" {_MONTHS}'
-_HOUR = '([01] [0-9] | "2" [0-3])'
-_TIME = (
-    f'{_HOUR} ":" [0-5] [0-9] ":" [0-5] [0-9] ("." [0-9]{{1,6}})?'
-    f' ("Z" | [-+] {_HOUR} ":" [0-5] [0-9])'
-)
-_OCTET = '("25" [0-5] | "2" [0-4] [0-9] | "1" [0-9]{2} | [1-9]? [0-9])'
-_LABEL = "[a-z0-9] ([-]? [a-z0-9]){0,30}"
-FORMATS = {
-    "date": _DATE,
-    "time": _TIME,
-    "date-time": f'{_DATE} "T" {_TIME}',
-    "uuid": '[0-9a-f]{8} ("-" [0-9a-f]{4}){3} "-" [0-9a-f]{12}',
-    "ipv4": f'{_OCTET} ("." {_OCTET}){{3}}',
-    "hostname": f'{_LABEL} ("." {_LABEL}){{0,3}}',
-    "email": f'[a-z0-9] ([-._+]? [a-z0-9]){{0,30}} "@" {_LABEL} ("." {_LABEL}){{1,3}}',
-}
 
 
 def quoted(expression: str) -> str:
@@ -62,6 +40,12 @@ def json_char(ranges: Ranges) -> str | None:
     for code, letter in _ESCAPES.items():
         if any(low <= code <= high for low, high in ranges):
             parts.append(literal("\\" + letter))
+    if not parts:  # characters that are written by their numbers alone
+        parts = [
+            literal(f"\\u{code:04x}")
+            for code in (*range(0x20), 0x7F)
+            if any(low <= code <= high for low, high in ranges)
+        ]
     return any_of(parts) if parts else None
 
 

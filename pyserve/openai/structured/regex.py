@@ -1,213 +1,207 @@
-"""Regular expressions to GBNF: the regular part of the syntax, anchored at both ends.
+"""Regular expressions to GBNF: as they are written, or where that cannot be, as an automaton.
 
-Literals, escapes, classes, groups, alternatives, bounded and unbounded repetitions. Everything
-else (look-around, back-references, word boundaries, flags, possessive quantifiers) is refused.
-Classes such as \\d and \\w hold ASCII, as in ECMA-262.
+An automaton is needed for several expressions at once, for lengths, and for look-ahead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeVar
 
-from pyserve.openai.structured.json_text import json_char
-from pyserve.openai.structured.rules import any_of, char_class, complement
+from pyserve.openai.structured.automaton import (
+    Automaton,
+    TooManyStatesError,
+    automaton_expression,
+    is_empty,
+    with_length,
+)
+from pyserve.openai.structured.json_text import JsonRules, json_char
+from pyserve.openai.structured.languages import automaton_of, whole
+from pyserve.openai.structured.regex_tree import (
+    ANY_CHAR,
+    ANY_TEXT,
+    Alternatives,
+    Anchor,
+    Chain,
+    Chars,
+    Repeat,
+    Tree,
+    UnsupportedRegexError,
+    has_context,
+    length_bounds,
+    parsed_regex,
+)
+from pyserve.openai.structured.rules import (
+    Ranges,
+    Rules,
+    any_of,
+    char_class,
+    repeated,
+    without_surrogates,
+)
 
-MAX_REPEAT = 1000
-MAX_REGEX_CHARS = 4096
-MAX_DEPTH = 32
-
-Span = tuple[int, int]
-_DIGITS = [(0x30, 0x39)]
-_WORD = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
-_SPACE = [(0x09, 0x0D), (0x20, 0x20)]
-_LINE_ENDS = [(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]
-_CLASSES = {"d": _DIGITS, "w": _WORD, "s": _SPACE}
-_CONTROLS = {"t": 0x09, "n": 0x0A, "r": 0x0D, "f": 0x0C, "v": 0x0B}
-_HEX_DIGITS = {"x": 2, "u": 4}
-
-
-class UnsupportedRegexError(ValueError):
-    """The expression cannot be enforced, or is malformed; the message follows its field's name."""
-
-
-def json_pattern(pattern: str) -> str:
-    """The text of a JSON string, without quotes, that `pattern` allows. It must be ^anchored$."""
-    if not pattern.startswith("^") or not _ends_with_anchor(pattern):
-        raise UnsupportedRegexError("must begin with ^ and end with $")
-    return _Parser(pattern[1:-1], json_char).parse()
-
-
-def plain_regex(pattern: str) -> str:
-    """A text that `pattern` matches from its beginning to its end; ^ and $ may be left out."""
-    begin = 1 if pattern.startswith("^") else 0
-    end = len(pattern) - (1 if _ends_with_anchor(pattern) else 0)
-    is_anchored = begin == 1 or end < len(pattern)
-    return _Parser(pattern[begin:end], _raw_char, is_anchored=is_anchored).parse()
-
-
-def _ends_with_anchor(pattern: str) -> bool:
-    """Whether the pattern ends with a $ that is not escaped."""
-    n_backslashes = len(pattern[:-1]) - len(pattern[:-1].rstrip("\\"))
-    return pattern.endswith("$") and n_backslashes % 2 == 0
+T = TypeVar("T")
+WriteChar = Callable[[Ranges], str]
 
 
-def _raw_char(ranges: Sequence[Span]) -> str | None:
-    return char_class(ranges) if ranges else None
+def json_text(
+    trees: Sequence[Tree],
+    rules: JsonRules,
+    low: int = 0,
+    high: int | None = None,
+    excluded: Sequence[Tree] = (),
+) -> str:
+    """The inside of a JSON string of `low` to `high` characters in which all of `trees` match.
+
+    excluded: what matches none of them. Where an automaton would be too large, only shorter
+    strings. Raises UnsupportedRegexError when that leaves none.
+    """
+
+    def char(ranges: Ranges) -> str:
+        return rules.char if tuple(ranges) == ANY_CHAR.ranges else _given(json_char(ranges))
+
+    if not trees and not excluded:
+        return repeated(rules.char, low, high)
+    if len(trees) == 1 and not excluded:
+        plain = _of_length(_plain(trees[0]), low, high)
+        if plain is not None:
+            return _written(plain, char)
+    return _of_automaton(tuple(trees), tuple(excluded), low, high, rules, char)
 
 
-class _Parser:
-    def __init__(
-        self,
-        pattern: str,
-        char: Callable[[Sequence[Span]], str | None],
-        *,
-        is_anchored: bool = True,
-    ) -> None:
-        self._text = pattern
-        self._char = char
-        self._is_anchored = is_anchored
-        self._pos = 0
+def plain_regex(pattern: str, rules: Rules) -> str:
+    """A text that `pattern` matches from its beginning to its end. Raises UnsupportedRegexError."""
+    return whole_text(parsed_regex(pattern), rules)
 
-    def parse(self) -> str:
-        if len(self._text) > MAX_REGEX_CHARS:
-            raise self._error(f"has {len(self._text)} characters, at most {MAX_REGEX_CHARS}")
-        alternatives = self._alternatives(0)
-        if self._pos < len(self._text):
-            raise self._error("has a parenthesis that was never opened")
-        if len(alternatives) > 1 and self._is_anchored:
-            raise self._error("needs parentheses around its alternatives: ^(a|b)$")
-        return any_of(alternatives)
 
-    def _error(self, message: str) -> UnsupportedRegexError:
-        return UnsupportedRegexError(message)
+def whole_text(tree: Tree, rules: Rules) -> str:
+    """A text that `tree` matches from its beginning to its end. Raises UnsupportedRegexError."""
+    plain = _plain(whole(_without_edges(tree)))
+    if plain is not None:
+        return _written(plain, _raw_char)
+    return _of_automaton((whole(tree),), (), 0, None, rules, _raw_char)
 
-    def _peek(self) -> str:
-        return self._text[self._pos : self._pos + 1]
 
-    def _take(self, text: str) -> bool:
-        if not self._text.startswith(text, self._pos):
+def can_match(patterns: Sequence[Tree], text: str) -> bool:
+    """Whether all of `patterns` match somewhere in `text`. Raises UnsupportedRegexError."""
+    automaton = _automaton(tuple(patterns), (), 0, None)
+    state = 0
+    for char in text:
+        code = ord(char)
+        symbol = next(
+            i
+            for i, ranges in enumerate(automaton.symbols)
+            if any(low <= code <= high for low, high in ranges)
+        )
+        state = automaton.steps[state][symbol]
+        if state < 0:
             return False
-        self._pos += len(text)
-        return True
-
-    def _next(self) -> str:
-        if self._pos >= len(self._text):
-            raise self._error("ends too early")
-        self._pos += 1
-        return self._text[self._pos - 1]
-
-    def _alternatives(self, depth: int) -> list[str]:
-        if depth > MAX_DEPTH:
-            raise self._error(f"has groups nested more than {MAX_DEPTH} deep")
-        alternatives = [self._sequence(depth)]
-        while self._take("|"):
-            alternatives.append(self._sequence(depth))
-        return alternatives
-
-    def _sequence(self, depth: int) -> str:
-        parts = []
-        while self._peek() not in ("", "|", ")"):
-            parts.append(self._quantified(self._item(depth)))
-        return " ".join(parts) or '""'
-
-    def _item(self, depth: int) -> str:
-        char = self._next()
-        if char == "(":
-            if self._take("?") and not self._take(":"):
-                raise self._error("has look-around, flags or named groups")
-            group = any_of(self._alternatives(depth + 1))
-            if not self._take(")"):
-                raise self._error("has a parenthesis that is never closed")
-            return group
-        if char in "^$":
-            raise self._error(f"has {char} in its middle")
-        if char in "*+?{":
-            raise self._error("repeats nothing")
-        if char == "[":
-            return self._emit(self._class())
-        if char == ".":
-            return self._emit(complement(_LINE_ENDS))
-        return self._emit(self._escape() if char == "\\" else [(ord(char), ord(char))])
-
-    def _emit(self, ranges: Sequence[Span]) -> str:
-        expression = self._char(ranges)
-        if expression is None:
-            raise self._error("has a class without any character that the text can have")
-        return expression
-
-    def _escape(self) -> list[Span]:
-        char = self._next()
-        if char.lower() in _CLASSES:
-            ranges = _CLASSES[char.lower()]
-            return list(ranges) if char.islower() else complement(ranges)
-        if char in _CONTROLS:
-            return [(_CONTROLS[char], _CONTROLS[char])]
-        if char in _HEX_DIGITS:
-            digits = self._text[self._pos : self._pos + _HEX_DIGITS[char]]
-            if len(digits) < _HEX_DIGITS[char] or not all(
-                c in "0123456789abcdefABCDEF" for c in digits
-            ):
-                raise self._error("has an escape without its hexadecimal digits")
-            self._pos += len(digits)
-            return [(int(digits, 16), int(digits, 16))]
-        if char.isalnum() or not char.isascii():
-            raise self._error(f"has \\{char}, which is not supported")
-        return [(ord(char), ord(char))]
-
-    def _class(self) -> list[Span]:
-        is_negated = self._take("^")
-        ranges: list[Span] = []
-        while not self._take("]"):
-            first = self._class_item()
-            if self._peek() == "-" and self._text[self._pos + 1 : self._pos + 2] not in ("]", ""):
-                self._next()
-                last = self._class_item()
-                if not _is_char(first) or not _is_char(last) or last[0][0] < first[0][0]:
-                    raise self._error("has a class with a range that is none")
-                first = [(first[0][0], last[0][0])]
-            ranges += first
-        return complement(ranges) if is_negated else ranges
-
-    def _class_item(self) -> list[Span]:
-        char = self._next()
-        if char == "[":
-            raise self._error("has [ in a class: write \\[")
-        if char == "\\" and self._take("b"):
-            return [(0x08, 0x08)]
-        return self._escape() if char == "\\" else [(ord(char), ord(char))]
-
-    def _quantified(self, item: str) -> str:
-        for symbol in "*+?":
-            if self._take(symbol):
-                return self._end_of_quantifier(f"({item}){symbol}")
-        if not self._take("{"):
-            return item
-        low = self._count()
-        high = low
-        if self._take(","):
-            high = None if self._peek() == "}" else self._count()
-        if low is None or not self._take("}"):
-            raise self._error("has { without {m}, {m,} or {m,n}: write \\{")
-        if high is not None and high < low:
-            raise self._error("has {m,n} with n below m")
-        return self._end_of_quantifier(f"({item}){{{low},{'' if high is None else high}}}")
-
-    def _end_of_quantifier(self, expression: str) -> str:
-        """Skips the ? of a lazy quantifier, which matches the same texts."""
-        self._take("?")
-        if self._peek() in ("*", "+", "?", "{") and self._peek():
-            raise self._error("has a quantifier after a quantifier")
-        return expression
-
-    def _count(self) -> int | None:
-        begin = self._pos
-        while self._peek().isascii() and self._peek().isdigit():
-            self._pos += 1
-        digits = self._text[begin : self._pos]
-        if len(digits) > len(str(MAX_REPEAT)) or int(digits or 0) > MAX_REPEAT:
-            raise self._error(f"has more than {MAX_REPEAT} repetitions")
-        return int(digits) if digits else None
+    return automaton.accepts[state]
 
 
-def _is_char(ranges: Sequence[Span]) -> bool:
-    return len(ranges) == 1 and ranges[0][0] == ranges[0][1]
+def _of_automaton(
+    trees: tuple[Tree, ...],
+    excluded: tuple[Tree, ...],
+    low: int,
+    high: int | None,
+    rules: Rules,
+    char: WriteChar,
+) -> str:
+    automaton = _automaton(trees, excluded, low, high)
+    if is_empty(automaton):
+        raise UnsupportedRegexError("leaves no text")
+    return automaton_expression(automaton, rules, char)
+
+
+@lru_cache(maxsize=256)
+def _automaton(
+    trees: tuple[Tree, ...], excluded: tuple[Tree, ...], low: int, high: int | None
+) -> Automaton:
+    try:
+        automaton = automaton_of(trees, excluded)
+        return automaton if (low, high) == (0, None) else with_length(automaton, low, high)
+    except TooManyStatesError:
+        raise UnsupportedRegexError("needs too large an automaton") from None
+
+
+def _without_edges(tree: Tree) -> Tree:
+    """`tree` without anchors where they say nothing: at both ends."""
+    match tree:
+        case Alternatives(items):
+            return Alternatives(tuple(_without_edges(item) for item in items))
+        case Chain(items) if items and _is_anchor(items[0], is_end=False):
+            return _without_edges(Chain(items[1:]))
+        case Chain(items) if items and _is_anchor(items[-1], is_end=True):
+            return _without_edges(Chain(items[:-1]))
+        case Anchor():
+            return Chain(())
+    return tree
+
+
+def _is_anchor(tree: Tree, *, is_end: bool) -> bool:
+    return isinstance(tree, Anchor) and tree.is_end == is_end
+
+
+def _plain(tree: Tree) -> Tree | None:
+    """The whole of the texts in which `tree` matches, without context; None: not that simply."""
+    if isinstance(tree, Alternatives):
+        items = [_plain(item) for item in tree.items]
+        found = tuple(item for item in items if item is not None)
+        return Alternatives(found) if len(found) == len(items) else None
+    inside = list(tree.items) if isinstance(tree, Chain) else [tree]
+    before, after = [ANY_TEXT], [ANY_TEXT]
+    if inside and _is_anchor(inside[0], is_end=False):
+        before, inside = [], inside[1:]
+    if inside and _is_anchor(inside[-1], is_end=True):
+        after, inside = [], inside[:-1]
+    if any(has_context(item) for item in inside):
+        return None
+    return Chain((*before, *inside, *after))
+
+
+def _of_length(tree: Tree | None, low: int, high: int | None) -> Tree | None:
+    """The texts of `tree` with these lengths; None: not that simply."""
+    if tree is None:
+        return None
+    least, most = length_bounds(tree)
+    if least >= low and (high is None or (most is not None and most <= high)):
+        return tree
+    if isinstance(tree, Chain) and len(tree.items) == 1:
+        return _of_length(tree.items[0], low, high)
+    if isinstance(tree, Repeat) and isinstance(tree.item, Chars):
+        limits = [limit for limit in (tree.high, high) if limit is not None]
+        low = max(low, tree.low)
+        if not limits or low <= min(limits):
+            return Repeat(tree.item, low, min(limits) if limits else None)
+    return None
+
+
+def _raw_char(ranges: Ranges) -> str:
+    return char_class(_given(without_surrogates(ranges)))
+
+
+def _given(value: T | None) -> T:
+    if not value:
+        raise UnsupportedRegexError("has a class without any character that the text can have")
+    return value
+
+
+def _written(tree: Tree, char: WriteChar) -> str:
+    match tree:
+        case Chars(ranges):
+            return char(ranges)
+        case Chain(items):
+            return " ".join(_written(item, char) for item in items) or '""'
+        case Alternatives(items):
+            return any_of(_written(item, char) for item in items)
+        case Repeat(Chars() as item, low, high):
+            return _quantified(_written(item, char), low, high)
+        case Repeat(item, low, high):
+            return _quantified(f"({_written(item, char)})", low, high)
+    raise AssertionError(tree)
+
+
+def _quantified(expression: str, low: int, high: int | None) -> str:
+    sign = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((low, high))
+    return expression + sign if sign else f"{expression}{{{low},{'' if high is None else high}}}"

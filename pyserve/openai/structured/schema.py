@@ -1,42 +1,61 @@
-"""JSON Schema to GBNF, complete or not at all.
+"""JSON Schema to GBNF: what can be enforced of it, and what cannot.
 
-Every text of the grammar is valid against the schema; not every valid text is in the grammar
-(members come in the order of `properties`, for example). Whatever cannot be held to this is
-reported as an `Issue`.
+Every text of the grammar is valid against what is enforced of the schema; not every valid text is
+in the grammar (members come in the order of `properties`, for example). Whatever is not held to is
+an `Issue`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from pyserve.openai.structured import scalars
-from pyserve.openai.structured.containers import array_body, object_body
+from pyserve.openai.structured.arrays import array_body
+from pyserve.openai.structured.conjunction import (
+    Document,
+    Flattening,
+    Impossible,
+    Part,
+    Path,
+)
 from pyserve.openai.structured.disjoint import MAX_COMPARED, are_disjoint
 from pyserve.openai.structured.json_text import BOOLEAN, NULL, JsonRules, constant
 from pyserve.openai.structured.keywords import (
-    ANNOTATIONS,
-    BY_TYPE,
+    KNOWN,
     TYPES,
     has_type,
-    type_of_keywords,
+    is_annotation,
+    types_of_keywords,
 )
+from pyserve.openai.structured.objects import object_body
 from pyserve.openai.structured.rules import any_of
+from pyserve.openai.structured.validation import Checker
 
-MAX_DEPTH = 32
-Path = tuple[str, ...]
+MAX_WORK = 50_000  # schemas that hold at once, counted for each combination
+MAX_NESTED = 24  # of visits; what is deeper is written afterwards
+MAX_INLINE_CHARS = 60
 
 
 class Issue(NamedTuple):
-    """A place in a schema that cannot be enforced."""
+    """A place in a schema that is not enforced. is_malformed: it is no JSON Schema there."""
 
     path: Path
     keyword: str
     message: str
+    is_malformed: bool = False
+
+
+class _Open:
+    """A conjunction that is being written. depth: of the containers of the answer around it."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.name: str | None = None
 
 
 class SchemaGrammar:
-    """The grammar of one schema. With `issues` it is incomplete and must not be used.
+    """The grammar of one schema; it does not enforce what `issues` name.
 
     is_strict: as OpenAI's strict mode, objects must name all their members as required and allow
     no others.
@@ -49,159 +68,259 @@ class SchemaGrammar:
         self.rules = JsonRules() if rules is None else rules
         self.issues: list[Issue] = []
         self.is_strict = is_strict
-        self._root = schema
-        self._references: dict[str, str] = {}
-        self._open: dict[str, int] = {}  # references being followed, and how deep they began
+        self._document = Document(schema)
+        self._checker = Checker(schema)
+        self._known: dict[frozenset[object], str | Impossible] = {}
+        self._open: dict[frozenset[object], _Open] = {}
+        self._later: list[tuple[str, tuple[Part, ...], frozenset[object]]] = []
         self._depth = 0  # in objects and arrays of the answer
+        self._n_nested = 0
+        self._n_work = 0
         root = self.rules.reserve_root() if rules is None else None
-        self.expression = self.visit(schema, ())
+        self.expression = self._root(schema)
         if root is not None:
             self.rules.define(root, self.expression)
 
     def text(self) -> str:
         return self.rules.text()
 
-    def report(self, path: Path, keyword: str, message: str) -> str:
-        """Notes an issue; returns a placeholder for the part without an expression."""
-        self.issues.append(Issue(path, keyword, message))
-        return '""'
+    @property
+    def malformed_issues(self) -> list[Issue]:
+        """The issues that no answer can be valid with."""
+        return [issue for issue in self.issues if issue.is_malformed]
 
-    def visit_inside(self, schema: Any, path: Path) -> str:
-        """`visit`, for values inside an object or array."""
-        self._depth += 1
-        expression = self.visit(schema, path)
-        self._depth -= 1
+    def report(self, path: Path, keyword: str, message: str, *, is_malformed: bool = False) -> None:
+        """Notes what is not enforced, once."""
+        if (path, keyword) not in [(issue.path, issue.keyword) for issue in self.issues]:
+            self.issues.append(Issue(path, keyword, message, is_malformed))
+
+    def malformed(self, path: Path, keyword: str, message: str) -> None:
+        """Notes what is no JSON Schema, or allows nothing."""
+        self.report(path, keyword, message, is_malformed=True)
+
+    def report_unless_annotation(self, path: Path, keyword: str) -> None:
+        if not is_annotation(keyword):
+            self.report(path, keyword, "cannot be enforced")
+
+    def _root(self, schema: Any) -> str:
+        return self._whole((Part(schema, ()),))
+
+    def _whole(self, parts: Sequence[Part]) -> str:
+        """The expression for `parts`, with all that was put off; never Impossible."""
+        expression = self._possible(parts)
+        while self._later:
+            name, later, key = self._later.pop()
+            self._depth = 1
+            self._open[key] = _Open(self._depth)
+            try:
+                self.rules.define(name, self._possible(later, is_later=True))
+            finally:
+                del self._open[key]
+        self._depth = 0
         return expression
 
-    def visit(self, schema: Any, path: Path) -> str:
-        """The expression for the values that `schema` allows."""
-        if len(path) > 2 * MAX_DEPTH:
-            return self.report(path, "", f"is nested more than {MAX_DEPTH} deep")
-        if schema is True:
+    def _possible(self, parts: Sequence[Part], *, is_later: bool = False) -> str:
+        try:
+            return self._expression(parts) if is_later else self._conjunction(parts)
+        except Impossible as error:
+            self.malformed(error.path, error.keyword, f"{error.message}: no value is valid")
             return self.rules.value()
-        if not isinstance(schema, dict):
-            return self.report(path, "", "must be an object that allows something")
-        keywords = {name: value for name, value in schema.items() if name not in ANNOTATIONS}
-        for keyword, visit in self._combined().items():
-            if keyword in keywords:
-                return visit(keywords, path)
-        return self._visit_types(keywords, path)
 
-    def _combined(self) -> dict[str, Callable[[dict[str, Any], Path], str]]:
-        return {
-            "$ref": self._visit_reference,
-            "const": self._visit_constants,
-            "enum": self._visit_constants,
-            "anyOf": self._visit_alternatives,
-            "oneOf": self._visit_alternatives,
-            "allOf": self._visit_all_of,
-        }
+    def visit_inside(self, schema: Any, path: Path) -> str:
+        """The expression for a schema of the document, of a value inside an object or array."""
+        return self._whole((Part(schema, path),))
 
-    def _visit_types(self, keywords: dict[str, Any], path: Path) -> str:
-        types = keywords.pop("type", None)
-        if types is None:
-            if not keywords:
-                return self.rules.value()
-            types = type_of_keywords(keywords)
-            if types is None:
-                return self.report(path, sorted(keywords)[0], "is not supported")
-        names = types if isinstance(types, list) else [types]
-        if not names or any(name not in TYPES for name in names if isinstance(name, str)):
-            return self.report(path, "type", f"must be of {', '.join(TYPES)}")
-        if not all(isinstance(name, str) for name in names):
-            return self.report(path, "type", "must be a string or a list of strings")
-        for keyword in keywords:
-            if not any(keyword in BY_TYPE[name] for name in names):
-                self.report(path, keyword, "is not supported here")
-        return any_of(self._visit_type(name, keywords, path) for name in names)
+    def inside(self, parts: Sequence[Part]) -> str:
+        """The same for schemas that hold at once. Raises Impossible."""
+        self._depth += 1
+        try:
+            return self._conjunction(parts)
+        finally:
+            self._depth -= 1
 
-    def _visit_type(self, name: str, keywords: dict[str, Any], path: Path) -> str:
-        own = {keyword: keywords[keyword] for keyword in keywords if keyword in BY_TYPE[name]}
-        if name == "object":
-            return object_body(self, own, path)
-        if name == "array":
-            return array_body(self, own, path)
-        if name == "string":
-            return scalars.string(self, own, path)
-        if name in ("integer", "number"):
-            return scalars.number(self, name, own, path)
-        return BOOLEAN if name == "boolean" else NULL
-
-    def _visit_constants(self, keywords: dict[str, Any], path: Path) -> str:
-        values = keywords.pop("enum", None) if "enum" in keywords else [keywords["const"]]
-        if not isinstance(values, list):
-            return self.report(path, "enum", "must be a list")
-        if "const" in keywords:
-            value = keywords.pop("const")
-            if value not in values:
-                return self.report(path, "const", "is not in enum")
-            values = [value]
-        types = keywords.pop("type", None)
-        for keyword in keywords:
-            self.report(path, keyword, "is not supported beside const and enum")
-        if types is not None:
-            names = types if isinstance(types, list) else [types]
-            values = [value for value in values if any(has_type(value, name) for name in names)]
-        if not values:
-            return self.report(path, "enum", "has no value of this type")
-        return any_of(constant(value) for value in values)
-
-    def _visit_alternatives(self, keywords: dict[str, Any], path: Path) -> str:
-        keyword = "anyOf" if "anyOf" in keywords else "oneOf"
-        schemas = keywords.pop(keyword)
-        for other in keywords:
-            self.report(path, other, f"is not supported beside {keyword}")
-        if not isinstance(schemas, list) or not schemas:
-            return self.report(path, keyword, "must be a list of schemas")
-        if keyword == "oneOf" and not are_disjoint(schemas, self.resolve):
-            message = (
-                "is supported only where constants tell the schemas apart, or types of at most"
-                f" {MAX_COMPARED}"
-            )
-            return self.report(path, keyword, message)
-        return any_of(
-            self.visit(schema, (*path, keyword, str(i))) for i, schema in enumerate(schemas)
+    def flat(self, parts: Iterable[Part]) -> tuple[Part, ...]:
+        """`parts` with what $ref and allOf in them lead to. Raises Impossible."""
+        found = Flattening(self._document, self.malformed).flat(parts)
+        return tuple(
+            part
+            for part in found
+            if any(not is_annotation(name) for name in part.schema.keys() - part.done)
         )
 
-    def _visit_all_of(self, keywords: dict[str, Any], path: Path) -> str:
-        schemas = keywords.pop("allOf")
-        if not isinstance(schemas, list) or len(schemas) != 1:
-            return self.report(path, "allOf", "is supported with one schema only")
-        for other in keywords:
-            self.report(path, other, "is not supported beside allOf")
-        return self.visit(schemas[0], (*path, "allOf", "0"))
+    def _conjunction(self, parts: Sequence[Part]) -> str:
+        flat = self.flat(parts)
+        if not flat:
+            return self.rules.value()
+        key = frozenset(part.key for part in flat)
+        known = self._known.get(key)
+        if isinstance(known, Impossible):
+            raise known
+        if known is not None:
+            return known
+        if key in self._open:
+            return self._again(flat, self._open[key])
+        self._n_work += len(flat)
+        if self._n_work > MAX_WORK:
+            self.report(flat[0].path, "", f"is one of more than {MAX_WORK} combined schemas")
+            return self.rules.value()
+        if self._n_nested >= MAX_NESTED and self._depth:
+            name = self._known[key] = self.rules.reserve()
+            self._later.append((name, flat, key))
+            return name
+        return self._written(flat, key)
 
-    def _visit_reference(self, keywords: dict[str, Any], path: Path) -> str:
-        reference = keywords.pop("$ref")
-        for other in keywords:
-            self.report(path, other, "is not supported beside $ref")
-        target = self.resolve(reference)
-        if target is None:
-            return self.report(path, "$ref", "must lead to a place in this schema")
-        if self._open.get(reference) == self._depth:
-            return self.report(path, "$ref", "leads back to itself")
-        if reference not in self._references:
-            name = self._references[reference] = self.rules.reserve()
-            self._open[reference] = self._depth
-            self.rules.define(name, self.visit(target, tuple(_steps(reference))))
-            del self._open[reference]
-        return self._references[reference]
+    def _written(self, flat: tuple[Part, ...], key: frozenset[object]) -> str:
+        opened = self._open[key] = _Open(self._depth)
+        self._n_nested += 1
+        try:
+            expression = self._expression(flat)
+        except Impossible as error:
+            if opened.name is None:
+                self._known[key] = error
+                raise
+            self.malformed(error.path, error.keyword, f"{error.message}: no value is valid")
+            expression = self.rules.value()
+        finally:
+            self._n_nested -= 1
+            del self._open[key]
+        if opened.name is not None:
+            self.rules.define(opened.name, expression)
+            expression = opened.name
+        elif len(expression) > MAX_INLINE_CHARS:
+            expression = self.rules.add(expression)
+        self._known[key] = expression
+        return expression
 
-    def resolve(self, reference: object) -> Any:
-        """The schema that a `#/...` reference points to; None: there is none."""
-        if not isinstance(reference, str) or not (reference + "/").startswith("#/"):
-            return None
-        place = self._root
-        for step in _steps(reference):
-            if isinstance(place, list) and step in map(str, range(len(place))):
-                place = place[int(step)]
-            elif isinstance(place, dict) and step in place:
-                place = place[step]
-            else:
-                return None
-        return place if isinstance(place, dict | bool) else None
+    def _again(self, parts: Sequence[Part], opened: _Open) -> str:
+        """A reference to what is being written."""
+        if opened.depth == self._depth:
+            self.malformed(parts[0].path, "$ref", "leads back to itself")
+            return '""'
+        opened.name = opened.name or self.rules.reserve()
+        return opened.name
+
+    def _expression(self, parts: Sequence[Part]) -> str:
+        for part in parts:
+            if part.has("enum") or part.has("const"):
+                return any_of(constant(value) for value in self._constants(part, parts))
+        for part in parts:
+            for keyword in ("anyOf", "oneOf"):
+                if part.has(keyword):
+                    return self._alternatives(part, keyword, parts)
+        return self._of_types(parts)
+
+    def _constants(self, given: Part, parts: Sequence[Part]) -> list[Any]:
+        """The values of `given` that all parts allow. Raises Impossible when there is none."""
+        for part in parts:
+            if part.has("enum") and not isinstance(part.schema["enum"], list):
+                self.malformed(part.path, "enum", "must be a list")
+        values = [given.schema["const"]] if given.has("const") else given.schema["enum"]
+        values = values if isinstance(values, list) else []
+        for part in parts:
+            left = part.schema.keys() - part.done
+            if part is given and left <= {"enum", "const", "type"}:
+                types = part.get("type")
+                names = types if isinstance(types, list) else [types]
+                if types is not None:
+                    values = [v for v in values if any(has_type(v, name) for name in names)]
+                if not given.has("const") or "enum" not in left:
+                    continue
+            values = [value for value in values if self._checker.allows(value, part.schema)]
+        if not values:
+            keyword = "const" if given.has("const") else "enum"
+            raise Impossible(given.path, keyword, "has no value that the schema allows")
+        return list({constant(value): value for value in values}.values())
+
+    def finite_values(self, parts: Sequence[Part]) -> list[Any] | None:
+        """All values that `parts` allow, if they are listed. Raises Impossible."""
+        flat = self.flat(parts)
+        for part in flat:
+            if part.has("enum") or part.has("const"):
+                return self._constants(part, flat)
+        if [part.get("type") for part in flat] == ["boolean"]:
+            return [True, False]
+        return None
+
+    def _alternatives(self, given: Part, keyword: str, parts: Sequence[Part]) -> str:
+        schemas = given.schema[keyword]
+        others = [part.without(keyword) if part is given else part for part in parts]
+        if not isinstance(schemas, list) or not schemas:
+            self.malformed(given.path, keyword, "must be a list of schemas")
+            return self._conjunction(others)
+        found: dict[str, None] = {}
+        impossible = None
+        for i, schema in enumerate(schemas):
+            one = Part(schema, (*given.path, keyword, str(i)))
+            try:
+                found[self._conjunction((*others, one))] = None
+            except Impossible as error:
+                impossible = error
+        if not found and impossible is not None:
+            raise impossible
+        is_one = keyword == "oneOf" and len(schemas) > 1
+        if is_one and not are_disjoint(schemas, self._document.resolve):
+            message = (
+                "is enforced as anyOf, unless constants tell the schemas apart, or types of at"
+                f" most {MAX_COMPARED}"
+            )
+            self.report(given.path, keyword, message)
+        return any_of(found)
+
+    def _of_types(self, parts: Sequence[Part]) -> str:
+        names = self._types(parts)
+        for part in parts:
+            for keyword in part.schema:
+                if keyword not in part.done and keyword not in KNOWN:
+                    self.report_unless_annotation(part.path, keyword)
+        if names is None:
+            return self.rules.value()
+        found: dict[str, None] = {}
+        impossible = None
+        for name in names:
+            try:
+                found[self._of_type(name, parts)] = None
+            except Impossible as error:
+                impossible = error
+        if not found:
+            raise impossible or Impossible(parts[0].path, "type", "is none that is allowed")
+        return any_of(found)
+
+    def _types(self, parts: Sequence[Part]) -> Sequence[str] | None:
+        """The types that all parts allow; None: nothing is said about them."""
+        keywords = [keyword for part in parts for keyword in part.schema.keys() - part.done]
+        allowed: Sequence[str] | None = None
+        for part in parts:
+            names = part.get("type")
+            if names is None:
+                continue
+            names = names if isinstance(names, list) else [names]
+            if not names or not all(isinstance(n, str) and n in TYPES for n in names):
+                self.malformed(part.path, "type", f"must be of {', '.join(TYPES)}")
+                continue
+            allowed = names if allowed is None else _common_types(allowed, names)
+        if allowed is None:
+            return types_of_keywords(keywords)
+        return [name for name in allowed if not (name == "integer" and "number" in allowed)]
+
+    def _of_type(self, name: str, parts: Sequence[Part]) -> str:
+        if name == "object":
+            return object_body(self, parts)
+        if name == "array":
+            return array_body(self, parts)
+        if name == "string":
+            return scalars.string(self, parts)
+        if name in ("integer", "number"):
+            return scalars.number(self, name, parts)
+        return BOOLEAN if name == "boolean" else NULL
 
 
-def _steps(reference: str) -> list[str]:
-    steps = reference.split("/")[1:]
-    return [step.replace("~1", "/").replace("~0", "~") for step in steps]
+def _common_types(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """The types in both lists; every integer is a number."""
+    common = []
+    others = set(others)
+    for name in names:
+        if name in others or (name == "integer" and "number" in others):
+            common.append(name)
+        elif name == "number" and "integer" in others:
+            common.append("integer")
+    return common

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured.constraint import ANY_OBJECT, InvalidSchemaError, place_of
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.schema import Issue, SchemaGrammar
+from pyserve.openai.structured.validation import SchemaViolation, violation_of
 
 MAX_RELAXATIONS = 4
 _NO_ARGUMENTS: dict[str, Any] = {
@@ -48,21 +51,53 @@ def arguments_expression(function: Function, rules: JsonRules) -> str:
 
 
 def enforceable(function: Function) -> dict[str, Any]:
-    """The schema of the arguments; without strict, keywords that cannot be enforced are removed.
+    """The schema of the arguments; without strict, what is no JSON Schema in it is removed.
 
-    Raises InvalidSchemaError for a strict one, InvalidRequestError for one of no objects.
+    Raises InvalidSchemaError for a strict one that cannot be enforced, InvalidRequestError for one
+    of no objects.
     """
     schema = _object_schema(function)
     for _ in range(MAX_RELAXATIONS):
-        issues = SchemaGrammar(schema, is_strict=function.is_strict).issues
-        if not issues:
-            return schema
-        if function.is_strict:
+        issues = _issues(json.dumps(schema), function.is_strict)
+        if function.is_strict and issues:
             place = place_of(issues[0], function.schema_param)
             subject = issues[0].keyword or "the schema"
             raise InvalidSchemaError(f"{place}: {subject} {issues[0].message}", param=place)
-        schema = _without(schema, issues)
+        malformed = [issue for issue in issues if issue.is_malformed]
+        if not malformed:
+            return schema
+        schema = _without(schema, malformed)
     return ANY_OBJECT
+
+
+def unenforced(functions: Sequence[Function]) -> list[str]:
+    """The paths of what answers that call `functions` are not held to."""
+    return [
+        place_of(issue, function.schema_param)
+        for function in functions
+        for issue in _issues(json.dumps(_object_schema(function)), function.is_strict)
+    ]
+
+
+def call_violation(
+    functions: Sequence[Function], calls: Sequence[tuple[str, str]]
+) -> SchemaViolation | None:
+    """Why the arguments of one of `calls` (name, JSON) are not valid, if that is not enforced."""
+    by_name = {function.name: function for function in functions}
+    for i, (name, arguments) in enumerate(calls):
+        function = by_name.get(name)
+        if function is None or not unenforced([function]):
+            continue
+        found = violation_of(function.parameters, arguments)
+        if found is not None:
+            path = f"$.tool_calls[{i}].function.arguments{found.path.removeprefix('$')}"
+            return SchemaViolation(path, found.message)
+    return None
+
+
+@lru_cache(maxsize=256)
+def _issues(schema: str, is_strict: bool) -> tuple[Issue, ...]:
+    return tuple(SchemaGrammar(json.loads(schema), is_strict=is_strict).issues)
 
 
 def any_object(rules: JsonRules) -> str:

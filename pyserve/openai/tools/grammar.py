@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pyserve.errors import InvalidRequestError
+from pyserve.openai.structured.constraint import MAX_COMPILED_BYTES
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import any_of, char_class, literal
 from pyserve.openai.tools.arguments import Function, any_object, arguments_expression
@@ -21,7 +22,6 @@ from pyserve.openai.tools.loose_arguments import loose_arguments
 from pyserve.openai.tools.message_reader import PYTHON_TAG
 from pyserve.openai.tools.parts import Thinking
 from pyserve.openai.tools.tagged import tagged_arguments
-from pyserve.schemas.fields.constraints import MAX_GRAMMAR_BYTES
 
 MAX_CALLS = 32
 GAP = "[ \\t\\r\\n]{0,4}"
@@ -65,10 +65,10 @@ def answer_grammar(
     if calls is None:
         return constraint and _grammar(thinking, None, constraint, around, is_loose=False)
     grammar = _grammar(thinking, calls, constraint, around, is_loose=False)
-    if len(grammar.encode()) > MAX_GRAMMAR_BYTES:
+    if len(grammar.encode()) > MAX_COMPILED_BYTES:
         _refuse_large_strict(calls, len(grammar.encode()))
         grammar = _grammar(thinking, calls, constraint, around, is_loose=True)
-    if len(grammar.encode()) > MAX_GRAMMAR_BYTES:
+    if len(grammar.encode()) > MAX_COMPILED_BYTES:
         _refuse(len(grammar.encode()), "tools")
     return grammar
 
@@ -81,7 +81,7 @@ def _refuse_large_strict(calls: Calls, n_bytes: int) -> None:
 
 def _refuse(n_bytes: int, param: str) -> None:
     message = f"{param}: the functions become a grammar of {n_bytes} bytes, at most"
-    raise InvalidRequestError(f"{message} {MAX_GRAMMAR_BYTES}", param=param)
+    raise InvalidRequestError(f"{message} {MAX_COMPILED_BYTES}", param=param)
 
 
 def _grammar(

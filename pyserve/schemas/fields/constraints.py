@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from pyserve.schemas.common import RequestModel, invalid, without_nul
 
 MAX_GRAMMAR_BYTES = 64 * 1024
-MAX_SCHEMA_BYTES = 64 * 1024
+MAX_SCHEMA_BYTES = 256 * 1024
 MAX_CHOICE_TEXTS = 1024
 MAX_REGEX_CHARS = 4096
 

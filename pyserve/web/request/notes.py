@@ -14,6 +14,8 @@ from flask import Flask, Response, g, request
 from pyserve.web.request.work import Work
 
 MAX_ID_CHARS = 128
+MAX_SHOWN_NAMES = 16
+MAX_SHOWN_CHARS = 200
 LISTS = ("X-Ignored-Fields", "X-Ignored-Tools", "X-Ignored-Items", "X-Unenforced")
 # All that `Notes` become; pages of other sites may read them as well.
 NOTE_HEADERS = ("X-Request-Id", "X-Model-Resolved", "X-Dropped-Messages", *LISTS)
@@ -32,7 +34,8 @@ class Notes:
 
     model_id: the model that answers. n_dropped: messages that were left out. ignored: fields that
     had no effect. ignored_tools, ignored_items: types of tools that were not offered, and of items
-    that are no part of the prompt. unenforced: fields whose constraint may not be kept.
+    that are no part of the prompt. unenforced: places in schemas
+    that the answer is only checked against, and fields whose constraint may not be kept.
     work: what it has cost, when a request that generates is over.
     """
 
@@ -73,6 +76,13 @@ def _begin() -> None:
     notes()
 
 
+def _listed(names: Sequence[str]) -> list[str]:
+    """`names` for a header, as many as have room; `+N` stands for the others."""
+    shown = [quote(name, safe=" /:@+=;()[]{}!#$&'*?^|~<>\\")[:MAX_SHOWN_CHARS] for name in names]
+    n_others = len(shown) - MAX_SHOWN_NAMES
+    return [*shown[:MAX_SHOWN_NAMES], *([f"+{n_others}"] if n_others > 0 else [])]
+
+
 def _add_headers(response: Response) -> Response:
     noted = notes()
     response.headers["X-Request-Id"] = noted.request_id
@@ -84,7 +94,7 @@ def _add_headers(response: Response) -> Response:
         noted.ignored,
         list(map(_sane, noted.ignored_tools)),
         _counted(noted.ignored_items),
-        noted.unenforced,
+        _listed(noted.unenforced),
     )
     for name, values in zip(LISTS, lists, strict=True):
         if values:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from pyserve.engine.fake.script import FakeScript
 from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+CLOSED = {**SCHEMA, "additionalProperties": False}
 NAMED = {"name": "person", "schema": SCHEMA}
 
 
@@ -64,14 +68,52 @@ def refusal(front, fields):
 
 
 def test_an_unsupported_keyword_is_named_by_its_path(front):
-    age = {"type": "integer", "multipleOf": 5}
-    schema = {"type": "object", "properties": {"age": age}}
-    value = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
+    age = {"type": "integer", "not": {"const": 5}}
+    schema = {**CLOSED, "properties": {"age": age}}
+    named = {"name": "person", "schema": schema, "strict": True}
+    value = {"type": "json_schema", "json_schema": named}
     assert refusal(front, {"response_format": value}) == (
-        "response_format.json_schema.schema.properties.age.multipleOf",
+        "response_format.json_schema.schema.properties.age.not",
         "invalid_schema",
     )
-    assert refusal(front, {"guided_json": {"not": {}}}) == ("guided_json.not", "invalid_schema")
+    assert refusal(front, {"guided_json": {"type": 5}}) == ("guided_json.type", "invalid_schema")
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS, EDITS])
+@pytest.mark.parametrize(("text", "found"), [('{"age":5}', True), ('{"age":4}', False)])
+def test_what_is_not_enforced_is_named_and_the_answer_is_checked(start, path, text, found):
+    schema = {**SCHEMA, "properties": {"age": {"type": "integer", "not": {"const": 5}}}}
+    front = start(FakeScript(texts=(text,)))
+    shapes = {CHAT: chat_body(), COMPLETIONS: {"prompt": "p"}, EDITS: {"instruction": "i"}}
+    response = front.post(path, {**shapes[path], "json_schema": schema})
+    assert response.headers["X-Unenforced"] == "$.properties.age.not"
+    violation = response.get_json()["choices"][0].get("schema_violation")
+    assert (violation is not None) == found
+    if found:
+        assert violation["path"] == "$.age"
+        assert "5" in violation["message"]
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_a_violation_stands_in_the_last_chunk_of_a_stream(start, path):
+    front = start(FakeScript(texts=('{"age":5}',)))
+    schema = {**SCHEMA, "properties": {"age": {"type": "integer", "not": {"const": 5}}}}
+    shape = chat_body() if path == CHAT else {"prompt": "p"}
+    response = front.post(path, {**shape, "json_schema": schema, "stream": True})
+    assert response.headers["X-Unenforced"] == "$.properties.age.not"
+    chunks = [json.loads(line[6:]) for line in response.text.splitlines() if line[:7] == "data: {"]
+    said = [choice.get("schema_violation") for chunk in chunks for choice in chunk["choices"]]
+    assert said[-1]["path"] == "$.age"
+    assert not any(said[:-1])
+
+
+def test_an_answer_that_was_cut_is_not_checked(start):
+    front = start(FakeScript(texts=("one two three four five",)))
+    choice = front.post(CHAT, chat_body(json_schema={"not": {}}, max_tokens=1)).get_json()[
+        "choices"
+    ][0]
+    assert choice["finish_reason"] == "length"
+    assert "schema_violation" not in choice
 
 
 def test_strict_is_openai_s(front):
@@ -91,7 +133,7 @@ def test_strict_is_openai_s(front):
         ({"choice": []}, "choice"),
         ({"choice": [""]}, "choice.0"),
         ({"grammar": "x" * 70000}, "grammar"),
-        ({"json_schema": {"description": "x" * 70000}}, "json_schema"),
+        ({"json_schema": {"description": "x" * 270000}}, "json_schema"),
         ({"guided_json": "{"}, "guided_json"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
@@ -103,7 +145,7 @@ def test_strict_is_openai_s(front):
         ({"structured_outputs": {}}, "structured_outputs"),
         ({"structured_outputs": {"json": {}, "regex": "a"}}, "structured_outputs"),
         ({"structured_outputs": {"regex": "(a"}}, "structured_outputs.regex"),
-        ({"structured_outputs": {"json": {"not": {}}}}, "structured_outputs.json.not"),
+        ({"structured_outputs": {"json": {"enum": 5}}}, "structured_outputs.json.enum"),
         ({"format": "xml"}, "format"),
     ],
 )
@@ -118,9 +160,9 @@ def test_the_format_of_a_response_is_held_to_and_repeated(front):
     assert body["text"]["format"] == {**text_format, "description": None}
     front.post(RESPONSES, {"input": "x", "text": {"format": {"type": "json_object"}}})
     assert front.core.requests[-1].grammar
-    bad = {**text_format, "schema": {"not": {}}}
+    bad = {**text_format, "schema": {"allOf": []}}
     response = front.post(RESPONSES, {"input": "x", "text": {"format": bad}})
-    assert error_of(response)["param"] == "text.format.schema.not"
+    assert error_of(response)["param"] == "text.format.schema.allOf"
 
 
 def test_a_schema_can_be_checked_without_a_model(front):
@@ -128,8 +170,14 @@ def test_a_schema_can_be_checked_without_a_model(front):
     assert good["ok"]
     assert good["unsupported"] == []
     assert good["grammar_bytes"] > 0 < good["n_rules"]
-    bad = front.post("/v1/schema/check", {"schema": {"items": {"format": "x"}}}).get_json()
-    assert not bad["ok"]
-    assert [(u["path"], u["keyword"]) for u in bad["unsupported"]] == [("items", "format")]
+    schema = {"items": {"format": "x"}}
+    loose = front.post("/v1/schema/check", {"schema": schema}).get_json()
+    assert loose["ok"]
+    assert loose["unenforced"] == ["$.items.format"]
+    strict = front.post("/v1/schema/check", {"schema": schema, "strict": True}).get_json()
+    assert not strict["ok"]
+    assert [(u["path"], u["keyword"]) for u in strict["unsupported"]] == [("items", "format")]
+    bad = front.post("/v1/schema/check", {"schema": {"items": {"type": "x"}}}).get_json()
+    assert [(u["path"], u["keyword"]) for u in bad["unsupported"]] == [("items", "type")]
     response = front.post("/v1/schema/check", {"schema": 5})
     assert error_of(response)["param"] == "schema"

@@ -13,6 +13,7 @@ from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured.regex import plain_regex
+from pyserve.openai.structured.rules import Rules
 from pyserve.openai.structured.schema import SchemaGrammar
 from tests.native.helpers import Answer, ask, read, submit
 
@@ -143,7 +144,7 @@ def test_every_sampler_obeys(
     answer = ask(
         engine,
         PROMPT,
-        grammar=f"root ::= {plain_regex(pattern)}",
+        grammar=f"root ::= {plain_regex(pattern, Rules())}",
         sampling=SamplingParams(**sampling),
         deterministic=deterministic,
     )

@@ -22,17 +22,14 @@ def grammar(parameters, **fields) -> str:
 @pytest.mark.parametrize(
     ("loose", "kept"),
     [
-        ({"type": "number", "minimum": 0.5, "multipleOf": 2}, {"type": "number"}),
-        ({"type": "string", "format": "uri"}, {"type": "string"}),
-        ({"type": "string", "pattern": "x"}, {"type": "string"}),
+        ({"type": "string", "format": "regex"}, {"type": "string"}),
+        ({"type": "string", "pattern": "(?<=x)"}, {"type": "string"}),
         (
             {"type": "array", "items": {"type": "null", "x": 1}, "uniqueItems": True},
             {"type": "array", "items": {"type": "null"}},
         ),
-        ({"oneOf": [{"type": "string"}, {"type": "string"}]}, {}),
         ({"not": {}}, {}),
         ({"$ref": "#/nowhere"}, {}),
-        (False, {}),
     ],
 )
 def test_what_cannot_be_enforced_is_left_out(loose, kept):
@@ -64,7 +61,7 @@ def test_arguments_are_objects(kind):
 
 def test_schemas_that_are_too_large_together_are_loosened_unless_they_are_strict():
     def schema(i: int) -> dict[str, Any]:
-        properties = {f"name{i}-{j}": {"type": "string"} for j in range(400)}
+        properties = {f"name{i}-{j}" + "x" * 300: {"type": "string"} for j in range(400)}
         return {"type": "object", "properties": properties}
 
     functions = [Function(f"f{i}", schema(i), f"tools.{i}.function") for i in range(8)]
