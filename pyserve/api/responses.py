@@ -67,15 +67,14 @@ def create(model: str | None = None) -> Response:
     given, body = body, with_defaults(body, target.profile)
 
     noted = notes()
-    note_left_out(offered.ignored, skipped_items(body), offered.unenforced)
+    note_left_out(offered.ignored, skipped_items(body))
 
     track: Callable[[], Track] = partial(foreground_track, recalled)
 
     def answer(engine: Engine) -> ResponsesAnswer:
         conversation = response_conversation(engine, body, offered.offer, target.profile)
         noted.ignored += unread_variables(given, engine.info())
-        in_schemas = (*text_constraint(body).unenforced, *conversation.unenforced)
-        noted.unenforced = (*offered.unenforced, *in_schemas)
+        noted.unenforced = (*text_constraint(body).unenforced, *conversation.unenforced)
         cut = fitting(engine, conversation, body, noted)
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)

@@ -6,7 +6,7 @@ Shared by chat completions and responses, and by the endpoints that only count o
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
 from pyserve.openai.chat.variables import words_of
+from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.tools.arguments import Function, unenforced
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.grammar import NOTHING_AROUND, Calls, Surroundings
@@ -49,6 +50,7 @@ class Offer(msgspec.Struct, frozen=True):
     functions: Sequence[FunctionDefinition] = ()
     params: Sequence[str] = ()
     schema_name: str = "parameters"
+    inputs: Mapping[str, TextGrammar] = {}
     mode: Mode = "auto"
     allowed: frozenset[str] | None = None
     can_repeat: bool | None = None
@@ -64,7 +66,14 @@ class Offer(msgspec.Struct, frozen=True):
     def callable_functions(self) -> list[Function]:
         """The functions that may be called."""
         return [
-            Function(one.name, one.parameters, param, bool(one.strict), self.schema_name)
+            Function(
+                one.name,
+                one.parameters,
+                param,
+                bool(one.strict),
+                self.schema_name,
+                self.inputs.get(one.name),
+            )
             for one, param in zip(self.functions, self.params, strict=True)
             if self.allowed is None or one.name in self.allowed
         ]

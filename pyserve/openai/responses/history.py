@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyserve.errors import InvalidRequestError
-from pyserve.openai.responses.offer import INPUT, ToolName
+from pyserve.openai.responses.offer import ToolName
 from pyserve.openai.responses.opaque import opened
+from pyserve.openai.tools.arguments import INPUT
 from pyserve.schemas.input_items import (
     BuiltInCallItem,
     BuiltInOutputItem,

@@ -7,22 +7,20 @@ namespace gets the namespace before its name. Tools of other types are left out,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.chat.conversation import Mode, Offer
-from pyserve.openai.structured.json_text import JsonRules
-from pyserve.openai.structured.regex import json_text
-from pyserve.openai.structured.regex_tree import UnsupportedRegexError, parsed_regex
+from pyserve.openai.structured.text_grammar import TextGrammar
+from pyserve.openai.tools.arguments import INPUT
 from pyserve.openai.tools.foreign import UnsupportedToolError, unsupported_tool
 from pyserve.schemas.fields.tools import FunctionDefinition
 from pyserve.schemas.response_tools import (
     AllowedResponseTools,
     ChosenTool,
     CustomTool,
-    InputFormat,
     NamespaceTool,
     OtherTool,
     ResponseTool,
@@ -30,7 +28,6 @@ from pyserve.schemas.response_tools import (
 from pyserve.schemas.responses import ResponseRequest
 
 MAX_NAME_CHARS = 64
-INPUT = "input"
 
 
 class ToolName(msgspec.Struct, frozen=True):
@@ -50,13 +47,11 @@ class ToolOffer(msgspec.Struct, frozen=True):
     """What is offered, and what is not.
 
     names: by the name for the model. ignored: the types of tools that are left out.
-    unenforced: where formats stand that the inputs of custom tools may not have.
     """
 
     offer: Offer = Offer()
     names: Mapping[str, ToolName] = {}
     ignored: tuple[str, ...] = ()
-    unenforced: tuple[str, ...] = ()
 
 
 def tool_offer(body: ResponseRequest, *, is_strict: bool = False) -> ToolOffer:
@@ -70,7 +65,7 @@ def tool_offer(body: ResponseRequest, *, is_strict: bool = False) -> ToolOffer:
     params: list[str] = []
     names: dict[str, ToolName] = {}
     ignored: list[str] = []
-    unenforced: list[str] = []
+    inputs: dict[str, TextGrammar] = {}
     for param, namespace, tool in _all_tools(body):
         if isinstance(tool, OtherTool):
             if is_strict:
@@ -82,13 +77,15 @@ def tool_offer(body: ResponseRequest, *, is_strict: bool = False) -> ToolOffer:
         _check_name(named, names, param)
         names[named.offered] = named
         params.append(param)
-        functions.append(_definition(tool, named, param, unenforced))
-    offer = Offer(functions, params, can_repeat=body.parallel_tool_calls)
+        functions.append(_definition(tool, named))
+        grammar = _input_grammar(tool, param)
+        if grammar is not None:
+            inputs[named.offered] = grammar
+    offer = Offer(functions, params, can_repeat=body.parallel_tool_calls, inputs=inputs)
     return ToolOffer(
         _chosen(offer, body, names, has_ignored=bool(ignored)),
         names,
         tuple(dict.fromkeys(ignored)),
-        tuple(unenforced),
     )
 
 
@@ -113,10 +110,8 @@ def _check_name(named: ToolName, names: Mapping[str, ToolName], param: str) -> N
         raise InvalidRequestError(f"{message} {MAX_NAME_CHARS}", param=f"{param}.name")
 
 
-def _definition(
-    tool: ResponseTool | CustomTool, named: ToolName, param: str, unenforced: list[str]
-) -> FunctionDefinition:
-    """The function that is offered; adds to `unenforced`."""
+def _definition(tool: ResponseTool | CustomTool, named: ToolName) -> FunctionDefinition:
+    """The function that is offered."""
     if isinstance(tool, ResponseTool):
         return FunctionDefinition(
             name=named.offered,
@@ -124,14 +119,9 @@ def _definition(
             parameters=tool.parameters,
             strict=tool.strict,
         )
-    text: dict[str, Any] = {"type": "string"}
-    if tool.format is not None and tool.format.type == "grammar":
-        pattern = _pattern(tool.format)
-        text |= {"pattern": pattern} if pattern else {}
-        unenforced += [] if pattern else [f"{param}.format"]
     parameters = {
         "type": "object",
-        "properties": {INPUT: text},
+        "properties": {INPUT: {"type": "string"}},
         "required": [INPUT],
         "additionalProperties": False,
     }
@@ -140,16 +130,16 @@ def _definition(
     )
 
 
-def _pattern(form: InputFormat) -> str | None:
-    """The pattern of a text that the whole expression matches; None if it cannot be enforced."""
-    if form.syntax != "regex" or form.definition is None:
+def _input_grammar(tool: ResponseTool | CustomTool, param: str) -> TextGrammar | None:
+    """What the input of a custom tool has to be. Raises InvalidRequestError."""
+    if isinstance(tool, ResponseTool) or tool.format is None:
         return None
-    pattern = f"^(?:{form.definition.removeprefix('^').removesuffix('$')})$"
-    try:
-        json_text([parsed_regex(pattern)], JsonRules())
-    except UnsupportedRegexError:
+    form = tool.format
+    if form.syntax is None or form.definition is None:
         return None
-    return pattern
+    grammar = TextGrammar(form.syntax, form.definition)
+    grammar.check(f"{param}.format.definition")
+    return grammar
 
 
 def _description(tool: CustomTool) -> str:

@@ -13,6 +13,7 @@ ANNOTATIONS = frozenset(
         *("$schema", "$id", "$comment", "$defs", "definitions", "$vocabulary", "$anchor"),
     }
 )
+TEXT_GRAMMAR = "x-text-grammar"  # ours: a TextGrammar for a string, which no request can hold
 _BOUNDS = frozenset(
     {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"}
 )

@@ -101,8 +101,7 @@ class Languages:
             case Chain(items):
                 begins = [is_at_begin]
                 for item in items:
-                    is_past = begins[-1] is False or length_bounds(item)[0] > 0
-                    begins.append(False if is_past else None)
+                    begins.append(_begins_after(begins[-1], item))
                 for item, is_at in reversed(list(zip(items, begins, strict=False))):
                     rest = self._followed(item, rest, is_at)
                 return rest
@@ -237,6 +236,14 @@ class Languages:
             case _:
                 derivative = NOTHING
         return derivative
+
+
+def _begins_after(is_at_begin: bool | None, item: Tree) -> bool | None:
+    """Whether the text begins behind `item` still; None: maybe."""
+    least, most = length_bounds(item)
+    if least > 0 or is_at_begin is False:
+        return False
+    return is_at_begin if most == 0 else None
 
 
 def _begins_with_anchor(tree: Tree) -> bool:

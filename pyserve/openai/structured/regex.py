@@ -58,29 +58,36 @@ def json_text(
     strings. Raises UnsupportedRegexError when that leaves none.
     """
 
-    def char(ranges: Ranges) -> str:
-        return rules.char if tuple(ranges) == ANY_CHAR.ranges else _given(json_char(ranges))
-
+    char = json_writer(rules)
     if not trees and not excluded:
         return repeated(rules.char, low, high)
     if len(trees) == 1 and not excluded:
         plain = _of_length(_plain(trees[0]), low, high)
         if plain is not None:
-            return _written(plain, char)
+            return written_tree(plain, char)
     return _of_automaton(tuple(trees), tuple(excluded), low, high, rules, char)
+
+
+def json_writer(rules: JsonRules) -> WriteChar:
+    """Writes characters as they stand in a JSON string; it raises UnsupportedRegexError."""
+
+    def char(ranges: Ranges) -> str:
+        return rules.char if tuple(ranges) == ANY_CHAR.ranges else _given(json_char(ranges))
+
+    return char
 
 
 def plain_regex(pattern: str, rules: Rules) -> str:
     """A text that `pattern` matches from its beginning to its end. Raises UnsupportedRegexError."""
-    return whole_text(parsed_regex(pattern), rules)
+    return whole_text(parsed_regex(pattern), rules, raw_char)
 
 
-def whole_text(tree: Tree, rules: Rules) -> str:
+def whole_text(tree: Tree, rules: Rules, char: WriteChar) -> str:
     """A text that `tree` matches from its beginning to its end. Raises UnsupportedRegexError."""
     plain = _plain(whole(_without_edges(tree)))
     if plain is not None:
-        return _written(plain, _raw_char)
-    return _of_automaton((whole(tree),), (), 0, None, rules, _raw_char)
+        return written_tree(plain, char)
+    return _of_automaton((whole(tree),), (), 0, None, rules, char)
 
 
 def can_match(patterns: Sequence[Tree], text: str) -> bool:
@@ -177,7 +184,8 @@ def _of_length(tree: Tree | None, low: int, high: int | None) -> Tree | None:
     return None
 
 
-def _raw_char(ranges: Ranges) -> str:
+def raw_char(ranges: Ranges) -> str:
+    """One of these characters in a text. Raises UnsupportedRegexError when there is none."""
     return char_class(_given(without_surrogates(ranges)))
 
 
@@ -187,18 +195,19 @@ def _given(value: T | None) -> T:
     return value
 
 
-def _written(tree: Tree, char: WriteChar) -> str:
+def written_tree(tree: Tree, char: WriteChar) -> str:
+    """GBNF of a tree without context. Raises UnsupportedRegexError."""
     match tree:
         case Chars(ranges):
             return char(ranges)
         case Chain(items):
-            return " ".join(_written(item, char) for item in items) or '""'
+            return " ".join(written_tree(item, char) for item in items) or '""'
         case Alternatives(items):
-            return any_of(_written(item, char) for item in items)
+            return any_of(written_tree(item, char) for item in items)
         case Repeat(Chars() as item, low, high):
-            return _quantified(_written(item, char), low, high)
+            return _quantified(written_tree(item, char), low, high)
         case Repeat(item, low, high):
-            return _quantified(f"({_written(item, char)})", low, high)
+            return _quantified(f"({written_tree(item, char)})", low, high)
     raise AssertionError(tree)
 
 

@@ -18,8 +18,10 @@ from pyserve.openai.structured.decimals import (
 from pyserve.openai.structured.formats import ANY_STRING, FORMATS, NUMBER_FORMATS, format_tree
 from pyserve.openai.structured.integers import integer_range
 from pyserve.openai.structured.json_text import INTEGER, quoted
-from pyserve.openai.structured.regex import json_text
+from pyserve.openai.structured.keywords import TEXT_GRAMMAR
+from pyserve.openai.structured.regex import json_text, json_writer
 from pyserve.openai.structured.regex_tree import Tree, UnsupportedRegexError, parsed_regex
+from pyserve.openai.structured.text_grammar import TextGrammar
 
 if TYPE_CHECKING:
     from pyserve.openai.structured.schema import SchemaGrammar
@@ -30,9 +32,16 @@ MAX_INTEGER_DIGITS = 40
 
 
 def string(grammar: SchemaGrammar, parts: Sequence[Part]) -> str:
-    """A string of a length in which all patterns match and that has all formats."""
-    low, high = counts(grammar, parts, "minLength", "maxLength")
+    """A string of a length in which all patterns match and that has all formats.
+
+    Or one of a TextGrammar, which stands under a keyword of our own.
+    """
     rules = grammar.rules
+    for part in parts:
+        if isinstance(part.get(TEXT_GRAMMAR), TextGrammar):
+            text = part.schema[TEXT_GRAMMAR].expression(rules, json_writer(rules))
+            return rules.add(quoted(rules.add(text)))
+    low, high = counts(grammar, parts, "minLength", "maxLength")
     trees = string_trees(grammar, parts)
     if low == 0 and high is None and not trees:
         return rules.string

@@ -13,10 +13,13 @@ import msgspec
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured.constraint import ANY_OBJECT, InvalidSchemaError, place_of
 from pyserve.openai.structured.json_text import JsonRules
+from pyserve.openai.structured.keywords import TEXT_GRAMMAR
 from pyserve.openai.structured.schema import Issue, SchemaGrammar
+from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.structured.validation import SchemaViolation, violation_of
 
 MAX_RELAXATIONS = 4
+INPUT = "input"  # the parameter of a function that stands for a custom tool
 _NO_ARGUMENTS: dict[str, Any] = {
     "type": "object",
     "properties": {},
@@ -29,7 +32,7 @@ class Function(msgspec.Struct, frozen=True):
     """A function offered to the model. parameters: JSON Schema; None: it takes no arguments.
 
     param: where it stands in the request, schema_name: the field of the schema there.
-    is_strict: the schema must be enforced as it is.
+    is_strict: the schema must be enforced as it is. input: what the parameter `input`, a text, is.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Function(msgspec.Struct, frozen=True):
     param: str
     is_strict: bool = False
     schema_name: str = "parameters"
+    input: TextGrammar | None = None
 
     @property
     def schema_param(self) -> str:
@@ -65,7 +69,7 @@ def enforceable(function: Function) -> dict[str, Any]:
             raise InvalidSchemaError(f"{place}: {subject} {issues[0].message}", param=place)
         malformed = [issue for issue in issues if issue.is_malformed]
         if not malformed:
-            return schema
+            return _with_input(schema, function.input)
         schema = _without(schema, malformed)
     return ANY_OBJECT
 
@@ -98,6 +102,13 @@ def call_violation(
 @lru_cache(maxsize=256)
 def _issues(schema: str, is_strict: bool) -> tuple[Issue, ...]:
     return tuple(SchemaGrammar(json.loads(schema), is_strict=is_strict).issues)
+
+
+def _with_input(schema: dict[str, Any], grammar: TextGrammar | None) -> dict[str, Any]:
+    if grammar is None:
+        return schema
+    text = {"type": "string", TEXT_GRAMMAR: grammar}
+    return {**schema, "properties": {**schema.get("properties", {}), INPUT: text}}
 
 
 def any_object(rules: JsonRules) -> str:

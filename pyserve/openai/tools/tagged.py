@@ -12,8 +12,11 @@ from typing import Any
 import msgspec
 
 from pyserve.openai.structured.json_text import JsonRules
+from pyserve.openai.structured.keywords import TEXT_GRAMMAR
+from pyserve.openai.structured.regex import raw_char
 from pyserve.openai.structured.rules import any_of, literal
 from pyserve.openai.structured.schema import SchemaGrammar
+from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.tools.arguments import Function, enforceable
 from pyserve.openai.tools.formats import HOLE, CallFormat
 from pyserve.openai.tools.free_text import loose, text_until
@@ -98,7 +101,10 @@ def _value(grammar: SchemaGrammar, name: str, schema: Any, layout: CallFormat) -
             value = any_of([value, PYTHON_WORDS[_type_of(schema)]])
         return f"{rules.space} {value} {rules.space} {end}"
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    line_break = '"\\n"?' if layout.has_line_breaks else '""'
+    if isinstance(schema.get(TEXT_GRAMMAR), TextGrammar):
+        text = rules.add(schema[TEXT_GRAMMAR].expression(rules, raw_char))
+        return f"{line_break} {text} {line_break} {end}"
     if values is not None:
-        line_break = '"\\n"?' if layout.has_line_breaks else '""'
         return f"{line_break} {any_of(literal(value) for value in values)} {line_break} {end}"
     return text_until(rules, layout.value_end, '""', can_end=False)[0]

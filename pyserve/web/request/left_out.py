@@ -12,14 +12,11 @@ MAX_LOGGED_CHARS = 200
 log = logging.getLogger(__name__)
 
 
-def note_left_out(
-    tools: Sequence[str], items: Sequence[str], unenforced: Sequence[str] = ()
-) -> None:
-    """tools, items: types of what is left out. unenforced: constraints that may not be kept."""
+def note_left_out(tools: Sequence[str], items: Sequence[str]) -> None:
+    """tools, items: types of what is left out."""
     noted = notes()
     noted.ignored_tools = tools
     noted.ignored_items = items
-    noted.unenforced = unenforced
     if tools:
         types = ", ".join(map(repr, tools))[:MAX_LOGGED_CHARS]
         log.info("request %s: tools that are not offered: %s", noted.request_id, types)

@@ -50,22 +50,30 @@ def test_what_cannot_be_offered_is_named_once():
     assert (caught.value.code, caught.value.param) == ("unsupported_tool", "tools.0")
 
 
-def test_a_regular_expression_is_enforced_and_described():
-    form = {"type": "grammar", "syntax": "regex", "definition": "a|b+"}
+@pytest.mark.parametrize("form", [LARK, {**LARK, "syntax": "regex", "definition": "(?=a)a|b+"}])
+def test_a_format_is_enforced_and_described(form):
     found = tool_offer(body(tools=[{**C, "description": "Do.", "format": form}]))
-    (function,) = found.offer.functions
-    assert function.parameters["properties"]["input"]["pattern"] == "^(?:a|b+)$"
-    assert function.description == ("Do.\n\n`input` is a text of this regular expression:\na|b+")
-    assert found.unenforced == ()
+    (function,) = found.offer.callable_functions()
+    assert function.input.definition == form["definition"]
+    kind = "Lark grammar" if form == LARK else "regular expression"
+    (shown,) = found.offer.functions
+    assert shown.description == f"Do.\n\n`input` is a text of this {kind}:\n{form['definition']}"
 
 
-@pytest.mark.parametrize("form", [LARK, {**LARK, "syntax": "regex", "definition": "(?=a)b"}])
-def test_a_format_that_cannot_be_enforced_is_named(form):
-    found = tool_offer(body(tools=[{**C, "format": form}]))
-    (function,) = found.offer.functions
-    assert found.unenforced == ("tools.0.format",)
-    assert form["definition"] in (function.description or "")
-    assert "pattern" not in function.parameters["properties"]["input"]
+@pytest.mark.parametrize(
+    ("syntax", "definition", "place"),
+    [
+        ("lark", 'start: "a"\n\n  b: c', "line 3, column 6"),
+        ("lark", "start: /a(/", "line 1, column 11"),
+        ("regex", "a(b", "line 1, column 4"),
+        ("regex", "a\n(?<=b)", "line 2, column 4"),
+    ],
+)
+def test_a_format_that_cannot_be_enforced_is_refused_with_its_place(syntax, definition, place):
+    form = {"type": "grammar", "syntax": syntax, "definition": definition}
+    with pytest.raises(InvalidRequestError, match=place) as caught:
+        tool_offer(body(tools=[{**C, "format": form}]))
+    assert caught.value.param == "tools.0.format.definition"
 
 
 @pytest.mark.parametrize(
