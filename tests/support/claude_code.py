@@ -1,4 +1,4 @@
-"""Requests in the form in which Claude Code sends them; their texts are our own."""
+"""Requests in the form in which Claude Code 2.1.197 sends them; their texts are our own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 HEADERS = {
     "anthropic-version": "2023-06-01",
     "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,"
-    "context-management-2025-06-27,prompt-caching-scope-2026-01-05",
+    "thinking-token-count-2026-05-13,context-management-2025-06-27,"
+    "prompt-caching-scope-2026-01-05,mid-conversation-system-2026-04-07,effort-2025-11-24",
     "anthropic-dangerous-direct-browser-access": "true",
     "x-app": "cli",
-    "user-agent": "claude-cli/2.1.37 (external, cli)",
+    "user-agent": "claude-cli/2.1.197 (external, cli)",
     "x-stainless-lang": "js",
     "x-stainless-retry-count": "0",
     "x-stainless-timeout": "600",
 }
 CACHED = {"cache_control": {"type": "ephemeral"}}
-BILLING = "x-anthropic-billing-header: cc_version=2.1.37.{}; cc_entrypoint=cli; cch={};"
+BILLING = "x-anthropic-billing-header: cc_version=2.1.197.{}; cc_entrypoint=cli; cch={};"
 RULES = "Rule {}: look at the files of the project before you change one, and say what you did. "
 TEXT, PATH = {"type": "string"}, {"type": "string", "description": "An absolute path"}
 PROPERTIES: dict[str, dict[str, Any]] = {
@@ -66,11 +67,14 @@ def user(text: str) -> dict[str, Any]:
 def request_body(
     turns: Sequence[dict[str, Any]], *, cch: str = "a5145", version: str = "a1b", n_rules: int = 20
 ) -> dict[str, Any]:
-    """cch, version: the parts of the header for the bill that change."""
+    """cch, version: the parts of the header for the bill that change.
+
+    A system message, which is not at the begin, describes what else can be asked for.
+    """
     rules = "".join(RULES.format(i) for i in range(n_rules))
     return {
         "model": "claude-sonnet-4-5-20250929",
-        "messages": list(turns),
+        "messages": [*turns, {"role": "system", "content": "Kinds of agents: one for all tasks."}],
         "system": [
             {"type": "text", "text": BILLING.format(version, cch)},
             {"type": "text", "text": "You are a tool for programmers on a terminal.", **CACHED},
@@ -79,10 +83,9 @@ def request_body(
         "tools": TOOLS,
         "metadata": {"user_id": '{"device_id":"0123","account_uuid":"","session_id":"45-67"}'},
         "max_tokens": 4096,
-        "thinking": {"type": "enabled", "budget_tokens": 2048},
+        "thinking": {"type": "adaptive"},
         "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
-        "output_config": {"effort": "medium"},
-        "temperature": 1,
+        "output_config": {"effort": "high"},
         "stream": True,
     }
 
