@@ -12,7 +12,13 @@ from pyserve.memory.records import Stored
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.ids import new_item_id
 from pyserve.openai.responses.stored_items import stored_item
-from pyserve.openai.server.stored import ConversationObject, Deleted, ItemList, item_list
+from pyserve.openai.server.stored import (
+    ConversationObject,
+    Deleted,
+    ItemList,
+    StoredItem,
+    item_list,
+)
 from pyserve.schemas.conversations import (
     ConversationItems,
     ConversationRequest,
@@ -154,6 +160,8 @@ def append(conversation_id: str) -> Response:
         method="get",
         path="/conversations/{conversation_id}/items/{item_id}",
         summary="One item of a conversation",
+        response=StoredItem,
+        example=lambda: ITEM,
     )
 )
 def item(conversation_id: str, item_id: str) -> Response:

@@ -1,4 +1,4 @@
-"""POST /v1/responses."""
+"""POST /v1/responses, /v1/responses/compact."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from flask import Response
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine, SamplingParams
+from pyserve.openai.chat.conversation import Offer
 from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.responses.compaction import (
+    SUMMARY_TOKENS,
+    CompactAnswer,
+    Compacted,
+    kept_items,
+    with_task,
+)
 from pyserve.openai.responses.events import EVENT_TYPES, ResponsesAnswer, Track
 from pyserve.openai.responses.history import skipped_items
 from pyserve.openai.responses.objects import Response as ResponseObject
@@ -24,6 +32,7 @@ from pyserve.openai.responses.responses import (
     text_constraint,
 )
 from pyserve.openai.token_biases import with_token_ids
+from pyserve.schemas.compaction import CompactRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.response_frames import response_frames
@@ -91,4 +100,37 @@ def create(model: str | None = None) -> Response:
         return replay_reply(recalled, head.id) if body.stream else json_reply(recording.head)
     if body.stream:
         return generate_stream(target, answer, response_frames(body, target.model_id))
+    return generate(target, answer)
+
+
+@endpoint.view(
+    Operation(
+        name="compactResponse",
+        method="post",
+        path="/responses/compact",
+        summary="Make a conversation shorter",
+        details="What users and developers said stays, the rest becomes a summary by the model. The"
+        " output is the `input` of a later request.",
+        request=CompactRequest,
+        body={"model": examples.MODEL, "input": examples.RESPONSE["input"]},
+        response=Compacted,
+        example=lambda: examples.compaction().plain(),
+    )
+)
+def compact(model: str | None = None) -> Response:
+    given = read_body(CompactRequest)
+    recalled = recall(given.as_response(SUMMARY_TOKENS))
+    kept = kept_items(recalled.items)
+    target = choose_target(given, model)
+    body = with_task(with_defaults(recalled.body, target.profile))
+    noted = notes()
+    note_left_out((), skipped_items(body))
+
+    def answer(engine: Engine) -> CompactAnswer:
+        conversation = response_conversation(engine, body, Offer(), target.profile)
+        cut = fitting(engine, conversation, body, noted)
+        if cut is not None:
+            conversation = msgspec.structs.replace(conversation, messages=cut.messages)
+        return CompactAnswer(body, engine.info(), conversation, kept)
+
     return generate(target, answer)

@@ -186,6 +186,17 @@ class ReasoningItem(Item):
         return "".join(part.text for part in self.content or self.summary or [])
 
 
+class CompactionItem(Item):
+    """A summary of what was said before, in the opaque form of the server that made it."""
+
+    type: Literal["compaction", "compaction_summary"]
+    encrypted_content: str
+
+    @property
+    def text(self) -> str:
+        return self.encrypted_content
+
+
 class AdditionalToolsItem(Item):
     """More tools, offered as those of the request are."""
 
@@ -233,6 +244,8 @@ _TAGS = {
     "local_shell_call_output": "<built_in_output>",
     "shell_call_output": "<built_in_output>",
     "apply_patch_call_output": "<built_in_output>",
+    "compaction": "<compaction>",
+    "compaction_summary": "<compaction>",
     "additional_tools": "<tools>",
     "item_reference": "<reference>",
 }
@@ -254,6 +267,7 @@ InputItem = Annotated[
     | Annotated[BuiltInCallItem, Tag("<built_in>")]
     | Annotated[BuiltInOutputItem, Tag("<built_in_output>")]
     | Annotated[ReasoningItem, Tag("<reasoning>")]
+    | Annotated[CompactionItem, Tag("<compaction>")]
     | Annotated[AdditionalToolsItem, Tag("<tools>")]
     | Annotated[ItemReference, Tag("<reference>")]
     | Annotated[SkippedItem, Tag("<skipped>")],

@@ -16,10 +16,13 @@ from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.protocol import Delta, Finish, ModelInfo, Usage
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.chat.chat import ChatAnswer
+from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.edits import EditAnswer
 from pyserve.openai.embeddings import EmbeddingAnswer
+from pyserve.openai.responses.compaction import CompactAnswer, with_task
 from pyserve.openai.responses.events import ResponsesAnswer
+from pyserve.openai.responses.history import response_messages
 from pyserve.openai.server.models import Model, model_object
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
@@ -77,7 +80,7 @@ INFO = ModelInfo(
     bos_token="<|im_start|>",
     eos_token="<|im_end|>",
 )
-_RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit)-|(?:resp|msg|fp)_)[0-9a-f]{12,}")
+_RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}")
 _TIMES = ("created", "created_at", "completed_at")
 
 
@@ -128,6 +131,15 @@ def embedding() -> Example:
 def response() -> Example:
     answer = ResponsesAnswer(ResponseRequest.model_validate(RESPONSE), MODEL, INFO)
     return Example(answer, ["The capital", " of France", " is Paris."])
+
+
+def compaction() -> Example:
+    body = with_task(ResponseRequest.model_validate(RESPONSE))
+    conversation = Conversation(response_messages(body))
+    said = {"type": "message", "role": "user", "status": "completed", "id": "msg_0123456789ab"}
+    kept = {**said, "content": [{"type": "input_text", "text": RESPONSE["input"]}]}
+    answer = CompactAnswer(body, INFO, conversation, [kept])
+    return Example(answer, ["The user asks for", " the capital of France."])
 
 
 def model() -> Model:

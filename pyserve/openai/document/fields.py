@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 FIELDS = {
+    "previous_response_id": "A stored response whose conversation is continued.",
+    "conversation": "A stored conversation that is continued, by its id.",
+    "background": "Answers at once and goes on by itself; the response is asked for by its id.",
+    "ResponseRequest.store": "false: the response is not stored.",
+    "items": "Items of the conversation, at most 20.",
+    "CompactRequest.input": "A text, or a list of items.",
     "model": "The model that answers; with one model served, every name means that one.",
     "n": "Number of answers to each prompt.",
     "n_cmpl": "The name that llama-server gives to n.",

@@ -14,6 +14,7 @@ from pyserve.schemas.input_items import (
     BuiltInCallItem,
     BuiltInOutputItem,
     CallOutputItem,
+    CompactionItem,
     CustomCallItem,
     FunctionCallItem,
     InputItem,
@@ -26,6 +27,8 @@ from pyserve.schemas.responses import ResponseRequest
 
 Turn = dict[str, Any]
 REASONING = "reasoning"
+COMPACTION = "compaction"
+SUMMARY = "Summary of the conversation so far:\n\n{text}"
 
 
 class ItemNotFoundError(InvalidRequestError):
@@ -65,6 +68,7 @@ def skipped_items(body: ResponseRequest) -> list[str]:
         item.type
         for item in items
         if isinstance(item, SkippedItem)
+        or (isinstance(item, CompactionItem) and summary_of(item) is None)
         or (isinstance(item, ReasoningItem) and not thoughts_of(item) and item.encrypted_content)
     ]
 
@@ -85,12 +89,22 @@ def thoughts_of(item: ReasoningItem) -> str:
     return opened(REASONING, item.encrypted_content) or item.text
 
 
+def summary_of(item: CompactionItem) -> str | None:
+    """The summary in an item; None if another server has made it."""
+    return opened(COMPACTION, item.encrypted_content)
+
+
 def _add_turn(turns: list[Turn], item: InputItem) -> bool:
     """Add an item as a turn, or to the last one; whether it is a part of the prompt."""
     match item:
         case InputMessage():
             role = item.role.replace("developer", "system")
             turns.append({"role": role, "content": item.text})
+        case CompactionItem():
+            summary = summary_of(item)
+            if summary is None:
+                return False
+            turns.append({"role": "user", "content": SUMMARY.format(text=summary)})
         case FunctionCallItem():
             name = ToolName("function", item.name, item.namespace).offered
             _add_call(turns, item.call_id, name, item.arguments)

@@ -177,11 +177,12 @@ def finished_response(
         status="completed" if is_whole else "incomplete",
         incomplete_details=None if is_whole else IncompleteDetails(),
         output=items,
-        usage=_usage(finish, n_reasoning_tokens),
+        usage=response_usage(finish, n_reasoning_tokens),
     )
 
 
-def _usage(finish: Finish, n_reasoning_tokens: int) -> ResponseUsage:
+def response_usage(finish: Finish, n_reasoning_tokens: int) -> ResponseUsage:
+    """The counts of an answer, of which `n_reasoning_tokens` are thoughts."""
     usage = finish.usage
     return ResponseUsage(
         input_tokens=usage.n_prompt_tokens,

@@ -17,6 +17,13 @@ class ConversationObject(msgspec.Struct, frozen=True):
     object: Literal["conversation"] = "conversation"
 
 
+class StoredItem(msgspec.Struct, frozen=True):
+    """An item, with what items of its type have besides."""
+
+    id: str
+    type: str
+
+
 class ItemList(msgspec.Struct, frozen=True):
     """A page of items."""
 

@@ -30,11 +30,12 @@ class Recalled:
     """A request with everything that it continues.
 
     body: its input is the whole conversation; `store` says whether the answer is stored, in
-    `store`. own: the items that the request has sent itself.
+    `store`. own: the items that the request has sent itself; items: with all before them.
     """
 
     body: ResponseRequest
     own: list[dict[str, Any]]
+    items: list[dict[str, Any]]
     store: Store | None
     tenant: str
 
@@ -49,7 +50,8 @@ def recall(body: ResponseRequest) -> Recalled:
     if store is None:
         _refuse_memory(body)
         check_references(body)
-        return Recalled(body.model_copy(update={"store": False}), [], None, tenant())
+        own = own_items(body)
+        return Recalled(body.model_copy(update={"store": False}), own, own, None, tenant())
     is_stored = body.store is not False
     if body.background and not is_stored:
         raise InvalidRequestError("background needs `store`, which is off", param="background")
@@ -62,7 +64,7 @@ def recall(body: ResponseRequest) -> Recalled:
         update["input"] = [*parsed_items(past), *parsed_items(own)]
         _check_size(body, update["input"])
     body = body.model_copy(update=update)
-    return Recalled(body, own, store if is_stored else None, owner)
+    return Recalled(body, own, [*past, *own], store if is_stored else None, owner)
 
 
 def _refuse_memory(body: ResponseRequest) -> None:
