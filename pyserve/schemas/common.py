@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 from pyserve.schemas.foreign import ForeignFields
 from pyserve.schemas.unsupported import FieldTable, Unsupported, first_unsupported
 
+MAX_STOPS = 64
 MAX_TEXT_BYTES = 2 * 1024 * 1024
 MAX_PROMPTS = 64
 MAX_CHOICES = 128
@@ -81,7 +82,7 @@ MaxTokens = Annotated[int, Field(ge=-1, le=INT32_MAX)]  # -1: no limit, 0: the p
 StopString = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(without_nul)]
 Stop = Annotated[
     Annotated[StopString, Tag("<one>")]
-    | Annotated[list[StopString], Field(max_length=16, fail_fast=True), Tag("<many>")],
+    | Annotated[list[StopString], Field(max_length=MAX_STOPS, fail_fast=True), Tag("<many>")],
     Discriminator(
         _shape,
         custom_error_type="invalid_type",

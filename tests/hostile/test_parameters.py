@@ -45,7 +45,7 @@ WRONG: dict[str, list[Any]] = {
     "mirostat": [3],
     "samplers": [["x"], "zzz", [1], {}],
     "seed": [2**63, 2**64, 1.5, "x"],
-    "stop": ["", [""], "x" * 10**6, [1], [["x"]], ["x"] * 17, 5, {}],
+    "stop": ["", [""], "x" * 10**6, [1], [["x"]], ["x"] * 65, 5, {}],
     "stream": ["yes", 1],
     "stream_options": [{"include_usage": True}, [], "x"],
     "logit_bias": [

@@ -69,7 +69,7 @@ BEGUN = {"role": "assistant", "content": "Well,"}
         ({"stop": [""]}, "stop.0", "invalid_value"),
         ({"stop": ["a", 1]}, "stop.1", "invalid_type"),
         ({"stop": 1}, "stop", "invalid_type"),
-        ({"stop": ["a"] * 17}, "stop", "invalid_value"),
+        ({"stop": ["a"] * 65}, "stop", "invalid_value"),
         ({"stop": "a" * 257}, "stop", "invalid_value"),
         ({"stop": "a\0"}, "stop", "invalid_value"),
         ({"logit_bias": {"": 1}}, "logit_bias", "invalid_value"),
