@@ -23,6 +23,7 @@ from pyserve.web.request import (
     notes,
     origins,
     paths,
+    traces,
 )
 from pyserve.web.request import services as app_services
 from pyserve.web.request.endpoints import Endpoints, generating_line
@@ -40,12 +41,13 @@ def create_app(
     keep_alive_s: float = KEEP_ALIVE_S,
     key_counts: SharedCounts | None = None,
     usage: Usage | None = None,
+    export_span: traces.Export | None = None,
 ) -> Flask:
     """Make a front's app over `backend`, which the caller closes. Apps share no state.
 
     keep_alive_s: time of silence after which a stream sends a comment. key_counts: the counts of
     the API keys' requests; the app's own if None. usage: where used tokens are counted; in memory
-    if None.
+    if None. export_span: gets the span of each generating request.
     Raises InvalidRequestError for API keys that cannot be used.
     """
     app = Flask("pyserve", static_folder=None)
@@ -89,5 +91,7 @@ def create_app(
     admission.install(app)
     if config.log_format == "json":
         access_log.install(app)
+    if export_span is not None:
+        traces.install(app, export_span)
     errors.install(app)
     return app

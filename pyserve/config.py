@@ -450,6 +450,12 @@ class ServeConfig(BaseSettings):
         "Log to this file; opened again when it was moved or removed.",
         default_text="stderr",
     )
+    otlp_endpoint: str | None = option(
+        None,
+        "Collector of OpenTelemetry that gets a span of each generating request by OTLP over HTTP,"
+        " such as `http://localhost:4318`; needs `pip install 'pyserve[otel]'`.",
+        metavar="URL",
+    )
     engine: str = option("native", "`native`, or `fake`: an engine without a model, for tests.")
 
     @field_validator(

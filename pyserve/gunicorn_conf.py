@@ -30,6 +30,7 @@ from pyserve.process.parent import die_with_parent
 from pyserve.web.connection.tls import check_tls, worker_context
 from pyserve.web.keys.keys import check_access
 from pyserve.web.keys.shared_counts import create_memory
+from pyserve.web.request.otlp import check_otlp
 
 RESERVE_THREADS = 64  # for /health and refusals while all streams, and slow bodies, have theirs
 MAX_CONNECTIONS = 4096
@@ -41,6 +42,7 @@ def _settings() -> ServeConfig:
         config = read_config({})
         check_access(config)
         check_tls(config)
+        check_otlp(config)
     except PyserveError as error:
         sys.exit(f"Error: {error.message}")
     return config

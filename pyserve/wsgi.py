@@ -24,6 +24,7 @@ from pyserve.web.connection.drain import on_drain_end
 from pyserve.web.keys.shared_counts import SharedCounts
 from pyserve.web.keys.usage import Usage
 from pyserve.web.request import access_log
+from pyserve.web.request.otlp import OtlpExporter
 
 FIRST_STATUS_S = 5.0
 USAGE_NAME = "usage.sqlite"
@@ -62,6 +63,15 @@ def count_usage(runtime_dir: Path) -> Usage:
     return usage
 
 
+def export_span() -> OtlpExporter | None:
+    """The way of spans to `--otlp-endpoint`."""
+    if config.otlp_endpoint is None:
+        return None
+    exporter = OtlpExporter(config.otlp_endpoint)
+    atexit.register(exporter.close)
+    return exporter
+
+
 def end_streams() -> None:
     """Send clients of running streams the reason why they end."""
     backend.abort(UnavailableError("the server is shutting down", retry_after_s=5))
@@ -84,4 +94,5 @@ app = create_app(
     backend,
     key_counts=key_counts(),
     usage=count_usage(Path(control).parent if control else Path(os.environ[RUNTIME_DIR_ENV])),
+    export_span=export_span(),
 )

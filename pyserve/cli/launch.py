@@ -17,12 +17,14 @@ from pyserve.process.output import protect_output
 from pyserve.supervisor.supervisor import Supervisor
 from pyserve.web.connection.tls import check_tls
 from pyserve.web.keys.keys import check_access
+from pyserve.web.request.otlp import check_otlp
 
 
 def check_front(config: ServeConfig) -> None:
     """Raises InvalidRequestError if keys or certificates cannot be used as their files are now."""
     check_access(config)
     check_tls(config)
+    check_otlp(config)
 
 
 def launch(config: ServeConfig) -> int:

@@ -73,7 +73,8 @@ class Account:
             for is_own, stream in zip(own, self._streams, strict=False)
         ]
         priority = max((request.priority for request in self._requests), default=0)
-        work = self._tally.work(parts, tenant=self._caller.tenant, priority=priority)
+        asked = parameters(self._requests[0]) if self._requests else {}
+        work = self._tally.work(parts, tenant=self._caller.tenant, priority=priority, asked=asked)
         self._settle(work.n_tokens)
         if parts:
             key = self._caller.key
@@ -81,6 +82,17 @@ class Account:
             model = self._caller.noted.model_id or ""
             self._parts.usage.add("" if key is None else key.name, model, used)
         self._caller.noted.work = work
+
+
+def parameters(request: GenerateRequest) -> dict[str, float]:
+    """The parameters of a request that traces tell."""
+    if request.wants_embedding:
+        return {}
+    sampling = request.sampling
+    found = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+    if request.max_tokens is not None:
+        found["max_tokens"] = request.max_tokens
+    return found
 
 
 def bounded_priority(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pyserve.engine.protocol import Delta, Finish
 from pyserve.errors import PyserveError
@@ -18,7 +18,7 @@ class Work:
 
     finish: its finish reason, "cancelled" or the code of an error. queue_ms: the longest time that
     a part of it was queued. first_token_ms: since it was admitted, None: nothing came.
-    tokens_per_s: after the first one, None: there were none.
+    tokens_per_s: after the first one, None: there were none. asked: parameters of the request.
     """
 
     n_prompt_tokens: int
@@ -30,6 +30,7 @@ class Work:
     tokens_per_s: float | None
     tenant: str
     priority: int
+    asked: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_tokens(self) -> int:
@@ -74,7 +75,14 @@ class Tally:
         elif isinstance(error, Exception):
             self._code = "internal_error"
 
-    def work(self, parts: list[Part], *, tenant: str, priority: int) -> Work:
+    def work(
+        self,
+        parts: list[Part],
+        *,
+        tenant: str,
+        priority: int,
+        asked: Mapping[str, float] | None = None,
+    ) -> Work:
         """All of it. parts: the engine requests that were submitted, by index."""
         n_prompt = n_cached = n_completion = 0
         for index, part in enumerate(parts):
@@ -98,6 +106,7 @@ class Tally:
             tokens_per_s=self._rate(n_completion - len(parts)),
             tenant=tenant,
             priority=priority,
+            asked=asked or {},
         )
 
     def _finish(self, n_parts: int) -> str:
