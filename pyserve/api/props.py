@@ -5,10 +5,13 @@ from __future__ import annotations
 from flask import Response
 
 from pyserve.api.endpoint import Endpoint
+from pyserve.engine.protocol import Engine
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.server.models import Props, model_props
+from pyserve.openai.server.props import Props, model_props
+from pyserve.openai.tools.recognition import format_of
 from pyserve.web.answer.leasing import ask_engine
+from pyserve.web.answer.model_names import served_models
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.replies import json_reply
 
@@ -24,11 +27,17 @@ endpoint = Endpoint("props", tag="Models")
         details="The same as in llama-server.",
         query={"model": "The model, if several are served."},
         response=Props,
-        example=lambda: model_props(examples.MODEL, examples.INFO),
+        example=lambda: model_props(examples.MODEL, "model.gguf", examples.INFO, examples.FORM),
         may_be_unavailable=True,
     )
 )
 def get_props() -> Response:
     target = choose_target()
-    info = ask_engine(target, lambda engine: engine.info())
-    return json_reply(model_props(target.model_id, info, target.profile))
+    path = next(each.model_path for each in served_models() if each.id == target.engine_id)
+
+    def answer(engine: Engine) -> Props:
+        info = engine.info()
+        form = format_of(engine, info.template_for(has_tools=True), target.profile)
+        return model_props(target.model_id, path, info, form, target.profile)
+
+    return json_reply(ask_engine(target, answer))

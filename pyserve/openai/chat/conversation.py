@@ -13,7 +13,6 @@ import msgspec
 
 from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
-from pyserve.openai.chat.variables import words_of
 from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.tools.arguments import Function, unenforced
 from pyserve.openai.tools.formats import AnswerFormat
@@ -25,6 +24,7 @@ from pyserve.openai.tools.parts import (
 from pyserve.openai.tools.prompt import introduced, with_history
 from pyserve.openai.tools.recognition import EFFORT_VARIABLES, format_of
 from pyserve.openai.tools.tagged import text_parameters
+from pyserve.openai.tools.template_words import words_of
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
 from pyserve.schemas.fields.reasoning import ReasoningFields
 from pyserve.schemas.fields.tools import (

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import re
-
 from pyserve.engine.model_info import ModelInfo
+from pyserve.openai.tools.template_words import words_of
 from pyserve.schemas.fields.reasoning import ReasoningFields
 
 MAX_NAMED = 16
-MAX_TEMPLATES = 64
 DEFAULT_VERBOSITY = "medium"
-
-
-@functools.lru_cache(MAX_TEMPLATES)
-def words_of(template: str) -> frozenset[str]:
-    """Everything in a template's source that may be the name of a variable."""
-    return frozenset(re.findall(r"\w+", template, re.ASCII))
 
 
 def unread_variables(given: ReasoningFields, info: ModelInfo) -> list[str]:

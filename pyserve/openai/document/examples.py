@@ -24,6 +24,7 @@ from pyserve.openai.responses.compaction import CompactAnswer, with_task
 from pyserve.openai.responses.events import ResponsesAnswer
 from pyserve.openai.responses.history import response_messages
 from pyserve.openai.server.models import Model, model_object
+from pyserve.openai.tools.formats import TAGGED, AnswerFormat
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
@@ -62,6 +63,7 @@ RESPONSE: Mapping[str, Any] = {
     "input": "What is the capital of France?",
     "max_output_tokens": 64,
 }
+FORM = AnswerFormat(name="tagged", origin="derived", calls=TAGGED)
 INFO = ModelInfo(
     architecture="llama",
     description="llama 135M Q4_1",

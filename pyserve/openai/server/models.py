@@ -8,10 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from pyserve import __version__
 from pyserve.backend.protocol import ModelStatus
-from pyserve.engine.protocol import ModelInfo, SamplingParams
-from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.engine.protocol import ModelInfo
 from pyserve.openai.server.codex import CodexModel
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.recognition import may_think
@@ -174,59 +172,3 @@ def _capabilities(info: ModelInfo) -> list[str]:
     if not info.can_generate:
         return ["embedding"]
     return [*CAPABILITIES, "reasoning"] if may_think(info.file_template) else CAPABILITIES
-
-
-class GenerationDefaults(msgspec.Struct, frozen=True):
-    """Sampling defaults of a request. n_ctx: most tokens of one request."""
-
-    n_ctx: int
-    params: SamplingParams
-
-
-def default_sampling(profile: ModelProfile) -> SamplingParams:
-    """Sampling parameters of a request that sets none."""
-    names = set(SamplingParams.__struct_fields__) - {"seed", "logit_bias"}
-    given = {name: value for name, value in profile.defaults.items() if name in names}
-    if given.get("top_k", 0) < 0:
-        given["top_k"] = 0
-    return SamplingParams(**given)
-
-
-class Modalities(msgspec.Struct, frozen=True):
-    """Input types beside text that a model understands."""
-
-    vision: bool = False
-    audio: bool = False
-
-
-class Props(msgspec.Struct, frozen=True):
-    """Properties that llama-server's clients ask for first. total_slots: requests at once.
-
-    chat_template_tool_use: the template of chats with tools, if it is another.
-    """
-
-    default_generation_settings: GenerationDefaults
-    total_slots: int
-    model_alias: str
-    chat_template: str
-    bos_token: str
-    eos_token: str
-    modalities: Modalities
-    build_info: str
-    chat_template_tool_use: str | msgspec.UnsetType = msgspec.UNSET
-
-
-def model_props(model_id: str, info: ModelInfo, profile: ModelProfile = PLAIN) -> Props:
-    """The answer of GET /props. profile: the model's request defaults."""
-    params = default_sampling(profile)
-    return Props(
-        default_generation_settings=GenerationDefaults(info.n_ctx, params),
-        total_slots=info.n_seq_max,
-        model_alias=model_id,
-        chat_template=info.chat_template,
-        bos_token=info.bos_token,
-        eos_token=info.eos_token,
-        modalities=Modalities(),
-        build_info=f"pyserve {__version__}",
-        chat_template_tool_use=info.tool_template or msgspec.UNSET,
-    )

@@ -9,8 +9,10 @@ from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.exceptions import NotImplemented as UnsupportedCoding
 
+from pyserve.schemas.fields.scheduling import DEFAULT_TIER, SchedulingFields
 from pyserve.schemas.foreign import ForeignFields
 from pyserve.schemas.validate import Body, validate
+from pyserve.web.request.access import current_key
 from pyserve.web.request.ignored_fields import tell_ignored
 from pyserve.web.request.json_gate import parse_object
 from pyserve.web.request.refusal import MalformedRequestError, describe_malformed, is_malformed
@@ -39,7 +41,17 @@ def read_chosen(
     foreign = ForeignFields()
     body = validate(choose(data), data, foreign)
     tell_ignored(foreign.paths(data), refuse=config.strict_fields)
-    return body
+    return _within_key(body)
+
+
+def _within_key(body: Body) -> Body:
+    """`body` without a service tier that would ask for more priority than the key may."""
+    key = current_key()
+    if key is None or key.max_priority is None or not isinstance(body, SchedulingFields):
+        return body
+    most = max(key.max_priority, 0)
+    is_too_much = body.priority_used > most >= (body.priority or 0)
+    return body.model_copy(update={"service_tier": DEFAULT_TIER[0]}) if is_too_much else body
 
 
 def _check_headers() -> None:

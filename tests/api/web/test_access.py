@@ -341,3 +341,11 @@ def test_listed_pages_may(start):
     other = front.client.options(CHAT, headers=asked | {"Origin": "https://evil.example"})
     assert other.status_code == 403
     assert "Access-Control-Allow-Origin" not in other.headers
+
+
+@pytest.mark.parametrize(("limit", "tier", "given"), [(10, "priority", 10), (5, "default", 0)])
+def test_a_service_tier_is_given_within_what_the_key_may(start, tmp_path, limit, tier, given):
+    front = limited(start, tmp_path, f"max_priority = {limit}")
+    body = chat_body(service_tier="fast")
+    answer = front.post(CHAT, body, headers=bearer(KEY)).get_json()
+    assert (answer["service_tier"], front.core.requests[-1].priority) == (tier, given)
