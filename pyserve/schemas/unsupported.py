@@ -78,6 +78,7 @@ PROMPT: Unsupported = {
 SERVICES: Unsupported = {
     "audio": (),
     "background": (False,),
+    "compaction": (),
     "context_management": ([], {}),
     "conversation": (),
     "deferred": (False,),
@@ -95,6 +96,7 @@ SERVICES: Unsupported = {
     "search_options": (),
     "search_parameters": (),
     "steps": (),
+    "thread": (),
     "transforms": ([],),
     "web_search_options": (),
     "width": (),
@@ -263,6 +265,7 @@ MEANS: Unsupported = {
     "background_options": (),
     "batch": (),
     "betas": ([],),
+    "billing_policy": (),
     "bootstrap_host": (),
     "bootstrap_port": (),
     "bootstrap_room": (),
@@ -274,10 +277,13 @@ MEANS: Unsupported = {
     "clip_skip": (),
     "container": (),
     "data_parallel_rank": (),
+    "diagnostics": (),
     "draft_model": (),
     "draft_num_predict": (),
     "f16": (),
     "f16_kv": (),
+    "fallback_credit_token": (),
+    "fallbacks": (),
     "guided_decoding_backend": (),
     "id_slot": (-1,),
     "inference_geo": (),
@@ -333,6 +339,7 @@ MEANS: Unsupported = {
     "user_id": (),
     "user_profile_id": (),
     "vocab_only": (False,),
+    "workspace_id": (),
 }
 
 # What becomes of the vector of a text.

@@ -30,9 +30,12 @@ from pyserve.schemas.fields.tools import check_tools
 from pyserve.schemas.unsupported import ANY, GENERATION, FieldTable, Unsupported
 
 MIN_THINKING_TOKENS = 1024
-# What Anthropic's service does with a conversation before the model reads it.
-SERVICE_FIELDS = ("context_management",)
-NAMED: Unsupported = {"anthropic_version": (), "cache_control": (ANY,)}
+# context_management is what the service does with a conversation before the model reads it.
+NAMED: Unsupported = {
+    "anthropic_version": (),
+    "cache_control": (ANY,),
+    "context_management": ([], {}),
+}
 # The least effort that allows as many tokens of reasoning, for templates that know efforts alone.
 _EFFORTS: tuple[tuple[int, Effort], ...] = ((2048, "medium"), (8192, "high"))
 
@@ -78,15 +81,13 @@ class ConversationFields(SamplingFields, ReasoningFields, SchedulingFields):
     """
 
     foreign: ClassVar[FieldTable] = FieldTable(
-        {name: value for name, value in GENERATION.refused.items() if name not in SERVICE_FIELDS},
+        {name: value for name, value in GENERATION.refused.items() if name not in NAMED},
         {**GENERATION.named, **NAMED},
     )
     unsupported: ClassVar[Unsupported] = {
         "n": (1,),
         "n_cmpl": (1,),
         "stop": ([], ""),
-        "thread": (),
-        "compaction": (),
     }
 
     messages: Annotated[

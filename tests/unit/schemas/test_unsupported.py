@@ -7,11 +7,13 @@ import typing
 from pathlib import Path
 
 import pytest
+from anthropic.types.beta import message_create_params
 from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 from openai.types.responses import response_create_params
 
 from pyserve.errors import InvalidRequestError
+from pyserve.schemas.anthropic.messages import MessagesRequest
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
@@ -29,17 +31,19 @@ BODIES = {
     ResponseRequest: {"input": "i"},
     EditRequest: {"instruction": "i"},
     EmbeddingRequest: {"input": "i"},
+    MessagesRequest: {"messages": [bodies.USER], "max_tokens": 5},
 }
 PUBLISHED = (
     chat_create_params.CompletionCreateParamsStreaming,
     completion_create_params.CompletionCreateParamsStreaming,
     embedding_create_params.EmbeddingCreateParams,
     response_create_params.ResponseCreateParamsStreaming,
+    message_create_params.MessageCreateParamsStreaming,
 )
 
 
 def known_names():
-    """The union of all request schemas, and of those of the installed client library."""
+    """The union of all request schemas, and of those of the installed client libraries."""
     path = Path(bodies.__file__).with_name("request_names.toml")
     servers = tomllib.loads(path.read_text())
     names = {name for each in servers.values() for text in each.values() for name in text.split()}
