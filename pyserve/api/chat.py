@@ -49,7 +49,7 @@ def create(model: str | None = None) -> Response:
 
     def answer(engine: Engine) -> ChatAnswer:
         conversation = chat_conversation(engine, body, target.profile)
-        noted.ignored += unread_variables(given, engine.info())
+        noted.ignored += unread_variables(given, engine.info(), target.profile)
         cut = fitting(engine, conversation, body, noted)
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)

@@ -67,7 +67,7 @@ def create(model: str | None = None) -> Response:
 
     def answer(engine: Engine) -> MessagesAnswer:
         conversation = messages_conversation(engine, body, target.profile)
-        noted.ignored += unread_variables(given, engine.info())
+        noted.ignored += unread_variables(given, engine.info(), target.profile)
         noted.unenforced = (*format_constraint(body).unenforced, *conversation.unenforced)
         prompt = begun_tokens(engine, body, conversation)
         info = engine.info()

@@ -106,15 +106,13 @@ class RequestModel(BaseModel):
     foreign: what becomes of fields of other servers where the schema does not have them; a name
     that is not in it either is named as well, except where all are kept. unsupported: fields that
     are refused unless null or one of the listed neutral values, also where the schema inherits
-    them. other_names: fields that are other names of fields; where one is given, its value is that
-    of the field as well.
+    them.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
     foreign: ClassVar[FieldTable] = FieldTable()
     unsupported: ClassVar[Unsupported] = {}
-    other_names: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def refused(cls) -> Unsupported:
@@ -126,16 +124,27 @@ class RequestModel(BaseModel):
     def _known_and_not_null(cls, data: Any, info: ValidationInfo) -> Any:
         if not isinstance(data, dict):
             return data
+        if cls.unsupported or not _field_names(cls).issuperset(data):
+            cls._check_names(data, info.context)
+        if None in data.values():
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
+    @classmethod
+    def _check_names(cls, data: dict[str, Any], found: object) -> None:
         name = first_unsupported(data, cls.refused())
         if name is not None:
             message = "is not supported by this server"
             raise invalid("unsupported_parameter", message, below=name)
-        if isinstance(info.context, ForeignFields) and cls.model_config["extra"] != "allow":
+        if isinstance(found, ForeignFields) and cls.model_config["extra"] != "allow":
             foreign = data.keys() - _field_names(cls) - cls.refused().keys()
-            info.context.add(cls.__name__, data, foreign, cls.foreign.named)
-        if None in data.values():
-            return {name: value for name, value in data.items() if value is not None}
-        return data
+            found.add(cls.__name__, data, foreign, cls.foreign.named)
+
+
+class RenamedFields(RequestModel):
+    """Fields that are other names of fields; where one is given its value is that of both."""
+
+    other_names: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="after")
     def _under_one_name(self) -> Self:
@@ -158,9 +167,9 @@ def _field_names(model: type[RequestModel]) -> frozenset[str]:
 
 
 @functools.cache
-def _other_names(model: type[RequestModel]) -> Mapping[str, str]:
+def _other_names(model: type[RenamedFields]) -> Mapping[str, str]:
     """Those of the model and of all that it is made of."""
-    bases = [base for base in reversed(model.__mro__) if issubclass(base, RequestModel)]
+    bases = [base for base in reversed(model.__mro__) if issubclass(base, RenamedFields)]
     return {other: name for base in bases for other, name in base.other_names.items()}
 
 

@@ -22,6 +22,7 @@ from pyserve.schemas.common import (
     INT32_MAX,
     INT64_MAX,
     ModelName,
+    RenamedFields,
     RequestModel,
     Stop,
     invalid,
@@ -269,7 +270,7 @@ class OllamaEmbeddingsRequest(OptionFields):
     keep_alive: KeepAlive | None = None
 
 
-class NamedRequest(RequestModel):
+class NamedRequest(RenamedFields):
     """The name of a model; `name` is its older field."""
 
     other_names: ClassVar[Mapping[str, str]] = {"name": "model"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any
 
@@ -28,6 +29,7 @@ EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _known: dict[str, AnswerFormat] = {}
 
 
+@functools.lru_cache(MAX_KNOWN)
 def may_think(chat_template: str) -> bool:
     """Whether the text of a template shows that its model reasons."""
     special = special_format(chat_template)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from pyserve.schemas.common import INT32_MAX, RequestModel, invalid
+from pyserve.schemas.common import INT32_MAX, RenamedFields, RequestModel, invalid
 from pyserve.schemas.unsupported import OPTIONS, FieldTable
 
 NumCtx = Annotated[int, Field(ge=2, le=INT32_MAX)]
@@ -20,7 +20,7 @@ class Options(RequestModel):
     num_ctx: NumCtx | None = None
 
 
-class ContextFields(RequestModel):
+class ContextFields(RenamedFields):
     """The most tokens of prompt and answer together, at most the model's context."""
 
     num_ctx: NumCtx | None = None

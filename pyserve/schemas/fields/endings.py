@@ -7,14 +7,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from pyserve.schemas.common import INT32_MAX, RequestModel, Stop, TokenId
+from pyserve.schemas.common import INT32_MAX, RenamedFields, Stop, TokenId
 
 MAX_STOP_TOKENS = 1024
 MAX_DECODE_MS = 86_400_000
 StopTokens = Annotated[list[TokenId], Field(max_length=MAX_STOP_TOKENS, fail_fast=True)]
 
 
-class EndingFields(RequestModel):
+class EndingFields(RenamedFields):
     """What ends an answer, and what may not.
 
     stop, stop_token_ids: the answer ends before the first of them. A constrained answer does so

@@ -144,7 +144,9 @@ class ReasoningFields(RequestModel):
         }
         if all(getattr(self, name) == value for name, value in update.items()):
             return self
-        return self.model_copy(update=update)
+        copied = self.model_copy(update=update)
+        copied.model_fields_set.intersection_update(self.model_fields_set)  # what the client sent
+        return copied
 
     def _wishes(self) -> list[Wish]:
         """What the fields ask for, the name that counts most first."""

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from pyserve.schemas.common import INT32_MAX, RequestModel
+from pyserve.schemas.common import INT32_MAX, RenamedFields
 from pyserve.schemas.fields.keep_alive import KeepAlive
 
 MAX_PRIORITY = 100
@@ -21,7 +21,7 @@ TIERS = {
 DEFAULT_TIER = ("default", 0)
 
 
-class SchedulingFields(RequestModel):
+class SchedulingFields(RenamedFields):
     """Extensions of ours, on every generating endpoint.
 
     priority: higher ones start first, 0 is the default; service_tier moves it. deterministic: the

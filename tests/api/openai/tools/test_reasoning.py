@@ -127,6 +127,21 @@ def test_a_model_that_does_not_think_shows_everything(start):
     assert (request.thinking, request.template) == (None, None)
 
 
+def test_a_model_that_does_not_think_says_that_it_was_asked_to(start):
+    front = start(chat_template="{{ messages }}")
+    for fields, named in (
+        ({"reasoning_effort": "low"}, "reasoning_effort"),
+        ({"think": True, "reasoning_budget": 5}, "think, reasoning_budget"),
+        ({"reasoning": {"enabled": True}}, "reasoning"),
+        ({"reasoning_effort": "none"}, None),
+        ({}, None),
+    ):
+        response = front.post(CHAT, chat_body(**fields))
+        assert response.headers.get("X-Ignored-Fields") == named
+    front = start(chat_template=TEMPLATE)
+    assert "X-Ignored-Fields" not in front.post(CHAT, chat_body(think=True)).headers
+
+
 @pytest.mark.parametrize(
     ("fields", "variables", "n_tokens"),
     [
