@@ -21,7 +21,7 @@ def own_prompt(body: OllamaGenerateRequest, engine: Engine) -> str | list[int] |
     """
     info, prompt = engine.info(), body.prompt or ""
     if body.raw:
-        return joined([(prompt.removeprefix(info.bos_token), False)])
+        return joined([(_without_begin(prompt, engine), False)])
     if body.suffix:
         return infill_prompts([prompt], body.suffix, info, engine.tokenize)[0]
     if body.template:
@@ -29,6 +29,12 @@ def own_prompt(body: OllamaGenerateRequest, engine: Engine) -> str | list[int] |
     if not info.has_chat_template and not body.system:
         return prompt
     return None
+
+
+def _without_begin(prompt: str, engine: Engine) -> str:
+    """The prompt without its BOS, where the engine adds one."""
+    adds_bos = bool(engine.tokenize("", add_special=True, parse_special=False))
+    return prompt.removeprefix(engine.info().bos_token) if adds_bos else prompt
 
 
 def from_template(template: str, system: str, prompt: str) -> Marked:

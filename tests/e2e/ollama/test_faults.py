@@ -1,0 +1,128 @@
+"""Ollama's API over real processes: calls, crashes, clients that leave, files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import ollama
+import pytest
+
+from tests.support.hub_server import FakeHub, serve_hub
+from tests.support.server import ServerProcess, wait_until
+from tests.support.tiny.llama import write_tiny_llama
+
+SOON_S = 15.0
+CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 2, "b": 3}}\n</tool_call>'
+ADMIN, USER = "sk-of-an-admin", "sk-of-a-user"
+KEYS = f"""
+[[keys]]
+key = "{ADMIN}"
+admin = true
+tenant = "owner"
+[[keys]]
+key = "{USER}"
+tenant = "user"
+"""
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def asked_once(client: ollama.Client, messages: list[Any], stream: bool) -> Any:
+    """The message of an answer, put together if it is streamed."""
+    model = client.list().models[0].model
+    if not stream:
+        return client.chat(model, messages, tools=[add]).message
+    parts = [part.message for part in client.chat(model, messages, tools=[add], stream=True)]
+    calls = [call for part in parts for call in part.tool_calls or []]
+    content = "".join(part.content or "" for part in parts)
+    return ollama.Message(role="assistant", content=content, tool_calls=calls or None)
+
+
+@pytest.fixture
+def locked(make_server, run_dir) -> ServerProcess:
+    """A server with keys of two tenants, and an engine that repeats what it is told."""
+    (run_dir / "keys.toml").write_text(KEYS)
+    server: ServerProcess = make_server(
+        ["--engine", "fake", "--api-key-file", str(run_dir / "keys.toml")]
+    )
+    return server.start()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_two_turns_with_a_tool(client_of, locked, stream):
+    client = client_of(locked, USER)
+    messages: list[Any] = [{"role": "user", "content": CALL}]
+    message = asked_once(client, messages, stream)
+    (call,) = message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("add", {"a": 2, "b": 3})
+    result = str(add(**call.function.arguments))
+    messages += [message, {"role": "tool", "tool_name": "add", "content": result}]
+    message = asked_once(client, messages, stream)
+    assert message.tool_calls is None
+    assert "5" in message.content
+
+
+def test_a_stream_goes_on_after_its_engine_was_killed(server, client):
+    messages = [{"role": "user", "content": "#slow=100 #words=20 x"}]
+    model = client.list().models[0].model
+    parts = client.chat(model, messages, stream=True)
+    begun = [next(parts) for _ in range(4)]
+    server.engine().kill()
+    rest = list(parts)
+    text = "".join(part.message.content or "" for part in (*begun, *rest))
+    assert text == client.chat(model, messages).message.content
+    assert rest[-1].done_reason == "stop"
+
+
+def test_a_client_that_leaves_is_cancelled(server):
+    body = {"model": "x", "messages": [{"role": "user", "content": "#slow=100 #words=500 x"}]}
+    with httpx.stream("POST", f"{server.url}/api/chat", json=body, trust_env=False) as response:
+        assert json.loads(next(response.iter_lines()))["done"] is False
+    wait_until(lambda: n_in_work(server) == 0, SOON_S, "the request is cancelled")
+
+
+def n_in_work(server: ServerProcess) -> int:
+    text = httpx.get(f"{server.url}/metrics", trust_env=False).text
+    (line,) = [
+        line for line in text.splitlines() if line.startswith("llamacpp:requests_processing")
+    ]
+    return int(float(line.rpartition(" ")[2]))
+
+
+def test_a_model_is_got_served_named_and_removed(client_of, make_server, run_dir):
+    (run_dir / "keys.toml").write_text(KEYS)
+    models = run_dir / "models"
+    models.mkdir()
+    content = write_tiny_llama(models / "first.gguf").read_bytes()
+    with serve_hub(FakeHub({"org/tiny-GGUF/tiny-Q4_0.gguf": content})) as hub:
+        server = make_server(
+            ["--models-dir", str(models), "--api-key-file", str(run_dir / "keys.toml")],
+            env={"HF_ENDPOINT": hub.url},
+        ).start()
+        admin, user = client_of(server, ADMIN), client_of(server, USER)
+        with pytest.raises(ollama.ResponseError, match="administrator"):
+            user.pull("org/tiny-GGUF")
+        *progress, last = admin.pull("org/tiny-GGUF", stream=True)
+        assert last.status == "success"
+        assert any(told.completed == told.total == len(content) for told in progress)
+    assert names(user) == {"first:latest", "tiny-Q4_0:latest"}
+    assert user.generate("tiny-Q4_0", "hi", options={"num_predict": 2}).eval_count == 2
+    assert {each.model for each in user.ps().models} >= {"tiny-Q4_0:latest"}
+    admin.copy("tiny-Q4_0", "mine:1b")
+    assert names(user) == {"first:latest", "tiny-Q4_0:latest", "mine:1b"}
+    assert user.generate("mine:1b", "hi", options={"num_predict": 2}).eval_count == 2
+    with pytest.raises(ollama.ResponseError, match="administrator"):
+        user.delete("mine:1b")
+    admin.delete("mine:1b")
+    admin.delete("tiny-Q4_0")
+    assert names(user) == {"first:latest"}
+    assert [path.name for path in models.glob("[!.]*")] == ["first.gguf"]
+
+
+def names(client: ollama.Client) -> set[str | None]:
+    return {each.model for each in client.list().models}
