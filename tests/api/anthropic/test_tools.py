@@ -159,10 +159,13 @@ def test_a_schema_of_the_answer_is_enforced(front):
     config = {"format": {"type": "json_schema", "schema": schema}}
     assert front.post(MESSAGES, body_of(output_config=config)).status_code == 200
     assert "x" in front.core.requests[0].grammar
-    config["format"]["schema"] = {"type": "string", "pattern": "(?=a)"}
+    config["format"]["schema"] = {"type": "strin"}
     refused = front.post(MESSAGES, body_of(output_config=config))
     assert refused.status_code == 400
-    assert error_of(refused)["message"].startswith("output_config.format.schema.pattern")
+    assert error_of(refused)["message"].startswith("output_config.format.schema.type")
+    config["format"]["schema"] = {"not": {"type": "string"}}
+    named = front.post(MESSAGES, body_of(output_config=config))
+    assert named.headers["X-Unenforced"] == "$.not"
 
 
 @pytest.mark.parametrize(
