@@ -36,6 +36,27 @@ struct NeonPair {
     const float16x8_t halves = vreinterpretq_f16_u16(vld1q_u16(p));
     return {vcvt_f32_f16(vget_low_f16(halves)), vcvt_f32_f16(vget_high_f16(halves))};
   }
+  static Vec set1_f16(const uint16_t* p) {
+    const float32x4_t x = vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(*p)));
+    return {x, x};
+  }
+  static Vec load_bf16(const uint16_t* p) {
+    const uint16x8_t halves = vld1q_u16(p);
+    return {vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(halves), 16)),
+            vreinterpretq_f32_u32(vshll_n_u16(vget_high_u16(halves), 16))};
+  }
+  static Vec load_i8(const int8_t* p) {
+    const int16x8_t wide = vmovl_s8(vld1_s8(p));
+    return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide))),
+            vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide)))};
+  }
+  // Four bits of each byte, from bit `shift` on.
+  static Vec load_u4(const uint8_t* p, int shift) {
+    const uint8x8_t down = vshl_u8(vld1_u8(p), vdup_n_s8(static_cast<int8_t>(-shift)));
+    const uint16x8_t wide = vmovl_u8(vand_u8(down, vdup_n_u8(15)));
+    return {vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide))),
+            vcvtq_f32_u32(vmovl_u16(vget_high_u16(wide)))};
+  }
   static void store(float* p, Vec x) {
     vst1q_f32(p, x.low);
     vst1q_f32(p + 4, x.high);

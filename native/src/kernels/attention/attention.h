@@ -8,16 +8,24 @@
 
 namespace pyserve {
 
+// What the numbers of K or V are kept as.
+enum class CellType : uint8_t { kF32, kF16, kBf16, kQ8_0, kQ4_0 };
+
 // Query heads, of one token or several, that share a KV head, and where that head's K and V are.
 struct HeadGroup {
   const float* q;   // [n_q][n_k] scaled, contiguous
-  const char* k;    // K of cell c: n_k halfs at k + c * k_stride
-  const char* v;    // V of cell c: n_v halfs at v + c * v_stride
+  const char* k;    // K of cell c: n_k numbers at k + c * k_stride
+  const char* v;    // V of cell c: n_v numbers at v + c * v_stride
   size_t k_stride;  // bytes
   size_t v_stride;  // bytes
   int n_q;          // query heads, at most kMaxQueries
-  int n_k;          // head sizes, multiples of 16
+  int n_k;          // head sizes, multiples of 16, and of the blocks of their type
   int n_v;
+  CellType k_type;
+  CellType v_type;
+  float soft_cap;          // a score s becomes soft_cap * tanh(s), q being scaled for that; 0: none
+  const float* slopes;     // [n_q] ALiBi: a score grows by slope * distance; nullptr: none
+  const float* distances;  // of the cells that are added, in their order, with slopes
 };
 
 inline constexpr int kMaxQueries = 64;
@@ -38,8 +46,9 @@ using AttendFn = void (*)(const HeadGroup& group, const int32_t* cells, int n_ce
 // Adds `more` to `total`, both of n_q heads with acc of n_v.
 using MergeFn = void (*)(const Partial& more, int n_q, int n_v, const Partial& total);
 
-// Writes the indices i with mask[i] == 0 (16-bit floats, 0 or -infinity) and returns how many.
+// Writes the indices i where mask[i], a 16-bit float, is not -infinity, and returns how many.
 // `cells` has room for n.
+inline constexpr uint16_t kMinusInfinity = 0xFC00;  // a 16-bit float
 using ListCellsFn = int (*)(const uint16_t* mask, int n, int32_t* cells);
 
 struct AttentionKernels {

@@ -14,8 +14,8 @@ int list_cells(const uint16_t* mask, int n, int32_t* cells) {
     const __mmask32 in_row =
         n - i >= 32 ? 0xFFFFFFFFU : static_cast<__mmask32>((1U << (n - i)) - 1);
     const __m512i values = _mm512_maskz_loadu_epi16(in_row, mask + i);
-    // 0.0 of either sign: all bits but the sign are clear.
-    __mmask32 open = _mm512_mask_testn_epi16_mask(in_row, values, _mm512_set1_epi16(0x7FFF));
+    const __m512i closed = _mm512_set1_epi16(static_cast<int16_t>(kMinusInfinity));
+    __mmask32 open = _mm512_mask_cmpneq_epi16_mask(in_row, values, closed);
     for (; open != 0; open &= open - 1) cells[n_found++] = i + std::countr_zero(open);
   }
   return n_found;

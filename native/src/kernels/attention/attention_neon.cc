@@ -8,16 +8,16 @@ namespace {
 
 int list_cells(const uint16_t* mask, int n, int32_t* cells) {
   int n_found = 0;
-  const uint16x8_t no_sign = vdupq_n_u16(0x7FFF);
+  const uint16x8_t closed = vdupq_n_u16(kMinusInfinity);
   int i = 0;
   for (; i + 8 <= n; i += 8) {
-    const uint16x8_t is_zero = vceqzq_u16(vandq_u16(vld1q_u16(mask + i), no_sign));
+    const uint16x8_t is_open = vmvnq_u16(vceqq_u16(vld1q_u16(mask + i), closed));
     // One bit in the byte of each cell.
-    uint64_t open = vget_lane_u64(vreinterpret_u64_u8(vmovn_u16(is_zero)), 0) & 0x0101010101010101U;
+    uint64_t open = vget_lane_u64(vreinterpret_u64_u8(vmovn_u16(is_open)), 0) & 0x0101010101010101U;
     for (; open != 0; open &= open - 1) cells[n_found++] = i + std::countr_zero(open) / 8;
   }
   for (; i < n; ++i) {
-    if ((mask[i] & 0x7FFF) == 0) cells[n_found++] = i;
+    if (mask[i] != kMinusInfinity) cells[n_found++] = i;
   }
   return n_found;
 }

@@ -2,7 +2,8 @@
 //
 // Cells are taken in blocks of kBlockCells:
 //   1. scores[g][c] = q[g] . K[c]     several cells and heads at once, K converted once for all;
-//                                     with many heads K is transposed first, see score_many
+//                                     with many heads K is transposed first, see score_many;
+//                                     then soft-capping and ALiBi
 //   2. softmax      running maximum and sum; the block's scores become weights
 //   3. acc[g] += weights[g][c] * V[c] V converted once for up to kMixHeads heads
 #pragma once
@@ -13,6 +14,7 @@
 #include <type_traits>
 
 #include "kernels/attention/attention.h"
+#include "kernels/attention/cell_row.h"
 
 namespace pyserve {
 
@@ -26,21 +28,21 @@ struct Attention {
   static constexpr int kMostDims = Simd::kRegisters >= 32 ? 256 : 128;  // of K when transposed
   static constexpr int kTileVecs = Simd::kRegisters >= 32 ? 4 : 2;      // of V in registers at once
 
-  static const uint16_t* row(const char* base, size_t stride, int32_t cell) {
-    return reinterpret_cast<const uint16_t*>(base + static_cast<size_t>(cell) * stride);
+  static const char* row(const char* base, size_t stride, int32_t cell) {
+    return base + static_cast<size_t>(cell) * stride;
   }
 
   // Scores of kQ heads from `q` against kCells cells: kQ * kCells <= kLanes.
-  template <int kQ, int kCells>
+  template <typename Row, int kQ, int kCells>
   static void score_tile(const HeadGroup& group, const float* q, const int32_t* cells,
                          float* scores) {
-    const uint16_t* k[kCells];
+    const char* k[kCells];
     for (int c = 0; c < kCells; ++c) k[c] = row(group.k, group.k_stride, cells[c]);
     Vec acc[kLanes];
     for (Vec& sum : acc) sum = Simd::zero();
     for (int d = 0; d < group.n_k; d += kLanes) {
       Vec kv[kCells];
-      for (int c = 0; c < kCells; ++c) kv[c] = Simd::load_f16(k[c] + d);
+      for (int c = 0; c < kCells; ++c) kv[c] = Row::load(k[c], d);
       for (int g = 0; g < kQ; ++g) {
         const Vec qv = Simd::load(q + static_cast<size_t>(g) * group.n_k + d);
         for (int c = 0; c < kCells; ++c) {
@@ -55,15 +57,15 @@ struct Attention {
     }
   }
 
-  template <int kQ>
+  template <typename Row, int kQ>
   static void score_heads(const HeadGroup& group, const float* q, const int32_t* cells, int n_cells,
                           float* scores) {
     constexpr int kCells = kLanes / kQ;
     int c = 0;
     for (; c + kCells <= n_cells; c += kCells) {
-      score_tile<kQ, kCells>(group, q, cells + c, scores + c);
+      score_tile<Row, kQ, kCells>(group, q, cells + c, scores + c);
     }
-    for (; c < n_cells; ++c) score_tile<kQ, 1>(group, q, cells + c, scores + c);
+    for (; c < n_cells; ++c) score_tile<Row, kQ, 1>(group, q, cells + c, scores + c);
   }
 
   // Calls f(first, n), n a constant, for all of n_heads: kMost at once, then the rest.
@@ -73,19 +75,21 @@ struct Attention {
     if constexpr (kMost > 1) in_groups<kMost - 1>(n_heads, f, first);
   }
 
+  template <typename Row>
   static void score_few(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
     in_groups<kHeads>(group.n_q, [&](int g, auto n) {
-      score_heads<n>(group, group.q + static_cast<size_t>(g) * group.n_k, cells, n_cells,
-                     scores + g * kBlockCells);
+      score_heads<Row, n>(group, group.q + static_cast<size_t>(g) * group.n_k, cells, n_cells,
+                          scores + g * kBlockCells);
     });
   }
 
   // `k_lanes`[d] = element d of K of kLanes cells.
+  template <typename Row>
   static void transpose_k(const HeadGroup& group, const int32_t* cells, float* k_lanes) {
     for (int d = 0; d < group.n_k; d += kLanes) {
       Vec square[kLanes];
       for (int c = 0; c < kLanes; ++c) {
-        square[c] = Simd::load_f16(row(group.k, group.k_stride, cells[c]) + d);
+        square[c] = Row::load(row(group.k, group.k_stride, cells[c]), d);
       }
       Simd::transpose(square);
       for (int i = 0; i < kLanes; ++i) Simd::store(k_lanes + (d + i) * kLanes, square[i]);
@@ -114,10 +118,11 @@ struct Attention {
   }
 
   // n_cells: a multiple of kLanes.
+  template <typename Row>
   static void score_many(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
     alignas(64) float k_lanes[kMostDims * kLanes];
     for (int c = 0; c < n_cells; c += kLanes) {
-      transpose_k(group, cells + c, k_lanes);
+      transpose_k<Row>(group, cells + c, k_lanes);
       in_groups<kHeads>(group.n_q, [&](int g, auto n) {
         Vec sums[n];
         sum_lanes<n, 0, kLanes>(group.q + static_cast<size_t>(g) * group.n_k, group.n_k, k_lanes,
@@ -127,11 +132,37 @@ struct Attention {
     }
   }
 
+  template <typename Row>
   static void score(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
     const bool is_many = group.n_q >= kManyHeads && group.n_k <= kMostDims;
     const int n_many = is_many ? n_cells / kLanes * kLanes : 0;
-    if (n_many > 0) score_many(group, cells, n_many, scores);
-    if (n_many < n_cells) score_few(group, cells + n_many, n_cells - n_many, scores + n_many);
+    if (n_many > 0) score_many<Row>(group, cells, n_many, scores);
+    if (n_many < n_cells) score_few<Row>(group, cells + n_many, n_cells - n_many, scores + n_many);
+  }
+
+  // tanh(x) = (e^x - e^-x) / (e^x + e^-x), both made smaller by e^|x|.
+  static Vec tanh(Vec x) {
+    const Vec minus = Simd::sub(Simd::zero(), x);
+    const Vec size = Simd::max(x, minus);
+    const Vec a = Simd::exp(Simd::sub(x, size));
+    const Vec b = Simd::exp(Simd::sub(minus, size));
+    return Simd::div(Simd::sub(a, b), Simd::add(a, b));
+  }
+
+  static void cap(const HeadGroup& group, int n_cells, float* scores) {
+    for (int g = 0; g < group.n_q; ++g, scores += kBlockCells) {
+      for (int c = 0; c < n_cells; c += kLanes) {
+        const Vec capped = tanh(Simd::load(scores + c));
+        Simd::store(scores + c, Simd::mul(capped, Simd::set1(group.soft_cap)));
+      }
+    }
+  }
+
+  // `distances` = those of the block's cells.
+  static void slope(const HeadGroup& group, const float* distances, int n_cells, float* scores) {
+    for (int g = 0; g < group.n_q; ++g, scores += kBlockCells) {
+      for (int c = 0; c < n_cells; ++c) scores[c] += group.slopes[g] * distances[c];
+    }
   }
 
   static void scale(float* acc, int n_v, float by) {
@@ -166,7 +197,7 @@ struct Attention {
   }
 
   // acc[g][0, kVecs lanes) of kQ heads.
-  template <int kQ, int kVecs>
+  template <typename Row, int kQ, int kVecs>
   static void mix_tile(const HeadGroup& group, const int32_t* cells, int n_cells,
                        const float* weights, int d, float* acc) {
     Vec out[kQ][kVecs];
@@ -174,9 +205,9 @@ struct Attention {
       for (int i = 0; i < kVecs; ++i) out[g][i] = Simd::load(acc + g * group.n_v + d + i * kLanes);
     }
     for (int c = 0; c < n_cells; ++c) {
-      const uint16_t* v = row(group.v, group.v_stride, cells[c]) + d;
+      const char* v = row(group.v, group.v_stride, cells[c]);
       Vec vv[kVecs];
-      for (int i = 0; i < kVecs; ++i) vv[i] = Simd::load_f16(v + i * kLanes);
+      for (int i = 0; i < kVecs; ++i) vv[i] = Row::load(v, d + i * kLanes);
       for (int g = 0; g < kQ; ++g) {
         const Vec weight = Simd::set1(weights[g * kBlockCells + c]);
         for (int i = 0; i < kVecs; ++i) out[g][i] = Simd::fmadd(weight, vv[i], out[g][i]);
@@ -187,21 +218,22 @@ struct Attention {
     }
   }
 
-  template <int kQ>
+  template <typename Row, int kQ>
   static void mix_heads(const HeadGroup& group, const int32_t* cells, int n_cells,
                         const float* weights, float* acc) {
     int d = 0;
     for (; d + kTileVecs * kLanes <= group.n_v; d += kTileVecs * kLanes) {
-      mix_tile<kQ, kTileVecs>(group, cells, n_cells, weights, d, acc);
+      mix_tile<Row, kQ, kTileVecs>(group, cells, n_cells, weights, d, acc);
     }
-    for (; d < group.n_v; d += kLanes) mix_tile<kQ, 1>(group, cells, n_cells, weights, d, acc);
+    for (; d < group.n_v; d += kLanes) mix_tile<Row, kQ, 1>(group, cells, n_cells, weights, d, acc);
   }
 
+  template <typename Row>
   static void mix(const HeadGroup& group, const int32_t* cells, int n_cells, const float* weights,
                   float* acc) {
     in_groups<kMixHeads>(group.n_q, [&](int g, auto n) {
-      mix_heads<n>(group, cells, n_cells, weights + g * kBlockCells,
-                   acc + static_cast<size_t>(g) * group.n_v);
+      mix_heads<Row, n>(group, cells, n_cells, weights + g * kBlockCells,
+                        acc + static_cast<size_t>(g) * group.n_v);
     });
   }
 
@@ -226,12 +258,26 @@ struct Attention {
     }
   }
 
+  using ScoreFn = void (*)(const HeadGroup&, const int32_t* cells, int n_cells, float* scores);
+  using MixFn = void (*)(const HeadGroup&, const int32_t* cells, int n_cells, const float* weights,
+                         float* acc);
+  // By CellType.
+  static constexpr ScoreFn kScore[] = {&score<F32Row<Simd>>, &score<F16Row<Simd>>,
+                                       &score<Bf16Row<Simd>>, &score<Q8Row<Simd>>,
+                                       &score<Q4Row<Simd>>};
+  static constexpr MixFn kMix[] = {&mix<F32Row<Simd>>, &mix<F16Row<Simd>>, &mix<Bf16Row<Simd>>,
+                                   &mix<Q8Row<Simd>>, &mix<Q4Row<Simd>>};
+
   static void attend(const HeadGroup& group, const int32_t* cells, int n_cells,
                      const Partial& partial) {
+    const ScoreFn score = kScore[static_cast<int>(group.k_type)];
+    const MixFn mix = kMix[static_cast<int>(group.v_type)];
     alignas(64) float scores[kMaxQueries * kBlockCells];
     for (int begin = 0; begin < n_cells; begin += kBlockCells) {
       const int n = std::min(kBlockCells, n_cells - begin);
       score(group, cells + begin, n, scores);
+      if (group.soft_cap != 0) cap(group, n, scores);
+      if (group.slopes != nullptr) slope(group, group.distances + begin, n, scores);
       for (int g = 0; g < group.n_q; ++g) {
         soften(scores + g * kBlockCells, n, group.n_v, partial.max[g], partial.sum[g],
                partial.acc + static_cast<size_t>(g) * group.n_v);

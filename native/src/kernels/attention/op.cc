@@ -6,22 +6,30 @@
 #include "kernels/attention/worker.h"
 
 namespace pyserve {
+namespace {
+
+// K or V of a head: whole vectors of any rung, and whole blocks.
+bool can_read(const ggml_tensor& cache) {
+  constexpr int64_t kMostLanes = 16;
+  return cell_type(cache.type) && cache.ne[0] % kMostLanes == 0 &&
+         cache.ne[0] % ggml_blck_size(cache.type) == 0 && cache.nb[0] == ggml_type_size(cache.type);
+}
+
+}  // namespace
 
 bool FlashAttnOp::can_compute(const ggml_tensor* op) {
   const ggml_tensor* q = op->src[0];
   const ggml_tensor* k = op->src[1];
   const ggml_tensor* v = op->src[2];
   const ggml_tensor* mask = op->src[3];
-  if (mask == nullptr || op->src[4] != nullptr) return false;
-  if (op_param(op, 1) != 0 || op_param(op, 2) != 0) return false;
-  if (q->type != GGML_TYPE_F32 || k->type != GGML_TYPE_F16 || v->type != GGML_TYPE_F16 ||
+  if (mask == nullptr || q->type != GGML_TYPE_F32 || !can_read(*k) || !can_read(*v) ||
       mask->type != GGML_TYPE_F16 || op->type != GGML_TYPE_F32) {
     return false;
   }
-  if (k->ne[0] % 16 != 0 || v->ne[0] % 16 != 0 || k->ne[2] != v->ne[2]) return false;
+  if (k->ne[2] != v->ne[2]) return false;
   if (q->ne[2] % k->ne[2] != 0 || q->ne[2] / k->ne[2] > kMaxQueries) return false;
   if (mask->ne[2] != 1 || mask->nb[0] != sizeof(uint16_t)) return false;
-  return q->nb[0] == sizeof(float) && k->nb[0] == sizeof(uint16_t) && v->nb[0] == sizeof(uint16_t);
+  return q->nb[0] == sizeof(float);
 }
 
 bool FlashAttnOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {

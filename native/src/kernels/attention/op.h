@@ -15,7 +15,8 @@ class FlashAttnOp final : public ggml::cpu::tensor_traits {
  public:
   explicit FlashAttnOp(const AttentionKernels& kernels) : kernels_(kernels) {}
 
-  // 16-bit K and V, a 16-bit mask of 0 and -infinity, no sinks, no soft-capping, no ALiBi.
+  // K and V of the types that `cell_type` knows, a 16-bit mask of -infinity and, with ALiBi,
+  // distances, else 0.
   static bool can_compute(const ggml_tensor* op);
 
   bool work_size(int n_threads, const ggml_tensor* op, size_t& size) override;

@@ -1,6 +1,7 @@
 #include "kernels/attention/worker.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace pyserve {
@@ -16,12 +17,15 @@ T* at(const ggml_tensor* tensor, int64_t i1, int64_t i2, int64_t i3) {
 
 FlashAttnWorker::FlashAttnWorker(const FlashAttnNode& node, const AttentionKernels& kernels,
                                  const ggml_compute_params* params)
-    : node_(node), kernels_(kernels), scale_(op_param(node.out, 0)) {
+    : node_(node),
+      kernels_(kernels),
+      scale_(op_param(node.out, 0) / (node.soft_cap == 0 ? 1 : node.soft_cap)) {
   char* const buffer = static_cast<char*>(params->wdata);
   char* const mine = buffer + params->ith * node.thread_bytes();
   char* const shared = buffer + params->nth * node.thread_bytes();
   cells_ = reinterpret_cast<int32_t*>(mine);
-  q_ = reinterpret_cast<float*>(mine + node.n_tile_rows * node.list_bytes());
+  distances_ = reinterpret_cast<float*>(mine + node.n_tile_rows * node.list_bytes());
+  q_ = distances_ + node.distance_bytes() / sizeof(float);
   float* const states = q_ + static_cast<size_t>(node.n_tile_rows) * node.n_group * node.n_k;
   total_ = state_at(states, node.n_tile_rows);
   piece_ = state_at(states + node.n_tile_rows * node.state_floats(), node.n_tile_rows);
@@ -78,15 +82,25 @@ void FlashAttnWorker::open_tile(int tile) {
                    ? node_.order->lists().row(first + i)
                    : list_cells(first + i, cells_ + i * (node_.list_bytes() / sizeof(int32_t)));
   }
+  if (node_.max_bias != 0) list_distances();
   n_runs_ = 0;
   for (int i = 0; i < n_rows_; i += runs_[n_runs_++].n_rows) runs_[n_runs_] = run_from(i);
 }
 
-FlashAttnWorker::Row FlashAttnWorker::list_cells(int row, int32_t* to) const {
+const uint16_t* FlashAttnWorker::mask_of(int row) const {
   const int stream = row / node_.n_tokens;
-  const auto* mask =
-      at<const uint16_t>(node_.mask, row % node_.n_tokens, 0, stream % node_.mask->ne[3]);
-  const int n_cells = kernels_.list_cells(mask, node_.n_cells, to);
+  return at<const uint16_t>(node_.mask, row % node_.n_tokens, 0, stream % node_.mask->ne[3]);
+}
+
+// With ALiBi a tile is a row.
+void FlashAttnWorker::list_distances() {
+  const uint16_t* mask = mask_of(tile_);
+  const Row& row = rows_[0];
+  for (int i = 0; i < row.n_cells; ++i) distances_[i] = ggml_fp16_to_fp32(mask[row.cells[i]]);
+}
+
+FlashAttnWorker::Row FlashAttnWorker::list_cells(int row, int32_t* to) const {
+  const int n_cells = kernels_.list_cells(mask_of(row), node_.n_cells, to);
   if (node_.order != nullptr) node_.order->sort(to, n_cells);
   return {to, n_cells};
 }
@@ -126,15 +140,25 @@ HeadGroup FlashAttnWorker::load_heads(const Run& run, int kv_head) {
       for (int d = 0; d < node_.n_k; ++d) to[d] = from[d] * scale_;
     }
   }
+  if (node_.max_bias != 0) {
+    for (int g = 0; g < node_.n_group; ++g) slopes_[g] = node_.slope(kv_head * node_.n_group + g);
+  }
   const int stream = first / node_.n_tokens;
-  return {q_,
-          at<const char>(node_.k, 0, kv_head, stream % node_.k->ne[3]),
-          at<const char>(node_.v, 0, kv_head, stream % node_.v->ne[3]),
-          node_.k->nb[1],
-          node_.v->nb[1],
-          run.n_rows * node_.n_group,
-          node_.n_k,
-          node_.n_v};
+  return {
+      .q = q_,
+      .k = at<const char>(node_.k, 0, kv_head, stream % node_.k->ne[3]),
+      .v = at<const char>(node_.v, 0, kv_head, stream % node_.v->ne[3]),
+      .k_stride = node_.k->nb[1],
+      .v_stride = node_.v->nb[1],
+      .n_q = run.n_rows * node_.n_group,
+      .n_k = node_.n_k,
+      .n_v = node_.n_v,
+      .k_type = node_.k_type,
+      .v_type = node_.v_type,
+      .soft_cap = node_.soft_cap,
+      .slopes = node_.max_bias == 0 ? nullptr : slopes_.data(),
+      .distances = distances_,
+  };
 }
 
 void FlashAttnWorker::compute(const Run& run, int kv_head) {
@@ -170,6 +194,7 @@ void FlashAttnWorker::attend(const Run& run, const HeadGroup& heads, int piece,
     const Row& row = rows_[run.first + i];
     const int n_own = std::min(n_most, row.n_cells - begin) - n_shared;
     if (n_own <= 0) continue;
+    own.distances = heads.distances + begin + n_shared;
     kernels_.attend(own, row.cells + begin + n_shared, n_own, state_of(state, i));
   }
 }
@@ -200,12 +225,24 @@ Partial FlashAttnWorker::shared_state(int group, int piece) const {
   return state_at(states_ + index * node_.state_floats(), 1);
 }
 
+// What of the softmax's sum of a head one unit of acc is.
+float FlashAttnWorker::share(const Partial& state, int g, int head) const {
+  float sum = state.sum[g];
+  float shrink = 1;
+  if (node_.sinks != nullptr) {
+    const float max = std::max(state.max[g], node_.sinks[head]);
+    shrink = std::exp(state.max[g] - max);
+    sum = sum * shrink + std::exp(node_.sinks[head] - max);
+  }
+  return sum == 0 ? 0 : shrink / sum;
+}
+
 // The result is [n_v, n_head, n_tokens, streams].
 void FlashAttnWorker::store(int group, const Partial& state) const {
   for (int g = 0; g < node_.n_group; ++g) {
     const size_t head = static_cast<size_t>(group) * node_.n_group + g;
     const float* acc = state.acc + static_cast<size_t>(g) * node_.n_v;
-    const float factor = state.sum[g] == 0 ? 0 : 1 / state.sum[g];
+    const float factor = share(state, g, group % node_.n_head_kv * node_.n_group + g);
     auto* out =
         reinterpret_cast<float*>(static_cast<char*>(node_.out->data) + head * node_.out->nb[1]);
     for (int d = 0; d < node_.n_v; ++d) out[d] = acc[d] * factor;

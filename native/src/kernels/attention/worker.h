@@ -32,7 +32,9 @@ class FlashAttnWorker {
 
   void run_split(int group, int split);
   void open_tile(int tile);
+  const uint16_t* mask_of(int row) const;
   Row list_cells(int row, int32_t* to) const;
+  void list_distances();
   Run run_from(int first) const;
   HeadGroup load_heads(const Run& run, int kv_head);
   void compute(const Run& run, int kv_head);
@@ -42,12 +44,14 @@ class FlashAttnWorker {
   Partial state_at(float* floats, int n_rows) const;
   Partial state_of(const Partial& states, int row) const;
   Partial shared_state(int group, int piece) const;
+  float share(const Partial& state, int g, int head) const;
   void store(int group, const Partial& state) const;
 
   const FlashAttnNode& node_;
   const AttentionKernels& kernels_;
   const float scale_;
   int32_t* cells_;
+  float* distances_;  // of the cells of the tile's row, with ALiBi
   float* q_;
   Partial total_;  // of the rows of a run
   Partial piece_;
@@ -56,6 +60,7 @@ class FlashAttnWorker {
   int tile_ = -1;
   int n_rows_ = 0;  // of the tile
   int n_runs_ = 0;
+  std::array<float, kMaxQueries> slopes_{};  // of the heads that are loaded, with ALiBi
   std::array<Row, kMaxQueries> rows_{};
   std::array<Run, kMaxQueries> runs_{};
 };

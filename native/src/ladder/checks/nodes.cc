@@ -12,10 +12,12 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Some query heads share a KV head; every token sees a run of cells and single ones.
+// is_packed: a quantized cache, sinks and soft-capping; else 16-bit floats without those.
 struct Heads {
   int n_dims;
   int n_tokens;
   int n_cells;
+  bool is_packed;
   static constexpr int kHeads = 6;
   static constexpr int kKvHeads = 2;
 
@@ -23,26 +25,39 @@ struct Heads {
   bool sees(int token, int cell) const { return cell < n_cells - token && cell % 7 != token; }
 };
 
-std::vector<float> as_halves(std::vector<float> values) {
-  for (float& x : values) x = ggml_fp16_to_fp32(ggml_fp32_to_fp16(x));
-  return values;
+// Numbers as rows of the type keep them.
+std::vector<float> kept_as(ggml_type type, int n_row, const std::vector<float>& values) {
+  const auto n = static_cast<int64_t>(values.size());
+  std::vector<char> kept(n / n_row * ggml_row_size(type, n_row));
+  ggml_quantize_chunk(type, values.data(), kept.data(), 0, n / n_row, n_row, nullptr);
+  std::vector<float> out(values.size());
+  ggml_get_type_traits(type)->to_float(kept.data(), out.data(), n);
+  return out;
 }
 
 struct Attention {
   explicit Attention(const Heads& heads)
       : heads(heads),
         q(Numbers(3).many(static_cast<size_t>(heads.n_dims) * heads.n_tokens * Heads::kHeads)),
-        k(as_halves(
+        k(kept_as(
+            k_type(), heads.n_dims,
             Numbers(4).many(static_cast<size_t>(heads.n_dims) * heads.n_cells * Heads::kKvHeads))),
-        v(as_halves(Numbers(5).many(k.size()))) {
+        v(kept_as(v_type(), heads.n_dims, Numbers(5).many(k.size()))),
+        sinks(Numbers(7).many(Heads::kHeads)) {
     for (float& x : q) x *= 8;
   }
 
-  ggml_tensor* halves(ggml_context* context, const std::vector<float>& values) const {
+  ggml_type k_type() const { return heads.is_packed ? GGML_TYPE_Q8_0 : GGML_TYPE_F16; }
+  ggml_type v_type() const { return heads.is_packed ? GGML_TYPE_Q4_0 : GGML_TYPE_F16; }
+  float soft_cap() const { return heads.is_packed ? 2.0F : 0.0F; }
+
+  ggml_tensor* cached(ggml_context* context, ggml_type type,
+                      const std::vector<float>& values) const {
     ggml_tensor* out =
-        ggml_new_tensor_3d(context, GGML_TYPE_F16, heads.n_dims, heads.n_cells, Heads::kKvHeads);
-    ggml_fp32_to_fp16_row(values.data(), static_cast<ggml_fp16_t*>(out->data),
-                          static_cast<int64_t>(values.size()));
+        ggml_new_tensor_3d(context, type, heads.n_dims, heads.n_cells, Heads::kKvHeads);
+    ggml_quantize_chunk(type, values.data(), out->data, 0,
+                        static_cast<int64_t>(heads.n_cells) * Heads::kKvHeads, heads.n_dims,
+                        nullptr);
     return out;
   }
 
@@ -59,8 +74,15 @@ struct Attention {
         *to++ = ggml_fp32_to_fp16(heads.sees(t, c) ? 0.0F : -kInfinity);
       }
     }
-    return compute(ctx, ggml_flash_attn_ext(ctx, tq, halves(ctx, k), halves(ctx, v), mask,
-                                            heads.scale(), 0.0F, 0.0F));
+    ggml_tensor* node =
+        ggml_flash_attn_ext(ctx, tq, cached(ctx, k_type(), k), cached(ctx, v_type(), v), mask,
+                            heads.scale(), 0.0F, soft_cap());
+    if (heads.is_packed) {
+      ggml_tensor* scores = ggml_new_tensor_1d(ctx, GGML_TYPE_F32, Heads::kHeads);
+      std::copy(sinks.begin(), sinks.end(), static_cast<float*>(scores->data));
+      ggml_flash_attn_ext_add_sinks(node, scores);
+    }
+    return compute(ctx, node);
   }
 
   // Of one token and head.
@@ -70,14 +92,16 @@ struct Attention {
     const size_t kv_begin =
         static_cast<size_t>(head / (Heads::kHeads / Heads::kKvHeads)) * heads.n_cells * n_dims;
     std::vector<double> out(n_dims);
-    double sum = 0;
+    double sum = heads.is_packed ? std::exp(static_cast<double>(sinks[head])) : 0;
     for (int c = 0; c < heads.n_cells; ++c) {
       if (!heads.sees(token, c)) continue;
       double score = 0;
       for (size_t d = 0; d < n_dims; ++d) {
         score += static_cast<double>(query[d]) * k[kv_begin + c * n_dims + d];
       }
-      const double weight = std::exp(score * heads.scale());
+      score *= heads.scale();
+      if (heads.is_packed) score = soft_cap() * std::tanh(score / soft_cap());
+      const double weight = std::exp(score);
       sum += weight;
       for (size_t d = 0; d < n_dims; ++d) out[d] += weight * v[kv_begin + c * n_dims + d];
     }
@@ -99,7 +123,7 @@ struct Attention {
   }
 
   Heads heads;
-  std::vector<float> q, k, v;
+  std::vector<float> q, k, v, sinks;
 };
 
 double gelu(double x) {
@@ -110,9 +134,11 @@ double gelu(double x) {
 
 std::string check_attention() {
   for (const Heads& heads :
-       {Heads{64, 1, 150}, Heads{64, 5, 203}, Heads{128, 3, 64}, Heads{256, 2, 100}}) {
+       {Heads{64, 1, 150, false}, Heads{64, 5, 203, false}, Heads{128, 3, 64, false},
+        Heads{256, 2, 100, false}, Heads{64, 3, 150, true}}) {
     if (Attention(heads).is_right()) continue;
-    return "attention of heads of " + std::to_string(heads.n_dims) + " is wrong";
+    return "attention of heads of " + std::to_string(heads.n_dims) +
+           (heads.is_packed ? ", quantized," : "") + " is wrong";
   }
   return "";
 }

@@ -46,6 +46,17 @@ class Places final : public CellOrder {
   std::vector<int> positions_;
 };
 
+// Numbers as a tensor of the type keeps them.
+std::vector<float> rounded_to(ggml_type type, const std::vector<float>& values, int n_row) {
+  const auto n = static_cast<int64_t>(values.size());
+  std::vector<char> kept(n / n_row * ggml_row_size(type, n_row));
+  ggml_quantize_chunk(type, values.data(), kept.data(), 0, n / n_row, n_row, nullptr);
+  if (type == GGML_TYPE_F32) return values;
+  std::vector<float> out(values.size());
+  ggml_get_type_traits(type)->to_float(kept.data(), out.data(), n);
+  return out;
+}
+
 struct Case {
   Case(const Shape& s, unsigned seed) : shape(s), random(seed) {
     q = halves_of(static_cast<size_t>(s.n_k) * s.n_tokens * s.n_head, 1.0F);
@@ -83,6 +94,29 @@ struct Case {
     REQUIRE(token == shape.n_tokens);
   }
 
+  void keep_as(ggml_type type_k, ggml_type type_v) {
+    k_type = type_k;
+    v_type = type_v;
+    k = rounded_to(k_type, k, shape.n_k);
+    v = rounded_to(v_type, v, shape.n_v);
+  }
+  // ALiBi: a cell is the further away the lower it lies.
+  void lean(float bias) {
+    max_bias = bias;
+    for (int t = 0; t < shape.n_tokens; ++t) {
+      for (int c = 0; c < shape.n_cells; ++c) {
+        if (mask[at(t, c)] == 0) mask[at(t, c)] = static_cast<float>(c - shape.n_cells);
+      }
+    }
+  }
+  double slope(int head) const {
+    if (max_bias == 0) return 0;
+    int n_power = 1;
+    while (2 * n_power <= shape.n_head) n_power *= 2;
+    const double exponent = head < n_power ? head + 1.0 : head - n_power + 0.5;
+    return std::pow(2.0, -max_bias * exponent / n_power);
+  }
+
   size_t at(int token, int cell) const { return static_cast<size_t>(token) * shape.n_cells + cell; }
 
   // Numbers that 16 bits hold exactly.
@@ -105,14 +139,17 @@ struct Case {
         std::vector<double> weights(s.n_cells);
         double sum = 0;
         for (int c = 0; c < s.n_cells; ++c) {
-          if (mask[at(t, c)] != 0) continue;
+          if (mask[at(t, c)] == -kInf) continue;
           double score = 0;
           for (int d = 0; d < s.n_k; ++d) {
             score += static_cast<double>(q[(static_cast<size_t>(h) * s.n_tokens + t) * s.n_k + d]) *
                      k[(static_cast<size_t>(kv) * s.n_cells + c) * s.n_k + d];
           }
-          sum += weights[c] = std::exp(score * scale());
+          score *= scale();
+          if (soft_cap != 0) score = soft_cap * std::tanh(score / soft_cap);
+          sum += weights[c] = std::exp(score + slope(h) * mask[at(t, c)]);
         }
+        if (!sinks.empty()) sum += std::exp(static_cast<double>(sinks[h]));
         for (int d = 0; d < s.n_v; ++d) {
           double x = 0;
           for (int c = 0; c < s.n_cells; ++c) {
@@ -134,6 +171,11 @@ struct Case {
     wide.n_cells = n_cells;
     Case moved(wide, 77);
     moved.q = q;
+    moved.k_type = k_type;
+    moved.v_type = v_type;
+    moved.sinks = sinks;
+    moved.max_bias = max_bias;
+    moved.soft_cap = soft_cap;
     std::fill(moved.mask.begin(), moved.mask.end(), -kInf);
     for (int c = 0; c < shape.n_cells; ++c) {
       for (int t = 0; t < shape.n_tokens; ++t) moved.mask[moved.at(t, places[c])] = mask[at(t, c)];
@@ -164,6 +206,11 @@ struct Case {
   Shape shape;
   std::mt19937 random;
   std::vector<float> q, k, v, mask;
+  ggml_type k_type = GGML_TYPE_F16;
+  ggml_type v_type = GGML_TYPE_F16;
+  std::vector<float> sinks;  // of each head; empty: none
+  float max_bias = 0;
+  float soft_cap = 0;
 };
 
 // Layers of attention, one after the other, of the same shape and with one mask.
@@ -178,10 +225,16 @@ class Graph {
     for (const Case& layer : layers) {
       ggml_tensor* q = ggml_new_tensor_3d(ctx, GGML_TYPE_F32, s.n_k, s.n_tokens, s.n_head);
       std::copy(layer.q.begin(), layer.q.end(), static_cast<float*>(q->data));
-      ggml_tensor* k = halves(s.n_k, s.n_cells, s.n_head_kv, layer.k);
-      ggml_tensor* v = halves(s.n_v, s.n_cells, s.n_head_kv, layer.v);
+      ggml_tensor* k = cached(layer.k_type, s.n_k, s.n_cells, s.n_head_kv, layer.k);
+      ggml_tensor* v = cached(layer.v_type, s.n_v, s.n_cells, s.n_head_kv, layer.v);
       if (order != nullptr) order->apply_to(k);
-      results_.push_back(ggml_flash_attn_ext(ctx, q, k, v, mask_, layer.scale(), 0.0F, 0.0F));
+      results_.push_back(
+          ggml_flash_attn_ext(ctx, q, k, v, mask_, layer.scale(), layer.max_bias, layer.soft_cap));
+      if (!layer.sinks.empty()) {
+        ggml_tensor* sinks = ggml_new_tensor_1d(ctx, GGML_TYPE_F32, s.n_head);
+        std::copy(layer.sinks.begin(), layer.sinks.end(), static_cast<float*>(sinks->data));
+        ggml_flash_attn_ext_add_sinks(results_.back(), sinks);
+      }
       ggml_build_forward_expand(graph_, results_.back());
     }
   }
@@ -197,10 +250,11 @@ class Graph {
   }
 
  private:
-  ggml_tensor* halves(int n_dims, int n_cells, int n_head, const std::vector<float>& values) {
-    ggml_tensor* x = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F16, n_dims, n_cells, n_head);
-    ggml_fp32_to_fp16_row(values.data(), static_cast<ggml_fp16_t*>(x->data),
-                          static_cast<int64_t>(values.size()));
+  ggml_tensor* cached(ggml_type type, int n_dims, int n_cells, int n_head,
+                      const std::vector<float>& values) {
+    ggml_tensor* x = ggml_new_tensor_3d(context_.get(), type, n_dims, n_cells, n_head);
+    ggml_quantize_chunk(type, values.data(), x->data, 0, static_cast<int64_t>(n_cells) * n_head,
+                        n_dims, nullptr);
     return x;
   }
 
@@ -246,9 +300,65 @@ TEST_CASE("attention through the graph is exact to 32 bits for every shape") {
   }
 }
 
-TEST_CASE("a token that sees no cell gets zeros") {
+TEST_CASE(
+    "attention over caches of every type is exact, and the same bits in any place and batch") {
+  const std::vector<ggml_type> types{GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0,
+                                     GGML_TYPE_Q4_0};
+  // Of all heads few and many at once: K is read as it lies and transposed.
+  const std::vector<Shape> shapes{{64, 64, 9, 3, 6, 300}, {128, 96, 16, 1, 3, 200}};
+  unsigned seed = 51;
+  for (const ggml_type k_type : types) {
+    for (const ggml_type v_type : types) {
+      for (const Shape& shape : shapes) {
+        INFO("K ", ggml_type_name(k_type), " V ", ggml_type_name(v_type), " size ", shape.n_k);
+        Case c(shape, seed++);
+        c.keep_as(k_type, v_type);
+        const std::vector<float> out = c.computed(2);
+        CHECK(worst_error(out, c.expected()) < (has_ours() ? 2e-5 : 3e-2));
+        if (!has_ours()) continue;
+        const size_t n_row = out.size() / shape.n_tokens;
+        CHECK(c.only(1).computed(1) ==
+              std::vector<float>(out.begin() + static_cast<ptrdiff_t>(n_row),
+                                 out.begin() + static_cast<ptrdiff_t>(2 * n_row)));
+        std::vector<int> places(shape.n_cells);
+        std::iota(places.begin(), places.end(), shape.n_cells);
+        CHECK(c.moved_to(places, 2 * shape.n_cells).computed(5, &places) == out);
+      }
+    }
+  }
+}
+
+TEST_CASE("attention with sinks, soft-capping and ALiBi is exact, alone and among others") {
+  const std::vector<Shape> shapes{
+      {64, 64, 9, 3, 1, 300}, {64, 64, 8, 1, 33, 257}, {128, 128, 12, 4, 5, 900}};
+  unsigned seed = 71;
+  for (const Shape& shape : shapes) {
+    for (const unsigned kind : {1U, 2U, 4U, 7U}) {
+      Case c(shape, seed++);
+      if ((kind & 1) != 0) c.sinks = c.halves_of(shape.n_head, 4.0F);
+      if ((kind & 2) != 0) c.soft_cap = 1.5F;
+      if ((kind & 4) != 0) c.lean(8);
+      const std::vector<double> expected = c.expected();
+      std::vector<float> alone;
+      for (int token = 0; token < shape.n_tokens; ++token) {
+        const std::vector<float> row = c.only(token).computed(1);
+        alone.insert(alone.end(), row.begin(), row.end());
+      }
+      for (const int n_threads : {1, 2, 5}) {
+        INFO("kind ", kind, " heads ", shape.n_head, " threads ", n_threads);
+        const std::vector<float> out = c.computed(n_threads);
+        CHECK(worst_error(out, expected) < (has_ours() ? 2e-5 : 1e-2));
+        if (has_ours()) CHECK(out == alone);
+      }
+    }
+  }
+}
+
+TEST_CASE("a token that sees no cell gets zeros, with sinks too") {
   Case c({64, 64, 6, 2, 3, 100}, 4);
   std::fill(c.mask.begin(), c.mask.end(), -kInf);
+  for (const float x : c.computed(2)) CHECK(x == 0.0F);
+  c.sinks.assign(6, 0.5F);
   for (const float x : c.computed(2)) CHECK(x == 0.0F);
 }
 
@@ -400,14 +510,21 @@ struct DirectCase {
     Heads heads{std::vector<float>(n, -kInf), std::vector<float>(n),
                 std::vector<float>(static_cast<size_t>(n) * n_k)};
     const size_t stride = n_k * sizeof(ggml_fp16_t);
-    const HeadGroup group{q.data() + static_cast<size_t>(first) * n_k,
-                          reinterpret_cast<const char*>(k.data()),
-                          reinterpret_cast<const char*>(v.data()),
-                          stride,
-                          stride,
-                          n,
-                          n_k,
-                          n_k};
+    const HeadGroup group{
+        .q = q.data() + static_cast<size_t>(first) * n_k,
+        .k = reinterpret_cast<const char*>(k.data()),
+        .v = reinterpret_cast<const char*>(v.data()),
+        .k_stride = stride,
+        .v_stride = stride,
+        .n_q = n,
+        .n_k = n_k,
+        .n_v = n_k,
+        .k_type = CellType::kF16,
+        .v_type = CellType::kF16,
+        .soft_cap = 0,
+        .slopes = nullptr,
+        .distances = nullptr,
+    };
     const Partial partial{heads.max.data(), heads.sum.data(), heads.acc.data()};
     kernels.attend(group, cells.data(), n_begin, partial);
     kernels.attend(group, cells.data() + n_begin, static_cast<int>(cells.size()) - n_begin,
