@@ -247,8 +247,9 @@ class ServeConfig(BaseSettings):
     )
     draft_max: Annotated[int, Field(ge=0, le=2**20)] = option(
         15,
-        "Most tokens of a known text (an edit's input, a `prediction`) that one step checks; 0 is"
-        " none. With `speculative.n_max` in a request also tokens found in its prompt and answer.",
+        "Most tokens that one step checks ahead, of a known text (an edit's input, a `prediction`)"
+        " or of what prompt and answer have said before, where measured steps say that it pays; 0"
+        " is none.",
         engine="n_draft_max",
     )
     model_draft: Path | None = option(

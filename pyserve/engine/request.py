@@ -104,7 +104,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     draft: the expected answer, or parts of it. Changes only its speed: several of the draft's
       tokens are checked in one step while few requests run.
     n_draft_max: draft tokens that one step checks, of this draft or of repetitions in prompt and
-      answer; None = the engine's, and without a draft (or draft model) none.
+      answer; None = the engine's.
     thinking: limit of reasoning, None = none.
     said: resume tokens, the leading tokens of the answer that the client has already; generation
       continues after them, and they count as tokens of the answer.

@@ -47,6 +47,12 @@ std::string shown(const std::string& source) {
   return source.size() <= kMaxShownTemplateBytes ? sanitize_utf8(source) : std::string();
 }
 
+// Our kernels compute a token to the same bits whatever else is in its step. With llama.cpp's,
+// steps of several tokens round otherwise, so answers that nothing is known of go without.
+bool drafts_all(const EngineConfig& config) {
+  return rung_in_force() != Rung::kStock || !config.draft_model_path.empty();
+}
+
 }  // namespace
 
 struct Engine::Impl {
@@ -59,7 +65,7 @@ struct Engine::Impl {
         load_ms(elapsed_ms(begin, Clock::now())),
         preparation(model, config.chat_template, loop.context().n_ctx(),
                     config.is_deterministic ? 0 : config.n_draft_max,
-                    !config.draft_model_path.empty()),
+                    drafts_all(config)),
         engine_thread([this] { loop.run(); }) {}
 
   void stop();

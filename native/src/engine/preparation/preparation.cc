@@ -64,11 +64,11 @@ TemplateSources template_sources(const Model& model, const std::string& chat_tem
 }
 
 Preparation::Preparation(const Model& model, const std::string& chat_template, int n_ctx,
-                         int n_draft_max, bool has_draft_model)
+                         int n_draft_max, bool drafts_all)
     : model_(model),
       n_ctx_(n_ctx),
       n_draft_max_(n_draft_max),
-      has_draft_model_(has_draft_model),
+      drafts_all_(drafts_all),
       tokenizer_(model),
       chat_template_(make_template(model, template_sources(model, chat_template).chat)),
       tool_template_(make_tool_template(model, template_sources(model, chat_template).tools)),
@@ -135,8 +135,7 @@ std::optional<Draft> Preparation::make_draft(const Request& request, TokenSpan p
   const int n_max =
       request.n_draft_max < 0 ? n_draft_max_ : std::min(request.n_draft_max, n_draft_max_);
   if (n_max == 0 || request.wants_embedding || request.is_deterministic) return std::nullopt;
-  // Steps of several tokens round otherwise, so answers that nothing is known of go without.
-  const bool is_wanted = request.n_draft_max > 0 || !request.draft.empty() || has_draft_model_;
+  const bool is_wanted = drafts_all_ || request.n_draft_max > 0 || !request.draft.empty();
   if (!is_wanted) return std::nullopt;
   return Draft(prompt, tokenizer_.tokenize(request.draft, false, false), n_max);
 }

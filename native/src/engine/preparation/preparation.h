@@ -28,10 +28,11 @@ TemplateSources template_sources(const Model& model, const std::string& chat_tem
 class Preparation {
  public:
   // The model must outlive it. A step checks at most `n_draft_max` tokens of a draft.
+  // drafts_all: repetitions are drafted in every answer, not only where a request asks for it.
   // `chat_template`: in place of the model file's, "" = none.
   // Throws EngineError(kModelLoad) when that cannot be used.
   Preparation(const Model& model, const std::string& chat_template, int n_ctx, int n_draft_max,
-              bool has_draft_model);
+              bool drafts_all);
 
   // The request without its ticket. Throws EngineError for all that is wrong with it.
   std::unique_ptr<PreparedRequest> prepare(Request request);
@@ -59,7 +60,7 @@ class Preparation {
   const Model& model_;
   const int n_ctx_;
   const int n_draft_max_;
-  const bool has_draft_model_;
+  const bool drafts_all_;
   const Tokenizer tokenizer_;
   const ChatTemplate chat_template_;
   const std::optional<ChatTemplate> tool_template_;  // for chats with tools, if it is another
