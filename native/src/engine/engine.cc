@@ -64,8 +64,7 @@ struct Engine::Impl {
         loop(model, config, registry),
         load_ms(elapsed_ms(begin, Clock::now())),
         preparation(model, config.chat_template, loop.context().n_ctx(),
-                    config.is_deterministic ? 0 : config.n_draft_max,
-                    drafts_all(config)),
+                    config.is_deterministic ? 0 : config.n_draft_max, drafts_all(config)),
         engine_thread([this] { loop.run(); }) {}
 
   void stop();
