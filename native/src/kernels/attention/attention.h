@@ -9,7 +9,7 @@
 namespace pyserve {
 
 // What the numbers of K or V are kept as.
-enum class CellType : uint8_t { kF32, kF16, kBf16, kQ8_0, kQ4_0 };
+enum class CellType : uint8_t { kF32, kF16, kBf16, kQ80, kQ40 };
 
 // Query heads, of one token or several, that share a KV head, and where that head's K and V are.
 struct HeadGroup {

@@ -31,9 +31,9 @@ inline std::optional<CellType> cell_type(ggml_type type) {
     case GGML_TYPE_BF16:
       return CellType::kBf16;
     case GGML_TYPE_Q8_0:
-      return CellType::kQ8_0;
+      return CellType::kQ80;
     case GGML_TYPE_Q4_0:
-      return CellType::kQ4_0;
+      return CellType::kQ40;
     default:
       return std::nullopt;
   }

@@ -24,8 +24,9 @@ FlashAttnWorker::FlashAttnWorker(const FlashAttnNode& node, const AttentionKerne
   char* const mine = buffer + params->ith * node.thread_bytes();
   char* const shared = buffer + params->nth * node.thread_bytes();
   cells_ = reinterpret_cast<int32_t*>(mine);
-  distances_ = reinterpret_cast<float*>(mine + node.n_tile_rows * node.list_bytes());
-  q_ = distances_ + node.distance_bytes() / sizeof(float);
+  char* const after_lists = mine + node.n_tile_rows * node.list_bytes();
+  distances_ = reinterpret_cast<float*>(after_lists);
+  q_ = reinterpret_cast<float*>(after_lists + node.distance_bytes());
   float* const states = q_ + static_cast<size_t>(node.n_tile_rows) * node.n_group * node.n_k;
   total_ = state_at(states, node.n_tile_rows);
   piece_ = state_at(states + node.n_tile_rows * node.state_floats(), node.n_tile_rows);
