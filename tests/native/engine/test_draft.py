@@ -134,9 +134,18 @@ def test_limits_and_stop_strings_end_inside_a_draft(engine: LocalEngine) -> None
         answer = plain(engine, draft=text, max_tokens=n)
         assert (answer.text, answer.finish.reason) == (text[:n], "length")
         assert answer.finish.usage.n_completion_tokens == n
+    # A grammar would not be ended by a stop string.
+    letters = engine.tokenize(text, add_special=False, parse_special=False)
+    free = {
+        "grammar": "",
+        "max_tokens": 64,
+        "sampling": SamplingParams(temperature=0, allowed_token_ids=letters),
+    }
+    text = plain(engine, **free).text
     stop = text[30:33]
-    stopped = plain(engine, draft=text, stop=[stop])
+    stopped = plain(engine, **free, draft=text, stop=[stop])
     assert (stopped.text, stopped.finish.stop_string) == (text[: text.index(stop)], stop)
+    assert len(stopped.deltas) < len(stopped.text)
 
 
 def test_the_context_ends_an_answer_with_a_draft(engine: LocalEngine) -> None:
