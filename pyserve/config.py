@@ -306,6 +306,12 @@ class ServeConfig(BaseSettings):
         " before them.",
         metavar="JSON",
     )
+    verbosity_hints: bool = option(
+        False,
+        "Tell a model in the system message how much to say, where a request has `verbosity` and"
+        " the chat template does not know it.",
+        flags=("--verbosity-hints",),
+    )
     override_kv: Annotated[list[str], NoDecode] = option(
         [],
         "Overrides metadata of model files; TYPE is `int`, `float`, `bool` or `str`.",

@@ -82,7 +82,7 @@ def create(model: str | None = None) -> Response:
 
     def answer(engine: Engine) -> ResponsesAnswer:
         conversation = response_conversation(engine, body, offered.offer, target.profile)
-        noted.ignored += unread_variables(given, engine.info(), target.profile)
+        noted.ignored += unread_variables(given.thinking, engine.info(), target.profile)
         noted.unenforced = (*text_constraint(body).unenforced, *conversation.unenforced)
         cut = fitting(engine, conversation, body, noted)
         if cut is not None:

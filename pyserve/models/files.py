@@ -56,7 +56,13 @@ def resolve_models(
     if config.chat_template_kwargs:
         variables = default_variables(config.chat_template_kwargs)
         files = [_with_variables(file, variables) for file in files]
+    if config.verbosity_hints:
+        files = [_with_hints(file) for file in files]
     return _with_file_names(files)
+
+
+def _with_hints(file: ModelFile) -> ModelFile:
+    return replace(file, profile=msgspec.structs.replace(file.profile, has_verbosity_hints=True))
 
 
 def default_variables(text: str) -> dict[str, Any]:

@@ -132,6 +132,7 @@ class ModelProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     adapters: LoRA adapters that are loaded with the model. lora: scales of those that requests get
     which name none, None: the engine's defaults.
     usecases: what the model is for (chat, completion, edit, embeddings), None: anything.
+    has_verbosity_hints: a verbosity that the template does not know becomes a sentence.
     """
 
     defaults: dict[str, Any] = {}
@@ -146,6 +147,7 @@ class ModelProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     usecases: tuple[str, ...] | None = None
     adapters: tuple[Adapter, ...] = ()
     lora: dict[str, float] | None = None
+    has_verbosity_hints: bool = False
 
 
 PLAIN = ModelProfile()

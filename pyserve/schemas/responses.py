@@ -16,7 +16,7 @@ from pyserve.schemas.common import (
 )
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import TextFormat
-from pyserve.schemas.fields.reasoning import Effort, ReasoningFields
+from pyserve.schemas.fields.reasoning import Effort, ReasoningFields, Verbosity
 from pyserve.schemas.fields.sampling import SamplingFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.input_items import AdditionalToolsItem, Input, ReasoningItem
@@ -26,7 +26,7 @@ from pyserve.schemas.response_tools import (
     ResponseTools,
     check_tools_size,
 )
-from pyserve.schemas.unsupported import Unsupported, first_unsupported
+from pyserve.schemas.unsupported import STREAM_OPTIONS, FieldTable, Unsupported, first_unsupported
 
 Summary = Literal["auto", "concise", "detailed"]
 LOGPROBS = "message.output_text.logprobs"
@@ -47,12 +47,10 @@ REASONS: Mapping[str, tuple[tuple[object, ...], str]] = {
     "max_tokens": ((), "the field is called max_output_tokens here"),
 }
 PARTS_OF_FIELDS: Mapping[str, Unsupported] = {
-    "text": {"verbosity": ("medium",)},
     "reasoning": {
         "mode": ("standard",),
         "context": ("auto",),
     },
-    "stream_options": {"include_obfuscation": (False,)},
 }
 
 
@@ -60,7 +58,7 @@ class TextConfig(RequestModel):
     """Settings of the answer's text."""
 
     format: TextFormat | None = None
-    verbosity: Literal["medium"] | None = None
+    verbosity: Verbosity | None = None
 
 
 class Reasoning(RequestModel):
@@ -94,9 +92,9 @@ ConversationRef = Annotated[
 
 
 class ResponseStreamOptions(RequestModel):
-    """Options of a streamed answer."""
+    """Options of a streamed answer, which change nothing here."""
 
-    include_obfuscation: Literal[False] | None = None
+    foreign: ClassVar[FieldTable] = STREAM_OPTIONS
 
 
 class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, AcceptedFields):
@@ -105,6 +103,7 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
     Fields of the sampling that the Responses API does not have are those of chat completions.
     """
 
+    verbosity_param: ClassVar[str] = "text.verbosity"
     unsupported: ClassVar[Unsupported] = {
         "n": (1,),
         "n_cmpl": (1,),
@@ -201,10 +200,13 @@ class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, Accepte
 
     @property
     def thinking(self) -> ReasoningFields:
-        """The reasoning fields, with the effort of `reasoning`."""
-        if self.reasoning is None or self.reasoning.effort is None:
-            return self
-        return self.model_copy(update={"reasoning_effort": self.reasoning.effort})
+        """The reasoning fields, with those of `reasoning` and `text`."""
+        update: dict[str, Any] = {}
+        if self.reasoning is not None and self.reasoning.effort is not None:
+            update["reasoning_effort"] = self.reasoning.effort
+        if self.text is not None and self.text.verbosity is not None:
+            update["verbosity"] = self.text.verbosity
+        return self.model_copy(update=update) if update else self
 
     @property
     def n_max_tokens(self) -> int | None:

@@ -13,6 +13,7 @@ import msgspec
 
 from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
+from pyserve.openai.chat.verbosity import with_hint
 from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.tools.arguments import Function, unenforced
 from pyserve.openai.tools.formats import AnswerFormat
@@ -168,6 +169,8 @@ def conversation(
     text_begin = _text_begin(form, thinking) if is_continued else ""
     thinking = None if is_continued else thinking
     messages = with_history(messages, form)
+    if profile.has_verbosity_hints:
+        messages = with_hint(messages, reasoning.verbosity, source)
     tools: list[dict[str, Any]] = []
     calls = found = None
     if offer.is_open:

@@ -30,8 +30,9 @@ def unread_variables(
     """
     words = words_of(info.chat_template) | words_of(info.tool_template)
     unread = []
-    if given.verbosity not in (None, DEFAULT_VERBOSITY) and "verbosity" not in words:
-        unread.append("verbosity")
+    is_said = given.verbosity in (None, DEFAULT_VERBOSITY) or profile.has_verbosity_hints
+    if not is_said and "verbosity" not in words:
+        unread.append(given.verbosity_param)
     if given.enable_thinking and not _may_think(info, profile):
         unread += [name for name in THINKING_FIELDS if name in given.model_fields_set]
     if info.chat_template:

@@ -146,7 +146,7 @@ class TextSettings(msgspec.Struct, frozen=True):
     """The text settings of the request."""
 
     format: TextFormat = TextFormat()
-    verbosity: Literal["medium"] = "medium"
+    verbosity: Literal["low", "medium", "high"] = "medium"
 
 
 class ConversationId(msgspec.Struct, frozen=True):

@@ -135,7 +135,8 @@ def _tool_choice(body: ResponseRequest) -> str | dict[str, Any]:
 def _text_settings(body: ResponseRequest) -> TextSettings:
     asked = body.text.format if body.text else None
     if asked is None or asked.name is None or asked.schema_ is None or asked.type != "json_schema":
-        return TextSettings(format=TextFormat(type=asked.type if asked else "text"))
+        form = TextFormat(type=asked.type if asked else "text")
+        return TextSettings(form, body.thinking.verbosity or "medium")
     return TextSettings(
         format=TextFormat(
             type="json_schema",
@@ -143,7 +144,8 @@ def _text_settings(body: ResponseRequest) -> TextSettings:
             description=asked.description,
             schema=asked.schema_,
             strict=asked.strict,
-        )
+        ),
+        verbosity=body.thinking.verbosity or "medium",
     )
 
 

@@ -112,6 +112,8 @@ class ReasoningFields(RequestModel):
     where nothing may be thought the effort is "none".
     """
 
+    verbosity_param: ClassVar[str] = "verbosity"
+
     reasoning_effort: Effort | None = None
     reasoning_format: Literal["none", "auto", "deepseek"] | None = None
     include_reasoning: bool | None = None

@@ -53,14 +53,33 @@ def test_those_of_the_configuration_are_kept_name_by_name(start):
     assert given == [{"mine": 3, "more": 2}, {"mine": 1, "more": 2}]
 
 
-@pytest.mark.parametrize("path", [CHAT, RESPONSES])
-def test_verbosity_is_a_variable_or_is_named(start, path):
+VERBOSITY = [
+    (CHAT, lambda word: {"verbosity": word}, "verbosity"),
+    (RESPONSES, lambda word: {"text": {"verbosity": word}}, "text.verbosity"),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "name"), VERBOSITY)
+def test_verbosity_is_a_variable_or_is_named(start, path, fields, name):
     front = start(chat_template="{{ verbosity }} {{ messages }}")
-    assert HEADER not in front.post(path, body(path, verbosity="low")).headers
+    assert HEADER not in front.post(path, body(path, **fields("low"))).headers
     assert front.core.requests[0].template.variables == {"verbosity": "low"}
     front = start(chat_template=TEMPLATE)
-    assert front.post(path, body(path, verbosity="high")).headers[HEADER] == "verbosity"
-    assert HEADER not in front.post(path, body(path, verbosity="medium")).headers
+    assert front.post(path, body(path, **fields("high"))).headers[HEADER] == name
+    assert HEADER not in front.post(path, body(path, **fields("medium"))).headers
+
+
+@pytest.mark.parametrize(("path", "fields", "_name"), VERBOSITY)
+def test_verbosity_may_be_said_in_words(start, path, fields, _name):
+    profiles = {"tiny": ModelProfile(has_verbosity_hints=True)}
+    front = start(chat_template=TEMPLATE, profiles=profiles)
+    assert HEADER not in front.post(path, body(path, **fields("low"))).headers
+    first, second = front.core.requests[0].messages
+    assert (first["role"], second["content"]) == ("system", "hi")
+    assert "few words" in first["content"]
+    front = start(chat_template="{{ verbosity }} {{ messages }}", profiles=profiles)
+    front.post(path, body(path, **fields("low")))
+    assert [message["role"] for message in front.core.requests[0].messages] == ["user"]
 
 
 @pytest.mark.parametrize("fields", [{"think": True}, {"thinking": {"type": "enabled"}},
