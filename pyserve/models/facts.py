@@ -12,6 +12,7 @@ from pathlib import Path
 from pyserve.errors import ModelLoadError
 from pyserve.gguf.head import check_gguf, quantization_in
 from pyserve.gguf.reader import AnyValue, reading
+from pyserve.models.download.incoming import remembered_hash
 from pyserve.models.gallery import Gallery
 from pyserve.models.memory import weight_bytes
 from pyserve.models.remove import later_parts
@@ -68,6 +69,7 @@ def file_facts(path: Path, gallery: Gallery) -> FileFacts | None:
         entry = gallery.find(path.name)
         is_known = entry is not None and entry.size_bytes == status.st_size
         sha256 = entry.sha256 if entry is not None and is_known else None
+        sha256 = sha256 or remembered_hash(path)
         return _read(path, status.st_mtime, status.st_size, sha256)
     except (OSError, ModelLoadError):
         return None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyserve.errors import ModelNotFoundError
 from pyserve.gguf.kind import split_name
+from pyserve.models.download.incoming import WORK
 from pyserve.models.files import local_files
 from pyserve.models.gallery import Gallery
 
@@ -20,7 +21,10 @@ def remove_model(name: str, directory: Path, gallery: Gallery) -> list[Path]:
             removed = [file.path, *later_parts(file.path)]
             for path in removed:
                 path.unlink()
-            for leftover in (directory / ".incoming").glob(f"{file.path.name}.part*"):
+            work = directory / WORK
+            work = directory / WORK
+            kept = work / f"{file.path.name}.sha256"
+            for leftover in (kept, *work.glob(f"{file.path.name}.part*")):
                 leftover.unlink(missing_ok=True)
             return removed
     known = ", ".join(file.id for file in local_files(directory, gallery)) or "nothing"

@@ -15,6 +15,8 @@ from pyserve.gguf.check import check_model_file
 from pyserve.gguf.head import check_gguf
 from pyserve.models.download.sources import DiskFullError, PullError, file_size
 
+WORK = ".incoming"
+
 
 def hash_file(path: Path) -> str:
     """The sha256 of a file in hexadecimal."""
@@ -36,6 +38,27 @@ def verify(part: Path, sha256: str | None) -> None:
         )
 
 
+def remember_hash(path: Path, sha256: str) -> None:
+    """Keep the hash of a file that was just got, for as long as the file stays as it is."""
+    status = path.stat()
+    text = f"{sha256.lower()} {status.st_size} {status.st_mtime_ns}\n"
+    _hash_path(path).write_text(text, encoding="ascii")
+
+
+def remembered_hash(path: Path) -> str | None:
+    """The hash that `remember_hash` kept; None if there is none, or the file is another one now."""
+    try:
+        sha256, *stamp = _hash_path(path).read_text(encoding="ascii").split()
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return sha256 if stamp == [str(status.st_size), str(status.st_mtime_ns)] else None
+
+
+def _hash_path(path: Path) -> Path:
+    return path.parent / WORK / f"{path.name}.sha256"
+
+
 def check_format(part: Path) -> None:
     """Raise ModelLoadError, and drop the part, if it is no model file."""
     try:
@@ -52,7 +75,7 @@ def incoming(target: Path, output: TextIO) -> Iterator[Path]:
 
     Raises PullError when it cannot be written.
     """
-    work = target.parent / ".incoming"
+    work = target.parent / WORK
     try:
         work.mkdir(parents=True, exist_ok=True)
         with (work / f"{target.name}.lock").open("w") as lock:

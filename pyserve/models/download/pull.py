@@ -21,7 +21,13 @@ from pyserve.gguf.check import check_model_file
 from pyserve.gguf.head import check_gguf
 from pyserve.gguf.kind import check_is_model, is_gguf_name
 from pyserve.models.download.hub import Hub, HubReference, parse_reference
-from pyserve.models.download.incoming import check_format, hash_file, incoming, verify
+from pyserve.models.download.incoming import (
+    check_format,
+    hash_file,
+    incoming,
+    remember_hash,
+    verify,
+)
 from pyserve.models.download.packages import PackageDownload, fetch_packages
 from pyserve.models.download.progress import Progress, ProgressLine, format_bytes
 from pyserve.models.download.sources import (
@@ -236,8 +242,10 @@ def _pull_url(file: RemoteFile, options: PullOptions) -> Path:
         _fetch_remote(file, part, options.progress(name, file.size_bytes, file.sha256))
         check_format(part)
         part.replace(target)
+        sha256 = file.sha256 or hash_file(target)
+        remember_hash(target, sha256)
     if file.sha256 is None:
-        options.output.write(f"{name}: not verified; its sha256 is {hash_file(target)}\n")
+        options.output.write(f"{name}: not verified; its sha256 is {sha256}\n")
     return target
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pyserve.backend.protocol import ModelStatus
+from pyserve.models.facts import file_facts
+from pyserve.models.gallery import load_gallery
 from tests.support.front import Front
 from tests.support.hub_server import FakeHub, serve_hub
 from tests.support.ollama_lines import lines_of
@@ -62,7 +64,15 @@ def test_a_model_of_the_hub_is_got_with_progress(front, models_dir, hub):
         "completed": len(content),
     }
     assert {"status": "verifying sha256 digest"} in middle
-    assert (models_dir / "tiny-Q4_0.gguf").read_bytes() == content
+    path = models_dir / "tiny-Q4_0.gguf"
+    assert path.read_bytes() == content
+    facts = file_facts(path, load_gallery())
+    assert facts is not None
+    assert (facts.digest, facts.is_hash) == (digest, True)
+    path.touch()
+    changed = file_facts(path, load_gallery())
+    assert changed is not None
+    assert not changed.is_hash
 
 
 def test_a_plain_pull_ends_with_success(front, models_dir):

@@ -80,6 +80,25 @@ def test_silence_and_the_failure_are_as_the_api_has_them(slow):
     assert slow.stream_limit.n_held == 0
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_lines_of_an_answer_to_come_are_empty_ones(slow, fails):
+    response = slow.post("/api/chat", {"model": "tiny", **chat_body("a b")}, buffered=False)
+    chunks = iter(response.response)
+    early = json.loads(next(chunks))
+    assert (early["message"]["content"], early["done"]) == ("", False)
+    if fails:
+        loading(slow).error = ModelLoadError("the file is damaged")
+    loading(slow).loaded.set()
+    lines = [json.loads(line) for line in b"".join(chunks).splitlines()]
+    if fails:
+        assert lines[-1] == {"error": "the file is damaged"}
+    else:
+        assert "".join(line["message"]["content"] for line in lines) == "a b"
+        assert lines[-1]["load_duration"] > 0
+    response.close()
+    assert slow.stream_limit.n_held == 0
+
+
 def test_a_model_that_is_loaded_soon_makes_a_stream_as_usual(slow):
     timer = threading.Timer(0.01, loading(slow).loaded.set)
     timer.start()

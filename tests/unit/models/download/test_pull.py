@@ -66,9 +66,12 @@ def visible(options: PullOptions) -> list[str]:
     return sorted(path.name for path in options.models_dir.glob("[!.]*"))
 
 
+KEPT = (".lock", ".sha256")
+
+
 def leftovers(options: PullOptions) -> list[str]:
     work = options.models_dir / ".incoming"
-    return sorted(path.name for path in work.iterdir() if path.suffix != ".lock")
+    return sorted(path.name for path in work.iterdir() if path.suffix not in KEPT)
 
 
 def test_a_url_is_saved_under_its_last_name(server: ServedFile, options: PullOptions) -> None:

@@ -4,6 +4,7 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from pyserve.web.request.families import family_of
+from pyserve.web.request.refusal import stalled
 
 
 @pytest.mark.parametrize(
@@ -22,8 +23,16 @@ def test_paths_of_anthropic(path):
     assert family_of(f"/llm{path}", prefix="/llm").errors.name == "Anthropic"
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/api/nothing", "/api"])
+def test_paths_of_ollama(path):
+    assert family_of(path).errors.name == "Ollama"
+    refusal = stalled().to_bytes("r", 1, family_of(path))
+    assert refusal.endswith(b'{"error":"the request did not arrive in time"}')
+
+
 @pytest.mark.parametrize(
-    "path", ["/", "/v1/models", "/v1/messages2", "/v2/messages", "/x/messages"]
+    "path",
+    ["/", "/apis", "/v1/api/chat", "/v1/models", "/v1/messages2", "/v2/messages", "/x/messages"],
 )
 def test_other_paths_are_of_openai_unless_a_header_says_else(path):
     assert family_of(path).errors.name == ""
