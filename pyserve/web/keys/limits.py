@@ -36,16 +36,16 @@ class KeyLimits:
         Raises RateLimitError with `retry_after_s`, and takes nothing then.
         """
         with self._counts.locked():
-            self._check(key)
+            self._check(key, request_buckets(key))
             self._counts.hold(key.digest)
             for bucket in request_buckets(key):
                 self._buckets.take(bucket, 1)
         return partial(self._counts.give_back, key.digest)
 
     def check(self, key: ApiKey) -> None:
-        """Raises the error that `acquire` would raise now."""
+        """Raises the error that `acquire`, or `reserve` of a single token, would raise now."""
         with self._counts.locked():
-            self._check(key)
+            self._check(key, request_buckets(key) + token_buckets(key))
 
     def reserve(self, key: ApiKey, n_prompt: int, n_answer: int) -> Callable[[int], None]:
         """Take the tokens of a request's prompts and longest answers; returns what settles them.
@@ -88,9 +88,9 @@ class KeyLimits:
         with self._counts.locked():
             return self._buckets.quota(buckets[0])
 
-    def _check(self, key: ApiKey) -> None:
+    def _check(self, key: ApiKey, buckets: list[Bucket]) -> None:
         self._check_places(key)
-        for bucket in (*request_buckets(key), *token_buckets(key)):
+        for bucket in buckets:
             self._buckets.check(bucket)
 
     def _check_places(self, key: ApiKey) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from tests.support.server import ServerProcess, is_alive, wait_until
 
-KEY = "sk-limited-key"
+KEY, THRIFTY = "sk-limited-key", "sk-thrifty-key"
 LIMIT = 4
+N_TOKENS = 5000  # of a day: one comes back in 17 seconds
 SOON_S = 20.0
 BODY = {"messages": [{"role": "user", "content": "#hold=2 x y z"}], "stream": True}
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -21,7 +22,10 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 @pytest.fixture
 def server(make_server: Callable[..., ServerProcess], run_dir: Path) -> ServerProcess:
     keys = run_dir / "keys.toml"
-    keys.write_text(f'[[keys]]\nkey = "{KEY}"\nmax_concurrency = {LIMIT}\n')
+    keys.write_text(
+        f'[[keys]]\nkey = "{KEY}"\nmax_concurrency = {LIMIT}\n'
+        f'[[keys]]\nkey = "{THRIFTY}"\ntokens_per_day = {N_TOKENS}\n'
+    )
     args = ["--engine", "fake", "--workers", "2", "--api-key-file", str(keys)]
     return make_server(args).start()
 
@@ -54,3 +58,14 @@ def test_a_key_has_one_limit_and_killed_workers_give_it_back(server: ServerProce
     server.wait_healthy()
     with contextlib.ExitStack() as streams:
         assert statuses(streams, server) == expected
+
+
+def test_the_tokens_of_all_workers_are_one_sum(server: ServerProcess) -> None:
+    used, headers = 0, {"Authorization": f"Bearer {THRIFTY}"}
+    for _ in range(3 * LIMIT):  # each on a connection of its own
+        body = {"messages": [{"role": "user", "content": "x y z"}], "max_tokens": 50}
+        url = f"{server.url}/v1/chat/completions"
+        answer = httpx.post(url, json=body, headers=headers, timeout=SOON_S, trust_env=False)
+        used += answer.json()["usage"]["total_tokens"]
+        n_left = int(answer.headers["x-ratelimit-remaining-tokens"])
+        assert N_TOKENS - used <= n_left <= N_TOKENS - used + 2
