@@ -97,7 +97,7 @@ def create(model: str | None = None) -> Response:
         recording = BackgroundRecording(recalled, msgspec.structs.replace(head, status="queued"))
         track = recording.track
         run_in_background(target, answer, recording)
-        return replay_reply(recalled, head.id) if body.stream else json_reply(recording.head)
+        return replay_reply(head.id) if body.stream else json_reply(recording.head)
     if body.stream:
         return generate_stream(target, answer, response_frames(body, target.model_id))
     return generate(target, answer)

@@ -13,15 +13,19 @@ SUFFIX = ".owner"
 class Owner:
     """This process, for others that look into the same directory.
 
-    However the process ends, the system lets go of its lock, and the others know.
+    However the process ends, the system lets go of its lock, and the others know; the next one
+    removes its file.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.name = secrets.token_hex(8)
-        path = directory / f"{self.name}{SUFFIX}"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        new = directory / f"{self.name}.new"
+        self._fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
+        new.rename(directory / f"{self.name}{SUFFIX}")  # others never see it without its lock
+        for path in directory.glob(f"*{SUFFIX}"):
+            self.is_alive(path.stem)
 
     def is_alive(self, name: str) -> bool:
         """Whether the owner of that name lives. One that is dead leaves nothing behind."""

@@ -93,6 +93,7 @@ def _past(body: ResponseRequest, store: Store, owner: str) -> list[dict[str, Any
         conversation = store.get(owner, "conversation", body.conversation_id)
         if conversation is None:
             raise NotFoundError("there is no such conversation", param="conversation")
+        store.use([conversation.id])
         return store.items(owner, conversation.id)
     if body.previous_response_id is None:
         return []

@@ -14,7 +14,7 @@ from pyserve.web.answer.sse import event_reply
 from pyserve.web.request.access import tenant
 from pyserve.web.request.caller import current_caller
 from pyserve.web.request.services import services
-from pyserve.web.stored.recall import Recalled
+from pyserve.web.request.stream_limit import Permit
 from pyserve.web.stored.replay import replayed
 
 MAX_PAGE = 100
@@ -43,14 +43,13 @@ def stored_reply(stored: Stored) -> Response:
     return Response(stored.body, 200, content_type="application/json")
 
 
-def replay_reply(recalled: Recalled | None, response_id: str, after: int = FIRST) -> Response:
-    """A stream of the events of a background response. It counts against `--max-streams`."""
-    store = the_store() if recalled is None or recalled.store is None else recalled.store
+def replay_reply(response_id: str, after: int = FIRST, permit: Permit | None = None) -> Response:
+    """A stream of the events of a background response. permit: is released at its end."""
     parts = services()
-    permit = parts.stream_limit.acquire()
-    caller = current_caller()
-    frames = replayed(store, response_id, after, caller.watch.check, parts.keep_alive_s)
-    return event_reply(frames, permit.release)
+    frames = replayed(
+        the_store(), response_id, after, current_caller().watch.check, parts.keep_alive_s
+    )
+    return event_reply(frames, permit.release if permit else lambda: None)
 
 
 def page_reply(object_id: str, side: Side | None = None) -> ItemList:

@@ -327,3 +327,16 @@ def test_the_official_client(start):
         assert [item.role for item in items] == ["user", "assistant"]
         client.conversations.items.delete(items[0].id, conversation_id=conversation.id)
         assert client.conversations.delete(conversation.id).deleted
+
+
+def test_one_that_is_followed_takes_one_place(start):
+    front = start(max_streams=1)
+    live = front.post(RESPONSES, {"input": "x", "background": True, "stream": True})
+    assert events(live.text)[-1]["type"] == "response.completed"
+    path = f"/v1/responses/{events(live.text)[0]['response']['id']}?stream=true"
+    settle(front)
+    held = front.stream_limit.acquire()
+    assert front.client.get(path).status_code == 503
+    held.release()
+    assert front.client.get(path).text == live.text
+    assert front.stream_limit.n_held == 0

@@ -13,6 +13,7 @@ import pytest
 
 from pyserve.memory.database import NAME
 from pyserve.memory.memory import Memory
+from pyserve.memory.owner import Owner
 from pyserve.memory.records import Events, Stored
 from pyserve.memory.store import Store
 
@@ -240,3 +241,16 @@ def test_a_file_of_another_version_is_left_alone(tmp_path):
 def test_nothing_is_stored_without_room(tmp_path):
     assert Memory(tmp_path / "none", 0, TTL_S).store is None
     assert not (tmp_path / "none").exists()
+
+
+def test_files_of_dead_processes_are_removed_by_the_next(tmp_path):
+    dead = tmp_path / "0123456789abcdef.owner"
+    dead.write_bytes(b"")
+    first, second = Owner(tmp_path), Owner(tmp_path)
+    assert not dead.exists()
+    assert first.is_alive(second.name)
+    assert second.is_alive(first.name)
+    first.close()
+    assert not second.is_alive(first.name)
+    second.close()
+    assert list(tmp_path.iterdir()) == []
