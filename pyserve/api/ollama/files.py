@@ -121,6 +121,7 @@ def _lines(progress: Iterator[Any], shown_id: str) -> Iterator[bytes]:
         details=f"Only of the models directory, and when its requests have ended. {ADMIN}",
         request=OllamaDeleteRequest,
         body=examples.NAMED,
+        media_type="",
     )
 )
 def delete() -> Response:
@@ -153,6 +154,7 @@ def delete() -> Response:
         details=f"The name stays when the server is started again. {ADMIN}",
         request=OllamaCopyRequest,
         body=examples.COPY,
+        media_type="",
     )
 )
 def copy() -> Response:

@@ -104,7 +104,10 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
             "x-event-schema": schemas.of(*operation.event_types),
             "example": _stream_text(operation),
         }
-    found: dict[str, Any] = {"200": {"description": "Success", "content": content}}
+    success: dict[str, Any] = {"description": "Success"}
+    if operation.media_type:
+        success["content"] = content
+    found: dict[str, Any] = {"200": success}
     statuses = STATUSES if operation.request is not None else ()
     if operation.may_be_unavailable:
         statuses = (503,)

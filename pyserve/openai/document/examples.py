@@ -33,6 +33,7 @@ from pyserve.schemas.responses import ResponseRequest
 
 MODEL = "smollm2-135m-instruct"
 CREATED = 1764000000
+CREATED_TEXT = "2025-11-24T16:00:00Z"  # the same
 N_PROMPT = 24
 
 CHAT: Mapping[str, Any] = {
@@ -161,7 +162,12 @@ def _steady(value: Any) -> Any:
         return [_steady(part) for part in value]
     if isinstance(value, dict):
         return {
-            name: CREATED if name in _TIMES and part is not None else _steady(part)
+            name: _steady_time(part) if name in _TIMES else _steady(part)
             for name, part in value.items()
         }
     return _RANDOM.sub(r"\g<1>0123456789ab", value) if isinstance(value, str) else value
+
+
+def _steady_time(value: Any) -> Any:
+    """A fixed time in the form of another: Unix seconds, or a text."""
+    return value if value is None else CREATED_TEXT if isinstance(value, str) else CREATED

@@ -26,7 +26,8 @@ class Operation:
     response. errors: how they are told.
     example, events: make the response to it, plain and streamed.
     is_list: the response is a list of these. event_types: what is streamed. ends_with_done: also
-    after events with types. media_type: of a response that is no struct, stream_type: of a stream.
+    after events with types. media_type: of a response that is no struct, "": it is empty;
+    stream_type: of a stream.
     status: of success, or that of what is not built. may_be_unavailable: 503 is one of its answers.
     """
 

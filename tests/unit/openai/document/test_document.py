@@ -13,6 +13,7 @@ from pyserve.api.endpoint import all_operations
 from pyserve.api.pages import EVERY, document_json
 from pyserve.openai.document.build import document
 from pyserve.openai.document.fields import FIELDS, describe
+from pyserve.openai.document.operation import LINES
 
 OPERATIONS = all_operations(EVERY)
 DOCUMENT: dict[str, Any] = json.loads(document_json())
@@ -54,11 +55,13 @@ def test_examples_are_as_the_schemas_say(where, content):
         assert errors_of(content["example"], content["schema"]) == []
 
 
-@pytest.mark.parametrize("path", [op.path for op in OPERATIONS if op.events])
-def test_streamed_examples_are_as_the_schemas_say(path):
-    content = DOCUMENT["paths"][path]["post"]["responses"]["200"]["content"]
-    stream = content["text/event-stream"]
-    lines = [line for line in stream["example"].split("\n") if line.startswith("data: {")]
+@pytest.mark.parametrize(
+    ("path", "kind"), [(op.path, op.stream_type) for op in OPERATIONS if op.events]
+)
+def test_streamed_examples_are_as_the_schemas_say(path, kind):
+    stream = DOCUMENT["paths"][path]["post"]["responses"]["200"]["content"][kind]
+    begin = "{" if kind == LINES else "data: {"
+    lines = [line for line in stream["example"].split("\n") if line.startswith(begin)]
     assert len(lines) >= 3
     for line in lines:
         assert errors_of(json.loads(line.removeprefix("data: ")), stream["x-event-schema"]) == []
