@@ -98,6 +98,7 @@ def create() -> Response:
         prompt = own_prompt(body, engine)
         if prompt is None:
             return _chat_answer(engine, body, asked, target, maker, noted)
+        noted.ignored += [name for name in ("think", "truncate") if getattr(body, name)]
         text = with_defaults(text_of(body), target.profile).model_copy(update={"echo": None})
         (request,) = completion_requests(text, engine.info(), [prompt])
         return LineAnswer(request, maker, prompt_param="prompt", grammar_param="format")

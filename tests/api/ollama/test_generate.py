@@ -48,6 +48,11 @@ def test_a_raw_prompt_is_taken_as_it_is(front):
     assert request.max_tokens is None
 
 
+def test_what_only_chats_have_is_named_for_other_prompts(front):
+    response = front.post(GENERATE, prompt(raw=True, think=True, truncate=True, stream=False))
+    assert response.headers["X-Ignored-Fields"] == "think, truncate"
+
+
 def test_a_template_of_the_request_is_used(front):
     request = request_of(front, template=TEMPLATE, system="be <|im_end|>")
     assert request.segments == [
