@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pyserve.errors import UnavailableError
 
 N_PROCESSES = 128
-N_NAMES = 16384  # those of keys that were replaced remain
+N_NAMES = 16384  # of limits, up to three a key; those of keys that were replaced remain
 NAME_BYTES = 32
 NUMBER_BYTES = 8
 HELD_BYTES = 4
@@ -109,7 +109,7 @@ class SharedCounts:
         if slot is None:
             slot = next((at for at, found in self._used() if found in (name, EMPTY)), None)
             if slot is None:
-                raise UnavailableError(f"{N_NAMES} API keys were in use: restart the server")
+                raise UnavailableError(f"{N_NAMES} limits of API keys were in use: restart it")
             self._map[slot : slot + NAME_BYTES] = name
             self._slots[name] = slot
         return slot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -128,6 +129,7 @@ class Usage:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         path = (self._path or Path()).expanduser()
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # keys have names
         with closing(sqlite3.connect(path, timeout=WAIT_S)) as connection:
             connection.execute(TABLE)
             yield connection

@@ -8,20 +8,16 @@ from pyserve.errors import InsufficientQuotaError, RateLimitError
 from pyserve.web.keys.keys import ApiKey, digest_of
 from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.keys.shared_counts import SharedCounts, create_memory
+from tests.support.clocks import Clock
 
 MINUTE, DAY = 60.0, 86_400.0
 
 
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    clock = Clock()
+    clock.now_s = 1000.0
+    return clock
 
 
 @pytest.fixture

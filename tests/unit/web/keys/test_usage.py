@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
 from pyserve.web.keys.usage import HOUR_S, Counts, Row, Usage
+from tests.support.clocks import Clock
 
 HOUR = 100 * HOUR_S
 
 
-class Clock:
-    now_s = HOUR + 10.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    clock = Clock()
+    clock.now_s = HOUR + 10.0
+    return clock
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -61,7 +55,9 @@ def test_what_cannot_be_written_is_kept_for_later_and_told_once(tmp_path, clock,
         usage.add("k", "m", Counts(1, 10, 0, 5))
         usage.flush()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(OSError, match=r"usage\.sqlite"):
         usage.read(HOUR, HOUR + 1)
     path.parent.mkdir()
+    assert usage.read(HOUR, HOUR + 1) != []
+    assert path.stat().st_mode & 0o777 == 0o600
     assert usage.read(HOUR, HOUR + 1)[0].counts == Counts(2, 20, 0, 10)

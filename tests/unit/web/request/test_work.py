@@ -5,15 +5,9 @@ import pytest
 from pyserve.engine.events import Delta, Finish, Timings, Usage
 from pyserve.errors import QueueFullError
 from pyserve.web.request.work import Part, Tally
+from tests.support.clocks import Clock
 
 DONE = Part(True, 0, 0)
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
