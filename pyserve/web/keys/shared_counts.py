@@ -109,7 +109,8 @@ class SharedCounts:
         if slot is None:
             slot = next((at for at, found in self._used() if found in (name, EMPTY)), None)
             if slot is None:
-                raise UnavailableError(f"{N_NAMES} limits of API keys were in use: restart it")
+                message = f"{N_NAMES} limits of API keys were in use: restart the server"
+                raise UnavailableError(message)
             self._map[slot : slot + NAME_BYTES] = name
             self._slots[name] = slot
         return slot
