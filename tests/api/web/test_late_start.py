@@ -40,7 +40,7 @@ def slow() -> Iterator[Front]:
     backend = SlowBackend({"tiny": StreamEngine(core)})
     backend.loaded = threading.Event()
     backend.unload("tiny")
-    app = create_app(ServeConfig(), backend, keep_alive_s=0.05)
+    app = create_app(ServeConfig(response_store_mib=0), backend, keep_alive_s=0.05)
     parts = app.extensions["pyserve"]
     yield Front(app, app.test_client(), {"tiny": core}, parts.stream_limit)
     backend.loaded.set()
