@@ -6,7 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -18,11 +20,13 @@ from pyserve.schemas.common import (
     RequestModel,
     check_text_size,
     invalid,
+    kind_of,
     token_limit,
 )
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import Content, PredictionFields, content_text
+from pyserve.schemas.fields.custom_tools import CalledCustom, text_arguments
 from pyserve.schemas.fields.reasoning import ChatReasoningFields
 from pyserve.schemas.fields.sampling import StreamFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
@@ -48,6 +52,32 @@ class ToolCall(RequestModel):
     id: Annotated[str, Field(max_length=256)] | None = None
     type: Literal["function"] = "function"
     function: CalledFunction
+
+
+class CustomToolCall(RequestModel):
+    """An earlier call of a custom tool."""
+
+    foreign: ClassVar[FieldTable] = CALL
+
+    id: Annotated[str, Field(max_length=256)] | None = None
+    type: Literal["custom"]
+    custom: CalledCustom
+
+    @property
+    def function(self) -> CalledFunction:
+        """The call of the function that stands for the tool."""
+        return CalledFunction(name=self.custom.name, arguments=text_arguments(self.custom.input))
+
+
+def _call_tag(call: object) -> str:
+    is_custom = isinstance(call, CustomToolCall) or kind_of(call) == "custom"
+    return "<custom>" if is_custom else "<function>"
+
+
+AnyToolCall = Annotated[
+    Annotated[ToolCall, Tag("<function>")] | Annotated[CustomToolCall, Tag("<custom>")],
+    Discriminator(_call_tag),
+]
 
 
 def _instead_of_content(name: str, shape: JsonDict) -> JsonDict:
@@ -77,7 +107,7 @@ class Message(RequestModel):
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     name: Annotated[str, Field(max_length=256)] | None = None
     tool_call_id: Annotated[str, Field(max_length=256)] | None = None
-    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOL_CALLS)] | None = None
+    tool_calls: Annotated[list[AnyToolCall], Field(max_length=MAX_TOOL_CALLS)] | None = None
     function_call: CalledFunction | None = None
     refusal: str | None = None
     reasoning_content: str | None = None

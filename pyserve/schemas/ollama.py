@@ -29,10 +29,11 @@ from pyserve.schemas.common import (
 )
 from pyserve.schemas.embeddings import MAX_INPUTS, InputText
 from pyserve.schemas.fields.constraints import OllamaFormat
+from pyserve.schemas.fields.functions import FunctionDefinition
 from pyserve.schemas.fields.keep_alive import KeepAlive
 from pyserve.schemas.fields.sampling import Positive, Probability, RepeatPenalty
 from pyserve.schemas.fields.scheduling import SchedulingFields
-from pyserve.schemas.fields.tools import MAX_TOOLS, FunctionDefinition, check_tools, only_functions
+from pyserve.schemas.fields.tools import MAX_TOOLS, check_tools, only_functions
 from pyserve.schemas.unsupported import CALL, MEANS, MESSAGE, FieldTable, Unsupported
 
 MAX_OPTIONS = 64

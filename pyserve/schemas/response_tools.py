@@ -12,10 +12,10 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, mod
 
 from pyserve.schemas.common import RequestModel, invalid, kind_of
 from pyserve.schemas.fields.constraints import SchemaName
+from pyserve.schemas.fields.functions import FunctionDefinition
 from pyserve.schemas.fields.tools import (
     MAX_TOOLS,
     MAX_TOOLS_BYTES,
-    FunctionDefinition,
     parsed_choice,
 )
 

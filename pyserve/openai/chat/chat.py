@@ -20,7 +20,7 @@ from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.answer import Output, StreamUsage, new_head, token_usage
 from pyserve.openai.chat.choice import ChoiceWriter
 from pyserve.openai.chat.continuation import continued_stops
-from pyserve.openai.chat.conversation import Conversation, conversation, offer_of
+from pyserve.openai.chat.conversation import Conversation, conversation, custom_names, offer_of
 from pyserve.openai.chat.objects import (
     ChatChoice,
     ChatChunk,
@@ -37,7 +37,7 @@ from pyserve.openai.structured.constraint import constraint_of, grammar_param
 from pyserve.openai.structured.validation import SchemaViolation
 from pyserve.openai.tools.arguments import call_violation
 from pyserve.openai.tools.grammar import answer_grammar
-from pyserve.schemas.chat import ChatRequest, Message
+from pyserve.schemas.chat import ChatRequest, CustomToolCall, Message, ToolCall
 
 TEMPLATE_ROLES = {"developer": "system", "function": "tool"}
 
@@ -137,6 +137,7 @@ class ChatAnswer:
             ChoiceWriter(
                 self._conversation.style,
                 is_legacy=bool(self._body.functions),
+                custom_names=frozenset(custom_names(self._body)),
                 shows_reasoning=self._body.include_reasoning is not False,
             )
             for _ in range(self._n)
@@ -227,9 +228,14 @@ def template_message(message: Message) -> dict[str, Any]:
         plain["tool_call_id"] = message.tool_call_id
     if message.reasoning_text:
         plain["reasoning_content"] = message.reasoning_text
-    calls = [call.model_dump(exclude_none=True) for call in message.tool_calls or []]
+    calls = [_template_call(call) for call in message.tool_calls or []]
     if message.function_call is not None:
         calls.append({"type": "function", "function": message.function_call.model_dump()})
     if calls:
         plain["tool_calls"] = calls
     return plain
+
+
+def _template_call(call: ToolCall | CustomToolCall) -> dict[str, Any]:
+    plain: dict[str, Any] = {"type": "function", "function": call.function.model_dump()}
+    return plain if call.id is None else {"id": call.id, **plain}

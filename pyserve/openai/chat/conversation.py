@@ -27,10 +27,11 @@ from pyserve.openai.tools.recognition import EFFORT_VARIABLES, format_of
 from pyserve.openai.tools.tagged import text_parameters
 from pyserve.openai.tools.template_words import words_of
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
+from pyserve.schemas.fields.custom_tools import CustomTool
+from pyserve.schemas.fields.functions import FunctionDefinition
 from pyserve.schemas.fields.reasoning import ReasoningFields
 from pyserve.schemas.fields.tools import (
     AllowedTools,
-    FunctionDefinition,
     NamedFunction,
     NamedTool,
     ToolFields,
@@ -90,15 +91,31 @@ def _shown(function: FunctionDefinition) -> dict[str, Any]:
 
 
 def offer_of(body: ToolFields) -> Offer:
-    """The functions offered by `tools`, or by the older `functions`."""
+    """The functions offered by `tools`, or by the older `functions`.
+
+    Raises InvalidRequestError for a grammar of a custom tool that is wrong.
+    """
     if body.functions:
         params = [f"functions.{i}" for i in range(len(body.functions))]
         offer = Offer(body.functions, params, can_repeat=False)
         return chosen(offer, body.function_call)
-    functions = [tool.function for tool in body.tools or []]
-    params = [f"tools.{i}.function" for i in range(len(functions))]
-    offer = Offer(functions, params, can_repeat=body.parallel_tool_calls)
+    tools = body.tools or []
+    functions = [tool.function for tool in tools]
+    params = [f"tools.{i}.{tool.type}" for i, tool in enumerate(tools)]
+    inputs: dict[str, TextGrammar] = {}
+    for tool, param in zip(tools, params, strict=True):
+        form = tool.custom.format if isinstance(tool, CustomTool) else None
+        if form is not None and form.grammar is not None and form.type == "grammar":
+            grammar = TextGrammar(form.grammar.syntax, form.grammar.definition)
+            grammar.check(f"{param}.format.grammar.definition")
+            inputs[tool.function.name] = grammar
+    offer = Offer(functions, params, can_repeat=body.parallel_tool_calls, inputs=inputs)
     return chosen(offer, body.tool_choice)
+
+
+def custom_names(body: ToolFields) -> list[str]:
+    """The names of the tools that take a text."""
+    return [tool.custom.name for tool in body.tools or [] if isinstance(tool, CustomTool)]
 
 
 def chosen(offer: Offer, choice: Choice | None) -> Offer:

@@ -21,12 +21,25 @@ class CalledFunction(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class MessageToolCall(msgspec.Struct, frozen=True):
+class MessageToolCall(msgspec.Struct, frozen=True, tag_field="type", tag="function"):
     """A tool call; its result is sent back with `id`."""
 
     id: str
     function: CalledFunction
-    type: Literal["function"] = "function"
+
+
+class CalledCustom(msgspec.Struct, frozen=True):
+    """The custom tool called. input: its text."""
+
+    name: str
+    input: str
+
+
+class MessageCustomCall(msgspec.Struct, frozen=True, tag_field="type", tag="custom"):
+    """A call of a custom tool."""
+
+    id: str
+    custom: CalledCustom
 
 
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +51,7 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     annotations: list[Any] = []
     reasoning_content: str | UnsetType = UNSET
     reasoning: str | UnsetType = UNSET
-    tool_calls: list[MessageToolCall] | UnsetType = UNSET
+    tool_calls: list[MessageToolCall | MessageCustomCall] | UnsetType = UNSET
     function_call: CalledFunction | UnsetType = UNSET
 
 
@@ -85,13 +98,21 @@ class FunctionDelta(msgspec.Struct, frozen=True):
     name: str | UnsetType = UNSET
 
 
+class CustomDelta(msgspec.Struct, frozen=True):
+    """A piece of a call of a custom tool: its name once, its text in pieces."""
+
+    input: str
+    name: str | UnsetType = UNSET
+
+
 class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of tool call `index`; id and type come with its first delta."""
 
     index: int
     id: str | UnsetType = UNSET
-    type: Literal["function"] | UnsetType = UNSET
-    function: FunctionDelta
+    type: Literal["function", "custom"] | UnsetType = UNSET
+    function: FunctionDelta | UnsetType = UNSET
+    custom: CustomDelta | UnsetType = UNSET
 
 
 class ChatDelta(msgspec.Struct, frozen=True):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.responses.offer import ToolName
 from pyserve.openai.responses.opaque import opened
-from pyserve.openai.tools.arguments import INPUT
+from pyserve.schemas.fields.custom_tools import text_arguments
 from pyserve.schemas.input_items import (
     BuiltInCallItem,
     BuiltInOutputItem,
@@ -110,7 +109,7 @@ def _add_turn(turns: list[Turn], item: InputItem) -> bool:
             _add_call(turns, item.call_id, name, item.arguments)
         case CustomCallItem():
             name = ToolName("custom", item.name, item.namespace).offered
-            arguments = json.dumps({INPUT: item.input}, ensure_ascii=False)
+            arguments = text_arguments(item.input)
             _add_call(turns, item.call_id, name, arguments)
         case BuiltInCallItem():
             _add_call(

@@ -14,9 +14,9 @@ import msgspec
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.chat.conversation import Mode, Offer
 from pyserve.openai.structured.text_grammar import TextGrammar
-from pyserve.openai.tools.arguments import INPUT
 from pyserve.openai.tools.foreign import UnsupportedToolError, unsupported_tool
-from pyserve.schemas.fields.tools import FunctionDefinition
+from pyserve.schemas.fields.custom_tools import text_function
+from pyserve.schemas.fields.functions import FunctionDefinition
 from pyserve.schemas.response_tools import (
     AllowedResponseTools,
     ChosenTool,
@@ -119,15 +119,11 @@ def _definition(tool: ResponseTool | CustomTool, named: ToolName) -> FunctionDef
             parameters=tool.parameters,
             strict=tool.strict,
         )
-    parameters = {
-        "type": "object",
-        "properties": {INPUT: {"type": "string"}},
-        "required": [INPUT],
-        "additionalProperties": False,
-    }
-    return FunctionDefinition(
-        name=named.offered, description=_description(tool), parameters=parameters
-    )
+    form = tool.format
+    shown = None
+    if form is not None and form.syntax is not None and form.definition is not None:
+        shown = (form.syntax, form.definition)
+    return text_function(named.offered, tool.description, shown)
 
 
 def _input_grammar(tool: ResponseTool | CustomTool, param: str) -> TextGrammar | None:
@@ -140,14 +136,6 @@ def _input_grammar(tool: ResponseTool | CustomTool, param: str) -> TextGrammar |
     grammar = TextGrammar(form.syntax, form.definition)
     grammar.check(f"{param}.format.definition")
     return grammar
-
-
-def _description(tool: CustomTool) -> str:
-    if tool.format is None or tool.format.type != "grammar":
-        return tool.description or ""
-    kind = "regular expression" if tool.format.syntax == "regex" else "Lark grammar"
-    form = f"`{INPUT}` is a text of this {kind}:\n{tool.format.definition}"
-    return f"{tool.description}\n\n{form}" if tool.description else form
 
 
 def _chosen(

@@ -17,9 +17,9 @@ from pyserve.openai.structured.keywords import TEXT_GRAMMAR
 from pyserve.openai.structured.schema import Issue, SchemaGrammar
 from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.structured.validation import SchemaViolation, violation_of
+from pyserve.schemas.fields.custom_tools import INPUT
 
 MAX_RELAXATIONS = 4
-INPUT = "input"  # the parameter of a function that stands for a custom tool
 _NO_ARGUMENTS: dict[str, Any] = {
     "type": "object",
     "properties": {},

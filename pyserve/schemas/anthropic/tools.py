@@ -8,7 +8,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from pyserve.schemas.common import RequestModel, invalid
 from pyserve.schemas.fields.constraints import JsonSchema
-from pyserve.schemas.fields.tools import MAX_TOOLS, FunctionDefinition
+from pyserve.schemas.fields.functions import FunctionDefinition
+from pyserve.schemas.fields.tools import MAX_TOOLS
 from pyserve.schemas.unsupported import ANY, FieldTable
 
 ToolName = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,128}$")]

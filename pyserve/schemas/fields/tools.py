@@ -11,28 +11,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from pyserve.schemas.common import RequestModel, invalid
-from pyserve.schemas.fields.constraints import JsonSchema, SchemaName
+from pyserve.schemas.common import RequestModel, invalid, kind_of
+from pyserve.schemas.fields.custom_tools import CustomTool
+from pyserve.schemas.fields.functions import FunctionDefinition
 
 MAX_TOOLS = 128
 MAX_TOOLS_BYTES = 1024 * 1024
 
 
-class FunctionDefinition(RequestModel):
-    """A function; without parameters it takes none. strict: the schema is enforced or refused."""
-
-    name: SchemaName
-    description: Annotated[str, Field(max_length=65536)] | None = None
-    parameters: JsonSchema | None = None
-    strict: bool | None = None
-
-
 def only_functions(tool: object) -> object:
     """`tool`, unless it is of another type."""
-    kind = tool.get("type") if isinstance(tool, dict) else "function"
-    if isinstance(kind, str) and kind != "function":
-        raise invalid("unsupported_content", 'is not supported: only tools of type "function" are')
+    return _of_type(tool, ("function",))
+
+
+def _of_type(tool: object, types: Sequence[str]) -> object:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if isinstance(kind, str) and kind not in types:
+        shown = " and ".join(f'"{known}"' for known in types)
+        raise invalid("unsupported_content", f"is not supported: only tools of type {shown} are")
     return tool
+
+
+def _function_or_custom(tool: object) -> object:
+    return _of_type(tool, ("function", "custom"))
 
 
 class FunctionTool(RequestModel):
@@ -42,7 +43,15 @@ class FunctionTool(RequestModel):
     function: FunctionDefinition
 
 
-Tool = Annotated[FunctionTool, BeforeValidator(only_functions)]
+def _tool_tag(tool: object) -> str:
+    return "<custom>" if kind_of(tool) == "custom" else "<function>"
+
+
+Tool = Annotated[
+    Annotated[FunctionTool, BeforeValidator(_function_or_custom), Tag("<function>")]
+    | Annotated[CustomTool, Tag("<custom>")],
+    Discriminator(_tool_tag),
+]
 
 
 class NamedFunction(RequestModel):
@@ -52,21 +61,23 @@ class NamedFunction(RequestModel):
 
 
 class NamedTool(RequestModel):
-    """A tool by the name of its function: in `function`, or flat."""
+    """A tool by its name: in `function` or `custom`, or flat."""
 
-    type: Literal["function"]
+    type: Literal["function", "custom"]
     name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     function: NamedFunction | None = None
+    custom: NamedFunction | None = None
 
     @model_validator(mode="after")
     def _is_named(self) -> NamedTool:
-        if self.name is None and self.function is None:
+        if self.name is None and self.function is None and self.custom is None:
             raise invalid("missing_required_parameter", "needs the name of a function")
         return self
 
     @property
     def function_name(self) -> str:
-        return self.name or (self.function.name if self.function else "")
+        named = self.function or self.custom
+        return self.name or (named.name if named else "")
 
 
 class ToolSubset(RequestModel):
@@ -101,7 +112,7 @@ def _choice_tag(value: object) -> str | None:
     if isinstance(value, str):
         return "<mode>"
     kind = value.get("type") if isinstance(value, dict) else None
-    return {"function": "<named>", "allowed_tools": "<allowed>"}.get(str(kind))
+    return {"function": "<named>", "custom": "<named>", "allowed_tools": "<allowed>"}.get(str(kind))
 
 
 def parsed_choice(value: object) -> object:

@@ -173,7 +173,7 @@ def test_calls_and_results_of_a_conversation_become_text_for_such_a_template(fro
             "tools.0.function.name",
         ),
         ({"tools": [{"type": "function"}]}, "tools.0.function"),
-        ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools.0"),
+        ({"tools": [{"type": "web_search"}]}, "tools.0"),
         ({"tools": TOOLS, "tool_choice": "always"}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": {"type": "function"}}, "tool_choice"),
         (
