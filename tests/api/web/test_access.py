@@ -195,6 +195,14 @@ def test_a_key_may_have_a_smaller_context(start, tmp_path):
     assert front.post(CHAT, cut, headers=bearer(KEY)).headers["X-Dropped-Messages"] != "0"
 
 
+def test_a_text_to_embed_may_be_as_long_as_the_context_of_a_key(start, tmp_path):
+    front = limited(start, tmp_path, "max_context = 16")
+    path = "/v1/embeddings"
+    assert front.post(path, {"input": list(range(16))}, headers=bearer(KEY)).status_code == 200
+    refused = front.post(path, {"input": list(range(17))}, headers=bearer(KEY))
+    assert error_of(refused)["code"] == "context_length_exceeded"
+
+
 @pytest.mark.parametrize(("limit", "asked", "given"), [(5, 5, 5), (5, None, 0), (-5, None, -5)])
 def test_a_key_may_ask_for_priority_up_to_its_own(start, tmp_path, limit, asked, given):
     front = limited(start, tmp_path, f"max_priority = {limit}")
