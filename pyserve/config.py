@@ -341,6 +341,12 @@ class ServeConfig(BaseSettings):
         " request does not say `parse_special`.",
         flags=("--parse-special/--no-parse-special",),
     )
+    timings: bool = option(
+        False,
+        "Tell with every answer of chats and completions what time it took, as llama-server does;"
+        " else a request asks for it.",
+        flags=("--timings",),
+    )
     cors_origin: Annotated[list[str], NoDecode] = option(
         [], "Origin of a web page that may use the server, or `*`."
     )

@@ -15,6 +15,12 @@ py::dict body_of(const AcceptedEvent& accepted) {
   return dict;
 }
 
+py::dict body_of(const ProgressEvent& progress) {
+  py::dict dict = to_dict(progress);
+  dict["type"] = "progress";
+  return dict;
+}
+
 py::dict body_of(const FailedEvent& failed) {
   py::dict dict = to_dict(failed);
   dict["type"] = "failed";
@@ -23,13 +29,17 @@ py::dict body_of(const FailedEvent& failed) {
 
 // Python keeps the counts and the times of a finish in records of their own, which take from a dict
 // what they know.
+void sort_numbers(const py::object& finish) {
+  if (finish.is_none()) return;
+  const py::dict numbers = finish.attr("copy")();
+  finish["usage"] = numbers;
+  finish["timings"] = numbers;
+}
+
 py::dict body_of(const DeltaEvent& delta) {
   py::dict fields = to_dict(delta);
-  if (delta.finish) {
-    const py::dict numbers = to_dict(*delta.finish);
-    fields["finish"]["usage"] = numbers;
-    fields["finish"]["timings"] = numbers;
-  }
+  sort_numbers(fields["so_far"]);
+  sort_numbers(fields["finish"]);
   py::dict dict;
   dict["type"] = "step";
   dict["delta"] = fields;

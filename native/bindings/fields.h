@@ -108,7 +108,8 @@ PYSERVE_RECORD(Request, SAME_AS(kArgument, id), SAME_AS(kArgument, prompt), SAME
                SAME(n_draft_max), SAME(thinking), SAME(n_logprobs), SAME(said),
                SAME(n_prompt_logprobs), SAME(tenant), SAME(cache_salt), SAME(priority),
                SAME(deadline_ms), SAME(max_total_ms), SAME(max_decode_ms),
-               field("deterministic", &S::is_deterministic));
+               field("deterministic", &S::is_deterministic), SAME(wants_progress),
+               SAME(wants_timings));
 
 PYSERVE_RECORD(QuantizeOptions, SAME(type), SAME(n_threads), SAME(allow_requantize));
 
@@ -142,7 +143,10 @@ PYSERVE_RECORD(Finish, SAME(reason), SAME(stop_string), SAME(stop_token), SAME(n
 
 PYSERVE_RECORD(DeltaEvent, SAME(text), SAME(n_tokens), SAME(tokens),
                SAME_AS(kNoneIfEmpty, logprobs), SAME_AS(kNoneIfEmpty, prompt_logprobs),
-               SAME_AS(kNoneIfEmpty, embedding), SAME(finish));
+               SAME_AS(kNoneIfEmpty, embedding), SAME(so_far), SAME(finish));
+
+PYSERVE_RECORD(ProgressEvent, SAME(position), SAME(n_waiting), SAME(eta_ms), SAME(n_prompt_tokens),
+               SAME(n_cached_tokens), SAME(n_computed_tokens), SAME(prompt_ms));
 
 PYSERVE_RECORD(AcceptedEvent, SAME(n_prompt_tokens));
 

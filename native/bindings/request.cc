@@ -27,12 +27,13 @@ void register_request(py::module_& module) {
   py::class_<SegmentPrompt>(module, "SegmentPrompt")
       .def(py::init<std::vector<std::pair<std::string, bool>>>());
   py::class_<TokenPrompt>(module, "TokenPrompt").def(py::init<std::vector<Token>>());
-  module.def("list_defaults",
-             &list_defaults<RopeConfig, MetadataOverride, EngineConfig, SamplingParams,
-                            ThinkingLimit, Request, QuantizeOptions, ModelInfo, EngineStats,
-                            ErrorInfo, TopLogprob, TokenLogprob, Finish, DeltaEvent, AcceptedEvent,
-                            FailedEvent, CpuFeature, KernelFall, KernelChoice, KernelRung>,
-             "The fields of each record, without those that are arguments, and their defaults.");
+  module.def(
+      "list_defaults",
+      &list_defaults<RopeConfig, MetadataOverride, EngineConfig, SamplingParams, ThinkingLimit,
+                     Request, QuantizeOptions, ModelInfo, EngineStats, ErrorInfo, TopLogprob,
+                     TokenLogprob, Finish, DeltaEvent, AcceptedEvent, ProgressEvent, FailedEvent,
+                     CpuFeature, KernelFall, KernelChoice, KernelRung>,
+      "The fields of each record, without those that are arguments, and their defaults.");
 }
 
 }  // namespace pyserve

@@ -17,6 +17,7 @@ from pyserve.openai.document.operation import Operation
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.chat import ChatRequest
 from pyserve.web.answer.generation import generate, generate_stream
+from pyserve.web.answer.reports import with_reports
 from pyserve.web.answer.target import choose_target
 from pyserve.web.answer.truncation import fitting
 from pyserve.web.request.body import read_body
@@ -43,7 +44,7 @@ endpoint = Endpoint("chat", tag="Text", usecase="chat")
 def create(model: str | None = None) -> Response:
     body = read_body(ChatRequest)
     target = choose_target(body, model)
-    given, body = body, with_defaults(body, target.profile)
+    given, body = body, with_reports(with_defaults(body, target.profile))
 
     noted = notes()
 
@@ -63,5 +64,7 @@ def create(model: str | None = None) -> Response:
         noted.unenforced = made.unenforced
         return made
 
-    run = generate_stream if body.stream else generate
-    return run(target, answer)
+    if not body.stream:
+        return generate(target, answer)
+    progress = ChatAnswer.progress if body.return_progress else None
+    return generate_stream(target, answer, ping_s=body.sse_ping_interval, progress=progress)

@@ -15,6 +15,7 @@ from pyserve.openai.document.operation import Operation
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.answer.generation import generate, generate_stream
+from pyserve.web.answer.reports import with_reports
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 from pyserve.web.request.notes import notes
@@ -41,7 +42,7 @@ endpoint = Endpoint("completions", tag="Text", usecase="completion")
 def create(model: str | None = None) -> Response:
     body = read_body(CompletionRequest)
     target = choose_target(body, model)
-    body = with_defaults(body, target.profile)
+    body = with_reports(with_defaults(body, target.profile))
     if body.parse_special is None:
         parse_special = services().config.parse_special
         body = body.model_copy(update={"parse_special": parse_special})
@@ -58,5 +59,7 @@ def create(model: str | None = None) -> Response:
         noted.unenforced = made.unenforced
         return made
 
-    run = generate_stream if body.stream else generate
-    return run(target, answer)
+    if not body.stream:
+        return generate(target, answer)
+    progress = CompletionAnswer.progress if body.return_progress else None
+    return generate_stream(target, answer, ping_s=body.sse_ping_interval, progress=progress)

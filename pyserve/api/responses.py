@@ -99,7 +99,8 @@ def create(model: str | None = None) -> Response:
         run_in_background(target, answer, recording)
         return replay_reply(head.id) if body.stream else json_reply(recording.head)
     if body.stream:
-        return generate_stream(target, answer, response_frames(body, target.model_id))
+        frames = response_frames(body, target.model_id)
+        return generate_stream(target, answer, frames, ping_s=body.sse_ping_interval)
     return generate(target, answer)
 
 

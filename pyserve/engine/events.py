@@ -73,6 +73,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     `logprobs` belong to the tokens whose text ends in `text`. The last delta has `finish` set.
     `prompt_logprobs` come in order, in chunks, before all text; nothing precedes the first token of
     a prompt, so its log-probability is 0 and it has no alternatives.
+    `so_far` is what `finish` would say now, where it was asked for.
     `embedding` is a vector of length 1 as little-endian float32, where one was asked for.
     """
 
@@ -82,6 +83,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: list[TokenLogprob] | None = None
     prompt_logprobs: list[TokenLogprob] | None = None
     embedding: bytes | None = None
+    so_far: Finish | None = None
     finish: Finish | None = None
 
 
@@ -90,6 +92,24 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
 
     request_id: int
     n_prompt_tokens: int
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
+    """Where a request is that has no answer yet. Comes about once a second; often where asked for.
+
+    position: 1 is the next to start of the n_waiting that wait, 0: it has started. eta_ms: until
+    then, or until its prompt is computed; < 0: not known. n_computed_tokens are with the cached
+    ones. prompt_ms: since it started.
+    """
+
+    request_id: int
+    position: int = 0
+    n_waiting: int = 0
+    eta_ms: float = -1.0
+    n_prompt_tokens: int = 0
+    n_cached_tokens: int = 0
+    n_computed_tokens: int = 0
+    prompt_ms: float = 0.0
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
@@ -106,4 +126,4 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     error: ErrorInfo
 
 
-Event = Accepted | Step | Failed
+Event = Accepted | Progress | Step | Failed

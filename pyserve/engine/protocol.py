@@ -19,6 +19,7 @@ from pyserve.engine.events import (
     Failed,
     Finish,
     FinishReason,
+    Progress,
     Step,
     Timings,
     TokenLogprob,
@@ -49,6 +50,7 @@ __all__ = [
     "FinishReason",
     "GenerateRequest",
     "ModelInfo",
+    "Progress",
     "SamplingParams",
     "Segment",
     "Step",
@@ -97,6 +99,11 @@ class TokenStream(Protocol):
     @property
     def n_prompt_tokens(self) -> int | None:
         """Tokens of the rendered prompt; None until the engine has accepted the request."""
+        ...
+
+    @property
+    def progress(self) -> Progress | None:
+        """Where it is, as the engine has last told; None: not yet."""
         ...
 
     def wait_accepted(self, timeout_s: float | None = None) -> bool:

@@ -118,6 +118,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       answer ends with `length`, and a request without one fails. max_decode_ms: since its first
       token; then the answer ends.
     deterministic: bit-equal output for the same seed whatever else runs and is cached; slower.
+    wants_progress: it is told often how much of its prompt is computed, and at its end; else about
+      once a second. wants_timings: every delta has `so_far`.
     """
 
     messages: list[dict[str, Any]] | None = None
@@ -149,3 +151,5 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_total_ms: float | None = None
     max_decode_ms: float | None = None
     deterministic: bool = False
+    wants_progress: bool = False
+    wants_timings: bool = False

@@ -98,6 +98,10 @@ class Output:
         return "".join(delta.text for delta in self.deltas)
 
     @property
+    def tokens(self) -> list[int]:
+        return [token for delta in self.deltas for token in delta.tokens]
+
+    @property
     def finish(self) -> Finish:
         """The end of the output. REQUIRES: the last delta was pushed."""
         assert self._finish is not None
@@ -169,9 +173,18 @@ class StreamUsage:
     def before_end(self) -> msgspec.UnsetType | None:
         return None if self._include else msgspec.UNSET
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every request is finished, and no chunk follows for the counts."""
+        return not self._include and None not in self._finishes
+
+    @property
+    def finishes(self) -> list[Finish]:
+        """Those that there are."""
+        return [finish for finish in self._finishes if finish is not None]
+
     def at_end(self, n_reasoning: int = 0) -> TokenUsage | None:
         """The counts for a last chunk, or None if there is no such chunk."""
         if not self._include:
             return None
-        finishes = [finish for finish in self._finishes if finish is not None]
-        return token_usage(finishes, self._n, n_reasoning)
+        return token_usage(self.finishes, self._n, n_reasoning)

@@ -28,6 +28,7 @@ from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import Content, PredictionFields, content_text
 from pyserve.schemas.fields.custom_tools import CalledCustom, text_arguments
 from pyserve.schemas.fields.reasoning import ChatReasoningFields
+from pyserve.schemas.fields.reports import ReportFields
 from pyserve.schemas.fields.sampling import StreamFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.fields.tools import ToolFields
@@ -144,6 +145,7 @@ class ChatRequest(
     ChatReasoningFields,
     SchedulingFields,
     PredictionFields,
+    ReportFields,
     AcceptedFields,
 ):
     """A conversation to continue. n_predict is llama.cpp's name of max_tokens.

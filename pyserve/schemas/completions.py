@@ -19,6 +19,7 @@ from pyserve.schemas.common import (
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import PredictionFields
+from pyserve.schemas.fields.reports import ReportFields
 from pyserve.schemas.fields.sampling import StreamFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import Unsupported
@@ -61,7 +62,12 @@ Prompt = Annotated[
 
 
 class CompletionRequest(
-    StreamFields, ConstraintFields, SchedulingFields, PredictionFields, AcceptedFields
+    StreamFields,
+    ConstraintFields,
+    SchedulingFields,
+    PredictionFields,
+    ReportFields,
+    AcceptedFields,
 ):
     """Texts to continue, or to score. An absent prompt is an empty one.
 

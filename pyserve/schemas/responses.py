@@ -17,6 +17,7 @@ from pyserve.schemas.common import (
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import TextFormat
 from pyserve.schemas.fields.reasoning import Effort, ReasoningFields, Verbosity
+from pyserve.schemas.fields.reports import PingFields
 from pyserve.schemas.fields.sampling import SamplingFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.input_items import AdditionalToolsItem, Input, ReasoningItem
@@ -97,7 +98,9 @@ class ResponseStreamOptions(RequestModel):
     foreign: ClassVar[FieldTable] = STREAM_OPTIONS
 
 
-class ResponseRequest(SamplingFields, ReasoningFields, SchedulingFields, AcceptedFields):
+class ResponseRequest(
+    SamplingFields, ReasoningFields, SchedulingFields, PingFields, AcceptedFields
+):
     """A conversation to continue, as a list of items, or by the id of what is stored of it.
 
     Fields of the sampling that the Responses API does not have are those of chat completions.

@@ -118,6 +118,8 @@ struct Request {
   double max_total_ms = 0;        // since submit(): an answer ends then, before it fails; 0: never
   double max_decode_ms = 0;       // since the first token: the answer ends then; 0: never
   bool is_deterministic = false;  // bit-equal whatever else runs and is cached; slower
+  bool wants_progress = false;    // a ProgressEvent several times a second, and a last one
+  bool wants_timings = false;     // every DeltaEvent has `so_far`
 };
 
 struct TopLogprob {
@@ -153,6 +155,17 @@ struct AcceptedEvent {
   int n_prompt_tokens = 0;
 };
 
+// Where a request is that has no answer yet; comes about once a second.
+struct ProgressEvent {
+  int position = 0;         // 1: the next one to start; 0: it has started
+  int n_waiting = 0;        // so many wait, with it
+  double eta_ms = -1;       // until it starts, or has its first token; < 0: not known
+  int n_prompt_tokens = 0;  // all of it
+  int n_cached_tokens = 0;
+  int n_computed_tokens = 0;  // with the cached ones; never less than before
+  double prompt_ms = 0;       // since it started
+};
+
 // What a step added to an answer. The one with `finish` is the request's last event.
 struct DeltaEvent {
   std::string text;  // valid UTF-8
@@ -162,10 +175,11 @@ struct DeltaEvent {
   // Come in order before all text. Nothing precedes the first token: 0, without alternatives.
   std::vector<TokenLogprob> prompt_logprobs;
   std::vector<float> embedding;  // of length 1; comes with `finish`, where it was asked for
+  std::optional<Finish> so_far;  // what `finish` would say now; where it was asked for
   std::optional<Finish> finish;
 
   bool is_text_alone() const {
-    return logprobs.empty() && prompt_logprobs.empty() && embedding.empty() && !finish;
+    return logprobs.empty() && prompt_logprobs.empty() && embedding.empty() && !so_far && !finish;
   }
 };
 
@@ -176,7 +190,7 @@ struct FailedEvent {
 
 struct Event {
   RequestId id = 0;
-  std::variant<AcceptedEvent, DeltaEvent, FailedEvent> body;
+  std::variant<AcceptedEvent, ProgressEvent, DeltaEvent, FailedEvent> body;
 };
 
 // Counters since the start, and what the engine holds now.

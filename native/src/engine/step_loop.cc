@@ -3,6 +3,13 @@
 #include <utility>
 
 namespace pyserve {
+namespace {
+
+// Requests that want to know are told so often where they are, and all of them so often.
+constexpr double kTellMs = 250;
+constexpr double kTellAllMs = 1000;
+
+}  // namespace
 
 StepLoop::StepLoop(const Model& model, const EngineConfig& config, Registry& registry)
     : model_(model),
@@ -34,6 +41,7 @@ void StepLoop::run() {
     if (is_stopping_) break;
     try {
       step();
+      tell_progress();
     } catch (const std::exception& error) {
       fail_all({ErrorCode::kInternal, std::string("the engine failed: ") + error.what(), {}, {}});
     }
@@ -73,6 +81,15 @@ void StepLoop::step() {
     lane->drop_cancelled(report_);
     lane->step(report_);
   }
+}
+
+void StepLoop::tell_progress() {
+  const TimePoint now = Clock::now();
+  if (elapsed_ms(told_at_, now) < kTellMs) return;
+  told_at_ = now;
+  const bool all = elapsed_ms(told_all_at_, now) >= kTellAllMs;
+  if (all) told_all_at_ = now;
+  for (Lane* lane : lanes_) lane->tell_progress(all, report_);
 }
 
 void StepLoop::fail_all(const ErrorInfo& error) {

@@ -41,6 +41,7 @@ class StepLoop {
   bool is_idle() const;
   void step();
   void fail_all(const ErrorInfo& error);
+  void tell_progress();
   void publish();
 
   const Model& model_;
@@ -55,6 +56,8 @@ class StepLoop {
   std::atomic<bool> is_stopping_{false};
 
   StepReport report_;
+  TimePoint told_at_;
+  TimePoint told_all_at_;
   mutable std::mutex stats_mutex_;
   EngineStats published_;
 };

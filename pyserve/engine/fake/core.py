@@ -38,6 +38,7 @@ from pyserve.engine.protocol import (
     Event,
     Failed,
     GenerateRequest,
+    Progress,
     Step,
 )
 from pyserve.errors import (
@@ -209,6 +210,26 @@ class FakeCore(Askable):
             if request.due_at <= now and not self._is_held(request):
                 self._advance(request)
                 request.due_at = now + request.plan.token_s
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        """Tell requests where they are: queued ones, and at the begin those that want to know."""
+        waiting = self._queued()
+        for position, request in enumerate(waiting, 1):
+            self._tell(request, position=position, n_waiting=len(waiting), eta_ms=1000.0 * position)
+        for request in self._running():
+            if request.n_done == 0:
+                self._tell(request, n_computed_tokens=len(request.tokens) // 2)
+
+    def _tell(self, request: FakeRequest, **where: Any) -> None:
+        """Once for each place."""
+        if not (request.request.wants_progress or "position" in where):
+            return
+        n_prompt = len(request.tokens)
+        told = Progress(request_id=request.request_id, n_prompt_tokens=n_prompt, **where)
+        if told != request.told:
+            request.told = told
+            self._events.append(told)
 
     def _admit(self, request: FakeRequest) -> None:
         n_prompt = len(request.tokens)
@@ -227,12 +248,15 @@ class FakeCore(Askable):
             if not request.has_begun and request.starts_until <= now:
                 self._fail(request, request.too_late(now), "failed")
         running = self._running()
-        waiting = [request for request in self._requests.values() if not request.has_begun]
-        waiting.sort(key=lambda request: -request.request.priority)
-        for request in waiting[: self._config.n_seq_max - len(running)]:
+        for request in self._queued()[: self._config.n_seq_max - len(running)]:
             request.has_begun = True
             running.append(request)
         return running
+
+    def _queued(self) -> list[FakeRequest]:
+        """The next one to run first."""
+        waiting = [request for request in self._requests.values() if not request.has_begun]
+        return sorted(waiting, key=lambda request: -request.request.priority)
 
     def _running(self) -> list[FakeRequest]:
         return [request for request in self._requests.values() if request.has_begun]
@@ -248,6 +272,8 @@ class FakeCore(Askable):
         if plan.turn == "fail" and request.n_done == plan.turn_after:
             self._fail(request, plan.failure, "failed")
             return
+        if request.n_done == 0:
+            self._tell(request, n_computed_tokens=len(request.tokens))
         for delta in request.advance(self._vocab):
             self._events.append(Step(request_id=request.request_id, delta=delta))
         if request.is_done:

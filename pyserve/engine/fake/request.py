@@ -6,7 +6,7 @@ import time
 
 from pyserve.engine.fake.model import FakeVocab, fake_embedding
 from pyserve.engine.fake.script import Plan
-from pyserve.engine.protocol import Delta, Finish, GenerateRequest, Usage
+from pyserve.engine.protocol import Delta, Finish, GenerateRequest, Progress, Usage
 from pyserve.errors import DeadlineExceededError
 
 PROMPT_CHUNK_TOKENS = 4  # that many prompt log-probabilities come at once
@@ -22,6 +22,7 @@ class FakeRequest:
         self.plan = plan
         self.n_done = len(request.said)
         self.is_accepted = False
+        self.told: Progress | None = None
         self.has_begun = False
         self.arrived_at = time.monotonic()
         self.due_at = self.arrived_at + plan.token_s
@@ -61,10 +62,12 @@ class FakeRequest:
 
     def _delta(self, vocab: FakeVocab) -> Delta:
         plan, n_done = self.plan, self.n_done
-        finish = None
+        finish = so_far = None
+        usage = Usage(n_prompt_tokens=len(self.tokens), n_completion_tokens=n_done)
         if self.is_done:
-            usage = Usage(n_prompt_tokens=len(self.tokens), n_completion_tokens=n_done)
             finish = Finish(reason=plan.finish_reason, usage=usage, stop_string=plan.stop_string)
+        elif self.request.wants_timings:
+            so_far = Finish(reason=plan.finish_reason, usage=usage)
         if n_done == 0:
             wants = self.request.wants_embedding
             return Delta(finish=finish, embedding=fake_embedding(self.tokens) if wants else None)
@@ -76,5 +79,6 @@ class FakeRequest:
             n_tokens=1,
             tokens=[vocab.token(plan.words[n_done - 1])],
             logprobs=logprobs,
+            so_far=so_far,
             finish=finish,
         )

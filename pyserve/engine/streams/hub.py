@@ -19,6 +19,7 @@ from pyserve.engine.protocol import (
     Event,
     Failed,
     GenerateRequest,
+    Progress,
     Step,
     TokenStream,
 )
@@ -78,6 +79,8 @@ class StreamHub:
                     stream.push(delta)
                 case Accepted(n_prompt_tokens=n_prompt_tokens):
                     stream.accept(n_prompt_tokens)
+                case Progress():
+                    stream.tell(event)
                 case Failed(error=error):
                     self.discard(event.request_id)
                     stream.fail(from_info(error))

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from pyserve.engine.protocol import Delta, GenerateRequest
+from pyserve.engine.protocol import Delta, GenerateRequest, Progress
 from pyserve.errors import PyserveError, UnavailableError
 
 MAX_QUEUED_DELTAS = 4096
@@ -50,6 +50,7 @@ class RequestStream:
         self._deltas: deque[Delta] = deque()
         self._n_chars = 0
         self._n_prompt_tokens: int | None = None
+        self._told: Progress | None = None
         self._error: PyserveError | None = None
         self._is_over = False
         self._is_cancelled = False
@@ -59,6 +60,10 @@ class RequestStream:
     @property
     def n_prompt_tokens(self) -> int | None:
         return self._n_prompt_tokens
+
+    @property
+    def progress(self) -> Progress | None:
+        return self._told
 
     def wait_accepted(self, timeout_s: float | None = None) -> bool:
         with self._changed:
@@ -141,6 +146,10 @@ class RequestStream:
         with self._changed:
             self._n_prompt_tokens = n_prompt_tokens
             self._changed.notify()
+
+    def tell(self, progress: Progress) -> None:
+        """Where the request is now."""
+        self._told = progress
 
     def push(self, delta: Delta) -> None:
         """Add a delta for the reader; ignored after the end."""

@@ -31,6 +31,14 @@ from pyserve.openai.chat.objects import (
 )
 from pyserve.openai.chat.truncation import Cut
 from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
+from pyserve.openai.reports import (
+    PromptProgress,
+    answer_timings,
+    reporting,
+    tells_more,
+    timings_after,
+    told_tokens,
+)
 from pyserve.openai.sampling import base_request, expand
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import constraint_of, grammar_param
@@ -72,6 +80,7 @@ class ChatAnswer:
         self.unenforced = (*self._constraint.unenforced, *self._conversation.unenforced)
         self._writers = self._new_writers()
         self._held_logprobs: list[list[TokenLogprob]] = [[] for _ in self._writers]
+        self._held_tokens: list[list[int]] = [[] for _ in self._writers]
         self._truncation = (
             UNSET if cut is None else Truncation(cut.dropped_messages, cut.dropped_tokens)
         )
@@ -86,9 +95,12 @@ class ChatAnswer:
             reason = writer.finish_reason(output.finish.reason)
             violation = self._violation(writer, output.finish.reason)
             reasons = (reason, output.finish.stop_reason)
-            choices.append(ChatChoice(index, writer.message(), logprobs, *reasons, violation))
+            choice = ChatChoice(index, writer.message(), logprobs, *reasons, violation)
+            told = told_tokens(self._body, output.tokens)
+            choices.append(msgspec.structs.replace(choice, **told))
         n_reasoning_tokens = sum(writer.n_reasoning_tokens for writer in writers)
         usage = token_usage([output.finish for output in outputs], self._n, n_reasoning_tokens)
+        finishes = [output.finish for output in outputs]
         return ChatCompletion(
             **self._head,
             choices=choices,
@@ -96,6 +108,7 @@ class ChatAnswer:
             service_tier=self._body.tier,
             metadata=self._body.metadata or UNSET,
             truncation=self._truncation,
+            timings=answer_timings(finishes) if self._body.wants_timings else UNSET,
         )
 
     def open(self) -> list[msgspec.Struct]:
@@ -107,6 +120,7 @@ class ChatAnswer:
         self._usage.push(index, delta)
         writer, held = self._writers[index], self._held_logprobs[index]
         held += delta.logprobs or []
+        self._held_tokens[index] += delta.tokens
         deltas = writer.push(delta)
         is_plain = self._conversation.style.is_plain
         if held and not deltas and (delta.finish is not None or is_plain):
@@ -121,16 +135,34 @@ class ChatAnswer:
             violation = self._violation(writer, delta.finish.reason)
             reasons = (reason, delta.finish.stop_reason)
             choices.append(ChatChunkChoice(index, ChatDelta(), None, *reasons, violation))
-        return [self._chunk(choice) for choice in choices]
+        if choices and (told := told_tokens(self._body, self._held_tokens[index])):
+            choices[0] = msgspec.structs.replace(choices[0], **told)
+            self._held_tokens[index] = []
+        chunks = [self._chunk(choice) for choice in choices]
+        usage = self._usage
+        timings = timings_after(delta, self._body, usage.finishes, is_last=usage.is_complete)
+        if chunks and timings is not None:
+            chunks[-1] = msgspec.structs.replace(chunks[-1], timings=timings)
+        return list(chunks)
+
+    def progress(self, progress: PromptProgress) -> list[msgspec.Struct]:
+        """What is said of the prompts before all output."""
+        chunk = self._chunk(ChatChunkChoice(0, ChatDelta()))
+        return [msgspec.structs.replace(chunk, prompt_progress=progress)]
 
     def text_chunk(self, index: int, text: str) -> ChatChunk | None:
-        if self._body.logprobs or self.unenforced or not self._conversation.style.is_plain:
+        is_more = bool(self._body.logprobs or self.unenforced) or tells_more(self._body)
+        if is_more or not self._conversation.style.is_plain:
             return None
         return self._chunk(ChatChunkChoice(index, ChatDelta(content=text)))
 
     def close(self) -> list[msgspec.Struct]:
         usage = self._usage.at_end(sum(writer.n_reasoning_tokens for writer in self._writers))
-        return [] if usage is None else [ChatChunk(**self._chunk_head, choices=[], usage=usage)]
+        if usage is None:
+            return []
+        wants_timings = self._body.wants_timings
+        timings = answer_timings(self._usage.finishes) if wants_timings else UNSET
+        return [ChatChunk(**self._chunk_head, choices=[], usage=usage, timings=timings)]
 
     def _new_writers(self) -> list[ChoiceWriter]:
         return [
@@ -192,6 +224,7 @@ def chat_requests(
         body,
         info,
         **scheduling(body),
+        **reporting(body, is_streamed=bool(body.stream)),
         grammar=answer_grammar(
             conversation.thinking,
             conversation.calls,

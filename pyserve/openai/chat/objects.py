@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from pyserve.openai.answer import TokenUsage
 from pyserve.openai.logprobs import ChatLogprobs
+from pyserve.openai.reports import AnswerTimings, PromptProgress
 from pyserve.openai.structured.validation import SchemaViolation
 
 ChatFinishReason = Literal["stop", "length", "tool_calls", "function_call"]
@@ -67,6 +68,8 @@ class ChatChoice(msgspec.Struct, frozen=True):
     finish_reason: ChatFinishReason
     stop_reason: str | int | None = None
     schema_violation: SchemaViolation | UnsetType = UNSET
+    tokens: list[int] | UnsetType = UNSET
+    token_ids: list[int] | UnsetType = UNSET
 
 
 class Truncation(msgspec.Struct, frozen=True):
@@ -89,6 +92,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str = "default"
     metadata: dict[str, str] | UnsetType = UNSET
     truncation: Truncation | UnsetType = UNSET
+    timings: AnswerTimings | UnsetType = UNSET
 
 
 class FunctionDelta(msgspec.Struct, frozen=True):
@@ -135,6 +139,8 @@ class ChatChunkChoice(msgspec.Struct, frozen=True):
     finish_reason: ChatFinishReason | None = None
     stop_reason: str | int | UnsetType | None = UNSET
     schema_violation: SchemaViolation | UnsetType = UNSET
+    tokens: list[int] | UnsetType = UNSET
+    token_ids: list[int] | UnsetType = UNSET
 
 
 class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,3 +154,5 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
     choices: list[ChatChunkChoice]
     usage: TokenUsage | UnsetType | None = UNSET
     service_tier: str | UnsetType = UNSET
+    prompt_progress: PromptProgress | UnsetType = UNSET
+    timings: AnswerTimings | UnsetType = UNSET

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pyserve.engine.protocol import Delta, FinishReason, GenerateRequest, ModelInfo
+from pyserve.engine.protocol import Delta, Finish, FinishReason, GenerateRequest, ModelInfo
 from pyserve.errors import ContextLengthExceededError
 from pyserve.models.templates.go.marked import Marked
 from pyserve.openai.answer import Output, StreamUsage, TokenUsage, new_head, token_usage
@@ -16,6 +16,15 @@ from pyserve.openai.completions.best_of import best_of
 from pyserve.openai.completions.choice import ChoiceWriter
 from pyserve.openai.completions.logprobs import LegacyLogprobs
 from pyserve.openai.configured.templated import segments_of
+from pyserve.openai.reports import (
+    AnswerTimings,
+    PromptProgress,
+    answer_timings,
+    reporting,
+    tells_more,
+    timings_after,
+    told_tokens,
+)
 from pyserve.openai.sampling import base_request, check_tokens, expand
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import constraint_of, grammar_param
@@ -35,6 +44,8 @@ class CompletionChoice(msgspec.Struct, frozen=True):
     finish_reason: FinishReason | None = None
     stop_reason: str | int | UnsetType | None = UNSET
     schema_violation: SchemaViolation | UnsetType = UNSET
+    tokens: list[int] | UnsetType = UNSET
+    token_ids: list[int] | UnsetType = UNSET
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +58,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: str
     choices: list[CompletionChoice]
     usage: TokenUsage | UnsetType | None = UNSET
+    prompt_progress: PromptProgress | UnsetType = UNSET
+    timings: AnswerTimings | UnsetType = UNSET
 
 
 class CompletionAnswer:
@@ -70,6 +83,7 @@ class CompletionAnswer:
         self.grammar_param = grammar_param(body)
         self._constraint = constraint_of(body)
         self.unenforced = self._constraint.unenforced
+        self._body = body
         self._n = body.n or 1
         self._n_candidates = body.n_candidates
         self._head = msgspec.structs.asdict(new_head("cmpl", model, info))
@@ -77,12 +91,14 @@ class CompletionAnswer:
         self._usage = StreamUsage(body.include_usage, len(self.requests), self._n_candidates)
         self._writers = _writers(body, detokenize)
         self._texts = [""] * len(self._writers)  # of streamed answers, where they are checked
+        self._held_tokens: list[list[int]] = [[] for _ in self._writers]
 
     def response(self, outputs: Sequence[Output]) -> Completion:
         usage = token_usage([output.finish for output in outputs], self._n_candidates)
         best = best_of(outputs, self._n_candidates, self._n)
         choices = [self._choice(index, output) for index, output in enumerate(best)]
-        return Completion(**self._head, choices=choices, usage=usage)
+        timings = self._timings([output.finish for output in outputs])
+        return Completion(**self._head, choices=choices, usage=usage, timings=timings)
 
     def open(self) -> list[msgspec.Struct]:
         texts = [writer.open() for writer in self._writers]
@@ -90,35 +106,56 @@ class CompletionAnswer:
 
     def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
         self._usage.push(index, delta)
+        self._held_tokens[index] += delta.tokens
         writer = self._writers[index]
         if self.unenforced:
             self._texts[index] += delta.text
-        chunks: list[msgspec.Struct] = []
+        choices: list[CompletionChoice] = []
         text, logprobs = writer.write(delta.text, delta.logprobs or [], delta.prompt_logprobs or [])
         if text or (logprobs is not None and logprobs.tokens):
-            chunks.append(self._chunk(CompletionChoice(index, text, logprobs)))
+            choices.append(CompletionChoice(index, text, logprobs))
         if delta.finish is not None:
             reasons = (delta.finish.reason, delta.finish.stop_reason)
             violation = self._violation(self._texts[index], delta.finish.reason)
-            last = CompletionChoice(index, writer.rest(), None, *reasons, violation)
-            chunks.append(self._chunk(last))
-        return chunks
+            choices.append(CompletionChoice(index, writer.rest(), None, *reasons, violation))
+        if choices and (told := told_tokens(self._body, self._held_tokens[index])):
+            choices[0] = msgspec.structs.replace(choices[0], **told)
+            self._held_tokens[index] = []
+        chunks = [self._chunk(choice) for choice in choices]
+        usage = self._usage
+        timings = timings_after(delta, self._body, usage.finishes, is_last=usage.is_complete)
+        if chunks and timings is not None:
+            chunks[-1] = msgspec.structs.replace(chunks[-1], timings=timings)
+        return list(chunks)
+
+    def progress(self, progress: PromptProgress) -> list[msgspec.Struct]:
+        """What is said of the prompts before all output."""
+        chunk = self._chunk(CompletionChoice(0, ""))
+        return [msgspec.structs.replace(chunk, prompt_progress=progress)]
 
     def text_chunk(self, index: int, text: str) -> Completion | None:
-        if self.unenforced or not self._writers[index].is_plain:
+        is_more = bool(self.unenforced) or tells_more(self._body)
+        if is_more or not self._writers[index].is_plain:
             return None
         return self._chunk(CompletionChoice(index, text))
 
     def close(self) -> list[msgspec.Struct]:
         usage = self._usage.at_end()
-        return [] if usage is None else [Completion(**self._head, choices=[], usage=usage)]
+        if usage is None:
+            return []
+        timings = self._timings(self._usage.finishes)
+        return [Completion(**self._head, choices=[], usage=usage, timings=timings)]
+
+    def _timings(self, finishes: Sequence[Finish]) -> AnswerTimings | UnsetType:
+        return answer_timings(finishes) if self._body.wants_timings else UNSET
 
     def _choice(self, index: int, output: Output) -> CompletionChoice:
         writer = self._writers[index]
         text, logprobs = writer.write(output.text, output.logprobs, output.prompt_logprobs)
         reasons = (output.finish.reason, output.finish.stop_reason)
         violation = self._violation(output.text, output.finish.reason)
-        return CompletionChoice(index, text + writer.rest(), logprobs, *reasons, violation)
+        choice = CompletionChoice(index, text + writer.rest(), logprobs, *reasons, violation)
+        return msgspec.structs.replace(choice, **told_tokens(self._body, output.tokens))
 
     def _violation(self, text: str, reason: FinishReason) -> SchemaViolation | UnsetType:
         """Where a whole answer is not valid, if its grammar did not enforce all."""
@@ -169,6 +206,7 @@ def completion_requests(
         body,
         info,
         **scheduling(body),
+        **reporting(body, is_streamed=bool(body.stream)),
         grammar=constraint_of(body).grammar,
         draft=body.predicted,
         max_tokens=body.n_max_tokens,

@@ -7,12 +7,13 @@ Whatever goes wrong on the way, or when the client goes, everything submitted is
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -21,12 +22,11 @@ from flask import Response
 from flask import request as http_request
 
 from pyserve.backend.protocol import Lease
-from pyserve.engine.protocol import Delta, Engine, GenerateRequest, TokenStream
+from pyserve.engine.protocol import Delta, Engine, GenerateRequest, Progress, TokenStream
 from pyserve.engine.streams.merge import as_request_stream, merge
 from pyserve.errors import (
     ContextLengthExceededError,
     InvalidRequestError,
-    PyserveError,
     QueueFullError,
 )
 from pyserve.models.profile import ShapeProfile
@@ -34,15 +34,17 @@ from pyserve.models.templates.go.errors import TemplateError
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.configured.shaping import shaped_deltas
 from pyserve.openai.context_limit import within_context
+from pyserve.openai.reports import PromptProgress
 from pyserve.web.answer.account import Account
 from pyserve.web.answer.direct import DirectLane, StreamBypass, direct_lane
 from pyserve.web.answer.late_start import begin, late_frames, when_started
 from pyserve.web.answer.leasing import lease_engine
-from pyserve.web.answer.sse import Bypass, DataFrames, event_frames, event_reply
+from pyserve.web.answer.sse import Bypass, DataFrames, event_frames, event_reply, nowhere
 from pyserve.web.answer.target import Target
+from pyserve.web.answer.waiting import place_of, prompt_progress, said_of
 from pyserve.web.request.admission import admit
 from pyserve.web.request.caller import Caller, current_caller
-from pyserve.web.request.notes import request_id
+from pyserve.web.request.notes import notes, request_id
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import Services, services
 from pyserve.web.request.stream_limit import Permit
@@ -142,18 +144,50 @@ class Generation:
                 outputs[index].push(delta)
         return outputs
 
+    def told_deltas(self) -> Iterator[tuple[int, Delta] | PromptProgress | None]:
+        """The same, and how much of the prompts is computed: at once, and whenever it is more.
+
+        The last progress, before the last request begins to answer, has all of them.
+        """
+        told = self._prompt_progress()
+        yield told
+        silent = set(range(len(self._streams) + len(self._waiting)))
+        for item in self.deltas():
+            now = self._prompt_progress() if silent else told
+            if item is not None:
+                silent.discard(item[0])
+            if now.processed > told.processed or (item is not None and now != told):
+                told = now
+                yield told
+            yield item
+
+    def _prompt_progress(self) -> PromptProgress:
+        return prompt_progress(self._told(), self.n_prompt_tokens)
+
+    def _told(self) -> list[Progress | None]:
+        return [stream.progress for stream in self._streams]
+
     @property
     def n_prompt_tokens(self) -> int:
         """The tokens of the prompts that were accepted."""
         return sum(stream.n_prompt_tokens or 0 for stream in self._streams)
 
-    def n_waiting(self) -> int:
-        """Before the first output how many requests wait in the engine; else 0."""
+    def where(self) -> tuple[str, bool]:
+        """Before the first output a sentence about where the request is, and whether in a queue."""
         if self._has_output:
-            return 0
-        with suppress(PyserveError):
-            return self._engine.stats().n_waiting
-        return 0
+            return nowhere()
+        told = self._told()
+        return said_of(told), place_of(told) is not None
+
+    def is_due(self) -> bool:
+        """Whether the client is to be told that it waits: it is queued, and has all the time."""
+        return self.position is not None and self._caller.patience.left_s is None
+
+    @property
+    def position(self) -> int | None:
+        """Its place in the queue, 1 is the next; None: it is in none, or not known."""
+        place = None if self._has_output else place_of(self._told())
+        return None if place is None else place.position
 
     def bypass(self, lane: DirectLane | None) -> Bypass | None:
         """How plain frames may go past this thread; None: each is to be looked at here."""
@@ -235,16 +269,24 @@ def generate_stream(
     target: Target,
     make_answer: MakeAnswer[S],
     written: type[DataFrames] = DataFrames,
+    *,
+    ping_s: int | None = None,
+    progress: Callable[[S, PromptProgress], Iterable[msgspec.Struct]] | None = None,
 ) -> Response:
     """Answer the current request as a stream, by default of server-sent events.
 
     They begin with the first output, so that errors before it have their status; but not later
-    than the time after which a silent stream says that it is still there.
+    than the time after which a silent stream says that it is still there, and soon where it is
+    queued, unless it has a deadline.
+    ping_s: that time, < 1 is none; None: the server's. progress: makes chunks of how much of the
+    prompt is computed.
     """
     keep_alive_s = services().keep_alive_s
+    if ping_s is not None:
+        keep_alive_s = float(ping_s) if ping_s >= 1 else threading.TIMEOUT_MAX
     generation = _new_generation()
     lane = direct_lane(http_request.environ, services().config.write_timeout_s)
-    stream = partial(_stream, generation, written, request_id(), keep_alive_s, lane)
+    stream = partial(_stream, generation, written, request_id(), keep_alive_s, lane, progress)
     if target.is_ready:
         answer = generation.start(target, make_answer)
     else:
@@ -253,11 +295,14 @@ def generate_stream(
             answer = started.result(keep_alive_s)
         except FutureTimeoutError:
             return _late_reply(generation, started, stream, written, keep_alive_s)
+    deltas = generation.deltas() if progress is None else generation.told_deltas()
     try:
-        deltas = begun(generation.deltas(), keep_alive_s)
+        is_due = generation.is_due if written.says_where else lambda: False
+        deltas = begun(deltas, keep_alive_s, is_due)
     except BaseException:
         generation.close()
         raise
+    notes().queue_position = generation.position
     return event_reply(stream(answer, deltas), generation.close, written.content_type)
 
 
@@ -273,8 +318,9 @@ def _stream(
     shown_id: str,
     keep_alive_s: float,
     lane: DirectLane | None,
+    progress: Callable[[S, PromptProgress], Iterable[msgspec.Struct]] | None,
     answer: S,
-    deltas: Iterator[tuple[int, Delta] | None],
+    deltas: Iterator[tuple[int, Delta] | PromptProgress | None],
 ) -> Iterator[bytes]:
     """The events of an answer."""
     return event_frames(
@@ -284,7 +330,8 @@ def _stream(
         written(answer),
         n_prompt_tokens=generation.n_prompt_tokens,
         keep_alive_s=keep_alive_s,
-        n_waiting=generation.n_waiting,
+        where=generation.where,
+        tell=None if progress is None else partial(progress, answer),
         bypass=generation.bypass(lane),
     )
 
@@ -292,7 +339,7 @@ def _stream(
 def _late_reply(
     generation: Generation,
     started: Future[S],
-    stream: Callable[[S, Iterator[tuple[int, Delta] | None]], Iterator[bytes]],
+    stream: Callable[[S, Iterator[tuple[int, Delta] | PromptProgress | None]], Iterator[bytes]],
     written: type[DataFrames],
     keep_alive_s: float,
 ) -> Response:
@@ -311,13 +358,15 @@ def _late_reply(
     return event_reply(frames, close, written.content_type)
 
 
-def begun(deltas: Iterator[T | None], wait_s: float) -> Iterator[T | None]:
-    """All of `deltas`, once there is one that is not None or `wait_s` have passed.
+def begun(
+    deltas: Iterator[T | None], wait_s: float, is_due: Callable[[], bool] = lambda: False
+) -> Iterator[T | None]:
+    """All of `deltas`, once there is one that is not None, `wait_s` have passed, or it is due.
 
     Raises what comes instead of the first one.
     """
     waits_until = time.monotonic() + wait_s
     for item in deltas:
-        if item is not None or time.monotonic() >= waits_until:
+        if item is not None or time.monotonic() >= waits_until or is_due():
             return itertools.chain([item], deltas)
     return iter(())

@@ -38,13 +38,13 @@ def late_frames(
 
     written: how that silence and the error are.
     """
-    yield written.silence(0)
+    yield written.silence()
     while True:
         try:
             result = started.result(keep_alive_s)
             break
         except FutureTimeoutError:
-            yield written.silence(0)
+            yield written.silence()
         except Exception as error:
             yield written.refusal(failure_of(error, request_id))
             return

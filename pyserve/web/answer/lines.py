@@ -25,13 +25,14 @@ class LineFrames(DataFrames):
 
     content_type: ClassVar[str] = LINES
     end: ClassVar[bytes] = b""
+    says_where: ClassVar[bool] = False
     quiet: ClassVar[bytes] = b""
 
     def chunks(self, contents: Iterable[Any]) -> bytes:
         return b"".join(line(content) for content in contents)
 
     @classmethod
-    def silence(cls, n_waiting: int) -> bytes:  # noqa: ARG003
+    def silence(cls, said: str = "") -> bytes:  # noqa: ARG003
         return cls.quiet
 
     @classmethod

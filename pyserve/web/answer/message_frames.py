@@ -15,6 +15,7 @@ class MessageFrames(DataFrames):
     """The last event is that of the answer, or `error`."""
 
     end: ClassVar[bytes] = b""
+    says_where: ClassVar[bool] = False
 
     def __init__(self, answer: MessagesAnswer) -> None:
         super().__init__(answer)
@@ -27,7 +28,7 @@ class MessageFrames(DataFrames):
         return self.chunks(self._message.open(n_prompt_tokens))
 
     @classmethod
-    def silence(cls, n_waiting: int) -> bytes:  # noqa: ARG003
+    def silence(cls, said: str = "") -> bytes:  # noqa: ARG003
         return typed_frame(Ping())
 
     @classmethod

@@ -12,13 +12,18 @@ from flask import Response
 
 from pyserve.engine.protocol import Delta
 from pyserve.openai.answer import StreamAnswer, TypedStreamAnswer
+from pyserve.openai.reports import PromptProgress
 from pyserve.web.answer.frame_template import FrameTemplate, MakeTemplate, Template
 from pyserve.web.request.errors import describe
 
 KEEP_ALIVE_S = 10.0
+NOTICE_S = 1.0  # a queued request tells its place at most so often
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 MARK = secrets.token_hex(16)  # stands for the text while a template is made
+# A sentence about where a request is, "" if nothing is known; and whether it is queued.
+Where = Callable[[], tuple[str, bool]]
+Tell = Callable[[PromptProgress], Iterable[msgspec.Struct]]
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -36,6 +41,11 @@ def typed_frames(events: Iterable[Any]) -> bytes:
     return b"".join(typed_frame(event) for event in events)
 
 
+def nowhere() -> tuple[str, bool]:
+    """Nothing is known."""
+    return "", False
+
+
 class Failure(NamedTuple):
     """What ended a stream. status: that of a response. error: the OpenAI error object."""
 
@@ -51,10 +61,14 @@ def failure_of(error: Exception, request_id: str) -> Failure:
 
 
 class DataFrames:
-    """How a stream is written: unnamed events, then `[DONE]`, or the error object. One thread."""
+    """How a stream is written: unnamed events, then `[DONE]`, or the error object. One thread.
+
+    says_where: its silence says where the request is.
+    """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     end: ClassVar[bytes] = DONE
+    says_where: ClassVar[bool] = True
 
     def __init__(self, answer: StreamAnswer, make_template: MakeTemplate = FrameTemplate) -> None:
         self._answer = answer
@@ -82,9 +96,9 @@ class DataFrames:
         return self.chunks(self._answer.open())
 
     @classmethod
-    def silence(cls, n_waiting: int) -> bytes:
-        """What is said when nothing else was for a while. n_waiting: queued requests, if known."""
-        return f": queued {n_waiting}\n\n".encode() if n_waiting else KEEP_ALIVE
+    def silence(cls, said: str = "") -> bytes:
+        """What is said when nothing else was for a while. said: where the request is, if known."""
+        return f": {said}\n\n".encode() if said else KEEP_ALIVE
 
     @classmethod
     def refusal(cls, failure: Failure) -> bytes:
@@ -144,21 +158,23 @@ class Bypass:
 
 
 def event_frames(
-    deltas: Iterable[tuple[int, Delta] | None],
+    deltas: Iterable[tuple[int, Delta] | PromptProgress | None],
     answer: StreamAnswer,
     request_id: str,
     frames: DataFrames | None = None,
     *,
     n_prompt_tokens: int = 0,
     keep_alive_s: float = KEEP_ALIVE_S,
-    n_waiting: Callable[[], int] = lambda: 0,
+    where: Where = nowhere,
+    tell: Tell | None = None,
     bypass: Bypass | None = None,
 ) -> Iterator[bytes]:
     """The bytes of a streamed answer. Errors become an event, after which nothing follows.
 
     deltas: with the index of their request; a None is a chance to say that we are still there,
-    which is done after `keep_alive_s` without anything else.
-    frames: how they are written; None is DataFrames. n_waiting: queued requests, 0 = not known.
+    which is done after `keep_alive_s` without anything else, and by a queued request when its place
+    is another one. A progress is made chunks of by `tell`.
+    frames: how they are written; None is DataFrames. where: where the request is.
     bypass: may write plain frames to the client meanwhile. Needs no Flask context.
     """
     frames = frames or DataFrames(answer)
@@ -168,16 +184,25 @@ def event_frames(
         if opening:
             yield opening
         sent_at = time.monotonic()
+        said = ""
         for item in deltas:
             if item is not None:
                 bypass.close()
             elif bypass.is_behind:
                 bypass.close()
                 bypass.open(frames.plain)
-            data = b"" if item is None else frames.push(*item)
-            if not data and time.monotonic() - max(sent_at, bypass.sent_at) >= keep_alive_s:
-                bypass.close()
-                data = frames.silence(n_waiting())
+            if isinstance(item, PromptProgress):
+                data = frames.chunks(tell(item)) if tell is not None else b""
+            else:
+                data = b"" if item is None else frames.push(*item)
+            silent_s = time.monotonic() - max(sent_at, bypass.sent_at)
+            if not data and silent_s >= min(keep_alive_s, NOTICE_S):
+                sentence, is_queued = where()
+                is_news = is_queued and frames.says_where and sentence != said
+                if silent_s >= keep_alive_s or is_news:
+                    said = sentence
+                    bypass.close()
+                    data = frames.silence(said)
             if data:
                 yield data  # it is written when this goes on
                 sent_at = time.monotonic()

@@ -18,7 +18,13 @@ MAX_SHOWN_NAMES = 16
 MAX_SHOWN_CHARS = 200
 LISTS = ("X-Ignored-Fields", "X-Ignored-Tools", "X-Ignored-Items", "X-Unenforced")
 # All that `Notes` become; pages of other sites may read them as well.
-NOTE_HEADERS = ("X-Request-Id", "X-Model-Resolved", "X-Dropped-Messages", *LISTS)
+NOTE_HEADERS = (
+    "X-Request-Id",
+    "X-Model-Resolved",
+    "X-Queue-Position",
+    "X-Dropped-Messages",
+    *LISTS,
+)
 _SANE = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
 
 
@@ -36,6 +42,7 @@ class Notes:
     had no effect. ignored_tools, ignored_items: types of tools that were not offered, and of items
     that are no part of the prompt. unenforced: places in schemas
     that the answer is only checked against, and fields whose constraint may not be kept.
+    queue_position: of an answer that begins while its request is queued, 1 is the next one.
     work: what it has cost, when a request that generates is over.
     """
 
@@ -46,6 +53,7 @@ class Notes:
     ignored_tools: Sequence[str] = ()
     ignored_items: Sequence[str] = ()
     unenforced: Sequence[str] = ()
+    queue_position: int | None = None
     work: Work | None = None
 
 
@@ -88,6 +96,8 @@ def _add_headers(response: Response) -> Response:
     response.headers["X-Request-Id"] = noted.request_id
     if noted.model_id is not None:
         response.headers["X-Model-Resolved"] = quote(noted.model_id, safe=" /:@+=,;()[]{}!#$&'*")
+    if noted.queue_position is not None:
+        response.headers["X-Queue-Position"] = str(noted.queue_position)
     if noted.n_dropped is not None:
         response.headers["X-Dropped-Messages"] = str(noted.n_dropped)
     lists = (

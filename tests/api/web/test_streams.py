@@ -34,15 +34,16 @@ def test_comments_are_sent_while_a_prompt_is_computed(start, path):
     assert "one" in rest
 
 
-def test_comments_say_how_many_requests_wait_while_this_one_does(start):
+def test_comments_tell_a_queued_request_its_own_place(start):
     script = FakeScript(texts=("one two",), hold_after=1)
     front = start(script, engine={"n_seq_max": 1}, keep_alive_s=0.0)
-    for prompt in ("in the way", "before"):
-        front.engine.submit(GenerateRequest(prompt=prompt))
+    for prompt, priority in (("in the way", 0), ("before", 1), ("behind", -1)):
+        front.engine.submit(GenerateRequest(prompt=prompt, priority=priority))
     response = front.post(CHAT, chat_body(stream=True), buffered=False)
+    assert response.headers["X-Queue-Position"] == "2"
     parts = iter(response.response)
     assert b"assistant" in next(parts)
-    assert next(parts) == b": queued 2\n\n"
+    assert next(parts) == b": queued position=2 of=3 eta=2s\n\n"
     front.core.release()
     rest = b"".join(parts)
     assert b"one" in rest

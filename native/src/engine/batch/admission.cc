@@ -28,7 +28,10 @@ std::vector<Admission::RunningPtr> Admission::take(
 std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& running,
                                                     EngineStats& counters) {
   std::vector<RunningPtr> expired;
-  if (waiting_.empty()) return expired;
+  if (waiting_.empty()) {
+    starts_.clear();
+    return expired;
+  }
   const int n_free = n_seq_max_ - static_cast<int>(running.size());
   const std::vector<WaitingView> waiting = views(n_free > 0);
   const WaitOrder order = queue_.plan(waiting, n_free);
@@ -48,6 +51,26 @@ std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& run
   for (const int index : order.expired) expired.push_back(std::move(waiting_[index]));
   std::erase(waiting_, nullptr);
   return expired;
+}
+
+void Admission::tell_places(std::vector<Event>& events) {
+  const auto n_waiting = static_cast<int>(waiting_.size());
+  const double ms_per_start = starts_.ms_per_event(Clock::now());
+  int position = 0;
+  for (const int index : queue_.plan(views(true), n_waiting).admit) {
+    ++position;
+    if (waiting_[index]->has_begun_to_answer()) continue;
+    ProgressEvent event = waiting_[index]->tell_progress();
+    event.position = position;
+    event.n_waiting = n_waiting;
+    event.eta_ms = ms_per_start < 0 ? -1 : ms_per_start * position;
+    events.push_back({waiting_[index]->ticket().id, event});
+  }
+}
+
+double Admission::wait_ms() const {
+  const double ms_per_start = starts_.ms_per_event(Clock::now());
+  return ms_per_start < 0 ? -1 : ms_per_start * static_cast<double>(waiting_.size() + 1);
 }
 
 // Without prefixes, all that is known of them is who may still wait.
@@ -122,6 +145,7 @@ void Admission::start(RunningRequest& request, EngineStats& counters) {
     if (n_prompt >= place->n_computed + kMinPinned) progress.add_cut(n_prompt);
   }
   if (!is_first) return;
+  starts_.push(Clock::now());
   counters.n_cached_tokens += place->n_computed;
   counters.n_prefix_hits += place->n_computed > 0 ? 1 : 0;
   counters.n_prefix_restored += place->is_restored ? 1 : 0;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/event_rate.h"
 #include "engine/request/running_request.h"
 #include "kv/prefix_cache.h"
 #include "sched/admission/wait_queue.h"
@@ -32,6 +33,11 @@ class Admission {
   // Returns those that have waited until their deadline; they are out of the queue.
   std::vector<RunningPtr> admit(std::vector<RunningPtr>& running, EngineStats& counters);
 
+  // Tells those that wait their places, as they would start if nothing else came.
+  void tell_places(std::vector<Event>& events);
+  // How long a request that came now would wait, by the rate at which others start; < 0: unknown.
+  double wait_ms() const;
+
   // A step has generated `n_tokens` for `tenant`.
   void charge_decode(std::string_view tenant, int n_tokens) {
     queue_.charge_decode(tenant, n_tokens);
@@ -48,6 +54,7 @@ class Admission {
   const int n_seq_max_;
   WaitQueue queue_;
   std::vector<RunningPtr> waiting_;
+  EventRate starts_;  // while some wait
 };
 
 }  // namespace pyserve

@@ -60,7 +60,7 @@ void BatchLane::end_late(StepReport& report) {
 void BatchLane::step(StepReport& report) {
   end_late(report);
   for (const RunningPtr& request : admission_.admit(running_, report.counters)) {
-    report.fail(*request, deadline_error(*request));
+    report.fail(*request, deadline_error(*request, admission_.wait_ms()));
   }
   if (running_.empty()) return;
   // 1. Plan.
@@ -181,12 +181,12 @@ void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, Step
     cache_.advance(progress.seq_id(), n_right);
     if (planner_.has_drafts()) cache_.undo(progress.seq_id());
     if (outcome.delta && !outcome.delta->finish) {
-      report.events.push_back({request->ticket().id, std::move(*outcome.delta)});
+      report.add(*request, std::move(*outcome.delta));
       continue;
     }
     if (outcome.delta) {
       cache_.release(progress.seq_id(), progress.computed_tokens());
-      report.events.push_back({request->ticket().id, std::move(*outcome.delta)});
+      report.add(*request, std::move(*outcome.delta));
     } else {
       cache_.drop(progress.seq_id());
       report.fail(*request, request->no_token_error());
@@ -217,6 +217,14 @@ void BatchLane::fail_all(const ErrorInfo& error, StepReport& report) {
   for (const RunningPtr& request : admission_.take([](const RunningRequest&) { return true; })) {
     report.fail(*request, error);
   }
+}
+
+void BatchLane::tell_progress(bool all, StepReport& report) {
+  for (const RunningPtr& request : running_) {
+    if (request->has_begun_to_answer() || !(all || request->params().wants_progress)) continue;
+    report.events.push_back({request->ticket().id, request->tell_progress()});
+  }
+  if (all) admission_.tell_places(report.events);
 }
 
 // Every sequence and cell is accounted for.

@@ -26,6 +26,7 @@ class BatchLane final : public Lane {
   void drop_cancelled(StepReport& report) override;
   void step(StepReport& report) override;
   void fail_all(const ErrorInfo& error, StepReport& report) override;
+  void tell_progress(bool all, StepReport& report) override;
   // Stops a running step soon. Thread: any.
   void request_abort() { context_.request_abort(); }
 

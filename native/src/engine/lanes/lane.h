@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "base/event_rate.h"
 #include "engine/request/running_request.h"
 
 namespace pyserve {
@@ -18,6 +20,13 @@ struct StepReport {
   }
   // Its time is over.
   void end_late(RunningRequest& request);
+  // What a step added to its answer.
+  void add(RunningRequest& request, DeltaEvent delta) {
+    if (auto progress = request.last_progress()) {
+      events.push_back({request.ticket().id, *progress});
+    }
+    events.push_back({request.ticket().id, std::move(delta)});
+  }
 };
 
 // Thread: engine thread only.
@@ -33,6 +42,8 @@ class Lane {
   // Starts what can start and computes one step, if there is anything to do.
   virtual void step(StepReport& report) = 0;
   virtual void fail_all(const ErrorInfo& error, StepReport& report) = 0;
+  // Tells requests without an answer where they are: all of them, or those that want to know often.
+  virtual void tell_progress(bool /*all*/, StepReport& /*report*/) {}
 };
 
 inline ErrorInfo cancelled_error() {
@@ -55,15 +66,18 @@ inline ErrorInfo late_error(const RunningRequest& request, const char* still, do
   return error;
 }
 
-inline ErrorInfo deadline_error(const RunningRequest& request) {
-  return late_error(request, "waited", request.params().deadline_ms);
+// wait_ms: how long a request waits now; < 0: not known.
+inline ErrorInfo deadline_error(const RunningRequest& request, double wait_ms = -1) {
+  ErrorInfo error = late_error(request, "waited", request.params().deadline_ms);
+  if (wait_ms >= 0) error.details["retry_after_s"] = retry_after_s(wait_ms);
+  return error;
 }
 
 inline void StepReport::end_late(RunningRequest& request) {
   if (!request.has_begun_to_answer()) {
     return fail(request, late_error(request, "had no answer", request.params().max_total_ms));
   }
-  events.push_back({request.ticket().id, request.finish_early()});
+  add(request, request.finish_early());
 }
 
 }  // namespace pyserve

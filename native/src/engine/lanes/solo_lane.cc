@@ -103,7 +103,7 @@ void SoloLane::take_logits(RunningRequest& request, int n_logits, StepReport& re
     return end();
   }
   const bool is_last = delta->finish.has_value();
-  report.events.push_back({request.ticket().id, std::move(*delta)});
+  report.add(request, std::move(*delta));
   if (is_last) end();
 }
 
@@ -111,6 +111,20 @@ void SoloLane::fail_all(const ErrorInfo& error, StepReport& report) {
   for (const std::unique_ptr<RunningRequest>& request : queue_) report.fail(*request, error);
   queue_.clear();
   is_running_ = false;
+}
+
+void SoloLane::tell_progress(bool all, StepReport& report) {
+  const int n_running = is_running_ ? 1 : 0;
+  for (int i = 0; i < static_cast<int>(queue_.size()); ++i) {
+    RunningRequest& request = *queue_[i];
+    const bool is_waiting = i >= n_running;
+    if (request.has_begun_to_answer()) continue;
+    if (!all && (is_waiting || !request.params().wants_progress)) continue;
+    ProgressEvent event = request.tell_progress();
+    event.position = is_waiting ? i + 1 - n_running : 0;
+    event.n_waiting = static_cast<int>(queue_.size()) - n_running;
+    report.events.push_back({request.ticket().id, event});
+  }
 }
 
 void SoloLane::count(EngineStats& stats) const {

@@ -29,6 +29,7 @@ class SoloLane final : public Lane {
   void drop_cancelled(StepReport& report) override;
   void step(StepReport& report) override;
   void fail_all(const ErrorInfo& error, StepReport& report) override;
+  void tell_progress(bool all, StepReport& report) override;
 
   // Adds to the gauges.
   void count(EngineStats& stats) const;

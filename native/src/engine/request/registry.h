@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/event_rate.h"
 #include "base/queue.h"
 #include "pyserve/request.h"
 
@@ -35,8 +36,13 @@ class Registry {
                      "all " + std::to_string(n_open_max_) + " places are taken, try again later",
                      {},
                      {{"n_open", static_cast<int64_t>(open_.size())}}};
+      // Half of the places are free then.
+      const double ms_per_end = ends_.ms_per_event(Clock::now());
+      const double wait_ms = ms_per_end * static_cast<double>(open_.size()) / 2;
+      if (wait_ms >= 0) info.details["retry_after_s"] = retry_after_s(wait_ms);
       throw EngineError(std::move(info));
     }
+    if (open_.empty()) ends_.clear();
     auto ticket = std::make_shared<Ticket>();
     ticket->id = id;
     ticket->submitted_at = Clock::now();
@@ -62,6 +68,7 @@ class Registry {
       for (const Event& event : events) {
         if (!is_last(event)) continue;
         open_.erase(event.id);
+        ends_.push(Clock::now());
         count(event);
       }
     }
@@ -120,6 +127,7 @@ class Registry {
   mutable std::mutex mutex_;
   std::unordered_map<RequestId, std::shared_ptr<Ticket>> open_;
   EngineStats ended_;
+  EventRate ends_;
   bool is_closed_ = false;
   Queue<Event> outbox_;
 };

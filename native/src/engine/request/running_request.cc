@@ -102,6 +102,7 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const LogitR
   }
   // NOTE: the finish leaves out the draft of its own step.
   if (delta.finish) count(*delta.finish);
+  if (!delta.finish && params().wants_timings) count(delta.so_far.emplace());
   if (is_draft_known_) {
     n_draft_accepted_ += n_right;
     n_draft_rejected_ += n_draft - n_right;
@@ -127,6 +128,30 @@ bool RunningRequest::is_out_of_time() const {
   if (params().max_total_ms > 0 && waited_ms() >= params().max_total_ms) return true;
   return params().max_decode_ms > 0 && first_token_at_ &&
          elapsed_ms(*first_token_at_, Clock::now()) >= params().max_decode_ms;
+}
+
+ProgressEvent RunningRequest::tell_progress() {
+  ProgressEvent event;
+  event.n_prompt_tokens = progress_.n_prompt();
+  if (!progress_.started_at()) return event;
+  const int n_computed = std::min(progress_.n_computed(), progress_.n_prompt());
+  event.n_cached_tokens = progress_.n_cached();
+  event.n_computed_tokens = n_told_ = std::max(n_told_, n_computed);
+  event.prompt_ms = elapsed_ms(*progress_.started_at(), Clock::now());
+  if (const int n_new = n_computed - progress_.n_cached(); n_new > 0) {
+    event.eta_ms = event.prompt_ms / n_new * (progress_.n_prompt() - n_computed);
+  }
+  return event;
+}
+
+std::optional<ProgressEvent> RunningRequest::last_progress() {
+  if (!params().wants_progress || !first_token_at_ || has_told_last_) return std::nullopt;
+  has_told_last_ = true;
+  ProgressEvent event = tell_progress();
+  event.prompt_ms = elapsed_ms(*progress_.started_at(), *first_token_at_);
+  event.n_computed_tokens = event.n_prompt_tokens;
+  event.eta_ms = 0;
+  return event;
 }
 
 DeltaEvent RunningRequest::finish_early() {

@@ -64,6 +64,10 @@ class RunningRequest {
   // Its time is over: it ends, by finish_early() if it has begun to answer.
   bool is_out_of_time() const;
   bool has_begun_to_answer() const { return first_token_at_.has_value(); }
+  // Where it is, once it has started; its place is known to others.
+  ProgressEvent tell_progress();
+  // The last of these, once, when its prompt is computed and it wants to know.
+  std::optional<ProgressEvent> last_progress();
   // The last event of an answer that ends where it is. REQUIRES: has_begun_to_answer().
   DeltaEvent finish_early();
 
@@ -85,6 +89,8 @@ class RunningRequest {
   int n_draft_accepted_ = 0;     // tokens of such drafts
   int n_draft_rejected_ = 0;
   std::optional<TimePoint> first_token_at_;
+  int n_told_ = 0;  // computed tokens of the prompt that the client knows of
+  bool has_told_last_ = false;
 };
 
 }  // namespace pyserve

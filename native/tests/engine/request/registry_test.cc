@@ -37,6 +37,24 @@ TEST_CASE("a full registry refuses, and has room again after a last event") {
   CHECK(registry.open(2)->id == 2);
 }
 
+TEST_CASE("who is refused is told when places will be free, once that is known") {
+  Registry registry(3);
+  const auto details = [&] {
+    try {
+      registry.open(9);
+    } catch (const EngineError& error) {
+      return error.info().details;
+    }
+    return decltype(ErrorInfo::details)();
+  };
+  for (const RequestId id : {1, 2, 3}) registry.open(id);
+  CHECK_FALSE(details().contains("retry_after_s"));
+  registry.publish({finished(1), finished(2)});
+  registry.open(1);
+  registry.open(2);
+  CHECK(details().at("retry_after_s") == 1);
+}
+
 TEST_CASE("an id in use is refused") {
   Registry registry(2);
   registry.open(1);

@@ -1,0 +1,107 @@
+"""What streams and answers tell of the time that they take."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pyserve.engine.fake.script import FakeScript
+from pyserve.web.answer.sse import KEEP_ALIVE
+from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of, events_of
+
+BODIES = {CHAT: chat_body("a b c d"), COMPLETIONS: {"prompt": "a b c d"}}
+
+
+def chunks_of(response):
+    return [event for event in events_of(response) if event != "[DONE]"]
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_progress_grows_to_the_whole_prompt_before_the_first_token(front, path):
+    body = {**BODIES[path], "stream": True, "return_progress": True}
+    chunks = chunks_of(front.post(path, body))
+    told = [chunk["prompt_progress"] for chunk in chunks if "prompt_progress" in chunk]
+    processed = [progress["processed"] for progress in told]
+    (total,) = {progress["total"] for progress in told}
+    assert processed == sorted(processed)
+    assert processed[-1] == total
+    last = max(i for i, chunk in enumerate(chunks) if "prompt_progress" in chunk)
+    texts = [
+        choice.get("text") or choice.get("delta", {}).get("content")
+        for chunk in chunks[: last + 1]
+        for choice in chunk["choices"]
+    ]
+    assert not any(texts)
+
+
+def test_progress_begins_the_stream_at_once(start):
+    front = start(FakeScript(texts=("one",), hold_after=0), keep_alive_s=3600.0)
+    body = chat_body(stream=True, return_progress=True)
+    response = front.post(CHAT, body, buffered=False)
+    parts = iter(response.response)
+    assert b"assistant" in next(parts)
+    first = json.loads(next(parts).removeprefix(b"data: "))["prompt_progress"]
+    assert first["processed"] < first["total"]
+    front.core.release()
+    assert b"one" in b"".join(parts)
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_timings_come_by_request_or_by_option(start, path):
+    for front, fields, has_them in (
+        (start(), {}, False),
+        (start(), {"timings": True}, True),
+        (start(timings=True), {}, True),
+    ):
+        plain = front.post(path, {**BODIES[path], **fields}).get_json()
+        assert ("timings" in plain) is has_them
+        *_, last = chunks_of(front.post(path, {**BODIES[path], **fields, "stream": True}))
+        assert ("timings" in last) is has_them
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_every_chunk_of_text_has_timings_where_that_is_asked_for(front, path):
+    body = {**BODIES[path], "stream": True, "timings_per_token": True}
+    chunks = chunks_of(front.post(path, body))
+    counts = [chunk["timings"]["predicted_n"] for chunk in chunks if "timings" in chunk]
+    assert counts == sorted(counts)
+    assert len(counts) == 4
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_the_tokens_of_a_stream_are_those_of_the_answer(front, path):
+    body = {**BODIES[path], "return_token_ids": True}
+    (choice,) = front.post(path, body).get_json()["choices"]
+    chunks = chunks_of(front.post(path, {**body, "stream": True}))
+    told = [each.get("token_ids", []) for chunk in chunks for each in chunk["choices"]]
+    assert [token for tokens in told for token in tokens] == choice["token_ids"]
+    assert len(choice["token_ids"]) == 4
+
+
+@pytest.mark.parametrize(("ping_s", "n_comments"), [(1, 1), (0, 0), (-1, 0)])
+def test_a_request_chooses_when_a_silent_stream_speaks(start, ping_s, n_comments):
+    front = start(FakeScript(texts=("one two",), hold_after=1), keep_alive_s=0.0)
+    body = chat_body(stream=True, sse_ping_interval=ping_s)
+    response = front.post(CHAT, body, buffered=False)
+    parts = iter(response.response)
+    while b"one" not in next(parts):
+        pass
+    if n_comments:
+        assert next(parts) == KEEP_ALIVE
+    front.core.release()
+    rest = b"".join(parts)
+    assert KEEP_ALIVE not in rest or n_comments
+
+
+@pytest.mark.parametrize("path", [*BODIES, RESPONSES])
+@pytest.mark.parametrize("value", [-2, 3601, 0.5, "1"])
+def test_a_bad_interval_is_refused_by_name(front, path, value):
+    body = BODIES.get(path, {"input": "i"})
+    response = front.post(path, {**body, "sse_ping_interval": value})
+    assert (response.status_code, error_of(response)["param"]) == (400, "sse_ping_interval")
+
+
+def test_where_nothing_is_streamed_reports_are_named(front):
+    response = front.post(EDITS, {"instruction": "i", "timings_per_token": True})
+    assert response.headers["X-Ignored-Fields"] == "timings_per_token"
