@@ -19,6 +19,7 @@ from pyserve.openai.chat.chat import chat_conversation, chat_requests
 from pyserve.openai.completions.completions import completion_requests
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document.operation import LINES, Operation
+from pyserve.openai.structured.constraint import constraint_of
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.ollama import AnswerFields, OllamaChatRequest, OllamaGenerateRequest
 from pyserve.web.answer.generation import generate, generate_stream
@@ -101,6 +102,7 @@ def create() -> Response:
         noted.ignored += [name for name in ("think", "truncate") if getattr(body, name)]
         text = with_defaults(text_of(body), target.profile).model_copy(update={"echo": None})
         (request,) = completion_requests(text, engine.info(), [prompt])
+        noted.unenforced = constraint_of(text).unenforced
         return LineAnswer(request, maker, prompt_param="prompt", grammar_param="format")
 
     return _answered(body, target, maker, answer)
@@ -122,6 +124,7 @@ def _chat_answer(
     if cut is not None:
         conversation = msgspec.structs.replace(conversation, messages=cut.messages)
     (request,) = chat_requests(asked.model_copy(update={"n": None}), info, conversation)
+    noted.unenforced = (*constraint_of(asked).unenforced, *conversation.unenforced)
     param = "messages" if isinstance(body, OllamaChatRequest) else "prompt"
     return LineAnswer(
         request, maker, conversation.style, prompt_param=param, grammar_param="format"

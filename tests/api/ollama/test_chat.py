@@ -284,3 +284,9 @@ def test_paths_are_not_below_v1_and_unknown_ones_are_told_alike(front):
     assert set(front.post("/api/nothing", chat()).get_json()) == {"error"}
     assert isinstance(front.post("/api/nothing", chat()).get_json()["error"], str)
     assert isinstance(front.client.get(CHAT).get_json()["error"], str)
+
+
+def test_what_of_a_format_is_not_enforced_is_named(front):
+    form = {"type": "object", "properties": {"a": {"type": "integer", "not": {"const": 5}}}}
+    response = front.post(CHAT, chat(format=form, stream=False))
+    assert response.headers["X-Unenforced"] == "$.properties.a.not"
