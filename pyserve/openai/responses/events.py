@@ -19,14 +19,24 @@ from pyserve.openai.answer import Output
 from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.logprobs import ChatTokenLogprob, chat_logprobs
 from pyserve.openai.responses.items import Item, ItemStyle, ItemWriter, Step
-from pyserve.openai.responses.objects import OutputItem, OutputText, Response, SummaryText
+from pyserve.openai.responses.objects import (
+    FunctionCall,
+    OutputItem,
+    OutputMessage,
+    OutputText,
+    Response,
+    SummaryText,
+)
 from pyserve.openai.responses.offer import ToolName
 from pyserve.openai.responses.responses import (
     failed_response,
     finished_response,
     new_response,
     response_request,
+    text_constraint,
 )
+from pyserve.openai.structured.validation import SchemaViolation
+from pyserve.openai.tools.arguments import call_violation
 from pyserve.openai.tools.parts import AnswerStyle
 from pyserve.schemas.responses import ResponseRequest
 
@@ -221,6 +231,9 @@ class ResponsesAnswer:
         request = response_request(body, info, conversation)
         self.grammar_param = "text.format" if body.text else "tools"
         self.requests: list[GenerateRequest] = [request]
+        self._constraint = text_constraint(body)
+        calls = conversation.calls if conversation is not None else None
+        self._functions = calls.functions if calls is not None else ()
         several = conversation is not None and conversation.can_call_several
         self._track = track or Track()
         self._response = self._track.begun(
@@ -278,8 +291,22 @@ class ResponsesAnswer:
     def _finished(self, writer: ItemWriter, finish: Finish) -> Response:
         items = writer.shown("completed" if finish.reason == "stop" else "incomplete")
         response = finished_response(self._response, items, finish, writer.n_reasoning_tokens)
+        if finish.reason == "stop":
+            violation = self._violation(items)
+            response = msgspec.structs.replace(response, schema_violation=violation)
         self._track.on_end(response)
         return response
+
+    def _violation(self, items: Sequence[OutputItem]) -> SchemaViolation | UnsetType:
+        """Where a whole answer is not valid, if its grammar did not enforce all."""
+        calls = [(item.name, item.arguments) for item in items if isinstance(item, FunctionCall)]
+        texts = [
+            part.text for item in items if isinstance(item, OutputMessage) for part in item.content
+        ]
+        found = call_violation(self._functions, calls)
+        if found is None and texts and not calls:
+            found = self._constraint.violation("".join(texts))
+        return UNSET if found is None else found
 
     def _begin(self, item: Item) -> list[msgspec.Struct]:
         added = self._event(

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pyserve.openai.logprobs import ChatTokenLogprob
+from pyserve.openai.structured.validation import SchemaViolation
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -172,6 +173,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     output: list[OutputItem] = []
     usage: ResponseUsage | None = None
+    schema_violation: SchemaViolation | UnsetType = UNSET
     instructions: str | None
     max_output_tokens: int | None
     max_tool_calls: int | None

@@ -107,6 +107,32 @@ def test_a_violation_stands_in_the_last_chunk_of_a_stream(start, path):
     assert not any(said[:-1])
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_violation_stands_in_a_response(start, stream):
+    front = start(FakeScript(texts=('{"age":5}',)))
+    schema = {**SCHEMA, "not": {"required": ["age"]}}
+    text = {"format": {"type": "json_schema", "name": "p", "schema": schema}}
+    response = front.post(RESPONSES, {"input": "x", "text": text, "stream": stream})
+    assert response.headers["X-Unenforced"] == "$.not"
+    if stream:
+        lines = [line for line in response.text.splitlines() if line.startswith("data: {")]
+        body = json.loads(lines[-1][6:])["response"]
+    else:
+        body = response.get_json()
+    assert body["schema_violation"]["path"] == "$"
+
+
+def test_calls_are_checked_against_what_their_schemas_do_not_enforce(start):
+    call = '<tool_call>\n{"name": "f", "arguments": {"age": 5}}\n</tool_call>'
+    front = start(FakeScript(texts=(call,)))
+    function = {"name": "f", "parameters": {**SCHEMA, "not": {"required": ["age"]}}}
+    tools = [{"type": "function", "function": function}]
+    response = front.post(CHAT, chat_body(tools=tools))
+    assert response.headers["X-Unenforced"] == "tools.0.function.parameters.not"
+    choice = response.get_json()["choices"][0]
+    assert choice["schema_violation"]["path"] == "$.tool_calls[0].function.arguments"
+
+
 def test_an_answer_that_was_cut_is_not_checked(start):
     front = start(FakeScript(texts=("one two three four five",)))
     choice = front.post(CHAT, chat_body(json_schema={"not": {}}, max_tokens=1)).get_json()[
