@@ -11,7 +11,7 @@ from pyserve.engine.fake.core import FakeCore
 from pyserve.engine.protocol import Delta, GenerateRequest
 from pyserve.engine.remote.client import RemoteEngine
 from pyserve.engine.remote.server import EngineServer
-from pyserve.engine.streams.revival import MAX_DEATHS, Blocklist, Reviver, can_go_on
+from pyserve.engine.streams.revival import MAX_DEATHS, Blocklist, Reviver, can_go_on, remaining
 from pyserve.engine.streams.stream import RequestStream
 from pyserve.errors import (
     CancelledError,
@@ -262,3 +262,12 @@ def test_an_engine_that_nobody_misses_is_no_error(line, caplog):
     line.crash()
     line.reviver.take([], UnavailableError("the engine ended"))
     assert caplog.records == []
+
+
+def test_only_the_time_that_is_left_goes_to_the_next_engine():
+    request = GenerateRequest(prompt="a", max_total_ms=1000.0)
+    stream = RequestStream(request, 1, lambda _request_id: None)
+    stream.begun_at -= 0.4
+    assert 1 <= (remaining(stream).max_total_ms or 0) <= 600
+    stream.begun_at -= 10
+    assert remaining(stream).max_total_ms == 1.0
