@@ -19,6 +19,8 @@ struct Heads {
   int n_dims;
   int n_head;
   int n_head_kv;
+  ggml_type type = GGML_TYPE_F16;  // of K and V
+  bool has_sinks = false;
 };
 
 // n_new: tokens that each request has in this step, the last ones of its n_cells. n_shared: cells
@@ -38,9 +40,10 @@ void fill(ggml_tensor* tensor) {
     ggml_backend_tensor_set(tensor, values.data(), 0, ggml_nbytes(tensor));
     return;
   }
-  std::vector<ggml_fp16_t> halves(values.size());
-  ggml_fp32_to_fp16_row(values.data(), halves.data(), static_cast<int64_t>(halves.size()));
-  ggml_backend_tensor_set(tensor, halves.data(), 0, ggml_nbytes(tensor));
+  std::vector<char> kept(ggml_nbytes(tensor));
+  ggml_quantize_chunk(tensor->type, values.data(), kept.data(), 0, ggml_nrows(tensor),
+                      tensor->ne[0], nullptr);
+  ggml_backend_tensor_set(tensor, kept.data(), 0, kept.size());
 }
 
 // A token sees the cells of its request up to its own.
@@ -60,7 +63,7 @@ void fill_mask(ggml_tensor* mask, const Load& load) {
 // The heads of a cell lie side by side, as in a model's cache.
 ggml_tensor* cache(OneNode& node, const Heads& heads, int n_cells) {
   const int n_row = heads.n_dims * heads.n_head_kv;
-  ggml_tensor* cells = ggml_new_tensor_2d(node.context(), GGML_TYPE_F16, n_row, n_cells);
+  ggml_tensor* cells = ggml_new_tensor_2d(node.context(), heads.type, n_row, n_cells);
   node.place(cells);
   fill(cells);
   ggml_tensor* view = ggml_view_3d(node.context(), cells, heads.n_dims, n_cells, heads.n_head_kv,
@@ -83,7 +86,14 @@ OneNode attention(const Heads& heads, const Load& load) {
   ggml_tensor* k = cache(node, heads, n_cells);
   ggml_tensor* v = cache(node, heads, n_cells);
   const float scale = 1.0F / std::sqrt(static_cast<float>(heads.n_dims));
-  node.set_result(ggml_flash_attn_ext(context, q, k, v, mask, scale, 0.0F, 0.0F));
+  ggml_tensor* result = ggml_flash_attn_ext(context, q, k, v, mask, scale, 0.0F, 0.0F);
+  if (heads.has_sinks) {
+    ggml_tensor* sinks = ggml_new_tensor_1d(context, GGML_TYPE_F32, heads.n_head);
+    node.place(sinks);
+    fill(sinks);
+    ggml_flash_attn_ext_add_sinks(result, sinks);
+  }
+  node.set_result(result);
   return node;
 }
 
@@ -93,7 +103,10 @@ void bench_attention() {
   const Kernels kernels;
   for (const Heads& heads : {Heads{"SmolLM2-135M", 64, 9, 3},
                              {"Gemma 3 270M", 256, 4, 1},
-                             {"Llama 3.2 1B", 64, 32, 8}}) {
+                             {"Llama 3.2 1B", 64, 32, 8},
+                             {"Llama 3.2 1B, q8_0", 64, 32, 8, GGML_TYPE_Q8_0},
+                             {"Llama 3.2 1B, q4_0", 64, 32, 8, GGML_TYPE_Q4_0},
+                             {"gpt-oss, sinks", 64, 64, 8, GGML_TYPE_F16, true}}) {
     print_heading(std::string("attention of ") + heads.model, "llama.cpp");
     for (const Load& load : {Load{1, 1, 256},
                              {1, 1, 2048},
