@@ -347,6 +347,12 @@ class ServeConfig(BaseSettings):
         " else a request asks for it.",
         flags=("--timings",),
     )
+    llama_native_completions: bool = option(
+        False,
+        "Answer `/completions` as llama-server does, by its own API of `/completion`;"
+        " `/v1/completions` stays OpenAI's.",
+        flags=("--llama-native-completions",),
+    )
     cors_origin: Annotated[list[str], NoDecode] = option(
         [], "Origin of a web page that may use the server, or `*`."
     )

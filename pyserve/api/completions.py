@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 
+from pyserve.api import native
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.completions.completions import Completion, CompletionAnswer
@@ -40,6 +41,8 @@ endpoint = Endpoint("completions", tag="Text", usecase="completion")
     )
 )
 def create(model: str | None = None) -> Response:
+    if services().config.llama_native_completions and not _is_below_v1():
+        return native.complete(model)
     body = read_body(CompletionRequest)
     target = choose_target(body, model)
     body = with_reports(with_defaults(body, target.profile))
@@ -63,3 +66,7 @@ def create(model: str | None = None) -> Response:
         return generate(target, answer)
     progress = CompletionAnswer.progress if body.return_progress else None
     return generate_stream(target, answer, ping_s=body.sse_ping_interval, progress=progress)
+
+
+def _is_below_v1() -> bool:
+    return (request.blueprint or "").startswith("v1.")

@@ -18,6 +18,7 @@ from pyserve.api import (
     messages,
     metrics,
     models,
+    native,
     props,
     responses,
     schemas,
@@ -34,6 +35,7 @@ from pyserve.api.ollama import models as ollama_models
 MAIN = (
     chat.endpoint,
     completions.endpoint,
+    native.endpoint,
     edits.endpoint,
     embeddings.endpoint,
     responses.endpoint,

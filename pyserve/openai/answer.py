@@ -40,19 +40,19 @@ class Answer(Protocol):
     grammar_param: str
     requests: list[GenerateRequest]
 
-    def response(self, outputs: Sequence[Output]) -> msgspec.Struct:
-        """The whole answer; one output per request, all finished."""
+    def response(self, outputs: Sequence[Output]) -> Any:
+        """The whole answer, which becomes JSON; one output per request, all finished."""
         ...
 
 
 class StreamAnswer(Answer, Protocol):
     """An answer that can also be given in chunks."""
 
-    def open(self) -> list[msgspec.Struct]:
+    def open(self) -> Sequence[Any]:
         """The chunks that precede all output."""
         ...
 
-    def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
+    def push(self, index: int, delta: Delta) -> Sequence[Any]:
         """The chunks for a delta of request `index`; maybe none."""
         ...
 
@@ -63,7 +63,7 @@ class StreamAnswer(Answer, Protocol):
         """
         ...
 
-    def close(self) -> list[msgspec.Struct]:
+    def close(self) -> Sequence[Any]:
         """The chunks that follow all output, once every request is finished."""
         ...
 

@@ -20,6 +20,7 @@ from pyserve.models.templates.prompter import Prompter
 from pyserve.schemas.completions import CompletionRequest
 
 T = TypeVar("T")
+Body = TypeVar("Body", bound=CompletionRequest)
 
 
 def templated(engine: Engine, profile: PromptProfile) -> Engine:
@@ -32,7 +33,7 @@ def segments_of(prompt: Marked) -> list[Segment]:
     return [Segment(text, is_input) for text, is_input in prompt.runs]
 
 
-def templated_completion(body: CompletionRequest, profile: PromptProfile) -> CompletionRequest:
+def templated_completion(body: Body, profile: PromptProfile) -> Body:
     """The request with the model's template applied to its texts; token ids are kept.
 
     Raises TemplateError.

@@ -117,7 +117,7 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
 
 
 def _stream_text(operation: Operation) -> str:
-    """The events as sent: named ones in APIs whose events have types; others end with [DONE]."""
+    """The events as sent, named in APIs whose events have types; most others end with [DONE]."""
     events = [] if operation.events is None else operation.events()
     if operation.stream_type == LINES:
         return "".join(msgspec.json.encode(event).decode() + "\n" for event in events)
@@ -126,5 +126,6 @@ def _stream_text(operation: Operation) -> str:
         (f"event: {name}\n" if name else "") + f"data: {msgspec.json.encode(event).decode()}\n\n"
         for name, event in zip(names, events, strict=True)
     ]
-    is_closed = operation.ends_with_done or not names[-1]
+    ends = operation.ends_with_done
+    is_closed = not names[-1] if ends is None else ends
     return "".join(lines) + ("data: [DONE]\n\n" if is_closed else "")

@@ -18,6 +18,7 @@ from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.chat.chat import ChatAnswer
 from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.completions.completions import CompletionAnswer
+from pyserve.openai.completions.native import NativeAnswer
 from pyserve.openai.edits import EditAnswer
 from pyserve.openai.embeddings import EmbeddingAnswer
 from pyserve.openai.responses.compaction import CompactAnswer, with_task
@@ -29,6 +30,7 @@ from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.responses import ResponseRequest
 
 MODEL = "smollm2-135m-instruct"
@@ -49,6 +51,11 @@ COMPLETION: Mapping[str, Any] = {
     "model": MODEL,
     "prompt": "A long time ago in a galaxy far, far away",
     "max_tokens": 32,
+    "temperature": 0.7,
+}
+NATIVE: Mapping[str, Any] = {
+    "prompt": "A long time ago in a galaxy far, far away",
+    "n_predict": 32,
     "temperature": 0.7,
 }
 EDIT: Mapping[str, Any] = {
@@ -118,6 +125,11 @@ def chat() -> Example:
 
 def completion() -> Example:
     answer = CompletionAnswer(CompletionRequest.model_validate(COMPLETION), MODEL, INFO, str)
+    return Example(answer, [", there lived", " a robot."])
+
+
+def native() -> Example:
+    answer = NativeAnswer(NativeRequest.model_validate(NATIVE), MODEL, INFO, str)
     return Example(answer, [", there lived", " a robot."])
 
 

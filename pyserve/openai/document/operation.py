@@ -25,9 +25,9 @@ class Operation:
     body: an example of the request. other_requests: other types of it. variants: other types of the
     response. errors: how they are told.
     example, events: make the response to it, plain and streamed.
-    is_list: the response is a list of these. event_types: what is streamed. ends_with_done: also
-    after events with types. media_type: of a response that is no struct, "": it is empty;
-    stream_type: of a stream.
+    is_list: the response is a list of these. event_types: what is streamed. ends_with_done: whether
+    with `[DONE]`; None: as streams of events without types do. media_type: of a response that is no
+    struct, "": it is empty; stream_type: of a stream.
     status: of success, or that of what is not built. may_be_unavailable: 503 is one of its answers.
     """
 
@@ -48,7 +48,7 @@ class Operation:
     is_list: bool = False
     event_types: tuple[type[msgspec.Struct], ...] = ()
     events: Callable[[], list[Any]] | None = None
-    ends_with_done: bool = False
+    ends_with_done: bool | None = None
     media_type: str = "application/json"
     stream_type: str = EVENT_STREAM
     status: int = 200

@@ -8,6 +8,7 @@ from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 from tests.support.front import CHAT, COMPLETIONS, EDITS, EMBEDDINGS, RESPONSES, chat_body, error_of
@@ -15,6 +16,7 @@ from tests.support.front import CHAT, COMPLETIONS, EDITS, EMBEDDINGS, RESPONSES,
 ENDPOINTS = {
     CHAT: (ChatRequest, chat_body()),
     COMPLETIONS: (CompletionRequest, {"prompt": "p"}),
+    "/completion": (NativeRequest, {"prompt": "p"}),
     EDITS: (EditRequest, {"instruction": "i"}),
     EMBEDDINGS: (EmbeddingRequest, {"input": "i"}),
     RESPONSES: (ResponseRequest, {"input": "i"}),

@@ -19,6 +19,7 @@ from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.foreign import ForeignFields
+from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.unsupported import GENERATION, VECTORS
 from pyserve.schemas.validate import validate
@@ -28,6 +29,7 @@ ANSWERING = (ChatRequest, CompletionRequest, ResponseRequest, EditRequest)
 BODIES = {
     ChatRequest: {"messages": [bodies.USER]},
     CompletionRequest: {"prompt": "p"},
+    NativeRequest: {"prompt": "p"},
     ResponseRequest: {"input": "i"},
     EditRequest: {"instruction": "i"},
     EmbeddingRequest: {"input": "i"},
