@@ -71,14 +71,14 @@ def test_a_stop_token_ends_an_answer_and_is_told(http: httpx.Client) -> None:
 
 
 def test_time_ends_a_running_answer(http: httpx.Client) -> None:
-    body = QUESTION | {"ignore_eos": True, "max_tokens": 2000}
-    for fields, headers in (
-        ({"t_max_predict_ms": 50}, {}),
-        ({}, {"X-Request-Timeout": "1; whole"}),
-    ):
-        choice = choice_of(http, CHAT, {**body, **fields}, **headers)
+    body = QUESTION | {"ignore_eos": True, "max_tokens": 7000}
+    whole = {"X-Request-Timeout": "4; whole"}
+    for fields, headers in (({"t_max_predict_ms": 50}, {}), ({}, whole)):
+        found = http.post(CHAT, json={**body, **fields}, headers=headers).json()
+        (choice,) = found["choices"]
         assert choice["finish_reason"] == "length"
         assert choice["message"]["content"]
+        assert 0 < found["usage"]["completion_tokens"] < 7000
 
 
 def test_control_tokens_in_a_prompt_are_read_unless_told_otherwise(http: httpx.Client) -> None:
