@@ -16,7 +16,9 @@ from pyserve.models.templates.go.evaluator import render
 from pyserve.models.templates.go.parser import parse
 from pyserve.openai.structured.constraint import schema_constraint
 from pyserve.openai.structured.json_text import JsonRules
-from pyserve.openai.structured.regex import json_text, plain_regex
+from pyserve.openai.structured.lark import lark_expression
+from pyserve.openai.structured.lark_reader import LarkError
+from pyserve.openai.structured.regex import json_text, plain_regex, raw_char
 from pyserve.openai.structured.regex_tree import UnsupportedRegexError, parsed_regex
 from pyserve.openai.tools.formats import CallFormat
 from pyserve.openai.tools.known_formats import KNOWN_FORMATS, SPECIAL_FORMATS
@@ -152,6 +154,11 @@ def regex(data: bytes) -> None:
         json_text([parsed_regex(pattern)], JsonRules(), 1, 40)
 
 
+def lark(data: bytes) -> None:
+    with contextlib.suppress(LarkError):
+        lark_expression(data.decode("utf-8", "replace"), JsonRules(), raw_char)
+
+
 def gguf(data: bytes) -> None:
     with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
         file.write(data)
@@ -188,7 +195,7 @@ def _answer_parts(style: AnswerStyle, texts: list[str]) -> tuple[str, str, str]:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (request, frames, go_template, json_schema, regex, gguf, answer)
+    for target in (request, frames, go_template, json_schema, regex, lark, gguf, answer)
 }
 CORPUS = Path(__file__).parent / "corpus"
 
