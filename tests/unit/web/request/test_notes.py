@@ -12,7 +12,7 @@ def test_every_note_has_its_header():
     @app.get("/")
     def view() -> Response:
         noted = notes()
-        noted.model_id, noted.n_dropped = "m", 1
+        noted.model_id, noted.n_dropped, noted.queue_position = "m", 1, 2
         noted.ignored, noted.ignored_tools = ["f"], ["t"]
         noted.ignored_items, noted.unenforced = ["i"], ["u"]
         return Response()
