@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple, TypeVar
 
 from pyserve.openai.structured.rules import Ranges, Rules, any_of
@@ -14,6 +16,29 @@ MAX_STATES = 3000  # of what is written as a grammar
 
 class TooManyStatesError(Exception):
     """The automaton would have more states than are allowed."""
+
+
+# The steps that may still be explored for one schema; None: any number.
+_steps_left: ContextVar[list[int] | None] = ContextVar("steps_left", default=None)
+
+
+@contextmanager
+def steps_bounded(n_steps: int) -> Iterator[None]:
+    """Bounds what all automata inside explore together."""
+    token = _steps_left.set([n_steps])
+    try:
+        yield
+    finally:
+        _steps_left.reset(token)
+
+
+def _take_steps(n_steps: int) -> None:
+    left = _steps_left.get()
+    if left is None:
+        return
+    left[0] -= n_steps
+    if left[0] < 0:
+        raise TooManyStatesError
 
 
 class Automaton(NamedTuple):
@@ -39,6 +64,7 @@ def explored(
     states = [start]
     steps: list[list[int]] = []
     for state in states:
+        _take_steps(len(symbols))
         row = []
         for symbol in range(len(symbols)):
             after = step(state, symbol)

@@ -6,7 +6,12 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from pyserve.openai.structured.automaton import Automaton, explored, merged_states
+from pyserve.openai.structured.automaton import (
+    Automaton,
+    TooManyStatesError,
+    explored,
+    merged_states,
+)
 
 MAX_DIGITS = 15  # so that no two texts are one floating-point number
 MAX_WHOLE_DIGITS = 40
@@ -90,6 +95,8 @@ class _Reader:
         if interval.high is None:
             n_digits = max(MAX_DIGITS, len(self._low.whole))
         self._n_digits = min(n_digits, MAX_WHOLE_DIGITS)
+        if self._modulus * self._n_digits > MAX_STATES:
+            raise TooManyStatesError
 
     def step(self, place: _Place, symbol: int) -> _Place | None:
         if symbol == _POINT:

@@ -172,7 +172,7 @@ class _Members:
     def _is_key(self, name: str) -> bool:
         if self._key_names is not None and name not in self._key_names:
             return False
-        return not self._key_trees or can_match(self._key_trees, name)
+        return not self._key_trees or _may_match(self._key_trees, name)
 
     def _values_of(self, name: str) -> list[Part]:
         found: list[Part] = []
@@ -183,7 +183,7 @@ class _Members:
             found += [
                 Part(pattern.schema, pattern.path)
                 for pattern in self._patterns
-                if pattern.part is part and can_match([pattern.tree], name)
+                if pattern.part is part and _may_match([pattern.tree], name)
             ]
             if len(found) == n_before:
                 found += self._additional(part)
@@ -249,6 +249,14 @@ class _Members:
             return rules.add(quoted(json_text(trees, rules, excluded=excluded)))
         except UnsupportedRegexError:
             return None
+
+
+def _may_match(trees: Sequence[Tree], name: str) -> bool:
+    """Whether all of `trees` match in `name`; they do where that takes too long to tell."""
+    try:
+        return can_match(trees, name)
+    except UnsupportedRegexError:
+        return True
 
 
 def _spelled(text: str) -> Tree:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_COUNT = 64 * 1024  # of the engine's repetitions
 MAX_BOUND_DIGITS = 25
 MAX_INTEGER_DIGITS = 40
+BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 
 def string(grammar: SchemaGrammar, parts: Sequence[Part]) -> str:
@@ -137,7 +138,7 @@ def number(grammar: SchemaGrammar, name: str, parts: Sequence[Part]) -> str:
     if name == "number":
         if interval == Interval():
             return grammar.rules.number
-        expression = number_expression(interval, grammar.rules)
+        expression = _between(grammar, parts, interval)
     else:
         if interval == Interval():
             return grammar.rules.add(INTEGER)
@@ -145,6 +146,18 @@ def number(grammar: SchemaGrammar, name: str, parts: Sequence[Part]) -> str:
     if expression is None:
         raise Impossible(parts[0].path, "minimum", f"and maximum leave no {name}")
     return grammar.rules.add(expression)
+
+
+def _between(grammar: SchemaGrammar, parts: Sequence[Part], interval: Interval) -> str | None:
+    """The numbers between bounds; any number where that takes too many states."""
+    try:
+        return number_expression(interval, grammar.rules)
+    except TooManyStatesError:
+        for part in parts:
+            for keyword in BOUNDS:
+                if part.has(keyword):
+                    grammar.report(part.path, keyword, "takes too large an automaton")
+        return grammar.rules.number
 
 
 def _whole(interval: Interval) -> tuple[int | None, int | None]:
@@ -169,7 +182,7 @@ def _interval(grammar: SchemaGrammar, parts: Sequence[Part]) -> Interval:
         if limits is not None:
             interval = _narrowed(interval, "minimum", Decimal(limits[0]))
             interval = _narrowed(interval, "maximum", Decimal(limits[1]))
-        for keyword in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+        for keyword in BOUNDS:
             value = _decimal(grammar, part, keyword)
             if value is not None:
                 interval = _narrowed(interval, keyword, value)

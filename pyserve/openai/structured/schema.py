@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pyserve.openai.structured import scalars
 from pyserve.openai.structured.arrays import array_body
+from pyserve.openai.structured.automaton import steps_bounded
 from pyserve.openai.structured.conjunction import (
     Document,
     Flattening,
@@ -33,6 +34,7 @@ from pyserve.openai.structured.rules import any_of
 from pyserve.openai.structured.validation import Checker
 
 MAX_WORK = 50_000  # schemas that hold at once, counted for each combination
+MAX_AUTOMATON_STEPS = 150_000  # of all patterns and numbers: a second or two
 MAX_NESTED = 24  # of visits; what is deeper is written afterwards
 MAX_INLINE_CHARS = 60
 
@@ -77,7 +79,7 @@ class SchemaGrammar:
         self._n_nested = 0
         self._n_work = 0
         root = self.rules.reserve_root() if rules is None else None
-        self.expression = self._root(schema)
+        self.expression = self.visit_whole((Part(schema, ()),))
         if root is not None:
             self.rules.define(root, self.expression)
 
@@ -102,11 +104,13 @@ class SchemaGrammar:
         if not is_annotation(keyword):
             self.report(path, keyword, "cannot be enforced")
 
-    def _root(self, schema: Any) -> str:
-        return self._whole((Part(schema, ()),))
+    def visit_whole(self, parts: Sequence[Part]) -> str:
+        """The expression for `parts`; never Impossible."""
+        with steps_bounded(MAX_AUTOMATON_STEPS):
+            return self._whole(parts)
 
     def _whole(self, parts: Sequence[Part]) -> str:
-        """The expression for `parts`, with all that was put off; never Impossible."""
+        """The same, with all that was put off."""
         expression = self._possible(parts)
         while self._later:
             name, later, key = self._later.pop()
@@ -128,7 +132,7 @@ class SchemaGrammar:
 
     def visit_inside(self, schema: Any, path: Path) -> str:
         """The expression for a schema of the document, of a value inside an object or array."""
-        return self._whole((Part(schema, path),))
+        return self.visit_whole((Part(schema, path),))
 
     def inside(self, parts: Sequence[Part]) -> str:
         """The same for schemas that hold at once. Raises Impossible."""

@@ -213,6 +213,29 @@ def test_long_lengths_take_no_room():
     assert len(SchemaGrammar({"type": "object", "properties": texts}).text()) < 20_000
 
 
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"type": "string", "pattern": "(?!x)(a|b)*a(a|b){20}c"}, "pattern"),
+        ({"type": "integer", "multipleOf": 1_000_003}, "multipleOf"),
+        ({"type": "number", "minimum": 1e-290, "maximum": 1e290}, ""),
+        ({"type": "object", "propertyNames": {"pattern": "(?!x)(a|b)*a(a|b){20}c"}}, ""),
+    ],
+)
+def test_what_takes_too_many_states_is_not_enforced(schema, keyword):
+    some = {f"n{i}": {**schema, "description": str(i)} for i in range(9)}
+    found = issues({"type": "object", "properties": some})
+    assert found == ([(f"properties.n{i}", keyword) for i in range(9)] if keyword else found)
+    assert malformed({"type": "object", "properties": some}) == []
+
+
+def test_automata_of_one_schema_have_a_budget():
+    bounds = {f"n{i}": {"type": "number", "minimum": i / 7 + 0.1} for i in range(2000)}
+    found = issues({"type": "object", "properties": bounds})
+    assert 0 < len(found) < 2000
+    assert {keyword for _, keyword in found} == {"minimum"}
+
+
 def test_all_issues_are_found():
     schema = {"properties": {"a": {"if": {}, "type": "integer"}, "b": {"not": {}}}}
     assert issues(schema) == [("properties.a", "if"), ("properties.b", "not")]
