@@ -66,7 +66,7 @@ def _without_left_recursion(grammar: LarkGrammar) -> LarkGrammar:
     definitions = {
         name: Definition(_looped(name, one), one.place) for name, one in grammar.definitions.items()
     }
-    empty = _empty_names(definitions)
+    empty = _Emptiness(definitions).names()
     begun: dict[str, bool] = {}  # whether all that a rule begins with was looked at
 
     def visit(name: str) -> None:
@@ -105,14 +105,53 @@ def _is_name(node: Node, name: str) -> bool:
     return isinstance(node, Name) and node.name == name
 
 
-def _empty_names(definitions: dict[str, Definition]) -> set[str]:
-    """Which rules and terminals may be empty."""
-    empty: set[str] = set()
-    n_before = -1
-    while len(empty) > n_before:
-        n_before = len(empty)
-        empty |= {name for name, one in definitions.items() if _can_be_empty(one.body, empty)}
-    return empty
+class _Part:
+    """Can be empty when `n_missing` of its items can; `whole` is what it is an item or body of."""
+
+    __slots__ = ("n_missing", "whole")
+
+    def __init__(self, n_missing: int, whole: _Part | str) -> None:
+        self.n_missing = n_missing
+        self.whole = whole
+
+
+class _Emptiness:
+    """Finds the rules and terminals that may be empty, looking at each part of them once."""
+
+    def __init__(self, definitions: dict[str, Definition]) -> None:
+        self._waiting: dict[str, list[_Part]] = {name: [] for name in definitions}
+        self._told: list[_Part] = []  # those of which one more item can be empty
+        for name, definition in definitions.items():
+            self._watch(definition.body, _Part(1, name))
+
+    def names(self) -> set[str]:
+        """Their names."""
+        empty: set[str] = set()
+        while self._told:
+            part = self._told.pop()
+            part.n_missing -= 1
+            if part.n_missing:
+                continue
+            if isinstance(part.whole, str):
+                empty.add(part.whole)
+                self._told += self._waiting[part.whole]
+            else:
+                self._told.append(part.whole)
+        return empty
+
+    def _watch(self, node: Node, part: _Part) -> None:
+        """Have `part` told when `node` can be empty."""
+        match node:
+            case Name(name):
+                self._waiting[name].append(part)
+            case Many(item, low) if low:
+                self._watch(item, part)
+            case Series(items) | Choice(items) if items:
+                inner = _Part(len(items) if isinstance(node, Series) else 1, part)
+                for item in items:
+                    self._watch(item, inner)
+            case _ if _can_be_empty(node, set()):
+                self._told.append(part)
 
 
 def _can_be_empty(node: Node, empty: set[str]) -> bool:

@@ -333,7 +333,8 @@ class _Reader:
 
     def _number(self) -> int:
         token = self._next()
-        if token.kind != "number" or not 0 <= int(token.text[:9]) <= MAX_REPEAT:
+        is_short = token.kind == "number" and len(token.text) <= len(str(MAX_REPEAT))
+        if not is_short or not 0 <= int(token.text) <= MAX_REPEAT:
             raise LarkError(f"a number from 0 to {MAX_REPEAT} is expected", *token.place)
         return int(token.text)
 

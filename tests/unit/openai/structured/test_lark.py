@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from pyserve.errors import InvalidRequestError
+from pyserve.openai.structured import lark
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.lark import lark_expression
 from pyserve.openai.structured.lark_reader import COMMON, LarkError
 from pyserve.openai.structured.regex import json_writer, raw_char
+from pyserve.openai.structured.regex_tree import length_bounds
 from pyserve.openai.structured.rules import Rules
 from pyserve.openai.structured.text_grammar import TextGrammar
 from tests.support.gbnf import as_regex
@@ -122,6 +126,7 @@ def test_common_terminals_can_be_imported(name):
         ("start: /a/x", 1, 8),
         ('start: "a"~5..2', 1, 16),
         ('start: "a"~99999', 1, 12),
+        ('start: "a"~' + "0" * 10 + "9" * 5000, 1, 12),
         ('start: "ab".."c"', 1, 8),
         ("%declare X\nstart: X", 1, 1),
         ("start: a{b}", 1, 9),
@@ -141,6 +146,44 @@ def test_errors_have_a_line_and_a_column(definition, line, column):
     with pytest.raises(LarkError) as caught:
         grammar(definition)
     assert (caught.value.line, caught.value.column) == (line, column), caught.value
+
+
+@pytest.mark.parametrize(
+    ("body", "is_recursive"),
+    [
+        ('e start "x" | "y"', True),
+        ('(e | "z") start', True),
+        ("e* start", True),
+        ("[f] (f e)~2 start", True),
+        ('f start "x" | "y"', True),
+        ('(f "z") start | "y"', False),
+        ('("z" | g) start | "y"', False),
+        ('g~2 start | "y"', False),
+        ('g~0..2 start | "y"', True),
+    ],
+)
+def test_what_follows_what_may_be_empty_is_a_beginning(body, is_recursive):
+    definition = f'start: {body}\nf: e e | "f"\ne: "" | "e"\ng: "g" e'
+    if not is_recursive:
+        assert grammar(definition)
+        return
+    with pytest.raises(LarkError, match="start begins with itself"):
+        grammar(definition)
+
+
+def test_a_chain_of_empty_rules_is_followed_in_one_pass(monkeypatch):
+    n_calls = 0
+
+    def counting(tree):
+        nonlocal n_calls
+        n_calls += 1
+        return length_bounds(tree)
+
+    monkeypatch.setattr(lark, "length_bounds", counting)
+    rules = [f"r{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(400)]
+    chain = [f'{rule}: "" {after}' for rule, after in pairwise(rules)]
+    assert grammar("\n".join(["start: raa", *chain, f'{rules[-1]}: ""']))
+    assert n_calls < 10 * len(rules)
 
 
 def test_a_grammar_of_a_request_is_checked_at_its_place():
