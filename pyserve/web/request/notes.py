@@ -84,11 +84,15 @@ def _begin() -> None:
     notes()
 
 
-def _listed(names: Sequence[str]) -> list[str]:
-    """`names` for a header, as many as have room; `+N` stands for the others."""
-    shown = [quote(name, safe=" /:@+=;()[]{}!#$&'*?^|~<>\\")[:MAX_SHOWN_CHARS] for name in names]
-    n_others = len(shown) - MAX_SHOWN_NAMES
-    return [*shown[:MAX_SHOWN_NAMES], *([f"+{n_others}"] if n_others > 0 else [])]
+def _bounded(values: Sequence[str]) -> list[str]:
+    """As many of `values` as a header has room for; `+N` stands for the others."""
+    n_others = len(values) - MAX_SHOWN_NAMES
+    return [*values[:MAX_SHOWN_NAMES], *([f"+{n_others}"] if n_others > 0 else [])]
+
+
+def _place(name: str) -> str:
+    """A place in a schema as a header can have it."""
+    return quote(name, safe=" /:@+=;()[]{}!#$&'*?^|~<>\\")[:MAX_SHOWN_CHARS]
 
 
 def _add_headers(response: Response) -> Response:
@@ -104,11 +108,11 @@ def _add_headers(response: Response) -> Response:
         noted.ignored,
         list(map(_sane, noted.ignored_tools)),
         _counted(noted.ignored_items),
-        _listed(noted.unenforced),
+        list(map(_place, noted.unenforced)),
     )
     for name, values in zip(LISTS, lists, strict=True):
         if values:
-            response.headers[name] = ", ".join(values)
+            response.headers[name] = ", ".join(_bounded(values))
     return response
 
 
