@@ -1,20 +1,23 @@
-"""POST /completion, as in llama-server, and its other name /completions where that is wanted."""
+"""POST /completion and /infill, as in llama-server."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from flask import Response
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
+from pyserve.openai.completions.infill import file_prompt
 from pyserve.openai.completions.native import NativeAnswer
 from pyserve.openai.completions.native_objects import NativeCompletion, NativePart
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.configured.templated import templated_completion
+from pyserve.openai.context_limit import usable_context
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.token_biases import with_token_ids
+from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
 from pyserve.web.answer.generation import MakeAnswer, generate, generate_stream
 from pyserve.web.answer.sse import DataFrames
@@ -24,6 +27,8 @@ from pyserve.web.request.notes import notes
 from pyserve.web.request.services import services
 
 endpoint = Endpoint("native", tag="llama-server", usecase="completion", is_below_v1=False)
+
+Body = TypeVar("Body", bound=NativeRequest)
 
 NOT_HERE = {"echo": None, "best_of": None, "suffix": None}
 
@@ -67,7 +72,41 @@ def complete(model: str | None = None) -> Response:
     return replied(asked, target, answer)
 
 
-def with_own_defaults(body: NativeRequest, target: Target) -> NativeRequest:
+@endpoint.view(
+    Operation(
+        name="infill",
+        method="post",
+        path="/infill",
+        summary="Fill in the middle of a text, for editors",
+        details="For models with fill-in-the-middle tokens. Answers are those of `/completion`.",
+        request=InfillRequest,
+        body=examples.INFILL,
+        response=NativeCompletion,
+        example=lambda: examples.infill().plain(),
+        event_types=(NativePart, NativeCompletion),
+        events=lambda: examples.infill().streamed(),
+        ends_with_done=False,
+    )
+)
+def infill() -> Response:
+    body = read_body(InfillRequest)
+    target = choose_target(body)
+    asked = with_own_defaults(body, target)
+    noted = notes()
+
+    def answer(engine: Engine) -> NativeAnswer:
+        info = engine.info()
+        n_ctx = usable_context(engine, target.n_ctx)
+        prompt = file_prompt(asked, info, engine.tokenize, n_ctx)
+        biased = with_token_ids(asked, engine)
+        made = NativeAnswer(biased, target.model_id, info, engine.detokenize, [prompt])
+        noted.unenforced = made.unenforced
+        return made
+
+    return replied(asked, target, answer)
+
+
+def with_own_defaults(body: Body, target: Target) -> Body:
     """`body` with the defaults of the model and the server."""
     update: dict[str, Any] = dict(NOT_HERE)
     if body.parse_special is None:

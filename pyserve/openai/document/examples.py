@@ -30,6 +30,7 @@ from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.responses import ResponseRequest
 
@@ -57,6 +58,13 @@ NATIVE: Mapping[str, Any] = {
     "prompt": "A long time ago in a galaxy far, far away",
     "n_predict": 32,
     "temperature": 0.7,
+}
+INFILL: Mapping[str, Any] = {
+    "input_prefix": "def add(a, b):\n    ",
+    "input_suffix": "\n\nprint(add(1, 2))\n",
+    "input_extra": [{"filename": "names.py", "text": "ONE = 1\n"}],
+    "n_predict": 32,
+    "temperature": 0,
 }
 EDIT: Mapping[str, Any] = {
     "model": MODEL,
@@ -131,6 +139,11 @@ def completion() -> Example:
 def native() -> Example:
     answer = NativeAnswer(NativeRequest.model_validate(NATIVE), MODEL, INFO, str)
     return Example(answer, [", there lived", " a robot."])
+
+
+def infill() -> Example:
+    answer = NativeAnswer(InfillRequest.model_validate(INFILL), MODEL, INFO, str)
+    return Example(answer, ["return", " a + b"])
 
 
 def edit() -> Example:

@@ -8,6 +8,7 @@ from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
@@ -17,6 +18,7 @@ ENDPOINTS = {
     CHAT: (ChatRequest, chat_body()),
     COMPLETIONS: (CompletionRequest, {"prompt": "p"}),
     "/completion": (NativeRequest, {"prompt": "p"}),
+    "/infill": (InfillRequest, {"input_prefix": "p", "input_suffix": "s"}),
     EDITS: (EditRequest, {"instruction": "i"}),
     EMBEDDINGS: (EmbeddingRequest, {"input": "i"}),
     RESPONSES: (ResponseRequest, {"input": "i"}),
@@ -34,7 +36,16 @@ CODES = {
 # What a text may be: these take any, the first of them NUL as well.
 STORED = {"previous_response_id", "conversation"}
 TEXTS = {*STORED, "user", "safety_identifier", "prompt_cache_key", "cache_salt", "service_tier"}
-PROMPTS = {"prompt", "instruction", "input", "instructions", "content"}
+PROMPTS = {
+    "prompt",
+    "instruction",
+    "input",
+    "instructions",
+    "content",
+    "suffix",
+    "input_prefix",
+    "input_suffix",
+}
 
 
 def fields_of(path):
@@ -44,7 +55,8 @@ def fields_of(path):
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
-def test_nonsense_is_refused_by_the_fields_name(front, path):
+def test_nonsense_is_refused_by_the_fields_name(start, path):
+    front = start(has_infill=True)
     _, body = ENDPOINTS[path]
     for name in fields_of(path):
         for value in NONSENSE:
@@ -58,7 +70,8 @@ def test_nonsense_is_refused_by_the_fields_name(front, path):
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
-def test_null_is_absent_or_refused_by_name(front, path):
+def test_null_is_absent_or_refused_by_name(start, path):
+    front = start(has_infill=True)
     _, body = ENDPOINTS[path]
     for name in fields_of(path):
         response = front.post(path, {**body, name: None})

@@ -45,7 +45,7 @@ FEW = settings(
     ids=lambda value: getattr(value, "label", value),
 )
 def test_random_requests_are_no_reason_to_fail(start, operation, mode):
-    app = start(FakeScript(texts=("a few words",))).app
+    app = start(FakeScript(texts=("a few words",)), has_infill=True).app
     statuses = set()
 
     @FEW

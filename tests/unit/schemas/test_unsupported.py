@@ -19,6 +19,7 @@ from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.foreign import ForeignFields
+from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.unsupported import GENERATION, VECTORS
@@ -30,6 +31,7 @@ BODIES = {
     ChatRequest: {"messages": [bodies.USER]},
     CompletionRequest: {"prompt": "p"},
     NativeRequest: {"prompt": "p"},
+    InfillRequest: {"input_prefix": "p", "input_suffix": "s"},
     ResponseRequest: {"input": "i"},
     EditRequest: {"instruction": "i"},
     EmbeddingRequest: {"input": "i"},
