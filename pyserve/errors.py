@@ -15,6 +15,7 @@ PyserveError
  │   ├─ QueueFullError
  │   ├─ DeadlineExceededError     it waited for as long as the client allowed
  │   └─ EngineRestartedError      the engine process died under the request
+ ├─ NotSupportedError             what this server does not do at all (501)
  ├─ CancelledError                cancelled by the client or by shutdown
  └─ InternalError                 our bug (500)
      ├─ NumericError              the model computed no usable number
@@ -150,6 +151,12 @@ class EngineRestartedError(UnavailableError):
     code = "engine_restarted"
 
 
+class NotSupportedError(PyserveError):
+    """Another server of this API does it; this one does not."""
+
+    code = "not_supported"
+
+
 class CancelledError(PyserveError):
     """The request was cancelled before it finished."""
 
@@ -191,6 +198,7 @@ _BY_CODE: dict[str, type[PyserveError]] = {
         QueueFullError,
         DeadlineExceededError,
         EngineRestartedError,
+        NotSupportedError,
         CancelledError,
         InternalError,
         NumericError,

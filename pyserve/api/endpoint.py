@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from flask import Blueprint, Response
 
+from pyserve.errors import NotSupportedError
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.error_shape import OPENAI, ErrorShape
 
@@ -66,6 +67,18 @@ class Endpoint:
             return view
 
         return add
+
+    def not_built(self, name: str, path: str, what: str) -> None:
+        """Refuse `POST path`, by which other servers do `what`, with 501."""
+
+        def refuse(**_: str) -> NoReturn:
+            raise NotSupportedError(f"this server does not {what}")
+
+        refuse.__name__ = name
+        summary = f"Not here: {what}"
+        self.view(Operation(name=name, method="post", path=path, summary=summary, status=501))(
+            refuse
+        )
 
 
 def all_operations(endpoints: Iterable[Endpoint]) -> list[Operation]:

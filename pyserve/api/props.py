@@ -41,3 +41,6 @@ def get_props() -> Response:
         return model_props(target.model_id, path, info, form, target.profile)
 
     return json_reply(ask_engine(target, answer))
+
+
+endpoint.not_built("changeProps", "/props", "change what a model is loaded with")

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import Response, request
-from werkzeug.exceptions import NotImplemented as NotBuilt
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.backend.protocol import ModelStatus
@@ -193,18 +192,8 @@ def _own_directory(parts: Services) -> Path:
     return _directory(parts)
 
 
-def _not_built(name: str, path: str, what: str) -> None:
-    """An operation that Ollama has, and that is refused here."""
-
-    def refuse(**_: str) -> NoReturn:
-        raise NotBuilt(f"this server does not {what}")
-
-    refuse.__name__ = name
-    summary = f"Not here: {what}"
-    operation = Operation(name=name, method="post", path=path, summary=summary, status=501)
-    endpoint.view(operation)(refuse)
-
-
-_not_built("ollamaCreate", "/api/create", "create models: put GGUF files into its models directory")
-_not_built("ollamaPush", "/api/push", "push models")
-_not_built("ollamaBlob", "/api/blobs/{digest}", "take blobs")
+endpoint.not_built(
+    "ollamaCreate", "/api/create", "create models: put GGUF files into its models directory"
+)
+endpoint.not_built("ollamaPush", "/api/push", "push models")
+endpoint.not_built("ollamaBlob", "/api/blobs/{digest}", "take blobs")

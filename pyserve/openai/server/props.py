@@ -68,7 +68,7 @@ class Props(msgspec.Struct, frozen=True):
     bos_token: str
     eos_token: str
     build_info: str
-    endpoint_slots: bool = False
+    endpoint_slots: bool = True
     endpoint_props: bool = False
     endpoint_metrics: bool = True
     is_sleeping: bool = False

@@ -199,7 +199,7 @@ def test_props_name_the_model_and_its_context(start):
     assert body["default_generation_settings"]["n_ctx"] == 99
     assert body["default_generation_settings"]["params"]["temperature"] == 0.8
     assert body["total_slots"] == 3
-    assert (body["endpoint_slots"], body["is_sleeping"]) == (False, False)
+    assert (body["endpoint_slots"], body["is_sleeping"]) == (True, False)
     assert body["model_path"] == front.backend.models()[1].model_path
     assert body["chat_template_caps"]["supports_system_role"] is True
     assert body["chat_template_caps"]["supports_tools"] is False

@@ -1,0 +1,50 @@
+"""GET /slots, as in llama-server."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from pyserve.api.endpoint import Endpoint
+from pyserve.engine.protocol import Engine, EngineStats
+from pyserve.errors import QueueFullError
+from pyserve.models.profile import PLAIN
+from pyserve.openai.document import examples
+from pyserve.openai.document.operation import Operation
+from pyserve.openai.server.slots import Slot, slots_of
+from pyserve.web.answer.leasing import ask_engine
+from pyserve.web.answer.target import choose_target
+from pyserve.web.request.replies import json_reply
+
+endpoint = Endpoint("slots", tag="llama-server", is_below_v1=False)
+
+
+@endpoint.view(
+    Operation(
+        name="slots",
+        method="get",
+        path="/slots",
+        summary="How many requests a model runs, and can run",
+        details="What a running request is made of is not told.",
+        query={
+            "model": "The model, if several are served.",
+            "fail_on_no_slot": "1: 503 if no slot is free.",
+        },
+        response=Slot,
+        is_list=True,
+        example=lambda: slots_of(examples.INFO, EngineStats(n_running=1), PLAIN)[:2],
+        may_be_unavailable=True,
+    )
+)
+def get_slots() -> Response:
+    target = choose_target()
+
+    def answer(engine: Engine) -> list[Slot]:
+        return slots_of(engine.info(), engine.stats(), target.profile)
+
+    slots = ask_engine(target, answer)
+    if request.args.get("fail_on_no_slot") and all(slot.is_processing for slot in slots):
+        raise QueueFullError(f"no slot is free: all {len(slots)} run requests")
+    return json_reply(slots)
+
+
+endpoint.not_built("slotAction", "/slots/{id_slot}", "save, restore or erase slots")
