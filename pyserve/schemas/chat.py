@@ -202,9 +202,6 @@ class ChatRequest(
             if len(self.messages) == 1 or self.messages[-1].role != "assistant":
                 message = "needs a last message of the assistant, and one before it"
                 raise invalid("invalid_value", message, "continue_final_message")
-        elif self.add_generation_prompt is False:
-            message = "false needs continue_final_message: true"
-            raise invalid("unsupported_parameter", message, "add_generation_prompt")
         return self
 
     @model_validator(mode="after")

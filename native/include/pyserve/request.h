@@ -65,8 +65,10 @@ using AdapterSet = std::vector<AdapterScale>;
 // OpenAI chat messages as a JSON array, rendered with the model's template.
 struct ChatPrompt {
   std::string messages_json;
-  std::string tools_json;   // an array as in OpenAI's `tools`; "": none
-  std::string kwargs_json;  // an object of more variables for the template; "": none
+  std::string tools_json;  // an array as in OpenAI's `tools`; "": none
+  // An object of more variables for the template; "": none. add_generation_prompt, whether the
+  // prompt ends with the head of the answer, is true unless it is here.
+  std::string kwargs_json;
 };
 // Plain text: control tokens in it stay text, BOS is added if the model wants one.
 struct TextPrompt {

@@ -20,7 +20,13 @@ from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.answer import Output, StreamUsage, new_head, token_usage
 from pyserve.openai.chat.choice import ChoiceWriter
 from pyserve.openai.chat.continuation import continued_stops
-from pyserve.openai.chat.conversation import Conversation, conversation, custom_names, offer_of
+from pyserve.openai.chat.conversation import (
+    Conversation,
+    conversation,
+    custom_names,
+    offer_of,
+    without_head,
+)
 from pyserve.openai.chat.objects import (
     ChatChoice,
     ChatChunk,
@@ -198,7 +204,7 @@ def chat_conversation(
     engine: Engine, body: ChatRequest, profile: ModelProfile = PLAIN
 ) -> Conversation:
     """The conversation of a chat request with the model behind `engine`."""
-    return conversation(
+    made = conversation(
         engine,
         template_messages(body),
         offer_of(body),
@@ -206,6 +212,8 @@ def chat_conversation(
         profile,
         is_continued=bool(body.continue_final_message),
     )
+    has_head = body.add_generation_prompt is not False or body.continue_final_message
+    return made if has_head else without_head(made)
 
 
 def chat_requests(

@@ -264,6 +264,15 @@ def _texts(calls: Calls | None) -> frozenset[tuple[str, str]]:
     return frozenset().union(*(text_parameters(function) for function in calls.functions))
 
 
+def without_head(made: Conversation) -> Conversation:
+    """The conversation whose prompt ends with its last message, not with the answer's head."""
+    options = made.options or TemplateOptions()
+    variables = {**options.variables, "add_generation_prompt": False}
+    return msgspec.structs.replace(
+        made, options=msgspec.structs.replace(options, variables=variables)
+    )
+
+
 def _limit(thinking: Thinking | None, n_tokens: int | None) -> ThinkingLimit | None:
     if thinking is None or n_tokens is None:
         return None

@@ -13,8 +13,10 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, Segment
 from pyserve.errors import ContextLengthExceededError, InvalidRequestError, ModelLoadError
+from pyserve.openai.chat.chat import chat_conversation
 from pyserve.openai.completions.completions import completion_requests
 from pyserve.openai.completions.infill import infill_prompts
+from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.completions import CompletionRequest
 from tests.native.helpers import GREEDY, Answer
 from tests.support.tiny.llama import FIM_TOKENS, IM_END, IM_START, write_tiny_llama
@@ -37,6 +39,16 @@ def test_the_template_renders_roles_and_the_assistant_turn(engine: LocalEngine) 
         "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+
+
+def test_a_prompt_may_end_without_the_head_of_the_answer(engine: LocalEngine) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    made = [
+        chat_conversation(engine, ChatRequest.model_validate(body | more))
+        for more in ({}, {"add_generation_prompt": True}, {"add_generation_prompt": False})
+    ]
+    whole, told, cut = [engine.render(one.messages, one.options) for one in made]
+    assert whole == told == f"{cut}<|im_start|>assistant\n"
 
 
 def test_control_tokens_are_parsed_only_on_request(engine: LocalEngine) -> None:

@@ -141,7 +141,6 @@ BEGUN = {"role": "assistant", "content": "Well,"}
             "add_generation_prompt",
             "invalid_value",
         ),
-        ({"add_generation_prompt": False}, "add_generation_prompt", "unsupported_parameter"),
         ({"store": "yes"}, "store", "invalid_type"),
         ({"service_tier": "g" * 65}, "service_tier", "invalid_value"),
         ({"metadata": []}, "metadata", "invalid_type"),

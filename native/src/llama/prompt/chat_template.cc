@@ -95,7 +95,7 @@ std::string titled(std::string role) {
   return role;
 }
 
-std::vector<PromptPart> render_transcript(const common_json& messages) {
+std::vector<PromptPart> render_transcript(const common_json& messages, bool is_asked) {
   std::vector<PromptPart> parts;
   for (const auto& message : messages) {
     const std::string role = string_field(message, "role");
@@ -104,8 +104,15 @@ std::vector<PromptPart> render_transcript(const common_json& messages) {
     parts.push_back({string_field(message, "content"), true});
     parts.push_back({is_system ? "\n\n" : "\n", false});
   }
-  parts.push_back({"Assistant:", false});
+  if (is_asked) parts.push_back({"Assistant:", false});
   return parts;
+}
+
+// The template's variable by which the prompt ends with the head of the answer.
+constexpr const char* kGenerationPrompt = "add_generation_prompt";
+
+bool is_asked(const ChatPrompt& prompt) {
+  return parse_or(prompt.kwargs_json, common_json::object()).value(kGenerationPrompt, true);
 }
 
 }  // namespace
@@ -128,6 +135,7 @@ struct ChatTemplate::Program {
 
     jinja::context context(source);
     common_json globals = parse_or(prompt.kwargs_json, common_json::object());
+    if (!globals.contains(kGenerationPrompt)) globals[kGenerationPrompt] = true;
     globals["messages"] = std::move(messages);
     if (!prompt.tools_json.empty()) {
       globals["tools"] = guard.broken(common_json::parse(prompt.tools_json));
@@ -136,7 +144,6 @@ struct ChatTemplate::Program {
     unmark_roles(context);
     context.set_val("bos_token", jinja::mk_val<jinja::value_string>(bos_text));
     context.set_val("eos_token", jinja::mk_val<jinja::value_string>(eos_text));
-    context.set_val("add_generation_prompt", jinja::mk_val<jinja::value_bool>(true));
 
     jinja::runtime runtime(context);
     const auto result = jinja::runtime::gather_string_parts(runtime.execute(program));
@@ -179,7 +186,7 @@ std::vector<PromptPart> ChatTemplate::render(const ChatPrompt& prompt) const {
   try {
     const TemplateBudget budget;
     const common_json messages = parse_messages(prompt.messages_json);
-    if (!program_) return render_transcript(messages);
+    if (!program_) return render_transcript(messages, is_asked(prompt));
     std::vector<std::string> tried;
     std::vector<PromptPart> incomplete;
     for (const Arrange& arrange : arrangements()) {
