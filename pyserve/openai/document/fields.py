@@ -81,7 +81,7 @@ FIELDS = {
     "deterministic": "The same seed gives the same bytes whatever else runs; slower.",
     "n_predict": "The name that llama.cpp gives to max_tokens; -1: no limit.",
     "continue_final_message": "Continue the assistant's last message instead of answering it.",
-    "add_generation_prompt": "false: the prompt ends with the last message, without the answer's head.",
+    "add_generation_prompt": "false: the prompt ends with the last message, without a new head.",
     "verbosity": "How much to say, for templates that know it.",
     "truncation": "auto: leave out the oldest turns if the conversation does not fit the context.",
     "prediction": "Expected text of the answer; parts that match it are generated faster.",
