@@ -13,6 +13,7 @@ from pyserve.schemas.fields.scheduling import DEFAULT_TIER, SchedulingFields
 from pyserve.schemas.foreign import ForeignFields
 from pyserve.schemas.validate import Body, validate
 from pyserve.web.request.access import current_key
+from pyserve.web.request.disconnect import ClientGoneError
 from pyserve.web.request.ignored_fields import tell_ignored
 from pyserve.web.request.json_gate import parse_object
 from pyserve.web.request.refusal import MalformedRequestError, describe_malformed, is_malformed
@@ -97,9 +98,11 @@ def _read_part(stream: Any, n_bytes: int) -> bytes:
     try:
         data: bytes = stream.read(n_bytes)
     except Exception as error:
-        if not is_malformed(error):
-            raise
-        raise MalformedRequestError(describe_malformed(error)) from error
+        if is_malformed(error):
+            raise MalformedRequestError(describe_malformed(error)) from error
+        if isinstance(error, OSError):
+            raise ClientGoneError("the client closed the connection") from error
+        raise
     return data
 
 

@@ -54,6 +54,20 @@ def test_anything_but_json_is_415(front, path, headers):
     assert error_of(response)["code"] == "unsupported_media_type"
 
 
+class ResetInput:
+    """A body whose client has reset the connection."""
+
+    def read(self, _size: int) -> bytes:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_defect(front, caplog):
+    environ = {"wsgi.input": ResetInput(), "CONTENT_LENGTH": "9"}
+    response = front.client.post(CHAT, headers=JSON, environ_overrides=environ)
+    assert response.status_code == 499
+    assert "failed" not in caplog.text
+
+
 def test_json_may_name_its_charset(front):
     headers = {"Content-Type": "Application/JSON; charset=UTF-8", "Content-Encoding": "identity"}
     assert front.client.post(COMPLETIONS, data=b"{}", headers=headers).status_code == 200
