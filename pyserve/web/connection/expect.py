@@ -1,4 +1,4 @@
-"""`Expect: 100-continue` (RFC 9110, 10.1.1): sent when the application first reads the body."""
+"""Bodies that are not read: `Expect: 100-continue` (RFC 9110, 10.1.1), and what is left unread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import socket
 from typing import Any
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+MAX_SKIPPED_BYTES = 64 << 10  # gunicorn closes a connection rather than skip so much of a body
+
+
+def must_close(body: Any) -> bool:
+    """Whether nothing can follow a request on its connection, as its body is left unread.
+
+    The answer has to say so: a client would lose the next request that it sends there.
+    """
+    if isinstance(body, AwaitedBody) and not body.is_asked_for:
+        return True  # a client that was not asked may send its body or not
+    return int(getattr(body.reader, "length", 0)) >= MAX_SKIPPED_BYTES
 
 
 class AwaitedBody:
@@ -25,6 +36,11 @@ class AwaitedBody:
         self._ask()
         data: bytes = self._body.readline(size)
         return data
+
+    @property
+    def reader(self) -> Any:
+        """gunicorn's source of the body; one of known length has the bytes still to be read."""
+        return self._body.reader
 
     @property
     def failed(self) -> bool:

@@ -23,7 +23,7 @@ from pyserve.config import ServeConfig
 from pyserve.web.connection.arrivals import Arrivals
 from pyserve.web.connection.deadlines import ClientTimeouts, Deadlines, TimedApp
 from pyserve.web.connection.drain import end_drain
-from pyserve.web.connection.expect import AwaitedBody
+from pyserve.web.connection.expect import AwaitedBody, must_close
 from pyserve.web.connection.heartbeat import Heartbeat
 from pyserve.web.connection.lingering import Lingering
 from pyserve.web.connection.overload import Refusals
@@ -162,12 +162,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.has_request = True
-        if not req._expected_100_continue:
-            return super().handle_request(req, conn)
-        req._expected_100_continue = False
-        req.body = AwaitedBody(req.body, conn.sock)
-        # A client that was not asked may send its body or not: the connection cannot go on.
-        return super().handle_request(req, conn) and req.body.is_asked_for
+        if req._expected_100_continue:
+            req._expected_100_continue = False
+            req.body = AwaitedBody(req.body, conn.sock)
+        is_last = req.should_close
+        req.should_close = lambda: is_last() or must_close(req.body)
+        return super().handle_request(req, conn)
 
     def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer an error outside of the application; the caller closes the connection."""

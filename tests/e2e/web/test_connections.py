@@ -41,6 +41,23 @@ def test_a_connection_is_usable_after_streams_errors_and_plain_answers(connectio
         assert connection.ask("GET", "/health")[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("n_bytes", "expect", "is_kept"),
+    [(60_000, b"", True), (70_000, b"", False), (5, b"Expect: 100-continue\r\n", False)],
+)
+def test_an_answer_says_whether_what_is_unread_ends_the_connection(
+    connection, n_bytes, expect, is_kept
+) -> None:
+    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % n_bytes
+    connection.send_bytes(head + expect + b"\r\n" + b"x" * n_bytes * is_kept)
+    status, headers, _ = connection.answer()
+    assert (status, headers["connection"]) == (404, "keep-alive" if is_kept else "close")
+    if is_kept:
+        assert connection.ask("GET", "/health")[0] == 200
+    else:
+        assert connection.is_closed()
+
+
 def test_a_connection_is_usable_after_a_stream_that_failed(connection) -> None:
     body = {"messages": [{"role": "user", "content": "a b c #fail=2"}], "stream": True}
     status, _, events = connection.ask("POST", CHAT, body)

@@ -16,12 +16,13 @@ import pytest
 from gunicorn import arbiter, util
 from gunicorn.app.wsgiapp import run
 from gunicorn.config import Config
-from gunicorn.http import errors, get_parser
+from gunicorn.http import errors, get_parser, parser
 from gunicorn.http.wsgi import default_environ
 from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from gunicorn.workers.workertmp import WorkerTmp
 
+from pyserve.web.connection.expect import MAX_SKIPPED_BYTES
 from pyserve.web.connection.heartbeat import Heartbeat
 from pyserve.web.connection.worker import Worker
 from pyserve.web.request.disconnect import SOCKET_KEY
@@ -141,6 +142,13 @@ def test_bodies_say_whether_reading_them_failed(pair):
     with pytest.raises(errors.InvalidChunkSize):
         body.read()
     assert body.failed is True
+
+
+def test_bodies_know_what_is_unread_of_them_and_little_of_it_is_skipped(request_of_a_client):
+    request, _ = request_of_a_client
+    assert request.body.reader.length == len("12345")
+    assert request.should_close() is False
+    assert parser._DRAIN_MAX_BYTES == MAX_SKIPPED_BYTES
 
 
 def test_the_application_is_given_the_socket(pair, request_of_a_client):
