@@ -22,7 +22,7 @@ def usable_context(engine: Engine, n_ctx: int | None) -> int:
     """
     n_most = engine.info().n_ctx
     if n_ctx is not None and n_ctx > n_most:
-        message = f"num_ctx is {n_ctx:,}, but the model's context has {n_most:,} tokens"
+        message = f"num_ctx is {n_ctx:,}, but the context has {n_most:,} tokens"
         raise InvalidRequestError(message, param="num_ctx")
     return n_most if n_ctx is None else n_ctx
 
