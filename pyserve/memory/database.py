@@ -11,6 +11,7 @@ from pathlib import Path
 
 NAME = "responses.sqlite"
 BUSY_S = 10.0
+MAX_LOG_BYTES = 4 << 20  # of SQLite's log of writes, once they are in the file
 VERSION = 1
 TABLES = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -49,6 +50,7 @@ class Database:
         )
         self._connection.execute("PRAGMA auto_vacuum = FULL")
         self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA secure_delete = ON")
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]

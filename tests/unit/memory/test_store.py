@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyserve.memory.database import NAME
+from pyserve.memory.database import MAX_LOG_BYTES, NAME
 from pyserve.memory.memory import Memory
 from pyserve.memory.owner import Owner
 from pyserve.memory.records import Events, Stored
@@ -254,3 +254,11 @@ def test_files_of_dead_processes_are_removed_by_the_next(tmp_path):
     assert not second.is_alive(first.name)
     second.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_write_leaves_no_large_log(make, tmp_path):
+    store = make(100 * MIB)
+    store.add(response("large"), [item("i", "x" * (8 * MIB))])
+    for i in range(3):
+        store.add(response(f"small{i}"))
+    assert (tmp_path / f"{NAME}-wal").stat().st_size <= MAX_LOG_BYTES
