@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyserve.api import (
     adapters,
     chat,
+    choose,
     completions,
     conversations,
     edits,
@@ -38,6 +39,7 @@ MAIN = (
     completions.endpoint,
     native.endpoint,
     edits.endpoint,
+    choose.endpoint,
     embeddings.endpoint,
     responses.endpoint,
     stored_responses.endpoint,

@@ -100,7 +100,9 @@ class FakeCore(Askable):
             words = [] if request.tokens else split_words(prompt)
             tokens = request.tokens or [BOS, *(self._vocab.token(word) for word in words)]
             n_room = self._info.n_ctx - len(tokens)
-            plan = make_plan(request, _echo(request, prompt), self._script, index, max(n_room, 0))
+            allowed = request.sampling.allowed_token_ids
+            echo = self._vocab.text(allowed) if allowed else _echo(request, prompt)
+            plan = make_plan(request, echo, self._script, index, max(n_room, 0))
             self._requests[request_id] = FakeRequest(request_id, request, tokens, plan)
             self._begin_and_list(time.monotonic())
             self._changed.notify_all()

@@ -23,12 +23,23 @@ def continued_tokens(
     text_begin: marks that stand before the text.
     REQUIRES: at least two messages, the last one the assistant's.
     """
-    text = _answer_so_far(messages, engine.info())
+    text = answer_text(str(messages[-1]["content"]), engine.info())
     plain = engine.tokenize(text, add_special=False, parse_special=False)
+    return [*prompt_head(engine, messages[:-1], options, text_begin), *plain]
+
+
+def prompt_head(
+    engine: Engine,
+    messages: list[Message],
+    options: TemplateOptions | None = None,
+    text_begin: str = "",
+) -> list[int]:
+    """The prompt that `messages` become, up to where the text of the answer begins."""
+    prompt = engine.tokenize_chat(messages, options)
     if not text_begin:
-        return [*engine.tokenize_chat(messages[:-1], options), *plain]
+        return prompt
     marks = engine.tokenize(text_begin, add_special=False, parse_special=True)
-    return [*engine.tokenize_chat(messages[:-1], options), *marks, *plain]
+    return [*prompt, *marks]
 
 
 def continued_text(
@@ -39,7 +50,7 @@ def continued_text(
 ) -> str:
     """The same prompt as text."""
     prompt = engine.render(messages[:-1], options)
-    return prompt + text_begin + _answer_so_far(messages, engine.info())
+    return prompt + text_begin + answer_text(str(messages[-1]["content"]), engine.info())
 
 
 def continued_stops(info: ModelInfo) -> list[str]:
@@ -47,6 +58,6 @@ def continued_stops(info: ModelInfo) -> list[str]:
     return [] if info.has_chat_template else TRANSCRIPT_STOPS
 
 
-def _answer_so_far(messages: list[Message], info: ModelInfo) -> str:
-    text = str(messages[-1]["content"])
+def answer_text(text: str, info: ModelInfo) -> str:
+    """The text of an answer as it stands in the prompt."""
     return text if info.has_chat_template else f" {text}"

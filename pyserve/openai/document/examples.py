@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from pyserve.backend.protocol import ModelStatus
-from pyserve.engine.protocol import Delta, Finish, ModelInfo, Usage
+from pyserve.engine.protocol import Delta, Finish, ModelInfo, TokenLogprob, Usage
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.chat.chat import ChatAnswer
 from pyserve.openai.chat.conversation import Conversation
+from pyserve.openai.choose import ChooseAnswer, Chosen
 from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.completions.native import NativeAnswer
 from pyserve.openai.edits import EditAnswer
@@ -27,6 +28,7 @@ from pyserve.openai.responses.history import response_messages
 from pyserve.openai.server.models import Model, model_object
 from pyserve.openai.tools.formats import TAGGED, AnswerFormat
 from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.choose import ChooseRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
@@ -71,6 +73,11 @@ EDIT: Mapping[str, Any] = {
     "instruction": "Correct the grammar",
     "input": "She go to school every days.",
     "temperature": 0,
+}
+CHOOSE: Mapping[str, Any] = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": "Is a tomato a fruit? Answer yes or no."}],
+    "choices": ["Yes", "No"],
 }
 EMBEDDING: Mapping[str, Any] = {"model": MODEL, "input": "A red fox in the snow"}
 RESPONSE: Mapping[str, Any] = {
@@ -149,6 +156,19 @@ def infill() -> Example:
 def edit() -> Example:
     answer = EditAnswer(EditRequest.model_validate(EDIT), MODEL, INFO)
     return Example(answer, ["She goes to school every day."])
+
+
+def choose() -> Chosen:
+    body = ChooseRequest.model_validate(CHOOSE)
+    answer = ChooseAnswer(body, MODEL, INFO, list(range(N_PROMPT)), [[10407], [3272]])
+    outputs = []
+    for token, logprob in ((10407, -0.75), (3272, -1.5)):
+        output = Output()
+        usage = Usage(n_prompt_tokens=N_PROMPT, n_completion_tokens=1)
+        finish = Finish(reason="length", usage=usage)
+        output.push(Delta(logprobs=[TokenLogprob(token, b"", logprob, [])], finish=finish))
+        outputs.append(output)
+    return answer.response(outputs)
 
 
 def embedding() -> Example:

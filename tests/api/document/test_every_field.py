@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.choose import ChooseRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
@@ -19,6 +20,7 @@ ENDPOINTS = {
     COMPLETIONS: (CompletionRequest, {"prompt": "p"}),
     "/completion": (NativeRequest, {"prompt": "p"}),
     "/infill": (InfillRequest, {"input_prefix": "p", "input_suffix": "s"}),
+    "/v1/choose": (ChooseRequest, {"messages": chat_body()["messages"], "choices": ["c"]}),
     EDITS: (EditRequest, {"instruction": "i"}),
     EMBEDDINGS: (EmbeddingRequest, {"input": "i"}),
     RESPONSES: (ResponseRequest, {"input": "i"}),

@@ -15,6 +15,7 @@ from openai.types.responses import response_create_params
 from pyserve.errors import InvalidRequestError
 from pyserve.schemas.anthropic.messages import MessagesRequest
 from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.choose import ChooseRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
@@ -27,6 +28,7 @@ from pyserve.schemas.validate import validate
 from tests.support import bodies
 
 ANSWERING = (ChatRequest, CompletionRequest, ResponseRequest, EditRequest)
+NOT_ANSWERING = (EmbeddingRequest, ChooseRequest)
 BODIES = {
     ChatRequest: {"messages": [bodies.USER]},
     CompletionRequest: {"prompt": "p"},
@@ -35,6 +37,7 @@ BODIES = {
     ResponseRequest: {"input": "i"},
     EditRequest: {"instruction": "i"},
     EmbeddingRequest: {"input": "i"},
+    ChooseRequest: {"prompt": "p", "choices": ["c"]},
     MessagesRequest: {"messages": [bodies.USER], "max_tokens": 5},
 }
 PUBLISHED = (
@@ -66,8 +69,8 @@ def decision(schema, name):
         return "refused"
     if name in schema.foreign.named:
         return "named"
-    if schema is EmbeddingRequest and any(name in built(other) for other in ANSWERING):
-        return "named"  # nothing is sampled for a vector
+    if schema in NOT_ANSWERING and any(name in built(other) for other in ANSWERING):
+        return "named"  # nothing is sampled
     return None
 
 

@@ -1,0 +1,112 @@
+"""POST /v1/choose: how probable each of several texts is after a conversation or a prompt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from pyserve.engine.protocol import Engine, ModelInfo
+from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.adapters import request_adapters
+from pyserve.openai.answer import Output, TokenUsage
+from pyserve.openai.chat.chat import template_message
+from pyserve.openai.chat.continuation import answer_text, prompt_head
+from pyserve.openai.chat.conversation import Offer, conversation
+from pyserve.openai.scheduling import scheduling
+from pyserve.openai.scoring import Scoring
+from pyserve.schemas.choose import ChooseRequest
+from pyserve.schemas.fields.reasoning import ReasoningFields
+
+
+class ScoredChoice(msgspec.Struct, frozen=True):
+    """One of the choices. probability: among them all."""
+
+    index: int
+    text: str
+    logprob: float
+    probability: float
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The choices, in the order of the request."""
+
+    object: Literal["choose"] = "choose"
+    model: str
+    choices: list[ScoredChoice]
+    usage: TokenUsage
+
+
+class ChooseAnswer:
+    """Implements `Answer` for a choose request.
+
+    prompt: its tokens. texts: those of the choices.
+    Raises as `Scoring`, and InvalidRequestError for an adapter that the model does not have.
+    """
+
+    grammar_param = ""
+
+    def __init__(
+        self,
+        body: ChooseRequest,
+        model: str,
+        info: ModelInfo,
+        prompt: list[int],
+        texts: Sequence[list[int]],
+    ) -> None:
+        self.prompt_param = "messages" if body.prompt is None else "prompt"
+        self._body = body
+        self._model = model
+        self._scoring = Scoring(
+            prompt,
+            texts,
+            info,
+            ("choices", self.prompt_param),
+            adapters=request_adapters(body.lora, info),
+            **scheduling(body),
+        )
+        self.requests = self._scoring.requests
+
+    def response(self, outputs: Sequence[Output]) -> Chosen:
+        logprobs = self._scoring.logprobs(outputs)
+        weights = logprobs
+        if self._body.normalize == "length":
+            lengths = self._scoring.lengths()
+            weights = [one / n for one, n in zip(logprobs, lengths, strict=True)]
+        parts = zip(self._body.choices, logprobs, softmax(weights), strict=True)
+        choices = [ScoredChoice(i, *part) for i, part in enumerate(parts)]
+        usage = self._scoring.usage(outputs)
+        return Chosen(model=self._model, choices=choices, usage=usage)
+
+
+def softmax(logprobs: Sequence[float]) -> list[float]:
+    """Probabilities in proportion to those of `logprobs`, together 1. REQUIRES: finite ones."""
+    best = max(logprobs)
+    shares = [math.exp(one - best) for one in logprobs]
+    total = sum(shares)
+    return [share / total for share in shares]
+
+
+def choose_prompt(
+    engine: Engine, body: ChooseRequest, *, parse_special: bool, profile: ModelProfile = PLAIN
+) -> tuple[list[int], list[list[int]]]:
+    """The tokens of the prompt, and of each choice after it.
+
+    A conversation's prompt ends where the text of its answer begins, past all reasoning.
+    parse_special: names of control tokens in `prompt` are read as these tokens.
+    """
+    if body.messages is None:
+        prompt = engine.tokenize(body.prompt or "", add_special=True, parse_special=parse_special)
+        shown = body.choices
+    else:
+        messages = [template_message(message) for message in body.messages]
+        made = conversation(
+            engine, messages, Offer(), ReasoningFields(), profile, is_continued=True
+        )
+        prompt = prompt_head(engine, made.messages, made.options, made.text_begin)
+        info = engine.info()
+        shown = [answer_text(text, info) for text in body.choices]
+    texts = [engine.tokenize(text, add_special=False, parse_special=False) for text in shown]
+    return prompt, texts
