@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import msgspec
 from flask import Response
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
-from pyserve.models.profile import ShapeProfile
 from pyserve.openai.choose import ChooseAnswer, Chosen, choose_prompt
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.schemas.choose import ChooseRequest
 from pyserve.web.answer.generation import generate
-from pyserve.web.answer.target import Target, choose_target
+from pyserve.web.answer.target import choose_target, unshaped
 from pyserve.web.request.body import read_body
 from pyserve.web.request.services import services
 
@@ -48,9 +44,3 @@ def create(model: str | None = None) -> Response:
         return ChooseAnswer(body, target.model_id, engine.info(), prompt, texts)
 
     return generate(unshaped(target), answer)
-
-
-def unshaped(target: Target) -> Target:
-    """The target without what its configuration does to the texts of answers."""
-    profile = msgspec.structs.replace(target.profile, shape=ShapeProfile())
-    return replace(target, profile=profile)

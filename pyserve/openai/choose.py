@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,12 +12,9 @@ from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.adapters import request_adapters
 from pyserve.openai.answer import Output, TokenUsage
 from pyserve.openai.chat.chat import template_message
-from pyserve.openai.chat.continuation import answer_text, prompt_head
-from pyserve.openai.chat.conversation import Offer, conversation
 from pyserve.openai.scheduling import scheduling
-from pyserve.openai.scoring import Scoring
+from pyserve.openai.scoring import Scoring, answer_texts, chat_prompt, plain_tokens, softmax
 from pyserve.schemas.choose import ChooseRequest
-from pyserve.schemas.fields.reasoning import ReasoningFields
 
 
 class ScoredChoice(msgspec.Struct, frozen=True):
@@ -81,14 +77,6 @@ class ChooseAnswer:
         return Chosen(model=self._model, choices=choices, usage=usage)
 
 
-def softmax(logprobs: Sequence[float]) -> list[float]:
-    """Probabilities in proportion to those of `logprobs`, together 1. REQUIRES: finite ones."""
-    best = max(logprobs)
-    shares = [math.exp(one - best) for one in logprobs]
-    total = sum(shares)
-    return [share / total for share in shares]
-
-
 def choose_prompt(
     engine: Engine, body: ChooseRequest, *, parse_special: bool, profile: ModelProfile = PLAIN
 ) -> tuple[list[int], list[list[int]]]:
@@ -97,16 +85,8 @@ def choose_prompt(
     A conversation's prompt ends where the text of its answer begins, past all reasoning.
     parse_special: names of control tokens in `prompt` are read as these tokens.
     """
-    if body.messages is None:
-        prompt = engine.tokenize(body.prompt or "", add_special=True, parse_special=parse_special)
-        shown = body.choices
-    else:
+    if body.messages is not None:
         messages = [template_message(message) for message in body.messages]
-        made = conversation(
-            engine, messages, Offer(), ReasoningFields(), profile, is_continued=True
-        )
-        prompt = prompt_head(engine, made.messages, made.options, made.text_begin)
-        info = engine.info()
-        shown = [answer_text(text, info) for text in body.choices]
-    texts = [engine.tokenize(text, add_special=False, parse_special=False) for text in shown]
-    return prompt, texts
+        return chat_prompt(engine, messages, profile), answer_texts(engine, body.choices)
+    prompt = engine.tokenize(body.prompt or "", add_special=True, parse_special=parse_special)
+    return prompt, plain_tokens(engine, body.choices)

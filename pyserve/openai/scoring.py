@@ -7,13 +7,18 @@ texts begin with is asked once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from pyserve.engine.protocol import GenerateRequest, ModelInfo, SamplingParams
+from pyserve.engine.protocol import Engine, GenerateRequest, ModelInfo, SamplingParams
 from pyserve.errors import ContextLengthExceededError, InvalidRequestError
+from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.answer import Output, TokenUsage, token_usage
+from pyserve.openai.chat.continuation import answer_text, prompt_head
+from pyserve.openai.chat.conversation import Message, Offer, conversation
 from pyserve.openai.logprobs import LOWEST_LOGPROB
+from pyserve.schemas.fields.reasoning import ReasoningFields
 
 MAX_SCORED_TOKENS = 1024
 MAX_PROMPT_TOKENS = 2**22  # of all requests: each holds the prompt
@@ -36,6 +41,7 @@ class Scoring:
         params: tuple[str, str],
         **rest: Any,
     ) -> None:
+        check_generates(info)
         self._texts = [tuple(text) for text in texts]
         steps = _steps(self._texts)
         _check_sizes(prompt, self._texts, steps, info, params)
@@ -72,6 +78,40 @@ class Scoring:
         return token_usage([output.finish for output in outputs], len(outputs))
 
 
+def softmax(logprobs: Sequence[float]) -> list[float]:
+    """Probabilities in proportion to those of `logprobs`, together 1. REQUIRES: finite ones."""
+    best = max(logprobs)
+    shares = [math.exp(one - best) for one in logprobs]
+    total = sum(shares)
+    return [share / total for share in shares]
+
+
+def check_generates(info: ModelInfo) -> None:
+    """Raise InvalidRequestError for a model without probabilities of tokens."""
+    if not info.can_generate:
+        message = "the model only makes embeddings: it has no probabilities of texts"
+        raise InvalidRequestError(message, param="model")
+
+
+def chat_prompt(
+    engine: Engine, messages: list[Message], profile: ModelProfile = PLAIN
+) -> list[int]:
+    """The tokens of a conversation up to where the text of its answer begins, past reasoning."""
+    made = conversation(engine, messages, Offer(), ReasoningFields(), profile, is_continued=True)
+    return prompt_head(engine, made.messages, made.options, made.text_begin)
+
+
+def answer_texts(engine: Engine, texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of each text as the answer after such a prompt."""
+    info = engine.info()
+    return plain_tokens(engine, [answer_text(text, info) for text in texts])
+
+
+def plain_tokens(engine: Engine, texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of each text, in which nothing is a control token."""
+    return [engine.tokenize(text, add_special=False, parse_special=False) for text in texts]
+
+
 def _steps(texts: Sequence[Beginning]) -> dict[Beginning, list[int]]:
     """What follows each beginning of the texts, shorter ones first."""
     steps: dict[Beginning, dict[int, None]] = {}
@@ -103,7 +143,7 @@ def _check_sizes(
         raise InvalidRequestError("the prompt has no tokens", param=prompt_param)
     if n_all > info.n_ctx:
         message = (
-            f"the prompt and the longest of {texts_param} have {n_all:,} tokens,"
+            f"{prompt_param}: the prompt and its longest continuation have {n_all:,} tokens,"
             f" the context is {info.n_ctx:,}"
         )
         details = {"n_prompt_tokens": n_all, "n_ctx": info.n_ctx}

@@ -22,6 +22,7 @@ from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.completions.native import NativeAnswer
 from pyserve.openai.edits import EditAnswer
 from pyserve.openai.embeddings import EmbeddingAnswer
+from pyserve.openai.rerank import RerankAnswer
 from pyserve.openai.responses.compaction import CompactAnswer, with_task
 from pyserve.openai.responses.events import ResponsesAnswer
 from pyserve.openai.responses.history import response_messages
@@ -34,6 +35,7 @@ from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
+from pyserve.schemas.rerank import RerankRequest
 from pyserve.schemas.responses import ResponseRequest
 
 MODEL = "smollm2-135m-instruct"
@@ -79,6 +81,13 @@ CHOOSE: Mapping[str, Any] = {
     "messages": [{"role": "user", "content": "Is a tomato a fruit? Answer yes or no."}],
     "choices": ["Yes", "No"],
 }
+RERANK: Mapping[str, Any] = {
+    "model": MODEL,
+    "query": "What do foxes eat?",
+    "documents": ["The market opens at nine.", "Foxes hunt mice and rabbits."],
+    "top_n": 1,
+    "return_documents": True,
+}
 EMBEDDING: Mapping[str, Any] = {"model": MODEL, "input": "A red fox in the snow"}
 RESPONSE: Mapping[str, Any] = {
     "model": MODEL,
@@ -105,7 +114,7 @@ INFO = ModelInfo(
     bos_token="<|im_start|>",
     eos_token="<|im_end|>",
 )
-_RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}")
+_RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit|rerank)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}")
 _TIMES = ("created", "created_at", "completed_at")
 
 
@@ -161,14 +170,26 @@ def edit() -> Example:
 def choose() -> Chosen:
     body = ChooseRequest.model_validate(CHOOSE)
     answer = ChooseAnswer(body, MODEL, INFO, list(range(N_PROMPT)), [[10407], [3272]])
+    return answer.response(_scored(-0.75, -1.5))
+
+
+def rerank() -> Any:
+    body = RerankRequest.model_validate(RERANK)
+    prompts = [list(range(N_PROMPT)) for _ in body.documents]
+    answer = RerankAnswer(body, MODEL, INFO, prompts, [[10407], [3272]])
+    return _steady(_as_json(answer.response(_scored(-3.0, -0.5, -0.25, -2.5))))
+
+
+def _scored(*logprobs: float) -> list[Output]:
+    """The outputs of requests for the log-probability of one token."""
     outputs = []
-    for token, logprob in ((10407, -0.75), (3272, -1.5)):
+    for logprob in logprobs:
         output = Output()
         usage = Usage(n_prompt_tokens=N_PROMPT, n_completion_tokens=1)
         finish = Finish(reason="length", usage=usage)
-        output.push(Delta(logprobs=[TokenLogprob(token, b"", logprob, [])], finish=finish))
+        output.push(Delta(logprobs=[TokenLogprob(0, b"", logprob, [])], finish=finish))
         outputs.append(output)
-    return answer.response(outputs)
+    return outputs
 
 
 def embedding() -> Example:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import msgspec
 from flask import request
 
 from pyserve.backend.protocol import ModelStatus
-from pyserve.models.profile import ModelProfile
+from pyserve.models.profile import ModelProfile, ShapeProfile
 from pyserve.models.routing import ANY_ENDPOINT, not_found, resolve
 from pyserve.web.answer.model_names import model_names, served_models, usable_models
 from pyserve.web.request import access
@@ -64,3 +65,9 @@ def target_of(status: ModelStatus, *, keep_alive_s: float | None = None) -> Targ
     """The target of a model that was found already."""
     is_ready = status.state == "ready"
     return Target(status.id, status.engine_id, status.profile, is_ready, keep_alive_s)
+
+
+def unshaped(target: Target) -> Target:
+    """The target without what its configuration does to the texts of answers."""
+    profile = msgspec.structs.replace(target.profile, shape=ShapeProfile())
+    return replace(target, profile=profile)

@@ -11,6 +11,7 @@ from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
+from pyserve.schemas.rerank import RerankRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 from tests.support.front import CHAT, COMPLETIONS, EDITS, EMBEDDINGS, RESPONSES, chat_body, error_of
@@ -21,6 +22,7 @@ ENDPOINTS = {
     "/completion": (NativeRequest, {"prompt": "p"}),
     "/infill": (InfillRequest, {"input_prefix": "p", "input_suffix": "s"}),
     "/v1/choose": (ChooseRequest, {"messages": chat_body()["messages"], "choices": ["c"]}),
+    "/v1/rerank": (RerankRequest, {"query": "q", "documents": ["d"]}),
     EDITS: (EditRequest, {"instruction": "i"}),
     EMBEDDINGS: (EmbeddingRequest, {"input": "i"}),
     RESPONSES: (ResponseRequest, {"input": "i"}),
@@ -45,6 +47,7 @@ PROMPTS = {
     "instructions",
     "content",
     "suffix",
+    "query",
     "input_prefix",
     "input_suffix",
 }

@@ -42,3 +42,17 @@ def test_a_chat_is_answered_by_one_of_the_choices(http: httpx.Client) -> None:
     told = choose(http, messages=messages, choices=["Paris", "Rome", "Tuesday"])
     best = max(told["choices"], key=lambda choice: choice["probability"])
     assert best["text"] == "Paris"
+
+
+def test_documents_are_sorted_by_their_scores(http: httpx.Client) -> None:
+    documents = ["The market opens at nine.", "Foxes hunt mice and rabbits.", {"text": "x" * 300}]
+    body = {"query": "What do foxes eat?", "documents": documents, "return_documents": True}
+    told = http.post("/v1/rerank", json=body).raise_for_status().json()
+    results = told["results"]
+    scores = [result["relevance_score"] for result in results]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score < 1 for score in scores)
+    assert sorted(result["index"] for result in results) == [0, 1, 2]
+    long = {**body, "documents": ["short", "word " * 20000]}
+    error = http.post("/v1/rerank", json=long).json()["error"]
+    assert (error["code"], error["param"]) == ("context_length_exceeded", "documents.1")

@@ -4,10 +4,9 @@ import pytest
 
 from pyserve.engine.protocol import Delta, Finish, TokenLogprob, Usage
 from pyserve.openai.answer import Output
-from pyserve.openai.choose import softmax
 from pyserve.openai.document.examples import INFO
 from pyserve.openai.logprobs import LOWEST_LOGPROB
-from pyserve.openai.scoring import Scoring
+from pyserve.openai.scoring import Scoring, softmax
 
 PARAMS = ("choices", "prompt")
 

@@ -22,13 +22,14 @@ from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.foreign import ForeignFields
 from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
+from pyserve.schemas.rerank import RerankRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.unsupported import GENERATION, VECTORS
 from pyserve.schemas.validate import validate
 from tests.support import bodies
 
 ANSWERING = (ChatRequest, CompletionRequest, ResponseRequest, EditRequest)
-NOT_ANSWERING = (EmbeddingRequest, ChooseRequest)
+NOT_ANSWERING = (EmbeddingRequest, ChooseRequest, RerankRequest)
 BODIES = {
     ChatRequest: {"messages": [bodies.USER]},
     CompletionRequest: {"prompt": "p"},
@@ -37,6 +38,7 @@ BODIES = {
     ResponseRequest: {"input": "i"},
     EditRequest: {"instruction": "i"},
     EmbeddingRequest: {"input": "i"},
+    RerankRequest: {"query": "q", "documents": ["d"]},
     ChooseRequest: {"prompt": "p", "choices": ["c"]},
     MessagesRequest: {"messages": [bodies.USER], "max_tokens": 5},
 }
