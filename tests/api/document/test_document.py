@@ -93,7 +93,7 @@ def test_what_is_stored_is_read_as_it_says(front, document):
 
 @pytest.mark.parametrize("prefix", ["/v1", ""])
 def test_the_examples_work_and_get_what_it_says(front, document, prefix):
-    stored = {"model": "tiny", "digest": "x", **stored_ids(front)}
+    stored = {"model": "tiny", "digest": "x", "id_slot": "0", **stored_ids(front)}
 
     def known(parameter: re.Match[str]) -> str:
         return stored[parameter[1]]
