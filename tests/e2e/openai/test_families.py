@@ -106,6 +106,8 @@ def test_every_model_makes_vectors(http: httpx.Client, family: str):
         (CHAT, {"messages": [{"role": "user", "content": "hi"}], "stream": True}),
         (COMPLETIONS, {"prompt": "hi"}),
         ("/v1/responses", {"input": "hi"}),
+        ("/v1/choose", {"prompt": "hi", "choices": ["yes", "no"]}),
+        ("/v1/rerank", {"query": "hi", "documents": ["yes"]}),
     ],
 )
 def test_a_model_for_embeddings_refuses_to_generate(
