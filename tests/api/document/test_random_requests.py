@@ -56,7 +56,9 @@ def test_random_requests_are_no_reason_to_fail(start, operation, mode):
         case.validate_response(response, checks=[not_a_server_error])
 
     answer()
-    assert statuses <= {200, 400, 404}
+    # A text that is longer than allowed may be longer than a body.
+    refused = {400, 404, 413} if mode is GenerationMode.NEGATIVE else {400, 404}
+    assert statuses <= {200} | refused
     is_known = operation.path not in EXACT and not operation.path.startswith(STORED)
     if operation.body and is_known:
         assert 200 in statuses or mode is GenerationMode.NEGATIVE
