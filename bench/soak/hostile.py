@@ -73,7 +73,7 @@ def _fields() -> list[Shot]:
         {"messages": []},
         {"messages": [{}]},
         {"messages": [{"role": "root", "content": "x"}]},
-        {"max_tokens": -1},
+        {"max_tokens": -2},
         {"max_tokens": 2**63},
         {"n": 10**9},
         {"temperature": -1},
