@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.peers.ik_llama import IkLlamaServer
 from bench.peers.llama_cpp_python import LlamaCppPython
 from bench.peers.llama_server import LlamaServer
 from bench.peers.mistralrs import Mistralrs
@@ -21,6 +22,8 @@ def known_peers() -> dict[str, Peer]:
         Pyserve(),
         LlamaServer(),
         LlamaServer("llama-server-kvu", is_unified=True),
+        IkLlamaServer(),
+        IkLlamaServer("ik-llama-server-rtr", is_repacked=True),
         Xllamacpp(),
         Openvino(),
         LlamaCppPython(),

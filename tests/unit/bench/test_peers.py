@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench.gguf_head import Head
+from bench.peers.ik_llama import IkLlamaServer
 from bench.peers.llama_cpp_python import LlamaCppPython
 from bench.peers.mains import serve_llama_cpp_python as llama_cpp_main
 from bench.peers.mains import serve_vllm_cpu as vllm_main
@@ -106,6 +107,14 @@ def test_a_package_is_served_by_its_main_from_its_environment() -> None:
     assert command.argv[0].endswith("venv-mistralrs/bin/python")
     assert command.argv[1].endswith("mains/serve_mistralrs.py")
     assert command.flags == command.argv[-2:] == ["--threads", "2"]
+
+
+def test_ik_llama_repacks_weights_only_when_asked() -> None:
+    plain = IkLlamaServer().command(SETTINGS)
+    repacked = IkLlamaServer("ik-llama-server-rtr", is_repacked=True).command(SETTINGS)
+    assert plain.argv[:3] == ["build/bench/ik-llama/bin/llama-server", "-m", "/models/a.gguf"]
+    assert plain.flags[:6] == ["--threads", "2", "-np", "4", "-c", "2048"]
+    assert repacked.flags == [*plain.flags, "-rtr"]
 
 
 def test_vllm_is_served_by_a_main_of_ours_from_its_environment() -> None:
