@@ -1,4 +1,4 @@
-"""Server settings: command line over environment (`PYSERVE_*`) over defaults.
+"""Server settings: command line over environment (`PYSERVE_*`) over file over defaults.
 
 Every process of one server reads the same settings: the command line sets the environment of the
 processes it starts (`ServeConfig.to_environ`), so gunicorn on its own works with the same names.
@@ -6,6 +6,7 @@ processes it starts (`ServeConfig.to_environ`), so gunicorn on its own works wit
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import types
@@ -25,6 +26,7 @@ from typing import (
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pyserve.config_file import VARIABLE, ConfigFile, read_config_file
 from pyserve.errors import InvalidRequestError
 
 ENV_PREFIX = "PYSERVE_"
@@ -552,8 +554,8 @@ class ServeConfig(BaseSettings):
         return said
 
     def to_environ(self) -> dict[str, str]:
-        """The settings as environment variables; `ServeConfig()` under them equals this one."""
-        env = {}
+        """The settings as environment variables; `read_config({})` under them equals this one."""
+        env = {VARIABLE: ""}  # what its file said is among them
         for name, value in self:
             if value is None:
                 continue
@@ -594,21 +596,43 @@ def _value_type(annotation: Any) -> type:
     return kind
 
 
-def read_config(given: dict[str, Any]) -> ServeConfig:
-    """The settings: what the command line gives, over the environment, over the defaults.
+def read_config(given: dict[str, Any], file: Path | None = None) -> ServeConfig:
+    """The settings: what the command line gives, over the environment, the file, the defaults.
 
-    Raises InvalidRequestError naming each bad option, or environment variable.
+    file: instead of the user's own `pyserve.toml`. Raises InvalidRequestError naming each bad
+    option, or variable of the environment, or name in the file.
     """
+    found = read_config_file(file)
+    for name in found.values:
+        if name not in ServeConfig.model_fields:
+            near = difflib.get_close_matches(name, ServeConfig.model_fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InvalidRequestError(f"{found.path}: there is no setting {name!r}{hint}")
     try:
-        return ServeConfig(**given)
+        return ServeConfig(**{**_under_environment(found), **given})
     except ValidationError as error:
         problems = [
-            f"{_source(str(problem['loc'][0]), given)}: {problem['msg']}"
+            f"{origin(str(problem['loc'][0]), given, found)}: {problem['msg']}"
             for problem in error.errors()
         ]
         raise InvalidRequestError("; ".join(problems)) from error
 
 
-def _source(field: str, given: dict[str, Any]) -> str:
-    """Where the user set a field: the option, or the variable of the environment."""
-    return "--" + field.replace("_", "-") if field in given else ENV_PREFIX + field.upper()
+def origin(field: str, given: dict[str, Any], file: ConfigFile) -> str:
+    """Where the user set a field: the option, the variable of the environment, or in the file.
+
+    "default" if nowhere.
+    """
+    if field in given:
+        return "--" + field.replace("_", "-")
+    if _variable(field) in os.environ:
+        return _variable(field)
+    return f"{field} in {file.path}" if field in file.values else "default"
+
+
+def _under_environment(file: ConfigFile) -> dict[str, Any]:
+    return {name: v for name, v in file.values.items() if _variable(name) not in os.environ}
+
+
+def _variable(field: str) -> str:
+    return ENV_PREFIX + field.upper()

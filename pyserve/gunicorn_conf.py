@@ -50,6 +50,7 @@ def _settings() -> ServeConfig:
 
 protect_output()
 _config = _settings()
+os.environ.update(_config.to_environ())  # for the processes of a user's own gunicorn
 _is_supervised = SUPERVISOR_SOCKET_ENV in os.environ
 _lifeline_writers: list[int] = []
 os.environ[KEY_COUNTS_FD_ENV] = str(create_memory())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 
 import click
@@ -11,7 +12,16 @@ from pyserve import __version__
 # name -> (module, attribute, help)
 COMMANDS = {
     "serve": ("pyserve.cli.serve", "serve", "Serve models over the OpenAI API."),
+    "run": ("pyserve.cli.run.chat", "run", "Chat with a model in the terminal."),
     "pull": ("pyserve.cli.models", "pull", "Get a model by gallery name, repository, URL or file."),
+    "ps": ("pyserve.cli.control", "ps", "Show running servers and their models."),
+    "load": ("pyserve.cli.control", "load", "Load a model of a running server."),
+    "unload": ("pyserve.cli.control", "unload", "Unload a model of a running server."),
+    "stop": ("pyserve.cli.control", "stop", "Stop a server."),
+    "logs": ("pyserve.cli.control", "logs", "Show the log of a server."),
+    "bench": ("pyserve.cli.bench", "bench", "Measure how fast a model answers here."),
+    "doctor": ("pyserve.cli.doctor.command", "doctor", "Look at this machine, say what to change."),
+    "config": ("pyserve.cli.settings", "config", "Show the settings and where they come from."),
     "rm": ("pyserve.cli.models", "rm", "Remove models from the models directory."),
     "check": ("pyserve.cli.check", "check", "Say what is made of a models directory."),
     "render": ("pyserve.cli.render", "render", "Show the prompts that a model's templates make."),
@@ -30,7 +40,10 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
-            return None
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            raise click.UsageError(
+                f"there is no command {cmd_name!r}" + (f": did you mean {near[0]}?" if near else "")
+            )
         module, attribute, _help = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command

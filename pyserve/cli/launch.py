@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from functools import partial
+from pathlib import Path
 
+from pyserve import __version__
+from pyserve.backend.local_servers import LocalServer, write_record
 from pyserve.backend.runtime import locked_runtime_dir
 from pyserve.cli.advice import advice_for
-from pyserve.cli.announce import Announcer
+from pyserve.cli.announce import Announcer, front_url
 from pyserve.cli.listener import bound_listener, listen
 from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
@@ -43,6 +48,7 @@ def launch(config: ServeConfig) -> int:
             models = plan_models(config)
         listen(listener, config.host)
         with locked_runtime_dir() as directory:
+            write_record(directory, _record(config))
             announcer = Announcer(
                 config,
                 out=sys.stdout,
@@ -59,3 +65,10 @@ def launch(config: ServeConfig) -> int:
                 check_front=partial(check_front, config),
             )
             return supervisor.run()
+
+
+def _record(config: ServeConfig) -> LocalServer:
+    url = f"unix:{config.socket_path.absolute()}" if config.socket_path else front_url(config)
+    log_file = str(Path(config.log_file).absolute()) if config.log_file else ""
+    started = time.time()  # noqa: TID251  # people are told
+    return LocalServer(os.getpid(), url, __version__, started, log_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,12 +15,23 @@ HEADING = """# Options
 Generated from `ServeConfig` by `make options`; do not edit it.
 
 Each option of `pyserve serve` is also a variable of the environment: `--ctx-size` is
-`PYSERVE_CTX_SIZE`; lists are separated by commas there. The command line wins over the environment.
-What a model's own file says ([models](models.md)) wins over both.
+`PYSERVE_CTX_SIZE`; lists are separated by commas there. It can also stand in a file in TOML, as
+`ctx_size = 4096` or `api_key = ["a", "b"]`: `~/.config/pyserve/pyserve.toml`, or the one that
+`--config FILE` or `PYSERVE_CONFIG` names. The command line wins over the environment, and that over
+the file; `pyserve config` shows each value and where it comes from. What a model's own file says
+([models](models.md)) wins over all.
 
 | option | default | |
 | --- | --- | --- |
 """
+
+
+config_file_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="TOML file of settings [default: $PYSERVE_CONFIG, or ~/.config/pyserve/pyserve.toml].",
+)
 
 
 def with_options(command: Any) -> Any:
@@ -28,6 +40,16 @@ def with_options(command: Any) -> Any:
         if option.name != ARGUMENT:
             command = click_option(option)(command)
     return command
+
+
+def given_options(models: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """What the command line gives, by the names of the settings."""
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if len(models) == 1 and Path(models[0]).is_dir():
+        given.setdefault("models_dir", models[0])
+    elif models:
+        given["models"] = list(models)
+    return given
 
 
 def click_option(option: Option) -> Any:

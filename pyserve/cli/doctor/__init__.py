@@ -1,0 +1,1 @@
+"""`pyserve doctor`: what this machine has, and what to change about it."""

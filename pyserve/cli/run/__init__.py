@@ -1,0 +1,1 @@
+"""`pyserve run`: a chat with a model in the terminal."""
