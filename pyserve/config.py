@@ -302,6 +302,12 @@ class ServeConfig(BaseSettings):
     chat_template_file: Annotated[list[str], NoDecode] = option(
         [], "The same from a file, for all models or one.", metavar="FILE[=MODEL]"
     )
+    trust_request_chat_template: bool = option(
+        False,
+        "Take `chat_template` in requests, a Jinja template of the client's. It is run in a process"
+        " of its own, with bounds of time and memory.",
+        flags=("--trust-request-chat-template",),
+    )
     chat_template_kwargs: str | None = option(
         None,
         "Variables of chat templates, a JSON object; those of a model's file and of a request come"

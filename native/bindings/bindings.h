@@ -13,6 +13,7 @@ namespace pyserve {
 void register_errors(pybind11::module_& module);
 void register_request(pybind11::module_& module);
 void register_quantize(pybind11::module_& module);
+void register_prompt_template(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 void register_kernels(pybind11::module_& module);
 

@@ -61,6 +61,13 @@ std::vector<py::bytes> pieces(Engine& engine, const std::vector<Token>& tokens) 
   return {pieces.begin(), pieces.end()};
 }
 
+// Names of tokens may be no UTF-8, too: then they stand in no text that clients send.
+py::list control_texts(Engine& engine) {
+  py::list texts;
+  for (const std::string& text : engine.control_texts()) texts.append(readable(text));
+  return texts;
+}
+
 }  // namespace
 
 void register_engine(py::module_& module) {
@@ -75,6 +82,7 @@ void register_engine(py::module_& module) {
            py::arg("parse_special"), ReleaseGil())
       .def("detokenize", &Engine::detokenize, py::arg("tokens"), ReleaseGil())
       .def("pieces", &pieces, py::arg("tokens"))
+      .def("control_texts", &control_texts)
       .def("render", &render, py::arg("prompt"))
       .def("tokenize_chat", &Engine::tokenize_chat, py::arg("prompt"), ReleaseGil())
       .def("tokenize_segments", &Engine::tokenize_segments, py::arg("prompt"), ReleaseGil())

@@ -120,8 +120,9 @@ PYSERVE_RECORD(ModelInfo, SAME(architecture), SAME(description), SAME(quantizati
                SAME(n_ctx), SAME(n_seq_max), SAME(n_threads), SAME(n_threads_batch), SAME(n_kv),
                SAME(cache_type_k), SAME(cache_type_v), SAME(kv_bytes), SAME(compute_bytes),
                SAME(can_generate), SAME(has_chat_template), SAME(chat_template),
-               SAME(tool_template), SAME(bos_token), SAME(eos_token), SAME(fim_pre_token),
-               SAME(fim_suf_token), SAME(fim_mid_token), SAME(load_ms), SAME(kernels));
+               SAME(tool_template), SAME(rag_template), SAME(bos_token), SAME(eos_token),
+               SAME(fim_pre_token), SAME(fim_suf_token), SAME(fim_mid_token), SAME(load_ms),
+               SAME(kernels));
 
 PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(n_finished), SAME(n_failed),
                SAME(n_cancelled), SAME(n_prompt_tokens), SAME(n_cached_tokens),

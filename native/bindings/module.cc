@@ -37,4 +37,5 @@ PYBIND11_MODULE(_native, module, py::mod_gil_not_used()) {
   pyserve::register_request(module);
   pyserve::register_engine(module);
   pyserve::register_quantize(module);
+  pyserve::register_prompt_template(module);
 }

@@ -21,8 +21,8 @@ py::dict list_defaults() {
 
 void register_request(py::module_& module) {
   py::class_<ChatPrompt>(module, "ChatPrompt")
-      .def(py::init<std::string, std::string, std::string>(), py::arg("messages_json"),
-           py::arg("tools_json") = "", py::arg("kwargs_json") = "");
+      .def(py::init<std::string, std::string, std::string, std::string>(), py::arg("messages_json"),
+           py::arg("tools_json") = "", py::arg("kwargs_json") = "", py::arg("documents_json") = "");
   py::class_<TextPrompt>(module, "TextPrompt").def(py::init<std::string>());
   py::class_<SegmentPrompt>(module, "SegmentPrompt")
       .def(py::init<std::vector<std::pair<std::string, bool>>>());

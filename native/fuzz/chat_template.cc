@@ -29,7 +29,7 @@ PYSERVE_FUZZ_TARGET(chat_template) {
   };
   FuzzInput input(data, std::min<size_t>(n_bytes, 4096));
   const ChatTemplate& chat_template = templates[input.below(std::size(templates))];
-  const ChatPrompt prompt{input.line(), input.line(), input.line()};
+  const ChatPrompt prompt{input.line(), input.line(), input.line(), ""};
   try {
     for (const PromptPart& part : chat_template.render(prompt)) {
       require(part.text.size() < (size_t{1} << 24), "the text is not much more than the messages");

@@ -176,7 +176,8 @@ Request random_request(Random& random, RequestId id, const Sizes& sizes) {
       request.prompt = TextPrompt{text};
       break;
     case 1:
-      request.prompt = ChatPrompt{R"([{"role": "user", "content": ")" + text + R"("}])", {}, {}};
+      request.prompt =
+          ChatPrompt{R"([{"role": "user", "content": ")" + text + R"("}])", {}, {}, {}};
       break;
     default: {
       std::vector<Token> tokens(1 + random.below(80));

@@ -19,9 +19,13 @@ Messages = list[dict[str, Any]]
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True, tag=True):
-    """A question to an engine. answer_type: of the value that answers it, to decode it by."""
+    """A question to an engine. answer_type: of the value that answers it, to decode it by.
+
+    is_slow: it may take seconds, and must not keep others waiting.
+    """
 
     answer_type: ClassVar[Any]
+    is_slow: ClassVar[bool] = False
 
 
 class Tokenize(Call[list[int]], frozen=True, tag=True):
@@ -70,6 +74,20 @@ class TokenizeSegments(Call[list[int]], frozen=True, tag=True):
     segments: list[Segment]
 
 
+class RenderSource(Call[list[Segment]], frozen=True, tag=True):
+    """The prompt that a client's own Jinja template makes of `messages`, in a process of its own.
+
+    Raises InvalidRequestError for a template that cannot be used, that refuses the messages, and
+    for one that takes too long or too much memory.
+    """
+
+    answer_type = list[Segment]
+    is_slow = True
+    source: str
+    messages: Messages
+    options: TemplateOptions | None = None
+
+
 class GetInfo(Call[ModelInfo], frozen=True, tag=True):
     """The engine's `ModelInfo`."""
 
@@ -99,6 +117,7 @@ AnyCall = (
     | Render
     | TokenizeChat
     | TokenizeSegments
+    | RenderSource
     | GetInfo
     | GetStats
     | ScaleAdapters
@@ -131,6 +150,11 @@ class Askable(Protocol):
 
     def tokenize_segments(self, segments: list[Segment]) -> list[int]:
         return self.ask(TokenizeSegments(segments))
+
+    def render_source(
+        self, source: str, messages: Messages, options: TemplateOptions | None = None
+    ) -> list[Segment]:
+        return self.ask(RenderSource(source, messages, options))
 
     def info(self) -> ModelInfo:
         return self.ask(GetInfo())

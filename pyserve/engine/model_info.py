@@ -12,8 +12,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
       a step.
     can_generate: it makes text; embeddings are what every model makes.
     chat_template: its source, "" = none or too long to show; tool_template: that of chats with
-      tools, "" = the same; hidden_template: the model file's, where the configuration has one in
-      Go's syntax in its place. bos_token, eos_token: their texts.
+      tools, rag_template: with documents, "" = the same; hidden_template: the model file's, where
+      the configuration has one in Go's syntax in its place. bos_token, eos_token: their texts.
     adapters: names of its LoRA adapters, in their order.
     fim_*_token: put before prompt, suffix and answer for fill-in-the-middle; -1 = none.
     kernels: the set that it computes with, "" = not known.
@@ -43,6 +43,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     compute_bytes: int = 0
     chat_template: str = ""
     tool_template: str = ""
+    rag_template: str = ""
     hidden_template: str = ""
     bos_token: str = ""
     eos_token: str = ""
@@ -54,9 +55,16 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     kernels: str = ""
     fingerprint: str = ""
 
-    def template_for(self, has_tools: bool) -> str:
-        """The source of the template that makes the prompts of chats, with tools or without."""
-        return (self.tool_template if has_tools else "") or self.chat_template
+    def template_for(self, *, has_tools: bool, has_documents: bool = False) -> str:
+        """The source of the template that makes the prompts of chats with these."""
+        if has_tools and self.tool_template:
+            return self.tool_template
+        return (self.rag_template if has_documents else "") or self.chat_template
+
+    @property
+    def chat_templates(self) -> tuple[str, ...]:
+        """The sources of all templates of chats."""
+        return (self.chat_template, self.tool_template, self.rag_template)
 
     @property
     def file_template(self) -> str:

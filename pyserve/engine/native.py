@@ -15,8 +15,10 @@ from pyserve.engine.calls import (
     Detokenize,
     GetInfo,
     GetStats,
+    Messages,
     Pieces,
     Render,
+    RenderSource,
     ScaleAdapters,
     Tokenize,
     TokenizeChat,
@@ -37,6 +39,7 @@ from pyserve.engine.protocol import (
     TemplateOptions,
 )
 from pyserve.engine.quantize_job import QuantizeJob
+from pyserve.engine.sandbox import Job, Sandbox
 from pyserve.engine.streams.hub import StreamEngine
 from pyserve.errors import ErrorInfo, InvalidRequestError, from_info
 from pyserve.gguf.texts import CHAT_TEMPLATE, find_texts
@@ -56,6 +59,7 @@ class NativeCore(Askable):
     def __init__(self, config: EngineConfig) -> None:
         self._adapter_scales = AdapterScales(config.adapters)
         self._adapter_names = tuple(adapter.name for adapter in config.adapters)
+        self._sandbox = Sandbox()
         with _translated():
             self._engine = _native.Engine(
                 config,
@@ -83,7 +87,7 @@ class NativeCore(Askable):
         with _translated():
             return cast(T, self._answer(call))
 
-    def _answer(self, call: Call[Any]) -> object:  # noqa: PLR0911  # a table
+    def _answer(self, call: Call[Any]) -> object:  # noqa: C901, PLR0911  # a table
         match call:
             case Tokenize(text=text, add_special=add_special, parse_special=parse_special):
                 return self._engine.tokenize(text, add_special, parse_special)
@@ -97,6 +101,8 @@ class NativeCore(Askable):
                 return self._engine.tokenize_chat(_chat_prompt(messages, options))
             case TokenizeSegments(segments=segments):
                 return self._engine.tokenize_segments(_segment_prompt(segments))
+            case RenderSource(source=source, messages=messages, options=options):
+                return self._rendered(source, messages, options)
             case GetInfo():
                 return self._info()
             case GetStats():
@@ -104,6 +110,14 @@ class NativeCore(Askable):
             case ScaleAdapters(scales=scales):
                 return self._adapter_scales.update(scales)
         raise InvalidRequestError(f"the engine does not know the call {type(call).__name__}")
+
+    def _rendered(
+        self, source: str, messages: Messages, options: TemplateOptions | None
+    ) -> list[Segment]:
+        info = self._info()
+        controls = self._engine.control_texts()
+        texts = _chat_texts(messages, options)
+        return self._sandbox.run(Job(source, info.bos_token, info.eos_token, controls, texts))
 
     def _info(self) -> ModelInfo:
         facts = self._engine.info() | {"adapters": self._adapter_names}
@@ -113,6 +127,7 @@ class NativeCore(Askable):
 
     def close(self) -> None:
         self._engine.stop()
+        self._sandbox.close()
 
 
 class LocalEngine(StreamEngine):
@@ -132,6 +147,14 @@ def _template_marks(config: EngineConfig) -> list[str]:
     changed = [override.value for override in config.overrides if override.key == CHAT_TEMPLATE]
     texts = [*own, *map(str, changed), config.chat_template]
     return [mark for text in texts for mark in shown_marks(text)]
+
+
+def rendered(job: Job) -> list[Segment]:
+    """What the template of a client makes of a conversation. It may end this process."""
+    with _translated():
+        template = _native.PromptTemplate(job.source, job.bos, job.eos, job.controls)
+        segments = template.render(_native.ChatPrompt(*job.texts))
+    return [Segment(text, is_input) for text, is_input in segments]
 
 
 def choose_kernels(wanted: str) -> KernelChoice:
@@ -196,14 +219,19 @@ def _prompt(
     )
 
 
-def _chat_prompt(
-    messages: list[dict[str, Any]], options: TemplateOptions | None
-) -> _native.ChatPrompt:
-    given = [_JSON.encode(messages).decode(), "", ""]
-    if options is not None:
-        given[1] = _JSON.encode(options.tools).decode() if options.tools else ""
-        given[2] = _JSON.encode(options.variables).decode() if options.variables else ""
-    return _native.ChatPrompt(*given)
+def _chat_prompt(messages: Messages, options: TemplateOptions | None) -> _native.ChatPrompt:
+    return _native.ChatPrompt(*_chat_texts(messages, options))
+
+
+def _chat_texts(messages: Messages, options: TemplateOptions | None) -> list[str]:
+    """Messages, tools, variables and documents as JSON, "" = none."""
+    more = options or TemplateOptions()
+    given = (more.tools, more.variables, more.documents)
+    return [_json(messages), *(_json(each) if each else "" for each in given)]
+
+
+def _json(value: object) -> str:
+    return _JSON.encode(value).decode()
 
 
 def _event(event: dict[str, Any] | tuple[int, str, list[int]]) -> Event:

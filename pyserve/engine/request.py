@@ -64,10 +64,12 @@ class TemplateOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a chat template beside the messages.
 
     tools: as in OpenAI's `tools`. variables: more of the template's own, such as enable_thinking.
+    documents: what the answer rests on, for templates that show such.
     """
 
     tools: list[dict[str, Any]] = []
     variables: dict[str, Any] = {}
+    documents: list[dict[str, Any]] = []
 
 
 class ThinkingLimit(msgspec.Struct, frozen=True, kw_only=True):

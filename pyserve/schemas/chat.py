@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
+import msgspec
 from pydantic import (
     ConfigDict,
     Discriminator,
@@ -36,6 +37,9 @@ from pyserve.schemas.unsupported import CALL, MESSAGE, FieldTable, Unsupported
 
 MAX_MESSAGES = 2048
 MAX_TOOL_CALLS = 128
+MAX_TEMPLATE_CHARS = 64 * 1024
+MAX_DOCUMENTS = 1000
+Document = Annotated[str | dict[str, Any], Field(union_mode="left_to_right")]
 
 
 class CalledFunction(RequestModel):
@@ -154,6 +158,7 @@ class ChatRequest(
 
     truncation auto leaves out the oldest turns of a conversation that does not fit.
     continue_final_message continues the assistant's last message instead of answering it.
+    documents are what the answer rests on; a text is an object with it as its `text`.
     """
 
     unsupported: ClassVar[Unsupported] = {}
@@ -164,6 +169,10 @@ class ChatRequest(
     truncation: Literal["auto", "disabled"] | None = None
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
+    chat_template: Annotated[str, Field(max_length=MAX_TEMPLATE_CHARS)] | None = None
+    documents: Annotated[list[Document], Field(max_length=MAX_DOCUMENTS, fail_fast=True)] | None = (
+        None
+    )
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
@@ -207,7 +216,13 @@ class ChatRequest(
     @model_validator(mode="after")
     def _text_is_bounded(self) -> ChatRequest:
         check_text_size(sum(_n_bytes(message) for message in self.messages), "messages")
+        check_text_size(len(msgspec.json.encode(self.documents or [])), "documents")
         return self
+
+    @property
+    def shown_documents(self) -> list[dict[str, Any]]:
+        """The documents as chat templates know them."""
+        return [{"text": each} if isinstance(each, str) else each for each in self.documents or []]
 
 
 def _n_bytes(message: Message) -> int:

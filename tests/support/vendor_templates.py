@@ -6,11 +6,15 @@ import functools
 import tempfile
 from pathlib import Path
 
+from pyserve.engine.markers import HEADER_MARKERS, shown_marks
+from pyserve.openai.tools.formats import control_marks
 from tests.support.scripts import load_script
 
 VENDOR = Path(__file__).resolve().parents[2] / "vendor"
 FOLDER = Path("models/templates")
 PART = "templates"
+# Control tokens that say which of the others end an answer.
+_ENDINGS = ("<|call|>", "<|calls|>", "<|return|>", "<|flush|>", "<turn|>")
 
 
 @functools.cache
@@ -35,3 +39,10 @@ def vendor_templates() -> dict[str, str]:
 
 def _read(folder: Path) -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.jinja"))}
+
+
+def controls_of(template: str) -> list[str]:
+    """The control tokens of a vocabulary for this template."""
+    marks = [mark for mark in shown_marks(template) if control_marks(mark) == (mark,)]
+    marks += [mark for mark in (*HEADER_MARKERS, *_ENDINGS) if mark in template]
+    return list(dict.fromkeys(marks))

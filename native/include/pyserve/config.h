@@ -83,6 +83,7 @@ struct ModelInfo {
   bool has_chat_template = false;
   std::string chat_template;  // its source; "" = none, or too long to show
   std::string tool_template;  // the file's own for chats with tools, as above
+  std::string rag_template;   // the same for chats with documents
   std::string bos_token;      // as text; "" = none
   std::string eos_token;
   // Fill-in-the-middle: before the prompt, before the suffix, before the answer; -1 = none.

@@ -38,6 +38,8 @@ class Engine {
   std::string detokenize(const std::vector<Token>& tokens);
   // The bytes of each token, maybe a part of a UTF-8 character. Throws as detokenize does.
   std::vector<std::string> pieces(const std::vector<Token>& tokens);
+  // The texts of the control tokens.
+  std::vector<std::string> control_texts() const;
   // The prompt text that the chat template makes of a conversation.
   std::string render(const ChatPrompt& prompt);
   // The tokens of that prompt, exactly as a request with this prompt gets them.

@@ -69,6 +69,7 @@ struct ChatPrompt {
   // An object of more variables for the template; "": none. add_generation_prompt, whether the
   // prompt ends with the head of the answer, is true unless it is here.
   std::string kwargs_json;
+  std::string documents_json;  // an array of what the answer rests on; "": none
 };
 // Plain text: control tokens in it stay text, BOS is added if the model wants one.
 struct TextPrompt {

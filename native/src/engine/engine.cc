@@ -126,6 +126,14 @@ std::vector<std::string> Engine::pieces(const std::vector<Token>& tokens) {
   return impl_->preparation.tokenizer().pieces(tokens);
 }
 
+std::vector<std::string> Engine::control_texts() const {
+  std::vector<std::string> texts;
+  for (SpecialToken& special : impl_->model.special_tokens()) {
+    texts.push_back(std::move(special.text));
+  }
+  return texts;
+}
+
 std::string Engine::render(const ChatPrompt& prompt) {
   return impl_->thread_for(text_bytes(prompt)).run([&] {
     return impl_->preparation.render(prompt);
@@ -164,6 +172,7 @@ ModelInfo Engine::info() const {
   info.has_chat_template = !sources.chat.empty();
   info.chat_template = shown(sources.chat);
   info.tool_template = shown(sources.tools);
+  info.rag_template = shown(sources.documents);
   info.bos_token = sanitize_utf8(special_text(impl_->model, impl_->model.bos()));
   info.eos_token = sanitize_utf8(special_text(impl_->model, impl_->model.eos()));
   info.load_ms = impl_->load_ms;

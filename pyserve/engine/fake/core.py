@@ -23,6 +23,7 @@ from pyserve.engine.calls import (
     Messages,
     Pieces,
     Render,
+    RenderSource,
     ScaleAdapters,
     Tokenize,
     TokenizeChat,
@@ -39,6 +40,7 @@ from pyserve.engine.protocol import (
     Failed,
     GenerateRequest,
     Progress,
+    Segment,
     Step,
 )
 from pyserve.errors import (
@@ -145,7 +147,7 @@ class FakeCore(Askable):
     def ask(self, call: Call[T]) -> T:
         return cast(T, self._answer(call))
 
-    def _answer(self, call: Call[Any]) -> object:  # noqa: PLR0911  # a table
+    def _answer(self, call: Call[Any]) -> object:  # noqa: C901, PLR0911  # a table
         match call:
             case Tokenize(text=text, add_special=add_special):
                 return self._tokens(text, add_special)
@@ -161,6 +163,8 @@ class FakeCore(Askable):
                 return self._tokens(_rendered(messages), add_special=True)
             case TokenizeSegments(segments=segments):
                 return self._tokens("".join(each.text for each in segments), add_special=True)
+            case RenderSource(source=source, messages=messages):
+                return [Segment(source, False), Segment(_rendered(messages), True)]
             case GetInfo():
                 return self._info
             case GetStats():

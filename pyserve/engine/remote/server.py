@@ -5,6 +5,7 @@
 | `run`    | accepts, reads, submits, cancels, writes what a socket did not take yet |
 | pump     | pulls the core's events; one Events frame per front and poll            |
 | calls    | tokenize, detokenize, render, info, stats: they may take seconds        |
+| slow     | templates of clients, one at a time                                     |
 
 A front that does not read is dropped when its outbox is over the cap; it blocks nobody.
 The requests of a front that is gone are cancelled.
@@ -66,6 +67,7 @@ class EngineServer:
         )
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._calls = ThreadPoolExecutor(N_CALL_THREADS, thread_name_prefix="engine-call")
+        self._slow_calls = ThreadPoolExecutor(1, thread_name_prefix="engine-slow-call")
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
 
@@ -99,7 +101,8 @@ class EngineServer:
         self._stopping.set()
         self._server.close()
         self._core.close()
-        self._calls.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._calls, self._slow_calls):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._selector.close()
         for sock in (self._wake_receiver, self._wake_sender):
             sock.close()
@@ -128,8 +131,9 @@ class EngineServer:
                 core_id = self._routes.find(front, request_id)
                 if core_id is not None:
                     self._core.cancel(core_id)
-            case Ask():
-                self._calls.submit(self._answer, front, message)
+            case Ask(call=call):
+                pool = self._slow_calls if call.is_slow else self._calls
+                pool.submit(self._answer, front, message)
 
     def _submit(self, front: Front, message: Submit) -> ErrorInfo | None:
         try:

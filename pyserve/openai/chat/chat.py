@@ -211,6 +211,7 @@ def chat_conversation(
         body,
         profile,
         is_continued=bool(body.continue_final_message),
+        documents=body.shown_documents,
     )
     has_head = body.add_generation_prompt is not False or body.continue_final_message
     return made if has_head else without_head(made)

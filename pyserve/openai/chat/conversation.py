@@ -12,10 +12,11 @@ from typing import Any, Literal
 import msgspec
 
 from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
+from pyserve.errors import InvalidRequestError
 from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
 from pyserve.openai.chat.verbosity import with_hint
 from pyserve.openai.structured.text_grammar import TextGrammar
-from pyserve.openai.tools.arguments import Function, unenforced
+from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.grammar import NOTHING_AROUND, Calls, Surroundings
 from pyserve.openai.tools.parts import (
@@ -24,7 +25,7 @@ from pyserve.openai.tools.parts import (
 )
 from pyserve.openai.tools.prompt import introduced, with_history
 from pyserve.openai.tools.recognition import EFFORT_VARIABLES, format_of
-from pyserve.openai.tools.tagged import text_parameters
+from pyserve.openai.tools.tagged import ValueKind, ValuePath, value_kinds
 from pyserve.openai.tools.template_words import words_of
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
 from pyserve.schemas.fields.custom_tools import CustomTool
@@ -159,7 +160,7 @@ class Conversation(msgspec.Struct, frozen=True):
     @property
     def unenforced(self) -> tuple[str, ...]:
         """Where schemas of functions stand that calls are not held to."""
-        return tuple(unenforced(self.calls.functions)) if self.calls else ()
+        return self.calls.unenforced if self.calls else ()
 
     can_call_several: bool = False
 
@@ -172,13 +173,18 @@ def conversation(
     profile: ModelProfile = PLAIN,
     *,
     is_continued: bool = False,
+    documents: Sequence[dict[str, Any]] = (),
 ) -> Conversation:
     """Translates `messages` and a request's fields into a conversation for this model.
 
     profile: what the model's configuration says about prompts and calls.
     is_continued: the answer continues the last message, which is past its reasoning.
+    documents: what the answer rests on. Raises InvalidRequestError where no template shows them.
     """
-    source = engine.info().template_for(has_tools=offer.is_open)
+    source = engine.info().template_for(has_tools=offer.is_open, has_documents=bool(documents))
+    if documents and "documents" not in words_of(source):
+        message = "documents cannot be shown: the model's chat template does not know them"
+        raise InvalidRequestError(message, param="documents")
     form = format_of(engine, source, profile)
     layout = form.calls
     variables = template_variables(reasoning, source, form)
@@ -204,7 +210,9 @@ def conversation(
     is_free = found is not None or (profile.calls.is_free and offer.mode != "required")
     return Conversation(
         messages,
-        TemplateOptions(tools=tools, variables=variables) if tools or variables else None,
+        TemplateOptions(tools=tools, variables=variables, documents=list(documents))
+        if tools or variables or documents
+        else None,
         msgspec.structs.replace(
             _style(form, thinking, calls, found, reasoning, is_continued),
             has_sure_calls=calls is not None and not is_free,
@@ -237,15 +245,17 @@ def _style(
     """How an answer is read. Tags that a prompt has closed are still no text where they recur."""
     if thinking is None and form.thinking is not None and (form.is_repeated or form.channels):
         thinking = Thinking(*form.thinking, is_repeated=form.is_repeated)
+    kinds = _kinds(calls)
     return AnswerStyle(
-        None if reasoning.reasoning_format == "none" else thinking,
-        None if calls is None else form.calls,
-        _texts(calls),
-        found,
-        form.all_marks,
-        form.channels,
-        is_continued,
-        form.channels is not None and reasoning.reasoning_effort == "none",
+        thinking=None if reasoning.reasoning_format == "none" else thinking,
+        calls=None if calls is None else form.calls,
+        texts=frozenset(path for path, kind in kinds.items() if kind == "text"),
+        containers={path: kind for path, kind in kinds.items() if kind != "text"},
+        found=found,
+        marks=form.all_marks,
+        channels=form.channels,
+        is_continued=is_continued,
+        hides_thoughts=form.channels is not None and reasoning.reasoning_effort == "none",
     )
 
 
@@ -258,10 +268,14 @@ def _text_begin(form: AnswerFormat, thinking: Thinking | None) -> str:
     return f"{thinking.end}{form.text_begin}" if form.text_begin else f"\n{thinking.end}\n\n"
 
 
-def _texts(calls: Calls | None) -> frozenset[tuple[str, str]]:
+def _kinds(calls: Calls | None) -> dict[ValuePath, ValueKind]:
+    """What values are, in formats that do not tell."""
     if calls is None or calls.format.kind not in ("tagged", "elements"):
-        return frozenset()
-    return frozenset().union(*(text_parameters(function) for function in calls.functions))
+        return {}
+    found: dict[ValuePath, ValueKind] = {}
+    for function in calls.functions:
+        found |= value_kinds(function)
+    return found
 
 
 def without_head(made: Conversation) -> Conversation:

@@ -28,7 +28,7 @@ def unread_variables(
     Those that ask for thoughts if the model has none; none of these and of chat_template_kwargs if
     the source of the templates is not known.
     """
-    words = words_of(info.chat_template) | words_of(info.tool_template)
+    words = frozenset().union(*map(words_of, info.chat_templates))
     unread = []
     is_said = given.verbosity in (None, DEFAULT_VERBOSITY) or profile.has_verbosity_hints
     if not is_said and "verbosity" not in words:

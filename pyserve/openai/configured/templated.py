@@ -1,7 +1,8 @@
-"""An engine whose prompts are rendered by the templates of a model's configuration."""
+"""Engines whose prompts other templates make than the model file's: configured or a client's."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -10,6 +11,7 @@ from pyserve.engine.calls import Askable, Call, GetInfo, Messages, Render, Token
 from pyserve.engine.protocol import (
     Engine,
     GenerateRequest,
+    ModelInfo,
     Segment,
     TemplateOptions,
     TokenStream,
@@ -23,8 +25,10 @@ T = TypeVar("T")
 Body = TypeVar("Body", bound=CompletionRequest)
 
 
-def templated(engine: Engine, profile: PromptProfile) -> Engine:
-    """The engine, wrapped if the profile has templates for chats."""
+def templated(engine: Engine, profile: PromptProfile, source: str = "") -> Engine:
+    """The engine, wrapped if a client has a template for its chat, or the profile one for all."""
+    if source:
+        return SourcedEngine(engine, source)
     return TemplatedEngine(engine, Prompter(profile)) if profile.has_chat else engine
 
 
@@ -48,19 +52,23 @@ def templated_completion(body: Body, profile: PromptProfile) -> Body:
     return body.model_copy(update={"prompt": prompts})
 
 
-class TemplatedEngine(Askable):
-    """Implements `Engine` over another one, which stays the caller's to close. Any thread.
+class SegmentedEngine(Askable):
+    """Implements `Engine` over another one, which stays the caller's to close. Any thread."""
 
-    prompter: has templates of chats.
-    """
-
-    def __init__(self, engine: Engine, prompter: Prompter) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._prompter = prompter
+
+    @abstractmethod
+    def _segments(self, messages: Messages, options: TemplateOptions | None) -> list[Segment]:
+        """The prompt of a conversation."""
+
+    @abstractmethod
+    def _shown(self, info: ModelInfo) -> ModelInfo:
+        """The facts with the templates in use."""
 
     def submit(self, request: GenerateRequest) -> TokenStream:
         if request.messages is not None:
-            segments = segments_of(self._prompt(request.messages, request.template))
+            segments = self._segments(request.messages, request.template)
             request = msgspec.structs.replace(
                 request, messages=None, template=None, segments=segments
             )
@@ -70,19 +78,11 @@ class TemplatedEngine(Askable):
         answer: Any
         match call:
             case Render(messages=messages, options=options):
-                answer = str(self._prompt(messages, options))
+                answer = "".join(segment.text for segment in self._segments(messages, options))
             case TokenizeChat(messages=messages, options=options):
-                segments = segments_of(self._prompt(messages, options))
-                answer = self._engine.tokenize_segments(segments)
+                answer = self._engine.tokenize_segments(self._segments(messages, options))
             case GetInfo():
-                info = self._engine.info()
-                answer = msgspec.structs.replace(
-                    info,
-                    has_chat_template=True,
-                    chat_template="",
-                    tool_template="",
-                    hidden_template=info.chat_template,
-                )
+                answer = self._shown(self._engine.info())
             case _:
                 answer = self._engine.ask(call)
         return cast(T, answer)
@@ -90,5 +90,42 @@ class TemplatedEngine(Askable):
     def close(self) -> None:
         self._engine.close()
 
-    def _prompt(self, messages: Messages, options: TemplateOptions | None) -> Marked:
-        return self._prompter.chat(messages, () if options is None else options.tools)
+
+class TemplatedEngine(SegmentedEngine):
+    """One with the templates of a model's configuration. prompter: has templates of chats."""
+
+    def __init__(self, engine: Engine, prompter: Prompter) -> None:
+        super().__init__(engine)
+        self._prompter = prompter
+
+    def _segments(self, messages: Messages, options: TemplateOptions | None) -> list[Segment]:
+        tools = () if options is None else options.tools
+        return segments_of(self._prompter.chat(messages, tools))
+
+    def _shown(self, info: ModelInfo) -> ModelInfo:
+        return _with_source(info, "", hidden_template=info.chat_template)
+
+
+class SourcedEngine(SegmentedEngine):
+    """One with a client's Jinja template, which its process runs apart."""
+
+    def __init__(self, engine: Engine, source: str) -> None:
+        super().__init__(engine)
+        self._source = source
+
+    def _segments(self, messages: Messages, options: TemplateOptions | None) -> list[Segment]:
+        return self._engine.render_source(self._source, messages, options)
+
+    def _shown(self, info: ModelInfo) -> ModelInfo:
+        return _with_source(info, self._source)
+
+
+def _with_source(info: ModelInfo, source: str, *, hidden_template: str = "") -> ModelInfo:
+    return msgspec.structs.replace(
+        info,
+        has_chat_template=True,
+        chat_template=source,
+        tool_template="",
+        rag_template="",
+        hidden_template=hidden_template,
+    )

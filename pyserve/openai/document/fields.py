@@ -186,6 +186,11 @@ FIELDS = {
     "reasoning_budget_tokens": "Another name of thinking_budget_tokens.",
     "thinking_token_budget": "The name that vLLM gives to thinking_budget_tokens.",
     "chat_template_kwargs": "Variables for the chat template, such as enable_thinking.",
+    "ChatRequest.documents": "What the answer rests on, for templates that show it: at most 1,000 "
+    "texts or objects.",
+    "TokenizeChatRequest.documents": "The same.",
+    "chat_template": "A Jinja template in place of the model's, at most 65,536 characters; for "
+    "servers with `--trust-request-chat-template`.",
     "TurnMessage.role": "Role of the sender; system: instructions from here on.",
     "TurnMessage.content": "A text, or a list of content blocks.",
     "system": "Instructions before the conversation: a text, or a list of text blocks.",

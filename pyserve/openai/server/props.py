@@ -86,7 +86,7 @@ def default_sampling(profile: ModelProfile) -> SamplingParams:
 
 def template_caps(info: ModelInfo, form: AnswerFormat) -> TemplateCaps:
     """Those of a model whose answers have the format `form`."""
-    words = words_of(info.chat_template) | words_of(info.tool_template)
+    words = frozenset().union(*map(words_of, info.chat_templates))
     has_tools = not form.calls.is_generic
     return TemplateCaps(
         supports_tools=has_tools,

@@ -5,6 +5,7 @@ An automaton is needed for several expressions at once, for lengths, and for loo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
@@ -66,6 +67,15 @@ def json_text(
         if plain is not None:
             return written_tree(plain, char)
     return _of_automaton(tuple(trees), tuple(excluded), low, high, rules, char)
+
+
+def raw_text(trees: Sequence[Tree], rules: Rules, low: int, high: int | None, end: str) -> str:
+    """A text as it is of `low` to `high` characters in which all of `trees` match.
+
+    Neither `end` nor line breaks at its own ends are in it. Raises UnsupportedRegexError.
+    """
+    excluded = [parsed_regex(re.escape(end)), parsed_regex(r"^\n"), parsed_regex(r"\n$")]
+    return _of_automaton(tuple(trees), tuple(excluded), low, high, rules, raw_char)
 
 
 def json_writer(rules: JsonRules) -> WriteChar:

@@ -19,13 +19,14 @@ from pyserve.openai.structured.formats import ANY_STRING, FORMATS, NUMBER_FORMAT
 from pyserve.openai.structured.integers import integer_range
 from pyserve.openai.structured.json_text import INTEGER, quoted
 from pyserve.openai.structured.keywords import TEXT_GRAMMAR
-from pyserve.openai.structured.regex import json_text, json_writer
+from pyserve.openai.structured.regex import json_text, json_writer, raw_text
 from pyserve.openai.structured.regex_tree import Tree, UnsupportedRegexError, parsed_regex
 from pyserve.openai.structured.text_grammar import TextGrammar
 
 if TYPE_CHECKING:
     from pyserve.openai.structured.schema import SchemaGrammar
 
+MAX_RAW_CHARS = 32 * 1024  # of the grammar of a text outside of quotes
 MAX_COUNT = 64 * 1024  # of the engine's repetitions
 MAX_BOUND_DIGITS = 25
 MAX_INTEGER_DIGITS = 40
@@ -50,6 +51,27 @@ def string(grammar: SchemaGrammar, parts: Sequence[Part]) -> str:
         return rules.add(quoted(json_text([tree for tree, _, _ in trees], rules, low, high)))
     except UnsupportedRegexError:
         return rules.add(quoted(_one_by_one(grammar, parts, trees, low, high)))
+
+
+def raw_string(grammar: SchemaGrammar, part: Part, end: str) -> str | None:
+    """The same outside of quotes, for one schema, without `end` in it.
+
+    None: it may be any text, or what it has to be cannot be enforced there.
+    """
+    low, high = counts(grammar, [part], "minLength", "maxLength")
+    trees = [tree for tree, _, _ in string_trees(grammar, [part])]
+    if low == 0 and high is None and not trees:
+        return None
+    try:
+        text = raw_text(trees, grammar.rules, low, high, end)
+    except UnsupportedRegexError as error:
+        grammar.report(part.path, "", str(error))
+        return None
+    if len(text) > MAX_RAW_CHARS:
+        keyword = "maxLength" if part.has("maxLength") else "minLength"
+        grammar.report(part.path, keyword, "takes too large a grammar in the model's calls")
+        return None
+    return grammar.rules.add(text)
 
 
 def _one_by_one(

@@ -63,10 +63,7 @@ def enforceable(function: Function) -> dict[str, Any]:
     schema = _object_schema(function)
     for _ in range(MAX_RELAXATIONS):
         issues = _issues(json.dumps(schema), function.is_strict)
-        if function.is_strict and issues:
-            place = place_of(issues[0], function.schema_param)
-            subject = issues[0].keyword or "the schema"
-            raise InvalidSchemaError(f"{place}: {subject} {issues[0].message}", param=place)
+        refuse_if_strict(function, issues)
         malformed = [issue for issue in issues if issue.is_malformed]
         if not malformed:
             return _with_input(schema, function.input)
@@ -74,25 +71,27 @@ def enforceable(function: Function) -> dict[str, Any]:
     return ANY_OBJECT
 
 
-def unenforced(functions: Sequence[Function]) -> list[str]:
-    """The paths of what answers that call `functions` are not held to."""
-    return [
-        place_of(issue, function.schema_param)
-        for function in functions
-        for issue in _issues(json.dumps(_object_schema(function)), function.is_strict)
-    ]
+def refuse_if_strict(function: Function, issues: Sequence[Issue]) -> None:
+    """Raise InvalidSchemaError for the first of `issues`, if the function is strict."""
+    if function.is_strict and issues:
+        place = place_of(issues[0], function.schema_param)
+        subject = issues[0].keyword or "the schema"
+        raise InvalidSchemaError(f"{place}: {subject} {issues[0].message}", param=place)
+
+
+def issues_of(function: Function) -> tuple[Issue, ...]:
+    """What the arguments of `function` are not held to, as JSON."""
+    return _issues(json.dumps(_object_schema(function)), function.is_strict)
 
 
 def call_violation(
     functions: Sequence[Function], calls: Sequence[tuple[str, str]]
 ) -> SchemaViolation | None:
-    """Why the arguments of one of `calls` (name, JSON) are not valid, if that is not enforced."""
+    """Why the arguments of one of `calls` (name, JSON) are not valid."""
     by_name = {function.name: function for function in functions}
     for i, (name, arguments) in enumerate(calls):
         function = by_name.get(name)
-        if function is None or not unenforced([function]):
-            continue
-        found = violation_of(function.parameters, arguments)
+        found = None if function is None else violation_of(function.parameters, arguments)
         if found is not None:
             path = f"$.tool_calls[{i}].function.arguments{found.path.removeprefix('$')}"
             return SchemaViolation(path, found.message)

@@ -9,7 +9,7 @@ from pyserve.openai.tools.formats import CallFormat
 from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_string, read_value
 from pyserve.openai.tools.loose_values import PYTHON_QUOTES, LooseReader
 from pyserve.openai.tools.parts import CallArguments, CallBegin, Piece
-from pyserve.openai.tools.tagged_values import TaggedReader, Texts
+from pyserve.openai.tools.tagged_values import Containers, TaggedReader, Texts
 from pyserve.openai.tools.text_reader import MalformedError, Steps, TextReader
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]*")
@@ -18,17 +18,22 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]*")
 class CallReader:
     """Reads runs of tool calls and gives their pieces to `emit`. One thread.
 
-    texts: as of `AnswerStyle`. has_name: a call has been given of what is read.
+    texts, containers: as of `AnswerStyle`. has_name: a call has been given of what is read.
     """
 
     def __init__(
-        self, reader: TextReader, layout: CallFormat, texts: Texts, emit: Callable[[Piece], None]
+        self,
+        reader: TextReader,
+        layout: CallFormat,
+        texts: Texts,
+        containers: Containers,
+        emit: Callable[[Piece], None],
     ) -> None:
         self.has_name = False
         self._reader = reader
         self._layout = layout
         self._emit = emit
-        self._tagged = TaggedReader(reader, layout, texts, self._add)
+        self._tagged = TaggedReader(reader, layout, texts, containers, self._add)
 
     def read_run(self) -> Steps[None]:
         """Reads a run of calls, after its trigger. Raises MalformedError."""

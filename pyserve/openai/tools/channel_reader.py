@@ -132,7 +132,8 @@ class ChannelReader(AnswerReader):
     def _read_inner_calls(self) -> Steps[None]:
         layout, reader = self._style.calls, self._reader
         assert layout is not None
-        calls = CallReader(reader, layout, self._style.texts, self._put_call)
+        style = self._style
+        calls = CallReader(reader, layout, style.texts, style.containers, self._put_call)
         signs = (layout.trigger, *self._breaks)
         while (sign := (yield from reader.until_any(signs, _drop))) == layout.trigger:
             reader.begin_record("")

@@ -175,6 +175,8 @@ class _Derivation:
         calls = self._with_types(_with_holes(calls, two), variables)
         if self._prober.called(1, variables, ids=(LONG_ID, LONG_ID)) is None:
             calls = msgspec.structs.replace(calls, has_short_ids=True)
+        if two is None and self._prober.called(2, variables) is None:
+            calls = msgspec.structs.replace(calls, has_one_call=True)
         is_right = all(_reads(calls, core, told) for told in (one, two) if told is not None)
         return calls if is_right else None
 

@@ -24,6 +24,7 @@ import msgspec
 from pyserve.models.profile import CallProfile
 
 HOLE = "\0"
+ITEM = "item"  # the name of the elements of a list, in formats that have such
 Kind = Literal["object", "keyed", "named", "tagged", "elements", "pythonic", "quoted"]
 Origin = Literal["derived", "known", "configured", "generic"]
 # Texts that nobody writes but a model that means them: no word of a language looks like these.

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
 from pyserve.errors import InvalidRequestError
-from pyserve.openai.structured.constraint import MAX_COMPILED_BYTES
+from pyserve.openai.structured.constraint import MAX_COMPILED_BYTES, place_of
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import any_of, char_class, literal
-from pyserve.openai.tools.arguments import Function, any_object, arguments_expression
+from pyserve.openai.structured.schema import Issue
+from pyserve.openai.tools.arguments import (
+    Function,
+    any_object,
+    arguments_expression,
+    issues_of,
+)
 from pyserve.openai.tools.formats import HOLE, CallFormat, Channels
 from pyserve.openai.tools.free_text import ID, loose, text_until
-from pyserve.openai.tools.loose_arguments import loose_arguments
+from pyserve.openai.tools.loose_arguments import loose_arguments, loose_issues
 from pyserve.openai.tools.message_reader import PYTHON_TAG
 from pyserve.openai.tools.parts import Thinking
-from pyserve.openai.tools.tagged import tagged_arguments
+from pyserve.openai.tools.tagged import tagged_arguments, tagged_issues
 
 MAX_CALLS = 32
 GAP = "[ \\t\\r\\n]{0,4}"
@@ -38,6 +45,31 @@ class Calls(msgspec.Struct, frozen=True):
     functions: Sequence[Function]
     is_required: bool
     can_repeat: bool
+
+    @property
+    def unenforced(self) -> tuple[str, ...]:
+        """The paths in the request of what their arguments are not held to."""
+        return tuple(
+            place_of(issue, function.schema_param)
+            for function in self.functions
+            for issue in _issues(function, self.format)
+        )
+
+
+def _issues(function: Function, layout: CallFormat) -> tuple[Issue, ...]:
+    if layout.kind not in ("tagged", "elements", "quoted"):
+        return issues_of(function)
+    return _issues_of_format(msgspec.json.encode(function), msgspec.json.encode(layout))
+
+
+@lru_cache(maxsize=256)
+def _issues_of_format(function: bytes, layout: bytes) -> tuple[Issue, ...]:
+    """Those of the schema, and those that values outside of quotes add."""
+    given = msgspec.json.decode(function, type=Function)
+    relaxed = msgspec.structs.replace(given, is_strict=False)
+    form = msgspec.json.decode(layout, type=CallFormat)
+    issues = loose_issues if form.kind == "quoted" else tagged_issues
+    return tuple(dict.fromkeys((*issues_of(given), *issues(relaxed, form))))
 
 
 class Surroundings(msgspec.Struct, frozen=True):

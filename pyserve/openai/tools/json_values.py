@@ -15,6 +15,19 @@ _STRING_END = re.compile(r'\\.|"', re.DOTALL)
 _SCALAR_END = re.compile(r"[,}\]\s]")
 
 
+def is_json(text: str) -> bool:
+    """Whether it is one JSON value; Python's NaN and Infinity are none."""
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(word)
+
+
 def read_string(reader: TextReader, max_chars: int = MAX_NAME_CHARS) -> Steps[str]:
     """A short string. Raises MalformedError if there is something else."""
     if (yield from reader.peek()) != '"':

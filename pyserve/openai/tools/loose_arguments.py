@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
+from pyserve.openai.structured.conjunction import Part
 from pyserve.openai.structured.json_text import BOOLEAN, NULL, NUMBER, JsonRules
 from pyserve.openai.structured.keywords import ANNOTATIONS
-from pyserve.openai.structured.rules import any_of, char_class, literal
-from pyserve.openai.structured.schema import SchemaGrammar
-from pyserve.openai.tools.arguments import Function, enforceable
+from pyserve.openai.structured.rules import any_of, char_class, literal, repeated
+from pyserve.openai.structured.scalars import counts, raw_string
+from pyserve.openai.structured.schema import Issue, SchemaGrammar
+from pyserve.openai.tools.arguments import Function, enforceable, refuse_if_strict
 from pyserve.openai.tools.formats import CallFormat
 from pyserve.openai.tools.free_text import text_until
 from pyserve.openai.tools.tagged import PYTHON_WORDS
@@ -21,24 +26,44 @@ _PLAIN = char_class(
     is_negated=True,
 )
 _PYTHON = {
-    **PYTHON_WORDS,
+    **{
+        kind: any_of(literal(word) for word in words.values())
+        for kind, words in PYTHON_WORDS.items()
+    },
     "string": f"{literal(_QUOTE)} ({_PLAIN} | {literal(_ESCAPE)} [nrt'\"\\\\])* {literal(_QUOTE)}",
 }
 _FREE = ANNOTATIONS | {"type"}  # keywords of a text that may be any
+_LISTED = {"type", "items", "minItems", "maxItems"}
 _ONES = ("boolean", "null", "integer", "number")
 
 
 def loose_arguments(
     function: Function, layout: CallFormat, rules: JsonRules, *, is_loose: bool
 ) -> str:
-    """The expression for the arguments of `function` and what is around them."""
-    schema = {} if is_loose else enforceable(function)
-    grammar = SchemaGrammar(schema, is_strict=function.is_strict, rules=rules)
+    """The expression for the arguments of `function` and what is around them.
+
+    Raises InvalidSchemaError for a strict function whose schema cannot be enforced there.
+    """
+    given = msgspec.structs.replace(function, parameters={}) if is_loose else function
+    expression, issues = _written(given, layout, rules)
+    refuse_if_strict(given, issues)
+    return expression
+
+
+def loose_issues(function: Function, layout: CallFormat) -> list[Issue]:
+    """What the arguments are not held to. REQUIRES: the function is not strict."""
+    return _written(function, layout, JsonRules())[1]
+
+
+def _written(function: Function, layout: CallFormat, rules: JsonRules) -> tuple[str, list[Issue]]:
+    schema = enforceable(function)
+    grammar = SchemaGrammar(schema, rules=rules)
+    grammar.issues.clear()
     if layout.kind == "pythonic":
-        values = _Values(grammar, "")
-        return f'"(" {values.members(schema, (), "=")} ")"'
-    values = _Values(grammar, layout.quote)
-    return f'"{{" {values.members(schema, (), ":")} "}}"'
+        members = _Values(grammar, "").members(schema, (), "=")
+        return f'"(" {members} ")"', []
+    members = _Values(grammar, layout.quote).members(schema, (), ":")
+    return f'"{{" {members} "}}"', grammar.issues
 
 
 class _Values:
@@ -74,11 +99,14 @@ class _Values:
     def _value(self, schema: Any, path: tuple[str, ...]) -> str:
         if not self._quote:
             return self._python_value(schema, path)
-        if not isinstance(schema, dict) or len(path) > 2 * MAX_DEPTH:
+        if not isinstance(schema, dict) or not schema.keys() - ANNOTATIONS:
             return self._any_value()
         if "enum" in schema or "const" in schema:
             values = schema.get("enum", [schema.get("const")])
             return any_of(literal(self._written(value)) for value in values)
+        alternatives = list(_alternatives(schema, path))
+        if alternatives:
+            return any_of(self._value(part, inside) for part, inside in alternatives)
         if schema.get("type") in _ONES:
             return self._grammar.visit_inside(schema, path)
         return self._quoted_value(schema, path)
@@ -99,13 +127,25 @@ class _Values:
     def _quoted_value(self, schema: dict[str, Any], path: tuple[str, ...]) -> str:
         kind = schema.get("type")
         if kind == "string":
-            return self._text()
-        if kind == "array":
-            item = self._value(schema.get("items", True), (*path, "items"))
-            return f'"[" ({item} ({self._rules.comma} {item})*)? "]"'
+            text = raw_string(self._grammar, Part(schema, path), self._quote)
+            quote = literal(self._quote)
+            return self._text() if text is None else self._rules.add(f"{quote} {text} {quote}")
+        if len(path) > 2 * MAX_DEPTH or kind not in ("array", "object"):
+            self._grammar.report(path, "", "cannot be enforced in the format of the model's calls")
+            return self._any_value()
         if kind == "object":
             return f'"{{" {self.members(schema, path, ":")} "}}"'
-        return self._any_value()
+        for keyword in schema.keys() - _LISTED - ANNOTATIONS:
+            self._grammar.report(path, keyword, "cannot be enforced in the model's calls")
+        item = self._rules.add(self._value(schema.get("items", True), (*path, "items")))
+        low, high = counts(self._grammar, [Part(schema, path)], "minItems", "maxItems")
+        return f'"[" {self._items(item, low, high)} "]"'
+
+    def _items(self, item: str, low: int, high: int | None) -> str:
+        if high == 0:
+            return '""'
+        more = repeated(f"{self._rules.comma} {item}", max(low - 1, 0), high and high - 1)
+        return f"{item} {more}" if low else f"({item} {more})?"
 
     def _text(self) -> str:
         text = text_until(self._rules, self._quote, '""', can_end=False)[0]
@@ -133,3 +173,16 @@ class _Values:
             members = (f"{key}:{self._written(inner)}" for key, inner in value.items())
             return "{" + ",".join(members) + "}"
         return str(value)
+
+
+def _alternatives(
+    schema: dict[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """The schemas, each with its path, of which a value has one; none: it is not that simple."""
+    for keyword in ("anyOf", "oneOf"):
+        if isinstance(schema.get(keyword), list) and schema.keys() <= ANNOTATIONS | {keyword}:
+            for i, part in enumerate(schema[keyword]):
+                yield part, (*path, keyword, str(i))
+    if isinstance(schema.get("type"), list):
+        for kind in schema["type"]:
+            yield {**schema, "type": kind}, path

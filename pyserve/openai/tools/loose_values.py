@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from pyserve.openai.structured.rules import MAX_CODE_POINT, SURROGATES
-from pyserve.openai.tools.json_values import MAX_NAME_CHARS
+from pyserve.openai.tools.json_values import MAX_NAME_CHARS, is_json
 from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextReader
 
 PYTHON_QUOTES = ("'", '"')
@@ -185,11 +185,7 @@ class LooseReader:
 
 def _scalar(word: str) -> str:
     word = _WORDS.get(word, word)
-    try:
-        json.loads(word)
-    except ValueError:
-        return _quoted(word)
-    return word
+    return word if is_json(word) else _quoted(word)
 
 
 def _code_unit(code: int) -> str:

@@ -25,7 +25,9 @@ class MessageReader(AnswerReader):
         self._calls: CallReader | None = None
         self._trigger = ""
         if style.calls is not None:
-            self._calls = CallReader(self._reader, style.calls, style.texts, self._put_call)
+            self._calls = CallReader(
+                self._reader, style.calls, style.texts, style.containers, self._put_call
+            )
             self._trigger = style.calls.trigger
         signs = [*style.marks]
         if self._trigger:

@@ -12,13 +12,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pyserve.openai.tools.formats import CallFormat
-from pyserve.openai.tools.json_values import MAX_NAME_CHARS
+from pyserve.openai.tools.formats import ITEM, CallFormat
+from pyserve.openai.tools.json_values import MAX_NAME_CHARS, is_json
 from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextReader
 
-Texts = frozenset[tuple[str, str]]
+Texts = frozenset[tuple[str, ...]]
+Containers = dict[tuple[str, ...], str]
 CDATA, CDATA_END = "<![CDATA[", "]]>"
-ITEM = "item"
 MAX_DEPTH = 32
 MAX_LITERAL_CHARS = 100_000
 
@@ -26,15 +26,22 @@ MAX_LITERAL_CHARS = 100_000
 class TaggedReader:
     """Reads the arguments of one call at a time, and gives them to `add` as JSON. One thread.
 
-    texts: function and parameter where values are texts.
+    texts: function and parameter where values are texts, in elements also members of them.
+    containers: of the elements that are objects and arrays.
     """
 
     def __init__(
-        self, reader: TextReader, layout: CallFormat, texts: Texts, add: Callable[[str], None]
+        self,
+        reader: TextReader,
+        layout: CallFormat,
+        texts: Texts,
+        containers: Containers,
+        add: Callable[[str], None],
     ) -> None:
         self._reader = reader
         self._layout = layout
         self._texts = texts
+        self._containers = containers
         self._add = add
 
     def read_arguments(self, name: str) -> Steps[None]:
@@ -50,7 +57,8 @@ class TaggedReader:
             if holes and layout.types:
                 is_text = holes[0].strip() == layout.types.get("string")
             if layout.kind == "elements":
-                yield from self._read_element(key, is_text)
+                value = yield from self._read_node((name, key), 0)
+                self._add(json.dumps(value, ensure_ascii=False))
             elif is_text:
                 yield from self._read_text()
             else:
@@ -112,53 +120,42 @@ class TaggedReader:
         yield from self._reader.until(self._layout.value_end, parts.append)
         self._add(_as_json("".join(parts).strip(SPACE)))
 
-    def _read_element(self, key: str, is_text: bool) -> Steps[None]:
-        value = yield from self._read_node(key, 0)
-        if is_text:
-            self._add(_quoted(value if isinstance(value, str) else ""))
-        else:
-            self._add(json.dumps(_typed(value), ensure_ascii=False))
-
-    def _read_node(self, key: str, depth: int) -> Steps[Any]:
-        """What stands up to the end of the element `key`: its text, or its elements."""
+    def _read_node(self, path: tuple[str, ...], depth: int) -> Steps[Any]:
+        """The value that stands up to the end of the element: its text, or its elements."""
         layout, reader = self._layout, self._reader
-        end = f"{layout.value_end}{key}{layout.key_end}"
+        end = f"{layout.value_end}{path[-1]}{layout.key_end}"
         members: list[tuple[str, Any]] = []
         texts: list[str] = []
         if depth > MAX_DEPTH:
             raise MalformedError
-        while (yield from reader.until_any((end, layout.key_begin), texts.append)) != end:
+        signs = (end,) if path in self._texts else (end, layout.key_begin)
+        while (yield from reader.until_any(signs, texts.append)) != end:
             inner = yield from self._read_key()
             yield from reader.expect(layout.key_end)
-            members.append((inner, (yield from self._read_node(inner, depth + 1))))
-        if not members:
+            members.append((inner, (yield from self._read_node((*path, inner), depth + 1))))
+        if path in self._texts:
             return "".join(texts)
-        if all(inner == ITEM for inner, _ in members):
-            return [value for _, value in members]
-        return dict(members)
+        kind = self._containers.get(path)
+        if not members:
+            return _typed("".join(texts), kind)
+        is_list = all(inner == ITEM for inner, _ in members) if kind is None else kind == "array"
+        return [value for _, value in members] if is_list else dict(members)
 
 
-def _typed(value: Any) -> Any:
-    """The texts in it as what they look like."""
-    if isinstance(value, dict):
-        return {key: _typed(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_typed(inner) for inner in value]
-    try:
-        found = json.loads(value)
-    except (ValueError, RecursionError):
-        return value or None
-    return found
+def _typed(text: str, kind: str | None) -> Any:
+    """What the text of an element looks like. kind: of the container that it is."""
+    empty = {"object": dict, "array": list}.get(kind or "")
+    bare = text.strip(SPACE)
+    if not bare:
+        return empty() if empty is not None else text or None
+    found = json.loads(_as_json(bare))
+    return text if found == bare else found  # a text keeps the white space around it
 
 
 def _as_json(text: str) -> str:
     if text.startswith(CDATA) and text.endswith(CDATA_END):
         return _quoted(text[len(CDATA) : -len(CDATA_END)])
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return _from_literal(text)
-    return text
+    return text if is_json(text) else _from_literal(text)
 
 
 def _from_literal(text: str) -> str:

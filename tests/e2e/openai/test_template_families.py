@@ -14,12 +14,10 @@ import jsonschema
 import openai
 import pytest
 
-from pyserve.engine.markers import HEADER_MARKERS, shown_marks
-from pyserve.openai.tools.formats import control_marks
 from tests.e2e.conftest import TIMEOUT_S
 from tests.support.server import served
 from tests.support.tiny.llama import write_tiny_llama
-from tests.support.vendor_templates import vendor_templates
+from tests.support.vendor_templates import controls_of, vendor_templates
 
 FAMILIES = {
     "gpt-oss": "openai-gpt-oss-120b",
@@ -49,14 +47,6 @@ TOOLS: list[Any] = [
 FINAL = {"type": "object", "properties": {"ok": {"const": True}}, "required": ["ok"]}
 FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "final", "schema": FINAL}}
 QUESTION: dict[str, Any] = {"role": "user", "content": "What is the weather?"}
-
-
-def controls_of(template: str) -> list[str]:
-    """The control tokens of a vocabulary for this template."""
-    marks = [mark for mark in shown_marks(template) if control_marks(mark) == (mark,)]
-    marks += [mark for mark in HEADER_MARKERS if f'"{mark}' in template or f"{mark}" in template]
-    marks += [mark for mark in ("<|call|>", "<|return|>", "<turn|>") if mark in template]
-    return list(dict.fromkeys(marks))
 
 
 @pytest.fixture(scope="module")

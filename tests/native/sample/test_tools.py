@@ -28,7 +28,7 @@ from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,
 )
-from pyserve.openai.tools.tagged import text_parameters
+from pyserve.openai.tools.tagged import value_kinds
 from tests.native.helpers import read
 from tests.support.tiny.llama import IM_END, write_tiny_llama
 
@@ -63,7 +63,7 @@ FORMATS = [
     call_format("tools <tool_call> <function= <parameter="),
     call_format("tools <tool_call> <arg_key> <arg_value>"),
 ]
-TEXTS = text_parameters(FUNCTIONS[0])
+TEXTS = frozenset(path for path, kind in value_kinds(FUNCTIONS[0]).items() if kind == "text")
 
 
 @pytest.fixture(scope="module")

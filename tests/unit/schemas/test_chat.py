@@ -161,7 +161,6 @@ def test_chat_refuses(fields, param, code):
     ("name", "value"),
     [
         ("modalities", ["text", "audio"]),
-        ("chat_template", "{{ x }}"),
         ("stop_regex", ["a"]),
         ("best_of", 2),
     ],

@@ -33,7 +33,7 @@ ChatTemplate make_template(const Model& model, const std::string& source) {
                       model.special_tokens());
 }
 
-std::optional<ChatTemplate> make_tool_template(const Model& model, const std::string& source) {
+std::optional<ChatTemplate> make_variant(const Model& model, const std::string& source) {
   if (source.empty()) return std::nullopt;
   return make_template(model, source);
 }
@@ -41,7 +41,8 @@ std::optional<ChatTemplate> make_tool_template(const Model& model, const std::st
 }  // namespace
 
 size_t text_bytes(const ChatPrompt& prompt) {
-  return prompt.messages_json.size() + prompt.tools_json.size() + prompt.kwargs_json.size();
+  return prompt.messages_json.size() + prompt.tools_json.size() + prompt.kwargs_json.size() +
+         prompt.documents_json.size();
 }
 
 size_t text_bytes(const Request& request) {
@@ -59,8 +60,8 @@ std::string special_text(const Model& model, Token token) {
 }
 
 TemplateSources template_sources(const Model& model, const std::string& chat_template) {
-  if (!chat_template.empty()) return {chat_template, ""};
-  return {model.chat_template(), model.chat_template("tool_use")};
+  if (!chat_template.empty()) return {chat_template, "", ""};
+  return {model.chat_template(), model.chat_template("tool_use"), model.chat_template("rag")};
 }
 
 Preparation::Preparation(const Model& model, const std::string& chat_template, int n_ctx,
@@ -71,7 +72,8 @@ Preparation::Preparation(const Model& model, const std::string& chat_template, i
       drafts_all_(drafts_all),
       tokenizer_(model),
       chat_template_(make_template(model, template_sources(model, chat_template).chat)),
-      tool_template_(make_tool_template(model, template_sources(model, chat_template).tools)),
+      tool_template_(make_variant(model, template_sources(model, chat_template).tools)),
+      rag_template_(make_variant(model, template_sources(model, chat_template).documents)),
       dry_breakers_(model, tokenizer_),
       grammars_(model) {
   if (chat_template.empty() || chat_template_.defect().empty()) return;
@@ -79,7 +81,8 @@ Preparation::Preparation(const Model& model, const std::string& chat_template, i
 }
 
 const ChatTemplate& Preparation::template_for(const ChatPrompt& prompt) const {
-  return tool_template_ && !prompt.tools_json.empty() ? *tool_template_ : chat_template_;
+  if (tool_template_ && !prompt.tools_json.empty()) return *tool_template_;
+  return rag_template_ && !prompt.documents_json.empty() ? *rag_template_ : chat_template_;
 }
 
 std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {

@@ -16,11 +16,13 @@
 
 namespace pyserve {
 
-// The sources of the chat templates in use, "" = none. tools: for chats with tools, where the model
-// file has one for them; a template in place of the file's is for all chats.
+// The sources of the chat templates in use, "" = none. tools: for chats with tools; documents: for
+// those with documents and no tools, where the model file has one for them. A template in place of
+// the file's is for all chats.
 struct TemplateSources {
   std::string chat;
   std::string tools;
+  std::string documents;
 };
 TemplateSources template_sources(const Model& model, const std::string& chat_template);
 
@@ -63,7 +65,9 @@ class Preparation {
   const bool drafts_all_;
   const Tokenizer tokenizer_;
   const ChatTemplate chat_template_;
-  const std::optional<ChatTemplate> tool_template_;  // for chats with tools, if it is another
+  // For chats with tools, and with documents, where it is another.
+  const std::optional<ChatTemplate> tool_template_;
+  const std::optional<ChatTemplate> rag_template_;
   DryBreakerCache dry_breakers_;
   GrammarCache grammars_;
 };

@@ -100,16 +100,15 @@ inline std::string trimmed(const std::string& text) {
 }
 
 // Whether the prompt has the texts of all system messages. Some templates silently leave out those
-// that are not where they look for them. A single one at the beginning is where all do.
+// that are not where they look for them, and one at the beginning where the last message is a
+// result.
 inline bool shows_system(const common_json& messages, const std::vector<PromptPart>& prompt) {
   std::vector<std::string> systems;
-  bool is_one_later = false;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (string_field(messages.at(i), "role") != "system") continue;
-    systems.push_back(trimmed(string_field(messages.at(i), "content")));
-    is_one_later = is_one_later || i > 0;
+  for (const auto& message : messages) {
+    if (string_field(message, "role") != "system") continue;
+    systems.push_back(trimmed(string_field(message, "content")));
   }
-  if (!is_one_later) return true;
+  if (systems.empty()) return true;
   std::string text;
   for (const PromptPart& part : prompt) text += part.text;
   return std::ranges::all_of(

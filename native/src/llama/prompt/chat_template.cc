@@ -134,11 +134,14 @@ struct ChatTemplate::Program {
     if (!caps.supports_string_content) messages = as_typed_content(messages);
 
     jinja::context context(source);
-    common_json globals = parse_or(prompt.kwargs_json, common_json::object());
+    common_json globals = guard.broken(parse_or(prompt.kwargs_json, common_json::object()));
     if (!globals.contains(kGenerationPrompt)) globals[kGenerationPrompt] = true;
     globals["messages"] = std::move(messages);
     if (!prompt.tools_json.empty()) {
       globals["tools"] = guard.broken(common_json::parse(prompt.tools_json));
+    }
+    if (!prompt.documents_json.empty()) {
+      globals["documents"] = guard.broken(common_json::parse(prompt.documents_json));
     }
     jinja::global_from_json(context, globals, true);
     unmark_roles(context);
@@ -156,7 +159,8 @@ struct ChatTemplate::Program {
 };
 
 ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text,
-                           std::vector<SpecialToken> specials) {
+                           std::vector<SpecialToken> specials, std::string owner)
+    : owner_(std::move(owner)) {
   if (source.empty()) return;
   try {
     jinja::lexer lexer;
@@ -171,7 +175,7 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
                                                  std::move(bos_text), std::move(eos_text), caps,
                                                  InputGuard(std::move(specials))});
   } catch (const std::exception& error) {
-    defect_ = std::string("the model's chat template cannot be used: ") + error.what();
+    defect_ = owner_ + " cannot be used: " + error.what();
   }
 }
 
@@ -212,10 +216,8 @@ std::vector<PromptPart> ChatTemplate::render(const ChatPrompt& prompt) const {
   } catch (const std::exception& error) {
     refusal = error.what();
   }
-  throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest,
-                              "the model's chat template refuses these messages: " + refusal,
-                              "messages",
-                              {}});
+  throw EngineError(ErrorInfo{
+      ErrorCode::kInvalidRequest, owner_ + " refuses these messages: " + refusal, "messages", {}});
 }
 
 std::vector<std::string> ChatTemplate::stop_strings() const {

@@ -21,10 +21,11 @@ namespace pyserve {
 // Immutable after construction: any thread.
 class ChatTemplate {
  public:
-  // `source` "" selects the transcript. `specials` are the model's control tokens.
+  // `source` "" selects the transcript. `specials` are the model's control tokens. `owner` is what
+  // errors call it.
   // One that is malformed, or does harm, is not used: prompts without it can still be answered.
   ChatTemplate(const std::string& source, std::string bos_text, std::string eos_text,
-               std::vector<SpecialToken> specials);
+               std::vector<SpecialToken> specials, std::string owner = "the model's chat template");
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
 
@@ -45,6 +46,7 @@ class ChatTemplate {
  private:
   struct Program;
   std::unique_ptr<Program> program_;  // null: transcript
+  std::string owner_;
   std::string defect_;
 };
 

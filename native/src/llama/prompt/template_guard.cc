@@ -91,6 +91,19 @@ struct Prelude : jinja::statement {
   }
 };
 
+int64_t text_bytes(const jinja::value& value) {
+  if (!jinja::is_val<jinja::value_string>(value)) return 0;
+  return static_cast<int64_t>(value->val_str.length());
+}
+
+void check_sum(const jinja::value& first, const jinja::value& second) {
+  const int64_t n_bytes = text_bytes(first) + text_bytes(second);
+  if (n_bytes > kMaxTextBytes) {
+    throw std::runtime_error("a text of " + std::to_string(n_bytes) + " bytes, at most " +
+                             std::to_string(kMaxTextBytes));
+  }
+}
+
 void check_product(const jinja::value& text, const jinja::value& times) {
   if (!jinja::is_val<jinja::value_string>(text) || !jinja::is_val<jinja::value_int>(times)) return;
   const auto n_bytes = static_cast<int64_t>(text->as_string().str().size());
@@ -100,7 +113,8 @@ void check_product(const jinja::value& text, const jinja::value& times) {
   }
 }
 
-// Stand for the factors of a product, which are computed one right after the other.
+// Stand for the factors of a product, or the texts of a sum, which are computed one right after the
+// other.
 struct FirstFactor : jinja::expression {
   explicit FirstFactor(jinja::statement_ptr factor) : inner(std::move(factor)) {}
   jinja::value execute_impl(jinja::context& context) const override {
@@ -112,16 +126,77 @@ struct FirstFactor : jinja::expression {
 };
 
 struct SecondFactor : jinja::expression {
-  explicit SecondFactor(jinja::statement_ptr factor) : inner(std::move(factor)) {}
+  SecondFactor(jinja::statement_ptr factor, bool is_sum)
+      : inner(std::move(factor)), is_sum(is_sum) {}
   jinja::value execute_impl(jinja::context& context) const override {
     const jinja::value first = TemplateBudget::take();
     jinja::value second = inner->execute(context);
-    check_product(first, second);
-    check_product(second, first);
+    if (is_sum) {
+      check_sum(first, second);
+    } else {
+      check_product(first, second);
+      check_product(second, first);
+    }
     return second;
   }
   jinja::statement_ptr inner;
+  bool is_sum;
 };
+
+// What a member is looked up in. `schema['items']` is undefined where there is no such member,
+// instead of a method; so are all members of methods.
+struct Owner : jinja::expression {
+  Owner(jinja::statement_ptr owner, std::string key)
+      : inner(std::move(owner)), key(std::move(key)) {}
+  jinja::value execute_impl(jinja::context& context) const override {
+    jinja::value value = inner->execute(context);
+    const bool is_method = !key.empty() && jinja::is_val<jinja::value_object>(value) &&
+                           value->get_builtins().contains(key) &&
+                           !value->has_key(jinja::mk_val<jinja::value_string>(key));
+    if (!is_method && !jinja::is_val<jinja::value_func>(value)) return value;
+    auto nothing = jinja::mk_val<jinja::value_object>();
+    nothing->has_builtins = false;
+    return nothing;
+  }
+  jinja::statement_ptr inner;
+  std::string key;  // "": any
+};
+
+void guard_owner(jinja::statement& node) {
+  auto* member = dynamic_cast<jinja::member_expression*>(&node);
+  if (member == nullptr) return;
+  auto* key = dynamic_cast<jinja::string_literal*>(member->property.get());
+  member->object = std::make_unique<Owner>(
+      std::move(member->object), member->computed && key != nullptr ? key->val : std::string());
+}
+
+// A condition. Methods are true, as in Python.
+struct Condition : jinja::expression {
+  explicit Condition(jinja::statement_ptr condition) : inner(std::move(condition)) {}
+  jinja::value execute_impl(jinja::context& context) const override {
+    jinja::value value = inner->execute(context);
+    if (!jinja::is_val<jinja::value_func>(value)) return value;
+    return jinja::mk_val<jinja::value_bool>(true);
+  }
+  jinja::statement_ptr inner;
+};
+
+void wrap_condition(jinja::statement_ptr& condition) {
+  condition = std::make_unique<Condition>(std::move(condition));
+}
+
+void guard_conditions(jinja::statement& node) {
+  if (auto* choice = dynamic_cast<jinja::if_statement*>(&node)) wrap_condition(choice->test);
+  if (auto* choice = dynamic_cast<jinja::ternary_expression*>(&node)) {
+    wrap_condition(choice->condition);
+  }
+  auto* operation = dynamic_cast<jinja::binary_expression*>(&node);
+  if (operation != nullptr && (operation->op.value == "and" || operation->op.value == "or")) {
+    wrap_condition(operation->left);
+  }
+  auto* negation = dynamic_cast<jinja::unary_expression*>(&node);
+  if (negation != nullptr && negation->op.value == "not") wrap_condition(negation->argument);
+}
 
 void insert_charge(jinja::statements& body) {
   body.insert(body.begin(), std::make_unique<Charge>());
@@ -133,10 +208,14 @@ void guard(const jinja::statement& node) {
   if (auto* macro = dynamic_cast<jinja::macro_statement*>(&mutable_node)) {
     insert_charge(macro->body);
   }
+  guard_conditions(mutable_node);
+  guard_owner(mutable_node);
   auto* operation = dynamic_cast<jinja::binary_expression*>(&mutable_node);
-  if (operation != nullptr && operation->op.value == "*") {
+  if (operation == nullptr) return;
+  const std::string& sign = operation->op.value;
+  if (sign == "*" || sign == "+" || sign == "~") {
     operation->left = std::make_unique<FirstFactor>(std::move(operation->left));
-    operation->right = std::make_unique<SecondFactor>(std::move(operation->right));
+    operation->right = std::make_unique<SecondFactor>(std::move(operation->right), sign != "*");
   }
 }
 
