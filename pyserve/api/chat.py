@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from flask import Response
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
-from pyserve.openai.chat.chat import ChatAnswer, chat_conversation
+from pyserve.openai.answer import Steps
+from pyserve.openai.chat.chat import ChatAnswer, chat_conversation, template_messages
 from pyserve.openai.chat.continuation import continued_tokens
+from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.chat.objects import ChatChunk, ChatCompletion
 from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
@@ -16,6 +20,7 @@ from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.chat import ChatRequest
+from pyserve.web.answer.compaction import shortened
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.reports import with_reports
 from pyserve.web.answer.target import choose_target
@@ -48,8 +53,13 @@ def create(model: str | None = None) -> Response:
 
     noted = notes()
 
-    def answer(engine: Engine) -> ChatAnswer:
-        conversation = chat_conversation(engine, body, target.profile)
+    def answer(engine: Engine) -> Steps[ChatAnswer]:
+        def converse(messages: list[dict[str, Any]]) -> Conversation:
+            return chat_conversation(engine, body, target.profile, messages)
+
+        messages = template_messages(body)
+        shorter = yield from shortened(engine, messages, converse, body, target, noted)
+        conversation = converse(messages if shorter is None else shorter.messages)
         noted.ignored += unread_variables(given, engine.info(), target.profile)
         cut = fitting(engine, conversation, body, noted)
         if cut is not None:
@@ -60,11 +70,18 @@ def create(model: str | None = None) -> Response:
                 engine, conversation.messages, conversation.options, conversation.text_begin
             )
         biased = with_token_ids(body, engine)
-        made = ChatAnswer(biased, target.model_id, engine.info(), conversation, cut, tokens)
+        before = () if shorter is None else shorter.finishes
+        made = ChatAnswer(biased, target.model_id, engine.info(), conversation, cut, tokens, before)
         noted.unenforced = made.unenforced
         return made
 
     if not body.stream:
         return generate(target, answer)
     progress = ChatAnswer.progress if body.return_progress else None
-    return generate_stream(target, answer, ping_s=body.sse_ping_interval, progress=progress)
+    return generate_stream(
+        target,
+        answer,
+        ping_s=body.sse_ping_interval,
+        progress=progress,
+        may_begin_late=body.compacts,
+    )

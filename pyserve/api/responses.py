@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 from flask import Response
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine, SamplingParams
-from pyserve.openai.chat.conversation import Offer
+from pyserve.openai.answer import Steps
+from pyserve.openai.chat.compaction import SUMMARY_TOKENS
+from pyserve.openai.chat.conversation import Conversation, Offer
 from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.responses.compaction import (
-    SUMMARY_TOKENS,
     CompactAnswer,
     Compacted,
     kept_items,
     with_task,
 )
 from pyserve.openai.responses.events import EVENT_TYPES, ResponsesAnswer, Track
-from pyserve.openai.responses.history import skipped_items
+from pyserve.openai.responses.history import response_messages, skipped_items
 from pyserve.openai.responses.objects import Response as ResponseObject
 from pyserve.openai.responses.offer import tool_offer
 from pyserve.openai.responses.responses import (
@@ -34,6 +36,7 @@ from pyserve.openai.responses.responses import (
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.compaction import CompactRequest
 from pyserve.schemas.responses import ResponseRequest
+from pyserve.web.answer.compaction import shortened
 from pyserve.web.answer.generation import generate, generate_stream
 from pyserve.web.answer.response_frames import response_frames
 from pyserve.web.answer.target import choose_target
@@ -80,8 +83,13 @@ def create(model: str | None = None) -> Response:
 
     track: Callable[[], Track] = partial(foreground_track, recalled)
 
-    def answer(engine: Engine) -> ResponsesAnswer:
-        conversation = response_conversation(engine, body, offered.offer, target.profile)
+    def answer(engine: Engine) -> Steps[ResponsesAnswer]:
+        def converse(messages: list[dict[str, Any]]) -> Conversation:
+            return response_conversation(engine, body, offered.offer, target.profile, messages)
+
+        messages = response_messages(body)
+        shorter = yield from shortened(engine, messages, converse, body, target, noted)
+        conversation = converse(messages if shorter is None else shorter.messages)
         noted.ignored += unread_variables(given.thinking, engine.info(), target.profile)
         noted.unenforced = (*text_constraint(body).unenforced, *conversation.unenforced)
         cut = fitting(engine, conversation, body, noted)
@@ -89,7 +97,7 @@ def create(model: str | None = None) -> Response:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)
         biased = with_token_ids(body, engine)
         return ResponsesAnswer(
-            biased, target.model_id, engine.info(), conversation, offered.names, track()
+            biased, target.model_id, engine.info(), conversation, offered.names, track(), shorter
         )
 
     if body.background:
@@ -100,7 +108,13 @@ def create(model: str | None = None) -> Response:
         return replay_reply(head.id) if body.stream else json_reply(recording.head)
     if body.stream:
         frames = response_frames(body, target.model_id)
-        return generate_stream(target, answer, frames, ping_s=body.sse_ping_interval)
+        return generate_stream(
+            target,
+            answer,
+            frames,
+            ping_s=body.sse_ping_interval,
+            may_begin_late=body.compacts,
+        )
     return generate(target, answer)
 
 

@@ -7,8 +7,8 @@ what they produce, all at once (`response`) or as it comes (`StreamAnswer`).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -134,12 +134,20 @@ class TokenUsage(msgspec.Struct, frozen=True):
     completion_tokens_details: CompletionTokensDetails = CompletionTokensDetails()
 
 
-def token_usage(finishes: Sequence[Finish], n: int, n_reasoning: int = 0) -> TokenUsage:
+A = TypeVar("A")
+# Makes an answer that needs the outputs of other requests first: yields these, one by one.
+Steps = Generator[GenerateRequest, Output, A]
+
+
+def token_usage(
+    finishes: Sequence[Finish], n: int, n_reasoning: int = 0, before: Sequence[Finish] = ()
+) -> TokenUsage:
     """Sum up; of each run of `n` finishes (choices of one prompt) the prompt counts once.
 
-    n_reasoning: tokens of reasoning in all answers.
+    n_reasoning: tokens of reasoning in all answers. before: of the requests that these needed.
     """
-    prompts = [finish.usage for finish in finishes[::n]]
+    prompts = [finish.usage for finish in (*before, *finishes[::n])]
+    finishes = [*before, *finishes]
     n_prompt = sum(usage.n_prompt_tokens for usage in prompts)
     n_completion = sum(finish.usage.n_completion_tokens for finish in finishes)
     return TokenUsage(
@@ -160,9 +168,12 @@ def token_usage(finishes: Sequence[Finish], n: int, n_reasoning: int = 0) -> Tok
 class StreamUsage:
     """The usage field of streamed chunks: absent, or null until the last chunk has the counts."""
 
-    def __init__(self, include: bool, n_requests: int, n: int) -> None:
+    def __init__(
+        self, include: bool, n_requests: int, n: int, before: Sequence[Finish] = ()
+    ) -> None:
         self._include = include
         self._n = n
+        self._before = before
         self._finishes: list[Finish | None] = [None] * n_requests
 
     def push(self, index: int, delta: Delta) -> None:
@@ -187,4 +198,4 @@ class StreamUsage:
         """The counts for a last chunk, or None if there is no such chunk."""
         if not self._include:
             return None
-        return token_usage(self.finishes, self._n, n_reasoning)
+        return token_usage(self.finishes, self._n, n_reasoning, self._before)

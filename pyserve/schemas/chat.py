@@ -10,6 +10,8 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    TypeAdapter,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -25,6 +27,7 @@ from pyserve.schemas.common import (
     token_limit,
 )
 from pyserve.schemas.fields.accepted import AcceptedFields
+from pyserve.schemas.fields.compaction import Compact, Truncation
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import Content, PredictionFields, content_text
 from pyserve.schemas.fields.custom_tools import CalledCustom, text_arguments
@@ -142,6 +145,18 @@ class Message(RequestModel):
         return self.reasoning_content or self.reasoning or ""
 
 
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+_MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(Messages)
+
+
+def read_messages(text: str) -> list[Message] | None:
+    """Messages as JSON; None: they are not what a chat may have."""
+    try:
+        return _MESSAGES.validate_json(text)
+    except ValidationError:
+        return None
+
+
 class ChatRequest(
     StreamFields,
     ConstraintFields,
@@ -156,17 +171,18 @@ class ChatRequest(
 
     max_tokens -1 is no limit, 0 computes the prompt for later requests, and no answer.
 
-    truncation auto leaves out the oldest turns of a conversation that does not fit.
+    truncation auto leaves out the oldest turns of a conversation that does not fit, compact
+    summarizes them.
     continue_final_message continues the assistant's last message instead of answering it.
     documents are what the answer rests on; a text is an object with it as its `text`.
     """
 
     unsupported: ClassVar[Unsupported] = {}
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+    messages: Messages
     max_completion_tokens: MaxTokens | None = None
     n_predict: MaxTokens | None = None
-    truncation: Literal["auto", "disabled"] | None = None
+    truncation: Truncation | None = None
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
     chat_template: Annotated[str, Field(max_length=MAX_TEMPLATE_CHARS)] | None = None
@@ -187,6 +203,16 @@ class ChatRequest(
     def n_max_tokens(self) -> int | None:
         """Most tokens of the answer; None: as many as fit. The newest of the three names wins."""
         return token_limit(self.max_completion_tokens, self.max_tokens, self.n_predict)
+
+    @property
+    def compacts(self) -> bool:
+        """Whether older turns may be summarized."""
+        return isinstance(self.truncation, Compact)
+
+    @property
+    def compact_threshold(self) -> int | None:
+        """Tokens of a prompt beyond which they are; None: those that fit."""
+        return self.truncation.threshold if isinstance(self.truncation, Compact) else None
 
     @model_validator(mode="after")
     def _continued_by_message(self) -> ChatRequest:

@@ -197,6 +197,16 @@ class CompactionItem(Item):
         return self.encrypted_content
 
 
+class CompactionTrigger(Item):
+    """Asks for a summary of all items before it in place of an answer; it comes last."""
+
+    type: Literal["compaction_trigger"]
+
+    @property
+    def text(self) -> str:
+        return ""
+
+
 class AdditionalToolsItem(Item):
     """More tools, offered as those of the request are."""
 
@@ -246,6 +256,7 @@ _TAGS = {
     "apply_patch_call_output": "<built_in_output>",
     "compaction": "<compaction>",
     "compaction_summary": "<compaction>",
+    "compaction_trigger": "<trigger>",
     "additional_tools": "<tools>",
     "item_reference": "<reference>",
 }
@@ -268,6 +279,7 @@ InputItem = Annotated[
     | Annotated[BuiltInOutputItem, Tag("<built_in_output>")]
     | Annotated[ReasoningItem, Tag("<reasoning>")]
     | Annotated[CompactionItem, Tag("<compaction>")]
+    | Annotated[CompactionTrigger, Tag("<trigger>")]
     | Annotated[AdditionalToolsItem, Tag("<tools>")]
     | Annotated[ItemReference, Tag("<reference>")]
     | Annotated[SkippedItem, Tag("<skipped>")],

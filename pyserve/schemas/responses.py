@@ -15,12 +15,18 @@ from pyserve.schemas.common import (
     token_limit,
 )
 from pyserve.schemas.fields.accepted import AcceptedFields
+from pyserve.schemas.fields.compaction import MIN_COMPACTED_TOKENS
 from pyserve.schemas.fields.constraints import TextFormat
 from pyserve.schemas.fields.reasoning import Effort, ReasoningFields, Verbosity
 from pyserve.schemas.fields.reports import PingFields
 from pyserve.schemas.fields.sampling import SamplingFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
-from pyserve.schemas.input_items import AdditionalToolsItem, Input, ReasoningItem
+from pyserve.schemas.input_items import (
+    AdditionalToolsItem,
+    CompactionTrigger,
+    Input,
+    ReasoningItem,
+)
 from pyserve.schemas.response_tools import (
     RequestTool,
     ResponseToolChoice,
@@ -77,6 +83,13 @@ class Reasoning(RequestModel):
         return self.summary or self.generate_summary
 
 
+class ContextManagement(RequestModel):
+    """When the server makes the conversation shorter: once its prompt has more tokens than this."""
+
+    type: Literal["compaction"]
+    compact_threshold: Annotated[int, Field(ge=MIN_COMPACTED_TOKENS)] | None = None
+
+
 StoredId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -120,6 +133,7 @@ class ResponseRequest(
     instructions: str | None = None
     max_output_tokens: MaxTokens | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    context_management: Annotated[list[ContextManagement], Field(max_length=1)] | None = None
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
     text: TextConfig | None = None
@@ -165,11 +179,38 @@ class ResponseRequest(
         if self.previous_response_id is not None and self.conversation is not None:
             message = "cannot be combined with previous_response_id"
             raise invalid("invalid_value", message, "conversation")
+        self._check_trigger()
         check_tools_size([tool for _, tool in self.placed_tools], "tools")
         texts = [self.input] if isinstance(self.input, str) else [m.text for m in self.input]
         n_bytes = sum(len(text.encode()) for text in [*texts, self.instructions or ""])
         check_text_size(n_bytes + self._n_encrypted, "input")
         return self
+
+    def _check_trigger(self) -> None:
+        items = [] if isinstance(self.input, str) else self.input
+        for i, item in enumerate(items):
+            if isinstance(item, CompactionTrigger) and i < len(items) - 1:
+                raise invalid("invalid_value", "must be the last item", f"input.{i}")
+        is_continued = self.previous_response_id is not None or self.conversation is not None
+        if self.is_compaction and len(items) == 1 and not is_continued:
+            raise invalid("invalid_value", "has nothing before it", "input.0")
+
+    @property
+    def is_compaction(self) -> bool:
+        """Whether a summary of the conversation is wanted in place of an answer."""
+        items = [] if isinstance(self.input, str) else self.input
+        return bool(items) and isinstance(items[-1], CompactionTrigger)
+
+    @property
+    def compacts(self) -> bool:
+        """Whether the conversation may be made shorter."""
+        return self.is_compaction or bool(self.context_management)
+
+    @property
+    def compact_threshold(self) -> int | None:
+        """Tokens of a prompt beyond which it is made shorter; None: those that fit."""
+        found = self.context_management or []
+        return found[0].compact_threshold if found else None
 
     @property
     def placed_tools(self) -> list[tuple[str, RequestTool]]:

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from pyserve.engine.protocol import (
     Delta,
     Engine,
+    Finish,
     FinishReason,
     GenerateRequest,
     ModelInfo,
@@ -60,7 +61,7 @@ class ChatAnswer:
     """Implements `StreamAnswer` for a chat request.
 
     conversation: as shortened by `cut`; None: the messages alone. tokens: the prompt, if
-    it is not made of messages.
+    it is not made of messages. before: the ends of requests that this one needed.
     """
 
     prompt_param = "messages"
@@ -73,14 +74,16 @@ class ChatAnswer:
         conversation: Conversation | None = None,
         cut: Cut | None = None,
         tokens: list[int] | None = None,
+        before: Sequence[Finish] = (),
     ) -> None:
+        self._before = before
         self.grammar_param = grammar_param(body)
         self._body = body
         self._constraint = constraint_of(body)
         self._n = body.n or 1
         self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))
         self._chunk_head = {**self._head, "service_tier": body.tier if body.service_tier else UNSET}
-        self._usage = StreamUsage(body.include_usage, self._n, self._n)
+        self._usage = StreamUsage(body.include_usage, self._n, self._n, before)
         self._conversation = conversation or Conversation(template_messages(body))
         self.requests = chat_requests(body, info, self._conversation, tokens)
         self.unenforced = (*self._constraint.unenforced, *self._conversation.unenforced)
@@ -105,8 +108,8 @@ class ChatAnswer:
             told = told_tokens(self._body, output.tokens)
             choices.append(msgspec.structs.replace(choice, **told))
         n_reasoning_tokens = sum(writer.n_reasoning_tokens for writer in writers)
-        usage = token_usage([output.finish for output in outputs], self._n, n_reasoning_tokens)
         finishes = [output.finish for output in outputs]
+        usage = token_usage(finishes, self._n, n_reasoning_tokens, self._before)
         return ChatCompletion(
             **self._head,
             choices=choices,
@@ -201,12 +204,18 @@ class ChatAnswer:
 
 
 def chat_conversation(
-    engine: Engine, body: ChatRequest, profile: ModelProfile = PLAIN
+    engine: Engine,
+    body: ChatRequest,
+    profile: ModelProfile = PLAIN,
+    messages: list[dict[str, Any]] | None = None,
 ) -> Conversation:
-    """The conversation of a chat request with the model behind `engine`."""
+    """The conversation of a chat request with the model behind `engine`.
+
+    messages: in place of its own.
+    """
     made = conversation(
         engine,
-        template_messages(body),
+        template_messages(body) if messages is None else messages,
         offer_of(body),
         body,
         profile,

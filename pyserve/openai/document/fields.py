@@ -84,6 +84,15 @@ FIELDS = {
     "add_generation_prompt": "false: the prompt ends with the last message, without a new head.",
     "verbosity": "How much to say, for templates that know it.",
     "truncation": "auto: leave out the oldest turns if the conversation does not fit the context.",
+    "ChatRequest.truncation": "auto leaves the oldest turns out if the conversation does not fit;"
+    " an object has them summarized.",
+    "Compact.type": "What is done: compact.",
+    "Compact.threshold": "Tokens of a prompt beyond which it is made shorter;"
+    " absent: those that fit.",
+    "context_management": "Older items become a summary, the first item of the output.",
+    "ContextManagement.type": "What is done: compaction.",
+    "ContextManagement.compact_threshold": "Tokens of a prompt beyond which it is made shorter;"
+    " absent: those that fit.",
     "prediction": "Expected text of the answer; parts that match it are generated faster.",
     "messages": "The conversation so far, oldest turn first.",
     "Message.role": "Role of the sender.",

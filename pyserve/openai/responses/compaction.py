@@ -10,6 +10,7 @@ import msgspec
 
 from pyserve.engine.protocol import GenerateRequest, ModelInfo
 from pyserve.openai.answer import Output
+from pyserve.openai.chat.compaction import TASK
 from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.ids import new_item_id
 from pyserve.openai.responses.history import COMPACTION
@@ -20,13 +21,7 @@ from pyserve.openai.tools.parsed_answer import ReadChoice
 from pyserve.schemas.input_items import InputMessage
 from pyserve.schemas.responses import ResponseRequest
 
-SUMMARY_TOKENS = 512
 KEPT_ROLES = frozenset({"user", "system", "developer"})
-TASK = (
-    "Summarize the conversation above for somebody who has to carry on with it and cannot read it:"
-    " what is wanted, facts, names and numbers, what was decided and done, results of tools, and"
-    " what is still open. Write the summary alone, in the language of the conversation."
-)
 
 
 class Compacted(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,5 +79,5 @@ class CompactAnswer:
             id=new_item_id("resp"),
             created_at=int(time.time()),
             output=[*self._kept, summary],
-            usage=response_usage(output.finish, read.n_reasoning_tokens),
+            usage=response_usage([output.finish], read.n_reasoning_tokens),
         )

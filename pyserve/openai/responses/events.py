@@ -16,10 +16,14 @@ from msgspec import UNSET, UnsetType
 
 from pyserve.engine.protocol import Delta, Finish, GenerateRequest, ModelInfo
 from pyserve.openai.answer import Output
+from pyserve.openai.chat.compaction import Compacted
 from pyserve.openai.chat.conversation import Conversation
+from pyserve.openai.ids import new_item_id
 from pyserve.openai.logprobs import ChatTokenLogprob, chat_logprobs
+from pyserve.openai.responses.history import COMPACTED
 from pyserve.openai.responses.items import Item, ItemStyle, ItemWriter, Step
 from pyserve.openai.responses.objects import (
+    CompactionItem,
     FunctionCall,
     OutputItem,
     OutputMessage,
@@ -28,6 +32,7 @@ from pyserve.openai.responses.objects import (
     SummaryText,
 )
 from pyserve.openai.responses.offer import ToolName
+from pyserve.openai.responses.opaque import sealed
 from pyserve.openai.responses.responses import (
     failed_response,
     finished_response,
@@ -210,11 +215,18 @@ class Track(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(response, id=self.head.id, created_at=self.head.created_at)
 
 
+def compaction_item(shorter: Compacted, body: ResponseRequest) -> CompactionItem:
+    """The item that stands for all items before it; `instructions` are not among them."""
+    text = msgspec.json.encode(shorter.messages[bool(body.instructions) :]).decode()
+    return CompactionItem(new_item_id("cmp"), sealed(COMPACTED, text))
+
+
 class ResponsesAnswer:
     """Implements `TypedStreamAnswer` for a responses request: one answer, in items.
 
     conversation: None: the texts of the request alone. tools: by the name that the model knows.
-    track: of a response that is stored.
+    track: of a response that is stored. shorter: what the conversation has become, which is the
+    first item; where that alone is wanted, no request follows.
     """
 
     prompt_param = "input"
@@ -227,10 +239,13 @@ class ResponsesAnswer:
         conversation: Conversation | None = None,
         tools: Mapping[str, ToolName] | None = None,
         track: Track | None = None,
+        shorter: Compacted | None = None,
     ) -> None:
         request = response_request(body, info, conversation)
         self.grammar_param = "text.format" if body.text else "tools"
-        self.requests: list[GenerateRequest] = [request]
+        self.requests: list[GenerateRequest] = [] if body.is_compaction else [request]
+        self._first = [] if shorter is None else [compaction_item(shorter, body)]
+        self._before = () if shorter is None else shorter.finishes
         self._constraint = text_constraint(body)
         calls = conversation.calls if conversation is not None else None
         self._functions = calls.functions if calls is not None else ()
@@ -245,22 +260,26 @@ class ResponsesAnswer:
             is_summarized=bool(body.reasoning and body.reasoning.wanted_summary),
             is_sealed=body.shows_encrypted,
         )
-        self._writer = ItemWriter(self._style)
+        self._writer = self._new_writer()
         self._finish: Finish | None = None
         self._n_events = self._track.n_events
 
     def response(self, outputs: Sequence[Output]) -> Response:
-        (output,) = outputs
-        writer = ItemWriter(self._style)
-        for delta in output.deltas:
-            writer.push(delta)
-        return self._finished(writer, output.finish)
+        writer = self._new_writer()
+        for output in outputs:
+            for delta in output.deltas:
+                writer.push(delta)
+        return self._finished(writer, [output.finish for output in outputs])
 
     def open(self) -> list[msgspec.Struct]:
-        return [
+        events: list[msgspec.Struct] = [
             self._event(ResponseEvent, "response.created", response=self._response),
             self._event(ResponseEvent, "response.in_progress", response=self._response),
         ]
+        for i, item in enumerate(self._first):
+            for kind in ("response.output_item.added", "response.output_item.done"):
+                events.append(self._event(ItemEvent, kind, item=item, output_index=i))
+        return events
 
     def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:  # noqa: ARG002
         self._finish = delta.finish or self._finish
@@ -278,20 +297,29 @@ class ResponsesAnswer:
         """None: events are numbered."""
 
     def close(self) -> list[msgspec.Struct]:
-        assert self._finish is not None
-        response = self._finished(self._writer, self._finish)
+        finishes = [] if self._finish is None else [self._finish]
+        response = self._finished(self._writer, finishes)
         return [self._event(ResponseEvent, f"response.{response.status}", response=response)]
 
     def fail(self, error: Mapping[str, Any]) -> list[msgspec.Struct]:
-        shown = msgspec.structs.replace(self._response, output=self._writer.shown("incomplete"))
+        output = [*self._first, *self._writer.shown("incomplete")]
+        shown = msgspec.structs.replace(self._response, output=output)
         events = failure(shown, error, self._n_events)
         self._track.on_end(failed_response(shown, error))
         return events
 
-    def _finished(self, writer: ItemWriter, finish: Finish) -> Response:
-        items = writer.shown("completed" if finish.reason == "stop" else "incomplete")
-        response = finished_response(self._response, items, finish, writer.n_reasoning_tokens)
-        if finish.reason == "stop":
+    def _new_writer(self) -> ItemWriter:
+        return ItemWriter(self._style, len(self._first))
+
+    def _finished(self, writer: ItemWriter, finishes: Sequence[Finish]) -> Response:
+        """The response at its end. finishes: that of the answer, or none of a summary alone."""
+        is_whole = all(finish.reason == "stop" for finish in finishes)
+        items = [*self._first, *writer.shown("completed" if is_whole else "incomplete")]
+        spent = [*self._before, *finishes]
+        response = finished_response(
+            self._response, items, spent, writer.n_reasoning_tokens, is_whole=is_whole
+        )
+        if is_whole:
             violation = self._violation(items)
             response = msgspec.structs.replace(response, schema_violation=violation)
         self._track.on_end(response)

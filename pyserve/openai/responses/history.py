@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyserve.errors import InvalidRequestError
+from pyserve.openai.chat.chat import template_message
+from pyserve.openai.chat.compaction import summary_turn
 from pyserve.openai.responses.offer import ToolName
 from pyserve.openai.responses.opaque import opened
+from pyserve.schemas.chat import read_messages
 from pyserve.schemas.fields.custom_tools import text_arguments
 from pyserve.schemas.input_items import (
     BuiltInCallItem,
     BuiltInOutputItem,
     CallOutputItem,
     CompactionItem,
+    CompactionTrigger,
     CustomCallItem,
     FunctionCallItem,
     InputItem,
@@ -26,8 +30,8 @@ from pyserve.schemas.responses import ResponseRequest
 
 Turn = dict[str, Any]
 REASONING = "reasoning"
-COMPACTION = "compaction"
-SUMMARY = "Summary of the conversation so far:\n\n{text}"
+COMPACTION = "compaction"  # a summary beside the items before it
+COMPACTED = "compacted"  # messages in place of all items before it
 
 
 class ItemNotFoundError(InvalidRequestError):
@@ -48,6 +52,10 @@ def response_messages(body: ResponseRequest) -> list[Turn]:
         return [*turns, {"role": "user", "content": body.input}]
     thoughts = ""  # of the turn that follows
     for item in body.input:
+        if isinstance(item, CompactionItem) and (shorter := shorter_of(item)) is not None:
+            turns = [*turns[: bool(body.instructions)], *shorter]
+            thoughts = ""
+            continue
         if isinstance(item, ReasoningItem):
             thoughts = thoughts_of(item)
             continue
@@ -67,7 +75,7 @@ def skipped_items(body: ResponseRequest) -> list[str]:
         item.type
         for item in items
         if isinstance(item, SkippedItem)
-        or (isinstance(item, CompactionItem) and summary_of(item) is None)
+        or (isinstance(item, CompactionItem) and is_foreign(item))
         or (isinstance(item, ReasoningItem) and not thoughts_of(item) and item.encrypted_content)
     ]
 
@@ -88,6 +96,26 @@ def thoughts_of(item: ReasoningItem) -> str:
     return opened(REASONING, item.encrypted_content) or item.text
 
 
+def shorter_of(item: CompactionItem) -> list[Turn] | None:
+    """The turns in an item that stands for all before it; None if it is none, or not ours."""
+    text = opened(COMPACTED, item.encrypted_content)
+    messages = None if text is None else read_messages(text)
+    return None if messages is None else [template_message(message) for message in messages]
+
+
+def is_foreign(item: CompactionItem) -> bool:
+    """Whether another server has made it."""
+    return summary_of(item) is None and shorter_of(item) is None
+
+
+def since_compaction(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stored items from the last that stands for all before it."""
+    for i, item in reversed(list(enumerate(items))):
+        if item["type"] == COMPACTION and opened(COMPACTED, item["encrypted_content"]) is not None:
+            return list(items[i:])
+    return list(items)
+
+
 def summary_of(item: CompactionItem) -> str | None:
     """The summary in an item; None if another server has made it."""
     return opened(COMPACTION, item.encrypted_content)
@@ -99,11 +127,13 @@ def _add_turn(turns: list[Turn], item: InputItem) -> bool:
         case InputMessage():
             role = item.role.replace("developer", "system")
             turns.append({"role": role, "content": item.text})
+        case CompactionTrigger():
+            return False
         case CompactionItem():
             summary = summary_of(item)
             if summary is None:
                 return False
-            turns.append({"role": "user", "content": SUMMARY.format(text=summary)})
+            turns.append(summary_turn(summary))
         case FunctionCallItem():
             name = ToolName("function", item.name, item.namespace).offered
             _add_call(turns, item.call_id, name, item.arguments)

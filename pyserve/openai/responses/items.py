@@ -123,10 +123,14 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class ItemWriter:
-    """Sorts the deltas of one answer into items. One thread."""
+    """Sorts the deltas of one answer into items. One thread.
 
-    def __init__(self, style: ItemStyle) -> None:
+    n_before: other items of the output, which precede them.
+    """
+
+    def __init__(self, style: ItemStyle, n_before: int = 0) -> None:
         self.items: list[Item] = []
+        self._n_before = n_before
         self._style = style
         self._read = ReadChoice(style.answer)
 
@@ -173,7 +177,7 @@ class ItemWriter:
         kind = self._kind(piece, call)
         if last is not None and last.kind == kind and not isinstance(piece, CallBegin):
             return []
-        self.items.append(Item(kind, len(self.items), self._style, call))
+        self.items.append(Item(kind, self._n_before + len(self.items), self._style, call))
         ended = [] if last is None else self._end(last)
         return [*ended, Step("begin", self.items[-1])]
 

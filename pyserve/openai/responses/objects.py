@@ -85,7 +85,14 @@ class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasonin
     encrypted_content: str | UnsetType = UNSET
 
 
-OutputItem = OutputMessage | FunctionCall | CustomToolCall | ReasoningItem
+class CompactionItem(msgspec.Struct, frozen=True, tag_field="type", tag="compaction"):
+    """What all items before it have become, in a form to be sent back in their place."""
+
+    id: str
+    encrypted_content: str
+
+
+OutputItem = OutputMessage | FunctionCall | CustomToolCall | ReasoningItem | CompactionItem
 
 
 class InputTokensDetails(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -44,10 +44,18 @@ RATE_CODES = frozenset({"queue_full", "rate_limit_exceeded"})
 
 
 def response_conversation(
-    engine: Engine, body: ResponseRequest, offer: Offer, profile: ModelProfile = PLAIN
+    engine: Engine,
+    body: ResponseRequest,
+    offer: Offer,
+    profile: ModelProfile = PLAIN,
+    messages: list[dict[str, Any]] | None = None,
 ) -> Conversation:
-    """The conversation of a responses request with the model behind `engine`."""
-    return conversation(engine, response_messages(body), offer, body.thinking, profile)
+    """The conversation of a responses request with the model behind `engine`.
+
+    messages: in place of its own.
+    """
+    messages = response_messages(body) if messages is None else messages
+    return conversation(engine, messages, offer, body.thinking, profile)
 
 
 def response_request(
@@ -166,30 +174,36 @@ def _code(error: Mapping[str, Any]) -> ErrorCode:
 
 
 def finished_response(
-    response: Response, items: list[OutputItem], finish: Finish, n_reasoning_tokens: int
+    response: Response,
+    items: list[OutputItem],
+    finishes: Sequence[Finish],
+    n_reasoning_tokens: int,
+    *,
+    is_whole: bool,
 ) -> Response:
     """`response` at its end: completed, or incomplete because of a token limit.
 
-    n_reasoning_tokens: of the answer.
+    finishes: of its engine requests. n_reasoning_tokens: of the answer.
     """
-    is_whole = finish.reason == "stop"
     return msgspec.structs.replace(
         response,
         completed_at=int(time.time()) if is_whole else None,
         status="completed" if is_whole else "incomplete",
         incomplete_details=None if is_whole else IncompleteDetails(),
         output=items,
-        usage=response_usage(finish, n_reasoning_tokens),
+        usage=response_usage(finishes, n_reasoning_tokens),
     )
 
 
-def response_usage(finish: Finish, n_reasoning_tokens: int) -> ResponseUsage:
-    """The counts of an answer, of which `n_reasoning_tokens` are thoughts."""
-    usage = finish.usage
+def response_usage(finishes: Sequence[Finish], n_reasoning_tokens: int) -> ResponseUsage:
+    """The counts of engine requests, of which `n_reasoning_tokens` are thoughts."""
+    n_prompt = sum(finish.usage.n_prompt_tokens for finish in finishes)
+    n_cached = sum(finish.usage.n_cached_tokens for finish in finishes)
+    n_completion = sum(finish.usage.n_completion_tokens for finish in finishes)
     return ResponseUsage(
-        input_tokens=usage.n_prompt_tokens,
-        input_tokens_details=InputTokensDetails(cached_tokens=usage.n_cached_tokens),
-        output_tokens=usage.n_completion_tokens,
+        input_tokens=n_prompt,
+        input_tokens_details=InputTokensDetails(cached_tokens=n_cached),
+        output_tokens=n_completion,
         output_tokens_details=OutputTokensDetails(reasoning_tokens=n_reasoning_tokens),
-        total_tokens=usage.n_prompt_tokens + usage.n_completion_tokens,
+        total_tokens=n_prompt + n_completion,
     )

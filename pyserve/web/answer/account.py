@@ -29,19 +29,20 @@ class Account:
         self._caller = caller
         self._tally = Tally()
         self._requests: Sequence[GenerateRequest] = ()
-        self._settle: Callable[[int], None] = lambda _n_used: None
+        self._settles: list[Callable[[int], None]] = []
         self._streams: Sequence[TokenStream] = ()
         self._close = once(self._settle_all)
 
     def open(self, engine: Engine, requests: Sequence[GenerateRequest]) -> list[GenerateRequest]:
         """The requests as the key may make them, with its tokens reserved for them.
 
+        May come again, for requests that follow those.
         Raises RateLimitError, PermissionDeniedError.
         """
         key = self._caller.key
         allowed = bounded_priority(key, requests)
-        self._settle = reserve_tokens(self._parts.key_limits, key, engine, allowed)
-        self._requests = allowed
+        self._settles.append(reserve_tokens(self._parts.key_limits, key, engine, allowed))
+        self._requests = [*self._requests, *allowed]
         return allowed
 
     def see(self, index: int, delta: Delta) -> None:
@@ -73,9 +74,10 @@ class Account:
             for is_own, stream in zip(own, self._streams, strict=False)
         ]
         priority = max((request.priority for request in self._requests), default=0)
-        asked = parameters(self._requests[0]) if self._requests else {}
+        asked = parameters(self._requests[-1]) if self._requests else {}
         work = self._tally.work(parts, tenant=self._caller.tenant, priority=priority, asked=asked)
-        self._settle(work.n_tokens)
+        for i, settle in enumerate(self._settles):
+            settle(work.n_tokens if i == 0 else 0)
         if parts:
             key = self._caller.key
             used = Counts(1, work.n_prompt_tokens, work.n_cached_tokens, work.n_completion_tokens)
@@ -104,7 +106,7 @@ def bounded_priority(
     """
     if key is None or key.max_priority is None:
         return list(requests)
-    asked = max(request.priority for request in requests)
+    asked = max((request.priority for request in requests), default=0)
     if asked > max(key.max_priority, 0):
         message = f"priority is {asked}, this API key may ask for {key.max_priority} at most"
         raise PermissionDeniedError(message, param="priority")

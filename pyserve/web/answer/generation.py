@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ from pyserve.errors import (
 )
 from pyserve.models.profile import ShapeProfile
 from pyserve.models.templates.go.errors import TemplateError
-from pyserve.openai.answer import Answer, Output, StreamAnswer
+from pyserve.openai.answer import Answer, Output, Steps, StreamAnswer
 from pyserve.openai.configured.shaping import shaped_deltas
 from pyserve.openai.context_limit import within_context
 from pyserve.openai.reports import PromptProgress
@@ -52,7 +52,7 @@ from pyserve.web.request.stream_limit import Permit
 A = TypeVar("A", bound=Answer)
 S = TypeVar("S", bound=StreamAnswer)
 T = TypeVar("T")
-MakeAnswer = Callable[[Engine], A]
+MakeAnswer = Callable[[Engine], A | Steps[A]]
 
 WATCH_S = 0.25
 RETRY_S = 0.05
@@ -74,6 +74,7 @@ class Generation:
         self._caller = caller
         self._account = Account(parts, caller)
         self._streams: list[TokenStream] = []
+        self._before: list[TokenStream] = []
         self._lease: Lease | None = None
         self._n_finished = 0
         self._has_output = False
@@ -88,29 +89,63 @@ class Generation:
         """
         try:
             self._lease = lease_engine(self._parts, target, self._caller)
-            answer = make_answer(self._lease.engine)
-            self._submit(self._lease.engine, answer, target)
+            answer = self._made(make_answer(self._lease.engine), target)
+            prompt_param, grammar_param = answer.prompt_param, answer.grammar_param
+            self._submit(answer.requests, target, prompt_param, grammar_param)
         except BaseException as error:
             self._account.fail(error)
             self.close()
             raise
         return answer
 
-    def _submit(self, engine: Engine, answer: Answer, target: Target) -> None:
-        """Run the requests of `answer` and wait until the first ones are accepted.
+    def _made(self, made: A | Steps[A], target: Target) -> A:
+        """The answer, once it has the outputs of the requests that it needs first."""
+        if not isinstance(made, Generator):
+            return made
+        try:
+            request = next(made)
+            while True:
+                request = made.send(self._output_of(request, target))
+        except StopIteration as end:
+            answer: A = end.value
+            return answer
+
+    def _output_of(self, request: GenerateRequest, target: Target) -> Output:
+        """All that a request before the answer gives."""
+        self._submit([request], target, None, ENGINE_GRAMMAR)
+        output = Output()
+        with self._account.watching():
+            for item in merge(self._streams, WATCH_S, lambda: []):
+                self._caller.watch.check()
+                if item is not None:
+                    output.push(item[1])
+                    self._account.see(len(self._before), item[1])
+        self._before += self._streams
+        self._streams = []
+        return output
+
+    def _submit(
+        self,
+        wanted: Sequence[GenerateRequest],
+        target: Target,
+        prompt_param: str | None,
+        grammar_param: str,
+    ) -> None:
+        """Run the `wanted` requests and wait until the first ones are accepted.
 
         target: its profile has what the model does to their texts, unless they have to obey a
         constraint, and the LoRA adapters of those that name none.
         Raises the first error; the rest is then for `close` to cancel.
         """
-        self._engine = engine
-        self._prompt_param, self._grammar_param = answer.prompt_param, answer.grammar_param
-        is_constrained = any(request.grammar for request in answer.requests)
+        assert self._lease is not None
+        self._engine = engine = self._lease.engine
+        self._prompt_param, self._grammar_param = prompt_param, grammar_param
+        is_constrained = any(request.grammar for request in wanted)
         self._shape = ShapeProfile() if is_constrained else target.profile.shape
         self._adapters = target.profile.lora
         self._n_at_once = engine.info().n_seq_max + N_AHEAD
         with self._naming_fields():
-            requests = within_context(engine, answer.requests, target.n_ctx)
+            requests = within_context(engine, wanted, target.n_ctx)
             self._waiting.extend(self._account.open(engine, requests))
             for stream in self._submit_more():
                 while not stream.wait_accepted(WATCH_S):
@@ -130,7 +165,7 @@ class Generation:
                     watched_at = time.monotonic()
                 self._has_output = self._has_output or item is not None
                 if item is not None:
-                    self._account.see(*item)
+                    self._account.see(len(self._before) + item[0], item[1])
                     self._n_finished += item[1].finish is not None
                 yield item
         self.close()  # before the client knows that it is over, and asks again
@@ -247,9 +282,10 @@ class Generation:
 
     def close(self) -> None:
         """Cancel what still runs and give model and permit back. Any thread."""
-        for stream in self._streams:
+        streams = [*self._before, *self._streams]
+        for stream in streams:
             stream.cancel()
-        self._account.close(self._streams)
+        self._account.close(streams)
         if self._lease is not None:
             self._lease.release()
         self._permit.release()
@@ -272,6 +308,7 @@ def generate_stream(
     *,
     ping_s: int | None = None,
     progress: Callable[[S, PromptProgress], Iterable[msgspec.Struct]] | None = None,
+    may_begin_late: bool = False,
 ) -> Response:
     """Answer the current request as a stream, by default of server-sent events.
 
@@ -279,7 +316,7 @@ def generate_stream(
     than the time after which a silent stream says that it is still there, and soon where it is
     queued, unless it has a deadline.
     ping_s: that time, < 1 is none; None: the server's. progress: makes chunks of how much of the
-    prompt is computed.
+    prompt is computed. may_begin_late: other requests may come before the answer's own.
     """
     keep_alive_s = services().keep_alive_s
     if ping_s is not None:
@@ -287,7 +324,7 @@ def generate_stream(
     generation = _new_generation()
     lane = direct_lane(http_request.environ, services().config.write_timeout_s)
     stream = partial(_stream, generation, written, request_id(), keep_alive_s, lane, progress)
-    if target.is_ready:
+    if target.is_ready and not may_begin_late:
         answer = generation.start(target, make_answer)
     else:
         started = begin(lambda: generation.start(target, make_answer))

@@ -22,11 +22,12 @@ def fitting(
     """
     if body.truncation != "auto":
         return None
+    n_dropped = noted.n_dropped or 0
 
     def count(rest: list[dict[str, Any]]) -> int:
         return len(engine.tokenize_chat(rest, conversation.options))
 
     n_ctx = usable_context(engine, body.context_limit)
     cut = cut_to_fit(conversation.messages, n_ctx, body.n_max_tokens, count)
-    noted.n_dropped = cut.dropped_messages
+    noted.n_dropped = n_dropped + cut.dropped_messages
     return cut

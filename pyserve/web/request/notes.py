@@ -23,6 +23,7 @@ NOTE_HEADERS = (
     "X-Model-Resolved",
     "X-Queue-Position",
     "X-Dropped-Messages",
+    "X-Compacted-Messages",
     *LISTS,
 )
 _SANE = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
@@ -38,7 +39,8 @@ def install(app: Flask) -> None:
 class Notes:
     """For the headers of the response; also from other threads, until the response begins.
 
-    model_id: the model that answers. n_dropped: messages that were left out. ignored: fields that
+    model_id: the model that answers. n_dropped: messages that were left out. n_compacted: those
+    that a summary stands for. ignored: fields that
     had no effect. ignored_tools, ignored_items: types of tools that were not offered, and of items
     that are no part of the prompt. unenforced: places in schemas
     that the answer is only checked against, and fields whose constraint may not be kept.
@@ -49,6 +51,7 @@ class Notes:
     request_id: str
     model_id: str | None = None
     n_dropped: int | None = None
+    n_compacted: int | None = None
     ignored: list[str] = field(default_factory=list)
     ignored_tools: Sequence[str] = ()
     ignored_items: Sequence[str] = ()
@@ -104,6 +107,8 @@ def _add_headers(response: Response) -> Response:
         response.headers["X-Queue-Position"] = str(noted.queue_position)
     if noted.n_dropped is not None:
         response.headers["X-Dropped-Messages"] = str(noted.n_dropped)
+    if noted.n_compacted is not None:
+        response.headers["X-Compacted-Messages"] = str(noted.n_compacted)
     lists = (
         noted.ignored,
         list(map(_sane, noted.ignored_tools)),

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyserve.errors import InvalidRequestError, NotFoundError
 from pyserve.memory.store import Store
-from pyserve.openai.responses.history import check_references
+from pyserve.openai.responses.history import check_references, since_compaction
 from pyserve.openai.responses.stored_items import own_items
 from pyserve.schemas.chat import MAX_MESSAGES
 from pyserve.schemas.common import MAX_TEXT_BYTES
@@ -51,20 +51,21 @@ def recall(body: ResponseRequest) -> Recalled:
         _refuse_memory(body)
         check_references(body)
         own = own_items(body)
-        return Recalled(body.model_copy(update={"store": False}), own, own, None, tenant())
+        items = since_compaction(own)
+        return Recalled(body.model_copy(update={"store": False}), own, items, None, tenant())
     is_stored = body.store is not False
     if body.background and not is_stored:
         raise InvalidRequestError("background needs `store`, which is off", param="background")
     owner = tenant()
     body = _resolved(body, store, owner)
     own = own_items(body)
-    past = _past(body, store, owner)
+    past = since_compaction(_past(body, store, owner))
     update: dict[str, Any] = {"store": is_stored}
     if past:
         update["input"] = [*parsed_items(past), *parsed_items(own)]
         _check_size(body, update["input"])
     body = body.model_copy(update=update)
-    return Recalled(body, own, [*past, *own], store if is_stored else None, owner)
+    return Recalled(body, own, since_compaction([*past, *own]), store if is_stored else None, owner)
 
 
 def _refuse_memory(body: ResponseRequest) -> None:

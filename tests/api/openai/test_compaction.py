@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from pyserve.engine.fake.script import FakeScript
-from pyserve.openai.responses.compaction import TASK
+from pyserve.openai.chat.compaction import TASK
 from tests.support.client import client_of
 from tests.support.front import RESPONSES, error_of
 

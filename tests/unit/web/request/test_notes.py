@@ -13,6 +13,7 @@ def test_every_note_has_its_header():
     def view() -> Response:
         noted = notes()
         noted.model_id, noted.n_dropped, noted.queue_position = "m", 1, 2
+        noted.n_compacted = 3
         noted.ignored, noted.ignored_tools = ["f"], ["t"]
         noted.ignored_items, noted.unenforced = ["i"], ["u"]
         return Response()
