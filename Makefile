@@ -108,7 +108,7 @@ test-native: $(BUILD)/.installed ## the C++ tests (no model)
 	CMAKE_PREFIX_PATH=$$prefix $(BIN)/cmake -S . -B $(BUILD) -DPYSERVE_BUILD_TESTS=ON >/dev/null && \
 	$(BIN)/cmake --build $(BUILD) --target pyserve_native_tests && \
 	$(BUILD)/$(NATIVE_TESTS) && $(BIN)/python tools/each_kernels.py --below \
-	$(BUILD)/$(NATIVE_TESTS) -tc='*matrix product*,*same product*,*attention*,*share cells*,*GEGLU*'
+	$(BUILD)/$(NATIVE_TESTS) -tc='*matrix product*,*same product*,*attention*,*share cells*,*GEGLU*,*recurrent*'
 
 test-kernels: test-native $(VENV)/.dev-deps ## the native and e2e tests with all kernels that this machine has
 	@$(BIN)/python tools/each_kernels.py $(BUILD)/$(NATIVE_TESTS)

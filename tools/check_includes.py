@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
 FOLDERS: dict[str, set[str]] = {
     "sched/admission": {"sched/step"},
     "sample": {"sample/edits", "sample/row"},
-    "kernels": {"kernels/attention", "kernels/geglu", "kernels/matmul"},
+    "kernels": {"kernels/attention", "kernels/geglu", "kernels/matmul", "kernels/recurrence"},
     "kernels/matmul": {"kernels/matmul/int8"},
     "kernels/matmul/tables": {"kernels/matmul", "kernels/matmul/int8"},
     "ladder/checks": {"ladder"},

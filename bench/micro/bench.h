@@ -30,5 +30,6 @@ void bench_text();
 void bench_mul_mat();
 void bench_attention();
 void bench_geglu();
+void bench_recurrence();
 
 }  // namespace pyserve::bench

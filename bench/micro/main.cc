@@ -1,5 +1,5 @@
-// pyserve_bench_micro [sampler|policy|tree|text|mul_mat|attention|geglu ...]: all of them without
-// arguments.
+// pyserve_bench_micro [sampler|policy|tree|text|mul_mat|attention|geglu|recurrence ...]: all of
+// them without arguments.
 
 #include <algorithm>
 #include <chrono>
@@ -102,9 +102,9 @@ void compare_best(const std::string& name, const Operation& ours, const Operatio
 int main(int argc, char** argv) {
   using namespace pyserve::bench;
   const std::vector<std::pair<std::string_view, void (*)()>> parts{
-      {"sampler", bench_sampler}, {"policy", bench_policy},   {"tree", bench_tree},
-      {"text", bench_text},       {"mul_mat", bench_mul_mat}, {"attention", bench_attention},
-      {"geglu", bench_geglu}};
+      {"sampler", bench_sampler}, {"policy", bench_policy},        {"tree", bench_tree},
+      {"text", bench_text},       {"mul_mat", bench_mul_mat},      {"attention", bench_attention},
+      {"geglu", bench_geglu},     {"recurrence", bench_recurrence}};
   pyserve::use_kernels();
   const std::vector<std::string_view> wanted(argv + 1, argv + argc);
   for (const auto& [name, run] : parts) {

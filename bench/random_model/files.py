@@ -25,11 +25,12 @@ from bench.gallery import gallery_file
 from bench.gguf_head import read_head
 from bench.random_model.geometry import GEOMETRIES, Geometry
 from bench.random_model.mixtures import KINDS, MIXTURES, Mixture, type_of
-from bench.random_model.tensors import Role, Spec, tensors_of
+from bench.random_model.roles import Role
+from bench.random_model.tensors import Spec, tensors_of
 from bench.random_model.vocabulary import Vocabulary, resized
-from bench.random_model.weights import write_ones, write_random
+from bench.random_model.weights import write_random, write_repeated
 from pyserve.gguf.tensor_types import n_tensor_bytes
-from pyserve.gguf.writer import Metadata, TensorData, write_gguf
+from pyserve.gguf.writer import Metadata, Scalar, TensorData, write_gguf
 
 CACHE: Final = Path("build/bench/models")
 REVISION: Final = 1  # of what is written; another one is another file
@@ -41,6 +42,7 @@ ROWS: Final = (
     *("llama3.2-1b:Q4_K_M", "llama3.2-1b:Q8_0", "llama3.2-1b:Q4_0"),
     *("llama2-7b:Q4_0", "qwen3-4b:Q4_K_M"),
 )
+_CONSTANT: Final = {Role.NORM: 1.0, Role.DECAY: -1.0}
 _NAME: Final = re.compile(r"(?P<geometry>[\w.-]+)(/(?P<layers>[1-9]\d*))?:(?P<mixture>\w+)")
 
 
@@ -110,8 +112,8 @@ def _tensor(spec: Spec, model: RandomModel, rng: random.Random) -> TensorData:
 
 
 def _fill(stream: BinaryIO, *, role: Role, kind: int, n_values: int, rng: random.Random) -> None:
-    if role is Role.NORM:
-        write_ones(stream, n_values)
+    if role in _CONSTANT:
+        write_repeated(stream, _CONSTANT[role], n_values)
     else:
         write_random(stream, kind, n_values, rng)
 
@@ -119,24 +121,30 @@ def _fill(stream: BinaryIO, *, role: Role, kind: int, n_values: int, rng: random
 def metadata_of(model: RandomModel, vocabulary: Vocabulary) -> Metadata:
     """What llama.cpp reads before the tensors."""
     g = model.geometry
-    own: dict[str, int | float] = {
+    own: dict[str, Scalar | Sequence[Scalar]] = {
         "block_count": g.n_layers,
         "context_length": CTX_TOKENS,
         "embedding_length": g.n_embd,
         "feed_forward_length": g.n_ff,
         "vocab_size": g.n_vocab,
         "attention.head_count": g.n_head,
-        "attention.head_count_kv": g.n_head_kv,
-        "attention.key_length": g.head_dim,
-        "attention.value_length": g.head_dim,
+        "attention.head_count_kv": _kv_heads(g),
         "attention.layer_norm_rms_epsilon": RMS_EPSILON,
-        "rope.dimension_count": g.head_dim,
         "rope.freq_base": g.rope_base,
     }
+    if g.head_dim:
+        own["attention.key_length"] = own["attention.value_length"] = g.head_dim
+        own["rope.dimension_count"] = g.n_rotated or g.head_dim
+    if g.recurrence:
+        own |= g.recurrence.keys()
+    if g.architecture == "qwen35":
+        own["rope.dimension_sections"] = [11, 11, 10, 0]
     if g.experts:
         own["expert_count"] = g.experts.n
         own["expert_used_count"] = g.experts.n_used
         own["expert_feed_forward_length"] = g.experts.n_ff
+        if g.experts.n_ff_shared:
+            own["expert_shared_feed_forward_length"] = g.experts.n_ff_shared
     if g.n_window:
         own["attention.sliding_window"] = g.n_window
     return {
@@ -147,6 +155,13 @@ def metadata_of(model: RandomModel, vocabulary: Vocabulary) -> Metadata:
         **{f"{g.architecture}.{key}": value for key, value in own.items()},
         **vocabulary,
     }
+
+
+def _kv_heads(g: Geometry) -> int | list[int]:
+    """Of every layer, where llama.cpp tells by them which are recurrent."""
+    if g.architecture not in ("lfm2", "granitehybrid"):
+        return g.n_head_kv
+    return [0 if g.is_recurrent(layer) else g.n_head_kv for layer in range(g.n_layers)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

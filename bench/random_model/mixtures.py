@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bench.random_model.geometry import Geometry
-from bench.random_model.tensors import Role, Spec
+from bench.random_model.roles import Role
+from bench.random_model.tensors import Spec
 from pyserve.gguf.tensor_types import block_values, type_name
 
 KINDS: Final = {type_name(number): number for number in range(40)}  # by name
@@ -82,7 +83,7 @@ MIXTURES: Final = {
 
 def type_of(spec: Spec, geometry: Geometry, mixture: Mixture) -> str:
     """The name of the tensor's type."""
-    if spec.role in (Role.NORM, Role.SMALL):
+    if spec.role in (Role.NORM, Role.SMALL, Role.DECAY):
         return "F32"
     if mixture.base == "MXFP4":  # of experts alone
         return "MXFP4" if len(spec.shape) == EXPERT_DIMS else "Q8_0"

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
+from typing import Final
 
 from bench.random_model.geometry import Geometry
-
-
-class Role(Enum):
-    """What a tensor is to the model. NORM and SMALL ones are never quantized."""
-
-    EMBEDDING = auto()
-    OUTPUT = auto()
-    ATTN_V = auto()
-    ATTN_OUTPUT = auto()
-    FFN_DOWN = auto()
-    MATRIX = auto()  # any other
-    NORM = auto()
-    SMALL = auto()
+from bench.random_model.recurrence import Rwkv7
+from bench.random_model.roles import Part, Role
 
 
 @dataclass(frozen=True)
@@ -36,26 +25,45 @@ def tensors_of(geometry: Geometry) -> Iterator[Spec]:
     """All tensors, in the order of the file."""
     g = geometry
     yield Spec("token_embd.weight", (g.n_embd, g.n_vocab), Role.EMBEDDING)
-    yield Spec("output_norm.weight", (g.n_embd,), Role.NORM)
+    for name in _NORMS.get(g.architecture, ("output_norm.weight",)):
+        yield Spec(name, (g.n_embd,), Role.SMALL if name.endswith("bias") else Role.NORM)
     if not g.is_tied:
         yield Spec("output.weight", (g.n_embd, g.n_vocab), Role.OUTPUT)
     for layer in range(g.n_layers):
-        parts = [*_attention(g), *(_experts(g) if g.experts else _feed_forward(g))]
-        for name, shape, role in parts:
+        for name, shape, role in _layer(g, layer):
             yield Spec(f"blk.{layer}.{name}", shape, role, layer)
 
 
-Part = tuple[str, tuple[int, ...], Role]
+# Outside of layers, where they are not as in others.
+_NORMS: Final = {
+    "lfm2": ("token_embd_norm.weight",),
+    "rwkv7": (
+        *("output_norm.weight", "output_norm.bias"),
+        *("token_embd_norm.weight", "token_embd_norm.bias"),
+    ),
+}
+
+
+def _layer(g: Geometry, layer: int) -> Iterator[Part]:
+    if isinstance(g.recurrence, Rwkv7):
+        yield from g.recurrence.parts(g.n_embd, g.n_ff, layer)
+        return
+    if g.recurrence and g.is_recurrent(layer):
+        yield from g.recurrence.parts(g.n_embd)
+    else:
+        yield from _attention(g)
+    yield from _experts(g) if g.experts else _feed_forward(g)
 
 
 def _attention(g: Geometry) -> Iterator[Part]:
     n_q, n_kv = g.n_head * g.head_dim, g.n_head_kv * g.head_dim
+    n_gates = n_q if g.architecture == "qwen35" else 0
     yield "attn_norm.weight", (g.n_embd,), Role.NORM
-    yield "attn_q.weight", (g.n_embd, n_q), Role.MATRIX
+    yield "attn_q.weight", (g.n_embd, n_q + n_gates), Role.MATRIX
     yield "attn_k.weight", (g.n_embd, n_kv), Role.MATRIX
     yield "attn_v.weight", (g.n_embd, n_kv), Role.ATTN_V
     yield "attn_output.weight", (n_q, g.n_embd), Role.ATTN_OUTPUT
-    if g.architecture in ("qwen3", "qwen3moe"):
+    if g.architecture in ("qwen3", "qwen3moe", "qwen35", "lfm2"):
         yield "attn_q_norm.weight", (g.head_dim,), Role.NORM
         yield "attn_k_norm.weight", (g.head_dim,), Role.NORM
     if g.architecture == "olmoe":
@@ -69,7 +77,8 @@ def _attention(g: Geometry) -> Iterator[Part]:
 
 
 def _feed_forward(g: Geometry) -> Iterator[Part]:
-    yield "ffn_norm.weight", (g.n_embd,), Role.NORM
+    name = "post_attention_norm" if g.architecture == "qwen35" else "ffn_norm"
+    yield f"{name}.weight", (g.n_embd,), Role.NORM
     yield "ffn_gate.weight", (g.n_embd, g.n_ff), Role.MATRIX
     yield "ffn_up.weight", (g.n_embd, g.n_ff), Role.MATRIX
     yield "ffn_down.weight", (g.n_ff, g.n_embd), Role.FFN_DOWN
@@ -88,5 +97,9 @@ def _experts(g: Geometry) -> Iterator[Part]:
         yield f"ffn_{name}_exps.weight", (n_in, n_out, g.experts.n), role
         if has_biases:
             yield f"ffn_{name}_exps.bias", (n_out, g.experts.n), Role.SMALL
+    if g.experts.n_ff_shared:
+        yield "ffn_gate_shexp.weight", (g.n_embd, g.experts.n_ff_shared), Role.MATRIX
+        yield "ffn_up_shexp.weight", (g.n_embd, g.experts.n_ff_shared), Role.MATRIX
+        yield "ffn_down_shexp.weight", (g.experts.n_ff_shared, g.n_embd), Role.FFN_DOWN
     if has_biases:
         yield "ffn_gate_inp.bias", (g.experts.n,), Role.SMALL

@@ -13,7 +13,6 @@ from typing import BinaryIO, Final
 from pyserve.gguf.tensor_types import block_values, n_tensor_bytes, type_name
 
 CHUNK_BLOCKS = 1 << 16
-_ONE: Final = struct.pack("<f", 1.0)
 
 
 def _half(offset: int, value: float) -> dict[int, tuple[int, int]]:
@@ -58,9 +57,9 @@ def write_random(stream: BinaryIO, kind: int, n_values: int, rng: random.Random)
         stream.write(blocks)
 
 
-def write_ones(stream: BinaryIO, n_values: int) -> None:
-    """Write as many 32-bit ones."""
-    stream.write(_ONE * n_values)
+def write_repeated(stream: BinaryIO, value: float, n_values: int) -> None:
+    """Write a 32-bit float as many times."""
+    stream.write(struct.pack("<f", value) * n_values)
 
 
 def _table(keep: int, bits: int) -> bytes:

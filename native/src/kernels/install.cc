@@ -11,23 +11,42 @@
 #include "ggml-impl.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/op.h"
+#include "kernels/flat_columns.h"
 #include "kernels/geglu/geglu.h"
 #include "kernels/geglu/op.h"
 #include "kernels/matmul/id_op.h"
 #include "kernels/matmul/op.h"
 #include "kernels/matmul/panels.h"
 #include "kernels/matmul/weight_types.h"
+#include "kernels/recurrence/ops.h"
+#include "kernels/scaled_rows.h"
 #include "repack.h"
 #include "traits.h"
 
 namespace pyserve {
 namespace {
 
+// The kernels of a rung.
+struct Kernels {
+  const AttentionKernels& attention;
+  const Int8GemmKernels& gemm;
+  GegluFn geglu;
+  const RecurrenceKernels& recurrence;
+};
+
 // Asked for every node of a graph, by every compute thread.
 class Hook final : public ggml::cpu::extra_buffer_type {
  public:
-  Hook(const AttentionKernels& attention, const Int8GemmKernels& gemm, GegluFn geglu)
-      : flash_attn_(attention), mul_mat_(gemm), mul_mat_id_(gemm), geglu_(geglu) {}
+  explicit Hook(const Kernels& kernels)
+      : flash_attn_(kernels.attention),
+        mul_mat_(kernels.gemm),
+        mul_mat_id_(kernels.gemm),
+        geglu_(kernels.geglu),
+        scan_(kernels.recurrence),
+        delta_(kernels.recurrence),
+        wkv_(kernels.recurrence),
+        convolution_(kernels.recurrence),
+        concat_(kernels.recurrence) {}
 
   // No weights are ever placed in a buffer of ours.
   bool supports_op(ggml_backend_dev_t /*device*/, const ggml_tensor* /*op*/) override {
@@ -35,19 +54,62 @@ class Hook final : public ggml::cpu::extra_buffer_type {
   }
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
-    if (op->op == GGML_OP_FLASH_ATTN_EXT && FlashAttnOp::can_compute(op)) return &flash_attn_;
-    if (op->op == GGML_OP_MUL_MAT && mul_mat_.can_compute(op)) return &mul_mat_;
+    if (op->op == GGML_OP_MUL_MAT) return product_of(op);
     if (!ggml_op_is_empty(op->op)) MulMatOp::forget();
-    if (op->op == GGML_OP_MUL_MAT_ID && mul_mat_id_.can_compute(op)) return &mul_mat_id_;
-    if (op->op == GGML_OP_GLU && GegluOp::can_compute(op)) return &geglu_;
-    return nullptr;
+    switch (op->op) {
+      case GGML_OP_FLASH_ATTN_EXT:
+        return known(flash_attn_, op);
+      case GGML_OP_MUL_MAT_ID:
+        return mul_mat_id_.can_compute(op) ? &mul_mat_id_ : nullptr;
+      case GGML_OP_GLU:
+        return known(geglu_, op);
+      case GGML_OP_MUL:
+        return known(scaled_rows_, op);
+      case GGML_OP_CONCAT:
+        return known(concat_, op);
+      default:
+        return recurrence_of(op);
+    }
   }
 
  private:
+  template <typename Op>
+  static Op* known(Op& ours, const ggml_tensor* op) {
+    return Op::can_compute(op) ? &ours : nullptr;
+  }
+
+  ggml::cpu::tensor_traits* product_of(const ggml_tensor* op) {
+    if (mul_mat_.can_compute(op)) return &mul_mat_;
+    MulMatOp::forget();
+    return flat_columns_.can_compute(op) ? &flat_columns_ : nullptr;
+  }
+
+  ggml::cpu::tensor_traits* recurrence_of(const ggml_tensor* op) {
+    switch (op->op) {
+      case GGML_OP_SSM_SCAN:
+        return known(scan_, op);
+      case GGML_OP_GATED_DELTA_NET:
+        return known(delta_, op);
+      case GGML_OP_RWKV_WKV7:
+        return known(wkv_, op);
+      case GGML_OP_SSM_CONV:
+        return known(convolution_, op);
+      default:
+        return nullptr;
+    }
+  }
+
   FlashAttnOp flash_attn_;
   MulMatOp mul_mat_;
+  FlatColumnsOp flat_columns_{mul_mat_};
   MulMatIdOp mul_mat_id_;
   GegluOp geglu_;
+  ScaledRowsOp scaled_rows_;
+  ScanOp scan_;
+  DeltaOp delta_;
+  WkvOp wkv_;
+  ConvolutionOp convolution_;
+  ConcatOp concat_;
 };
 
 // Stands before the vendored buffers of repacked weights, whose loader is offered all weights:
@@ -87,8 +149,11 @@ std::unique_ptr<Hook> make_hook(Rung rung) {
   const AttentionKernels* attention = attention_kernels(rung);
   const Int8GemmKernels* gemm = int8_gemm_kernels(rung);
   const GegluFn geglu = geglu_kernel(rung);
-  if (attention == nullptr || gemm == nullptr || geglu == nullptr) return nullptr;
-  return std::make_unique<Hook>(*attention, *gemm, geglu);
+  const RecurrenceKernels* recurrence = recurrence_kernels(rung);
+  if (attention == nullptr || gemm == nullptr || geglu == nullptr || recurrence == nullptr) {
+    return nullptr;
+  }
+  return std::make_unique<Hook>(Kernels{*attention, *gemm, geglu, *recurrence});
 }
 
 // NOTE: the model loader offers weights to a copy of the list of extra buffer types, which is made

@@ -15,6 +15,7 @@ std::string check_all(Rung rung) {
   std::string problem = check_products();
   if (problem.empty()) problem = check_attention();
   if (problem.empty()) problem = check_geglu();
+  if (problem.empty()) problem = check_recurrence(rung);
   if (problem.empty()) problem = check_row_kernels(rung);
   return problem;
 }

@@ -13,6 +13,7 @@ namespace pyserve {
 std::string check_products();
 std::string check_attention();
 std::string check_geglu();
+std::string check_recurrence(Rung rung);
 std::string check_row_kernels(Rung rung);
 
 // Installs the rung in a child process and checks all; about 50 ms. "": it may be used.

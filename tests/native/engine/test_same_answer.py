@@ -17,11 +17,11 @@ from tests.support.tiny.memories import write_tiny
 
 pytestmark = pytest.mark.skipif(not has_our_kernels(), reason="a promise of our kernels")
 
-PROMPT = "this is a test of the cat that jumped out of the window a long time ago " * 2
+PROMPT = "this is a test of the cat that jumped out of the window a long time ago " * 3
 OTHERS = [f"{i} and the black cat say hello to the world " * (1 + i % 3) for i in range(9)]
 
 
-@pytest.fixture(scope="module", params=["llama Q4_1", "gemma3 Q8_0"])
+@pytest.fixture(scope="module", params=["llama Q4_1", "gemma3 Q8_0", "mamba2 Q8_0"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     family, kind = request.param.split()
     folder = tmp_path_factory.mktemp("model")

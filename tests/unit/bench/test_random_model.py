@@ -16,7 +16,8 @@ from bench.models import resolve
 from bench.random_model.files import ROWS, RandomModel, cached, is_random_name, parse_name, write
 from bench.random_model.geometry import GEOMETRIES, Experts, Geometry
 from bench.random_model.mixtures import KINDS, MIXTURES, type_of
-from bench.random_model.tensors import Role, Spec, tensors_of
+from bench.random_model.roles import Role
+from bench.random_model.tensors import Spec, tensors_of
 from bench.random_model.vocabulary import resized
 from tests.support.tiny.llama import write_tiny_llama
 
@@ -31,6 +32,11 @@ N_PARAMETERS = {
     "qwen3-30b-a3b": 30.5e9,
     "olmoe-1b-7b": 6.92e9,
     "gpt-oss-20b": 20.9e9,
+    "lfm2-1.2b": 1.17e9,
+    "granite-4-h-tiny": 6.94e9,
+    "granite-4-h-micro": 3.19e9,
+    "qwen3.5-2b": 1.88e9,  # without its vision
+    "rwkv7-1.5b": 1.53e9,
 }
 
 
