@@ -17,9 +17,9 @@ from pyserve.web.request import (
     access,
     access_log,
     admission,
-    counters,
     errors,
     families,
+    measuring,
     notes,
     origins,
     paths,
@@ -30,6 +30,7 @@ from pyserve.web.request.endpoints import Endpoints, generating_line
 from pyserve.web.request.services import Services
 from pyserve.web.request.stream_limit import StreamLimit, share_of_one
 
+METRIC_PAGES = frozenset({"metrics", "models"})  # what gateways read, which cannot send a key
 BARE = {"bare": ""}
 PREFIXES = {"v1": "/v1", **BARE}  # LocalAI's clients leave /v1 out
 
@@ -64,8 +65,9 @@ def create_app(
             path = config.api_prefix + prefix
             app.register_blueprint(endpoint.blueprint, name=full_name, url_prefix=path or None)
     usecases = {each.blueprint.name: each.usecase for each in EVERY if each.usecase}
-    is_open = frozenset(each.blueprint.name for each in EVERY if not each.needs_key)
-    endpoints = Endpoints(usecases, is_open, generating_line(app, usecases))
+    public = METRIC_PAGES if config.open_metrics else frozenset()
+    is_open = public.union(each.blueprint.name for each in EVERY if not each.needs_key)
+    endpoints = Endpoints(usecases, is_open, generating_line(app, usecases), public)
     memory = Memory(
         config.response_store_dir.expanduser(),
         config.response_store_mib * 2**20,
@@ -85,7 +87,7 @@ def create_app(
     app_services.install(app, parts)
     notes.install(app)
     families.install(app)
-    counters.install(app, parts.counters)
+    measuring.install(app, parts.measures)
     origins.install(app)
     access.install(app)
     admission.install(app)

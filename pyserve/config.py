@@ -477,6 +477,14 @@ class ServeConfig(BaseSettings):
         "Log to this file; opened again when it was moved or removed.",
         default_text="stderr",
     )
+    open_metrics: bool = option(
+        False,
+        "`/metrics` and the list of models need no API key: what scrapes them cannot send one.",
+    )
+    metrics_names: Literal["llama-server", "vllm"] = option(
+        "llama-server",
+        "`vllm`: `/metrics` has vLLM's names beside llama-server's and our own.",
+    )
     otlp_endpoint: str | None = option(
         None,
         "Collector of OpenTelemetry that gets a span of each generating request by OTLP over HTTP,"

@@ -34,6 +34,8 @@ from pyserve.web.request.otlp import check_otlp
 
 RESERVE_THREADS = 64  # for /health and refusals while all streams, and slow bodies, have theirs
 MAX_CONNECTIONS = 4096
+MEASURES = "measures"
+MEASURES_ENV = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client
 RESERVE_FILES = 32  # of a front worker, beside its connections
 
 
@@ -129,11 +131,20 @@ def on_starting(_server: Any) -> None:
     The first worker starts it.
     """
     if _is_supervised:
+        _keep_measures(Path(os.environ[SUPERVISOR_SOCKET_ENV]).parent)
         return
     reader, writer = os.pipe()
     _lifeline_writers.append(writer)
     os.environ[RUNTIME_DIR_ENV] = str(create_runtime_dir())
     os.environ[LIFELINE_FD_ENV] = str(reader)
+    _keep_measures(Path(os.environ[RUNTIME_DIR_ENV]))
+
+
+def _keep_measures(runtime_dir: Path) -> None:
+    """Workers keep what they measure in files there, so that each can tell that of all."""
+    directory = runtime_dir / MEASURES
+    directory.mkdir(mode=0o700, exist_ok=True)
+    os.environ[MEASURES_ENV] = str(directory)
 
 
 def when_ready(server: Any) -> None:

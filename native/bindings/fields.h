@@ -127,7 +127,8 @@ PYSERVE_RECORD(ModelInfo, SAME(architecture), SAME(description), SAME(quantizati
 PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(n_finished), SAME(n_failed),
                SAME(n_cancelled), SAME(n_prompt_tokens), SAME(n_cached_tokens),
                SAME(n_decode_tokens), SAME(n_steps), SAME(n_preempted), SAME(n_threads),
-               SAME(prompt_ms), SAME(decode_ms), SAME(n_kv_used), SAME(n_kv_total),
+               SAME(prompt_ms), SAME(decode_ms), SAME(n_kv_used), SAME(n_kv_total), SAME(n_kv_held),
+               SAME(n_draft_tokens), SAME(n_draft_accepted), SAME(gaps), SAME(gaps_ms),
                SAME(n_prefix_hits), SAME(n_prefix_restored), SAME(n_prefix_pins),
                SAME(prefix_copy_bytes), SAME(stalled_ms));
 

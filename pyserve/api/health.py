@@ -52,6 +52,22 @@ def health() -> Response:
     return error_response(error, level=logging.DEBUG, status=name, models=models)
 
 
+@endpoint.view(
+    Operation(
+        name="livez",
+        method="get",
+        path="/livez",
+        summary="Liveness: does the front answer?",
+        details="200 whatever state the models are in; `/ready` tells whether one can answer.",
+        response=Health,
+        example=lambda: Health("ok", []),
+    )
+)
+def livez() -> Response:
+    """200: who asks this gets an answer."""
+    return json_reply(Health("ok", []))
+
+
 def why_not_ready(statuses: Sequence[ModelStatus]) -> tuple[str, PyserveError]:
     """The server's state in one word, and the error that explains it."""
     if any(status.state == "loading" for status in statuses):

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flask import Response
+from prometheus_client.metrics_core import Metric as Family
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import EngineStats
 from pyserve.errors import PyserveError
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.server.metrics import CONTENT_TYPE, Metric, engine_metrics, llama_metrics, text
+from pyserve.openai.server.metrics import (
+    CONTENT_TYPE,
+    Metric,
+    cache_config,
+    engine_metrics,
+    gap_family,
+    held_ratio,
+    llama_metrics,
+    text,
+    vllm_families,
+)
 from pyserve.web.answer.model_names import may_use
 from pyserve.web.request.services import services
 
@@ -21,15 +34,39 @@ endpoint = Endpoint("metrics", tag="Server")
         method="get",
         path="/metrics",
         summary="Metrics for Prometheus",
-        details="llama-server's names, summed over the models, and our own.",
+        details="llama-server's names, summed over the models, and our own by model and endpoint.",
         media_type="text/plain",
     )
 )
 def metrics() -> Response:
-    """Metrics of the engines, and of the front worker that answers."""
-    stats = _engine_stats()
-    page = text([*llama_metrics(stats.values()), *engine_metrics(stats), *_front_metrics()])
-    return Response(page, content_type=CONTENT_TYPE)
+    """Metrics of the engines, and of all front workers; made at most every tenth of a second."""
+    parts = services()
+    seen = tuple(status.id for status in parts.backend.models() if may_use(status.id))
+    return Response(parts.metrics_pages.get(seen, _page), content_type=CONTENT_TYPE)
+
+
+def _page() -> str:
+    parts, stats = services(), _engine_stats()
+    made = [*engine_metrics(stats), held_ratio(stats), *_front_metrics()]
+    ours = [gap_family(stats), *(metric.family() for metric in made), *_measured()]
+    others = [
+        *llama_metrics(stats.values()),
+        cache_config(stats, "pyserve_cache_config_info", "model"),
+    ]
+    if parts.config.metrics_names == "vllm":
+        others.append(cache_config(stats, "vllm:cache_config_info", "model_name"))
+        ours += vllm_families(ours)
+    return text([*(metric.family() for metric in others), *ours])
+
+
+def _measured() -> Iterator[Family]:
+    """What front workers measured, of the models that the caller may see."""
+    for family in services().measures.families():
+        if any("model" in sample.labels for sample in family.samples):
+            family.samples = [
+                sample for sample in family.samples if may_use(sample.labels.get("model", ""))
+            ]
+        yield family
 
 
 def _engine_stats() -> dict[str, EngineStats]:
@@ -47,8 +84,6 @@ def _engine_stats() -> dict[str, EngineStats]:
 def _front_metrics() -> list[Metric]:
     parts = services()
     statuses = [status for status in parts.backend.models() if may_use(status.id)]
-    responses = parts.counters.responses().items()
-    errors = parts.counters.errors().items()
     return [
         Metric(
             "pyserve_model_ready",
@@ -93,17 +128,5 @@ def _front_metrics() -> list[Metric]:
             "gauge",
             "Requests in work in this front worker.",
             {(): float(parts.stream_limit.n_held)},
-        ),
-        Metric(
-            "pyserve_http_responses_total",
-            "counter",
-            "HTTP responses by status.",
-            {(("status", str(status)),): float(n) for status, n in sorted(responses)},
-        ),
-        Metric(
-            "pyserve_errors_total",
-            "counter",
-            "Errors and refusals by code.",
-            {(("code", code),): float(n) for code, n in sorted(errors)},
         ),
     ]

@@ -79,6 +79,11 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_prefix_hits: requests that began with a prefix others had computed; n_prefix_restored of them
       from a copy of what the KV cache had evicted.
     n_prefix_pins: prefixes kept in the KV cache now; prefix_copy_bytes: copies beside it.
+    n_kv_held: of the n_kv_used cells, those that running requests need.
+    n_draft_tokens: guessed tokens that steps checked; n_draft_accepted: those that were right.
+    gaps: how many times of up to so many milliseconds, and more than the bound before, lay between
+      two tokens of an answer; gaps_ms: all of them together.
+    rss_bytes: memory of the engine's process, with the pages of the model file that it reads.
     stalled_ms: since the engine last made progress with its work; 0 = it has no work.
     """
 
@@ -97,8 +102,14 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     decode_ms: float = 0.0
     n_kv_used: int = 0
     n_kv_total: int = 0
+    n_kv_held: int = 0
+    n_draft_tokens: int = 0
+    n_draft_accepted: int = 0
+    gaps: tuple[tuple[float, int], ...] = ()
+    gaps_ms: float = 0.0
     n_prefix_hits: int = 0
     n_prefix_restored: int = 0
     n_prefix_pins: int = 0
     prefix_copy_bytes: int = 0
     stalled_ms: float = 0.0
+    rss_bytes: int = 0

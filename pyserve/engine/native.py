@@ -43,6 +43,7 @@ from pyserve.engine.sandbox import Job, Sandbox
 from pyserve.engine.streams.hub import StreamEngine
 from pyserve.errors import ErrorInfo, InvalidRequestError, from_info
 from pyserve.gguf.texts import CHAT_TEMPLATE, find_texts
+from pyserve.process.memory import resident_bytes
 
 _EVENTS = {kind.__struct_config__.tag: kind for kind in get_args(Event)}
 _JSON = msgspec.json.Encoder()
@@ -106,7 +107,8 @@ class NativeCore(Askable):
             case GetInfo():
                 return self._info()
             case GetStats():
-                return msgspec.convert(self._engine.stats(), EngineStats)
+                facts = {**self._engine.stats(), "rss_bytes": resident_bytes()}
+                return msgspec.convert(facts, EngineStats)
             case ScaleAdapters(scales=scales):
                 return self._adapter_scales.update(scales)
         raise InvalidRequestError(f"the engine does not know the call {type(call).__name__}")

@@ -5,6 +5,7 @@ The functions take the root of the file system, so that they can be tested on a 
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def total_bytes(root: Path = ROOT) -> int:
     for directory in cgroup_directories(root, "memory"):
         limits.append(_number(directory / "memory.limit_in_bytes"))
     return min([*_system(root, "MemTotal"), *(limit for limit in limits if limit)], default=0)
+
+
+def resident_bytes(root: Path = ROOT) -> int:
+    """Memory of this process now, with the pages of files that it has mapped; 0 if unknown."""
+    fields = (read_text(root / "proc/self/statm") or "").split()
+    return int(fields[1]) * resource.getpagesize() if len(fields) > 1 else 0
 
 
 def _system(root: Path, wanted: str = "MemAvailable") -> Iterator[int]:

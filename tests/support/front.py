@@ -56,6 +56,17 @@ class Front:
         return self.client.post(path, json=body, **options)
 
 
+def counted(front: Front, name: str) -> dict[str, float]:
+    """A counter of the front's requests, `pyserve_<name>_total`, by its label."""
+    parts: Services = front.app.extensions["pyserve"]
+    return {
+        next(iter(sample.labels.values())): sample.value
+        for family in parts.measures.families()
+        for sample in family.samples
+        if sample.name == f"pyserve_{name}_total"
+    }
+
+
 def chat_body(content: str = "hello big world", **fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}], **fields}
 

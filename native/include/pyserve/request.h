@@ -1,7 +1,9 @@
 // Requests in, events out: plain data, no behaviour.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -196,6 +198,25 @@ struct Event {
   std::variant<AcceptedEvent, ProgressEvent, DeltaEvent, FailedEvent> body;
 };
 
+// How many times of up to so many milliseconds (the first of each pair) lay between two tokens, and
+// were longer than the bound before.
+using GapCounts = std::array<std::pair<double, int64_t>, 14>;
+
+inline constexpr GapCounts kNoGaps = {{{2.5, 0},
+                                       {5, 0},
+                                       {10, 0},
+                                       {20, 0},
+                                       {30, 0},
+                                       {40, 0},
+                                       {50, 0},
+                                       {75, 0},
+                                       {100, 0},
+                                       {150, 0},
+                                       {250, 0},
+                                       {500, 0},
+                                       {1000, 0},
+                                       {std::numeric_limits<double>::infinity(), 0}}};
+
 // Counters since the start, and what the engine holds now.
 struct EngineStats {
   int64_t n_running = 0;
@@ -213,6 +234,11 @@ struct EngineStats {
   double decode_ms = 0;
   int64_t n_kv_used = 0;
   int64_t n_kv_total = 0;
+  int64_t n_kv_held = 0;  // of those in use: needed by running requests; the rest can be given up
+  int64_t n_draft_tokens = 0;     // guessed tokens that steps checked
+  int64_t n_draft_accepted = 0;   // of these, what the answer said
+  GapCounts gaps = kNoGaps;       // between tokens of an answer; those of one step share its time
+  double gaps_ms = 0;             // all of them together
   int64_t n_prefix_hits = 0;      // requests that began with a prefix of others
   int64_t n_prefix_restored = 0;  // of these, from a copy of what the KV cache had evicted
   int64_t n_prefix_pins = 0;      // prefixes kept in the KV cache now

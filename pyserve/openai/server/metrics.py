@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import isinf
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.samples import Sample
 
 from pyserve.engine.protocol import EngineStats
 
+BLOCK_TOKENS = 64
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Family = CounterMetricFamily | GaugeMetricFamily
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -24,27 +31,30 @@ class Metric(NamedTuple):
     about: str
     samples: Mapping[Labels, float]
 
+    def family(self) -> Family:
+        """As prometheus_client has it."""
+        names = [name for name, _ in next(iter(self.samples), ())]
+        make = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
+        family = make(self.name, self.about, labels=names)
+        for labels, value in self.samples.items():
+            family.add_metric([text for _, text in labels], value)
+        return family
+
 
 class _Page:
-    """Metrics as prometheus_client collects them."""
+    """Families as prometheus_client collects them."""
 
-    def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._metrics = metrics
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Family]:
-        for metric in self._metrics:
-            names = [name for name, _ in next(iter(metric.samples), ())]
-            make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-            family = make(metric.name, metric.about, labels=names)
-            for labels, value in metric.samples.items():
-                family.add_metric([text for _, text in labels], value)
-            yield family
+        yield from self._families
 
 
-def text(metrics: Iterable[Metric]) -> str:
+def text(families: Iterable[Family]) -> str:
     """The metrics page."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(metrics))
+    registry.register(_Page(families))
     return generate_latest(registry).decode()
 
 
@@ -75,6 +85,12 @@ def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
             _ratio(total("n_kv_used"), n_kv),
         ),
         ("kv_cache_tokens", "gauge", "Tokens in the KV cache.", total("n_kv_used")),
+        (
+            "n_busy_slots_per_decode",
+            "gauge",
+            "Tokens generated in a step.",
+            _ratio(n_decode, total("n_steps")),
+        ),
     ]
     return [
         Metric(f"llamacpp:{name}", kind, about, {(): value}) for name, kind, about, value in rows
@@ -91,6 +107,17 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
         ("cached_tokens_total", "counter", "Prompt tokens read from cache.", "n_cached_tokens"),
         ("prefix_hits_total", "counter", "Requests with a cached prefix.", "n_prefix_hits"),
         ("compute_threads", "gauge", "Compute threads of the last step.", "n_threads"),
+        ("prompt_tokens_computed_total", "counter", "Prompt tokens computed.", "n_prompt_tokens"),
+        ("tokens_generated_total", "counter", "Tokens generated.", "n_decode_tokens"),
+        ("draft_tokens_total", "counter", "Guessed tokens that steps checked.", "n_draft_tokens"),
+        ("draft_tokens_accepted_total", "counter", "Those that were right.", "n_draft_accepted"),
+        ("requests_running", "gauge", "Running requests.", "n_running"),
+        ("requests_waiting", "gauge", "Queued requests.", "n_waiting"),
+        ("kv_cells", "gauge", "Tokens that the KV cache has room for.", "n_kv_total"),
+        ("kv_cells_used", "gauge", "Tokens in it, also those kept for later.", "n_kv_used"),
+        ("kv_cells_held", "gauge", "Tokens that running requests need.", "n_kv_held"),
+        ("prefix_copy_bytes", "gauge", "Copies of prefixes beside it.", "prefix_copy_bytes"),
+        ("resident_bytes", "gauge", "Memory of the engine's process.", "rss_bytes"),
     ]
     return [
         Metric(
@@ -101,6 +128,86 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
         )
         for name, kind, about, field in rows
     ]
+
+
+def held_ratio(stats: Mapping[str, EngineStats]) -> Metric:
+    """How full the KV cache is for balancers: what is kept for later can be given up."""
+    return Metric(
+        "pyserve_kv_held_ratio",
+        "gauge",
+        "Part of the KV cache that running requests need.",
+        {
+            (("model", model),): _ratio(one.n_kv_held, one.n_kv_total)
+            for model, one in stats.items()
+        },
+    )
+
+
+def cache_config(stats: Mapping[str, EngineStats], name: str, label: str) -> Metric:
+    """Blocks of the prefix cache as balancers count them; ours has no blocks, but shares tokens."""
+    return Metric(
+        name,
+        "gauge",
+        "The KV cache in blocks.",
+        {
+            (
+                (label, model),
+                ("block_size", str(BLOCK_TOKENS)),
+                ("num_gpu_blocks", str(one.n_kv_total // BLOCK_TOKENS)),
+            ): 1.0
+            for model, one in stats.items()
+        },
+    )
+
+
+def gap_family(stats: Mapping[str, EngineStats]) -> Family:
+    """The times between the tokens of answers."""
+    about = "Between two tokens of an answer."
+    family = HistogramMetricFamily("pyserve_inter_token_seconds", about, labels=["model"])
+    for model, one in stats.items():
+        buckets, n = [], 0
+        for bound_ms, count in one.gaps:
+            n += count
+            bound = "+Inf" if isinf(bound_ms) else repr(bound_ms / 1000)
+            buckets.append((bound, n))
+        if buckets:
+            family.add_metric([model], buckets, one.gaps_ms / 1000)
+    return family
+
+
+# Ours by vLLM's names. Source: vLLM's metrics, version 0.11.
+VLLM_NAMES = {
+    "pyserve_requests_running": "vllm:num_requests_running",
+    "pyserve_requests_waiting": "vllm:num_requests_waiting",
+    "pyserve_kv_held_ratio": "vllm:kv_cache_usage_perc",
+    "pyserve_prompt_tokens_computed": "vllm:prompt_tokens",
+    "pyserve_tokens_generated": "vllm:generation_tokens",
+    "pyserve_requests_preempted": "vllm:num_preemptions",
+    "pyserve_draft_tokens": "vllm:spec_decode_num_draft_tokens",
+    "pyserve_draft_tokens_accepted": "vllm:spec_decode_num_accepted_tokens",
+    "pyserve_inter_token_seconds": "vllm:inter_token_latency_seconds",
+    "pyserve_time_to_first_token_seconds": "vllm:time_to_first_token_seconds",
+    "pyserve_request_seconds": "vllm:e2e_request_latency_seconds",
+    "pyserve_queue_seconds": "vllm:request_queue_time_seconds",
+    "pyserve_prompt_tokens": "vllm:request_prompt_tokens",
+    "pyserve_generation_tokens": "vllm:request_generation_tokens",
+}
+
+
+def vllm_families(families: Iterable[Family]) -> Iterator[Family]:
+    """Those that vLLM has as well, by its names and with its label of the model."""
+    for family in families:
+        name = VLLM_NAMES.get(family.name)
+        if name is None:
+            continue
+        renamed = Family(name, family.documentation, family.type)
+        for sample in family.samples:
+            labels = {
+                "model_name" if key == "model" else key: v for key, v in sample.labels.items()
+            }
+            suffix = sample.name.removeprefix(family.name)
+            renamed.samples.append(Sample(name + suffix, labels, sample.value))
+        yield renamed
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -80,8 +80,8 @@ class Refusals:
         code = body["error"]["code"]
         family = family_of(path, prefix=self._parts.config.api_prefix)
         shown_status, _ = family.errors.tell(status, body["error"], shown_id)
-        self._parts.counters.count(shown_status)
-        self._parts.counters.count_error(code)
+        self._parts.measures.count(shown_status)
+        self._parts.measures.count_error(code)
         if is_named and self._parts.config.log_format == "json":
             access_log.record(shown_id, "POST", path, shown_status, code)
         refusal = Refusal(HTTPStatus(status), code, body["error"]["message"])

@@ -52,8 +52,11 @@ def named_by_token() -> str | None:
 
 
 def is_known() -> bool:
-    """Whether the current request has a valid key, or needs none."""
-    return not services().keys or current_key() is not None
+    """Whether the current request has a valid key, or needs none to see what is served."""
+    parts = services()
+    if not parts.keys or current_key() is not None:
+        return True
+    return parts.endpoints.is_public(request.blueprint)
 
 
 def require_admin() -> None:

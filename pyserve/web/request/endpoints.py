@@ -16,13 +16,14 @@ _NOTHING = re.compile(rb"(?!)")
 class Endpoints:
     """usecases: that of each generating endpoint, by its blueprint.
 
-    open: the blueprints that need no API key.
+    open: the blueprints that need no API key. public: those of them that show everybody all models.
     request_line: matches the first line of a request to one of them; its group is the path.
     """
 
     usecases: Mapping[str, str] = field(default_factory=dict)
     open: frozenset[str] = frozenset()
     request_line: re.Pattern[bytes] = _NOTHING
+    public: frozenset[str] = frozenset()
 
     def usecase(self, blueprint: str | None) -> str | None:
         """The usecase of a blueprint, by Flask's name with prefix; None: it does not generate."""
@@ -31,6 +32,10 @@ class Endpoints:
     def is_open(self, blueprint: str | None) -> bool:
         """Whether requests to it need no API key."""
         return _bare(blueprint) in self.open
+
+    def is_public(self, blueprint: str | None) -> bool:
+        """Whether they show all models to whoever has no API key."""
+        return _bare(blueprint) in self.public
 
 
 def _bare(blueprint: str | None) -> str:

@@ -14,11 +14,12 @@ from pyserve.web.keys.keys import KeyRing
 from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.keys.usage import Usage
 from pyserve.web.request.background_work import BackgroundWork
-from pyserve.web.request.counters import Counters
 from pyserve.web.request.endpoints import Endpoints
+from pyserve.web.request.measures import Measures, PageCache
 from pyserve.web.request.stream_limit import StreamLimit
 
 _KEY = "pyserve"
+METRICS_KEPT_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Services:
     keys: KeyRing = field(default_factory=KeyRing)
     key_limits: KeyLimits = field(default_factory=KeyLimits)
     endpoints: Endpoints = field(default_factory=Endpoints)
-    counters: Counters = field(default_factory=Counters)
+    measures: Measures = field(default_factory=Measures)
+    metrics_pages: PageCache = field(default_factory=lambda: PageCache(METRICS_KEPT_S))
     usage: Usage = field(default_factory=Usage)
     background: BackgroundWork = field(default_factory=BackgroundWork)
     memory: Memory = field(default_factory=lambda: Memory(Path(), 0, 0.0))

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from pyserve.engine.fake.script import FakeScript
 from pyserve.models.profile import ModelProfile, PromptProfile
 from tests.support.anthropic_client import anthropic_client_of
-from tests.support.front import SOON_S
+from tests.support.front import SOON_S, counted
 
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"
@@ -282,8 +282,7 @@ def test_the_official_client_asks_again_only_where_that_helps(start, content, n_
             model="x", max_tokens=9, messages=[{"role": "user", "content": content}]
         )
     assert caught.value.request_id
-    parts = front.app.extensions["pyserve"]
-    assert sum(parts.counters.responses().values()) == n_asked
+    assert sum(counted(front, "http_responses").values()) == n_asked
 
 
 def test_the_official_client_lists_models(start):

@@ -21,6 +21,7 @@ READ = [
     "/healthz",
     "/ready",
     "/readyz",
+    "/livez",
     "/",
     "/api/tags",
     "/api/ps",

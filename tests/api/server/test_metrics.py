@@ -6,10 +6,29 @@ import pytest
 
 from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.kernels import KernelFall
-from pyserve.openai.server.metrics import Metric, text
-from tests.support.front import CHAT, chat_body
+from pyserve.engine.protocol import EngineStats
+from pyserve.openai.server.metrics import Metric, cache_config, gap_family, held_ratio, text
+from pyserve.web.request.measures import PageCache
+from tests.support.clocks import Clock
+from tests.support.front import CHAT, COMPLETIONS, chat_body
 
 LINE = re.compile(r"# (HELP|TYPE) \S+ .+|[a-z_]+:?[a-z_]+(\{[^}]*\})? \S+")
+
+
+KEYS = """
+[[keys]]
+key = "key-of-all"
+[[keys]]
+key = "key-of-some"
+models = ["one"]
+"""
+
+
+def end(front, path, body, **options):
+    """A request until its end, as a server would have it."""
+    response = front.post(path, body, **options)
+    response.get_data()
+    response.close()
 
 
 def samples(front):
@@ -69,8 +88,98 @@ def test_kernels_and_what_became_of_better_ones_are_counted(start):
     }
 
 
+def test_what_requests_took_is_measured_by_model_and_endpoint(front):
+    end(front, CHAT, chat_body(max_tokens=2))
+    end(front, CHAT, chat_body(stream=True))
+    end(front, COMPLETIONS, {"prompt": "one two"})
+    end(front, CHAT, {})
+    found = samples(front)
+    chat, completion = (f'{{endpoint="{name}",model="tiny"}}' for name in ("chat", "completions"))
+    for name in ("time_to_first_token_seconds", "queue_seconds", "request_seconds"):
+        assert found[f"pyserve_{name}_count{chat}"] == 2
+        assert found[f"pyserve_{name}_count{completion}"] == 1
+    assert found[f"pyserve_generation_tokens_sum{completion}"] == 2
+    assert found[f"pyserve_prompt_tokens_count{chat}"] == 2
+    asked = 'pyserve_requests_total{{endpoint="chat",finish_reason="{}",model="{}",status="{}"}}'
+    assert found[asked.format("length", "tiny", 200)] == 1
+    assert found[asked.format("stop", "tiny", 200)] == 1
+    assert found[asked.format("", "", 400)] == 1
+
+
+def test_times_between_tokens_become_a_histogram():
+    gaps = ((5.0, 3), (50.0, 1), (float("inf"), 2))
+    page = text([gap_family({"m": EngineStats(gaps=gaps, gaps_ms=600.0)})])
+    assert page.splitlines()[2:] == [
+        'pyserve_inter_token_seconds_bucket{le="0.005",model="m"} 3.0',
+        'pyserve_inter_token_seconds_bucket{le="0.05",model="m"} 4.0',
+        'pyserve_inter_token_seconds_bucket{le="+Inf",model="m"} 6.0',
+        'pyserve_inter_token_seconds_count{model="m"} 6.0',
+        'pyserve_inter_token_seconds_sum{model="m"} 0.6',
+    ]
+
+
+def test_what_is_kept_for_later_does_not_count_as_held():
+    stats = {"m": EngineStats(n_kv_total=128, n_kv_used=128, n_kv_held=32)}
+    metrics = [held_ratio(stats), cache_config(stats, "pyserve_cache_config_info", "model")]
+    page = text(metric.family() for metric in metrics)
+    assert 'pyserve_kv_held_ratio{model="m"} 0.25' in page
+    blocks = '{block_size="64",model="m",num_gpu_blocks="2"} 1.0'
+    assert f"pyserve_cache_config_info{blocks}" in page
+
+
+def test_vllm_names_stand_beside_ours_where_they_are_asked_for(start):
+    assert "vllm:" not in start().client.get("/metrics").text
+    front = start(metrics_names="vllm")
+    end(front, CHAT, chat_body())
+    found = samples(front)
+    for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"):
+        assert found[f'vllm:{name}{{model_name="tiny"}}'] == 0
+    labels = 'endpoint="chat",model_name="tiny"'
+    assert found[f"vllm:time_to_first_token_seconds_count{{{labels}}}"] == 1
+    assert found[f"vllm:e2e_request_latency_seconds_count{{{labels}}}"] == 1
+    assert 'vllm:generation_tokens_total{model_name="tiny"}' in found
+    assert any(name.startswith("vllm:cache_config_info{") for name in found)
+
+
+def test_open_metrics_show_all_models_without_a_key(start):
+    front = start(api_key=["sk-for-metrics"], open_metrics=True)
+    assert 'pyserve_model_ready{model="tiny"}' in samples(front)
+    assert [model["id"] for model in front.client.get("/v1/models").json["data"]] == ["tiny"]
+    assert front.post(CHAT, chat_body()).status_code == 401
+    assert front.client.get("/health").json["models"] == []
+
+
+def test_a_key_sees_metrics_of_its_models_alone(start, tmp_path):
+    keys = tmp_path / "keys.toml"
+    keys.write_text(KEYS)
+    front = start(models=("one", "two"), api_key_file=str(keys))
+    for model in ("one", "two"):
+        end(front, CHAT, chat_body(model=model), headers={"X-Api-Key": "key-of-all"})
+    page = front.client.get("/metrics", headers={"X-Api-Key": "key-of-some"}).text
+    assert 'model="one"' in page
+    assert 'model="two"' not in page
+    assert 'model="two"' in front.client.get("/metrics", headers={"X-Api-Key": "key-of-all"}).text
+
+
+def test_a_page_is_made_at_most_so_often():
+    clock, made = Clock(), []
+    cache = PageCache(1.0, clock)
+
+    def make():
+        made.append(clock())
+        return f"page {len(made)}"
+
+    assert [cache.get("a", make), cache.get("a", make), cache.get("b", make)] == [
+        "page 1",
+        "page 1",
+        "page 2",
+    ]
+    clock.now_s = 1.0
+    assert cache.get("a", make) == "page 3"
+
+
 def test_labels_are_escaped():
-    page = text([Metric("m", "gauge", "About.", {(("model", 'a"b\\c\nd'),): 1.0})])
+    page = text([Metric("m", "gauge", "About.", {(("model", 'a"b\\c\nd'),): 1.0}).family()])
     assert page.splitlines()[-1] == 'm{model="a\\"b\\\\c\\nd"} 1.0'
 
 

@@ -125,6 +125,10 @@ def test_an_unknown_model_is_not_found_even_if_there_is_only_one(front):
     assert "tiny" in error["message"]
 
 
+def test_the_front_lives_whatever_its_models_do(start):
+    assert start(models=(), others=(FAILED,)).client.get("/livez").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/ready", "/readyz", "/v1/health"])
 def test_health_is_ok_when_a_model_is_ready(start, path):
     response = start(others=(FAILED,)).client.get(path)

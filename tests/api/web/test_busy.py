@@ -17,7 +17,7 @@ from pyserve.web.connection.deadlines import ClientTimeouts
 from pyserve.web.connection.overload import N_NAMED, REPORT_EVERY_S, Refusals
 from pyserve.web.connection.worker import Worker
 from tests.support.clocks import Clock
-from tests.support.front import CHAT, COMPLETIONS, SOON_S, chat_body
+from tests.support.front import CHAT, COMPLETIONS, SOON_S, chat_body, counted
 
 KEY = "sk-the-only-key"
 
@@ -58,8 +58,8 @@ def test_the_answer_is_that_of_the_application(full, path, status):
     names = {"X-Request-Id", "Retry-After", "Content-Type", "Content-Length"}
     for name in names | ({"Request-Id"} & set(response.headers.keys())):
         assert f"\r\n{name}: {response.headers[name]}".encode() in headers
-    assert parts_of(front).counters.errors() == {"queue_full": 2}
-    assert parts_of(front).counters.responses() == {status: 2}
+    assert counted(front, "errors") == {"queue_full": 2}
+    assert counted(front, "http_responses") == {str(status): 2}
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1", "/v1/engines/tiny"])
@@ -138,8 +138,8 @@ def test_the_first_of_a_second_are_logged_by_name_and_the_others_by_number(full,
     refusals.report(is_last=True)
     assert lines() == ["2 more requests refused under overload"]
     n_all = 2 * N_NAMED + 10
-    assert parts_of(front).counters.responses() == {503: n_all}
-    assert parts_of(front).counters.errors() == {"queue_full": n_all}
+    assert counted(front, "http_responses") == {"503": n_all}
+    assert counted(front, "errors") == {"queue_full": n_all}
 
 
 @pytest.fixture

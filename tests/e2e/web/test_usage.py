@@ -21,6 +21,13 @@ def used(server: ServerProcess) -> dict[str, int]:
     return line
 
 
+def measured(server: ServerProcess) -> float:
+    """Requests whose first token was measured, as the worker that answers tells it."""
+    page = httpx.get(f"{server.url}/metrics", timeout=SOON_S, trust_env=False).text
+    name = 'pyserve_time_to_first_token_seconds_count{endpoint="chat",model="fake"} '
+    return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(name))
+
+
 def test_usage_is_of_all_workers_and_outlives_the_server(
     make_server: Callable[..., ServerProcess], run_dir: Path
 ) -> None:
@@ -33,6 +40,8 @@ def test_usage_is_of_all_workers_and_outlives_the_server(
         n_tokens += answer["usage"]["total_tokens"]
     wait_until(lambda: used(server)["requests"] == N_REQUESTS, SOON_S, "all are counted")
     assert used(server)["total_tokens"] == n_tokens
+    for _ in range(4):  # of whichever worker
+        wait_until(lambda: measured(server) == N_REQUESTS, SOON_S, "all are measured")
     httpx.post(f"{server.url}/v1/chat/completions", json=BODY, timeout=SOON_S, trust_env=False)
     server.signal(signal.SIGTERM)
     assert server.wait() == 0

@@ -115,3 +115,24 @@ def test_a_cancelled_prompt_stops_inside_its_step(tmp_path: Path) -> None:
     assert stats.n_prompt_tokens == whole.usage.n_prompt_tokens
     assert ask(engine, prompt[:100], max_tokens=5).finish.reason == "length"
     engine.close()
+
+
+def test_times_between_tokens_and_the_cells_in_use_are_counted(tmp_path: Path) -> None:
+    path = write_tiny_llama(tmp_path / "tiny.gguf")
+    engine = LocalEngine(EngineConfig(model_id="tiny", model_path=str(path), n_seq_max=2))
+    prompt = [65 + i % 50 for i in range(30)]
+    answers = [ask(engine, prompt, max_tokens=n) for n in (1, 9)]
+    n_said = sum(answer.finish.usage.n_completion_tokens for answer in answers)
+    stats = engine.stats()
+    bounds = [bound for bound, _ in stats.gaps]
+    assert bounds == sorted(bounds)
+    assert bounds[-1] == float("inf")
+    assert sum(count for _, count in stats.gaps) == n_said - len(answers)
+    assert stats.gaps_ms > 0
+    assert stats.n_kv_held == 0 < stats.n_kv_used, "kept for later, needed by nobody"
+    assert stats.rss_bytes > 0
+    stream = submit(engine, prompt, max_tokens=100)
+    next(iter(stream))
+    assert engine.stats().n_kv_held >= len(prompt)
+    stream.cancel()
+    engine.close()

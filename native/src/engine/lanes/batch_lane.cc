@@ -248,6 +248,9 @@ void BatchLane::count(EngineStats& stats) const {
   stats.n_threads = planner_.n_threads();
   stats.n_kv_used = cache_.n_used_cells();
   stats.n_kv_total = context_.n_kv();
+  int64_t n_needed = 0;
+  for (const RunningPtr& request : running_) n_needed += request->progress().n_computed();
+  stats.n_kv_held = std::min(n_needed, stats.n_kv_used);  // what they share is needed once
   stats.n_prefix_pins = cache_.n_pins();
   stats.prefix_copy_bytes = static_cast<int64_t>(cache_.n_store_bytes());
 }

@@ -1,6 +1,7 @@
 // The interface of a lane: one of the ways that requests run on the engine thread.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -25,8 +26,12 @@ struct StepReport {
     if (auto progress = request.last_progress()) {
       events.push_back({request.ticket().id, *progress});
     }
+    count(request.take_cost(delta.n_tokens));
     events.push_back({request.ticket().id, std::move(delta)});
   }
+
+ private:
+  void count(const TokenCost& cost);
 };
 
 // Thread: engine thread only.
@@ -71,6 +76,16 @@ inline ErrorInfo deadline_error(const RunningRequest& request, double wait_ms = 
   ErrorInfo error = late_error(request, "waited", request.params().deadline_ms);
   if (wait_ms >= 0) error.details["retry_after_s"] = retry_after_s(wait_ms);
   return error;
+}
+
+inline void StepReport::count(const TokenCost& cost) {
+  counters.n_draft_tokens += cost.n_drafted;
+  counters.n_draft_accepted += cost.n_accepted;
+  if (cost.gap_ms < 0 || cost.n_tokens == 0) return;
+  const auto found = std::ranges::find_if(
+      counters.gaps, [&](const auto& bucket) { return cost.gap_ms <= bucket.first; });
+  found->second += cost.n_tokens;
+  counters.gaps_ms += cost.gap_ms * cost.n_tokens;
 }
 
 inline void StepReport::end_late(RunningRequest& request) {

@@ -100,6 +100,8 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const LogitR
     ++n_right;
     progress_.advance(1);
   }
+  n_step_drafted_ = n_draft;
+  n_step_accepted_ = n_right;
   // NOTE: the finish leaves out the draft of its own step.
   if (delta.finish) count(*delta.finish);
   if (!delta.finish && params().wants_timings) count(delta.so_far.emplace());
@@ -108,6 +110,16 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const LogitR
     n_draft_rejected_ += n_draft - n_right;
   }
   return delta;
+}
+
+TokenCost RunningRequest::take_cost(int n_tokens) {
+  TokenCost cost{n_tokens, -1, std::exchange(n_step_drafted_, 0),
+                 std::exchange(n_step_accepted_, 0)};
+  if (n_tokens == 0) return cost;
+  const TimePoint now = Clock::now();
+  if (last_token_at_) cost.gap_ms = elapsed_ms(*last_token_at_, now) / n_tokens;
+  last_token_at_ = now;
+  return cost;
 }
 
 // Adds what the answer says next; false: the row is unusable.

@@ -17,6 +17,15 @@
 
 namespace pyserve {
 
+// What the tokens of a step took. gap_ms: for each of them, since the answer's token before; < 0:
+// they are its first.
+struct TokenCost {
+  int n_tokens = 0;
+  double gap_ms = -1;
+  int n_drafted = 0;
+  int n_accepted = 0;
+};
+
 // Joins its progress and its answer, which do not know each other: which logits a step has to
 // compute for the answer, and what the tokens of the answer mean for the steps after it.
 // Thread: engine thread only; take_logits() of different requests may run in parallel.
@@ -58,6 +67,8 @@ class RunningRequest {
   // the client gets; nullopt when a row is unusable.
   std::optional<DeltaEvent> take_logits(int n_logits, const LogitRows& rows,
                                         SampleScratch& scratch);
+  // What the last take_logits() cost, which gave `n_tokens` to the client.
+  TokenCost take_cost(int n_tokens);
   // Why take_logits() found no token.
   ErrorInfo no_token_error() const { return answer_.no_token_error(); }
 
@@ -88,7 +99,10 @@ class RunningRequest {
   bool is_draft_known_ = false;  // the draft that is checked comes from the known text
   int n_draft_accepted_ = 0;     // tokens of such drafts
   int n_draft_rejected_ = 0;
+  int n_step_drafted_ = 0;  // of the last step
+  int n_step_accepted_ = 0;
   std::optional<TimePoint> first_token_at_;
+  std::optional<TimePoint> last_token_at_;
   int n_told_ = 0;  // computed tokens of the prompt that the client knows of
   bool has_told_last_ = false;
 };
