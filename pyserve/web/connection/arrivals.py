@@ -1,9 +1,9 @@
 """Parks connections whose request is still arriving, so that slow clients do not hold threads.
 
-A Unix socket, where the kernel cannot wait for a number of bytes, gets one when anything is there.
+A Unix socket without TLS gets one when anything is there.
 
-The kernel keeps what has come. A connection gets a thread when its headers are complete, and the
-body too where that is small; larger bodies are read by the thread, under its deadlines.
+A connection gets a thread when its headers are complete, and the body too where that is small;
+larger bodies are read by the thread, under its deadlines. With TLS the handshake comes before.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from functools import partial
 from typing import Any
 
 from pyserve.web.connection.deadlines import ClientTimeouts
+from pyserve.web.connection.incoming import (
+    MAX_HEAD_BYTES,
+    MAX_WAITING_BODY_BYTES,
+    Incoming,
+    Plain,
+)
 
-MAX_HEAD_BYTES = 64 << 10
-MAX_WAITING_BODY_BYTES = 32 << 10
 MAX_LINE_BYTES = 4096
 END_OF_HEAD = b"\r\n\r\n"
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^ ]+ HTTP/1\.[01]\r")
@@ -56,31 +60,25 @@ def is_whole(data: bytes) -> bool:
     return is_plain and int(lengths[0]) == len(body)
 
 
-def peek(sock: socket.socket) -> bytes:
-    """The bytes of a request in the kernel's buffer, up to a limit. Raises OSError."""
-    return sock.recv(MAX_HEAD_BYTES + MAX_WAITING_BODY_BYTES, socket.MSG_PEEK)
-
-
-def is_there(sock: socket.socket) -> bool:
-    """Whether the kernel has enough of the request for a thread to read it."""
-    try:
-        return n_missing(peek(sock))[0] == 0
-    except OSError:
-        return False
-
-
 @dataclass
 class _Arrival:
-    """n_wanted: bytes that have to be there before it is worth looking. n_seen: at the last look.
+    """n_seen: bytes that were there at the last look.
 
     deadline_s: of the monotonic clock. has_head: the deadline is that of the body.
     """
 
     connection: Any
+    incoming: Incoming
     deadline_s: float
-    n_wanted: int = 1
     n_seen: int = 0
     has_head: bool = False
+
+    def is_there(self) -> bool:
+        """Whether enough of the request has come for a thread to read it."""
+        try:
+            return n_missing(self.incoming.look()[0])[0] == 0
+        except OSError:
+            return False
 
 
 class Arrivals:
@@ -89,6 +87,7 @@ class Arrivals:
     A connection is gunicorn's `TConn`; what matters is its non-blocking `sock`.
     dispatch: gives one a thread. end: closes one; True when its client began to send.
     answer: may answer a request without a thread, and close its connection; whether it did.
+    fail: ends one of which nothing can be known; a thread notices by itself if there is none.
     """
 
     def __init__(
@@ -99,8 +98,12 @@ class Arrivals:
         timeouts: ClientTimeouts,
         clock: Callable[[], float] = time.monotonic,
         answer: Callable[[Any, bytes], bool] = lambda _connection, _data: False,
+        incoming: Callable[[Any], Incoming] = Plain,
+        fail: Callable[[Any, OSError], None] | None = None,
     ) -> None:
         self._answer = answer
+        self._incoming = incoming
+        self._fail = fail
         self._poller = poller
         self._dispatch = dispatch
         self._end = end
@@ -110,7 +113,8 @@ class Arrivals:
 
     def take(self, connection: Any) -> None:
         """Dispatch a connection now, or as soon as its request has arrived."""
-        self._look(_Arrival(connection, self._clock() + self._timeouts.header_s))
+        deadline_s = self._clock() + self._timeouts.header_s
+        self._look(_Arrival(connection, self._incoming(connection), deadline_s))
 
     def expire(self, *, is_stopping: bool) -> None:
         """Close connections past their deadline, and when stopping also idle ones.
@@ -121,8 +125,8 @@ class Arrivals:
         for arrival in list(self._waiting.values()):
             if arrival.deadline_s <= now_s or (is_stopping and arrival.n_seen == 0):
                 self._forget(arrival)
-                if is_there(arrival.connection.sock):
-                    self._dispatch(arrival.connection)
+                if arrival.is_there():
+                    self._give(arrival)
                 else:
                     self._end(arrival.connection, arrival.n_seen > 0)
 
@@ -131,36 +135,38 @@ class Arrivals:
         self._look(arrival)
 
     def _look(self, arrival: _Arrival) -> None:
-        sock = arrival.connection.sock
         try:
-            data = peek(sock)
-        except BlockingIOError:
-            self._wait(arrival)
-            return
-        except OSError:
-            self._dispatch(arrival.connection)  # whoever reads it notices
+            data, is_over = arrival.incoming.look()
+        except OSError as error:
+            if self._fail is None:
+                self._dispatch(arrival.connection)  # whoever reads it notices
+            else:
+                self._fail(arrival.connection, error)
             return
         n_more, has_head = n_missing(data)
-        is_over = len(data) < arrival.n_wanted  # the client will send no more
-        if n_more == 0 or is_over or (data and sock.family == socket.AF_UNIX):
+        if n_more == 0 or is_over:
             if not self._answer(arrival.connection, data):
-                self._dispatch(arrival.connection)
+                self._give(arrival)
             return
         if has_head and not arrival.has_head:
             arrival.has_head = True
             arrival.deadline_s = self._clock() + self._timeouts.body_s
-        arrival.n_seen, arrival.n_wanted = len(data), len(data) + n_more
-        self._wait(arrival)
+        arrival.n_seen = len(data)
+        self._wait(arrival, len(data) + n_more)
 
-    def _wait(self, arrival: _Arrival) -> None:
-        """Park until the kernel has enough bytes, or the client has closed its side."""
+    def _give(self, arrival: _Arrival) -> None:
+        arrival.incoming.release()
+        self._dispatch(arrival.connection)
+
+    def _wait(self, arrival: _Arrival, n_wanted: int) -> None:
+        """Park until so many bytes may be there, or the client has closed its side."""
         sock = arrival.connection.sock
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, arrival.n_wanted)
+        arrival.incoming.want(n_wanted)
         self._waiting[sock] = arrival
-        self._poller.register(sock, selectors.EVENT_READ, partial(self._on_readable, arrival))
+        on_ready = partial(self._on_readable, arrival)
+        self._poller.register(sock, arrival.incoming.events, on_ready)
 
     def _forget(self, arrival: _Arrival) -> None:
         sock = arrival.connection.sock
         del self._waiting[sock]
         self._poller.unregister(sock)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

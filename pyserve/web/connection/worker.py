@@ -25,6 +25,7 @@ from pyserve.web.connection.deadlines import ClientTimeouts, Deadlines, TimedApp
 from pyserve.web.connection.drain import end_drain
 from pyserve.web.connection.expect import AwaitedBody, must_close
 from pyserve.web.connection.heartbeat import Heartbeat
+from pyserve.web.connection.incoming import MAX_BYTES, Encrypted, Plain, send_now
 from pyserve.web.connection.lingering import Lingering
 from pyserve.web.connection.overload import Refusals
 from pyserve.web.connection.tls import PLAIN_HTTP
@@ -66,7 +67,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         timeouts = self._deadlines.timeouts
         self._refusals = Refusals(self._services)
         self._arrivals = Arrivals(
-            self.poller, super().enqueue_req, self._end, timeouts, answer=self._turn_away
+            self.poller,
+            super().enqueue_req,
+            self._end,
+            timeouts,
+            answer=self._turn_away,
+            incoming=Encrypted if self.cfg.is_ssl else Plain,
+            fail=self._fail if self.cfg.is_ssl else None,
         )
         self._lingering = Lingering(self.poller, self._close)
         super().run()
@@ -77,8 +84,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Any) -> None:
         """Called with every connection that may have a request."""
         has_read_ahead = conn.parser is not None and conn.parser.unreader.buf.getvalue()
-        is_encrypted = self.cfg.is_ssl and conn.initialized  # what is there cannot be looked at
-        if has_read_ahead or is_encrypted:
+        if has_read_ahead:
             super().enqueue_req(conn)
         else:
             self._arrivals.take(conn)
@@ -117,6 +123,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         response = self._refusals.turn_away(data)
         if response is None:
             return False
+        if self.cfg.is_ssl:
+            send_now(conn.sock, response)
+            self._lingering.take(conn)
+            return True
         with contextlib.suppress(OSError):
             conn.sock.recv(len(data))  # what is left unread would reset the connection
             conn.sock.send(response, socket.MSG_DONTWAIT)
@@ -124,12 +134,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._close(conn)
         return True
 
+    def _fail(self, conn: Any, error: OSError) -> None:
+        """Close a connection that has no TLS, or lost it."""
+        if isinstance(error, ssl.SSLError):
+            self.handle_error(None, conn.sock, conn.client, error)
+            with contextlib.suppress(OSError):  # what is left unread would reset the connection
+                socket.socket.recv(conn.sock, MAX_BYTES, socket.MSG_DONTWAIT)
+        self._close(conn)
+
     def _end(self, conn: Any, has_begun: bool) -> None:
         """Close a connection whose request has not arrived; answers 408 if it had begun."""
         if has_begun:
-            with contextlib.suppress(OSError):
-                conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
-        self._close(conn)
+            send_now(conn.sock, stalled().to_bytes())
+            self._lingering.take(conn)
+        else:
+            self._close(conn)
 
     def _close(self, conn: Any) -> None:
         self.nr_conns -= 1

@@ -7,40 +7,21 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.certificates import make_certificate, needs_openssl
 from tests.support.server import ServerProcess, sse_events, wait_until
 
 SOON_S = 20.0
 HEADER_TIMEOUT_S = 1
 BODY = {"messages": [{"role": "user", "content": "a b c"}], "stream": True}
 
-needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the files")
-
-
-def make_certificate(directory: Path, name: str) -> tuple[Path, Path]:
-    """A certificate of localhost, and its key."""
-    cert, key = directory / f"{name}.cert", directory / f"{name}.key"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += [
-        "-nodes",
-        "-keyout",
-        str(key),
-        "-out",
-        str(cert),
-        "-days",
-        "2",
-        "-subj",
-        f"/CN={name}",
-    ]
-    command += ["-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(command, check=True, capture_output=True)
-    return cert, key
+# More than the front has threads; each is in the middle of its handshake, or of its headers.
+N_STALLED = 150
 
 
 def is_served(path: Path) -> bool:
@@ -146,6 +127,30 @@ def test_clients_without_tls_are_told_and_those_that_stall_get_408(encrypted: Do
         assert client.recv(4096) == b""  # the end of the data, by TLS's own word
     with socket.create_connection(("localhost", port), timeout=SOON_S) as silent:
         assert silent.recv(1) == b""
+
+
+@needs_openssl
+def test_clients_that_stall_in_their_handshake_hold_up_nobody(
+    make_server: Callable[..., ServerProcess], run_dir: Path
+) -> None:
+    cert, key = make_certificate(run_dir, "used")
+    args = ["--ssl-cert-file", str(cert), "--ssl-key-file", str(key), "--header-timeout-s", "600"]
+    server = make_server(["--engine", "fake", "--max-streams", "1", *args])
+    trust = ssl.create_default_context(cafile=str(cert))
+    url = f"https://localhost:{server.port}"
+    with (
+        httpx.Client(base_url=url, verify=trust, timeout=SOON_S, trust_env=False) as client,
+        contextlib.ExitStack() as stack,
+    ):
+        door = Door(server, client)
+        for i in range(N_STALLED):
+            raw = stack.enter_context(socket.create_connection(("localhost", server.port)))
+            if i % 3 == 0:
+                raw.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+            elif i % 3 == 1:
+                tls = trust.wrap_socket(raw, server_hostname="localhost")
+                stack.enter_context(tls).sendall(b"GET /health HTTP/1.1\r\nHost:")
+        assert len(door.events()) > 1
 
 
 def test_a_unix_socket_outlives_gunicorn_and_goes_with_the_server(

@@ -10,14 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyserve.web.connection.arrivals import (
-    MAX_HEAD_BYTES,
-    MAX_WAITING_BODY_BYTES,
-    Arrivals,
-    is_whole,
-    n_missing,
-)
+from pyserve.web.connection.arrivals import Arrivals, is_whole, n_missing
 from pyserve.web.connection.deadlines import ClientTimeouts
+from pyserve.web.connection.incoming import MAX_HEAD_BYTES, MAX_WAITING_BODY_BYTES
 
 TIMEOUTS = ClientTimeouts()
 
