@@ -371,8 +371,8 @@ class ServeConfig(BaseSettings):
     )
     trusted_proxy: Annotated[list[str], NoDecode] = option(
         [],
-        "Address or network of a proxy whose `Forwarded` and `X-Forwarded-Host`, `-Proto` and"
-        " `-Port` count, or `unix`: whoever comes through the Unix socket.",
+        "Address or network of a proxy whose `Forwarded` and `X-Forwarded-Host`, `-Proto`,"
+        " `-Port` and `-Prefix` count, or `unix`: whoever comes through the Unix socket.",
         metavar="ADDRESS",
     )
     resume_streams: bool = option(

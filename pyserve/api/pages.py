@@ -20,6 +20,7 @@ from pyserve.openai.document.build import document
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.about import About
 from pyserve.web.answer.model_names import usable_models
+from pyserve.web.request.authority import prefix_before
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
 
@@ -35,13 +36,20 @@ POLICY = (
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+MAX_DOCUMENTS = 8
 EVERY = (*ENDPOINTS, endpoint)
 
 
-@functools.cache
+@functools.lru_cache(MAX_DOCUMENTS)
 def document_json(prefix: str = "") -> bytes:
-    """The OpenAPI document; made once. prefix: `--api-prefix`. Any thread."""
+    """The OpenAPI document. prefix: of all paths. Any thread."""
     return msgspec.json.encode(document(all_operations(EVERY), prefix))
+
+
+def _shown_prefix() -> str:
+    """What stands before our paths where the client is: a proxy's own, and `--api-prefix`."""
+    config = services().config
+    return prefix_before(request.environ, config.trusted_proxy) + config.api_prefix
 
 
 def _about(models: list[str], prefix: str = "") -> About:
@@ -67,16 +75,17 @@ def _about(models: list[str], prefix: str = "") -> About:
 )
 def about() -> Response:
     config = services().config
-    prefix, kinds = config.api_prefix, [JSON, HTML]
+    kinds = [JSON, HTML]
     if config.ollama:  # of those that a client likes as much, the first is chosen
         kinds = [TEXT, *kinds]
     kind = request.accept_mimetypes.best_match(kinds, kinds[0])
     if kind == TEXT:
         response = Response(RUNNING, content_type=f"{TEXT}; charset=utf-8")
     elif kind == JSON:
-        response = json_reply(_about([status.id for status in usable_models()], prefix))
-    elif request.path == prefix:  # the page's links are relative: they need the slash at the end
-        response = Response(status=308, headers={"Location": f"{prefix.rpartition('/')[2]}/"})
+        response = json_reply(_about([status.id for status in usable_models()], _shown_prefix()))
+    elif request.path == config.api_prefix:  # the page's relative links need the slash at its end
+        location = f"{config.api_prefix.rpartition('/')[2]}/"
+        response = Response(status=308, headers={"Location": location})
     else:
         response = asset("chat.html")
     response.vary.add("Accept")
@@ -92,7 +101,7 @@ def about() -> Response:
     )
 )
 def openapi() -> Response:
-    return Response(document_json(services().config.api_prefix), content_type="application/json")
+    return Response(document_json(_shown_prefix()), content_type="application/json")
 
 
 @endpoint.view(

@@ -19,6 +19,8 @@ from pyserve.web.request.refusal import MalformedRequestError
 # Characters of RFC 3986, section 3.2.2, and underscores, which names of containers have.
 _AUTHORITY = re.compile(r"(?:[\w.~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.ASCII)
 _PORT = re.compile(r":([0-9]{1,5})$")
+_PREFIX = re.compile(r"(?:/[\w~-][\w.~-]*)*", re.ASCII)
+MAX_PREFIX_CHARS = 256
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -55,6 +57,14 @@ def asked_for(environ: Mapping[str, Any], trusted: Iterable[str]) -> Asked:
         names.append(forwarded_host)
         scheme = forwarded_scheme or scheme
     return Asked(tuple(filter(None, names)), scheme)
+
+
+def prefix_before(environ: Mapping[str, Any], trusted: Iterable[str]) -> str:
+    """The path that a trusted proxy has cut off before ours, such as `/llm`; "" if none."""
+    if not is_trusted(str(environ.get("REMOTE_ADDR", "")), trusted):
+        return ""
+    prefix = _last(environ, "HTTP_X_FORWARDED_PREFIX").rstrip("/")
+    return prefix if len(prefix) <= MAX_PREFIX_CHARS and _PREFIX.fullmatch(prefix) else ""
 
 
 def host_name(authority: str) -> str:

@@ -36,6 +36,17 @@ def test_a_prefix_is_before_everything(start):
     assert "POST /llm/v1/chat/completions" in about["endpoints"]
 
 
+def test_a_prefix_that_a_proxy_has_cut_off_is_shown(start):
+    headers = {"X-Forwarded-Prefix": "/outer"}
+    front = start(api_prefix="/llm", trusted_proxy=["127.0.0.1"])
+    document = front.client.get("/llm/openapi.json", headers=headers).get_json()
+    assert [each["url"] for each in document["servers"]] == ["/outer/llm/v1", "/outer/llm"]
+    about = front.client.get("/llm", headers=headers).get_json()
+    assert "POST /outer/llm/v1/chat/completions" in about["endpoints"]
+    untrusting = start().client.get("/openapi.json", headers=headers).get_json()
+    assert [each["url"] for each in untrusting["servers"]] == ["/v1", "/"]
+
+
 @pytest.mark.parametrize("path", ["/llm", "/llm/", "/llm/v1", "/llm/docs", "/llm/v1/docs"])
 def test_the_links_of_pages_are_below_the_prefix(start, path):
     front = start(api_prefix="/llm")

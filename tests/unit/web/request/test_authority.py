@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from pyserve.web.request.authority import Asked, asked_for, host_name, is_same_origin, is_trusted
+from pyserve.web.request.authority import (
+    Asked,
+    asked_for,
+    host_name,
+    is_same_origin,
+    is_trusted,
+    prefix_before,
+)
 from pyserve.web.request.refusal import MalformedRequestError
 
 PROXY = {"REMOTE_ADDR": "10.0.0.7", "HTTP_HOST": "backend:8080"}
@@ -117,3 +124,24 @@ def test_trust_is_by_address_network_or_unix_socket(peer, trusted, is_ours):
 
 def test_the_name_has_no_port_and_no_case():
     assert [host_name(each) for each in ("A:1", "[::1]:2", "", "[")] == ["a", "::1", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("/llm", "/llm"),
+        ("/a/b.c/", "/a/b.c"),
+        ("/evil, /llm", "/llm"),
+        ("", ""),
+        ("llm", ""),
+        ("//evil.example", ""),
+        ("/..", ""),
+        ("/x?y", ""),
+        ('/"><script>', ""),
+        ("/" + "x" * 300, ""),
+    ],
+)
+def test_what_a_trusted_proxy_has_cut_off_is_known(said, expected):
+    asked = {**PROXY, "HTTP_X_FORWARDED_PREFIX": said}
+    assert prefix_before(asked, TRUSTED) == expected
+    assert prefix_before(asked, []) == ""
