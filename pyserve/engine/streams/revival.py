@@ -53,14 +53,22 @@ class Successor(Protocol):
 
 def remaining(stream: RequestStream) -> GenerateRequest:
     """The request that goes on where the stream is."""
-    request = stream.request
-    if request.max_total_ms is not None:
-        spent_ms = 1000 * (time.monotonic() - stream.begun_at)
-        left_ms = max(request.max_total_ms - spent_ms, LEAST_MS)
-        request = msgspec.structs.replace(request, max_total_ms=left_ms)
+    request = msgspec.structs.replace(stream.request, max_total_ms=_left_ms(stream))
     if not stream.has_started:
         return request
-    return msgspec.structs.replace(request, said=list(stream.said), deadline_ms=None)
+    return msgspec.structs.replace(
+        request, said=list(stream.said), deadline_ms=None, max_decode_ms=None
+    )
+
+
+def _left_ms(stream: RequestStream) -> float | None:
+    """What is left of its times; that of the answer goes on while no engine works on it."""
+    limits = [(stream.request.max_total_ms, stream.begun_at)]
+    if stream.answered_at is not None:
+        limits.append((stream.request.max_decode_ms, stream.answered_at))
+    now = time.monotonic()
+    left = [limit - 1000 * (now - since) for limit, since in limits if limit is not None]
+    return max(min(left), LEAST_MS) if left else None
 
 
 def can_go_on(stream: RequestStream) -> bool:

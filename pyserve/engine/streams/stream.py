@@ -30,6 +30,7 @@ class RequestStream:
     has_started: something has come. has_progressed: since it was submitted, or moved.
     n_deaths: engines that died under it; n_blamed: those that it may have brought down.
     kernels: those that its engine computes with, "" = not known. begun_at: monotonic seconds.
+    answered_at: when its first token came; None: not yet.
     """
 
     def __init__(self, request: GenerateRequest, request_id: int, cancel: Cancel) -> None:
@@ -42,6 +43,7 @@ class RequestStream:
         self.n_blamed = 0
         self.kernels = ""
         self.begun_at = time.monotonic()
+        self.answered_at: float | None = None
         self.request_id = request_id
         self._cancel = cancel
         self._lock = threading.Lock()
@@ -197,6 +199,8 @@ class RequestStream:
                     listener()
 
     def _note(self, delta: Delta) -> None:
+        if self.answered_at is None and delta.tokens:
+            self.answered_at = time.monotonic()
         self.said += delta.tokens
         self.n_logprobs += len(delta.logprobs or ())
         self.has_started = self.has_progressed = True

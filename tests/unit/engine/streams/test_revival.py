@@ -271,3 +271,16 @@ def test_only_the_time_that_is_left_goes_to_the_next_engine():
     assert 1 <= (remaining(stream).max_total_ms or 0) <= 600
     stream.begun_at -= 10
     assert remaining(stream).max_total_ms == 1.0
+
+
+def test_the_time_of_an_answer_goes_on_in_the_next_engine():
+    request = GenerateRequest(prompt="a", max_total_ms=9000.0, max_decode_ms=1000.0)
+    stream = RequestStream(request, 1, lambda _request_id: None)
+    assert remaining(stream).max_decode_ms == 1000.0
+    stream.push(Delta(text="a", tokens=[1]))
+    stream.answered_at = (stream.answered_at or 0) - 0.4
+    left = remaining(stream)
+    assert left.max_decode_ms is None
+    assert 1 <= (left.max_total_ms or 0) <= 600
+    stream.begun_at -= 8.7
+    assert 1 <= (remaining(stream).max_total_ms or 0) <= 300
