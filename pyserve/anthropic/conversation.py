@@ -27,7 +27,7 @@ from pyserve.schemas.anthropic.blocks import (
     texts_of,
 )
 from pyserve.schemas.anthropic.messages import ConversationFields, MessagesRequest
-from pyserve.schemas.fields.content import PART_END
+from pyserve.schemas.fields.content import PART_END, as_content
 
 Turn = dict[str, Any]
 
@@ -107,18 +107,16 @@ def messages_request(
 def template_messages(body: ConversationFields) -> list[Turn]:
     """The conversation as chat templates know it; `system` is its first message."""
     turns: list[Turn] = []
-    system = PART_END.join(
-        filter(None, (_BILLING.sub("", text) for text in texts_of(body.system or "")))
-    )
+    system = [*filter(None, (_BILLING.sub("", text) for text in texts_of(body.system or "")))]
     if system:
-        turns.append({"role": "system", "content": system})
+        turns.append({"role": "system", **as_content(system)})
     for role, blocks in _joined_turns(body):
         if role == "user":
             turns += _user_turns(blocks)
         elif role == "assistant":
             turns.append(_answer(blocks))
         else:
-            turns.append({"role": role, "content": PART_END.join(texts_of(blocks))})
+            turns.append({"role": role, **as_content(texts_of(blocks))})
     return turns
 
 
@@ -144,7 +142,7 @@ def _user_turns(blocks: Sequence[AnyBlock]) -> list[Turn]:
     ]
     texts = texts_of(blocks)
     if texts or not turns:
-        turns.append({"role": "user", "content": PART_END.join(texts)})
+        turns.append({"role": "user", **as_content(texts)})
     return turns
 
 

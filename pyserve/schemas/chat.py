@@ -140,6 +140,13 @@ class Message(RequestModel):
         return (self.refusal or "") if self.content is None else content_text(self.content)
 
     @property
+    def texts(self) -> list[str]:
+        """The texts of its parts."""
+        return (
+            [part.text for part in self.content] if isinstance(self.content, list) else [self.text]
+        )
+
+    @property
     def reasoning_text(self) -> str:
         """The reasoning of an earlier answer, under either name."""
         return self.reasoning_content or self.reasoning or ""

@@ -85,6 +85,11 @@ class InputMessage(Item):
         """The content as one text, each part on lines of its own."""
         return joined(self.content)
 
+    @property
+    def texts(self) -> list[str]:
+        """The texts of its parts."""
+        return [self.content] if isinstance(self.content, str) else [p.text for p in self.content]
+
 
 def joined(content: str | list[InputTextPart | RefusalPart]) -> str:
     """The content as one text."""

@@ -53,6 +53,7 @@ from pyserve.openai.structured.validation import SchemaViolation
 from pyserve.openai.tools.arguments import call_violation
 from pyserve.openai.tools.grammar import answer_grammar
 from pyserve.schemas.chat import ChatRequest, CustomToolCall, Message, ToolCall
+from pyserve.schemas.fields.content import as_content
 
 TEMPLATE_ROLES = {"developer": "system", "function": "tool"}
 
@@ -272,7 +273,7 @@ def template_messages(body: ChatRequest) -> list[dict[str, Any]]:
 def template_message(message: Message) -> dict[str, Any]:
     """The message as chat templates know it: plain text, role `system` for `developer`."""
     role = TEMPLATE_ROLES.get(message.role, message.role)
-    plain: dict[str, Any] = {"role": role, "content": message.text}
+    plain: dict[str, Any] = {"role": role, **as_content(message.texts)}
     if message.name is not None:
         plain["name"] = message.name
     if message.tool_call_id is not None:

@@ -11,6 +11,7 @@ from pyserve.openai.chat.compaction import summary_turn
 from pyserve.openai.responses.offer import ToolName
 from pyserve.openai.responses.opaque import opened
 from pyserve.schemas.chat import read_messages
+from pyserve.schemas.fields.content import as_content
 from pyserve.schemas.fields.custom_tools import text_arguments
 from pyserve.schemas.input_items import (
     BuiltInCallItem,
@@ -126,7 +127,7 @@ def _add_turn(turns: list[Turn], item: InputItem) -> bool:
     match item:
         case InputMessage():
             role = item.role.replace("developer", "system")
-            turns.append({"role": role, "content": item.text})
+            turns.append({"role": role, **as_content(item.texts)})
         case CompactionTrigger():
             return False
         case CompactionItem():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -69,6 +70,12 @@ def content_text(content: Content, separator: str = PART_END) -> str:
     if isinstance(content, str):
         return content
     return separator.join(part.text for part in content)
+
+
+def as_content(texts: Sequence[str]) -> dict[str, Any]:
+    """Texts as the content of a message for chat templates, and as parts if there are several."""
+    joined: dict[str, Any] = {"content": PART_END.join(texts)}
+    return {**joined, "parts": list(texts)} if len(texts) > 1 else joined
 
 
 class Prediction(RequestModel):

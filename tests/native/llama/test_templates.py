@@ -185,3 +185,46 @@ def test_what_cannot_be_arranged_is_refused_in_the_templates_own_words(
         assert refused.value.message == (
             "the model's chat template refuses these messages: Ask about the sea: Error: none."
         )
+
+
+# As those of models that also read images: contents are lists.
+WALKS = (
+    "{% for m in messages %}[{{ m.role }}{% if m.parts %}!{% endif %}"
+    "{% for part in m.content %}{% if part.type == 'text' %}|{{ part.text }}{% endif %}"
+    "{% endfor %}]{% endfor %}"
+)
+WALKS_OR_SHOWS = (
+    "{% for m in messages %}[{{ m.role }}{% if m.content is string %}={{ m.content }}{% else %}"
+    "{% for part in m.content %}|{{ part.text }}{% endfor %}{% endif %}]{% endfor %}"
+)
+REFUSES_TEXTS = (
+    "{% for m in messages %}{% if m.content is string %}{{ raise_exception('no list') }}"
+    "{% endif %}{% endfor %}" + WALKS
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (WALKS, "[system|a][user|b|c]"),
+        (REFUSES_TEXTS, "[system|a][user|b|c]"),
+        (WALKS_OR_SHOWS, "[system=a][user=b\nc]"),
+        (ROLES, "[system:a][user:b\nc]"),
+        (ALTERNATING + WALKS, "[system|a][user|b|c]"),
+    ],
+)
+def test_parts_go_to_templates_that_show_nothing_else(
+    tmp_path: Path, tiny_model: Path, template: str, expected: str
+) -> None:
+    messages = [*said("system:a"), {"role": "user", "content": "b\nc", "parts": ["b", "c"]}]
+    with engine_of(tmp_path, tiny_model, {KEY: template}) as engine:
+        assert engine.render(messages) == expected
+
+
+def test_parts_of_a_content_that_was_changed_are_one(tmp_path: Path, tiny_model: Path) -> None:
+    parts = {"parts": ["b", "c"]}
+    turns = [{"role": "user", "content": "b\nc", **parts}, *said("user:d")]
+    with engine_of(tmp_path, tiny_model, {KEY: ALTERNATING + WALKS}) as engine:
+        changed = [{"role": "user", "content": "b\nc and more", **parts}]
+        assert engine.render(changed) == "[user|b\nc and more]"
+        assert engine.render(turns) == "[user|b\nc\n\nd]"

@@ -52,22 +52,48 @@ common_json guard_calls(const InputGuard& guard, const common_json& messages, bo
   return guarded;
 }
 
-// Some templates iterate over content parts and cannot take a string.
-common_json as_typed_content(const common_json& messages) {
-  common_json typed = common_json::array();
+constexpr const char* kProbe = "Probequestion";
+// Where texts stand that a message's content was joined of, for templates that walk over them.
+constexpr const char* kParts = "parts";
+constexpr const char* kPartEnd = "\n";
+
+common_json text_part(const std::string& text) {
+  common_json part = common_json::object();
+  part["type"] = "text";
+  part["text"] = text;
+  return part;
+}
+
+// The parts of a message's content. Who has changed the content since it was joined means a single
+// one.
+common_json content_parts(const common_json& message) {
+  common_json parts = common_json::array();
+  const std::string content = string_field(message, "content");
+  std::string joined;
+  if (message.contains(kParts)) {
+    for (const auto& text : message.at(kParts)) {
+      if (!parts.empty()) joined += kPartEnd;
+      joined += text.get<std::string>();
+      parts.push_back(text_part(text.get<std::string>()));
+    }
+  }
+  if (!parts.empty() && joined == content) return parts;
+  common_json one = common_json::array();
+  one.push_back(text_part(content));
+  return one;
+}
+
+// `wants_parts`: contents that are texts become lists of parts.
+common_json with_contents(const common_json& messages, bool wants_parts) {
+  common_json shaped = common_json::array();
   for (const auto& message : messages) {
     common_json copy = message;
-    if (copy.contains("content") && copy.at("content").is_string()) {
-      common_json part = common_json::object();
-      part["type"] = "text";
-      part["text"] = copy.at("content").get<std::string>();
-      common_json parts = common_json::array();
-      parts.push_back(std::move(part));
-      copy["content"] = std::move(parts);
-    }
-    typed.push_back(std::move(copy));
+    const bool is_text = message.contains("content") && message.at("content").is_string();
+    if (wants_parts && is_text) copy["content"] = content_parts(message);
+    if (copy.contains(kParts)) copy.erase(kParts);
+    shaped.push_back(std::move(copy));
   }
-  return typed;
+  return shaped;
 }
 
 // Roles name control tokens in many templates, and they come from a fixed list, not from users.
@@ -124,6 +150,27 @@ struct ChatTemplate::Program {
   std::string eos_text;
   jinja::caps caps;
   InputGuard guard;
+  bool wants_parts = false;  // its messages' contents are lists, never texts
+
+  // Whether a question is in the prompt only if it comes as a part.
+  bool shows_parts_alone() {
+    const auto shows = [this](bool as_parts) {
+      wants_parts = as_parts;
+      try {
+        common_json question = common_json::object();
+        question["role"] = "user";
+        question["content"] = kProbe;
+        common_json messages = common_json::array();
+        messages.push_back(std::move(question));
+        std::string text;
+        for (const PromptPart& part : run(messages, ChatPrompt())) text += part.text;
+        return text.find(kProbe) != text.npos;
+      } catch (const std::exception&) {
+        return false;
+      }
+    };
+    return !shows(false) && shows(true);
+  }
 
   // The prompt of a conversation. Throws std::exception when the template refuses it.
   std::vector<PromptPart> run(const common_json& given, const ChatPrompt& prompt) const {
@@ -131,7 +178,7 @@ struct ChatTemplate::Program {
     if (!caps.supports_system_role) merged = merge_system_into_user(given);
     const common_json& known = caps.supports_system_role ? given : merged;
     common_json messages = guard_calls(guard, known, caps.supports_object_arguments);
-    if (!caps.supports_string_content) messages = as_typed_content(messages);
+    messages = with_contents(messages, wants_parts);
 
     jinja::context context(source);
     common_json globals = guard.broken(parse_or(prompt.kwargs_json, common_json::object()));
@@ -171,9 +218,12 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
     const TemplateBudget budget;
     const jinja::caps caps = jinja::caps_get(program);  // tries it on some conversations
     if (budget.is_exhausted()) TemplateBudget::charge();
-    program_ = std::make_unique<Program>(Program{std::move(program), tokens.source,
-                                                 std::move(bos_text), std::move(eos_text), caps,
-                                                 InputGuard(std::move(specials))});
+    auto made = std::make_unique<Program>(Program{std::move(program), tokens.source,
+                                                  std::move(bos_text), std::move(eos_text), caps,
+                                                  InputGuard(std::move(specials))});
+    made->wants_parts = made->shows_parts_alone();
+    if (budget.is_exhausted()) TemplateBudget::charge();
+    program_ = std::move(made);
   } catch (const std::exception& error) {
     defect_ = owner_ + " cannot be used: " + error.what();
   }
