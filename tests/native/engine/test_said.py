@@ -69,3 +69,15 @@ def test_also_beside_others_in_the_batch(engine: LocalEngine) -> None:
 def test_what_cannot_have_been_said_is_refused(engine: LocalEngine, said: list[int]) -> None:
     with pytest.raises(InvalidRequestError):
         list(engine.submit(GenerateRequest(prompt=PROMPT, said=said)))
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_a_begun_answer_whose_time_is_over_ends_as_cut_off(
+    engine: LocalEngine, deterministic: bool
+) -> None:
+    whole = ask(engine, PROMPT, max_tokens=9, deterministic=True)
+    said = tokens_of(whole)[:4]
+    fields = {"max_total_ms": 1e-6, "deterministic": deterministic}
+    rest = ask(engine, PROMPT, said=said, max_tokens=9, **fields)
+    assert (rest.text, rest.finish.reason) == ("", "length")
+    assert rest.finish.usage.n_completion_tokens == 4

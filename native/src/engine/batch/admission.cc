@@ -28,10 +28,7 @@ std::vector<Admission::RunningPtr> Admission::take(
 std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& running,
                                                     EngineStats& counters) {
   std::vector<RunningPtr> expired;
-  if (waiting_.empty()) {
-    starts_.clear();
-    return expired;
-  }
+  if (waiting_.empty()) return expired;
   const int n_free = n_seq_max_ - static_cast<int>(running.size());
   const std::vector<WaitingView> waiting = views(n_free > 0);
   const WaitOrder order = queue_.plan(waiting, n_free);
@@ -53,24 +50,47 @@ std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& run
   return expired;
 }
 
-void Admission::tell_places(std::vector<Event>& events) {
-  const auto n_waiting = static_cast<int>(waiting_.size());
-  const double ms_per_start = starts_.ms_per_event(Clock::now());
-  int position = 0;
-  for (const int index : queue_.plan(views(true), n_waiting).admit) {
-    ++position;
-    if (waiting_[index]->has_begun_to_answer()) continue;
-    ProgressEvent event = waiting_[index]->tell_progress();
-    event.position = position;
-    event.n_waiting = n_waiting;
-    event.eta_ms = ms_per_start < 0 ? -1 : ms_per_start * position;
-    events.push_back({waiting_[index]->ticket().id, event});
+void Admission::tell_places(const std::vector<RunningPtr>& running,
+                            std::vector<Event>& events) const {
+  const std::vector<WaitingView> waiting = views(true);
+  const std::vector<int> order = queue_.plan(waiting, static_cast<int>(waiting.size())).admit;
+  std::vector<LoadView> loads;
+  for (const int index : order) {
+    const RunningRequest& request = *waiting_[index];
+    const TokenSpan tokens = request.progress().tokens();
+    const int n_cells = cache_.offer(request.cache_key(), tokens).n_cells;
+    loads.push_back(request.load(waiting[index].n_missing, n_cells));
+  }
+  const std::vector<double> starts_ms = start_ms(running, loads);
+  for (size_t i = 0; i < order.size(); ++i) {
+    RunningRequest& request = *waiting_[order[i]];
+    if (request.has_begun_to_answer()) continue;
+    ProgressEvent event = request.tell_progress();
+    event.position = static_cast<int>(i) + 1;
+    event.n_waiting = static_cast<int>(waiting_.size());
+    event.eta_ms = starts_ms.empty() ? -1 : starts_ms[i];
+    events.push_back({request.ticket().id, event});
   }
 }
 
-double Admission::wait_ms() const {
-  const double ms_per_start = starts_.ms_per_event(Clock::now());
-  return ms_per_start < 0 ? -1 : ms_per_start * static_cast<double>(waiting_.size() + 1);
+double Admission::wait_ms(const std::vector<RunningPtr>& running) const {
+  std::vector<LoadView> loads;
+  for (const RunningPtr& request : waiting_) {
+    if (request) loads.push_back(request->load(request->progress().n_known(), 0));
+  }
+  loads.emplace_back();
+  const std::vector<double> starts_ms = start_ms(running, loads);
+  return starts_ms.empty() ? -1 : starts_ms.back();
+}
+
+std::vector<double> Admission::start_ms(const std::vector<RunningPtr>& running,
+                                        const std::vector<LoadView>& waiting) const {
+  std::vector<LoadView> loads;
+  for (const RunningPtr& request : running) {
+    const RequestProgress& progress = request->progress();
+    loads.push_back(request->load(progress.n_missing(), progress.n_known()));
+  }
+  return forecast_.start_ms(loads, waiting, {n_seq_max_, cache_.n_free_cells()});
 }
 
 // Without prefixes, all that is known of them is who may still wait.
@@ -145,7 +165,6 @@ void Admission::start(RunningRequest& request, EngineStats& counters) {
     if (n_prompt >= place->n_computed + kMinPinned) progress.add_cut(n_prompt);
   }
   if (!is_first) return;
-  starts_.push(Clock::now());
   counters.n_cached_tokens += place->n_computed;
   counters.n_prefix_hits += place->n_computed > 0 ? 1 : 0;
   counters.n_prefix_restored += place->is_restored ? 1 : 0;

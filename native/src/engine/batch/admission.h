@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/event_rate.h"
 #include "engine/request/running_request.h"
 #include "kv/prefix_cache.h"
+#include "sched/admission/start_forecast.h"
 #include "sched/admission/wait_queue.h"
 
 namespace pyserve {
@@ -34,9 +34,11 @@ class Admission {
   std::vector<RunningPtr> admit(std::vector<RunningPtr>& running, EngineStats& counters);
 
   // Tells those that wait their places, as they would start if nothing else came.
-  void tell_places(std::vector<Event>& events);
-  // How long a request that came now would wait, by the rate at which others start; < 0: unknown.
-  double wait_ms() const;
+  void tell_places(const std::vector<RunningPtr>& running, std::vector<Event>& events) const;
+  // How long a request that came now would wait; < 0: unknown.
+  double wait_ms(const std::vector<RunningPtr>& running) const;
+  // Learns from steps and answers, for both.
+  StartForecast& forecast() { return forecast_; }
 
   // A step has generated `n_tokens` for `tenant`.
   void charge_decode(std::string_view tenant, int n_tokens) {
@@ -45,6 +47,8 @@ class Admission {
 
  private:
   std::vector<WaitingView> views(bool with_prefixes) const;
+  std::vector<double> start_ms(const std::vector<RunningPtr>& running,
+                               const std::vector<LoadView>& waiting) const;
   int tokens_to_wait_for(const RunningRequest& request, const std::vector<RunningPtr>& running);
   bool has_room_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
                     int n_held_tokens) const;
@@ -54,7 +58,7 @@ class Admission {
   const int n_seq_max_;
   WaitQueue queue_;
   std::vector<RunningPtr> waiting_;
-  EventRate starts_;  // while some wait
+  StartForecast forecast_;
 };
 
 }  // namespace pyserve

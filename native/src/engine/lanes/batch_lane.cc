@@ -59,8 +59,9 @@ void BatchLane::end_late(StepReport& report) {
 
 void BatchLane::step(StepReport& report) {
   end_late(report);
+  if (running_.empty()) stepped_at_ = Clock::now();
   for (const RunningPtr& request : admission_.admit(running_, report.counters)) {
-    report.fail(*request, deadline_error(*request, admission_.wait_ms()));
+    report.fail(*request, deadline_error(*request, admission_.wait_ms(running_)));
   }
   if (running_.empty()) return;
   // 1. Plan.
@@ -77,10 +78,16 @@ void BatchLane::step(StepReport& report) {
     return;
   }
   const double decode_ms = elapsed_ms(begin, Clock::now());
-  charge(plan, planner_.observe_decode(running_, plan, decode_ms), decode_ms, report.counters);
+  const StepSample sample = planner_.observe_decode(running_, plan, decode_ms);
+  charge(plan, sample, decode_ms, report.counters);
   // 3. Sample and commit.
-  commit(plan, advance(plan), report);
-  planner_.observe_step(plan, elapsed_ms(begin, Clock::now()));
+  const auto is_answering = [](const RunningPtr& r) { return r->progress().is_answering(); };
+  const auto n_answering = static_cast<int>(std::ranges::count_if(running_, is_answering));
+  const int n_said = commit(plan, advance(plan), report);
+  const TimePoint now = Clock::now();
+  planner_.observe_step(plan, elapsed_ms(begin, now));
+  const double step_ms = elapsed_ms(std::exchange(stepped_at_, now), now);
+  admission_.forecast().observe_step(step_ms, sample.n_prompt, n_said, n_answering);
   check_cache();
 }
 
@@ -171,7 +178,8 @@ std::vector<BatchLane::Outcome> BatchLane::advance(const StepPlan& plan) {
   return outcomes;
 }
 
-void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report) {
+int BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report) {
+  int n_said = 0;
   for (size_t i = 0; i < outcomes.size(); ++i) {
     Outcome& outcome = outcomes[i];
     if (outcome.n_logits == 0) continue;
@@ -180,12 +188,17 @@ void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, Step
     const int n_right = progress.n_computed() - outcome.n_computed;
     cache_.advance(progress.seq_id(), n_right);
     if (planner_.has_drafts()) cache_.undo(progress.seq_id());
+    if (outcome.delta && progress.n_answer() > outcome.delta->n_tokens) {
+      n_said += outcome.delta->n_tokens;
+    }
     if (outcome.delta && !outcome.delta->finish) {
       report.add(*request, std::move(*outcome.delta));
       continue;
     }
     if (outcome.delta) {
       cache_.release(progress.seq_id(), progress.computed_tokens());
+      const bool has_ended = outcome.delta->finish->reason == FinishReason::kStop;
+      admission_.forecast().observe_end(progress.n_answer(), has_ended);
       report.add(*request, std::move(*outcome.delta));
     } else {
       cache_.drop(progress.seq_id());
@@ -194,6 +207,7 @@ void BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, Step
     request = nullptr;
   }
   std::erase(running_, nullptr);
+  return n_said;
 }
 
 void BatchLane::fail_running(size_t index, const ErrorInfo& error, bool keep_cells,
@@ -204,6 +218,7 @@ void BatchLane::fail_running(size_t index, const ErrorInfo& error, bool keep_cel
 
 void BatchLane::remove_running(size_t index, bool keep_cells) {
   const RequestProgress& progress = running_[index]->progress();
+  if (progress.is_answering()) admission_.forecast().observe_end(progress.n_answer(), false);
   if (keep_cells) {
     cache_.release(progress.seq_id(), progress.computed_tokens());
   } else {
@@ -224,7 +239,7 @@ void BatchLane::tell_progress(bool all, StepReport& report) {
     if (request->has_begun_to_answer() || !(all || request->params().wants_progress)) continue;
     report.events.push_back({request->ticket().id, request->tell_progress()});
   }
-  if (all) admission_.tell_places(report.events);
+  if (all) admission_.tell_places(running_, report.events);
 }
 
 // Every sequence and cell is accounted for.

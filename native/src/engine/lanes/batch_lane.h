@@ -50,7 +50,8 @@ class BatchLane final : public Lane {
   void charge(const StepPlan& plan, const StepSample& sample, double step_ms,
               EngineStats& counters);
   std::vector<Outcome> advance(const StepPlan& plan);
-  void commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report);
+  // Returns how many tokens were said of answers that had begun before.
+  int commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report);
   void fail_running(size_t index, const ErrorInfo& error, bool keep_cells, StepReport& report);
   void remove_running(size_t index, bool keep_cells);
   void check_cache() const;
@@ -63,6 +64,7 @@ class BatchLane final : public Lane {
   std::vector<RunningPtr> running_;                // oldest first
   const std::unique_ptr<DraftModel> draft_model_;  // may be null
   StepPlanner planner_;
+  TimePoint stepped_at_;  // the end of the last step, or the begin of work
   WorkerPool samplers_;
   std::vector<SampleScratch> scratches_;  // of each sampling thread
 };

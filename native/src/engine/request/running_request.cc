@@ -42,6 +42,15 @@ TokenSpan RunningRequest::tokens_to_share() const {
   return progress_.tokens().first(n);
 }
 
+LoadView RunningRequest::load(int n_missing, int n_cells) const {
+  LoadView load;
+  load.n_prompt = n_missing > 1 || !progress_.is_answering() ? n_missing : 0;
+  load.n_said = progress_.n_answer();
+  load.n_left = answer_.n_left();
+  load.n_cells = n_cells;
+  return load;
+}
+
 int RunningRequest::n_draft_max() const {
   if (!prepared_.draft || !progress_.can_draft()) return 0;
   // The last token of an answer is not computed.
@@ -188,9 +197,13 @@ void RunningRequest::count(Finish& finish) const {
   finish.n_cached_tokens = progress_.n_cached();
   finish.n_draft_accepted = n_draft_accepted_;
   finish.n_draft_rejected = n_draft_rejected_;
-  finish.queue_ms = elapsed_ms(ticket().submitted_at, *progress_.started_at());
-  finish.prompt_ms = elapsed_ms(*progress_.started_at(), *first_token_at_);
-  finish.decode_ms = elapsed_ms(*first_token_at_, Clock::now());
+  // One that goes on with an answer may end before either.
+  const TimePoint now = Clock::now();
+  const TimePoint started_at = progress_.started_at().value_or(now);
+  const TimePoint first_token_at = first_token_at_.value_or(now);
+  finish.queue_ms = elapsed_ms(ticket().submitted_at, started_at);
+  finish.prompt_ms = elapsed_ms(started_at, first_token_at);
+  finish.decode_ms = elapsed_ms(first_token_at, now);
 }
 
 }  // namespace pyserve

@@ -13,6 +13,7 @@
 #include "llama/context/context.h"
 #include "llama/model/model.h"
 #include "pyserve/request.h"
+#include "sched/admission/start_forecast.h"
 #include "sched/draft/draft.h"
 
 namespace pyserve {
@@ -50,6 +51,9 @@ class RunningRequest {
   // before tokens that have no score yet.
   TokenSpan tokens_to_share() const;
 
+  // What it has yet to do. n_cells: those it gives back, or needs to start.
+  LoadView load(int n_missing, int n_cells) const;
+
   // How many tokens ahead a step may check. Only a request that decodes its last token does.
   int n_draft_max() const;
   // What probably comes next, because it was said before: at most n_draft_max() tokens.
@@ -74,7 +78,8 @@ class RunningRequest {
 
   // Its time is over: it ends, by finish_early() if it has begun to answer.
   bool is_out_of_time() const;
-  bool has_begun_to_answer() const { return first_token_at_.has_value(); }
+  // Its client has tokens of it, maybe of an engine before this one.
+  bool has_begun_to_answer() const { return first_token_at_ || !params().said.empty(); }
   // Where it is, once it has started; its place is known to others.
   ProgressEvent tell_progress();
   // The last of these, once, when its prompt is computed and it wants to know.
