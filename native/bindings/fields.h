@@ -100,7 +100,8 @@ PYSERVE_RECORD(SamplingParams, SAME(temperature), SAME(dynatemp_range), SAME(dyn
                SAME(samplers), SAME_AS(kItems, logit_bias), SAME(seed), SAME(ignore_eos),
                SAME(allowed_token_ids), SAME(bad_words));
 
-PYSERVE_RECORD(ThinkingLimit, SAME(begin), SAME(end), SAME(is_open), SAME(max_tokens));
+PYSERVE_RECORD(ThinkingLimit, SAME(begin), SAME(end), SAME(is_open), SAME(max_tokens),
+               SAME(message));
 
 PYSERVE_RECORD(Request, SAME_AS(kArgument, id), SAME_AS(kArgument, prompt), SAME(sampling),
                SAME_AS(kArgument, adapters), SAME(wants_embedding), SAME(max_tokens), SAME(stop),

@@ -76,20 +76,22 @@ class ThinkingLimit(msgspec.Struct, frozen=True, kw_only=True):
     """A limit on the reasoning of an answer, which stands between two tags at its beginning.
 
     is_open: the prompt ends with the first tag. max_tokens: of reasoning; after them the engine
-    writes the second tag in the model's place.
+    writes `message`, as plain text, and the second tag in the model's place.
     """
 
     begin: str
     end: str
     is_open: bool
     max_tokens: int
+    message: str = ""
 
 
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One sequence to generate. Exactly one of messages, prompt, segments, tokens is set.
 
     messages: OpenAI chat messages as plain dicts (role, content: str, name ...), rendered with the
-      model's chat template; text in them is never read as control tokens.
+      model's chat template; text in them is never read as control tokens. `parts`: the texts that
+      a content was joined of, by newlines, for templates that walk over parts.
     template: what the template is given beside them.
     prompt: plain text; BOS is added if the model wants it. parse_special: control tokens in it are
       read as such, else they are plain text, too.

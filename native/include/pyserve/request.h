@@ -92,6 +92,7 @@ struct ThinkingLimit {
   std::string end;
   bool is_open = false;  // the prompt ends with the first tag
   int max_tokens = -1;   // then the second one is said for the model; < 0: no limit
+  std::string message;   // said before it then, as plain text
 };
 
 struct Request {

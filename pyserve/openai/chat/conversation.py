@@ -220,7 +220,7 @@ def conversation(
         ),
         None if is_free else calls,
         thinking,
-        _limit(thinking, thinking_budget(reasoning)),
+        _limit(thinking, reasoning),
         Surroundings(form.text_begin, form.channels, is_continued),
         form.stops,
         text_begin,
@@ -287,11 +287,16 @@ def without_head(made: Conversation) -> Conversation:
     )
 
 
-def _limit(thinking: Thinking | None, n_tokens: int | None) -> ThinkingLimit | None:
+def _limit(thinking: Thinking | None, reasoning: ReasoningFields) -> ThinkingLimit | None:
+    n_tokens = thinking_budget(reasoning)
     if thinking is None or n_tokens is None:
         return None
     return ThinkingLimit(
-        begin=thinking.begin, end=thinking.end, is_open=thinking.is_open, max_tokens=n_tokens
+        begin=thinking.begin,
+        end=thinking.end,
+        is_open=thinking.is_open,
+        max_tokens=n_tokens,
+        message=reasoning.reasoning_budget_message or "",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyserve.engine.model_info import ModelInfo
 from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.chat.conversation import thinking_budget
 from pyserve.openai.tools.recognition import may_think
 from pyserve.openai.tools.template_words import words_of
 from pyserve.schemas.fields.reasoning import BUDGETS, ReasoningFields
@@ -25,7 +26,8 @@ def unread_variables(
 ) -> list[str]:
     """Fields that the model's templates do not mention, at most `MAX_NAMED`.
 
-    Those that ask for thoughts if the model has none; none of these and of chat_template_kwargs if
+    Those that ask for thoughts if the model has none, and what is said at the end of a budget if
+    there is no budget; none of these and of chat_template_kwargs if
     the source of the templates is not known.
     """
     words = frozenset().union(*map(words_of, info.chat_templates))
@@ -35,6 +37,9 @@ def unread_variables(
         unread.append(given.verbosity_param)
     if given.enable_thinking and not _may_think(info, profile):
         unread += [name for name in THINKING_FIELDS if name in given.model_fields_set]
+    has_budget = thinking_budget(given) is not None and _may_think(info, profile)
+    if given.reasoning_budget_message and not has_budget:
+        unread.append("reasoning_budget_message")
     if info.chat_template:
         names = given.chat_template_kwargs or {}
         unread += [f"chat_template_kwargs.{name}" for name in names if name not in words]

@@ -194,6 +194,7 @@ FIELDS = {
     "reasoning_budget": "Another name of thinking_budget_tokens.",
     "reasoning_budget_tokens": "Another name of thinking_budget_tokens.",
     "thinking_token_budget": "The name that vLLM gives to thinking_budget_tokens.",
+    "reasoning_budget_message": "What reasoning ends with when its budget is used up.",
     "chat_template_kwargs": "Variables for the chat template, such as enable_thinking.",
     "ChatRequest.documents": "What the answer rests on, for templates that show it: at most 1,000 "
     "texts or objects.",

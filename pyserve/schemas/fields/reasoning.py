@@ -15,6 +15,7 @@ from pyserve.schemas.unsupported import REASONING, FieldTable
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Verbosity = Literal["low", "medium", "high"]
 Budget = Annotated[int, Field(ge=-1, le=INT32_MAX)]
+BudgetMessage = Annotated[str, Field(max_length=4096)]
 TemplateVariables = dict[str, Any]
 BUDGETS = (
     "thinking_budget_tokens",
@@ -122,6 +123,7 @@ class ReasoningFields(RequestModel):
     reasoning_budget: Budget | None = None
     reasoning_budget_tokens: Budget | None = None
     thinking_token_budget: Budget | None = None
+    reasoning_budget_message: BudgetMessage | None = None
     verbosity: Verbosity | None = None
     chat_template_kwargs: TemplateVariables | None = None
 

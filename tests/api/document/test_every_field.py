@@ -39,7 +39,15 @@ CODES = {
 }
 # What a text may be: these take any, the first of them NUL as well.
 STORED = {"previous_response_id", "conversation"}
-TEXTS = {*STORED, "user", "safety_identifier", "prompt_cache_key", "cache_salt", "service_tier"}
+TEXTS = {
+    *STORED,
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "cache_salt",
+    "service_tier",
+    "reasoning_budget_message",
+}
 PROMPTS = {
     "prompt",
     "instruction",

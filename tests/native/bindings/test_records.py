@@ -128,7 +128,7 @@ def test_none_in_python_is_the_native_default() -> None:
     assert {field: request[field] for field in unset} == {
         "max_tokens": -1,
         "n_draft_max": -1,
-        "thinking": {"begin": "", "end": "", "is_open": False, "max_tokens": -1},
+        "thinking": {"begin": "", "end": "", "is_open": False, "max_tokens": -1, "message": ""},
         "n_logprobs": -1,
         "n_prompt_logprobs": -1,
         "deadline_ms": 0.0,

@@ -180,3 +180,14 @@ def test_thoughts_end_when_their_budget_is_used_up(engine, n_tokens, is_open, gr
     assert tag
     assert len(thoughts.encode()) <= 16 * n_tokens + 3
     assert not grammar or rest.strip() == "so"
+
+
+@pytest.mark.parametrize(("message", "gap"), [("Enough, <eos></so>.", "\n"), ("Enough.\n", "")])
+def test_thoughts_end_with_a_message(engine, message, gap):
+    limit = ThinkingLimit(begin="<t>", end="</t>", is_open=True, max_tokens=2, message=message)
+    request = GenerateRequest(
+        prompt="x", thinking=limit, max_tokens=60, sampling=SamplingParams(ignore_eos=True)
+    )
+    thoughts, tag, _ = read(engine.submit(request)).text.partition(f"{message}{gap}</t>\n\n")
+    assert tag
+    assert len(thoughts.encode()) <= 2 * 16

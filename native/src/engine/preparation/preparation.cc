@@ -111,14 +111,21 @@ std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
   request.draft.clear();
   prepared->grammar = grammars_.get(request.grammar);
   if (!request.stop.empty()) prepared->shown_grammar = grammars_.get(request.grammar);
-  if (request.thinking.max_tokens >= 0) {
-    const std::string end = "\n" + request.thinking.end + "\n\n";
-    prepared->thinking_end = tokenizer_.tokenize(end, false, true);
-  }
+  if (request.thinking.max_tokens >= 0) prepared->thinking_end = end_of(request.thinking);
   request.grammar.clear();
   prepared->dry_breakers = dry_breakers_.get(request.sampling);
   prepared->request = std::move(request);
   return prepared;
+}
+
+// What is said when the limit is reached.
+std::vector<Token> Preparation::end_of(const ThinkingLimit& limit) const {
+  check_text(limit.message.size());
+  std::vector<Token> tokens = tokenizer_.tokenize(limit.message, false, false);
+  const std::string gap = limit.message.ends_with('\n') ? "" : "\n";
+  const std::vector<Token> end = tokenizer_.tokenize(gap + limit.end + "\n\n", false, true);
+  tokens.insert(tokens.end(), end.begin(), end.end());
+  return tokens;
 }
 
 // How each of `words` may be said, as it is and after a space. Source: bad_words of vLLM.

@@ -53,6 +53,7 @@ class Preparation {
   const ChatTemplate& template_for(const ChatPrompt& prompt) const;
   void check_adapters(AdapterSet& adapters) const;
   std::vector<PromptPart> parts_of(Request& request) const;
+  std::vector<Token> end_of(const ThinkingLimit& limit) const;
   std::vector<std::vector<Token>> tokens_of(const std::vector<std::string>& words) const;
   std::optional<Draft> make_draft(const Request& request, TokenSpan prompt) const;
   void check_bytes(size_t n_bytes) const;

@@ -133,6 +133,7 @@ def test_a_model_that_does_not_think_says_that_it_was_asked_to(start):
         ({"reasoning_effort": "low"}, "reasoning_effort"),
         ({"think": True, "reasoning_budget": 5}, "think, reasoning_budget"),
         ({"reasoning": {"enabled": True}}, "reasoning"),
+        ({"reasoning_budget_message": "Enough."}, "reasoning_budget_message"),
         ({"reasoning_effort": "none"}, None),
         ({}, None),
     ):
@@ -140,6 +141,16 @@ def test_a_model_that_does_not_think_says_that_it_was_asked_to(start):
         assert response.headers.get("X-Ignored-Fields") == named
     front = start(chat_template=TEMPLATE)
     assert "X-Ignored-Fields" not in front.post(CHAT, chat_body(think=True)).headers
+    body = chat_body(think=True, reasoning_budget_message="Enough.")
+    assert front.post(CHAT, body).headers["X-Ignored-Fields"] == "reasoning_budget_message"
+
+
+def test_what_thoughts_end_with_reaches_the_engine(say):
+    front = say("Hi")
+    body = chat_body(reasoning_budget=7, reasoning_budget_message="Enough.")
+    assert "X-Ignored-Fields" not in front.post(CHAT, body).headers
+    (request,) = front.core.requests
+    assert (request.thinking.max_tokens, request.thinking.message) == (7, "Enough.")
 
 
 @pytest.mark.parametrize(
