@@ -69,6 +69,8 @@ def create(model: str | None = None) -> Response:
             tokens = continued_tokens(
                 engine, conversation.messages, conversation.options, conversation.text_begin
             )
+        elif body.return_token_ids:
+            tokens = engine.tokenize_chat(conversation.messages, conversation.options)
         biased = with_token_ids(body, engine)
         before = () if shorter is None else shorter.finishes
         made = ChatAnswer(biased, target.model_id, engine.info(), conversation, cut, tokens, before)

@@ -7,10 +7,11 @@ from flask import Response, request
 from pyserve.api import native
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
+from pyserve.models.templates.go.marked import Marked
 from pyserve.openai.completions.completions import Completion, CompletionAnswer
 from pyserve.openai.completions.infill import infill_prompts
 from pyserve.openai.configured.defaults import with_defaults
-from pyserve.openai.configured.templated import templated_completion
+from pyserve.openai.configured.templated import segments_of, templated_completion
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.token_biases import with_token_ids
@@ -58,6 +59,8 @@ def create(model: str | None = None) -> Response:
             prompts = infill_prompts(body.prompts, body.suffix, info, engine.tokenize)
         biased = with_token_ids(body, engine)
         templated = templated_completion(biased, target.profile.prompt)
+        if body.return_token_ids:
+            prompts = [_tokens_of(each, body, engine) for each in prompts or templated.prompts]
         made = CompletionAnswer(templated, target.model_id, info, engine.detokenize, prompts)
         noted.unenforced = made.unenforced
         return made
@@ -66,6 +69,16 @@ def create(model: str | None = None) -> Response:
         return generate(target, answer)
     progress = CompletionAnswer.progress if body.return_progress else None
     return generate_stream(target, answer, ping_s=body.sse_ping_interval, progress=progress)
+
+
+def _tokens_of(prompt: str | list[int], body: CompletionRequest, engine: Engine) -> list[int]:
+    """The tokens that the engine would make of a prompt."""
+    if isinstance(prompt, Marked):
+        return engine.tokenize_segments(segments_of(prompt))
+    if isinstance(prompt, str):
+        reads = body.parse_special is not False
+        return engine.tokenize(prompt, add_special=True, parse_special=reads)
+    return prompt
 
 
 def _is_below_v1() -> bool:

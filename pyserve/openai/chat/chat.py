@@ -91,6 +91,7 @@ class ChatAnswer:
         self._writers = self._new_writers()
         self._held_logprobs: list[list[TokenLogprob]] = [[] for _ in self._writers]
         self._held_tokens: list[list[int]] = [[] for _ in self._writers]
+        self._prompt_tokens = UNSET if tokens is None or not body.return_token_ids else tokens
         self._truncation = (
             UNSET if cut is None else Truncation(cut.dropped_messages, cut.dropped_tokens)
         )
@@ -119,12 +120,15 @@ class ChatAnswer:
             metadata=self._body.metadata or UNSET,
             truncation=self._truncation,
             timings=answer_timings(finishes) if self._body.wants_timings else UNSET,
+            prompt_token_ids=self._prompt_tokens,
         )
 
     def open(self) -> list[msgspec.Struct]:
         calls = self._conversation.calls
         first = ChatDelta(role="assistant", content=None if calls and calls.is_required else "")
-        return [self._chunk(ChatChunkChoice(index, first)) for index in range(self._n)]
+        chunks = [self._chunk(ChatChunkChoice(index, first)) for index in range(self._n)]
+        chunks[0] = msgspec.structs.replace(chunks[0], prompt_token_ids=self._prompt_tokens)
+        return list(chunks)
 
     def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:
         self._usage.push(index, delta)

@@ -93,6 +93,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] | UnsetType = UNSET
     truncation: Truncation | UnsetType = UNSET
     timings: AnswerTimings | UnsetType = UNSET
+    prompt_token_ids: list[int] | UnsetType = UNSET
 
 
 class FunctionDelta(msgspec.Struct, frozen=True):
@@ -156,3 +157,4 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | UnsetType = UNSET
     prompt_progress: PromptProgress | UnsetType = UNSET
     timings: AnswerTimings | UnsetType = UNSET
+    prompt_token_ids: list[int] | UnsetType = UNSET

@@ -35,7 +35,7 @@ from pyserve.schemas.completions import CompletionRequest
 class CompletionChoice(msgspec.Struct, frozen=True):
     """One of the answers, or a chunk's part of it.
 
-    stop_reason: the stop string or token that ended it.
+    stop_reason: the stop string or token that ended it. prompt_token_ids: in the first chunk.
     """
 
     index: int
@@ -46,6 +46,7 @@ class CompletionChoice(msgspec.Struct, frozen=True):
     schema_violation: SchemaViolation | UnsetType = UNSET
     tokens: list[int] | UnsetType = UNSET
     token_ids: list[int] | UnsetType = UNSET
+    prompt_token_ids: list[int] | UnsetType = UNSET
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,7 @@ class CompletionAnswer:
         self._writers = _writers(body, detokenize)
         self._texts = [""] * len(self._writers)  # of streamed answers, where they are checked
         self._held_tokens: list[list[int]] = [[] for _ in self._writers]
+        self._untold = set(range(len(self._writers)))  # choices without their prompt's tokens
 
     def response(self, outputs: Sequence[Output]) -> Completion:
         usage = token_usage([output.finish for output in outputs], self._n_candidates)
@@ -119,6 +121,9 @@ class CompletionAnswer:
             violation = self._violation(self._texts[index], delta.finish.reason)
             choices.append(CompletionChoice(index, writer.rest(), None, *reasons, violation))
         if choices and (told := told_tokens(self._body, self._held_tokens[index])):
+            if index in self._untold:
+                self._untold.remove(index)
+                told |= self._prompt_tokens(index)
             choices[0] = msgspec.structs.replace(choices[0], **told)
             self._held_tokens[index] = []
         chunks = [self._chunk(choice) for choice in choices]
@@ -155,7 +160,13 @@ class CompletionAnswer:
         reasons = (output.finish.reason, output.finish.stop_reason)
         violation = self._violation(output.text, output.finish.reason)
         choice = CompletionChoice(index, text + writer.rest(), logprobs, *reasons, violation)
-        return msgspec.structs.replace(choice, **told_tokens(self._body, output.tokens))
+        told = told_tokens(self._body, output.tokens) | self._prompt_tokens(index)
+        return msgspec.structs.replace(choice, **told)
+
+    def _prompt_tokens(self, index: int) -> dict[str, list[int]]:
+        """The member of a choice that is the tokens of its prompt, if it is to have one."""
+        tokens = self.requests[index // self._n * self._n_candidates].tokens
+        return {"prompt_token_ids": tokens} if self._body.return_token_ids and tokens else {}
 
     def _violation(self, text: str, reason: FinishReason) -> SchemaViolation | UnsetType:
         """Where a whole answer is not valid, if its grammar did not enforce all."""

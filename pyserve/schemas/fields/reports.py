@@ -25,7 +25,8 @@ class ReportFields(PingFields):
 
     return_progress: chunks before the first token say how much of the prompt is computed.
     timings: the answer has the times that it took; timings_per_token: each chunk has them.
-    return_tokens, return_token_ids: choices have their tokens as `tokens`, or `token_ids`.
+    return_tokens, return_token_ids: choices have their tokens as `tokens`, or `token_ids`; with the
+    latter those of the prompt are told as well.
     """
 
     return_progress: bool | None = None

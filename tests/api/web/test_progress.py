@@ -76,7 +76,28 @@ def test_the_tokens_of_a_stream_are_those_of_the_answer(front, path):
     chunks = chunks_of(front.post(path, {**body, "stream": True}))
     told = [each.get("token_ids", []) for chunk in chunks for each in chunk["choices"]]
     assert [token for tokens in told for token in tokens] == choice["token_ids"]
-    assert len(choice["token_ids"]) == 4
+    assert len(choice["token_ids"]) > 1
+
+
+def test_the_tokens_of_a_prompt_are_those_that_the_engine_gets(front):
+    body = {"return_token_ids": True, "n": 2}
+    answer = front.post(CHAT, chat_body(**body)).get_json()
+    assert answer["prompt_token_ids"] == front.core.requests[-1].tokens
+    first, *others = chunks_of(front.post(CHAT, chat_body(**body, stream=True)))
+    assert first["prompt_token_ids"] == answer["prompt_token_ids"]
+    assert not any("prompt_token_ids" in chunk for chunk in others)
+    body["prompt"] = ["a b", "c"]
+    choices = front.post(COMPLETIONS, body).get_json()["choices"]
+    assert [each["prompt_token_ids"] for each in choices] == [
+        request.tokens for request in front.core.requests[-4:]
+    ]
+    body["prompt"] = [[1, 2, 3]]
+    (one, _) = front.post(COMPLETIONS, body).get_json()["choices"]
+    assert one["prompt_token_ids"] == [1, 2, 3]
+    chunks = chunks_of(front.post(COMPLETIONS, {**body, "stream": True}))
+    told = [each for chunk in chunks for each in chunk["choices"] if "prompt_token_ids" in each]
+    assert sorted(each["index"] for each in told) == [0, 1]
+    assert "prompt_token_ids" not in front.post(CHAT, chat_body()).get_json()
 
 
 @pytest.mark.parametrize(("ping_s", "n_comments"), [(1, 1), (0, 0), (-1, 0)])
