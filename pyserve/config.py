@@ -89,7 +89,7 @@ MAX_CTX = 2**24
 NTokens = Annotated[int, Field(ge=1, le=MAX_CTX)]
 
 
-ENDPOINTS = ("chat", "completion", "edit", "embeddings")
+ENDPOINTS = ("chat", "completion", "edit", "embeddings", "rerank")
 
 FLASH_ATTN_WORDS = {
     "on": "on", "enabled": "on", "true": "on", "1": "on",
@@ -446,7 +446,7 @@ class ServeConfig(BaseSettings):
     default_model: Annotated[list[str], NoDecode] = option(
         [],
         "Answers requests that name no model while several are served; ENDPOINT is `chat`,"
-        " `completion`, `edit` or `embeddings`.",
+        " `completion`, `edit`, `embeddings` or `rerank`.",
         metavar="[ENDPOINT=]MODEL",
     )
     lora: Annotated[list[str], NoDecode] = option(

@@ -104,26 +104,29 @@ PYSERVE_RECORD(ThinkingLimit, SAME(begin), SAME(end), SAME(is_open), SAME(max_to
                SAME(message));
 
 PYSERVE_RECORD(Request, SAME_AS(kArgument, id), SAME_AS(kArgument, prompt), SAME(sampling),
-               SAME_AS(kArgument, adapters), SAME(wants_embedding), SAME(max_tokens), SAME(stop),
-               SAME(stop_token_ids), SAME(shows_stop), SAME(min_tokens), SAME(grammar), SAME(draft),
-               SAME(n_draft_max), SAME(thinking), SAME(n_logprobs), SAME(said),
-               SAME(n_prompt_logprobs), SAME(tenant), SAME(cache_salt), SAME(priority),
-               SAME(deadline_ms), SAME(max_total_ms), SAME(max_decode_ms),
-               field("deterministic", &S::is_deterministic), SAME(wants_progress),
-               SAME(wants_timings));
+               SAME_AS(kArgument, adapters), SAME(wants_embedding), SAME(wants_ranks),
+               SAME(max_tokens), SAME(stop), SAME(stop_token_ids), SAME(shows_stop),
+               SAME(min_tokens), SAME(grammar), SAME(draft), SAME(n_draft_max), SAME(thinking),
+               SAME(n_logprobs), SAME(said), SAME(n_prompt_logprobs), SAME(tenant),
+               SAME(cache_salt), SAME(priority), SAME(deadline_ms), SAME(max_total_ms),
+               SAME(max_decode_ms), field("deterministic", &S::is_deterministic),
+               SAME(wants_progress), SAME(wants_timings));
 
 PYSERVE_RECORD(QuantizeOptions, SAME(type), SAME(n_threads), SAME(allow_requantize));
 
 // To Python.
 
-PYSERVE_RECORD(ModelInfo, SAME(architecture), SAME(description), SAME(quantization), SAME(n_params),
-               SAME(size_bytes), SAME(n_vocab), SAME(n_embd), SAME(n_layer), SAME(n_ctx_train),
-               SAME(n_ctx), SAME(n_seq_max), SAME(n_threads), SAME(n_threads_batch), SAME(n_kv),
-               SAME(cache_type_k), SAME(cache_type_v), SAME(kv_bytes), SAME(compute_bytes),
-               SAME(can_generate), SAME(has_chat_template), SAME(chat_template),
-               SAME(tool_template), SAME(rag_template), SAME(bos_token), SAME(eos_token),
-               SAME(fim_pre_token), SAME(fim_suf_token), SAME(fim_mid_token), SAME(load_ms),
-               SAME(kernels));
+PYSERVE_RECORD(PairTokens, SAME(before), SAME(between), SAME(after));
+
+PYSERVE_RECORD(ModelInfo, SAME(name), SAME(architecture), SAME(description), SAME(quantization),
+               SAME(n_params), SAME(size_bytes), SAME(n_vocab), SAME(n_embd), SAME(n_layer),
+               SAME(n_ctx_train), SAME(n_ctx), SAME(n_seq_max), SAME(n_threads),
+               SAME(n_threads_batch), SAME(n_kv), SAME(cache_type_k), SAME(cache_type_v),
+               SAME(kv_bytes), SAME(compute_bytes), SAME(can_generate), SAME(n_ranks),
+               SAME(rank_labels), SAME(rank_template), SAME(pair), SAME(n_pooled),
+               SAME(has_chat_template), SAME(chat_template), SAME(tool_template),
+               SAME(rag_template), SAME(bos_token), SAME(eos_token), SAME(fim_pre_token),
+               SAME(fim_suf_token), SAME(fim_mid_token), SAME(load_ms), SAME(kernels));
 
 PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(n_finished), SAME(n_failed),
                SAME(n_cancelled), SAME(n_prompt_tokens), SAME(n_cached_tokens),

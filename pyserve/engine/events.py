@@ -74,7 +74,8 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     `prompt_logprobs` come in order, in chunks, before all text; nothing precedes the first token of
     a prompt, so its log-probability is 0 and it has no alternatives.
     `so_far` is what `finish` would say now, where it was asked for.
-    `embedding` is a vector of length 1 as little-endian float32, where one was asked for.
+    `embedding` is a vector of length 1 as little-endian float32, where one was asked for, or the
+    numbers of a ranking head.
     """
 
     text: str = ""

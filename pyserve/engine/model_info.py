@@ -5,12 +5,25 @@ from __future__ import annotations
 import msgspec
 
 
+class PairTokens(msgspec.Struct, frozen=True):
+    """What stands before, between and after two texts that a model reads together."""
+
+    before: list[int] = []
+    between: list[int] = []
+    after: list[int] = []
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about an engine's loaded model, and settings that it was started with.
 
+    name: as the file says, "" = it does not.
     size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
       a step.
-    can_generate: it makes text; embeddings are what every model makes.
+    can_generate: it makes text; embeddings are what every model makes that does not rank.
+    n_ranks: numbers of its ranking head, 0 = it has none; rank_labels: what they are the logits of,
+      where the file says so. rank_template: of `{query}` and `{document}`, "" = none, then `pair`
+      is what stands around them. n_pooled: most tokens of a text for an embedding or a rank, 0 =
+      n_ctx.
     chat_template: its source, "" = none or too long to show; tool_template: that of chats with
       tools, rag_template: with documents, "" = the same; hidden_template: the model file's, where
       the configuration has one in Go's syntax in its place. bos_token, eos_token: their texts.
@@ -34,7 +47,13 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_seq_max: int
     n_threads: int
     has_chat_template: bool
+    name: str = ""
     can_generate: bool = True
+    n_ranks: int = 0
+    rank_labels: tuple[str, ...] = ()
+    rank_template: str = ""
+    pair: PairTokens = PairTokens()
+    n_pooled: int = 0
     n_threads_batch: int = 0
     n_kv: int = 0
     cache_type_k: str = "f16"

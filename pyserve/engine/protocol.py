@@ -29,6 +29,7 @@ from pyserve.engine.events import (
 from pyserve.engine.model_info import (
     EngineStats,
     ModelInfo,
+    PairTokens,
 )
 from pyserve.engine.request import (
     GenerateRequest,
@@ -50,6 +51,7 @@ __all__ = [
     "FinishReason",
     "GenerateRequest",
     "ModelInfo",
+    "PairTokens",
     "Progress",
     "SamplingParams",
     "Segment",

@@ -98,7 +98,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     segments: a prompt that a template of our own made; BOS as with `prompt`.
     tokens: token ids, taken as they are.
     adapters: scales of LoRA adapters by name, others are off; None = the engine's defaults.
-    wants_embedding: the vector of the prompt instead of an answer, in the delta with `finish`.
+    wants_embedding: the vector of the prompt instead of an answer, in the delta with `finish`;
+      wants_ranks: there the numbers of the model's ranking head.
     max_tokens: None means as many as the context allows; 0 computes the prompt and no answer.
     stop, stop_token_ids: generation ends before the first one that appears; with a grammar, where
       the answer before it is complete. shows_stop: it is a part of the text.
@@ -135,6 +136,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     sampling: SamplingParams = SamplingParams()
     adapters: dict[str, float] | None = None
     wants_embedding: bool = False
+    wants_ranks: bool = False
     max_tokens: int | None = None
     stop: list[str] = []
     stop_token_ids: list[int] = []
@@ -157,3 +159,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     deterministic: bool = False
     wants_progress: bool = False
     wants_timings: bool = False
+
+    @property
+    def is_pooled(self) -> bool:
+        """It ends with its prompt: numbers are all that it asks for."""
+        return self.wants_embedding or self.wants_ranks

@@ -151,6 +151,8 @@ def capabilities(status: ModelStatus, facts: FileFacts | None) -> list[str]:
     info = status.info
     generates = facts is None or facts.generates if info is None else info.can_generate
     fills_in = facts is not None and facts.fills_in if info is None else info.fim_pre_token >= 0
+    if info is not None and info.n_ranks > 0:
+        return []  # Ollama has none
     found = []
     if generates and not (facts is not None and facts.is_embedder):
         found += ["completion", "tools"]

@@ -85,10 +85,10 @@ class BoundedEngine(Askable):
 def _limited(request: GenerateRequest, n_prompt: int, n_ctx: int, name: str) -> GenerateRequest:
     """The request with an answer that fits into `n_ctx`, which messages call `name`."""
     n_room = n_ctx - n_prompt
-    if n_room < 0 or (n_room == 0 and not request.wants_embedding):
+    if n_room < 0 or (n_room == 0 and not request.is_pooled):
         message = f"the prompt has {n_prompt:,} tokens, {name} is {n_ctx:,}"
         raise ContextLengthExceededError(message, n_prompt_tokens=n_prompt, n_ctx=n_ctx)
-    if request.wants_embedding:
+    if request.is_pooled:
         return request
     n_max = n_room if request.max_tokens is None else min(request.max_tokens, n_room)
     return msgspec.structs.replace(request, max_tokens=n_max)

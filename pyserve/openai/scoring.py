@@ -89,7 +89,8 @@ def softmax(logprobs: Sequence[float]) -> list[float]:
 def check_generates(info: ModelInfo) -> None:
     """Raise InvalidRequestError for a model without probabilities of tokens."""
     if not info.can_generate:
-        message = "the model only makes embeddings: it has no probabilities of texts"
+        makes = "ranks texts" if info.n_ranks > 0 else "only makes embeddings"
+        message = f"the model {makes}: it has no probabilities of texts"
         raise InvalidRequestError(message, param="model")
 
 

@@ -40,6 +40,7 @@ def start(tmp_path: Path) -> Iterator[StartFront]:
             has_infill: bool = False,
             profiles: dict[str, ModelProfile] | None = None,
             chat_template: str = "",
+            n_ranks: int = 0,
             keep_alive_s: float = KEEP_ALIVE_S,
             **settings: Any,
         ) -> Front:
@@ -50,6 +51,7 @@ def start(tmp_path: Path) -> Iterator[StartFront]:
                     has_chat_template=has_chat_template,
                     has_infill=has_infill,
                     chat_template=chat_template,
+                    n_ranks=n_ranks,
                 )
                 for name in models
             }

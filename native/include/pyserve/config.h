@@ -60,7 +60,15 @@ struct EngineConfig {
   double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
 };
 
+// What stands around two texts that a model reads together: before, between and after them.
+struct PairTokens {
+  std::vector<Token> before;
+  std::vector<Token> between;
+  std::vector<Token> after;
+};
+
 struct ModelInfo {
+  std::string name;  // as the file says; "" = it does not
   std::string architecture;
   std::string description;
   std::string quantization;
@@ -79,7 +87,12 @@ struct ModelInfo {
   std::string cache_type_v;
   int64_t kv_bytes = 0;       // allocated for KV caches and states
   int64_t compute_bytes = 0;  // allocated for computing
-  bool can_generate = true;   // false: embeddings are all that it makes
+  bool can_generate = true;   // false: embeddings are all that it makes, or it ranks
+  int n_ranks = 0;            // numbers of its ranking head; 0: it has none, and makes embeddings
+  std::vector<std::string> rank_labels;  // what they are the logits of, where the file says so
+  std::string rank_template;  // of a query and a document, in braces; "" = none: `pair` is used
+  PairTokens pair;
+  int n_pooled = 0;  // most tokens of a text for an embedding or a rank
   bool has_chat_template = false;
   std::string chat_template;  // its source; "" = none, or too long to show
   std::string tool_template;  // the file's own for chats with tools, as above

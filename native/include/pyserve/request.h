@@ -101,6 +101,7 @@ struct Request {
   SamplingParams sampling;
   AdapterSet adapters;           // in any order, and with zeros, until it is prepared
   bool wants_embedding = false;  // the vector of the prompt instead of an answer
+  bool wants_ranks = false;      // the numbers of the model's ranking head instead
   int max_tokens = -1;           // < 0: as many as the context allows; 0: no answer
   // The first one ends the answer, where it may end: with a grammar, what stands before it is all
   // that the grammar demands. So do the tokens.
@@ -126,6 +127,9 @@ struct Request {
   bool is_deterministic = false;  // bit-equal whatever else runs and is cached; slower
   bool wants_progress = false;    // a ProgressEvent several times a second, and a last one
   bool wants_timings = false;     // every DeltaEvent has `so_far`
+
+  // It ends with its prompt: numbers are all that it asks for.
+  bool is_pooled() const { return wants_embedding || wants_ranks; }
 };
 
 struct TopLogprob {
@@ -180,7 +184,8 @@ struct DeltaEvent {
   std::vector<TokenLogprob> logprobs;  // of the tokens whose text ends in `text`
   // Come in order before all text. Nothing precedes the first token: 0, without alternatives.
   std::vector<TokenLogprob> prompt_logprobs;
-  std::vector<float> embedding;  // of length 1; comes with `finish`, where it was asked for
+  // Of length 1, or the numbers of the ranking head; comes with `finish`, where it was asked for.
+  std::vector<float> embedding;
   std::optional<Finish> so_far;  // what `finish` would say now; where it was asked for
   std::optional<Finish> finish;
 

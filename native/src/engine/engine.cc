@@ -160,6 +160,7 @@ ModelInfo Engine::info() const {
   ModelInfo info = impl_->model.info();
   info.kernels = name_of(rung_in_force());
   info.n_ctx = impl_->loop.context().n_ctx();
+  info.n_pooled = impl_->loop.n_pooled();
   info.n_seq_max = impl_->config.n_seq_max;
   info.n_threads = impl_->config.n_threads;
   info.n_threads_batch = impl_->config.n_threads_batch;

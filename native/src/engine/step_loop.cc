@@ -66,7 +66,7 @@ void StepLoop::take_inbox() {
 }
 
 Lane& StepLoop::lane_of(const RunningRequest& request) {
-  if (request.params().wants_embedding) return embedding_;
+  if (request.params().is_pooled()) return embedding_;
   if (is_deterministic_ || request.params().is_deterministic) return solo_;
   return batch_;
 }

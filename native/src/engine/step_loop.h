@@ -34,6 +34,8 @@ class StepLoop {
 
   EngineStats stats() const;
   const Context& context() const { return batch_.context(); }
+  // Most tokens of a prompt whose numbers are asked for.
+  int n_pooled() const { return embedding_.n_most(); }
 
  private:
   void take_inbox();

@@ -63,7 +63,8 @@ class FakeCore(Askable):
 
     requests: every request ever submitted, in order. cancelled: the ids that `cancel` ended.
     The engine config's n_seq_max requests run at once, n_queue_max more may wait, for as long as
-    their deadlines allow. chat_template: is shown; prompts are made without it.
+    their deadlines allow. chat_template: is shown; prompts are made without it. n_ranks: the model
+    only ranks, by so many numbers.
     """
 
     def __init__(
@@ -74,12 +75,13 @@ class FakeCore(Askable):
         has_chat_template: bool = True,
         has_infill: bool = False,
         chat_template: str = "",
+        n_ranks: int = 0,
     ) -> None:
         self.requests: list[GenerateRequest] = []
         self.cancelled: list[int] = []
         self._config = config
         self._script = script
-        info = fake_info(config, has_chat_template, has_infill)
+        info = fake_info(config, has_chat_template, has_infill, n_ranks)
         self._info = msgspec.structs.replace(info, chat_template=chat_template)
         self._vocab = FakeVocab()
         self._adapter_scales = AdapterScales(config.adapters)
@@ -105,7 +107,9 @@ class FakeCore(Askable):
             allowed = request.sampling.allowed_token_ids
             echo = self._vocab.text(allowed) if allowed else _echo(request, prompt)
             plan = make_plan(request, echo, self._script, index, max(n_room, 0))
-            self._requests[request_id] = FakeRequest(request_id, request, tokens, plan)
+            self._requests[request_id] = FakeRequest(
+                request_id, request, tokens, plan, self._info.n_ranks
+            )
             self._begin_and_list(time.monotonic())
             self._changed.notify_all()
 
@@ -241,7 +245,7 @@ class FakeCore(Askable):
         n_prompt = len(request.tokens)
         if request.plan.refusal is not None:
             self._fail(request, request.plan.refusal, "failed")
-        elif n_prompt + (not request.request.wants_embedding) > self._info.n_ctx:
+        elif n_prompt + (not request.request.is_pooled) > self._info.n_ctx:
             self._fail(request, _too_long(n_prompt, self._info.n_ctx), "failed")
         else:
             request.is_accepted = True

@@ -8,12 +8,13 @@ import struct
 import msgspec
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.protocol import ModelInfo, TokenLogprob, TopLogprob
+from pyserve.engine.protocol import ModelInfo, PairTokens, TokenLogprob, TopLogprob
 
 DEFAULT_N_CTX = 4096
 N_VOCAB = 32_000
 N_EMBD = 8
 BOS = 0
+SEP = N_VOCAB - 4
 FIM_TOKENS = {
     "fim_pre_token": N_VOCAB - 3,
     "fim_suf_token": N_VOCAB - 2,
@@ -60,7 +61,15 @@ def fake_embedding(tokens: list[int]) -> bytes:
     return struct.pack(f"<{N_EMBD}f", *(count / length for count in counts))
 
 
-def fake_info(config: EngineConfig, has_chat_template: bool, has_infill: bool = False) -> ModelInfo:
+def fake_ranks(tokens: list[int], n_ranks: int) -> bytes:
+    """How many tokens come again, less 2; and numbers below it."""
+    first = len(tokens) - len(set(tokens)) - 2.0
+    return struct.pack(f"<{n_ranks}f", *(first - i for i in range(n_ranks)))
+
+
+def fake_info(
+    config: EngineConfig, has_chat_template: bool, has_infill: bool = False, n_ranks: int = 0
+) -> ModelInfo:
     n_ctx = config.n_ctx or DEFAULT_N_CTX
     info = ModelInfo(
         architecture="fake",
@@ -76,6 +85,9 @@ def fake_info(config: EngineConfig, has_chat_template: bool, has_infill: bool = 
         n_seq_max=config.n_seq_max,
         n_threads=config.n_threads,
         has_chat_template=has_chat_template,
+        can_generate=n_ranks == 0,
+        n_ranks=n_ranks,
+        pair=PairTokens([BOS], [SEP], [SEP]) if n_ranks else PairTokens(),
         kernels=config.kernels,
         eos_token="</s>",
         adapters=tuple(adapter.name for adapter in config.adapters),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pyserve.engine.fake.model import FakeVocab, fake_embedding
+from pyserve.engine.fake.model import FakeVocab, fake_embedding, fake_ranks
 from pyserve.engine.fake.script import Plan
 from pyserve.engine.protocol import Delta, Finish, GenerateRequest, Progress, Usage
 from pyserve.errors import DeadlineExceededError
@@ -13,10 +13,18 @@ PROMPT_CHUNK_TOKENS = 4  # that many prompt log-probabilities come at once
 
 
 class FakeRequest:
-    """A request that is not over. Guarded by the core's lock."""
+    """A request that is not over. Guarded by the core's lock. n_ranks: of the model."""
 
-    def __init__(self, request_id: int, request: GenerateRequest, tokens: list[int], plan: Plan):
+    def __init__(
+        self,
+        request_id: int,
+        request: GenerateRequest,
+        tokens: list[int],
+        plan: Plan,
+        n_ranks: int = 0,
+    ) -> None:
         self.request_id = request_id
+        self._n_ranks = n_ranks
         self.request = request
         self.tokens = tokens
         self.plan = plan
@@ -69,8 +77,7 @@ class FakeRequest:
         elif self.request.wants_timings:
             so_far = Finish(reason=plan.finish_reason, usage=usage)
         if n_done == 0:
-            wants = self.request.wants_embedding
-            return Delta(finish=finish, embedding=fake_embedding(self.tokens) if wants else None)
+            return Delta(finish=finish, embedding=self._numbers())
         logprobs = None
         if self.request.n_logprobs is not None:
             logprobs = [vocab.logprob(plan.words[n_done - 1], n_done, self.request.n_logprobs)]
@@ -82,3 +89,8 @@ class FakeRequest:
             so_far=so_far,
             finish=finish,
         )
+
+    def _numbers(self) -> bytes | None:
+        if self.request.wants_ranks:
+            return fake_ranks(self.tokens, self._n_ranks)
+        return fake_embedding(self.tokens) if self.request.wants_embedding else None

@@ -75,7 +75,7 @@ def make_plan(
     answer = script.texts[index % len(script.texts)] if script.texts else prompt
     if "words" in commands:
         answer = repeat_words(answer, int(commands["words"] or 0))
-    if request.wants_embedding:
+    if request.is_pooled:
         answer = ""
     pieces, stop_string = cut_at_stop(split_words(answer), request.stop)
     limit = n_room if request.max_tokens is None else min(request.max_tokens, n_room)

@@ -42,7 +42,7 @@ WITHOUT_EFFECT: dict[str, str] = {
         (
             "artifacts", "debug", "feature_flags", "grpc", "mcp", "agent", "pii",
             "router", "compression", "tests", "known_input",
-            "parameters.cache", "reranking", "urls", "license", "icon", "tags",
+            "parameters.cache", "urls", "license", "icon", "tags",
             "size", "proxy", "known_input_modalities", "known_output_modalities", "config_file",
             "files", "remote", "installed", "gallery", "url",
         ),

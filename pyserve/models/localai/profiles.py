@@ -64,7 +64,8 @@ def _rope(values: LocalModel) -> RopeConfig | None:
 
 def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
     """The model profile of validated values: everything that concerns requests."""
-    usecases = values.known_usecases
+    usecases = list(_usecases(values.known_usecases or ()))
+    usecases += ["rerank"] if values.reranking and "rerank" not in usecases else []
     return ModelProfile(
         defaults=_defaults(values),
         stop=tuple(dict.fromkeys([*values.stopwords, *values.parameters.stop])),
@@ -81,7 +82,7 @@ def profile_of(values: LocalModel, prompt: PromptProfile) -> ModelProfile:
         aliases=tuple(values.aliases),
         description=values.description,
         usage=values.usage,
-        usecases=None if usecases is None else tuple(_usecases(usecases)),
+        usecases=tuple(usecases) if usecases or values.known_usecases is not None else None,
     )
 
 

@@ -212,6 +212,7 @@ class LocalModel(Section):
         Annotated[int, Field(ge=1, le=2**24)] | None, BeforeValidator(unset_if_not_positive)
     ] = None
     embeddings: bool | None = None
+    reranking: bool | None = None
     cache_type_k: CacheType | None = None
     cache_type_v: CacheType | None = None
     flash_attention: Annotated[FlashAttn | None, BeforeValidator(unset_if_empty)] = None

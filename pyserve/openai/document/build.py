@@ -96,6 +96,9 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         schema = schemas.of(operation.response, *operation.variants)
         if operation.is_list:
             schema = {"type": "array", "items": schema}
+        if operation.lists:
+            items = schemas.of(*operation.lists)
+            schema = {"anyOf": [schema, {"type": "array", "items": items}]}
         shown = {"schema": schema, "example": operation.example()}
     content = {operation.media_type: shown}
     if operation.events is not None:

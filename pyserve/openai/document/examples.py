@@ -13,7 +13,14 @@ from typing import Any
 import msgspec
 
 from pyserve.backend.protocol import ModelStatus
-from pyserve.engine.protocol import Delta, Finish, ModelInfo, TokenLogprob, Usage
+from pyserve.engine.protocol import (
+    Delta,
+    Finish,
+    GenerateRequest,
+    ModelInfo,
+    TokenLogprob,
+    Usage,
+)
 from pyserve.openai.answer import Answer, Output, StreamAnswer
 from pyserve.openai.chat.chat import ChatAnswer
 from pyserve.openai.chat.conversation import Conversation
@@ -22,7 +29,8 @@ from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.completions.native import NativeAnswer
 from pyserve.openai.edits import EditAnswer
 from pyserve.openai.embeddings import EmbeddingAnswer
-from pyserve.openai.rerank import RerankAnswer
+from pyserve.openai.ranking.rerank import RerankAnswer
+from pyserve.openai.ranking.score import ScoreAnswer
 from pyserve.openai.responses.compaction import CompactAnswer, with_task
 from pyserve.openai.responses.events import ResponsesAnswer
 from pyserve.openai.responses.history import response_messages
@@ -37,6 +45,7 @@ from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.rerank import RerankRequest
 from pyserve.schemas.responses import ResponseRequest
+from pyserve.schemas.score import ScoreRequest
 
 MODEL = "smollm2-135m-instruct"
 CREATED = 1764000000
@@ -88,6 +97,11 @@ RERANK: Mapping[str, Any] = {
     "top_n": 1,
     "return_documents": True,
 }
+SCORE: Mapping[str, Any] = {
+    "model": MODEL,
+    "text_1": "What do foxes eat?",
+    "text_2": ["The market opens at nine.", "Foxes hunt mice and rabbits."],
+}
 EMBEDDING: Mapping[str, Any] = {"model": MODEL, "input": "A red fox in the snow"}
 RESPONSE: Mapping[str, Any] = {
     "model": MODEL,
@@ -114,7 +128,7 @@ INFO = ModelInfo(
     bos_token="<|im_start|>",
     eos_token="<|im_end|>",
 )
-_RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit|rerank)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}")
+_RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit|rerank|score)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}")
 _TIMES = ("created", "created_at", "completed_at")
 
 
@@ -173,11 +187,31 @@ def choose() -> Chosen:
     return answer.response(_scored(-0.75, -1.5))
 
 
-def rerank() -> Any:
+class _Scores:
+    """Implements `PairScores` by known ones."""
+
+    def __init__(self) -> None:
+        self.requests: list[GenerateRequest] = []
+        self.n_prompt_tokens = 2 * N_PROMPT
+        self.cut_params: list[str] = []
+
+    def logits(self, _outputs: Sequence[Output]) -> list[float]:
+        return [-2.5, 2.25]
+
+
+def rerank(*, is_cohere: bool = False) -> Any:
     body = RerankRequest.model_validate(RERANK)
-    prompts = [list(range(N_PROMPT)) for _ in body.documents]
-    answer = RerankAnswer(body, MODEL, INFO, prompts, [[10407], [3272]])
-    return _steady(_as_json(answer.response(_scored(-3.0, -0.5, -0.25, -2.5))))
+    answer = RerankAnswer(body, MODEL, _Scores(), is_cohere=is_cohere)
+    return _steady(_as_json(answer.response([])))
+
+
+def cohere_rerank() -> Any:
+    return rerank(is_cohere=True)
+
+
+def score() -> Any:
+    answer = ScoreAnswer(ScoreRequest.model_validate(SCORE), MODEL, INFO, _Scores())
+    return _steady(_as_json(answer.response([])))
 
 
 def _scored(*logprobs: float) -> list[Output]:

@@ -25,8 +25,9 @@ class Operation:
     body: an example of the request. other_requests: other types of it. variants: other types of the
     response. errors: how they are told.
     example, events: make the response to it, plain and streamed.
-    is_list: the response is a list of these. event_types: what is streamed. ends_with_done: whether
-    with `[DONE]`; None: as streams of events without types do. media_type: of a response that is no
+    lists: it may also be a list of one of these. is_list: it is a list in any case.
+    event_types: what is streamed. ends_with_done: whether with `[DONE]`; None: as streams of events
+    without types do. media_type: of a response that is no
     struct, "": it is empty; stream_type: of a stream.
     status: of success, or that of what is not built. may_be_unavailable: 503 is one of its answers.
     """
@@ -45,6 +46,7 @@ class Operation:
     response: type[msgspec.Struct] | None = None
     variants: tuple[type[msgspec.Struct], ...] = ()
     example: Callable[[], Any] | None = None
+    lists: tuple[type[msgspec.Struct], ...] = ()
     is_list: bool = False
     event_types: tuple[type[msgspec.Struct], ...] = ()
     events: Callable[[], list[Any]] | None = None

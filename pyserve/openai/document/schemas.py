@@ -36,7 +36,7 @@ class Schemas:
             _describe_fields(name, schema)
         types: list[Any] = [*dict.fromkeys(op.errors.body for op in operations)]
         types += [op.response for op in operations if op.response]
-        types += [kind for op in operations for kind in op.variants]
+        types += [kind for op in operations for kind in (*op.variants, *op.lists)]
         types += [kind for op in operations for kind in op.event_types]
         _, given = msgspec.json.schema_components(types, ref_template=REFERENCE + "{name}")
         self._clashes = taken.keys() & given.keys()

@@ -169,6 +169,8 @@ def _meta(status: ModelStatus) -> ModelMeta:
 
 
 def _capabilities(info: ModelInfo) -> list[str]:
+    if info.n_ranks > 0:
+        return ["rerank"]
     if not info.can_generate:
         return ["embedding"]
     return [*CAPABILITIES, "reasoning"] if may_think(info.file_template) else CAPABILITIES

@@ -88,7 +88,7 @@ class Account:
 
 def parameters(request: GenerateRequest) -> dict[str, float]:
     """The parameters of a request that traces tell."""
-    if request.wants_embedding:
+    if request.is_pooled:
         return {}
     sampling = request.sampling
     found = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
@@ -131,6 +131,6 @@ def reserve_tokens(
     for request, n, is_own in zip(requests, counts, own, strict=True):
         n_room = max(n_ctx - n, 0)
         n_prompt += n * is_own
-        if not request.wants_embedding:
+        if not request.is_pooled:
             n_answer += n_room if request.max_tokens is None else min(request.max_tokens, n_room)
     return limits.reserve(key, n_prompt, n_answer)

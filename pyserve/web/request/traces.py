@@ -22,6 +22,7 @@ OPERATIONS = {
     "completion": "text_completion",
     "edit": "text_completion",
     "embeddings": "embeddings",
+    "rerank": "rerank",
 }
 PARENTS = ("traceparent", "tracestate")
 

@@ -11,8 +11,9 @@ from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
-from pyserve.schemas.rerank import RerankRequest
+from pyserve.schemas.rerank import RerankRequest, TextRerankRequest
 from pyserve.schemas.responses import ResponseRequest
+from pyserve.schemas.score import ScoreRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
 from tests.support.front import CHAT, COMPLETIONS, EDITS, EMBEDDINGS, RESPONSES, chat_body, error_of
 
@@ -23,6 +24,8 @@ ENDPOINTS = {
     "/infill": (InfillRequest, {"input_prefix": "p", "input_suffix": "s"}),
     "/v1/choose": (ChooseRequest, {"messages": chat_body()["messages"], "choices": ["c"]}),
     "/v1/rerank": (RerankRequest, {"query": "q", "documents": ["d"]}),
+    "/v1/score": (ScoreRequest, {"text_1": "a", "text_2": "b"}),
+    "/reranking": (TextRerankRequest, {"query": "q", "texts": ["d"]}),
     EDITS: (EditRequest, {"instruction": "i"}),
     EMBEDDINGS: (EmbeddingRequest, {"input": "i"}),
     RESPONSES: (ResponseRequest, {"input": "i"}),
@@ -56,6 +59,12 @@ PROMPTS = {
     "content",
     "suffix",
     "query",
+    "text_1",
+    "text_2",
+    "queries",
+    "documents",
+    "data_1",
+    "data_2",
     "input_prefix",
     "input_suffix",
 }

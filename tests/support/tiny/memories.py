@@ -22,7 +22,7 @@ HEAD_DIM = N_EMBD // N_HEAD
 _D_CONV, _D_INNER, _D_STATE, _DT_RANK = 4, 2 * N_EMBD, 16, 8
 # NOTE: the kernel of RWKV works on 64 values at a time and checks nothing.
 LORA_RANK, WKV_HEAD = 16, 64
-_BERT_CTX = 128
+BERT_CTX = 128
 
 
 class Writer:
@@ -163,7 +163,7 @@ def _mamba2(writer: Writer) -> None:
         writer.matrix(f"{block}.ssm_out.weight", N_EMBD, _D_INNER)
 
 
-def _qwen3(writer: Writer) -> None:
+def add_qwen3(writer: Writer) -> None:
     writer.gguf.add_block_count(2)
     writer.gguf.add_head_count(N_HEAD)
     writer.gguf.add_head_count_kv(N_HEAD_KV)
@@ -180,16 +180,16 @@ def _qwen3(writer: Writer) -> None:
         writer.feed_forward(block)
 
 
-def _bert(writer: Writer) -> None:
+def add_bert(writer: Writer, pooling: gguf.PoolingType) -> None:
     writer.gguf.add_block_count(2)
     writer.gguf.add_head_count(N_HEAD)
     writer.gguf.add_layer_norm_eps(1e-5)
     writer.gguf.add_causal_attention(False)
-    writer.gguf.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.gguf.add_pooling_type(pooling)
     writer.gguf.add_token_type_count(2)
     writer.matrix("token_embd.weight", N_VOCAB, N_EMBD, scale=N_EMBD**0.5)
     writer.matrix("token_types.weight", 2, N_EMBD)
-    writer.matrix("position_embd.weight", _BERT_CTX, N_EMBD)
+    writer.matrix("position_embd.weight", BERT_CTX, N_EMBD)
     writer.norm("token_embd_norm", bias=True)
     for layer in range(2):
         block = f"blk.{layer}"
@@ -259,7 +259,7 @@ _KINDS: dict[str, Callable[[Writer], None]] = {
     "jamba": _jamba,
     "mamba": _mamba,
     "mamba2": _mamba2,
-    "qwen3": _qwen3,
+    "qwen3": add_qwen3,
     "rwkv7": _rwkv7,
 }
 KINDS = tuple(_KINDS)
@@ -275,7 +275,7 @@ def write_tiny(path: Path, kind: str, *, n_ctx: int = 1024) -> Path:
 
 def write_tiny_bert(path: Path) -> Path:
     """Write a model that only makes embeddings, of at most 128 tokens, and return its path."""
-    writer = Writer(path, "bert", _BERT_CTX)
-    _bert(writer)
+    writer = Writer(path, "bert", BERT_CTX)
+    add_bert(writer, gguf.PoolingType.MEAN)
     writer.close()
     return path

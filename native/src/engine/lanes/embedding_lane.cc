@@ -1,13 +1,17 @@
 #include "engine/lanes/embedding_lane.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <utility>
 
 namespace pyserve {
 namespace {
 
 // The vendor keeps a row of logits for every token of a step, although none is computed.
+// They take memory as prompts need it.
 constexpr int64_t kMaxLogitBytes = int64_t{64} * 1024 * 1024;
+constexpr int64_t kMaxWholeLogitBytes = int64_t{1024} * 1024 * 1024;  // of a prompt in one step
 constexpr int kMinStep = 32;
 constexpr int kYieldingStep = 64;
 constexpr int kDeterministicStep = 32;
@@ -15,8 +19,14 @@ constexpr int kDeterministicStep = 32;
 int step_tokens(const Model& model, const EngineConfig& config) {
   if (config.is_deterministic && !model.is_bidirectional()) return kDeterministicStep;
   const int64_t row_bytes = model.n_vocab() * static_cast<int64_t>(sizeof(float));
-  const auto n_fit = static_cast<int>(std::min<int64_t>(kMaxLogitBytes / row_bytes, 1 << 16));
+  const int64_t n_bytes = model.is_bidirectional() ? kMaxWholeLogitBytes : kMaxLogitBytes;
+  const auto n_fit = static_cast<int>(std::min<int64_t>(n_bytes / row_bytes, 1 << 16));
   return std::max(std::min(config.n_batch, n_fit), kMinStep);
+}
+
+// What others have computed of a prompt is enough of it.
+bool can_share(const Model& model, const EngineConfig& config) {
+  return model.pooling() == Pooling::kLast && !model.is_bidirectional() && !config.is_deterministic;
 }
 
 EngineConfig for_embeddings(const Model& model, EngineConfig config, int n_ctx) {
@@ -24,12 +34,9 @@ EngineConfig for_embeddings(const Model& model, EngineConfig config, int n_ctx) 
   config.n_kv = n_ctx;
   config.n_batch = std::min(step_tokens(model, config), n_ctx);
   if (config.is_deterministic) config.n_seq_max = 1;
+  if (can_share(model, config)) ++config.n_seq_max;  // for what is kept
   config.prefix_cache_mib = 0;
   return config;
-}
-
-ErrorInfo ranking_error() {
-  return {ErrorCode::kInvalidRequest, "the model ranks texts and has no embeddings", "model", {}};
 }
 
 ErrorInfo too_long_error(int n_prompt, int n_most) {
@@ -50,7 +57,10 @@ bool is_cancelled(const RunningRequest& request) { return request.ticket().is_ca
 }  // namespace
 
 EmbeddingLane::EmbeddingLane(const Model& model, const EngineConfig& config, const Context& threads)
-    : model_(model), config_(for_embeddings(model, config, threads.n_ctx())), threads_(threads) {}
+    : model_(model),
+      shares_(can_share(model, config)),
+      config_(for_embeddings(model, config, threads.n_ctx())),
+      threads_(threads) {}
 
 void EmbeddingLane::drop_cancelled(StepReport& report) {
   std::erase_if(waiting_, [&](const std::unique_ptr<RunningRequest>& request) {
@@ -110,19 +120,63 @@ bool EmbeddingLane::open_context(StepReport& report) {
 }
 
 void EmbeddingLane::admit(StepReport& report) {
-  int n_cells = 0;
-  for (const Running& running : running_) n_cells += running.request->progress().n_known();
-  while (!waiting_.empty() && static_cast<int>(running_.size()) < config_.n_seq_max) {
+  const int n_most = config_.n_seq_max - (shares_ ? 1 : 0);
+  std::deque<std::unique_ptr<RunningRequest>> held;
+  while (!waiting_.empty() && static_cast<int>(running_.size()) < n_most) {
     std::unique_ptr<RunningRequest> request = take_next();
     if (!can_compute(*request, report)) continue;
-    if (n_cells + request->progress().n_known() > context_->n_kv()) {
-      waiting_.push_front(std::move(request));  // the first that does not fit ends it
-      return;
+    if (!has_cells_for(*request)) {
+      held.push_back(std::move(request));  // the first that does not fit ends it
+      break;
     }
-    n_cells += request->progress().n_known();
-    request->progress().start(free_seq_id(), 0);
-    running_.push_back({std::move(request), {model_.pooling(), model_.n_embd_out()}});
+    const SharedBeginning shared = find_shared(*request);
+    if (shared.is_computed()) {
+      start(std::move(request), shared, report);
+    } else {
+      held.push_back(std::move(request));
+    }
   }
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(held.begin()),
+                  std::make_move_iterator(held.end()));
+}
+
+// Counts shared cells as often as they are shared.
+bool EmbeddingLane::has_cells_for(const RunningRequest& request) {
+  int n_cells = request.progress().n_known();
+  for (const Running& running : running_) n_cells += running.request->progress().n_known();
+  const auto n_kept = static_cast<int>(kept_.tokens.size());
+  if (n_cells <= context_->n_kv() && n_cells + n_kept > context_->n_kv()) drop_kept();
+  return n_cells <= context_->n_kv();
+}
+
+SharedBeginning EmbeddingLane::find_shared(const RunningRequest& request) const {
+  SharedBeginning shared(request.progress().tokens());
+  if (!shares_ || request.params().is_deterministic || !context_->memory().can_share() ||
+      !context_->memory().is_cuttable()) {
+    return shared;
+  }
+  if (kept_.seq_id >= 0 && kept_.cache_key == request.cache_key()) {
+    shared.offer(kept_.seq_id, kept_.tokens, static_cast<int>(kept_.tokens.size()));
+  }
+  for (const Running& running : running_) {
+    const RunningRequest& other = *running.request;
+    if (running.is_over || other.cache_key() != request.cache_key()) continue;
+    shared.offer(other.progress().seq_id(), other.progress().tokens(),
+                 other.progress().n_computed());
+  }
+  return shared;
+}
+
+void EmbeddingLane::start(std::unique_ptr<RunningRequest> request, const SharedBeginning& shared,
+                          StepReport& report) {
+  const SeqId seq_id = free_seq_id();
+  if (shared.n_tokens() > 0) {
+    context_->memory().share(shared.seq_id(), seq_id, 0, shared.n_tokens());
+    ++report.counters.n_prefix_hits;
+    report.counters.n_cached_tokens += shared.n_tokens();
+  }
+  request->progress().start(seq_id, shared.n_tokens());
+  running_.push_back({std::move(request), {model_.pooling(), model_.n_embd_out()}});
 }
 
 // The first of those with the highest priority.
@@ -137,10 +191,6 @@ std::unique_ptr<RunningRequest> EmbeddingLane::take_next() {
 }
 
 bool EmbeddingLane::can_compute(const RunningRequest& request, StepReport& report) const {
-  if (model_.pooling() == Pooling::kNone) {
-    report.fail(request, ranking_error());
-    return false;
-  }
   const int n_tokens = request.progress().n_known();
   if (model_.is_bidirectional() && n_tokens > config_.n_batch) {
     report.fail(request, too_long_error(n_tokens, config_.n_batch));
@@ -154,7 +204,8 @@ SeqId EmbeddingLane::free_seq_id() const {
   const auto is_taken = [&](const Running& running) {
     return running.request->progress().seq_id() == seq_id;
   };
-  while (std::any_of(running_.begin(), running_.end(), is_taken)) ++seq_id;
+  while (seq_id == kept_.seq_id || std::any_of(running_.begin(), running_.end(), is_taken))
+    ++seq_id;
   return seq_id;
 }
 
@@ -186,15 +237,37 @@ void EmbeddingLane::pool(StepReport& report) {
     ++index;
     request.progress().advance(running.n_planned);
     if (request.progress().n_missing() > 0) continue;
-    std::vector<float> vector = running.pooled.normalized();
+    std::vector<float> vector = numbers(running);
     if (vector.empty()) {
       report.fail(request, unusable_error());
     } else {
       report.events.push_back({request.ticket().id, request.finish_with(std::move(vector))});
     }
     running.is_over = true;
+    if (shares_) keep(request);
   }
   drop_over();
+}
+
+// Empty when they cannot be used.
+std::vector<float> EmbeddingLane::numbers(const Running& running) const {
+  if (!running.request->params().wants_ranks) return running.pooled.normalized();
+  const std::vector<float> state = running.pooled.state();
+  if (state.empty()) return {};
+  std::vector<float> ranks = model_.rank_head().apply(state);
+  const auto is_finite = [](float rank) { return std::isfinite(rank); };
+  return std::all_of(ranks.begin(), ranks.end(), is_finite) ? ranks : std::vector<float>();
+}
+
+void EmbeddingLane::keep(const RunningRequest& request) {
+  drop_kept();
+  const TokenSpan tokens = request.progress().tokens();
+  kept_ = {request.progress().seq_id(), {tokens.begin(), tokens.end()}, request.cache_key()};
+}
+
+void EmbeddingLane::drop_kept() {
+  if (kept_.seq_id >= 0) context_->memory().truncate(kept_.seq_id, 0);
+  kept_ = {};
 }
 
 void EmbeddingLane::end_planned(ErrorInfo error, StepReport& report) {
@@ -208,7 +281,8 @@ void EmbeddingLane::end_planned(ErrorInfo error, StepReport& report) {
 
 void EmbeddingLane::drop_over() {
   std::erase_if(running_, [&](const Running& running) {
-    if (running.is_over) context_->memory().truncate(running.request->progress().seq_id(), 0);
+    const SeqId seq_id = running.request->progress().seq_id();
+    if (running.is_over && seq_id != kept_.seq_id) context_->memory().truncate(seq_id, 0);
     return running.is_over;
   });
 }

@@ -20,7 +20,16 @@ std::vector<float> PooledState::normalized() const {
   double n_squares = 0;
   for (const double value : sum_) n_squares += value * value;
   if (!std::isfinite(n_squares) || n_squares <= 0) return {};
-  const double scale = 1 / std::sqrt(n_squares);
+  return scaled(1 / std::sqrt(n_squares));
+}
+
+std::vector<float> PooledState::state() const {
+  const auto is_finite = [](double value) { return std::isfinite(value); };
+  if (!std::all_of(sum_.begin(), sum_.end(), is_finite)) return {};
+  return scaled(pooling_ == Pooling::kMean ? 1.0 / n_added_ : 1);
+}
+
+std::vector<float> PooledState::scaled(double scale) const {
   std::vector<float> vector;
   vector.reserve(sum_.size());
   for (const double value : sum_) vector.push_back(static_cast<float>(value * scale));

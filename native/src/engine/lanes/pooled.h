@@ -1,4 +1,4 @@
-// Pools the states of a prompt's tokens to one embedding vector.
+// Pools the states of a prompt's tokens to one.
 #pragma once
 
 #include <span>
@@ -18,8 +18,12 @@ class PooledState {
   void add(std::span<const float> state);
   // The vector, made 1 long; empty when that cannot be done: NaN, infinity or all zeros.
   std::vector<float> normalized() const;
+  // The state as it is: what a ranking head takes. Empty for NaN and infinity.
+  std::vector<float> state() const;
 
  private:
+  std::vector<float> scaled(double scale) const;
+
   Pooling pooling_;
   int n_added_ = 0;
   std::vector<double> sum_;

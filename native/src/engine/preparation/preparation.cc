@@ -11,21 +11,31 @@ namespace {
 
 constexpr size_t kMaxTextBytes = 2 * 1024 * 1024;
 
-EngineError too_long(const char* about, int n_prompt, int n_ctx, bool wants_embedding) {
+EngineError too_long(const char* about, int n_prompt, int n_ctx, bool is_pooled) {
   ErrorInfo info;
   info.code = ErrorCode::kContextLengthExceeded;
   info.message = std::string("the prompt has ") + about + std::to_string(n_prompt) +
                  " tokens, the context holds " + std::to_string(n_ctx) +
-                 (wants_embedding ? "" : " including at least one token of the answer");
+                 (is_pooled ? "" : " including at least one token of the answer");
   info.details = {{"n_prompt_tokens", n_prompt}, {"n_ctx", n_ctx}};
   return EngineError(std::move(info));
 }
 
-EngineError embedding_only_error() {
-  return EngineError(ErrorInfo{ErrorCode::kInvalidRequest,
-                               "the model only makes embeddings: it cannot generate text",
-                               "model",
-                               {}});
+// Throws for a request that is for another kind of model.
+void check_kind(const Model& model, const Request& request) {
+  const bool has_head = model.rank_head().n_out() > 0;
+  const char* message = nullptr;
+  if (request.wants_ranks && !has_head) {
+    message = "the model has no ranking head: it does not rank texts by itself";
+  } else if (request.wants_embedding && model.is_ranker()) {
+    message = "the model ranks texts and has no embeddings";
+  } else if (!request.is_pooled() && has_head) {
+    message = "the model ranks texts: it cannot generate any";
+  } else if (!request.is_pooled() && model.is_bidirectional()) {
+    message = "the model only makes embeddings: it cannot generate text";
+  }
+  if (message == nullptr) return;
+  throw EngineError(ErrorInfo{ErrorCode::kInvalidRequest, message, "model", {}});
 }
 
 ChatTemplate make_template(const Model& model, const std::string& source) {
@@ -86,7 +96,7 @@ const ChatTemplate& Preparation::template_for(const ChatPrompt& prompt) const {
 }
 
 std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
-  if (model_.is_bidirectional() && !request.wants_embedding) throw embedding_only_error();
+  check_kind(model_, request);
   check_adapters(request.adapters);
   auto prepared = std::make_unique<PreparedRequest>();
   prepared->tokens = prompt_tokens(request, /*must_fit=*/true);
@@ -95,7 +105,7 @@ std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
       request.stop.push_back(std::move(stop));
     }
   }
-  check_length(prepared->tokens, request.wants_embedding);
+  check_length(prepared->tokens, request.is_pooled());
   std::vector<Token> biased;
   for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
   tokenizer_.check_tokens(biased);
@@ -144,7 +154,7 @@ std::vector<std::vector<Token>> Preparation::tokens_of(
 std::optional<Draft> Preparation::make_draft(const Request& request, TokenSpan prompt) const {
   const int n_max =
       request.n_draft_max < 0 ? n_draft_max_ : std::min(request.n_draft_max, n_draft_max_);
-  if (n_max == 0 || request.wants_embedding || request.is_deterministic) return std::nullopt;
+  if (n_max == 0 || request.is_pooled() || request.is_deterministic) return std::nullopt;
   const bool is_wanted = drafts_all_ || request.n_draft_max > 0 || !request.draft.empty();
   if (!is_wanted) return std::nullopt;
   return Draft(prompt, tokenizer_.tokenize(request.draft, false, false), n_max);
@@ -217,11 +227,11 @@ void Preparation::check_text(size_t n_bytes) const {
                                                     std::to_string(kMaxTextBytes));
 }
 
-void Preparation::check_length(const std::vector<Token>& tokens, bool wants_embedding) const {
+void Preparation::check_length(const std::vector<Token>& tokens, bool is_pooled) const {
   if (tokens.empty()) throw EngineError(ErrorCode::kInvalidRequest, "the prompt has no tokens");
   const auto n_prompt = static_cast<int>(tokens.size());
-  if (n_prompt + (wants_embedding ? 0 : 1) <= n_ctx_) return;
-  throw too_long("", n_prompt, n_ctx_, wants_embedding);
+  if (n_prompt + (is_pooled ? 0 : 1) <= n_ctx_) return;
+  throw too_long("", n_prompt, n_ctx_, is_pooled);
 }
 
 void Preparation::check_said(size_t n_prompt, const std::vector<Token>& said) const {

@@ -87,7 +87,7 @@ class RunningRequest {
   // The last event of an answer that ends where it is. REQUIRES: has_begun_to_answer().
   DeltaEvent finish_early();
 
-  // The last event of a request for the vector of its prompt. REQUIRES: progress().start() was
+  // The last event of a request for the numbers of its prompt. REQUIRES: progress().start() was
   // called.
   DeltaEvent finish_with(std::vector<float> embedding);
 

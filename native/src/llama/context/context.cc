@@ -89,17 +89,17 @@ llama_context_params context_params(const Model& model, const EngineConfig& conf
 
 // The states are wanted and not the logits, which would cost more than all else in a model with a
 // large vocabulary: the graph is left as soon as the states are there. Without pooling they have
-// the name of what is pooled.
+// the name of what is pooled, as have their projections after them.
 bool stop_after_states(ggml_tensor* node, bool is_question, void* /*unused*/) {
   const bool are_states = std::strcmp(node->name, "result_embd_pooled") == 0;
   return is_question ? are_states : !are_states;
 }
 
-void ask_for_states(llama_context_params& params) {
+void ask_for_states(llama_context_params& params, bool has_projections) {
   params.embeddings = true;
   params.pooling_type = LLAMA_POOLING_TYPE_NONE;
   params.n_outputs_max = params.n_batch;
-  params.cb_eval = stop_after_states;
+  if (!has_projections) params.cb_eval = stop_after_states;
 }
 
 std::shared_ptr<ggml_threadpool> new_threadpool(int n_threads) {
@@ -135,7 +135,7 @@ Context::Context(const Model& model, const EngineConfig& config, const Context* 
   shape.has_scores = flash_attn_type(config) == LLAMA_FLASH_ATTN_TYPE_DISABLED;
   check_memory(plan_memory(model, shape), config.n_bytes_available, n_kv_);
   llama_context_params params = context_params(model, config, n_kv_, n_seq);
-  if (has_states) ask_for_states(params);
+  if (has_states) ask_for_states(params, model.has_projections());
   VendorLog::instance().begin_load(false);
   context_.reset(llama_init_from_model(model.get(), params));
   const std::string cause = VendorLog::instance().end_load();

@@ -12,6 +12,7 @@
 #include "llama/process/numa.h"
 #include "llama/process/vendor_log.h"
 #include "pyserve/error.h"
+#include "text/utf8.h"
 
 namespace pyserve {
 namespace {
@@ -88,6 +89,13 @@ Panels lay_out(const llama_model& model, const EngineConfig& config) {
   return Panels(matrices(model));
 }
 
+// What the ranking head looks at.
+Pooling ranked_pooling(const llama_model& model) {
+  if (RankHead(model).n_out() == 0) return Pooling::kNone;
+  if (model.hparams.pooling_type_cls == LLAMA_POOLING_TYPE_MEAN) return Pooling::kMean;
+  return model.hparams.causal_attn ? Pooling::kLast : Pooling::kFirst;
+}
+
 }  // namespace
 
 void ModelDeleter::operator()(llama_model* model) const { llama_model_free(model); }
@@ -126,9 +134,13 @@ const llama_vocab* Model::vocab() const { return llama_model_get_vocab(get()); }
 
 ModelInfo Model::info() const {
   ModelInfo info;
-  info.architecture = read_string([this](char* buffer, size_t size) {
-    return llama_model_meta_val_str(get(), "general.architecture", buffer, size);
-  });
+  const auto meta = [this](const char* key) {
+    return read_string([&](char* buffer, size_t size) {
+      return llama_model_meta_val_str(get(), key, buffer, size);
+    });
+  };
+  info.name = sanitize_utf8(meta("general.name"));
+  info.architecture = meta("general.architecture");
   info.description = read_string(
       [this](char* buffer, size_t size) { return llama_model_desc(get(), buffer, size); });
   info.quantization = llama_ftype_name(llama_model_ftype(get()));
@@ -138,7 +150,13 @@ ModelInfo Model::info() const {
   info.n_embd = llama_model_n_embd(get());
   info.n_layer = llama_model_n_layer(get());
   info.n_ctx_train = llama_model_n_ctx_train(get());
-  info.can_generate = !is_bidirectional();
+  info.n_ranks = rank_head().n_out();
+  info.can_generate = !is_bidirectional() && info.n_ranks == 0;
+  for (const std::string& label : rank_head().labels()) {
+    info.rank_labels.push_back(sanitize_utf8(label));
+  }
+  info.rank_template = sanitize_utf8(chat_template("rerank"));
+  info.pair = pair_tokens(*vocab());
   info.fim_pre_token = llama_vocab_fim_pre(vocab());
   info.fim_suf_token = llama_vocab_fim_suf(vocab());
   info.fim_mid_token = llama_vocab_fim_mid(vocab());
@@ -173,10 +191,16 @@ Pooling Model::pooling() const {
     case LLAMA_POOLING_TYPE_LAST:
       return Pooling::kLast;
     case LLAMA_POOLING_TYPE_RANK:
-      return Pooling::kNone;
+      return ranked_pooling(*get());
     default:
       return Pooling::kMean;
   }
+}
+
+bool Model::is_ranker() const { return get()->hparams.pooling_type == LLAMA_POOLING_TYPE_RANK; }
+
+bool Model::has_projections() const {
+  return get()->dense_2_out_layers != nullptr || get()->dense_3_out_layers != nullptr;
 }
 
 int Model::n_embd_out() const { return llama_model_n_embd_out(get()); }

@@ -8,6 +8,7 @@
 #include "kernels/matmul/panels.h"
 #include "llama/cutting/text_cutter.h"
 #include "llama/model/adapter.h"
+#include "llama/model/rank_head.h"
 #include "pyserve/config.h"
 #include "pyserve/types.h"
 #include "text/special_split.h"
@@ -21,7 +22,7 @@ struct ModelDeleter {
   void operator()(llama_model* model) const;
 };
 
-// How the states of a prompt's tokens become one vector.
+// How the states of a prompt's tokens become one.
 enum class Pooling { kMean, kFirst, kLast, kNone };
 
 // Immutable after construction: any thread.
@@ -44,8 +45,13 @@ class Model {
   // Size of the sliding attention window in tokens; 0 = none.
   int n_swa() const;
 
-  // As the GGUF says; kMean where it says nothing, kNone for a model that ranks.
+  // As the GGUF says; kMean where it says nothing, kNone where it ranks but has no head for that.
   Pooling pooling() const;
+  // The file is of a model that ranks, which has no embeddings.
+  bool is_ranker() const;
+  RankHead rank_head() const { return RankHead(*get()); }
+  // What is pooled is the states after projections of their own.
+  bool has_projections() const;
   // Numbers in the state of a token.
   int n_embd_out() const;
   // A token sees those after it, too: a prompt cannot be computed in parts.
