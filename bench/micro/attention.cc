@@ -106,7 +106,8 @@ void bench_attention() {
                              {"Llama 3.2 1B", 64, 32, 8},
                              {"Llama 3.2 1B, q8_0", 64, 32, 8, GGML_TYPE_Q8_0},
                              {"Llama 3.2 1B, q4_0", 64, 32, 8, GGML_TYPE_Q4_0},
-                             {"gpt-oss, sinks", 64, 64, 8, GGML_TYPE_F16, true}}) {
+                             {"gpt-oss, sinks", 64, 64, 8, GGML_TYPE_F16, true},
+                             {"DeepSeek-V3, 576 of K and V", 576, 128, 1}}) {
     print_heading(std::string("attention of ") + heads.model, "llama.cpp");
     for (const Load& load : {Load{1, 1, 256},
                              {1, 1, 2048},

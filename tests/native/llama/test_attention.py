@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from pyserve.engine.config import EngineConfig
@@ -10,6 +13,7 @@ from pyserve.errors import ModelLoadError
 from tests.native.conftest import Start
 from tests.native.helpers import ask, assert_same_up_to_ties, read, submit
 from tests.support.tiny import memories
+from tests.support.tiny.latent import write_tiny_latent
 
 SYSTEM = [65 + i * 7 % 26 for i in range(200)]
 PROMPTS = [[*SYSTEM, 128 + number, 32 + number] for number in range(6)]
@@ -29,6 +33,25 @@ def test_it_gives_the_same_answers_alone_together_and_after_what_is_kept(
     assert_same_up_to_ties(expected[0], again)
     if kind in ("llama", "gemma3"):
         assert plain.info().compute_bytes > engine.info().compute_bytes
+
+
+def test_many_query_heads_of_one_key_give_the_same_answers_alone_and_together(
+    tmp_path: Path,
+) -> None:
+    path = str(write_tiny_latent(tmp_path / "latent.gguf"))
+    config = EngineConfig(model_id="m", model_path=path, n_kv=4096, n_threads=2, kernels="auto")
+    engine = LocalEngine(config)
+    plain = LocalEngine(msgspec.structs.replace(config, flash_attn="off"))
+    try:
+        expected = [ask(plain, prompt, n_logprobs=2) for prompt in PROMPTS]
+        for answer, prompt in zip(expected, PROMPTS, strict=True):
+            assert_same_up_to_ties(answer, ask(engine, prompt, n_logprobs=2))
+        streams = [submit(engine, prompt, n_logprobs=2) for prompt in PROMPTS]
+        for answer, stream in zip(expected, streams, strict=True):
+            assert_same_up_to_ties(answer, read(stream))
+    finally:
+        engine.close()
+        plain.close()
 
 
 def test_an_evicted_prefix_is_read_back(start: Start) -> None:

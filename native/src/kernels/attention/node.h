@@ -21,6 +21,13 @@ inline float op_param(const ggml_tensor* op, int index) {
   return value;
 }
 
+// Into how many parts, all of them as large, the query heads of a KV head are cut.
+inline int n_parts_of(int n_queries) {
+  int n = (n_queries + kMaxQueries - 1) / kMaxQueries;
+  while (n_queries % n != 0) ++n;
+  return n;
+}
+
 // What our kernels read; nothing for other types.
 inline std::optional<CellType> cell_type(ggml_type type) {
   switch (type) {
@@ -57,6 +64,8 @@ inline int n_pieces(int n_cells) {
 //   tile   = neighbouring rows, one with splits: what several of them see is read once for all
 //   item   = (tile, KV head, split): some pieces of the cells; with many rows (tile, all KV heads),
 //            which lie next to each other in memory
+//   part   = query heads of a KV head, where they are more than are computed at once; what is said
+//            of KV heads is then said of parts
 //   group  = the query heads of a row and KV head; its state = max, sum of each, acc of each
 //   wdata  = [per thread: cell lists | distances, with ALiBi | q, two states of a tile]
 //            [pieces of each row] [states of all pieces]
@@ -74,7 +83,8 @@ struct FlashAttnNode {
         n_k(static_cast<int>(k->ne[0])),
         n_v(static_cast<int>(v->ne[0])),
         n_tokens(static_cast<int>(q->ne[1])),
-        n_head_kv(static_cast<int>(k->ne[2])),
+        n_parts(n_parts_of(static_cast<int>(q->ne[2] / k->ne[2]))),
+        n_head_kv(static_cast<int>(k->ne[2]) * n_parts),
         n_group(static_cast<int>(q->ne[2]) / n_head_kv),
         n_cells(static_cast<int>(k->ne[1])),
         n_rows(n_tokens * static_cast<int>(q->ne[3])),
@@ -135,6 +145,7 @@ struct FlashAttnNode {
   int n_k;
   int n_v;
   int n_tokens;
+  int n_parts;  // of a KV head
   int n_head_kv;
   int n_group;
   int n_cells;

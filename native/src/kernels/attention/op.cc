@@ -27,7 +27,7 @@ bool FlashAttnOp::can_compute(const ggml_tensor* op) {
     return false;
   }
   if (k->ne[2] != v->ne[2]) return false;
-  if (q->ne[2] % k->ne[2] != 0 || q->ne[2] / k->ne[2] > kMaxQueries) return false;
+  if (q->ne[2] % k->ne[2] != 0) return false;
   if (mask->ne[2] != 1 || mask->nb[0] != sizeof(uint16_t)) return false;
   return q->nb[0] == sizeof(float);
 }

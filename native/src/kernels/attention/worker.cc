@@ -147,8 +147,8 @@ HeadGroup FlashAttnWorker::load_heads(const Run& run, int kv_head) {
   const int stream = first / node_.n_tokens;
   return {
       .q = q_,
-      .k = at<const char>(node_.k, 0, kv_head, stream % node_.k->ne[3]),
-      .v = at<const char>(node_.v, 0, kv_head, stream % node_.v->ne[3]),
+      .k = at<const char>(node_.k, 0, kv_head / node_.n_parts, stream % node_.k->ne[3]),
+      .v = at<const char>(node_.v, 0, kv_head / node_.n_parts, stream % node_.v->ne[3]),
       .k_stride = node_.k->nb[1],
       .v_stride = node_.v->nb[1],
       .n_q = run.n_rows * node_.n_group,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
+#include <cmath>
 
 #include "kernels/recurrence/recurrence.h"
 
@@ -37,7 +37,12 @@ struct Recurrence {
           sum = Simd::fmadd(rows[r][i], xi, sum);
         }
       }
-      for (int r = 0; r < kRows; ++r) out[r] = Simd::reduce_add(Simd::add(even[r], odd[r]));
+      static_assert(kRows <= 4);
+      Vec sums[4];
+      for (int r = 0; r < 4; ++r) sums[r] = Simd::add(even[r % kRows], odd[r % kRows]);
+      float all[4];
+      Simd::reduce_add4(sums, all);
+      std::copy_n(all, kRows, out);
     }
 
     // After the token.
@@ -223,7 +228,21 @@ struct Recurrence {
     }
   }
 
+  // Of few tokens, as when requests decode: the same operations on one number.
+  static void convolve_numbers(const Convolution& c) {
+    for (int channel = 0; channel < c.n_channels; ++channel) {
+      const float* const taps = c.taps + static_cast<size_t>(channel) * c.n_taps;
+      for (int t = 0; t < c.n_tokens; ++t) {
+        const float* const x = c.x + channel * c.x_stride + t;
+        float sum = 0;
+        for (int i = 0; i < c.n_taps; ++i) sum = std::fma(x[i], taps[i], sum);
+        c.y[t * c.y_stride + channel] = sum;
+      }
+    }
+  }
+
   static void convolve(const Convolution& c) {
+    if (c.n_tokens < kLanes / 2) return convolve_numbers(c);
     for (int channel = 0; channel < c.n_channels; channel += kLanes) {
       convolve_lanes(c, channel, std::min(kLanes, c.n_channels - channel));
     }
