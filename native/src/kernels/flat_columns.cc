@@ -1,5 +1,7 @@
 #include "kernels/flat_columns.h"
 
+#include "kernels/matmul/left_columns.h"
+
 namespace pyserve {
 namespace {
 
@@ -23,9 +25,9 @@ struct FlatProduct {
   explicit FlatProduct(const ggml_tensor& node) : columns(flat(*node.src[1])), op(flat(node)) {
     op.src[1] = &columns;
     op.extra = nullptr;
-    MulMatOp::forget();
+    LeftColumns::forget();
   }
-  ~FlatProduct() { MulMatOp::forget(); }
+  ~FlatProduct() { LeftColumns::forget(); }
   FlatProduct(const FlatProduct&) = delete;
   FlatProduct& operator=(const FlatProduct&) = delete;
 

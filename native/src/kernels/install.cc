@@ -15,6 +15,7 @@
 #include "kernels/geglu/geglu.h"
 #include "kernels/geglu/op.h"
 #include "kernels/matmul/id_op.h"
+#include "kernels/matmul/left_columns.h"
 #include "kernels/matmul/op.h"
 #include "kernels/matmul/panels.h"
 #include "kernels/matmul/weight_types.h"
@@ -54,13 +55,14 @@ class Hook final : public ggml::cpu::extra_buffer_type {
   }
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* op) override {
-    if (op->op == GGML_OP_MUL_MAT) return product_of(op);
-    if (!ggml_op_is_empty(op->op)) MulMatOp::forget();
+    if (op->op == GGML_OP_MUL_MAT && mul_mat_.can_compute(op)) return &mul_mat_;
+    if (op->op == GGML_OP_MUL_MAT_ID && mul_mat_id_.can_compute(op)) return &mul_mat_id_;
+    LeftColumns::meet(op);
     switch (op->op) {
+      case GGML_OP_MUL_MAT:
+        return flat_columns_.can_compute(op) ? &flat_columns_ : nullptr;
       case GGML_OP_FLASH_ATTN_EXT:
         return known(flash_attn_, op);
-      case GGML_OP_MUL_MAT_ID:
-        return mul_mat_id_.can_compute(op) ? &mul_mat_id_ : nullptr;
       case GGML_OP_GLU:
         return known(geglu_, op);
       case GGML_OP_MUL:
@@ -76,12 +78,6 @@ class Hook final : public ggml::cpu::extra_buffer_type {
   template <typename Op>
   static Op* known(Op& ours, const ggml_tensor* op) {
     return Op::can_compute(op) ? &ours : nullptr;
-  }
-
-  ggml::cpu::tensor_traits* product_of(const ggml_tensor* op) {
-    if (mul_mat_.can_compute(op)) return &mul_mat_;
-    MulMatOp::forget();
-    return flat_columns_.can_compute(op) ? &flat_columns_ : nullptr;
   }
 
   ggml::cpu::tensor_traits* recurrence_of(const ggml_tensor* op) {

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "ggml-cpu-impl.h"
+#include "kernels/matmul/left_columns.h"
 #include "kernels/matmul/panel_split.h"
 #include "kernels/matmul/panels.h"
 #include "kernels/matmul/placed_weights.h"
@@ -163,19 +164,28 @@ bool MulMatIdOp::can_compute(const ggml_tensor* op) const {
 }
 
 bool MulMatIdOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
-  size = std::max(size, Work::n_bytes(Sizes(op), n_threads));
+  const Int8Kernel& kernel = *PlacedWeights(kernels_, op->src[0]).kernel;
+  const Sizes sizes(op);
+  size = std::max(size, Work::n_bytes(sizes, n_threads));
+  LeftColumns::plan(op, {.columns = op->src[1],
+                         .ids = op->src[2],
+                         .n_experts = sizes.n_experts,
+                         .quantize = kernel.quantize});
   return true;
 }
 
 bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
+  const bool has_columns = LeftColumns::take(op, params->wdata);
+  const PlacedWeights weights(kernels_, op->src[0]);
   const Sizes sizes(op);
   const Work work(sizes, params);
-  const PlacedWeights weights(kernels_, op->src[0]);
-  if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
-  // Each thread for itself: that is less than waiting for another.
-  group(op->src[2], sizes, work);
-  quantize(op->src[1], sizes, params, weights.kernel->quantize, work);
-  ggml_barrier(params->threadpool);
+  if (!has_columns) {
+    if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
+    // Each thread for itself: that is less than waiting for another.
+    group(op->src[2], sizes, work);
+    quantize(op->src[1], sizes, params, weights.kernel->quantize, work);
+    ggml_barrier(params->threadpool);
+  }
 
   // The panels of the experts that somebody wants, one after the other.
   const auto n_each = static_cast<int>(panels_of_a_matrix(op->src[0]));
@@ -206,6 +216,7 @@ bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
       std::copy_n(work.products + c * kGemmRows, n_rows, reinterpret_cast<float*>(out) + first_row);
     }
   });
+  LeftColumns::leave(op, params->wdata);
   return true;
 }
 

@@ -8,7 +8,8 @@
 namespace pyserve {
 
 // The columns of an expert are put side by side, rounded to 8 bits once for all experts that want
-// them, and multiplied as those of any product. Experts that no column wants are not read.
+// them, and multiplied as those of any product. Experts that no column wants are not read. Gate and
+// up of a layer group and round them once (left_columns.h).
 //
 // Thread: compute threads of any pool.
 class MulMatIdOp final : public ggml::cpu::tensor_traits {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/check.h"
 #include "kernels/matmul/columns.h"
+#include "kernels/matmul/left_columns.h"
 #include "kernels/matmul/panel_split.h"
 #include "kernels/matmul/panels.h"
 #include "kernels/matmul/placed_weights.h"
@@ -51,31 +51,23 @@ bool MulMatOp::can_compute(const ggml_tensor* op) const {
 }
 
 bool MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
+  const Int8Kernel& kernel = *PlacedWeights(kernels_, op->src[0]).kernel;
   size = std::max(size, MulMatColumns::work_bytes(op, n_threads));
-  const Planned before = last_planned_;
-  const Planned now{op, op->src[1], PlacedWeights(kernels_, op->src[0]).kernel->quantize,
-                    is_little_work(op)};
-  const bool has_columns = before.op != op && before.columns == now.columns &&
-                           before.quantize == now.quantize && before.is_little == now.is_little;
-  // NOTE: `extra` of a node is its planner's; nothing else of the vendor's graph is written to.
-  const_cast<ggml_tensor*>(op)->extra = has_columns ? const_cast<ggml_tensor*>(before.op) : nullptr;
-  last_planned_ = (op->flags & GGML_TENSOR_FLAG_COMPUTE) != 0 ? now : Planned{};
+  LeftColumns::plan(
+      op, {.columns = op->src[1], .quantize = kernel.quantize, .is_little = is_little_work(op)});
   return true;
 }
 
 bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
-  const Computed before = last_computed_;
-  forget();
+  const bool has_columns = LeftColumns::take(op, params->wdata);
   const PlacedWeights weights(kernels_, op->src[0]);
   const Int8Kernel& kernel = *weights.kernel;
   const MulMatColumns work(op, params);
   const bool is_dealt_out = !is_little_work(op);
-  if (op->extra == nullptr) {
+  if (!has_columns) {
     if (is_dealt_out && params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
     work.quantize(kernel.quantize);
     if (is_dealt_out) ggml_barrier(params->threadpool);
-  } else {
-    PYSERVE_DEBUG_CHECK(before.op == op->extra && before.work_buffer == params->wdata);
   }
   const Int8Columns columns = work.columns();
   alignas(kCacheLine) float few_sums[kFewColumns * kGemmRows];
@@ -89,7 +81,7 @@ bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
     kernel.multiply(rows, columns, sums);
     store_rows(op, first_row, sums);
   });
-  last_computed_ = {op, params->wdata};
+  LeftColumns::leave(op, params->wdata);
   return true;
 }
 

@@ -111,7 +111,7 @@ TEST_CASE("products with some of many experts have the bits of products with eac
     for (const bool has_panels : {false, true}) {
       // Else the product is the vendored library's.
       const WeightLayout layout = has_panels ? WeightLayout::kPanel : WeightLayout::kFile;
-      if (type.kernel(layout)->n_min_columns > 1) continue;
+      if (type.kernel(layout) == nullptr || type.kernel(layout)->n_min_columns > 1) continue;
       const std::vector<char> blocks = random_blocks(type.type);
       const Experts experts(type.type, kExperts, blocks.data(), has_panels);
       std::vector<std::unique_ptr<Experts>> each;
@@ -137,6 +137,76 @@ TEST_CASE("products with some of many experts have the bits of products with eac
             CAPTURE(n_threads);
             CHECK(product_by_ids(experts, x, columns_of_token, n_tokens, n_threads) == expected);
           }
+        }
+      }
+    }
+  }
+}
+
+// The columns of a product may be there already, from the one before.
+TEST_CASE("products with the same columns and experts have the bits of each alone") {
+  if (rung_in_force() == Rung::kStock) return;
+  constexpr int kTokens = 9;
+  // The last one has another number of experts.
+  const std::vector<ggml_type> types{GGML_TYPE_Q4_0, GGML_TYPE_Q4_0, GGML_TYPE_Q8_0,
+                                     GGML_TYPE_Q6_K, GGML_TYPE_Q6_K, GGML_TYPE_Q4_0};
+  std::vector<std::unique_ptr<Experts>> all;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const std::vector<char> blocks = random_blocks(types[i]);
+    const int n_experts = i + 1 < types.size() ? kExperts : kExperts - 1;
+    all.push_back(std::make_unique<Experts>(types[i], n_experts, blocks.data(), true));
+  }
+  for (const int columns_of_token : {1, kWanted}) {
+    const std::vector<float> x = numbers(size_t{kK} * columns_of_token * kTokens, 2);
+    const std::vector<float> y = numbers(size_t{kK} * columns_of_token * kTokens, 3);
+    for (const int n_threads : {1, 3}) {
+      CAPTURE(columns_of_token);
+      CAPTURE(n_threads);
+      const Context context = new_context();
+      const auto columns_of = [&](const std::vector<float>& from) {
+        ggml_tensor* columns =
+            ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, kK, columns_of_token, kTokens);
+        std::memcpy(columns->data, from.data(), ggml_nbytes(columns));
+        return columns;
+      };
+      ggml_tensor* const columns[] = {columns_of(x), columns_of(y)};
+      ggml_tensor* ids = ggml_new_tensor_2d(context.get(), GGML_TYPE_I32, kWanted, kTokens);
+      std::memcpy(ids->data, experts_of(kTokens).data(), ggml_nbytes(ids));
+      ggml_tensor* bias = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kRows, kExperts);
+      std::memcpy(bias->data, numbers(kRows * kExperts, 4).data(), ggml_nbytes(bias));
+      ggml_cgraph* graph = ggml_new_graph(context.get());
+      struct Product {
+        ggml_tensor* tensor;
+        size_t weights;
+        bool is_of_y;
+      };
+      std::vector<Product> products;
+      const auto multiply = [&](size_t i, bool is_of_y) {
+        ggml_tensor* out = ggml_mul_mat_id(context.get(), all[i]->tensor, columns[is_of_y], ids);
+        ggml_build_forward_expand(graph, out);
+        products.push_back({out, i, is_of_y});
+      };
+      for (size_t i = 0; i < types.size(); ++i) {
+        multiply(i, false);
+        // With biases between them, as in gpt-oss.
+        ggml_build_forward_expand(graph,
+                                  ggml_add_id(context.get(), products.back().tensor, bias, ids));
+      }
+      for (size_t i = 0; i < types.size(); ++i) multiply(i, i % 3 == 0);
+      // The softmax has the work buffer for itself meanwhile.
+      multiply(0, false);
+      ggml_build_forward_expand(graph, ggml_soft_max(context.get(), columns[1]));
+      multiply(1, false);
+      for (int round = 0; round < 2; ++round) {
+        ggml_graph_compute_with_ctx(context.get(), graph, n_threads);
+        CHECK(products[1].tensor->extra == products[0].tensor);
+        CHECK(products[2].tensor->extra == nullptr);
+        for (const Product& product : products) {
+          CAPTURE(product.weights);
+          const auto* data = static_cast<const float*>(product.tensor->data);
+          CHECK(std::vector<float>(data, data + ggml_nelements(product.tensor)) ==
+                product_by_ids(*all[product.weights], product.is_of_y ? y : x, columns_of_token,
+                               kTokens, 1));
         }
       }
     }
