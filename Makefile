@@ -13,6 +13,7 @@ COMPILERS ?= $(foreach cxx,$(addprefix g++-,11 12 13 14 15) $(addprefix clang++-
 
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .venv-clients
 BUILD := build/release
 NATIVE_TESTS := native/tests/pyserve_native_tests
 BUILD_INPUTS := $(shell find native cmake -type f) CMakeLists.txt pyproject.toml \
@@ -33,10 +34,11 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist wheel test test-native test-kernels test-compilers test-aarch64 test-unit test-api test-e2e \
-        test-hostile test-wheel lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
+        test-hostile test-long test-clients test-wheel lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
-# $(call get,what pip installs): says what to do when it cannot.
-get = $(BIN)/python -m pip install --quiet $(1) || { echo "make: the package client failed, see \
+# $(call get,what pip installs), $(call get_into,environment,...): say what to do when it cannot.
+get = $(call get_into,$(VENV),$(1))
+get_into = $(1)/bin/python -m pip install --quiet $(2) || { echo "make: the package client failed, see \
 above. Without a network nothing can be got: check it (HTTPS_PROXY and pip's settings are \
 honoured) and run the same command again." >&2; exit 1; }
 
@@ -96,7 +98,7 @@ wheel: $(VENV)/.dist-deps ## a wheel for all x86-64 machines, of modules for eac
 
 # Testing it --------------------------------------------------------------------------------------
 
-test: $(BUILD)/.installed $(VENV)/.dev-deps ## build what is missing and run all tests
+test: $(BUILD)/.installed $(VENV)/.dev-deps ## build what is missing and run all tests but test-long and test-clients
 	@if $(BIN)/python tools/doctest_header.py >/dev/null; then $(MAKE) test-native; \
 	elif [ -n "$$CI" ]; then exit 1; \
 	else echo "WARNING: the native tests were left out"; fi
@@ -140,8 +142,19 @@ test-aarch64: $(VENV)/.build-deps ## the native tests for 64-bit ARM: needs g++-
 	@for cpu in $(AARCH64_CPUS); do echo "CPU: $$cpu"; \
 	qemu-aarch64 -cpu $$cpu -L /usr/aarch64-linux-gnu build/aarch64/$(NATIVE_TESTS) $(ARGS) || exit 1; done
 
-test-unit test-api test-e2e test-hostile: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
+test-unit test-api test-e2e test-hostile test-long: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
 	@$(BIN)/pytest tests/$* $(ARGS)
+
+$(CLIENTS)/.deps: pyproject.toml
+	@echo "making $(CLIENTS), with the clients: 1.3 GB"
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(call get_into,$(CLIENTS),--upgrade "pip>=25.1")
+	@$(call get_into,$(CLIENTS),--group clients)
+	@touch $@
+
+test-clients: $(BUILD)/.installed $(CLIENTS)/.deps ## clients by other hands against a real server, from an environment of their own
+	@$(BIN)/pyserve pull >/dev/null
+	@$(CLIENTS)/bin/pytest tests/clients $(ARGS)
 
 test-wheel: wheel ## install the wheel into a fresh environment without a compiler, and serve
 	@$(BIN)/python tools/try_wheel.py dist/pyserve-*.whl $(MODEL)

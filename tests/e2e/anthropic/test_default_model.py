@@ -7,7 +7,6 @@ from typing import Any
 
 import anthropic
 import httpx
-import jsonschema
 import pytest
 
 from tests.e2e.conftest import DEFAULT_MODEL
@@ -53,73 +52,11 @@ def test_a_stream_adds_up_to_the_plain_answer(claude: anthropic.Anthropic) -> No
     assert plain.usage.output_tokens == streamed.usage.output_tokens == 24
 
 
-def test_a_stop_text_ends_the_answer_and_is_named(claude: anthropic.Anthropic) -> None:
-    turns: list[Any] = [
-        {"role": "user", "content": "Count to ten."},
-        {"role": "assistant", "content": "1, 2, 3, 4,"},
-    ]
-    message = ask(claude, messages=turns, stop_sequences=["never", "7"])
-    assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "7")
-    assert message.content[0].type == "text"
-    assert message.content[0].text.startswith(" 5")
-
-
-@pytest.mark.parametrize("ask_it", [ask, final], ids=["plain", "streamed"])
-@pytest.mark.parametrize(
-    ("choice", "names"),
-    [
-        ({"type": "tool", "name": "clock"}, ["clock"]),
-        ({"type": "any", "disable_parallel_tool_use": True}, ["clock", "weather"]),
-    ],
-)
-def test_a_call_that_must_come_follows_its_schema(
-    claude: anthropic.Anthropic, ask_it: Any, choice: Any, names: list[str]
-) -> None:
-    message = ask_it(claude, tools=TOOLS, tool_choice=choice)
-    (call,) = message.content
-    assert (call.type, message.stop_reason) == ("tool_use", "tool_use")
-    assert call.name in names
-    jsonschema.validate(call.input, SCHEMAS[call.name])
-
-
-def test_without_a_choice_of_tools_there_are_none(claude: anthropic.Anthropic) -> None:
-    message = ask(claude, tools=TOOLS, tool_choice={"type": "none"}, max_tokens=16)
-    assert [block.type for block in message.content] == ["text"]
-
-
-def test_an_answer_is_json_by_a_schema(claude: anthropic.Anthropic) -> None:
-    config: Any = {"format": {"type": "json_schema", "schema": CITY}}
-    message = ask(claude, output_config=config)
-    assert message.content[0].type == "text"
-    jsonschema.validate(json.loads(message.content[0].text), CITY)
-
-
 def test_counted_tokens_are_those_of_the_prompt(claude: anthropic.Anthropic) -> None:
     for fields in ({}, {"system": "Be kind."}, {"tools": TOOLS}):
         counted = claude.messages.count_tokens(model="x", messages=TURNS, **fields)
         usage = ask(claude, max_tokens=1, **fields).usage
         assert usage.input_tokens + (usage.cache_read_input_tokens or 0) == counted.input_tokens
-
-
-def test_a_prompt_that_is_too_long_is_asked_for_once(claude: anthropic.Anthropic) -> None:
-    n_before = n_refused(claude)
-    turns: list[Any] = [{"role": "user", "content": "word " * 9000}]
-    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: \d+ tokens > \d+"):
-        ask(claude.with_options(max_retries=2), messages=turns)
-    assert n_refused(claude) == n_before + 1
-
-
-def n_refused(claude: anthropic.Anthropic) -> float:
-    """Requests that were answered with 400."""
-    text = httpx.get(f"{str(claude.base_url).rstrip('/')}/metrics", trust_env=False).text
-    lines = [line for line in text.splitlines() if 'status="400"' in line]
-    return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
-def test_models_are_listed(claude: anthropic.Anthropic) -> None:
-    (model,) = claude.models.list()
-    assert (model.id, model.max_input_tokens) == (DEFAULT_MODEL, 8192)
-    assert claude.models.retrieve(DEFAULT_MODEL) == model
 
 
 def test_claude_code_is_answered_from_the_cache(http: httpx.Client) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import ollama
-import pydantic
 import pytest
 
 from tests.e2e.conftest import DEFAULT_MODEL
@@ -14,11 +10,6 @@ pytestmark = pytest.mark.model
 
 GREEDY = {"temperature": 0, "num_predict": 12}
 HELLO = [{"role": "user", "content": "Say hello."}]
-
-
-class Person(pydantic.BaseModel):
-    name: str
-    age: int
 
 
 def test_a_chat_is_the_same_streamed_and_plain(client):
@@ -48,25 +39,6 @@ def test_raw_prompts_and_templates_make_the_same_prompt(client):
     assert (own.response, own.prompt_eval_count) == (raw.response, raw.prompt_eval_count)
 
 
-def test_an_answer_follows_a_schema(client):
-    reply = client.chat(
-        DEFAULT_MODEL,
-        [{"role": "user", "content": "Bob is 33 years old."}],
-        format=Person.model_json_schema(),
-        options={"temperature": 0, "num_predict": 300},
-    )
-    assert Person.model_validate_json(reply.message.content)
-
-
-def test_texts_become_vectors(client):
-    reply = client.embed(DEFAULT_MODEL, ["a red fox", "a fox"])
-    assert len(reply.embeddings) == 2
-    assert all(math.isclose(math.hypot(*each), 1, abs_tol=1e-4) for each in reply.embeddings)
-    (first, _) = reply.embeddings
-    older = client.embeddings(DEFAULT_MODEL, "a red fox").embedding
-    assert all(math.isclose(a, b, abs_tol=1e-4) for a, b in zip(older, first, strict=True))
-
-
 def test_the_model_is_listed_and_described(client):
     (listed,) = [each for each in client.list().models if DEFAULT_MODEL in each.model]
     assert listed.model == f"{DEFAULT_MODEL}:latest"
@@ -77,10 +49,3 @@ def test_the_model_is_listed_and_described(client):
     assert shown.capabilities == ["completion", "tools"]
     (running,) = client.ps().models
     assert (running.model, running.context_length) == (listed.model, 8192)
-
-
-def test_errors_are_the_clients_own(client):
-    with pytest.raises(ollama.ResponseError) as caught:
-        client.show("other")
-    assert caught.value.status_code == 404
-    assert caught.value.error.startswith("model 'other' not found")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import httpx
 import ollama
@@ -14,7 +13,6 @@ from tests.support.server import ServerProcess, wait_until
 from tests.support.tiny.llama import write_tiny_llama
 
 SOON_S = 15.0
-CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 2, "b": 3}}\n</tool_call>'
 ADMIN, USER = "sk-of-an-admin", "sk-of-a-user"
 KEYS = f"""
 [[keys]]
@@ -25,46 +23,6 @@ tenant = "owner"
 key = "{USER}"
 tenant = "user"
 """
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def asked_once(client: ollama.Client, messages: list[Any], stream: bool) -> Any:
-    """The message of an answer, put together if it is streamed."""
-    model = client.list().models[0].model
-    if not stream:
-        return client.chat(model, messages, tools=[add]).message
-    parts = [part.message for part in client.chat(model, messages, tools=[add], stream=True)]
-    calls = [call for part in parts for call in part.tool_calls or []]
-    content = "".join(part.content or "" for part in parts)
-    return ollama.Message(role="assistant", content=content, tool_calls=calls or None)
-
-
-@pytest.fixture
-def locked(make_server, run_dir) -> ServerProcess:
-    """A server with keys of two tenants, and an engine that repeats what it is told."""
-    (run_dir / "keys.toml").write_text(KEYS)
-    server: ServerProcess = make_server(
-        ["--engine", "fake", "--api-key-file", str(run_dir / "keys.toml")]
-    )
-    return server.start()
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_two_turns_with_a_tool(client_of, locked, stream):
-    client = client_of(locked, USER)
-    messages: list[Any] = [{"role": "user", "content": CALL}]
-    message = asked_once(client, messages, stream)
-    (call,) = message.tool_calls
-    assert (call.function.name, call.function.arguments) == ("add", {"a": 2, "b": 3})
-    result = str(add(**call.function.arguments))
-    messages += [message, {"role": "tool", "tool_name": "add", "content": result}]
-    message = asked_once(client, messages, stream)
-    assert message.tool_calls is None
-    assert "5" in message.content
 
 
 def test_a_stream_goes_on_after_its_engine_was_killed(server, client):

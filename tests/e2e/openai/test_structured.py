@@ -5,12 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import re
-from enum import StrEnum
 
 import httpx
 import jsonschema
 import openai
-import pydantic
 import pytest
 
 from tests.support.server import ServerProcess
@@ -20,39 +18,8 @@ pytestmark = pytest.mark.model
 MODEL = "smollm2-135m-instruct"
 
 
-class Mood(StrEnum):
-    good = "good"
-    bad = "bad"
-
-
-class Address(pydantic.BaseModel):
-    city: str
-    zip_code: int = pydantic.Field(ge=10000, le=99999)
-
-
-class Person(pydantic.BaseModel):
-    name: str
-    age: int
-    mood: Mood
-    address: Address | None
-    pets: list[str] = pydantic.Field(max_length=2)
-
-
 def question(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
-
-
-def test_the_official_client_parses_a_pydantic_model(client: openai.OpenAI) -> None:
-    completion = client.chat.completions.parse(
-        model=MODEL,
-        messages=question("Describe Anna, 31, from Bern, as JSON."),
-        response_format=Person,
-        max_tokens=200,
-        temperature=0,
-    )
-    (choice,) = completion.choices
-    assert choice.finish_reason == "stop"
-    assert isinstance(choice.message.parsed, Person)
 
 
 def test_many_schemas_at_once_all_hold(client: openai.OpenAI) -> None:
@@ -117,18 +84,6 @@ def test_choice_and_regex_of_other_servers(client: openai.OpenAI) -> None:
     assert ask(guided_choice=["yes", "no"]) in ("yes", "no")
     assert re.fullmatch(r"\d{3}-[a-f]{2}", ask(regex=r"\d{3}-[a-f]{2}"))
     assert ask(grammar='root ::= "sky" | "sea"', ignore_eos=True) in ("sky", "sea")
-
-
-def test_the_responses_api_parses_a_pydantic_model(client: openai.OpenAI) -> None:
-    response = client.responses.parse(
-        model=MODEL,
-        input="Describe Anna, 31, from Bern, as JSON.",
-        text_format=Person,
-        max_output_tokens=200,
-        temperature=0,
-    )
-    assert response.status == "completed"
-    assert isinstance(response.output_parsed, Person)
 
 
 @pytest.mark.parametrize(
