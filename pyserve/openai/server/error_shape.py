@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pyserve.errors import ContextLengthExceededError
 from pyserve.openai.server.about import ErrorBody
 
 Told = tuple[int, dict[str, Any]]
@@ -25,4 +26,16 @@ class ErrorShape:
     tell: Callable[[int, Mapping[str, Any], str], Told]
 
 
-OPENAI = ErrorShape("", ErrorBody, lambda status, error, _: (status, {"error": dict(error)}))
+def _told(status: int, error: Mapping[str, Any], _request_id: str) -> Told:
+    """The error as it is; a prompt that is too long also in OpenAI's words.
+
+    Clients know it by them, and shorten the conversation.
+    """
+    told = dict(error)
+    if error["code"] == ContextLengthExceededError.code and "n_ctx" in error:
+        words = f"This model's maximum context length is {error['n_ctx']} tokens"
+        told["message"] = f"{error['message']}. {words} for this request."
+    return status, {"error": told}
+
+
+OPENAI = ErrorShape("", ErrorBody, _told)

@@ -14,6 +14,7 @@ from pyserve.schemas.foreign import ForeignFields
 from pyserve.schemas.validate import Body, validate
 from pyserve.web.request.access import current_key
 from pyserve.web.request.disconnect import ClientGoneError
+from pyserve.web.request.families import current_family
 from pyserve.web.request.ignored_fields import tell_ignored
 from pyserve.web.request.json_gate import parse_object
 from pyserve.web.request.refusal import MalformedRequestError, describe_malformed, is_malformed
@@ -27,7 +28,8 @@ def read_body(schema: type[Body], *, list_field: str | None = None) -> Body:
 
     Fields without effect are named in X-Ignored-Fields, or refused with `--strict-fields`.
     list_field: the body may also be a list, the value of this field.
-    A content type is demanded because a page of another site can post anything else unasked.
+    A content type is demanded because a page of another site can post anything else unasked; such
+    a page has an Origin, without which some APIs do without the type.
     """
     return read_chosen(lambda _data: schema, list_field=list_field)
 
@@ -62,7 +64,10 @@ def _check_headers() -> None:
     coding = request.headers.get("Transfer-Encoding", "chunked").strip().lower()
     if coding not in ("chunked", "identity"):
         raise UnsupportedCoding(f"Transfer-Encoding: the coding {coding[:100]!r} is not supported")
-    if request.mimetype != "application/json":
+    is_untyped = not request.mimetype and "Origin" not in request.headers
+    if request.mimetype != "application/json" and not (
+        is_untyped and current_family().takes_untyped
+    ):
         raise UnsupportedMediaType(
             f"Content-Type is {request.mimetype or 'absent'}, but must be application/json"
             ' (with curl: -H "Content-Type: application/json")'

@@ -23,12 +23,14 @@ class Family:
     """An API. paths: all of its own. header: its clients send it, to any path.
 
     id_header: where its clients look for the id of a request, beside X-Request-Id.
+    takes_untyped: some of its clients send bodies without a content type.
     """
 
     errors: ErrorShape
     paths: re.Pattern[str]
     header: str | None = None
     id_header: str | None = None
+    takes_untyped: bool = False
 
 
 NO_HEADERS = Headers()
@@ -40,7 +42,7 @@ FAMILIES = (
         header="Anthropic-Version",
         id_header="Request-Id",
     ),
-    Family(OLLAMA, re.compile(r"/api(?:/|\Z)")),
+    Family(OLLAMA, re.compile(r"/api(?:/|\Z)"), takes_untyped=True),
 )
 
 

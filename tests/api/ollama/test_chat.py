@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,16 @@ DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_du
 def say(start):
     """A front whose model says the text, again and again."""
     return lambda text, **settings: start(FakeScript(texts=(text,)), **settings)
+
+
+def test_a_body_needs_no_content_type_unless_it_is_a_web_pages(front):
+    """As some clients send it."""
+    data = json.dumps(chat("Hello")).encode()
+    assert front.client.post(CHAT, data=data).status_code == 200
+    page = {"Origin": "http://localhost"}
+    assert front.client.post(CHAT, data=data, headers=page).status_code == 415
+    text = {"Content-Type": "text/plain"}
+    assert front.client.post(CHAT, data=data, headers=text).status_code == 415
 
 
 def test_a_chat_is_a_stream_of_lines(front):

@@ -154,6 +154,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers(start, stream):
     error = error_of(response)
     assert response.status_code == 400
     assert error["code"] == "context_length_exceeded"
+    assert f"This model's maximum context length is {error['n_ctx']} tokens" in error["message"]
     assert error["param"] == "messages"
     assert error["n_ctx"] == 8
     assert error["n_prompt_tokens"] > 20
