@@ -56,7 +56,12 @@ class PromptTemplate(_Bound):
 
 class Engine(_Bound):
     def __init__(
-        self, config: EngineConfig, *, adapter_paths: list[str], shown_tokens: list[str]
+        self,
+        config: EngineConfig,
+        *,
+        adapter_paths: list[str],
+        shown_tokens: list[str],
+        prefix_build: str,
     ) -> None: ...
     def submit(
         self,

@@ -151,6 +151,13 @@ def default_store_dir() -> Path:
     return Path(os.environ.get("HOME") or "/tmp") / ".local" / "state" / "pyserve"
 
 
+def default_prefix_dir() -> Path:
+    """`$XDG_CACHE_HOME/pyserve/prefixes`, or `~/.cache/pyserve/prefixes`; /tmp without a home."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    base = Path(cache) if cache else Path(os.environ.get("HOME") or "/tmp") / ".cache"
+    return base / "pyserve" / "prefixes"
+
+
 def is_local(host: str) -> bool:
     """Whether only programs of this machine reach `host`."""
     if host == "localhost" or host.startswith(UNIX_PREFIX):
@@ -246,6 +253,41 @@ class ServeConfig(BaseSettings):
         512,
         "Memory per model for computed prefixes that the KV cache has no room for; 0 is none.",
         engine="prefix_cache_mib",
+    )
+    prefix_cache_dir: Path = option(
+        default_prefix_dir,
+        "Directory where computed prefixes outlive engines, for all models and servers of this"
+        " user; nobody else can read it.",
+        default_text="`$XDG_CACHE_HOME/pyserve/prefixes`, or `~/.cache/pyserve/prefixes`",
+        engine="prefix_disk_dir",
+    )
+    prefix_cache_disk_mib: Annotated[int, Field(ge=0, le=2**20)] = option(
+        4096,
+        "Most of it, for all models together; 0 is none. What was not used for the longest time"
+        " goes first.",
+        engine="prefix_disk_mib",
+    )
+    prefix_cache_ttl_s: Annotated[float, Field(gt=0, le=1e9)] = option(
+        14 * 86400.0,
+        "Prefixes on disk that were not used for so many seconds are deleted.",
+        default_text="1209600, 14 days",
+        engine="prefix_disk_ttl_s",
+    )
+    prefix_cache_min_tokens: Annotated[int, Field(ge=64, le=MAX_CTX)] = option(
+        512,
+        "Shorter prefixes are not written to disk.",
+        engine="prefix_disk_min_tokens",
+    )
+    prefix_cache_read_only: bool = option(
+        False,
+        "Write nothing to the directory, and delete nothing there.",
+        engine="prefix_disk_read_only",
+        flags=("--prefix-cache-read-only",),
+    )
+    warm: Path | None = option(
+        None,
+        "File of prompts that are computed when the server is ready, before clients send them:"
+        " bodies of requests as JSON, one a line. For each `--api-key`.",
     )
     draft_max: Annotated[int, Field(ge=0, le=2**20)] = option(
         15,
@@ -564,7 +606,7 @@ class ServeConfig(BaseSettings):
         for name in type(self).model_fields:
             field, value = option_info(name)["engine"], getattr(self, name)
             if field and value is not None:
-                said[field] = str(value) if isinstance(value, Path) else value
+                said[field] = str(value.expanduser()) if isinstance(value, Path) else value
         return said
 
     def to_environ(self) -> dict[str, str]:

@@ -40,7 +40,9 @@ class Pyserve:
         flags += self.extra_flags
         argv = [str(Path(sys.executable).with_name("pyserve")), "serve", str(settings.model)]
         argv += ["--port", str(settings.port), "--log-level", "warning"]
-        return Command([*argv, *flags], flags, self.environ)
+        # No run finds what another one has computed.
+        environ = {"PYSERVE_PREFIX_CACHE_DISK_MIB": "0", **self.environ}
+        return Command([*argv, *flags], flags, environ)
 
 
 def parse_variant(text: str) -> Pyserve:

@@ -15,9 +15,11 @@ namespace {
 using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
 std::unique_ptr<Engine> make_engine(EngineConfig config, std::vector<std::string> adapter_paths,
-                                    std::vector<std::string> shown_tokens) {
+                                    std::vector<std::string> shown_tokens,
+                                    std::string prefix_build) {
   config.adapter_paths = std::move(adapter_paths);
   config.shown_tokens = std::move(shown_tokens);
+  config.prefix_build = std::move(prefix_build);
   const py::gil_scoped_release release;
   return std::make_unique<Engine>(config);
 }
@@ -73,7 +75,7 @@ py::list control_texts(Engine& engine) {
 void register_engine(py::module_& module) {
   py::class_<Engine>(module, "Engine")
       .def(py::init(&make_engine), py::arg("config"), py::kw_only(), py::arg("adapter_paths"),
-           py::arg("shown_tokens"))
+           py::arg("shown_tokens"), py::arg("prefix_build"))
       .def("submit", &submit, py::arg("request"), py::kw_only(), py::arg("id"), py::arg("prompt"),
            py::arg("adapters"), ReleaseGil())
       .def("cancel", &Engine::cancel, py::arg("id"), ReleaseGil())

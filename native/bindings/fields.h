@@ -87,8 +87,11 @@ PYSERVE_RECORD(EngineConfig, SAME(model_path), SAME_AS(kArgument, adapter_paths)
                SAME(n_queue_max), SAME(use_mmap), SAME(use_mlock), SAME(rope), SAME(cache_type_k),
                SAME(cache_type_v), SAME(flash_attn), SAME(numa), SAME(overrides),
                SAME(chat_template), SAME(n_bytes_available), SAME_AS(kArgument, shown_tokens),
-               SAME(prefix_cache_mib), SAME(n_draft_max), SAME(draft_model_path), SAME(n_draft_min),
-               SAME(draft_p_min), SAME(max_token_gap_ms));
+               SAME(prefix_cache_mib), SAME(prefix_disk_dir), SAME(prefix_disk_mib),
+               SAME(prefix_disk_ttl_s), SAME(prefix_disk_min_tokens),
+               field("prefix_disk_read_only", &S::is_prefix_disk_read_only),
+               SAME_AS(kArgument, prefix_build), SAME(n_draft_max), SAME(draft_model_path),
+               SAME(n_draft_min), SAME(draft_p_min), SAME(max_token_gap_ms));
 
 PYSERVE_RECORD(SamplingParams, SAME(temperature), SAME(dynatemp_range), SAME(dynatemp_exponent),
                SAME(top_k), SAME(top_p), SAME(min_p), SAME(typical_p), SAME(top_n_sigma),
@@ -108,9 +111,10 @@ PYSERVE_RECORD(Request, SAME_AS(kArgument, id), SAME_AS(kArgument, prompt), SAME
                SAME(max_tokens), SAME(stop), SAME(stop_token_ids), SAME(shows_stop),
                SAME(min_tokens), SAME(grammar), SAME(draft), SAME(n_draft_max), SAME(thinking),
                SAME(n_logprobs), SAME(said), SAME(n_prompt_logprobs), SAME(tenant),
-               SAME(cache_salt), SAME(priority), SAME(deadline_ms), SAME(max_total_ms),
-               SAME(max_decode_ms), field("deterministic", &S::is_deterministic),
-               SAME(wants_progress), SAME(wants_timings));
+               SAME(cache_salt), SAME(saves_prefix), SAME(priority), SAME(deadline_ms),
+               SAME(max_total_ms), SAME(max_decode_ms),
+               field("deterministic", &S::is_deterministic), SAME(wants_progress),
+               SAME(wants_timings));
 
 PYSERVE_RECORD(QuantizeOptions, SAME(type), SAME(n_threads), SAME(allow_requantize));
 
@@ -134,7 +138,11 @@ PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(n_finished), 
                SAME(prompt_ms), SAME(decode_ms), SAME(n_kv_used), SAME(n_kv_total), SAME(n_kv_held),
                SAME(n_draft_tokens), SAME(n_draft_accepted), SAME(gaps), SAME(gaps_ms),
                SAME(n_prefix_hits), SAME(n_prefix_restored), SAME(n_prefix_pins),
-               SAME(prefix_copy_bytes), SAME(stalled_ms));
+               SAME(prefix_copy_bytes), SAME(n_disk_hits), SAME(n_disk_tokens), SAME(n_disk_absent),
+               SAME(n_disk_slow), SAME(n_disk_full), SAME(n_disk_late), SAME(n_disk_damaged),
+               SAME(n_disk_gone), SAME(disk_bytes), SAME(n_disk_pieces), SAME(n_disk_written),
+               SAME(disk_written_bytes), SAME(n_disk_errors), SAME(disk_read_bytes),
+               SAME(disk_read_ms), SAME(stalled_ms));
 
 PYSERVE_RECORD(ErrorInfo, SAME(code), SAME_AS(kReadable, message), SAME_AS(kNoneIfEmpty, param),
                SAME(details));

@@ -99,16 +99,19 @@ class FakeMemory final : public SequenceMemory {
     }
   }
   std::vector<uint8_t> save(SeqId seq_id, size_t n_bytes_max) const override {
-    std::vector<uint8_t> data;
-    for (const auto& [pos, cell] : cells_.at(seq_id)) data.push_back(static_cast<uint8_t>(*cell));
+    // The first position, and the tokens from there on.
+    const auto& cells = cells_.at(seq_id);
+    const int begin = cells.empty() ? 0 : cells.begin()->first;
+    std::vector<uint8_t> data{static_cast<uint8_t>(begin >> 8), static_cast<uint8_t>(begin)};
+    for (const auto& [pos, cell] : cells) data.push_back(static_cast<uint8_t>(*cell));
     if (data.size() > n_bytes_max) data.clear();
     return data;
   }
   bool restore(SeqId seq_id, const std::vector<uint8_t>& data) override {
     REQUIRE(cells_[seq_id].empty());
     if (fails_to_restore) return false;
-    const std::vector<Token> tokens(data.begin(), data.end());
-    compute(seq_id, 0, tokens);
+    const std::vector<Token> tokens(data.begin() + 2, data.end());
+    compute(seq_id, data[0] << 8 | data[1], tokens);
     return true;
   }
 

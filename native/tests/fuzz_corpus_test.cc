@@ -9,14 +9,15 @@
 int fuzz_chat_template(const uint8_t* data, size_t n_bytes);
 int fuzz_grammar(const uint8_t* data, size_t n_bytes);
 int fuzz_output_text(const uint8_t* data, size_t n_bytes);
+int fuzz_piece_file(const uint8_t* data, size_t n_bytes);
 int fuzz_scheduler(const uint8_t* data, size_t n_bytes);
 int fuzz_tokenize(const uint8_t* data, size_t n_bytes);
 
 TEST_CASE("the inputs that fuzzing begins with, and those it found, pass") {
   const std::pair<const char*, int (*)(const uint8_t*, size_t)> targets[] = {
       {"chat_template", fuzz_chat_template}, {"grammar", fuzz_grammar},
-      {"output_text", fuzz_output_text},     {"scheduler", fuzz_scheduler},
-      {"tokenize", fuzz_tokenize},
+      {"output_text", fuzz_output_text},     {"piece_file", fuzz_piece_file},
+      {"scheduler", fuzz_scheduler},         {"tokenize", fuzz_tokenize},
   };
   for (const auto& [name, target] : targets) {
     int n_inputs = 0;

@@ -28,6 +28,7 @@ COMMANDS = {
     "info": ("pyserve.cli.info", "info", "Describe a model file and the memory it takes."),
     "convert": ("pyserve.cli.convert", "convert", "Convert a GGML, GGMF or GGJT file to GGUF."),
     "quantize": ("pyserve.cli.quantize", "quantize", "Write a model with smaller weights."),
+    "cache": ("pyserve.cli.cache", "cache", "Computed prefixes on disk: ls, clear, warm."),
     "models": ("pyserve.cli.models", "models", "List local models and the gallery."),
 }
 

@@ -16,6 +16,7 @@ from pyserve.cli.announce import Announcer, front_url
 from pyserve.cli.listener import bound_listener, listen
 from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
+from pyserve.cli.warmer import Warmer, check_warm
 from pyserve.config import ServeConfig
 from pyserve.process.logs import configure_logs
 from pyserve.process.output import protect_output
@@ -30,6 +31,7 @@ def check_front(config: ServeConfig) -> None:
     check_access(config)
     check_tls(config)
     check_otlp(config)
+    check_warm(config)
 
 
 def launch(config: ServeConfig) -> int:
@@ -60,7 +62,7 @@ def launch(config: ServeConfig) -> int:
                 models,
                 directory,
                 listener=listener,
-                observer=announcer,
+                observer=Warmer(config, announcer),
                 replan=partial(replan_models, config),
                 check_front=partial(check_front, config),
             )

@@ -70,6 +70,10 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
       text has one; "" = none. n_draft_min: shorter guesses are not checked. draft_p_min: a guess
       ends before a token of lower probability.
     prefix_cache_mib: memory for copies of prefixes that the KV cache has no room for; 0 = none.
+    prefix_disk_dir: directory where computed prefixes outlive engines, shared by all; "" = none.
+    prefix_disk_mib: most of it, for all models together; 0 = none. prefix_disk_ttl_s: prefixes
+      that were not used for so long are deleted. prefix_disk_min_tokens: of those written there.
+      prefix_disk_read_only: nothing is written there or deleted.
     adapters: loaded with the model; requests choose among them.
     shown_tokens: texts of control tokens that are text in answers, beside the usual tags.
     """
@@ -96,6 +100,11 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str = ""
     n_bytes_available: int = 0
     prefix_cache_mib: int = 512
+    prefix_disk_dir: str = ""
+    prefix_disk_mib: int = 4096
+    prefix_disk_ttl_s: float = 14 * 86400.0
+    prefix_disk_min_tokens: int = 512
+    prefix_disk_read_only: bool = False
     n_draft_max: int = 15
     draft_model_path: str = ""
     n_draft_min: int = 0

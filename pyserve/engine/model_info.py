@@ -103,6 +103,12 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     gaps: how many times of up to so many milliseconds, and more than the bound before, lay between
       two tokens of an answer; gaps_ms: all of them together.
     rss_bytes: memory of the engine's process, with the pages of the model file that it reads.
+    n_disk_hits: prefixes that were read from disk, n_disk_tokens of them. Those that were not:
+      n_disk_absent had none there, n_disk_slow were faster to compute, for n_disk_full the KV
+      cache had no room, n_disk_late took too long, n_disk_damaged and n_disk_gone had such files.
+    disk_bytes: of the directory; n_disk_pieces: files of this model. n_disk_written files with
+      disk_written_bytes were written, n_disk_errors could not be. disk_read_bytes were read in
+      disk_read_ms.
     stalled_ms: since the engine last made progress with its work; 0 = it has no work.
     """
 
@@ -130,5 +136,20 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_prefix_restored: int = 0
     n_prefix_pins: int = 0
     prefix_copy_bytes: int = 0
+    n_disk_hits: int = 0
+    n_disk_tokens: int = 0
+    n_disk_absent: int = 0
+    n_disk_slow: int = 0
+    n_disk_full: int = 0
+    n_disk_late: int = 0
+    n_disk_damaged: int = 0
+    n_disk_gone: int = 0
+    disk_bytes: int = 0
+    n_disk_pieces: int = 0
+    n_disk_written: int = 0
+    disk_written_bytes: int = 0
+    n_disk_errors: int = 0
+    disk_read_bytes: int = 0
+    disk_read_ms: float = 0.0
     stalled_ms: float = 0.0
     rss_bytes: int = 0

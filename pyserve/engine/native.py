@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 
+import pyserve
 from pyserve import _native
 from pyserve.engine.adapters import AdapterScales
 from pyserve.engine.calls import (
@@ -66,6 +67,7 @@ class NativeCore(Askable):
                 config,
                 adapter_paths=[adapter.path for adapter in config.adapters],
                 shown_tokens=[*SHOWN_TOKENS, *config.shown_tokens, *_template_marks(config)],
+                prefix_build=" ".join((pyserve.__version__, *_build())),
             )
 
     def submit(self, request_id: int, request: GenerateRequest) -> None:
@@ -124,8 +126,7 @@ class NativeCore(Askable):
     def _info(self) -> ModelInfo:
         facts = self._engine.info() | {"adapters": self._adapter_names}
         info = msgspec.convert(facts, ModelInfo)
-        build = (_native.vendor, *_native.cpu_features)
-        return msgspec.structs.replace(info, fingerprint=fingerprint(info, build))
+        return msgspec.structs.replace(info, fingerprint=fingerprint(info, _build()))
 
     def close(self) -> None:
         self._engine.stop()
@@ -141,6 +142,11 @@ class LocalEngine(StreamEngine):
 
     def __init__(self, config: EngineConfig) -> None:
         super().__init__(NativeCore(config))
+
+
+def _build() -> tuple[str, ...]:
+    """The native module: its sources, and the features of the CPU that it uses."""
+    return (_native.vendor, *_native.cpu_features)
 
 
 def _template_marks(config: EngineConfig) -> list[str]:

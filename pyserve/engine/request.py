@@ -118,6 +118,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: what logs call it. Changes nothing else.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal,
       and the adapters.
+    saves_prefix: what is computed for it may be written to disk, where the engine does that.
     priority: higher ones start first. deadline_ms: a request that still waits this long after it
       was submitted fails with `deadline_exceeded`. max_total_ms: since it was submitted; then an
       answer ends with `length`, and a request without one fails. max_decode_ms: since its first
@@ -152,6 +153,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = ""
     tenant: str = ""
     cache_salt: str = ""
+    saves_prefix: bool = True
     priority: int = 0
     deadline_ms: float | None = None
     max_total_ms: float | None = None

@@ -1,4 +1,4 @@
-"""Maps `priority`, `deterministic` and `cache_salt` to fields of the engine request."""
+"""Maps `priority`, `deterministic`, `cache_salt` and others to fields of the engine request."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ def scheduling(fields: SchedulingFields) -> dict[str, Any]:
     """Scheduling fields of an engine request, from those of the request body."""
     return {
         "cache_salt": fields.cache_salt or "",
+        "saves_prefix": fields.prompt_cache_retention in (None, "24h"),
         "priority": fields.priority_used,
         "deterministic": bool(fields.deterministic),
         "n_draft_max": fields.n_draft_max,

@@ -307,7 +307,6 @@ MEANS: Unsupported = {
     "numa": (False,),
     "prompt_cache_key": (ANY,),
     "prompt_cache_options": (),
-    "prompt_cache_retention": (ANY,),
     "prompt_lookup_num_tokens": (0,),
     "provider": (),
     "request_id": (),

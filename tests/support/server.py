@@ -72,6 +72,7 @@ class ServerProcess:
         wanted = {
             "XDG_RUNTIME_DIR": str(directory),
             "XDG_STATE_HOME": str(directory / "state"),
+            "XDG_CACHE_HOME": str(directory / "cache"),
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }

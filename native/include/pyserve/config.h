@@ -53,7 +53,14 @@ struct EngineConfig {
   // Control tokens that have a text in answers, because they tell parts of an answer apart.
   std::vector<std::string> shown_tokens;
   int prefix_cache_mib = 512;  // for copies of prefixes that the KV cache has no room for; 0: none
-  int n_draft_max = 15;        // tokens of an answer that one step checks ahead; 0: none
+  // Where computed prefixes are kept on disk, for this model and others; "": nowhere.
+  std::string prefix_disk_dir;
+  int prefix_disk_mib = 4096;             // most of it; 0: nowhere, too
+  double prefix_disk_ttl_s = 1209600;     // a prefix that was not used for so long is deleted
+  int prefix_disk_min_tokens = 512;       // shorter prefixes are not kept there
+  bool is_prefix_disk_read_only = false;  // nothing is written or deleted
+  std::string prefix_build;               // prefixes of another build are not used
+  int n_draft_max = 15;                   // tokens of an answer that one step checks ahead; 0: none
   std::string draft_model_path;   // a smaller model that guesses how answers go on; "": none
   int n_draft_min = 0;            // its shorter guesses are not checked
   double draft_p_min = 0;         // it guesses on while a token has at least this probability

@@ -120,6 +120,7 @@ struct Request {
   int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
   std::string tenant;             // prefixes are reused within a tenant and adapters only,
   std::string cache_salt;         // and there among requests with the same salt
+  bool saves_prefix = true;       // what it computes may be written to disk
   int priority = 0;               // higher ones start first
   double deadline_ms = 0;         // fails when it still waits then, since submit(); 0: never
   double max_total_ms = 0;        // since submit(): an answer ends then, before it fails; 0: never
@@ -249,7 +250,25 @@ struct EngineStats {
   int64_t n_prefix_restored = 0;  // of these, from a copy of what the KV cache had evicted
   int64_t n_prefix_pins = 0;      // prefixes kept in the KV cache now
   int64_t prefix_copy_bytes = 0;  // copies kept now
-  double stalled_ms = 0;          // since the engine or a prompt thread last got on with its work
+  // Prefixes looked for on disk that were read, and their tokens; those that were not, because
+  // there was none, computing was faster, the KV cache had no room, reading took too long, or a
+  // file was damaged or gone.
+  int64_t n_disk_hits = 0;
+  int64_t n_disk_tokens = 0;
+  int64_t n_disk_absent = 0;
+  int64_t n_disk_slow = 0;
+  int64_t n_disk_full = 0;
+  int64_t n_disk_late = 0;
+  int64_t n_disk_damaged = 0;
+  int64_t n_disk_gone = 0;
+  int64_t disk_bytes = 0;      // of the whole directory
+  int64_t n_disk_pieces = 0;   // files of this model
+  int64_t n_disk_written = 0;  // files
+  int64_t disk_written_bytes = 0;
+  int64_t n_disk_errors = 0;  // of writing
+  int64_t disk_read_bytes = 0;
+  double disk_read_ms = 0;
+  double stalled_ms = 0;  // since the engine or a prompt thread last got on with its work
 };
 
 }  // namespace pyserve

@@ -15,7 +15,7 @@ StepLoop::StepLoop(const Model& model, const EngineConfig& config, Registry& reg
     : model_(model),
       is_deterministic_(config.is_deterministic),
       registry_(registry),
-      batch_(model, config),
+      batch_(model, config, [this] { wake(); }),
       solo_(model, config, batch_.context()),
       embedding_(model, config, batch_.context()) {
   publish();
@@ -49,12 +49,13 @@ void StepLoop::run() {
   }
   fail_all({ErrorCode::kCancelled, "the engine has been stopped", {}, {}});
   publish();
+  batch_.save_prefixes();
 }
 
 void StepLoop::take_inbox() {
-  const bool has_work = !is_idle();
-  if (!has_work) context().pulse().rest();
-  auto arrived = inbox_.take_all(has_work ? 0 : -1);
+  const double pause_ms = wait_ms();
+  if (pause_ms != 0) context().pulse().rest();
+  auto arrived = inbox_.take_all(pause_ms);
   context().pulse().beat();
   for (auto& prepared : arrived) {
     if (prepared == nullptr) continue;
@@ -71,8 +72,13 @@ Lane& StepLoop::lane_of(const RunningRequest& request) {
   return batch_;
 }
 
-bool StepLoop::is_idle() const {
-  return batch_.is_idle() && solo_.is_idle() && embedding_.is_idle();
+double StepLoop::wait_ms() const {
+  double shortest_ms = -1;
+  for (const Lane* lane : lanes_) {
+    const double lane_ms = lane->wait_ms();
+    if (lane_ms >= 0 && (shortest_ms < 0 || lane_ms < shortest_ms)) shortest_ms = lane_ms;
+  }
+  return shortest_ms;
 }
 
 void StepLoop::step() {
@@ -116,6 +122,7 @@ void StepLoop::publish() {
 EngineStats StepLoop::stats() const {
   std::lock_guard lock(stats_mutex_);
   EngineStats stats = published_;
+  batch_.count_files(stats);
   stats.stalled_ms = context().pulse().stalled_ms();
   return stats;
 }

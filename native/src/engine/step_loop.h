@@ -40,7 +40,7 @@ class StepLoop {
  private:
   void take_inbox();
   Lane& lane_of(const RunningRequest& request);
-  bool is_idle() const;
+  double wait_ms() const;
   void step();
   void fail_all(const ErrorInfo& error);
   void tell_progress();

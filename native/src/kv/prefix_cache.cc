@@ -21,6 +21,10 @@ PrefixCache::PrefixCache(SequenceMemory& memory, const PrefixCacheLimits& limits
       store_(limits.n_pins > 0 ? limits.n_store_bytes : 0, memory.is_cuttable()),
       leases_(limits.n_active) {
   for (int i = limits.n_pins; i-- > 0;) free_pins_.push_back(limits.n_active + i);
+  if (limits.has_pieces && memory.is_cuttable() && limits.n_pins > 1) {
+    scratch_ = free_pins_.front();
+    free_pins_.erase(free_pins_.begin());
+  }
 }
 
 PrefixCache::Offer PrefixCache::offer(const std::string& key, TokenSpan tokens) const {
@@ -173,7 +177,9 @@ SeqId PrefixCache::take_pin() {
 }
 
 void PrefixCache::evict(PrefixTree::Node* node) {
-  keep_copy(tree_.view(node));
+  const PrefixTree::View view = tree_.view(node);
+  if (on_evict_ && view.is_leaf) on_evict_(view.key, view.tokens);
+  keep_copy(view);
   apply(tree_.evict(node));
 }
 
@@ -184,6 +190,44 @@ void PrefixCache::keep_copy(const PrefixTree::View& view) {
   if (data.empty()) return;
   store_.put(
       {view.key, view.tokens, std::make_shared<const std::vector<uint8_t>>(std::move(data))});
+}
+
+std::vector<uint8_t> PrefixCache::copy_piece(const std::string& key, TokenSpan tokens, int begin,
+                                             size_t n_bytes_max) {
+  const auto end = static_cast<int>(tokens.size());
+  PYSERVE_CHECK(begin >= 0 && begin < end);
+  if (!memory_.is_cuttable()) {
+    const SeqId pin = begin == 0 ? tree_.pin_at(key, tokens) : -1;
+    return pin < 0 ? std::vector<uint8_t>() : memory_.save(pin, n_bytes_max);
+  }
+  if (scratch_ < 0) return {};
+  const PrefixTree::Match match = tree_.match(key, tokens);
+  if (match.n_shared < end) return {};
+  memory_.share(match.cover, scratch_, begin, end);
+  std::vector<uint8_t> data = memory_.save(scratch_, n_bytes_max);
+  memory_.truncate(scratch_, 0);
+  return data;
+}
+
+bool PrefixCache::load_piece(const std::string& key, TokenSpan tokens, int begin,
+                             const std::vector<uint8_t>& data) {
+  const auto end = static_cast<int>(tokens.size());
+  PYSERVE_CHECK(begin >= 0 && begin < end && (begin == 0 || memory_.is_cuttable()));
+  if (tree_.match(key, tokens).n_forked == end) return true;
+  // 1. Room, which may take some of the prefix itself.
+  if (!make_room(end - begin)) return false;
+  const SeqId pin = take_pin();
+  if (pin < 0) return false;
+  const PrefixTree::Match match = tree_.match(key, tokens);
+  if (match.n_shared < begin || !memory_.restore(pin, data)) {
+    free_pins_.push_back(pin);
+    return false;
+  }
+  // 2. The tree has the first cells already.
+  memory_.unshare(pin, begin, match.n_shared);
+  if (match.n_shared > 0) memory_.share(match.cover, pin, 0, match.n_shared);
+  for (const SeqId replaced : tree_.insert(key, tokens, pin)) apply({replaced, 0});
+  return true;
 }
 
 void PrefixCache::apply(const PrefixTree::Evicted& evicted) {
@@ -205,8 +249,8 @@ int PrefixCache::n_free_cells() const {
 
 std::string PrefixCache::check() const {
   if (std::string rule = tree_.check(); !rule.empty()) return rule;
-  if (tree_.n_pins() + static_cast<int>(free_pins_.size()) != limits_.n_pins)
-    return "a pin is lost";
+  const int n_free = static_cast<int>(free_pins_.size()) + (scratch_ >= 0 ? 1 : 0);
+  if (tree_.n_pins() + n_free != limits_.n_pins) return "a pin is lost";
   int n_locks = 0;
   for (const Lease& lease : leases_) {
     n_locks += lease.node != nullptr ? 1 : 0;

@@ -1,6 +1,7 @@
 // The sequences of a context: those of running requests, and the prefixes that are kept for others.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ struct PrefixCacheLimits {
   int n_pins = 0;            // kept prefixes; they have the ids that follow. 0: nothing is kept
   int n_cells = 0;           // INT_MAX: memory that does not grow with tokens
   size_t n_store_bytes = 0;  // for copies of what was evicted
+  bool has_pieces = false;   // copy_piece() and load_piece() are used; takes one of the pins
 };
 
 // Who holds which cells:
@@ -72,6 +74,19 @@ class PrefixCache {
   // Evicts one prefix, or a pin that holds more than cells; false: there is none.
   bool evict_one();
 
+  // A copy of the tokens [begin, tokens.size()) of a kept prefix, for load_piece(). Where memory
+  // cannot be cut, `begin` is 0 and the prefix one that ends at a pin. Empty: it is not kept (any
+  // more), or more than `n_bytes_max`.
+  std::vector<uint8_t> copy_piece(const std::string& key, TokenSpan tokens, int begin,
+                                  size_t n_bytes_max);
+  // Adds what copy_piece() gave to a prefix that is kept up to `begin` or farther. False: it is
+  // not, there is no room, or the memory does not take it.
+  bool load_piece(const std::string& key, TokenSpan tokens, int begin,
+                  const std::vector<uint8_t>& data);
+  // Is told what is about to be evicted, and may copy it.
+  using OnEvict = std::function<void(const std::string& key, TokenSpan tokens)>;
+  void on_evict(OnEvict on_evict) { on_evict_ = std::move(on_evict); }
+
   int n_forked(SeqId seq_id) const { return leases_[seq_id].n_forked; }
   int n_own_cells() const;
   int n_used_cells() const { return tree_.n_cells() + n_own_cells(); }
@@ -112,6 +127,8 @@ class PrefixCache {
   PrefixStore store_;
   std::vector<Lease> leases_;  // index = id of an active sequence
   std::vector<SeqId> free_pins_;
+  SeqId scratch_ = -1;  // holds a piece while it is copied
+  OnEvict on_evict_;
 };
 
 }  // namespace pyserve

@@ -69,6 +69,13 @@ PrefixTree::Match PrefixTree::match(const std::string& key, TokenSpan tokens) co
   return match;
 }
 
+SeqId PrefixTree::pin_at(const std::string& key, TokenSpan tokens) const {
+  const Place place = find(key, tokens);
+  const Node* node = place.node;
+  if (place.n_shared == 0 || static_cast<size_t>(place.n_shared) < tokens.size()) return -1;
+  return node->end == place.n_shared && !node->is_hollow ? node->pin : -1;
+}
+
 bool PrefixTree::can_fork(const Node* node, int n_tokens) const {
   if (node->pin < 0 || node->is_hollow) return false;
   return is_cuttable_ || fork_from_(node->pin) <= n_tokens;

@@ -54,6 +54,9 @@ class PrefixTree {
   // Changes nothing. Valid until the tree changes.
   Match match(const std::string& key, TokenSpan tokens) const;
 
+  // The pin whose sequence is `tokens`, no more and no less; -1 = none, or a hollow one.
+  SeqId pin_at(const std::string& key, TokenSpan tokens) const;
+
   // Keeps [0, tokens.size()) from eviction until the returned node is unlocked.
   // REQUIRES: the tokens are in the tree, and not empty.
   Node* lock(const std::string& key, TokenSpan tokens);

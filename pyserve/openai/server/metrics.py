@@ -119,9 +119,49 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
         ("prefix_copy_bytes", "gauge", "Copies of prefixes beside it.", "prefix_copy_bytes"),
         ("resident_bytes", "gauge", "Memory of the engine's process.", "rss_bytes"),
     ]
+    return [*_rows(stats, rows), *_disk_metrics(stats)]
+
+
+def _disk_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
+    """Computed prefixes on disk."""
+    rows = [
+        ("bytes", "gauge", "Bytes of computed prefixes on disk, of all models.", "disk_bytes"),
+        ("files", "gauge", "Files of the model's computed prefixes.", "n_disk_pieces"),
+        ("hits_total", "counter", "Prefixes that were read from disk.", "n_disk_hits"),
+        ("tokens_total", "counter", "Tokens of prefixes read from disk.", "n_disk_tokens"),
+        ("read_bytes_total", "counter", "Bytes read.", "disk_read_bytes"),
+        ("writes_total", "counter", "Files written.", "n_disk_written"),
+        ("written_bytes_total", "counter", "Bytes written.", "disk_written_bytes"),
+        ("write_errors_total", "counter", "Files that could not be written.", "n_disk_errors"),
+    ]
+    reasons = ("absent", "slow", "full", "late", "damaged", "gone")
+    misses: dict[Labels, float] = {
+        (("model", model), ("reason", reason)): float(getattr(one, f"n_disk_{reason}"))
+        for model, one in stats.items()
+        for reason in reasons
+    }
+    seconds: dict[Labels, float] = {
+        (("model", model),): one.disk_read_ms / 1000 for model, one in stats.items()
+    }
+    return [
+        *_rows(stats, rows, "prefix_disk_"),
+        Metric(
+            "pyserve_prefix_disk_misses_total",
+            "counter",
+            "Prefixes looked for on disk and not read, by reason.",
+            misses,
+        ),
+        Metric("pyserve_prefix_disk_read_seconds_total", "counter", "Seconds of reading.", seconds),
+    ]
+
+
+def _rows(
+    stats: Mapping[str, EngineStats], rows: list[tuple[str, str, str, str]], prefix: str = ""
+) -> list[Metric]:
+    """A metric for each row of name, kind, description and field."""
     return [
         Metric(
-            f"pyserve_{name}",
+            f"pyserve_{prefix}{name}",
             kind,
             about,
             {(("model", model),): float(getattr(one, field)) for model, one in stats.items()},

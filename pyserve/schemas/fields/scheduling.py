@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,7 +26,8 @@ class SchedulingFields(RenamedFields):
 
     priority: higher ones start first, 0 is the default; service_tier moves it. deterministic: the
     same seed gives the same bytes whatever else runs; slower. cache_salt: computed prefixes are
-    shared only among requests with the same one. keep_alive: how long the model stays loaded
+    shared only among requests with the same one. prompt_cache_retention, which is OpenAI's: with
+    in_memory they are not written to disk. keep_alive: how long the model stays loaded
     afterwards; ttl is LM Studio's name of it.
     n_draft_max: llama-server's `speculative.n_max`, draft tokens that one step checks; 0: none.
     """
@@ -37,6 +38,7 @@ class SchedulingFields(RenamedFields):
     service_tier: Annotated[str, Field(max_length=64)] | None = None
     deterministic: bool | None = None
     cache_salt: Annotated[str, Field(max_length=256)] | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
     keep_alive: KeepAlive | None = None
     ttl: KeepAlive | None = None
     n_draft_max: Annotated[int, Field(ge=0, le=INT32_MAX)] | None = Field(

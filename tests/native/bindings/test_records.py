@@ -143,7 +143,7 @@ def test_every_setting_is_read() -> None:
     config: Any = Spy(rope=rope)
 
     with pytest.raises(_native.EngineError):
-        _native.Engine(config, adapter_paths=[], shown_tokens=[])
+        _native.Engine(config, adapter_paths=[], shown_tokens=[], prefix_build="")
 
     assert config.asked == list(DEFAULTS["EngineConfig"])
     assert rope.asked == list(DEFAULTS["RopeConfig"])
@@ -151,7 +151,7 @@ def test_every_setting_is_read() -> None:
 
 def test_every_field_of_a_request_is_read(tiny_model: Path) -> None:
     config = EngineConfig(model_id="tiny", model_path=str(tiny_model))
-    engine = _native.Engine(config, adapter_paths=[], shown_tokens=[])
+    engine = _native.Engine(config, adapter_paths=[], shown_tokens=[], prefix_build="")
     sampling, thinking = Spy(), Spy()
     request: Any = Spy(sampling=sampling, thinking=thinking)
 
@@ -167,7 +167,7 @@ def test_a_value_that_does_not_fit_is_named() -> None:
     config = EngineConfig(model_id="tiny", model_path="", n_ctx=2**40)
 
     with pytest.raises(TypeError, match="n_ctx: this int does not fit"):
-        _native.Engine(config, adapter_paths=[], shown_tokens=[])
+        _native.Engine(config, adapter_paths=[], shown_tokens=[], prefix_build="")
 
 
 def _default(record: type[msgspec.Struct], name: str) -> object:

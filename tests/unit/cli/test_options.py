@@ -73,4 +73,5 @@ def test_what_nobody_sets_is_the_same_on_both_sides() -> None:
         for name, value in ServeConfig().engine_settings().items()
         if value != getattr(plain, name)
     }
-    assert different == {"kernels"}  # "auto" takes nothing from the environment
+    # "auto" takes nothing from the environment; engines without a server write no files.
+    assert different == {"kernels", "prefix_disk_dir"}

@@ -28,6 +28,7 @@ std::vector<Admission::RunningPtr> Admission::take(
 std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& running,
                                                     EngineStats& counters) {
   std::vector<RunningPtr> expired;
+  n_reading_ = 0;
   if (waiting_.empty()) return expired;
   const int n_free = n_seq_max_ - static_cast<int>(running.size());
   const std::vector<WaitingView> waiting = views(n_free > 0);
@@ -35,6 +36,10 @@ std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& run
   int n_held_tokens = 0;
   for (const int index : order.admit) {
     RunningRequest& request = *waiting_[index];
+    if (must_read(request)) {
+      ++n_reading_;
+      continue;
+    }
     if (const int n_common = tokens_to_wait_for(request, running); n_common > 0) {
       n_held_tokens += request.progress().n_known() - n_common;
       continue;
@@ -112,6 +117,17 @@ std::vector<WaitingView> Admission::views(bool with_prefixes) const {
     views.push_back(view);
   }
   return views;
+}
+
+// Reading its prefix, which goes on or begins now, is faster than computing it.
+bool Admission::must_read(RunningRequest& request) {
+  if (disk_ == nullptr || !cache_.can_share()) return false;
+  if (disk_->is_opening()) return true;
+  const bool is_new = !request.has_asked_disk();
+  request.set_asked_disk();
+  const TokenSpan tokens = request.tokens_to_share();
+  const int n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
+  return disk_->must_wait(request.cache_key(), tokens, n_cached, is_new);
 }
 
 // The length of the prefix that another request is computing right now; 0: none, or not worth it.

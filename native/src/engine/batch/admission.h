@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/prefixes/disk_prefixes.h"
 #include "engine/request/running_request.h"
 #include "kv/prefix_cache.h"
 #include "sched/admission/start_forecast.h"
@@ -20,11 +21,14 @@ class Admission {
  public:
   using RunningPtr = std::unique_ptr<RunningRequest>;
 
-  // The cache must outlive it.
-  Admission(PrefixCache& cache, int n_seq_max) : cache_(cache), n_seq_max_(n_seq_max) {}
+  // The cache and the disk, which may be null, must outlive it.
+  Admission(PrefixCache& cache, DiskPrefixes* disk, int n_seq_max)
+      : cache_(cache), disk_(disk), n_seq_max_(n_seq_max) {}
 
   void add(RunningPtr request) { waiting_.push_back(std::move(request)); }
   size_t n_waiting() const { return waiting_.size(); }
+  // admit() might start one: not all wait for the disk.
+  bool can_start() const { return waiting_.size() > n_reading_; }
 
   // Takes out every waiting request that `is_wanted`.
   std::vector<RunningPtr> take(const std::function<bool(const RunningRequest&)>& is_wanted);
@@ -49,16 +53,19 @@ class Admission {
   std::vector<WaitingView> views(bool with_prefixes) const;
   std::vector<double> start_ms(const std::vector<RunningPtr>& running,
                                const std::vector<LoadView>& waiting) const;
+  bool must_read(RunningRequest& request);
   int tokens_to_wait_for(const RunningRequest& request, const std::vector<RunningPtr>& running);
   bool has_room_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
                     int n_held_tokens) const;
   void start(RunningRequest& request, EngineStats& counters);
 
   PrefixCache& cache_;
+  DiskPrefixes* const disk_;
   const int n_seq_max_;
   WaitQueue queue_;
   std::vector<RunningPtr> waiting_;
   StartForecast forecast_;
+  size_t n_reading_ = 0;  // so many of them wait for the disk
 };
 
 }  // namespace pyserve

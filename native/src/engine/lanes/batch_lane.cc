@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/prefixes/space.h"
 
 namespace pyserve {
 namespace {
@@ -13,6 +14,8 @@ namespace {
 constexpr int kMaxSamplers = 8;
 // Below this many logits the wake-up of a thread costs more than it saves.
 constexpr int64_t kMinParallelLogits = 500'000;
+// The supervisor kills an engine that takes longer to end.
+constexpr double kSaveMs = 1500;
 
 PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context) {
   PrefixCacheLimits limits;
@@ -20,17 +23,26 @@ PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context) {
   limits.n_pins = context.n_pins();
   limits.n_cells = context.memory().has_cells() ? context.n_kv() : INT_MAX;
   limits.n_store_bytes = static_cast<size_t>(config.prefix_cache_mib) << 20;
+  limits.has_pieces = has_disk_prefixes(config, context);
   return limits;
+}
+
+std::unique_ptr<DiskPrefixes> open_disk(PrefixCache& cache, const EngineConfig& config,
+                                        const Context& context, std::function<void()> wake) {
+  if (!has_disk_prefixes(config, context)) return nullptr;
+  return std::make_unique<DiskPrefixes>(cache, disk_prefixes_config(config, context),
+                                        std::move(wake));
 }
 
 }  // namespace
 
-BatchLane::BatchLane(const Model& model, const EngineConfig& config)
+BatchLane::BatchLane(const Model& model, const EngineConfig& config, std::function<void()> wake)
     : model_(model),
       config_(config),
       context_(model, config),
       cache_(context_.memory(), cache_limits(config, context_)),
-      admission_(cache_, config.n_seq_max),
+      disk_(open_disk(cache_, config, context_, std::move(wake))),
+      admission_(cache_, disk_.get(), config.n_seq_max),
       draft_model_(DraftModel::load(model, context_, config)),
       planner_(config, cache_, draft_model_.get()),
       samplers_(std::clamp(config.n_threads, 1, kMaxSamplers)),
@@ -57,8 +69,18 @@ void BatchLane::end_late(StepReport& report) {
   for (const RunningPtr& request : admission_.take(is_late)) report.end_late(*request);
 }
 
+double BatchLane::wait_ms() const {
+  if (disk_ == nullptr || is_busy()) return is_idle() ? -1 : 0;
+  return disk_->wait_ms(false);
+}
+
+void BatchLane::save_prefixes() {
+  if (disk_ != nullptr) disk_->flush(kSaveMs);
+}
+
 void BatchLane::step(StepReport& report) {
   end_late(report);
+  if (disk_ != nullptr) disk_->work(is_busy());
   if (running_.empty()) stepped_at_ = Clock::now();
   for (const RunningPtr& request : admission_.admit(running_, report.counters)) {
     report.fail(*request, deadline_error(*request, admission_.wait_ms(running_)));
@@ -93,10 +115,9 @@ void BatchLane::step(StepReport& report) {
 
 void BatchLane::preempt(const std::vector<int>& indices, StepReport& report) {
   for (const int index : indices) {
-    RequestProgress& progress = running_[index]->progress();
     // Its cells can be taken now, and those that are not are there when it resumes.
-    cache_.release(progress.seq_id(), progress.computed_tokens());
-    progress.preempt();
+    release(*running_[index]);
+    running_[index]->progress().preempt();
     ++report.counters.n_preempted;
     admission_.add(std::move(running_[index]));
   }
@@ -148,6 +169,10 @@ void BatchLane::charge(const StepPlan& plan, const StepSample& sample, double st
   counters.n_decode_tokens += sample.n_decode;
   counters.prompt_ms += step_ms * share;
   counters.decode_ms += step_ms * (1 - share);
+  if (disk_ != nullptr && counters.n_prompt_tokens > 0) {
+    disk_->set_prompt_ms_per_token(counters.prompt_ms /
+                                   static_cast<double>(counters.n_prompt_tokens));
+  }
 }
 
 std::vector<BatchLane::Outcome> BatchLane::advance(const StepPlan& plan) {
@@ -160,7 +185,9 @@ std::vector<BatchLane::Outcome> BatchLane::advance(const StepPlan& plan) {
     progress.advance(item.n_tokens);
     outcomes[i].n_computed = progress.n_computed();
     cache_.advance(progress.seq_id(), item.n_tokens);
-    if (progress.is_at_cut()) cache_.publish(progress.seq_id(), progress.computed_tokens());
+    if (progress.is_at_cut() && cache_.publish(progress.seq_id(), progress.computed_tokens())) {
+      note(*running_[item.index]);
+    }
   }
   const auto take = [&](int i, int worker) {
     Outcome& outcome = outcomes[i];
@@ -196,7 +223,7 @@ int BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepR
       continue;
     }
     if (outcome.delta) {
-      cache_.release(progress.seq_id(), progress.computed_tokens());
+      release(*request);
       const bool has_ended = outcome.delta->finish->reason == FinishReason::kStop;
       admission_.forecast().observe_end(progress.n_answer(), has_ended);
       report.add(*request, std::move(*outcome.delta));
@@ -210,6 +237,17 @@ int BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepR
   return n_said;
 }
 
+void BatchLane::release(const RunningRequest& request) {
+  const RequestProgress& progress = request.progress();
+  cache_.release(progress.seq_id(), progress.computed_tokens());
+  note(request);
+}
+
+void BatchLane::note(const RunningRequest& request) {
+  if (disk_ == nullptr || !request.params().saves_prefix) return;
+  disk_->note(request.cache_key(), request.progress().computed_tokens());
+}
+
 void BatchLane::fail_running(size_t index, const ErrorInfo& error, bool keep_cells,
                              StepReport& report) {
   report.fail(*running_[index], error);
@@ -220,7 +258,7 @@ void BatchLane::remove_running(size_t index, bool keep_cells) {
   const RequestProgress& progress = running_[index]->progress();
   if (progress.is_answering()) admission_.forecast().observe_end(progress.n_answer(), false);
   if (keep_cells) {
-    cache_.release(progress.seq_id(), progress.computed_tokens());
+    release(*running_[index]);
   } else {
     cache_.drop(progress.seq_id());
   }
@@ -268,6 +306,7 @@ void BatchLane::count(EngineStats& stats) const {
   stats.n_kv_held = std::min(n_needed, stats.n_kv_used);  // what they share is needed once
   stats.n_prefix_pins = cache_.n_pins();
   stats.prefix_copy_bytes = static_cast<int64_t>(cache_.n_store_bytes());
+  if (disk_ != nullptr) disk_->count(stats);
 }
 
 }  // namespace pyserve

@@ -1,6 +1,7 @@
 // The lane of most requests, many in one batch: plan, decode, sample, commit.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "engine/batch/step_planner.h"
 #include "engine/batch/worker_pool.h"
 #include "engine/lanes/lane.h"
+#include "engine/prefixes/disk_prefixes.h"
 #include "kv/prefix_cache.h"
 #include "llama/context/context.h"
 #include "llama/model/model.h"
@@ -19,19 +21,27 @@ namespace pyserve {
 
 class BatchLane final : public Lane {
  public:
-  BatchLane(const Model& model, const EngineConfig& config);
+  // wake: has the engine thread take a step soon; other threads call it.
+  BatchLane(const Model& model, const EngineConfig& config, std::function<void()> wake);
 
   void add(std::unique_ptr<RunningRequest> request) override { admission_.add(std::move(request)); }
   bool is_idle() const override { return running_.empty() && admission_.n_waiting() == 0; }
+  double wait_ms() const override;
   void drop_cancelled(StepReport& report) override;
   void step(StepReport& report) override;
   void fail_all(const ErrorInfo& error, StepReport& report) override;
   void tell_progress(bool all, StepReport& report) override;
+  // The engine ends: what is worth it goes to disk, within a limit of time.
+  void save_prefixes();
   // Stops a running step soon. Thread: any.
   void request_abort() { context_.request_abort(); }
 
   // Sets the gauges: what is held now.
   void count(EngineStats& stats) const;
+  // The same of prefixes on disk, by now. Thread: any.
+  void count_files(EngineStats& stats) const {
+    if (disk_ != nullptr) disk_->count_files(stats);
+  }
   const Context& context() const { return context_; }
 
  private:
@@ -54,12 +64,18 @@ class BatchLane final : public Lane {
   int commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepReport& report);
   void fail_running(size_t index, const ErrorInfo& error, bool keep_cells, StepReport& report);
   void remove_running(size_t index, bool keep_cells);
+  // The request leaves its place, and all that it has computed to others.
+  void release(const RunningRequest& request);
+  // The cache keeps what it has computed: it may be worth the disk.
+  void note(const RunningRequest& request);
+  bool is_busy() const { return !running_.empty() || admission_.can_start(); }
   void check_cache() const;
 
   const Model& model_;
   const EngineConfig config_;
   Context context_;
   PrefixCache cache_;
+  const std::unique_ptr<DiskPrefixes> disk_;  // may be null
   Admission admission_;
   std::vector<RunningPtr> running_;                // oldest first
   const std::unique_ptr<DraftModel> draft_model_;  // may be null

@@ -42,6 +42,8 @@ class Lane {
   // Takes a request that has not started.
   virtual void add(std::unique_ptr<RunningRequest> request) = 0;
   virtual bool is_idle() const = 0;
+  // How long the engine may wait for new requests before the next step: 0 not at all, < 0 for ever.
+  virtual double wait_ms() const { return is_idle() ? -1 : 0; }
   // Ends cancelled requests, running or waiting.
   virtual void drop_cancelled(StepReport& report) = 0;
   // Starts what can start and computes one step, if there is anything to do.

@@ -8,10 +8,11 @@ namespace pyserve {
 namespace {
 
 // No tenant can choose a salt that makes its key another tenant's, or that of other adapters.
-std::string make_cache_key(const Request& request) {
+std::string make_cache_key(const Model& model, const Request& request) {
   std::string key;
   for (const auto& [adapter, scale] : request.adapters) {
-    key += std::to_string(adapter) + '*' + std::to_string(std::bit_cast<uint32_t>(scale)) + ',';
+    key += model.adapters().at(adapter).identity() + '*' +
+           std::to_string(std::bit_cast<uint32_t>(scale)) + ',';
   }
   return key + std::to_string(request.tenant.size()) + ':' + request.tenant + request.cache_salt;
 }
@@ -26,7 +27,7 @@ int max_answer(const Request& request, int n_prompt, int n_ctx) {
 
 RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx)
     : prepared_(std::move(prepared)),
-      cache_key_(make_cache_key(params())),
+      cache_key_(make_cache_key(model, params())),
       progress_(std::move(prepared_.tokens)),
       scores_(model, progress_.n_prompt(), params().n_prompt_logprobs),
       answer_(model, prepared_, progress_.tokens(),

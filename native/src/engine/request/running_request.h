@@ -42,6 +42,10 @@ class RunningRequest {
   // Who may share prefixes: requests with the same key.
   const std::string& cache_key() const { return cache_key_; }
 
+  // Prefixes on disk were looked for.
+  bool has_asked_disk() const { return has_asked_disk_; }
+  void set_asked_disk() { has_asked_disk_ = true; }
+
   RequestProgress& progress() { return progress_; }
   const RequestProgress& progress() const { return progress_; }
 
@@ -110,6 +114,7 @@ class RunningRequest {
   std::optional<TimePoint> last_token_at_;
   int n_told_ = 0;  // computed tokens of the prompt that the client knows of
   bool has_told_last_ = false;
+  bool has_asked_disk_ = false;
 };
 
 }  // namespace pyserve

@@ -10,6 +10,7 @@
 #include "llama-adapter.h"
 #include "llama-model.h"
 #include "llama.h"
+#include "llama/model/identity.h"
 #include "llama/process/vendor_log.h"
 #include "pyserve/error.h"
 
@@ -168,7 +169,10 @@ Adapter::Adapter(llama_model* model, const std::string& path) {
     reason = refusal.reason;
   }
   const std::string cause = log.end_load();
-  if (adapter_ != nullptr) return;
+  if (adapter_ != nullptr) {
+    identity_ = to_hex(content_identity(path));
+    return;
+  }
   const std::string name = std::filesystem::path(path).filename().string();
   throw EngineError(ErrorCode::kModelLoad,
                     "cannot load the adapter " + name + ": " + (cause.empty() ? reason : cause));

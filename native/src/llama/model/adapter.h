@@ -24,9 +24,12 @@ class Adapter {
 
   llama_adapter_lora* get() const { return adapter_.get(); }
   int64_t n_bytes() const;
+  // Adapters of equal content have the same.
+  const std::string& identity() const { return identity_; }
 
  private:
   std::unique_ptr<llama_adapter_lora, AdapterDeleter> adapter_;
+  std::string identity_;
 };
 
 }  // namespace pyserve
