@@ -21,6 +21,7 @@ from pyserve.web.request.refusal import MalformedRequestError, describe_malforme
 from pyserve.web.request.services import services
 
 READ_BYTES = 64 * 1024
+UNTYPED = ("", "application/octet-stream")
 
 
 def read_body(schema: type[Body], *, list_field: str | None = None) -> Body:
@@ -64,7 +65,7 @@ def _check_headers() -> None:
     coding = request.headers.get("Transfer-Encoding", "chunked").strip().lower()
     if coding not in ("chunked", "identity"):
         raise UnsupportedCoding(f"Transfer-Encoding: the coding {coding[:100]!r} is not supported")
-    is_untyped = not request.mimetype and "Origin" not in request.headers
+    is_untyped = request.mimetype in UNTYPED and "Origin" not in request.headers
     if request.mimetype != "application/json" and not (
         is_untyped and current_family().takes_untyped
     ):

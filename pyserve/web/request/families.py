@@ -23,7 +23,7 @@ class Family:
     """An API. paths: all of its own. header: its clients send it, to any path.
 
     id_header: where its clients look for the id of a request, beside X-Request-Id.
-    takes_untyped: some of its clients send bodies without a content type.
+    takes_untyped: some of its clients send JSON without a content type, or as mere bytes.
     """
 
     errors: ErrorShape
