@@ -89,7 +89,7 @@ MAX_CTX = 2**24
 NTokens = Annotated[int, Field(ge=1, le=MAX_CTX)]
 
 
-ENDPOINTS = ("chat", "completion", "edit", "embeddings", "rerank")
+ENDPOINTS = ("chat", "completion", "edit", "embeddings", "rerank", "moderation")
 
 FLASH_ATTN_WORDS = {
     "on": "on", "enabled": "on", "true": "on", "1": "on",
@@ -488,7 +488,7 @@ class ServeConfig(BaseSettings):
     default_model: Annotated[list[str], NoDecode] = option(
         [],
         "Answers requests that name no model while several are served; ENDPOINT is `chat`,"
-        " `completion`, `edit`, `embeddings` or `rerank`.",
+        " `completion`, `edit`, `embeddings`, `rerank` or `moderation`.",
         metavar="[ENDPOINT=]MODEL",
     )
     lora: Annotated[list[str], NoDecode] = option(

@@ -95,10 +95,17 @@ def check_generates(info: ModelInfo) -> None:
 
 
 def chat_prompt(
-    engine: Engine, messages: list[Message], profile: ModelProfile = PLAIN
+    engine: Engine,
+    messages: list[Message],
+    profile: ModelProfile = PLAIN,
+    variables: dict[str, Any] | None = None,
 ) -> list[int]:
-    """The tokens of a conversation up to where the text of its answer begins, past reasoning."""
-    made = conversation(engine, messages, Offer(), ReasoningFields(), profile, is_continued=True)
+    """The tokens of a conversation up to where the text of its answer begins, past reasoning.
+
+    variables: more of the chat template.
+    """
+    fields = ReasoningFields(chat_template_kwargs=variables or None)
+    made = conversation(engine, messages, Offer(), fields, profile, is_continued=True)
     return prompt_head(engine, made.messages, made.options, made.text_begin)
 
 

@@ -29,6 +29,9 @@ from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.completions.native import NativeAnswer
 from pyserve.openai.edits import EditAnswer
 from pyserve.openai.embeddings import EmbeddingAnswer
+from pyserve.openai.ids import new_id
+from pyserve.openai.moderation.guards import Verdict
+from pyserve.openai.moderation.moderation import Moderations, moderated
 from pyserve.openai.ranking.rerank import RerankAnswer
 from pyserve.openai.ranking.score import ScoreAnswer
 from pyserve.openai.responses.compaction import CompactAnswer, with_task
@@ -48,6 +51,7 @@ from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.score import ScoreRequest
 
 MODEL = "smollm2-135m-instruct"
+MODERATION_MODEL = "llama-guard-3-1b"
 CREATED = 1764000000
 CREATED_TEXT = "2025-11-24T16:00:00Z"  # the same
 N_PROMPT = 24
@@ -97,6 +101,7 @@ RERANK: Mapping[str, Any] = {
     "top_n": 1,
     "return_documents": True,
 }
+MODERATION: Mapping[str, Any] = {"input": ["How do foxes hunt?"]}
 SCORE: Mapping[str, Any] = {
     "model": MODEL,
     "text_1": "What do foxes eat?",
@@ -128,7 +133,9 @@ INFO = ModelInfo(
     bos_token="<|im_start|>",
     eos_token="<|im_end|>",
 )
-_RANDOM = re.compile(r"((?:chatcmpl|cmpl|edit|rerank|score)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}")
+_RANDOM = re.compile(
+    r"((?:chatcmpl|cmpl|edit|rerank|score|modr)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}"
+)
 _TIMES = ("created", "created_at", "completed_at")
 
 
@@ -207,6 +214,12 @@ def rerank(*, is_cohere: bool = False) -> Any:
 
 def cohere_rerank() -> Any:
     return rerank(is_cohere=True)
+
+
+def moderation() -> Any:
+    verdict = Verdict(0.0625, {"S1: Violent Crimes": 0.046875, "S2: Non-Violent Crimes": 0.015625})
+    results = [moderated("Llama Guard", verdict)]
+    return _steady(_as_json(Moderations(new_id("modr"), MODERATION_MODEL, results)))
 
 
 def score() -> Any:

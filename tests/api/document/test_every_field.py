@@ -10,12 +10,22 @@ from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.infill import InfillRequest
+from pyserve.schemas.moderations import ModerationRequest
 from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.rerank import RerankRequest, TextRerankRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.score import ScoreRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeRequest
-from tests.support.front import CHAT, COMPLETIONS, EDITS, EMBEDDINGS, RESPONSES, chat_body, error_of
+from tests.support.front import (
+    CHAT,
+    COMPLETIONS,
+    EDITS,
+    EMBEDDINGS,
+    GUARD,
+    RESPONSES,
+    chat_body,
+    error_of,
+)
 
 ENDPOINTS = {
     CHAT: (ChatRequest, chat_body()),
@@ -24,6 +34,7 @@ ENDPOINTS = {
     "/infill": (InfillRequest, {"input_prefix": "p", "input_suffix": "s"}),
     "/v1/choose": (ChooseRequest, {"messages": chat_body()["messages"], "choices": ["c"]}),
     "/v1/rerank": (RerankRequest, {"query": "q", "documents": ["d"]}),
+    "/v1/moderations": (ModerationRequest, {"input": "i"}),
     "/v1/score": (ScoreRequest, {"text_1": "a", "text_2": "b"}),
     "/reranking": (TextRerankRequest, {"query": "q", "texts": ["d"]}),
     EDITS: (EditRequest, {"instruction": "i"}),
@@ -93,7 +104,7 @@ def test_nonsense_is_refused_by_the_fields_name(start, path):
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_null_is_absent_or_refused_by_name(start, path):
-    front = start(has_infill=True)
+    front = start(has_infill=True, chat_template=GUARD if path == "/v1/moderations" else "")
     _, body = ENDPOINTS[path]
     for name in fields_of(path):
         response = front.post(path, {**body, name: None})

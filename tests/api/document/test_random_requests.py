@@ -12,6 +12,7 @@ from schemathesis.checks import not_a_server_error
 
 from pyserve.api.pages import document_json
 from pyserve.engine.fake.script import FakeScript
+from tests.support.front import GUARD
 
 DOCUMENT = schemathesis.openapi.from_dict(json.loads(document_json()))
 ALL = [result.ok() for result in DOCUMENT.get_all_operations()]
@@ -25,7 +26,8 @@ OPERATIONS = [
 ]
 WITH_BODY = [operation for operation in OPERATIONS if operation.body]
 EXACT = ("/models/load", "/models/unload", "/api/show")  # these take no other name than the model's
-ONE_OF = ("/choose",)  # exactly one of two fields, which bodies by the document seldom have
+# One of two fields each, and lists of one length, which bodies by the document seldom have.
+ONE_OF = ("/choose", "/score")
 STORED = "/conversations/{"  # nobody finds what is stored by accident
 FEW = settings(
     max_examples=12,
@@ -46,7 +48,9 @@ FEW = settings(
     ids=lambda value: getattr(value, "label", value),
 )
 def test_random_requests_are_no_reason_to_fail(start, operation, mode):
-    app = start(FakeScript(texts=("a few words",)), has_infill=True).app
+    template = GUARD if operation.path == "/moderations" else ""
+    script = FakeScript(texts=("a few words",))
+    app = start(script, has_infill=True, chat_template=template).app
     statuses = set()
 
     @FEW
