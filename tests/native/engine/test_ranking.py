@@ -181,3 +181,21 @@ def test_the_template_is_the_models_own_tokens(tmp_path: Path) -> None:
     assert tokens[0] == 257
     assert IM_END not in tokens
     engine.close()
+
+
+def test_prompts_that_share_have_room_for_more(tmp_path: Path) -> None:
+    """Beginnings of prompts that are over take cells as long as others share them."""
+    engine = start(
+        write_tiny_ranker(tmp_path / "tiny.gguf", "qwen3"), n_ctx=256, n_seq_max=16, n_queue_max=99
+    )
+    queries = [[97 + i] * 90 for i in range(3)]
+    prompts = [[*queries[i % 3], *QUERY[: i % 20 + 1], 65 + i] for i in range(48)]
+    expected = [
+        numbers(rank(engine, tokens, cache_salt=str(i))) for i, tokens in enumerate(prompts)
+    ]
+    n_steps = engine.stats().n_steps
+    streams = [rank(engine, tokens) for tokens in prompts]
+    for wanted, stream in zip(expected, streams, strict=True):
+        assert numbers(stream) == pytest.approx(wanted, abs=1e-3)
+    assert engine.stats().n_steps - n_steps < 48
+    engine.close()

@@ -94,6 +94,7 @@ void EmbeddingLane::step(StepReport& report) {
   context_->set_adapters(running_.front().request->params().adapters);
   const TimePoint started_at = Clock::now();
   const DecodeStatus status = context_->decode(items);
+  if (status == DecodeStatus::kNoCells && undo_last()) return;
   if (status != DecodeStatus::kOk) {
     return end_planned(status == DecodeStatus::kAborted ? cancelled_error() : failed_step_error(),
                        report);
@@ -112,6 +113,7 @@ bool EmbeddingLane::open_context(StepReport& report) {
   if (context_) return true;
   try {
     context_ = std::make_unique<Context>(model_, config_, &threads_, ContextOutput::kStates);
+    context_->set_threads(config_.n_threads_batch);
     return true;
   } catch (const EngineError& error) {
     fail_all(error.info(), report);
@@ -120,16 +122,22 @@ bool EmbeddingLane::open_context(StepReport& report) {
 }
 
 void EmbeddingLane::admit(StepReport& report) {
+  if (is_full_ && !running_.empty()) return;
+  is_full_ = false;
   const int n_most = config_.n_seq_max - (shares_ ? 1 : 0);
   std::deque<std::unique_ptr<RunningRequest>> held;
   while (!waiting_.empty() && static_cast<int>(running_.size()) < n_most) {
     std::unique_ptr<RunningRequest> request = take_next();
     if (!can_compute(*request, report)) continue;
-    if (!has_cells_for(*request)) {
+    SharedBeginning shared = find_shared(*request);
+    if (!has_cells_for(*request, shared)) {
+      drop_kept();
+      shared = find_shared(*request);
+    }
+    if (!has_cells_for(*request, shared)) {
       held.push_back(std::move(request));  // the first that does not fit ends it
       break;
     }
-    const SharedBeginning shared = find_shared(*request);
     if (shared.is_computed()) {
       start(std::move(request), shared, report);
     } else {
@@ -140,13 +148,35 @@ void EmbeddingLane::admit(StepReport& report) {
                   std::make_move_iterator(held.end()));
 }
 
-// Counts shared cells as often as they are shared.
-bool EmbeddingLane::has_cells_for(const RunningRequest& request) {
-  int n_cells = request.progress().n_known();
-  for (const Running& running : running_) n_cells += running.request->progress().n_known();
-  const auto n_kept = static_cast<int>(kept_.tokens.size());
-  if (n_cells <= context_->n_kv() && n_cells + n_kept > context_->n_kv()) drop_kept();
-  return n_cells <= context_->n_kv();
+// Of the cells that are shared those of the longest beginning count: there may be others, of
+// prompts that are over. Then a step does not find its cells, and undo_last() makes room.
+bool EmbeddingLane::has_cells_for(const RunningRequest& request,
+                                  const SharedBeginning& shared) const {
+  auto n_cells = static_cast<int>(kept_.tokens.size());
+  int n_shared = shared.n_tokens();
+  n_cells += request.progress().n_known() - n_shared;
+  for (const Running& running : running_) {
+    const RequestProgress& progress = running.request->progress();
+    n_cells += progress.n_known() - running.n_shared;
+    n_shared = std::max(n_shared, running.n_shared);
+  }
+  return n_cells + n_shared <= context_->n_kv();
+}
+
+// False: there is nothing to make room with.
+bool EmbeddingLane::undo_last() {
+  if (kept_.seq_id >= 0) {
+    drop_kept();
+    return true;
+  }
+  if (running_.size() < 2) return false;
+  std::unique_ptr<RunningRequest> request = std::move(running_.back().request);
+  running_.pop_back();
+  context_->memory().truncate(request->progress().seq_id(), 0);
+  request->progress().preempt();
+  waiting_.push_front(std::move(request));
+  is_full_ = true;
+  return true;
 }
 
 SharedBeginning EmbeddingLane::find_shared(const RunningRequest& request) const {
@@ -176,7 +206,8 @@ void EmbeddingLane::start(std::unique_ptr<RunningRequest> request, const SharedB
     report.counters.n_cached_tokens += shared.n_tokens();
   }
   request->progress().start(seq_id, shared.n_tokens());
-  running_.push_back({std::move(request), {model_.pooling(), model_.n_embd_out()}});
+  PooledState pooled(model_.pooling(), model_.n_embd_out());
+  running_.push_back({std::move(request), std::move(pooled), shared.n_tokens()});
 }
 
 // The first of those with the highest priority.
@@ -283,6 +314,7 @@ void EmbeddingLane::drop_over() {
   std::erase_if(running_, [&](const Running& running) {
     const SeqId seq_id = running.request->progress().seq_id();
     if (running.is_over && seq_id != kept_.seq_id) context_->memory().truncate(seq_id, 0);
+    if (running.is_over) is_full_ = false;
     return running.is_over;
   });
 }

@@ -45,6 +45,7 @@ class EmbeddingLane final : public Lane {
   struct Running {
     std::unique_ptr<RunningRequest> request;
     PooledState pooled;
+    int n_shared = 0;   // tokens that it began with
     int n_planned = 0;  // tokens of this step
     bool is_over = false;
   };
@@ -57,7 +58,8 @@ class EmbeddingLane final : public Lane {
   bool open_context(StepReport& report);
   void drop_expired(StepReport& report);
   void admit(StepReport& report);
-  bool has_cells_for(const RunningRequest& request);
+  bool has_cells_for(const RunningRequest& request, const SharedBeginning& shared) const;
+  bool undo_last();
   SharedBeginning find_shared(const RunningRequest& request) const;
   void start(std::unique_ptr<RunningRequest> request, const SharedBeginning& shared,
              StepReport& report);
@@ -80,6 +82,7 @@ class EmbeddingLane final : public Lane {
   std::deque<std::unique_ptr<RunningRequest>> waiting_;
   std::vector<Running> running_;  // in order of their start
   Kept kept_;
+  bool is_full_ = false;  // nothing starts before something has ended
   bool yields_ = false;
 };
 

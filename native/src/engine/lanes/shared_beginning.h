@@ -20,7 +20,7 @@ class SharedBeginning {
   bool is_computed() const { return is_computed_; }
 
  private:
-  const TokenSpan prompt_;
+  TokenSpan prompt_;
   SeqId seq_id_ = -1;
   int n_tokens_ = 0;
   bool is_computed_ = true;
