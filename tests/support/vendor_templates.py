@@ -14,7 +14,7 @@ VENDOR = Path(__file__).resolve().parents[2] / "vendor"
 FOLDER = Path("models/templates")
 PART = "templates"
 # Control tokens that say which of the others end an answer.
-_ENDINGS = ("<|call|>", "<|calls|>", "<|return|>", "<|flush|>", "<turn|>")
+_ENDINGS = ("<|call|>", "<|calls|>", "<|return|>", "<turn|>")
 
 
 @functools.cache
@@ -45,4 +45,5 @@ def controls_of(template: str) -> list[str]:
     """The control tokens of a vocabulary for this template."""
     marks = [mark for mark in shown_marks(template) if control_marks(mark) == (mark,)]
     marks += [mark for mark in (*HEADER_MARKERS, *_ENDINGS) if mark in template]
+    marks += ["<|flush|>"] if "<|calls|>" in marks else []
     return list(dict.fromkeys(marks))

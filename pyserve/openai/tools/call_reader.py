@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
 from pyserve.openai.tools.formats import CallFormat
-from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_string, read_value
+from pyserve.openai.tools.json_values import MAX_NAME_CHARS, is_json, read_string, read_value
 from pyserve.openai.tools.loose_values import PYTHON_QUOTES, LooseReader
 from pyserve.openai.tools.parts import CallArguments, CallBegin, Piece
 from pyserve.openai.tools.tagged_values import Containers, TaggedReader, Texts
 from pyserve.openai.tools.text_reader import MalformedError, Steps, TextReader
 
+_ARGUMENTS_KEYS = ("arguments", "parameters", "args")  # that models write for each other
 _NAME = re.compile(r"[A-Za-z0-9_.-]*")
 
 
@@ -35,8 +37,11 @@ class CallReader:
         self._emit = emit
         self._tagged = TaggedReader(reader, layout, texts, containers, self._add)
 
-    def read_run(self) -> Steps[None]:
-        """Reads a run of calls, after its trigger. Raises MalformedError."""
+    def read_run(self, *, is_draft: bool = False) -> Steps[None]:
+        """Reads a run of calls, after its trigger. Raises MalformedError.
+
+        is_draft: all of it stays recorded.
+        """
         layout, reader = self._layout, self._reader
         read = {
             "object": self._read_object,
@@ -52,12 +57,32 @@ class CallReader:
         while True:
             yield from read()
             if layout.between is None:
+                if layout.kind == "object" and layout.after and (yield from self._goes_on()):
+                    continue
                 yield from reader.expect(layout.after)
                 return
             if (yield from reader.one_of([layout.between, layout.after])) == layout.after:
                 return
             self.has_name = False
-            reader.begin_record("")
+            if not is_draft:
+                reader.begin_record("")
+
+    def _goes_on(self) -> Steps[bool]:
+        """Whether another object stands before what ends the run; a comma is skipped."""
+        reader = self._reader
+        yield from reader.skip_space()
+        if reader.rest[0] == ",":
+            reader.take(1)
+            yield from reader.skip_space()
+        self.has_name = self.has_name and reader.rest[0] != "{"
+        return reader.rest[0] == "{"
+
+    def skip_rest(self) -> Steps[None]:
+        """Ends a call that was found to be malformed, and skips what is left of it."""
+        self._tagged.close()
+        end = self._layout.after.strip() or self._layout.arguments_end.strip()
+        if end:
+            yield from self._reader.until(end, lambda _: None)
 
     def _read_object(self) -> Steps[None]:
         reader = self._reader
@@ -75,14 +100,26 @@ class CallReader:
             yield from reader.skip_space()
             if key == self._layout.name_key and not self.has_name:
                 self._begin((yield from read_string(reader)))
-            elif key == self._layout.arguments_key and not has_arguments:
+            elif key in (self._layout.arguments_key, *_ARGUMENTS_KEYS) and not has_arguments:
                 has_arguments = True
-                yield from read_value(reader, self._add if self.has_name else early.append)
+                yield from self._read_arguments(self._add if self.has_name else early.append)
             else:
                 yield from read_value(reader, lambda _: None)
         if not self.has_name:
             raise MalformedError
         self._add("".join(early) if has_arguments else "{}")
+
+    def _read_arguments(self, emit: Callable[[str], None]) -> Steps[None]:
+        """An object, or one that is written as a text."""
+        reader = self._reader
+        if (yield from reader.peek()) != '"':
+            yield from read_value(reader, emit)
+            return
+        parts: list[str] = []
+        yield from read_value(reader, parts.append)
+        written = "".join(parts)
+        inner = json.loads(written, strict=False) if is_json(written) else ""
+        emit(inner if inner.startswith("{") and is_json(inner) else written)
 
     def _read_keyed(self) -> Steps[None]:
         reader = self._reader

@@ -81,6 +81,14 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     can_repeat: bool = True
 
     @property
+    def begin(self) -> str:
+        """The mark that begins each call, in runs that have another trigger; "": none does."""
+        first = self.before.lstrip()
+        found = control_marks(first)
+        is_first = bool(found) and first.startswith(found[0]) and found[0] != self.trigger.strip()
+        return found[0] if self.trigger and is_first else ""
+
+    @property
     def control_marks(self) -> tuple[str, ...]:
         """The texts in it that are marks wherever they stand."""
         texts = (

@@ -12,6 +12,8 @@ MAX_NAME_CHARS = 256
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _STRUCTURE = re.compile(r'["{}\[\]]')
 _STRING_END = re.compile(r'\\.|"', re.DOTALL)
+# What models forget to escape: line breaks in texts, most of all.
+_ESCAPED = {code: json.dumps(chr(code))[1:-1] for code in range(0x20)}
 _SCALAR_END = re.compile(r"[,}\]\s]")
 
 
@@ -83,13 +85,13 @@ def _read_string_rest(reader: TextReader, emit: Callable[[str], None]) -> Steps[
     while True:
         found = _STRING_END.search(reader.rest)
         if found is not None:
-            emit(reader.take(found.end()))
+            emit(reader.take(found.end()).translate(_ESCAPED))
             if found.group() == '"':
                 return
             continue
         n_ready = len(reader.rest) - reader.rest.endswith("\\")
         if n_ready:
-            emit(reader.take(n_ready))
+            emit(reader.take(n_ready).translate(_ESCAPED))
         yield from reader.more()
 
 

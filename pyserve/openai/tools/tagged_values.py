@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextR
 Texts = frozenset[tuple[str, ...]]
 Containers = dict[tuple[str, ...], str]
 CDATA, CDATA_END = "<![CDATA[", "]]>"
+_NO_KEY = re.compile(r"[\r\n<>]")  # the tag of the key has no end
 MAX_DEPTH = 32
 MAX_LITERAL_CHARS = 100_000
 
@@ -42,17 +44,18 @@ class TaggedReader:
         self._layout = layout
         self._texts = texts
         self._containers = containers
+        self._before = ""  # what stands before the next key; "": no arguments are open
         self._add = add
 
     def read_arguments(self, name: str) -> Steps[None]:
         """The arguments of the function `name`, up to their end. Raises MalformedError."""
         layout, reader = self._layout, self._reader
-        before = "{"
+        self._before = "{"
         while (yield from self._goes_on()):
             key = yield from self._read_key()
             holes = yield from reader.expect(layout.key_end)
-            self._add(f"{before}{_quoted(key)}: ")
-            before = ", "
+            self._add(f"{self._before}{_quoted(key)}: ")
+            self._before = ", "
             is_text = (name, key) in self._texts
             if holes and layout.types:
                 is_text = holes[0].strip() == layout.types.get("string")
@@ -63,7 +66,13 @@ class TaggedReader:
                 yield from self._read_text()
             else:
                 yield from self._read_json()
-        self._add("{}" if before == "{" else "}")
+        self.close()
+
+    def close(self) -> None:
+        """Ends the object that has been begun."""
+        if self._before:
+            self._add("{}" if self._before == "{" else "}")
+        self._before = ""
 
     def _goes_on(self) -> Steps[bool]:
         layout, reader = self._layout, self._reader
@@ -74,7 +83,7 @@ class TaggedReader:
         sign, *_ = self._layout.key_end.split()
         sign = sign.partition("\0")[0]
         key = yield from self._reader.short_text(sign)
-        if len(key) > MAX_NAME_CHARS:
+        if len(key) > MAX_NAME_CHARS or _NO_KEY.search(key):
             raise MalformedError
         return key
 
