@@ -33,6 +33,13 @@ _OPTIONS = (
     "-DCMAKE_CXX_FLAGS=-w",
 )
 
+# The archive has no script for the text of `--version`, which the build runs.
+_NO_VERSION = """\
+set(BUILD_NUMBER 0)
+set(common ${CMAKE_CURRENT_LIST_DIR}/..)
+configure_file(${common}/build-info.cpp.in ${common}/build-info.cpp)
+"""
+
 
 @dataclass(frozen=True)
 class IkLlamaServer:
@@ -80,6 +87,10 @@ def _source_in(folder: Path) -> Path:
 
 
 def _build(source: Path) -> None:
+    script = source / "common" / "cmake" / "build-info-gen-cpp.cmake"
+    if not script.exists():
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(_NO_VERSION)
     cmake = [sys.executable, "-m", "cmake"]
     ninja = f"-DCMAKE_MAKE_PROGRAM={Path(sys.executable).with_name('ninja')}"
     options = ["-G", "Ninja", ninja, *_OPTIONS]
