@@ -13,7 +13,7 @@ from pyserve.backend.local_servers import LocalServer, write_record
 from pyserve.backend.runtime import locked_runtime_dir
 from pyserve.cli.advice import advice_for
 from pyserve.cli.announce import Announcer, front_url
-from pyserve.cli.listener import bound_listener, listen
+from pyserve.cli.listener import at_address_of, bound_listener, listen, passed_listener
 from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.cli.warmer import Warmer, check_warm
@@ -42,8 +42,11 @@ def launch(config: ServeConfig) -> int:
     """
     protect_output()
     configure_logs(config.log_level, config.log_format, "supervisor", file=config.log_file)
+    passed = passed_listener()
+    if passed is not None:
+        config = at_address_of(passed, config)
     check_front(config)
-    with bound_listener(config) as listener:
+    with bound_listener(config, passed) as listener:
         if config.socket_path is None:
             config = config.model_copy(update={"port": listener.getsockname()[1]})
         with stoppable():

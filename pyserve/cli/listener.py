@@ -13,6 +13,7 @@ from pyserve.config import ServeConfig
 from pyserve.errors import UnavailableError
 
 BACKLOG = 256
+FIRST_PASSED_FD = 3  # source: sd_listen_fds(3)
 LAST_PRIVILEGED_PORT = 1023
 
 
@@ -39,12 +40,41 @@ def bind_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
+def passed_listener() -> socket.socket | None:
+    """The socket that systemd listens on for us (sd_listen_fds); None if it does not.
+
+    Raises UnavailableError for several ones. May be called once.
+    """
+    is_ours = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
+    n_passed = os.environ.pop("LISTEN_FDS", "")
+    if not is_ours:
+        return None
+    if n_passed != "1":
+        raise UnavailableError(f"LISTEN_FDS: {n_passed} sockets were passed, one is served")
+    os.set_inheritable(FIRST_PASSED_FD, False)
+    return socket.socket(fileno=FIRST_PASSED_FD)
+
+
+def at_address_of(listener: socket.socket, config: ServeConfig) -> ServeConfig:
+    """The settings, with the address of a passed socket instead of theirs."""
+    name = listener.getsockname()
+    if isinstance(name, tuple):
+        return config.model_copy(update={"host": name[0], "port": name[1]})
+    return config.model_copy(update={"host": f"unix:{name}"})
+
+
 @contextlib.contextmanager
-def bound_listener(config: ServeConfig) -> Iterator[socket.socket]:
+def bound_listener(
+    config: ServeConfig, passed: socket.socket | None = None
+) -> Iterator[socket.socket]:
     """The listening socket of the settings, not listening yet; a socket file is removed after use.
 
-    Raises UnavailableError with advice.
+    passed: it was made by others, who keep its file. Raises UnavailableError with advice.
     """
+    if passed is not None:
+        with passed:
+            yield passed
+        return
     if config.socket_path is None:
         with bind_listener(config.host, config.port) as listener:
             yield listener
