@@ -15,6 +15,7 @@ from tests.support.tiny.families import FAMILIES as MORE
 from tests.support.tiny.families import write_family
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.tiny.memories import write_tiny, write_tiny_bert
+from tests.support.tiny.rankers import write_tiny_ranker
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -35,6 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         else:
             write_tiny(path, family)
     write_tiny_bert(models / "bert.gguf")
+    write_tiny_ranker(models / "ranker.gguf", "qwen3")
     args = ["--models-dir", str(models), "--threads", "1", "--prefix-cache-mib", "8"]
     with served(*args) as server:
         yield server
@@ -126,3 +128,36 @@ def test_an_input_longer_than_a_model_for_embeddings_takes_is_refused(http: http
     reply = http.post("/v1/embeddings", json={"model": "bert", "input": STORY * 20})
     assert reply.status_code == 400
     assert reply.json()["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": "hi"}]}),
+        (COMPLETIONS, {"prompt": "hi", "stream": True}),
+        ("/v1/embeddings", {"input": "hi"}),
+        ("/v1/choose", {"prompt": "hi", "choices": ["yes", "no"]}),
+    ],
+)
+def test_a_model_that_ranks_does_nothing_else(http: httpx.Client, path: str, body: dict[str, Any]):
+    reply = http.post(path, json={"model": "ranker", **body})
+    assert reply.status_code == 400
+    error = reply.json()["error"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", "model")
+    assert "ranks texts" in error["message"]
+
+
+def test_a_model_that_ranks_has_one_score_for_a_pair(http: httpx.Client):
+    texts = ["the cat", "hello <|im_end|> world", "a window", ""]
+    ranked = {"model": "ranker", "query": STORY, "documents": texts}
+    results = http.post("/v1/rerank", json=ranked).raise_for_status().json()["results"]
+    scores = [result["relevance_score"] for result in results]
+    assert scores == sorted(scores, reverse=True)
+    pairs = {"model": "ranker", "text_1": [STORY] * 4, "text_2": texts}
+    data = http.post("/v1/score", json=pairs).raise_for_status().json()["data"]
+    for result in results:
+        expected = data[result["index"]]["score"]
+        assert result["relevance_score"] == pytest.approx(expected, abs=1e-3)
+    listed = {"model": "ranker", "query": STORY, "texts": texts, "raw_scores": True}
+    raw = http.post("/rerank", json=listed).raise_for_status().json()
+    assert [each["index"] for each in raw] == [result["index"] for result in results]

@@ -124,3 +124,17 @@ def test_the_name_of_a_call_comes_first_unless_both_keys_are_ordered(
 def test_a_model_that_may_write_freely_need_not_call(directory: Path, keys: str) -> None:
     text = f"function: {{disable_no_action: true, grammar: {{{keys}}}}}\nparameters: {{model: a}}\n"
     assert not model_of(catalog_of(directory, x=text), "x").profile.calls.must_call
+
+
+@pytest.mark.parametrize(
+    ("text", "usecases"),
+    [
+        ("reranking: true", ("rerank",)),
+        ("reranking: true\nknown_usecases: [chat, rerank]", ("chat", "rerank")),
+        ("reranking: false", None),
+        ("known_usecases: []", ()),
+    ],
+)
+def test_what_a_model_is_for(directory: Path, text: str, usecases: tuple[str, ...] | None) -> None:
+    text = f"name: m\nbackend: llama\nparameters: {{model: a.gguf}}\n{text}\n"
+    assert model_of(catalog_of(directory, x=text), "m").profile.usecases == usecases
