@@ -12,7 +12,7 @@ from pyserve.cli.errors import explained
 from pyserve.cli.stopping import stoppable
 from pyserve.engine.quantize_job import QuantizeJob
 from pyserve.models.download.progress import ProgressLine, format_bytes
-from pyserve.models.quantize import quantize_file
+from pyserve.models.quantize import BLOCK, quantize_file
 from pyserve.process.threads import usable_threads
 
 
@@ -48,6 +48,14 @@ def quantize(
     )
     progress = ProgressLine(f"quantizing {source.name} to {job.type}", sys.stderr)
     with explained(), stoppable(), contextlib.closing(progress):
-        quantize_file(job, progress, is_forced=force)
+        written = quantize_file(job, progress, is_forced=force)
     sizes = [format_bytes(path.stat().st_size) for path in (source, target)]
     click.echo(f"{target}: {sizes[0]} became {sizes[1]}")
+    types = ", ".join(f"{n} of {name}" for name, n in written.n_by_type.items())
+    click.echo(f"matrices: {types}")
+    if written.n_wider:
+        widths = ", ".join(f"{width:,}" for width in written.widths)
+        click.echo(
+            f"{written.n_wider} of them got wider types than {job.type} has: their rows have"
+            f" {widths} values, which is no multiple of {BLOCK}"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def test_what_is_quantized_already_is_taken_only_when_asked_for(tmp_path: Path, 
     run(model, first, "Q8_0")
     result = run(first, second, "Q4_0")
     assert result.exit_code == 1
-    assert "Error: " in result.output
+    assert "has weights of Q8_0 already" in result.output
+    assert "--allow-requantize" in result.output
     assert not second.exists()
     assert run(first, second, "Q4_0", "--allow-requantize").exit_code == 0
     assert second.stat().st_size < first.stat().st_size
@@ -80,3 +82,10 @@ def test_a_damaged_file_leaves_nothing(tmp_path: Path, model: Path):
     cut.write_bytes(model.read_bytes()[:200_000])
     assert run(cut, tmp_path / "out.gguf", "Q8_0").exit_code == 1
     assert {path.name for path in tmp_path.iterdir()} == {"f32.gguf", "cut.gguf"}
+
+
+def test_what_became_of_the_weights_is_told(tmp_path: Path, model: Path):
+    plain, wide = run(model, tmp_path / "a.gguf", "Q8_0"), run(model, tmp_path / "b.gguf", "Q4_K_M")
+    assert re.search(r"^matrices: \d+ of Q8_0$", plain.output, re.MULTILINE)
+    assert re.search(r"^matrices: \d+ of Q5_0", wide.output, re.MULTILINE)
+    assert "no multiple of 256" in wide.output
