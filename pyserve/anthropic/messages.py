@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pyserve.anthropic.block_writer import BlockWriter, Thoughts
-from pyserve.anthropic.conversation import FORMAT, messages_request
+from pyserve.anthropic.conversation import FORMAT, format_constraint, messages_request
 from pyserve.anthropic.objects import (
     AnsweredMessage,
     BlockDelta,
@@ -31,6 +32,8 @@ from pyserve.engine.protocol import Delta, Finish, GenerateRequest, ModelInfo
 from pyserve.openai.answer import Output
 from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.ids import new_item_id
+from pyserve.openai.structured.validation import SchemaViolation
+from pyserve.openai.tools.arguments import FIRST_ARGUMENTS, call_violation
 from pyserve.schemas.anthropic.messages import MessagesRequest
 
 
@@ -62,6 +65,9 @@ class MessagesAnswer:
         self._stop_sequences = stop_sequences
         self._style = conversation.style
         self._thoughts = _told_thoughts(body)
+        self._constraint = format_constraint(body)
+        self._functions = conversation.calls.functions if conversation.calls else ()
+        self.unenforced = (*self._constraint.unenforced, *conversation.unenforced)
         self._writer = self._new_writer()
         self._finish: Finish | None = None
 
@@ -77,6 +83,7 @@ class MessagesAnswer:
             content=writer.content() if self._max_tokens else [],
             stop_reason=stopped.stop_reason,
             stop_sequence=stopped.stop_sequence,
+            schema_violation=stopped.schema_violation,
         )
 
     def open(self, n_prompt_tokens: int = 0) -> list[msgspec.Struct]:
@@ -90,7 +97,9 @@ class MessagesAnswer:
         return self._writer.push(delta) if self._max_tokens else []
 
     def text_chunk(self, index: int, text: str) -> BlockDelta | None:
-        return BlockDelta(index=index, delta=MoreText(text)) if self._is_plain else None
+        if self.unenforced or not self._is_plain:
+            return None
+        return BlockDelta(index=index, delta=MoreText(text))
 
     def close(self) -> list[msgspec.Struct]:
         assert self._finish is not None
@@ -114,7 +123,23 @@ class MessagesAnswer:
     def _stopped(self, writer: BlockWriter, finish: Finish) -> Stopped:
         if finish.reason == "stop" and finish.stop_string in self._stop_sequences:
             return Stopped("stop_sequence", finish.stop_string)
-        return Stopped(self._reason(writer, finish), None)
+        return Stopped(self._reason(writer, finish), None, self._violation(writer, finish))
+
+    def _violation(self, writer: BlockWriter, finish: Finish) -> SchemaViolation | UnsetType:
+        """Where a whole answer is not valid, if its grammar did not enforce all."""
+        if not self.unenforced or finish.reason != "stop":
+            return UNSET
+        found = None
+        for block in writer.blocks:
+            if block.call is not None:
+                found = call_violation(self._functions, [(block.call.name, block.text)])
+            elif block.kind == "text" and not writer.has_calls:
+                found = self._constraint.violation(block.text)
+            if found is not None:
+                path = found.path.removeprefix("$").removeprefix(FIRST_ARGUMENTS)
+                place = "input" if block.call is not None else "text"
+                return SchemaViolation(f"$.content[{block.index}].{place}{path}", found.message)
+        return UNSET
 
     def _reason(self, writer: BlockWriter, finish: Finish) -> StopReason:
         if finish.reason == "length":

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+from pyserve.openai.structured.validation import SchemaViolation
 
 StopReason = Literal[
     "end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"
@@ -66,7 +69,10 @@ class MessageUsage(DeltaUsage, frozen=True, kw_only=True):
 
 
 class AnsweredMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """The response, not streamed; in the first event of a stream it is empty."""
+    """The response, not streamed; in the first event of a stream it is empty.
+
+    schema_violation: of an answer that is not as its schema says; not of Anthropic.
+    """
 
     id: str
     type: Literal["message"] = "message"
@@ -76,6 +82,7 @@ class AnsweredMessage(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: StopReason | None = None
     stop_sequence: str | None = None
     usage: MessageUsage
+    schema_violation: SchemaViolation | UnsetType = UNSET
 
 
 class MessageStart(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,10 +146,14 @@ class BlockStop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """Why the answer has ended; stop_sequence: the text that ended it."""
+    """Why the answer has ended; stop_sequence: the text that ended it.
+
+    schema_violation: as in the message.
+    """
 
     stop_reason: StopReason
     stop_sequence: str | None
+    schema_violation: SchemaViolation | UnsetType = UNSET
 
 
 class MessageDelta(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ from pyserve.anthropic import examples
 from pyserve.anthropic.conversation import (
     begun_tokens,
     count_tokens,
-    format_constraint,
     left_out_tools,
     messages_conversation,
 )
@@ -68,11 +67,12 @@ def create(model: str | None = None) -> Response:
     def answer(engine: Engine) -> MessagesAnswer:
         conversation = messages_conversation(engine, body, target.profile)
         noted.ignored += unread_variables(given, engine.info(), target.profile)
-        noted.unenforced = (*format_constraint(body).unenforced, *conversation.unenforced)
         prompt = begun_tokens(engine, body, conversation)
         info = engine.info()
         biased = with_token_ids(body, engine)
-        return MessagesAnswer(biased, target.model_id, info, conversation, stop_sequences, prompt)
+        made = MessagesAnswer(biased, target.model_id, info, conversation, stop_sequences, prompt)
+        noted.unenforced = made.unenforced
+        return made
 
     if body.stream:
         return generate_stream(target, answer, MessageFrames)

@@ -25,7 +25,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     kernel_falls: the kernels that its engines could not use, from the highest.
     profile: what the model's configuration says about requests.
     n_bytes: the memory it takes when it is loaded, 0 = not known. model_path: its file.
-    parent: of a model with a LoRA adapter, the id of the one that it shares an engine with.
+    expires_at: when it is unloaded if nobody asks, in whole seconds of the monotonic clock; None:
+    never. parent: of a model with a LoRA adapter, the id of the one that it shares an engine with.
     """
 
     id: str
@@ -40,6 +41,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes: int = 0
     model_path: str = ""
     is_pinned: bool = False
+    expires_at: int | None = None
     parent: str | None = None
 
     @property

@@ -115,7 +115,8 @@ def tags() -> OllamaModels:
 
 def processes() -> OllamaProcesses:
     now = datetime.fromtimestamp(CREATED, UTC)
-    return OllamaProcesses([running(STATUS, FACTS, 300.0, now)])
+    loaded = msgspec.structs.replace(STATUS, expires_at=300)
+    return OllamaProcesses([running(loaded, FACTS, now, 0.0)])
 
 
 def show() -> OllamaShow:

@@ -116,9 +116,10 @@ def listed(status: ModelStatus, facts: FileFacts | None) -> list[OllamaModel]:
 
 
 def running(
-    status: ModelStatus, facts: FileFacts | None, stays_s: float | None, now: datetime
+    status: ModelStatus, facts: FileFacts | None, now: datetime, now_s: float
 ) -> OllamaProcess:
-    """A loaded model. stays_s: seconds without requests after which it leaves; None: never."""
+    """A loaded model. now_s: now, by the monotonic clock."""
+    stays_s = None if status.expires_at is None else max(status.expires_at - now_s, 0.0)
     return OllamaProcess(
         name=tagged(status.id),
         model=tagged(status.id),

@@ -50,11 +50,13 @@ class Entry:
         return self.spec.n_bytes and self.spec.n_bytes + PROCESS_BYTES
 
     def status(self) -> ModelStatus:
+        expires_at = self.expires_at()
         return msgspec.structs.replace(
             self.slot.status,
             profile=self.spec.profile,
             n_bytes=self.n_bytes,
             is_pinned=self.spec.is_pinned,
+            expires_at=None if expires_at is None else math.ceil(expires_at),
         )
 
     def usage(self) -> Usage:

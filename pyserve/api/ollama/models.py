@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,6 @@ from pyserve.schemas.ollama import OllamaShowRequest
 from pyserve.web.answer.model_names import served_models, usable_models
 from pyserve.web.request.body import read_body
 from pyserve.web.request.replies import json_reply
-from pyserve.web.request.services import services
 
 endpoint = Endpoint("ollama_models", tag="Ollama", errors=OLLAMA, is_below_v1=False)
 about = Endpoint("ollama_version", tag="Ollama", errors=OLLAMA, is_below_v1=False, needs_key=False)
@@ -65,12 +65,11 @@ def tags() -> Response:
     )
 )
 def processes() -> Response:
-    ttl_s = services().config.model_ttl
-    now = utc_now()
+    now, now_s = utc_now(), time.monotonic()
     return json_reply(
         OllamaProcesses(
             [
-                running(status, _facts(status), None if status.is_pinned else ttl_s or None, now)
+                running(status, _facts(status), now, now_s)
                 for status in usable_models()
                 if status.state == "ready" and status.parent is None
             ]

@@ -25,6 +25,8 @@ _NO_ARGUMENTS: dict[str, Any] = {
     "properties": {},
     "additionalProperties": False,
 }
+# Where the arguments of the first call stand in a violation.
+FIRST_ARGUMENTS = ".tool_calls[0].function.arguments"
 _COMBINED = ("$ref", "anyOf", "oneOf", "allOf", "enum", "const")
 
 

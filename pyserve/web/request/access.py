@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 from flask import Flask, Response, g, request
 
@@ -11,6 +13,7 @@ from pyserve.config import is_local
 from pyserve.errors import PermissionDeniedError, UnauthorizedError
 from pyserve.web.keys.buckets import Quota
 from pyserve.web.keys.keys import ApiKey
+from pyserve.web.request.families import current_family
 from pyserve.web.request.services import services
 
 MAX_TOKEN_CHARS = 1024
@@ -139,15 +142,22 @@ def _add_headers(response: Response) -> Response:
     key = current_key()
     if key is not None:
         limits = services().key_limits
-        _add_quota(response, REQUEST_HEADERS, limits.quota(key))
-        _add_quota(response, TOKEN_HEADERS, limits.token_quota(key))
+        _add_quota(response, REQUEST_HEADERS, "requests", limits.quota(key))
+        _add_quota(response, TOKEN_HEADERS, "tokens", limits.token_quota(key))
     return response
 
 
-def _add_quota(response: Response, names: Sequence[str], quota: Quota | None) -> None:
-    if quota is not None:
-        shown = (str(quota.limit), str(quota.n_left), _duration(quota.reset_s))
-        response.headers.update(zip(names, shown, strict=True))
+def _add_quota(response: Response, names: Sequence[str], what: str, quota: Quota | None) -> None:
+    """OpenAI's headers, and those of the request's own API, which has times, not durations."""
+    if quota is None:
+        return
+    shown = (str(quota.limit), str(quota.n_left), _duration(quota.reset_s))
+    response.headers.update(zip(names, shown, strict=True))
+    if begin := current_family().limit_headers:
+        reset_at = datetime.now(UTC) + timedelta(seconds=math.ceil(quota.reset_s))
+        reset = reset_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+        for name, value in (("limit", shown[0]), ("remaining", shown[1]), ("reset", reset)):
+            response.headers[f"{begin}-{what}-{name}"] = value
 
 
 def _duration(seconds: float) -> str:

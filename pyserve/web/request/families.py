@@ -17,6 +17,8 @@ from pyserve.openai.server.error_shape import OPENAI, ErrorShape
 from pyserve.web.request.notes import request_id
 from pyserve.web.request.services import services
 
+JSON = "application/json"
+
 
 @dataclass(frozen=True)
 class Family:
@@ -24,6 +26,8 @@ class Family:
 
     id_header: where its clients look for the id of a request, beside X-Request-Id.
     takes_untyped: some of its clients send JSON without a content type, or as mere bytes.
+    json_type: the Content-Type of its JSON. limit_headers: what its headers of rate limits begin
+    with, beside OpenAI's.
     """
 
     errors: ErrorShape
@@ -31,6 +35,8 @@ class Family:
     header: str | None = None
     id_header: str | None = None
     takes_untyped: bool = False
+    json_type: str = JSON
+    limit_headers: str = ""
 
 
 NO_HEADERS = Headers()
@@ -41,14 +47,20 @@ FAMILIES = (
         re.compile(r"(?:/v1)?(?:/engines/.+)?/messages(?:/|\Z)"),
         header="Anthropic-Version",
         id_header="Request-Id",
+        limit_headers="anthropic-ratelimit",
     ),
-    Family(OLLAMA, re.compile(r"/api(?:/|\Z)"), takes_untyped=True),
+    Family(
+        OLLAMA,
+        re.compile(r"/api(?:/|\Z)"),
+        takes_untyped=True,
+        json_type=f"{JSON}; charset=utf-8",
+    ),
 )
 
 
 def install(app: Flask) -> None:
-    """Have responses tell their id where the clients of their API look for it."""
-    app.after_request(_add_id)
+    """Have responses tell their id and type as the clients of their API expect them."""
+    app.after_request(_in_the_familys_way)
 
 
 def family_of(path: str, headers: Headers = NO_HEADERS, prefix: str = "") -> Family:
@@ -65,8 +77,10 @@ def current_family() -> Family:
     return family_of(request.path, request.headers, services().config.api_prefix)
 
 
-def _add_id(response: Response) -> Response:
-    header = current_family().id_header
-    if header is not None:
-        response.headers[header] = request_id()
+def _in_the_familys_way(response: Response) -> Response:
+    family = current_family()
+    if family.id_header is not None:
+        response.headers[family.id_header] = request_id()
+    if response.content_type == JSON:
+        response.content_type = family.json_type
     return response

@@ -248,3 +248,35 @@ def test_the_tool_runner_of_the_official_client_sends_whole_conversations(say):
     roles = [message["role"] for message in front.core.requests[-1].messages]
     assert roles == ["user", "assistant", "tool"]
     assert front.core.requests[-1].messages[-1]["content"] == "Oslo: -5 °C"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('<tool_call>\n{"name": "f", "arguments": {"age": 5}}\n</tool_call>', "$.content[0].input"),
+        ('<tool_call>\n{"name": "f", "arguments": {"age": 4}}\n</tool_call>', None),
+    ],
+)
+def test_calls_are_checked_against_what_is_not_enforced(start, text, path, stream):
+    front = start(FakeScript(texts=(text,)))
+    age = {"type": "integer", "not": {"const": 5}}
+    schema = {"type": "object", "properties": {"age": age}, "required": ["age"]}
+    tools = [{"name": "f", "input_schema": schema}]
+    response = front.post(MESSAGES, body_of(tools=tools, stream=stream))
+    assert response.headers["X-Unenforced"] == "tools.0.input_schema.properties.age.not"
+    told = typed_events(response)[-2]["delta"] if stream else response.get_json()
+    assert told["stop_reason"] == "tool_use"
+    assert told.get("schema_violation", {}).get("path") == (path and f"{path}.age")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_is_checked_against_what_is_not_enforced(start, stream):
+    front = start(FakeScript(texts=('{"age":5}',)))
+    age = {"type": "integer", "not": {"const": 5}}
+    schema = {"type": "object", "properties": {"age": age}, "required": ["age"]}
+    config = {"format": {"type": "json_schema", "schema": schema}}
+    response = front.post(MESSAGES, body_of(output_config=config, stream=stream))
+    assert response.headers["X-Unenforced"]
+    told = typed_events(response)[-2]["delta"] if stream else response.get_json()
+    assert told["schema_violation"]["path"] == "$.content[0].text.age"

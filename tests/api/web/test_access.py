@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.support.front import CHAT, SOON_S, chat_body, error_of
@@ -129,6 +131,17 @@ def test_the_quota_of_a_key_is_shown_and_kept(shared):
     other = shared.post(CHAT, chat_body(model="a"), headers=bearer(ADMIN))
     assert other.status_code == 200
     assert "x-ratelimit-limit-requests" not in other.headers
+
+
+def test_anthropics_clients_find_the_quota_by_their_names(shared):
+    body = {"max_tokens": 5, "messages": [{"role": "user", "content": "a"}]}
+    response = shared.post("/v1/messages", body, headers=bearer(KEY))
+    names = [f"anthropic-ratelimit-requests-{what}" for what in ("limit", "remaining", "reset")]
+    limit, remaining, reset = (response.headers[name] for name in names)
+    assert (limit, remaining) == ("3", "2")
+    assert datetime.fromisoformat(reset) > datetime.now(UTC)
+    other = shared.post(CHAT, chat_body(), headers=bearer(KEY))
+    assert not any(name in other.headers for name in names)
 
 
 def test_a_key_has_as_many_requests_at_once_as_it_may(shared):

@@ -132,6 +132,9 @@ def test_the_last_request_says_how_long_the_model_stays(make_pool, clock):
     clock.ahead_s += 10
     pool.check()
     assert states(pool) == {"a": "ready"}
+    assert pool.statuses()[0].expires_at is None
+    front.release(front.use("a", keep_alive_s=60.0))
+    assert 59 <= pool.statuses()[0].expires_at - clock() <= 61
     front.release(front.use("a", keep_alive_s=0.0))
     run_until(pool, lambda: states(pool) == {"a": "unloaded"})
     front.release(front.use("a"))
