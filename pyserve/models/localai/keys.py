@@ -56,7 +56,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("prompt_cache_path", "prompt_cache_all", "prompt_cache_ro", "cache_prompt"),
-        "what was computed is kept in memory, for all requests",
+        "what was computed is kept in memory and on disk, as --prefix-cache-dir says",
     ),
     **dict.fromkeys(("parameters.tfz", "parameters.tfs_z"), "llama.cpp has it no longer"),
     **dict.fromkeys(
