@@ -7,7 +7,7 @@ from flask import Flask
 from pyserve.api.pages import EVERY
 from pyserve.backend.protocol import Backend
 from pyserve.config import ServeConfig
-from pyserve.memory.memory import Memory
+from pyserve.memory.memory import Memory, MemoryLimits
 from pyserve.web.answer.sse import KEEP_ALIVE_S
 from pyserve.web.keys.keys import load_keys
 from pyserve.web.keys.limits import KeyLimits
@@ -70,8 +70,12 @@ def create_app(
     endpoints = Endpoints(usecases, is_open, generating_line(app, usecases), public)
     memory = Memory(
         config.response_store_dir.expanduser(),
-        config.response_store_mib * 2**20,
-        config.response_ttl_s,
+        MemoryLimits(
+            config.response_store_mib * 2**20,
+            config.response_ttl_s,
+            config.file_store_mib * 2**20,
+            config.file_ttl_s,
+        ),
     )
     parts = Services(
         config,

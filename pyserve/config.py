@@ -474,6 +474,15 @@ class ServeConfig(BaseSettings):
     response_ttl_s: Annotated[float, Field(gt=0, le=1e9)] = option(
         86400.0, "Those that were not used for so many seconds are deleted."
     )
+    file_store_mib: Annotated[int, Field(ge=0, le=2**22)] = option(
+        2048,
+        "Most data of stored files and of the results of batches, in `--response-store-dir`; 0 is"
+        " none of both.",
+    )
+    file_ttl_s: Annotated[float, Field(gt=0, le=1e9)] = option(
+        2_592_000.0, "Files are deleted after so many seconds, unless they say `expires_after`."
+    )
+    max_file_mib: Annotated[int, Field(ge=1, le=2**22)] = option(200, "Largest file that is taken.")
     strict_tools: bool = option(
         False,
         "Refuse responses and messages with tools that cannot be offered, which are left out"

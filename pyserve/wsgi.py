@@ -20,7 +20,8 @@ from pyserve.config import ServeConfig
 from pyserve.errors import UnavailableError
 from pyserve.process.logs import configure_logs
 from pyserve.supervisor.starter import SupervisorStarter
-from pyserve.web.connection.drain import on_drain_end
+from pyserve.web.batches.runner import BatchRunner
+from pyserve.web.connection.drain import on_drain_begin, on_drain_end
 from pyserve.web.keys.shared_counts import SharedCounts
 from pyserve.web.keys.usage import Usage
 from pyserve.web.request import access_log
@@ -96,3 +97,6 @@ app = create_app(
     usage=count_usage(Path(control).parent if control else Path(os.environ[RUNTIME_DIR_ENV])),
     export_span=export_span(),
 )
+runner = BatchRunner(app)
+on_drain_begin(runner.stop)
+runner.start()

@@ -111,10 +111,10 @@ PYSERVE_RECORD(Request, SAME_AS(kArgument, id), SAME_AS(kArgument, prompt), SAME
                SAME(max_tokens), SAME(stop), SAME(stop_token_ids), SAME(shows_stop),
                SAME(min_tokens), SAME(grammar), SAME(draft), SAME(n_draft_max), SAME(thinking),
                SAME(n_logprobs), SAME(said), SAME(n_prompt_logprobs), SAME(tenant),
-               SAME(cache_salt), SAME(saves_prefix), SAME(priority), SAME(deadline_ms),
-               SAME(max_total_ms), SAME(max_decode_ms),
-               field("deterministic", &S::is_deterministic), SAME(wants_progress),
-               SAME(wants_timings));
+               SAME(cache_salt), SAME(saves_prefix), SAME(priority),
+               field("background", &S::is_background), SAME(deadline_ms), SAME(max_total_ms),
+               SAME(max_decode_ms), field("deterministic", &S::is_deterministic),
+               SAME(wants_progress), SAME(wants_timings));
 
 PYSERVE_RECORD(QuantizeOptions, SAME(type), SAME(n_threads), SAME(allow_requantize));
 

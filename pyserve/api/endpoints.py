@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from pyserve.api import (
     adapters,
+    batches,
     chat,
     choose,
     completions,
     conversations,
     edits,
     embeddings,
+    files,
     health,
     loading,
     messages,
@@ -51,6 +53,8 @@ MAIN = (
     responses.endpoint,
     stored_responses.endpoint,
     conversations.endpoint,
+    files.endpoint,
+    batches.endpoint,
     messages.endpoint,
     messages.tokens,
     tokens.endpoint,

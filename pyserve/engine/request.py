@@ -123,6 +123,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       was submitted fails with `deadline_exceeded`. max_total_ms: since it was submitted; then an
       answer ends with `length`, and a request without one fails. max_decode_ms: since its first
       token; then the answer ends.
+    background: it runs only while no other request does, and gives way to one that comes after its
+      current step.
     deterministic: bit-equal output for the same seed whatever else runs and is cached; slower.
     wants_progress: it is told often how much of its prompt is computed, and at its end; else about
       once a second. wants_timings: every delta has `so_far`.
@@ -155,6 +157,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     cache_salt: str = ""
     saves_prefix: bool = True
     priority: int = 0
+    background: bool = False
     deadline_ms: float | None = None
     max_total_ms: float | None = None
     max_decode_ms: float | None = None

@@ -1,4 +1,4 @@
-"""The SQLite file of the store: its tables, and one connection per process."""
+"""A SQLite file that several processes have open: one connection for each of them."""
 
 from __future__ import annotations
 
@@ -9,40 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-NAME = "responses.sqlite"
 BUSY_S = 10.0
 MAX_LOG_BYTES = 4 << 20  # of SQLite's log of writes, once they are in the file
 VERSION = 1
-TABLES = """
-CREATE TABLE IF NOT EXISTS objects (
-    id TEXT PRIMARY KEY, kind TEXT NOT NULL, tenant TEXT NOT NULL, created REAL NOT NULL,
-    used REAL NOT NULL, n_bytes INTEGER NOT NULL, status TEXT NOT NULL, owner TEXT NOT NULL,
-    previous TEXT, conversation TEXT, has_events INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS objects_by_use ON objects (tenant, used, n_bytes);
-CREATE TABLE IF NOT EXISTS items (
-    number INTEGER PRIMARY KEY, object TEXT NOT NULL, side TEXT NOT NULL, id TEXT NOT NULL,
-    tenant TEXT NOT NULL, data BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS items_by_object ON items (object, number);
-CREATE INDEX IF NOT EXISTS items_by_id ON items (tenant, id);
-CREATE TABLE IF NOT EXISTS events (
-    object TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (object, first));
-CREATE TRIGGER IF NOT EXISTS forget AFTER DELETE ON objects BEGIN
-    DELETE FROM items WHERE object = old.id;
-    DELETE FROM events WHERE object = old.id;
-END;
-"""
 
 
 class Database:
     """One file, which several processes may have open. Any thread.
 
-    Only its owner may read it. Raises OSError or sqlite3.Error if it cannot be used.
+    Only its owner may read it. tables: made where they are not there yet. Raises OSError or
+    sqlite3.Error if it cannot be used.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str, tables: str) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = directory / NAME
+        path = directory / name
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(
@@ -56,7 +37,7 @@ class Database:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
             raise OSError(f"{path} was written by another version of pyserve")
-        self._connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")
+        self._connection.executescript(f"BEGIN IMMEDIATE; {tables} COMMIT;")
         self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager

@@ -14,6 +14,26 @@ from pyserve.memory.database import Database
 from pyserve.memory.owner import Owner
 from pyserve.memory.records import RUNNING, Events, Item, Kind, Page, Side, Stored
 
+NAME = "responses.sqlite"
+TABLES = """
+CREATE TABLE IF NOT EXISTS objects (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, tenant TEXT NOT NULL, created REAL NOT NULL,
+    used REAL NOT NULL, n_bytes INTEGER NOT NULL, status TEXT NOT NULL, owner TEXT NOT NULL,
+    previous TEXT, conversation TEXT, has_events INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS objects_by_use ON objects (tenant, used, n_bytes);
+CREATE TABLE IF NOT EXISTS items (
+    number INTEGER PRIMARY KEY, object TEXT NOT NULL, side TEXT NOT NULL, id TEXT NOT NULL,
+    tenant TEXT NOT NULL, data BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS items_by_object ON items (object, number);
+CREATE INDEX IF NOT EXISTS items_by_id ON items (tenant, id);
+CREATE TABLE IF NOT EXISTS events (
+    object TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (object, first));
+CREATE TRIGGER IF NOT EXISTS forget AFTER DELETE ON objects BEGIN
+    DELETE FROM items WHERE object = old.id;
+    DELETE FROM events WHERE object = old.id;
+END;
+"""
 ROW_BYTES = 256  # of a row beside its data
 FAILURE = {
     "code": "server_error",
@@ -34,7 +54,7 @@ class Store:
     def __init__(
         self, directory: Path, max_bytes: int, ttl_s: float, clock: Callable[[], float] = time.time
     ) -> None:
-        self._database = Database(directory)
+        self._database = Database(directory, NAME, TABLES)
         self._owner = Owner(directory)
         self._max_bytes = max_bytes
         self._ttl_s = ttl_s

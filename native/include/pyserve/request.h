@@ -122,6 +122,7 @@ struct Request {
   std::string cache_salt;         // and there among requests with the same salt
   bool saves_prefix = true;       // what it computes may be written to disk
   int priority = 0;               // higher ones start first
+  bool is_background = false;     // runs only while no other request does, after its current step
   double deadline_ms = 0;         // fails when it still waits then, since submit(); 0: never
   double max_total_ms = 0;        // since submit(): an answer ends then, before it fails; 0: never
   double max_decode_ms = 0;       // since the first token: the answer ends then; 0: never

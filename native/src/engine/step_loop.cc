@@ -1,5 +1,6 @@
 #include "engine/step_loop.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace pyserve {
@@ -82,8 +83,12 @@ double StepLoop::wait_ms() const {
 }
 
 void StepLoop::step() {
-  embedding_.yield_to_others(!batch_.is_idle() || !solo_.is_idle());
+  const bool is_held =
+      std::ranges::any_of(lanes_, [](const Lane* lane) { return lane->has_foreground(); });
+  embedding_.yield_to_others(is_held ? batch_.has_foreground() || solo_.has_foreground()
+                                     : !batch_.is_idle() || !solo_.is_idle());
   for (Lane* lane : lanes_) {
+    lane->hold_background(is_held);
     lane->drop_cancelled(report_);
     lane->step(report_);
   }

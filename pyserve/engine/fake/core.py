@@ -266,7 +266,7 @@ class FakeCore(Askable):
     def _queued(self) -> list[FakeRequest]:
         """The next one to run first."""
         waiting = [request for request in self._requests.values() if not request.has_begun]
-        return sorted(waiting, key=lambda request: -request.request.priority)
+        return sorted(waiting, key=_rank)
 
     def _running(self) -> list[FakeRequest]:
         return [request for request in self._requests.values() if request.has_begun]
@@ -307,6 +307,10 @@ class FakeCore(Askable):
         times = [r.due_at for r in self._running() if not self._is_held(r)]
         times += [r.starts_until for r in self._requests.values() if not r.has_begun]
         return min(times, default=float("inf"))
+
+
+def _rank(request: FakeRequest) -> tuple[bool, int]:
+    return request.request.background, -request.request.priority
 
 
 def _rendered(messages: Messages) -> str:

@@ -25,6 +25,7 @@ SECURITY = {
     "api_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
 }
 JSON = "application/json"
+FORM = "multipart/form-data"
 FIRST_ERROR = 400
 STATUSES: tuple[int, ...] = (400, 401, 403, 404, 413, 415, 429, 503)
 PATH_PARAMETER = re.compile(r"\{(\w+)\}")
@@ -82,8 +83,21 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         schema = any_of([kind.__name__ for kind in operation.requests])
         content = {"schema": schema, "example": operation.body}
         described["requestBody"] = {"required": True, "content": {JSON: content}}
+    if operation.form:
+        described["requestBody"] = {
+            "required": True,
+            "content": {FORM: {"schema": _form(operation)}},
+        }
     described["responses"] = _responses(operation, schemas)
     return described
+
+
+def _form(operation: Operation) -> dict[str, Any]:
+    """The schema of a form; its file is its first field."""
+    fields = {
+        name: {"type": "string", "description": text} for name, text in operation.form.items()
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)[:2]}
 
 
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
@@ -111,7 +125,7 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if operation.media_type:
         success["content"] = content
     found: dict[str, Any] = {"200": success}
-    statuses = STATUSES if operation.request is not None else ()
+    statuses = STATUSES if operation.request is not None or operation.form else ()
     if operation.may_be_unavailable:
         statuses = (503,)
     for status in statuses:

@@ -22,8 +22,9 @@ class Operation:
     path: with its parameters in braces, which may have slashes in them. tag: its heading, given by
     the endpoint.
     query: what may stand in the URL, by name. headers: those that change what is done.
-    body: an example of the request. other_requests: other types of it. variants: other types of the
-    response. errors: how they are told.
+    body: an example of the request. form: the fields of one that is a form, the file first.
+    other_requests: other types of it. variants: other types of the response. errors: how they are
+    told.
     example, events: make the response to it, plain and streamed.
     lists: it may also be a list of one of these. is_list: it is a list in any case.
     event_types: what is streamed. ends_with_done: whether with `[DONE]`; None: as streams of events
@@ -43,6 +44,7 @@ class Operation:
     request: type[RequestModel] | None = None
     other_requests: tuple[type[RequestModel], ...] = ()
     body: Mapping[str, Any] | None = None
+    form: Mapping[str, str] = field(default_factory=dict)
     response: type[msgspec.Struct] | None = None
     variants: tuple[type[msgspec.Struct], ...] = ()
     example: Callable[[], Any] | None = None

@@ -143,7 +143,8 @@ class Generation:
         is_constrained = any(request.grammar for request in wanted)
         self._shape = ShapeProfile() if is_constrained else target.profile.shape
         self._adapters = target.profile.lora
-        self._n_at_once = engine.info().n_seq_max + N_AHEAD
+        # In the background many such requests run beside each other, and the queue is for others.
+        self._n_at_once = 1 if self._caller.is_background else engine.info().n_seq_max + N_AHEAD
         with self._naming_fields():
             requests = within_context(engine, wanted, target.n_ctx)
             self._waiting.extend(self._account.open(engine, requests))
@@ -249,6 +250,7 @@ class Generation:
                 max_total_ms=deadline_ms if patience.is_whole else None,
                 tenant=self._caller.tenant,
                 trace_id=self._caller.request_id,
+                background=self._caller.is_background,
                 adapters=self._adapters if request.adapters is None else request.adapters,
             )
             try:

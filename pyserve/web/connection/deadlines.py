@@ -91,12 +91,16 @@ class TimedApp:
 
 
 class TimedInput:
-    """A request body with one deadline for all of it."""
+    """A request body with one deadline for all of it.
+
+    seconds_per_byte: by so much each byte puts it off; for bodies that may be large.
+    """
 
     def __init__(self, stream: Any, deadlines: Deadlines) -> None:
         self._stream = stream
         self._deadlines = deadlines
         self._deadline = time.monotonic() + deadlines.timeouts.body_s
+        self.seconds_per_byte = 0.0
 
     def read(self, size: int | None = None) -> bytes:
         return self._timed(self._stream.read, size)
@@ -113,7 +117,9 @@ class TimedInput:
     def _timed(self, read: Callable[..., bytes], size: int | None) -> bytes:
         self._deadlines.limit(self._deadline - time.monotonic(), is_sending=True)
         try:
-            return read() if size is None else read(size)
+            data = read() if size is None else read(size)
+            self._deadline += self.seconds_per_byte * len(data)
+            return data
         finally:
             self._deadlines.lift()
 

@@ -22,7 +22,7 @@ from gunicorn.workers.workertmp import WorkerTmp  # type: ignore[import-untyped]
 from pyserve.config import ServeConfig
 from pyserve.web.connection.arrivals import Arrivals
 from pyserve.web.connection.deadlines import ClientTimeouts, Deadlines, TimedApp
-from pyserve.web.connection.drain import end_drain
+from pyserve.web.connection.drain import begin_drain, end_drain
 from pyserve.web.connection.expect import AwaitedBody, must_close
 from pyserve.web.connection.heartbeat import Heartbeat
 from pyserve.web.connection.incoming import MAX_BYTES, Encrypted, Plain, send_now
@@ -205,9 +205,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.alive:
-            timer = threading.Timer(max(self.cfg.graceful_timeout - FAREWELL_S, 0.0), end_drain)
-            timer.daemon = True
-            timer.start()
+            farewell_s = max(self.cfg.graceful_timeout - FAREWELL_S, 0.0)
+            for seconds, call in ((0.0, begin_drain), (farewell_s, end_drain)):
+                timer = threading.Timer(seconds, call)
+                timer.daemon = True
+                timer.start()
         super().handle_exit(sig, frame)
 
     def set_accept_enabled(self, enabled: bool) -> None:

@@ -94,6 +94,10 @@ class KeyRing:
             return whole, None
         return None if named is None else (named, model or None)
 
+    def of_digest(self, digest: bytes) -> ApiKey | None:
+        """The key of this digest."""
+        return next((key for key in self._keys if key.digest == digest), None)
+
     def _match(self, text: str) -> ApiKey | None:
         digest = digest_of(text)
         found = None

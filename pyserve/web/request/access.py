@@ -14,6 +14,7 @@ from pyserve.errors import PermissionDeniedError, UnauthorizedError
 from pyserve.web.keys.buckets import Quota
 from pyserve.web.keys.keys import ApiKey
 from pyserve.web.request.families import current_family
+from pyserve.web.request.inside import inside_of
 from pyserve.web.request.services import services
 
 MAX_TOKEN_CHARS = 1024
@@ -103,6 +104,12 @@ def take_place() -> Callable[[], None]:
 
 
 def _authenticate() -> None:
+    inside = inside_of(request.environ)
+    if inside is not None:
+        if inside.key is not None:
+            g.api_key, g.api_key_model = inside.key, None
+            _check_endpoint(inside.key)
+        return
     keys = services().keys
     if not keys:
         return

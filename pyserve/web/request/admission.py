@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, request
 
 from pyserve.web.request.access import check_place, take_place
+from pyserve.web.request.inside import inside_of
 from pyserve.web.request.services import services
 from pyserve.web.request.stream_limit import Permit
 
@@ -16,13 +17,20 @@ def install(app: Flask) -> None:
 
 def _refuse() -> None:
     parts = services()
+    if inside_of(request.environ) is not None:
+        return
     if parts.endpoints.usecase(request.blueprint) is not None:
         parts.stream_limit.check()
         check_place()
 
 
 def admit() -> Permit:
-    """Never waits. Raises RateLimitError, or QueueFullError when the process is busy."""
+    """Never waits. Raises RateLimitError, or QueueFullError when the process is busy.
+
+    What the server does itself has its own limit, and takes no place of others.
+    """
+    if inside_of(request.environ) is not None:
+        return Permit(lambda: None)
     give_back = take_place()
     try:
         return services().stream_limit.acquire(give_back)

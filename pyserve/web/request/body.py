@@ -89,7 +89,7 @@ def _read(n_max_bytes: int) -> bytes:
     n_wanted = n_max_bytes + 1 if n_announced is None else n_announced
     stream = request.environ["wsgi.input"]
     while len(body) < n_wanted:
-        data = _read_part(stream, min(READ_BYTES, n_wanted - len(body)))
+        data = read_part(stream, min(READ_BYTES, n_wanted - len(body)))
         if not data:
             break
         body += data
@@ -100,7 +100,8 @@ def _read(n_max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _read_part(stream: Any, n_bytes: int) -> bytes:
+def read_part(stream: Any, n_bytes: int) -> bytes:
+    """Some of a body. Raises MalformedRequestError, ClientGoneError."""
     try:
         data: bytes = stream.read(n_bytes)
     except Exception as error:

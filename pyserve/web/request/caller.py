@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from flask import request
 
+from pyserve.errors import InvalidRequestError
 from pyserve.web.keys.keys import ApiKey
 from pyserve.web.request.access import current_key, tenant
 from pyserve.web.request.disconnect import ClientWatch
+from pyserve.web.request.inside import BACKGROUND_HEADER, InsideWatch, inside_of
 from pyserve.web.request.notes import Notes, notes, request_id
 from pyserve.web.request.wait_budget import Patience, request_patience
 
@@ -19,7 +21,8 @@ class Caller:
 
     watch: detects a disconnect. patience: its limit for waiting until work begins.
     tenant: the owner of the computed prefixes it shares. request_id: for logs and errors.
-    key: its API key, if it has one. noted: the notes of the request.
+    key: its API key, if it has one. noted: the notes of the request. is_background: it runs only
+    while no others do.
     """
 
     watch: ClientWatch
@@ -28,9 +31,28 @@ class Caller:
     request_id: str
     key: ApiKey | None
     noted: Notes
+    is_background: bool = False
 
 
 def current_caller() -> Caller:
     """The current request's caller. Raises InvalidRequestError for a bad header."""
-    watch = ClientWatch(request.environ)
-    return Caller(watch, request_patience(), tenant(), request_id(), current_key(), notes())
+    inside = inside_of(request.environ)
+    watch = ClientWatch(request.environ) if inside is None else InsideWatch(inside)
+    return Caller(
+        watch,
+        request_patience(),
+        tenant(),
+        request_id(),
+        current_key(),
+        notes(),
+        inside is not None or _is_background(),
+    )
+
+
+def _is_background() -> bool:
+    """Whether the current request's header says so. Raises InvalidRequestError."""
+    text = request.headers.get(BACKGROUND_HEADER, "false").strip().lower()
+    if text not in ("true", "false"):
+        message = f"{BACKGROUND_HEADER} must be true or false"
+        raise InvalidRequestError(message, param=BACKGROUND_HEADER)
+    return text == "true"

@@ -9,7 +9,7 @@ from flask import Flask, current_app
 
 from pyserve.backend.protocol import Backend
 from pyserve.config import ServeConfig
-from pyserve.memory.memory import Memory
+from pyserve.memory.memory import Memory, MemoryLimits
 from pyserve.web.keys.keys import KeyRing
 from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.keys.usage import Usage
@@ -40,7 +40,7 @@ class Services:
     metrics_pages: PageCache = field(default_factory=lambda: PageCache(METRICS_KEPT_S))
     usage: Usage = field(default_factory=Usage)
     background: BackgroundWork = field(default_factory=BackgroundWork)
-    memory: Memory = field(default_factory=lambda: Memory(Path(), 0, 0.0))
+    memory: Memory = field(default_factory=lambda: Memory(Path(), MemoryLimits()))
 
 
 def services_of(app: Flask) -> Services:

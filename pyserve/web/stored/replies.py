@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from flask import Response, request
 
 from pyserve.errors import InvalidRequestError, NotFoundError
@@ -59,7 +57,7 @@ def page_reply(object_id: str, side: Side | None = None) -> ItemList:
         tenant(),
         object_id,
         n_max,
-        is_ascending=_order() == "asc",
+        is_ascending=is_ascending(),
         after=request.args.get("after"),
         side=side,
     )
@@ -76,10 +74,9 @@ def number(name: str, default: int, low: int, high: int) -> int:
     return int(text)
 
 
-def _order() -> Literal["asc", "desc"]:
+def is_ascending() -> bool:
+    """What `order` in the query says. Raises InvalidRequestError."""
     order = request.args.get("order", "desc")
-    if order == "asc":
-        return "asc"
-    if order != "desc":
+    if order not in ("asc", "desc"):
         raise InvalidRequestError('order must be "asc" or "desc"', param="order")
-    return "desc"
+    return order == "asc"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
@@ -27,7 +28,8 @@ READ = [
     "/api/ps",
     "/api/version",
 ]
-CHANGE_FILES = {"/api/pull", "/api/copy"}  # these have tests of their own
+CHANGE_FILES = {"/api/pull", "/api/copy", "/files"}  # these have tests of their own
+BATCH = {"endpoint": "/v1/completions", "completion_window": "24h"}
 STATUS_OF_NOBODY = 499  # the client has gone
 
 
@@ -70,10 +72,18 @@ def test_every_route_is_in_it_and_nothing_else(front, document):
 
 
 def stored_ids(front: Front) -> dict[str, str]:
-    """A background response and a conversation, by the names of their parameters."""
+    """One of everything that is stored, by the names of their parameters."""
     response = front.post(RESPONSES, {"input": "x", "background": True}).get_json()
     conversation = front.post("/v1/conversations", {}).get_json()
-    return {"response_id": response["id"], "conversation_id": conversation["id"]}
+    form = {"purpose": "batch", "file": (io.BytesIO(b"{}"), "in.jsonl")}
+    file = front.client.post("/v1/files", data=form).get_json()
+    batch = front.post("/v1/batches", {**BATCH, "input_file_id": file["id"]}).get_json()
+    return {
+        "response_id": response["id"],
+        "conversation_id": conversation["id"],
+        "file_id": file["id"],
+        "batch_id": batch["id"],
+    }
 
 
 def test_what_is_stored_is_read_as_it_says(front, document):
@@ -87,6 +97,10 @@ def test_what_is_stored_is_read_as_it_says(front, document):
         "/responses/{response_id}/input_items",
         "/conversations/{conversation_id}",
         "/conversations/{conversation_id}/items",
+        "/files",
+        "/files/{file_id}",
+        "/batches",
+        "/batches/{batch_id}",
     ):
         answer = front.client.get(f"/v1{described.format(**stored)}").get_json()
         check(document, schema_of(document["paths"][described]["get"], 200), answer)
@@ -109,6 +123,8 @@ def test_the_examples_work_and_get_what_it_says(front, start, document, prefix):
             body = given and given["content"]["application/json"]["example"]
             if path.startswith(("/models/", "/api/show")) and body:
                 body["model"] = "tiny"
+            if path == "/batches":
+                body["input_file_id"] = stored["file_id"]
             asked = guard if path.endswith("/moderations") else front
             response = asked.post(prefix + re.sub(r"{(\w+)}", known, path), body)
             assert response.status_code == int(status), (path, response.get_data(as_text=True))

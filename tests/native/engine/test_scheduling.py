@@ -10,9 +10,9 @@ import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine, NativeCore
-from pyserve.engine.protocol import Accepted, GenerateRequest, Step, TokenStream
+from pyserve.engine.protocol import Accepted, Event, Failed, GenerateRequest, Step, TokenStream
 from pyserve.errors import CancelledError, DeadlineExceededError
-from tests.native.helpers import GREEDY, ask, read, submit
+from tests.native.helpers import GREEDY, Answer, ask, read, submit
 from tests.support.tiny.llama import write_tiny_llama
 
 LONG = 16384
@@ -136,3 +136,78 @@ def test_times_between_tokens_and_the_cells_in_use_are_counted(tmp_path: Path) -
     assert engine.stats().n_kv_held >= len(prompt)
     stream.cancel()
     engine.close()
+
+
+BACKGROUND = [{}, {"deterministic": True}, {"wants_embedding": True, "prompt": "a" * 8000}]
+
+
+@pytest.mark.parametrize("fields", BACKGROUND, ids=["batch", "deterministic", "embedding"])
+@pytest.mark.parametrize("n_seq_max", [1, 2])
+def test_the_background_stands_still_while_others_run(tmp_path, n_seq_max, fields):
+    """What comes meanwhile is answered without a step of it in between."""
+    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
+    config = EngineConfig(
+        model_id="long", model_path=str(path), n_ctx=LONG, n_kv=LONG, n_seq_max=n_seq_max
+    )
+    core = NativeCore(config)
+    asked = {"prompt": "once upon", "sampling": GREEDY, "max_tokens": 400, **fields}
+    core.submit(2, GenerateRequest(background=True, **asked))
+    while core.stats().n_running == 0:
+        core.poll(0.01)
+    core.submit(3, GenerateRequest(prompt="and", sampling=GREEDY, max_tokens=40))
+    order = [each.request_id for each in until_ended(core, {2, 3}) if isinstance(each, Step)]
+    core.close()
+    begin = order.index(3)
+    assert order[begin : begin + order.count(3)] == [3] * order.count(3)
+    assert order[-1] == 2
+
+
+def test_nobody_waits_for_a_prefix_that_the_background_computes(tmp_path):
+    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
+    config = EngineConfig(model_id="long", model_path=str(path), n_ctx=LONG, n_seq_max=4)
+    core = NativeCore(config)
+    asked = {"prompt": "word " * 1500, "sampling": GREEDY, "max_tokens": 4}
+    core.submit(1, GenerateRequest(background=True, **asked))
+    while core.stats().n_running == 0:
+        core.poll(0.01)
+    core.submit(2, GenerateRequest(**asked))
+    ends = [each.request_id for each in until_ended(core, {1, 2}) if isinstance(each, Step)]
+    core.close()
+    assert ends[-1] == 1
+
+
+def test_an_answer_in_the_background_that_gave_way_is_the_same_as_alone(narrow_core):
+    asked = {"prompt": "once upon", "sampling": GREEDY, "max_tokens": 200, "deterministic": True}
+    alone = ends_of(narrow_core, {1: GenerateRequest(**asked)})[1]
+    narrow_core.submit(2, GenerateRequest(background=True, **asked))
+    steps = [event for event in narrow_core.poll(30) if isinstance(event, Step)]
+    while not steps:
+        steps = [event for event in narrow_core.poll(30) if isinstance(event, Step)]
+    narrow_core.submit(3, GenerateRequest(prompt="x", deterministic=True, max_tokens=5))
+    steps += [each for each in until_ended(narrow_core, {2, 3}) if isinstance(each, Step)]
+    ids = [each.request_id for each in steps]
+    assert ids.index(3) < len(ids) - 1 - ids[::-1].index(2)
+    text = "".join(each.delta.text for each in steps if each.request_id == 2)
+    assert text == alone.text
+
+
+def until_ended(core: NativeCore, ids: set[int]) -> list[Event]:
+    """All events until the requests have ended."""
+    events: list[Event] = []
+    while ids:
+        for event in core.poll(30):
+            events.append(event)
+            assert not isinstance(event, Failed), event
+            if isinstance(event, Step) and event.delta.finish is not None:
+                ids.discard(event.request_id)
+    return events
+
+
+def ends_of(core: NativeCore, requests: dict[int, GenerateRequest]) -> dict[int, Answer]:
+    for request_id, request in requests.items():
+        core.submit(request_id, request)
+    steps = [each for each in until_ended(core, set(requests)) if isinstance(each, Step)]
+    return {
+        request_id: Answer([each.delta for each in steps if each.request_id == request_id])
+        for request_id in requests
+    }

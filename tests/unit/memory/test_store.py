@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyserve.memory.database import MAX_LOG_BYTES, NAME
-from pyserve.memory.memory import Memory
+from pyserve.memory.database import MAX_LOG_BYTES
+from pyserve.memory.memory import Memory, MemoryLimits
 from pyserve.memory.owner import Owner
 from pyserve.memory.records import Events, Stored
-from pyserve.memory.store import Store
+from pyserve.memory.store import NAME, Store
 
 MIB = 2**20
 TTL_S = 100.0
@@ -225,7 +225,7 @@ def test_many_threads_of_two_processes_lose_nothing(make):
 def test_a_directory_that_cannot_be_used_costs_the_memory_alone(tmp_path, caplog):
     file = tmp_path / "file"
     file.write_text("")
-    memory = Memory(file / "below", MIB, TTL_S)
+    memory = Memory(file / "below", MemoryLimits(MIB, TTL_S))
     assert memory.store is None
     assert memory.store is None
     assert len([record for record in caplog.records if "not stored" in record.message]) == 1
@@ -235,11 +235,11 @@ def test_a_file_of_another_version_is_left_alone(tmp_path):
     connection = sqlite3.connect(tmp_path / NAME)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    assert Memory(Path(tmp_path), MIB, TTL_S).store is None
+    assert Memory(Path(tmp_path), MemoryLimits(MIB, TTL_S)).store is None
 
 
 def test_nothing_is_stored_without_room(tmp_path):
-    assert Memory(tmp_path / "none", 0, TTL_S).store is None
+    assert Memory(tmp_path / "none", MemoryLimits(0, TTL_S)).store is None
     assert not (tmp_path / "none").exists()
 
 

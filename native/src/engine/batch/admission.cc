@@ -25,23 +25,33 @@ std::vector<Admission::RunningPtr> Admission::take(
   return taken;
 }
 
+bool Admission::has_foreground() const {
+  return std::ranges::any_of(
+      waiting_, [](const RunningPtr& request) { return !request->params().is_background; });
+}
+
 std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& running,
-                                                    EngineStats& counters) {
+                                                    bool holds_background, EngineStats& counters) {
   std::vector<RunningPtr> expired;
   n_reading_ = 0;
+  lacks_room_ = false;
   if (waiting_.empty()) return expired;
   const int n_free = n_seq_max_ - static_cast<int>(running.size());
   const std::vector<WaitingView> waiting = views(n_free > 0);
   const WaitOrder order = queue_.plan(waiting, n_free);
   int n_held_tokens = 0;
+  int n_held = 0;
   for (const int index : order.admit) {
     RunningRequest& request = *waiting_[index];
+    if (holds_background && request.params().is_background) break;
     if (must_read(request)) {
       ++n_reading_;
+      ++n_held;
       continue;
     }
-    if (const int n_common = tokens_to_wait_for(request, running); n_common > 0) {
+    if (const int n_common = tokens_to_wait_for(request, running, holds_background); n_common > 0) {
       n_held_tokens += request.progress().n_known() - n_common;
+      ++n_held;
       continue;
     }
     // The first that does not fit ends it, or large requests starve.
@@ -52,6 +62,9 @@ std::vector<Admission::RunningPtr> Admission::admit(std::vector<RunningPtr>& run
   }
   for (const int index : order.expired) expired.push_back(std::move(waiting_[index]));
   std::erase(waiting_, nullptr);
+  const auto n_foreground = std::ranges::count_if(
+      waiting_, [](const RunningPtr& request) { return !request->params().is_background; });
+  lacks_room_ = holds_background && n_foreground > n_held;
   return expired;
 }
 
@@ -81,7 +94,8 @@ void Admission::tell_places(const std::vector<RunningPtr>& running,
 double Admission::wait_ms(const std::vector<RunningPtr>& running) const {
   std::vector<LoadView> loads;
   for (const RunningPtr& request : waiting_) {
-    if (request) loads.push_back(request->load(request->progress().n_known(), 0));
+    if (!request || request->params().is_background) continue;  // these come later
+    loads.push_back(request->load(request->progress().n_known(), 0));
   }
   loads.emplace_back();
   const std::vector<double> starts_ms = start_ms(running, loads);
@@ -92,6 +106,7 @@ std::vector<double> Admission::start_ms(const std::vector<RunningPtr>& running,
                                         const std::vector<LoadView>& waiting) const {
   std::vector<LoadView> loads;
   for (const RunningPtr& request : running) {
+    if (request->params().is_background) continue;  // they give way
     const RequestProgress& progress = request->progress();
     loads.push_back(request->load(progress.n_missing(), progress.n_known()));
   }
@@ -107,6 +122,7 @@ std::vector<WaitingView> Admission::views(bool with_prefixes) const {
     view.priority = request->params().priority;
     view.waited_ms = request->waited_ms();
     view.was_preempted = request->progress().was_preempted();
+    view.is_background = request->params().is_background;
     // A client that reads an answer is past its deadline for the first token.
     view.deadline_ms = view.was_preempted ? 0 : request->params().deadline_ms;
     view.n_missing = request->progress().n_known();
@@ -132,7 +148,7 @@ bool Admission::must_read(RunningRequest& request) {
 
 // The length of the prefix that another request is computing right now; 0: none, or not worth it.
 int Admission::tokens_to_wait_for(const RunningRequest& request,
-                                  const std::vector<RunningPtr>& running) {
+                                  const std::vector<RunningPtr>& running, bool holds_background) {
   if (!cache_.can_share()) return 0;
   const TokenSpan tokens = request.tokens_to_share();
   int n_cached = cache_.offer(request.cache_key(), tokens).n_cached;
@@ -142,7 +158,8 @@ int Admission::tokens_to_wait_for(const RunningRequest& request,
     const int n_common = common_prefix(ahead.tokens(), tokens);
     if (n_common < n_cached + kMinShared) continue;
     // 1. It is on its way there, and not farther from it than this request.
-    const bool is_computing = ahead.n_missing() > 1;
+    const bool is_held = holds_background && other->params().is_background;
+    const bool is_computing = ahead.n_missing() > 1 && !is_held;
     if (is_computing && n_common > ahead.n_computed() && ahead.n_computed() >= n_cached) {
       if (!cache_.is_cuttable()) ahead.add_cut(n_common);
       return n_common;

@@ -33,9 +33,15 @@ class Admission {
   // Takes out every waiting request that `is_wanted`.
   std::vector<RunningPtr> take(const std::function<bool(const RunningRequest&)>& is_wanted);
 
-  // Moves requests to the end of `running` and counts their prefixes.
+  // Moves requests to the end of `running` and counts their prefixes; with `holds_background` none
+  // of those in the background, and those of them that run are on their way to nothing.
   // Returns those that have waited until their deadline; they are out of the queue.
-  std::vector<RunningPtr> admit(std::vector<RunningPtr>& running, EngineStats& counters);
+  std::vector<RunningPtr> admit(std::vector<RunningPtr>& running, bool holds_background,
+                                EngineStats& counters);
+  // A request that is not in the background found no room just now.
+  bool lacks_room() const { return lacks_room_; }
+  // Whether one that is not in the background waits.
+  bool has_foreground() const;
 
   // Tells those that wait their places, as they would start if nothing else came.
   void tell_places(const std::vector<RunningPtr>& running, std::vector<Event>& events) const;
@@ -45,8 +51,8 @@ class Admission {
   StartForecast& forecast() { return forecast_; }
 
   // A step has generated `n_tokens` for `tenant`.
-  void charge_decode(std::string_view tenant, int n_tokens) {
-    queue_.charge_decode(tenant, n_tokens);
+  void charge_decode(std::string_view tenant, int n_tokens, bool is_background) {
+    queue_.charge_decode(tenant, n_tokens, is_background);
   }
 
  private:
@@ -54,7 +60,8 @@ class Admission {
   std::vector<double> start_ms(const std::vector<RunningPtr>& running,
                                const std::vector<LoadView>& waiting) const;
   bool must_read(RunningRequest& request);
-  int tokens_to_wait_for(const RunningRequest& request, const std::vector<RunningPtr>& running);
+  int tokens_to_wait_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
+                         bool holds_background);
   bool has_room_for(const RunningRequest& request, const std::vector<RunningPtr>& running,
                     int n_held_tokens) const;
   void start(RunningRequest& request, EngineStats& counters);
@@ -66,6 +73,7 @@ class Admission {
   std::vector<RunningPtr> waiting_;
   StartForecast forecast_;
   size_t n_reading_ = 0;  // so many of them wait for the disk
+  bool lacks_room_ = false;
 };
 
 }  // namespace pyserve

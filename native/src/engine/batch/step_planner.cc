@@ -11,6 +11,8 @@ namespace pyserve {
 namespace {
 
 constexpr int kMinPrefill = 16;
+// Of a step of requests in the background: smaller ones take much longer for each token.
+constexpr int kMinBackground = 64;
 // Rows of a step with drafts: so many cost a few times one, and more are better used by requests.
 constexpr int kMaxDraftRows = 16;
 constexpr int kDraftTrials = 8;
@@ -34,12 +36,13 @@ StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache,
       concurrency_(concurrency_options(config)),
       turns_(config.max_token_gap_ms / 2) {}
 
-std::vector<RunningView> StepPlanner::views(const Running& running) const {
+std::vector<RunningView> StepPlanner::views(const Running& running, bool holds_background) const {
   std::vector<RunningView> views;
   int n_scored = kMaxScored - static_cast<int>(running.size());
   for (const auto& request : running) {
     // Those that score a prompt share the rows of logits; the oldest gets what it can use.
-    const bool is_due = request->params().adapters == adapters_;
+    const bool is_held = holds_background && request->params().is_background;
+    const bool is_due = !is_held && request->params().adapters == adapters_;
     const bool is_scoring = is_due && request->is_scoring();
     const int n_most = is_scoring ? std::max(n_scored, 0) : INT_MAX;
     const RequestProgress& progress = request->progress();
@@ -47,17 +50,23 @@ std::vector<RunningView> StepPlanner::views(const Running& running) const {
     view.priority = request->params().priority;
     view.waited_ms = request->waited_ms();
     view.is_due = is_due;
+    view.is_background = request->params().is_background;
     views.push_back(view);
     if (is_scoring) n_scored -= views.back().n_missing();
   }
   return views;
 }
 
-StepPlan StepPlanner::plan(const Running& running) {
+StepPlan StepPlanner::plan(const Running& running, bool holds_background) {
   std::vector<const AdapterSet*> sets;
-  for (const auto& request : running) sets.push_back(&request->params().adapters);
+  for (const auto& request : running) {
+    if (!holds_background || !request->params().is_background) {
+      sets.push_back(&request->params().adapters);
+    }
+  }
+  if (sets.empty()) return {};
   adapters_ = turns_.next(sets, monotonic_ms());
-  const std::vector<RunningView> views = this->views(running);
+  const std::vector<RunningView> views = this->views(running, holds_background);
   StepPlan plan = plan_step(views, limits(running, views));
   for (const PlanItem& item : plan.items) {
     if (views[item.index].is_decode()) running[item.index]->progress().set_turn(++n_turns_);
@@ -92,6 +101,9 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   const double target_ms = std::max(config_.max_token_gap_ms, 2 * decode_ms);
   limits.n_prefill = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms, kMinPrefill,
                                     config_.n_batch, decode_ms);
+  // Whoever comes while a step of the background runs waits for its end.
+  limits.n_background = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms,
+                                       std::min(kMinBackground, config_.n_batch), config_.n_batch);
   limits.n_cells_free = cache_.n_free_cells();
   if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
   return limits;

@@ -29,8 +29,8 @@ class StepPlanner {
   StepPlanner(const EngineConfig& config, const PrefixCache& cache, DraftModel* draft_model);
 
   // The next step of `running`, ordered from the oldest to the youngest. Tells the requests whose
-  // turn it is, and which drafts are checked.
-  StepPlan plan(const Running& running);
+  // turn it is, and which drafts are checked. holds_background: those in it have no turn.
+  StepPlan plan(const Running& running, bool holds_background);
   // The adapters of all its requests.
   const AdapterSet& adapters() const { return adapters_; }
   // How many threads compute it.
@@ -47,7 +47,7 @@ class StepPlanner {
  private:
   using StepMs = std::function<double(int)>;  // what a step of so many rows costs
 
-  std::vector<RunningView> views(const Running& running) const;
+  std::vector<RunningView> views(const Running& running, bool holds_background) const;
   StepLimits limits(const Running& running, const std::vector<RunningView>& views);
   void add_drafts(const Running& running, const StepPlan& plan);
   Proposal propose(const RunningRequest& request, int n_requests, const StepMs& step_ms);

@@ -82,12 +82,11 @@ void BatchLane::step(StepReport& report) {
   end_late(report);
   if (disk_ != nullptr) disk_->work(is_busy());
   if (running_.empty()) stepped_at_ = Clock::now();
-  for (const RunningPtr& request : admission_.admit(running_, report.counters)) {
-    report.fail(*request, deadline_error(*request, admission_.wait_ms(running_)));
-  }
+  admit(report);
   if (running_.empty()) return;
   // 1. Plan.
-  const StepPlan plan = planner_.plan(running_);
+  const StepPlan plan = planner_.plan(running_, holds_background_);
+  if (plan.items.empty() && plan.preempt.empty()) return;
   context_.set_threads(planner_.n_threads());
   context_.set_adapters(planner_.adapters());
   preempt(plan.preempt, report);
@@ -111,6 +110,29 @@ void BatchLane::step(StepReport& report) {
   const double step_ms = elapsed_ms(std::exchange(stepped_at_, now), now);
   admission_.forecast().observe_step(step_ms, sample.n_prompt, n_said, n_answering);
   check_cache();
+}
+
+bool BatchLane::has_foreground() const {
+  return admission_.has_foreground() || std::ranges::any_of(running_, is_foreground);
+}
+
+void BatchLane::admit(StepReport& report) {
+  do {
+    for (const RunningPtr& request :
+         admission_.admit(running_, holds_background_, report.counters)) {
+      report.fail(*request, deadline_error(*request, admission_.wait_ms(running_)));
+    }
+  } while (admission_.lacks_room() && make_way(report));
+}
+
+// Takes the place of the youngest request in the background; whether there was one.
+bool BatchLane::make_way(StepReport& report) {
+  for (size_t i = running_.size(); i-- > 0;) {
+    if (is_foreground(running_[i])) continue;
+    preempt({static_cast<int>(i)}, report);
+    return true;
+  }
+  return false;
 }
 
 void BatchLane::preempt(const std::vector<int>& indices, StepReport& report) {
@@ -141,7 +163,7 @@ void BatchLane::handle_failed_decode(DecodeStatus status, const StepPlan& plan,
     // The cells are there but not for this batch: give up cached ones, then the youngest request.
     if (cache_.evict_one()) return;
     if (running_.size() > 1) {
-      preempt({static_cast<int>(running_.size()) - 1}, report);
+      if (!make_way(report)) preempt({static_cast<int>(running_.size()) - 1}, report);
       return;
     }
   }
@@ -160,7 +182,8 @@ void BatchLane::charge(const StepPlan& plan, const StepSample& sample, double st
   for (const PlanItem& item : plan.items) {
     const RunningRequest& request = *running_[item.index];
     if (request.progress().is_decode_of(item.n_tokens)) {
-      admission_.charge_decode(request.params().tenant, request.n_logits(item.n_tokens));
+      admission_.charge_decode(request.params().tenant, request.n_logits(item.n_tokens),
+                               request.params().is_background);
     }
   }
   const double share = static_cast<double>(sample.n_prompt) / (sample.n_prompt + sample.n_decode);

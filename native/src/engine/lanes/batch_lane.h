@@ -27,6 +27,7 @@ class BatchLane final : public Lane {
   void add(std::unique_ptr<RunningRequest> request) override { admission_.add(std::move(request)); }
   bool is_idle() const override { return running_.empty() && admission_.n_waiting() == 0; }
   double wait_ms() const override;
+  bool has_foreground() const override;
   void drop_cancelled(StepReport& report) override;
   void step(StepReport& report) override;
   void fail_all(const ErrorInfo& error, StepReport& report) override;
@@ -54,6 +55,8 @@ class BatchLane final : public Lane {
   };
 
   void end_late(StepReport& report);
+  void admit(StepReport& report);
+  bool make_way(StepReport& report);
   void preempt(const std::vector<int>& indices, StepReport& report);
   DecodeStatus decode(const StepPlan& plan);
   void handle_failed_decode(DecodeStatus status, const StepPlan& plan, StepReport& report);

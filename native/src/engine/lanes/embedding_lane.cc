@@ -87,7 +87,8 @@ void EmbeddingLane::drop_expired(StepReport& report) {
 
 void EmbeddingLane::step(StepReport& report) {
   drop_expired(report);
-  if (is_idle() || !open_context(report)) return;
+  if (is_idle() || (holds_background_ && !has_foreground()) || !open_context(report)) return;
+  if (holds_background_) put_back_background();
   admit(report);
   const std::vector<BatchItem> items = plan();
   if (items.empty()) return;
@@ -106,6 +107,23 @@ void EmbeddingLane::step(StepReport& report) {
   }
   pool(report);
   counters.prompt_ms += elapsed_ms(started_at, Clock::now());
+}
+
+bool EmbeddingLane::has_foreground() const {
+  return std::ranges::any_of(waiting_, is_foreground) ||
+         std::ranges::any_of(running_, is_foreground, &Running::request);
+}
+
+// Those that have begun wait again, and begin anew.
+void EmbeddingLane::put_back_background() {
+  for (Running& running : running_) {
+    if (is_foreground(running.request)) continue;
+    context_->memory().truncate(running.request->progress().seq_id(), 0);
+    running.request->progress().preempt();
+    waiting_.push_front(std::move(running.request));
+  }
+  std::erase_if(running_, [](const Running& running) { return running.request == nullptr; });
+  is_full_ = false;
 }
 
 // A context that there is no memory for is the end of these requests, not of others.
@@ -128,6 +146,10 @@ void EmbeddingLane::admit(StepReport& report) {
   std::deque<std::unique_ptr<RunningRequest>> held;
   while (!waiting_.empty() && static_cast<int>(running_.size()) < n_most) {
     std::unique_ptr<RunningRequest> request = take_next();
+    if (holds_background_ && !is_foreground(request)) {
+      waiting_.push_front(std::move(request));
+      return;
+    }
     if (!can_compute(*request, report)) continue;
     SharedBeginning shared = find_shared(*request);
     if (!has_cells_for(*request, shared)) {
@@ -210,10 +232,11 @@ void EmbeddingLane::start(std::unique_ptr<RunningRequest> request, const SharedB
   running_.push_back({std::move(request), std::move(pooled), shared.n_tokens()});
 }
 
-// The first of those with the highest priority.
+// The first of those with the highest priority, in the background only when all are.
 std::unique_ptr<RunningRequest> EmbeddingLane::take_next() {
   const auto is_less_urgent = [](const auto& a, const auto& b) {
-    return a->params().priority < b->params().priority;
+    return std::pair(is_foreground(a), a->params().priority) <
+           std::pair(is_foreground(b), b->params().priority);
   };
   const auto next = std::max_element(waiting_.begin(), waiting_.end(), is_less_urgent);
   std::unique_ptr<RunningRequest> request = std::move(*next);

@@ -30,6 +30,7 @@ class EmbeddingLane final : public Lane {
     waiting_.push_back(std::move(request));
   }
   bool is_idle() const override { return waiting_.empty() && running_.empty(); }
+  bool has_foreground() const override;
   void drop_cancelled(StepReport& report) override;
   void step(StepReport& report) override;
   void fail_all(const ErrorInfo& error, StepReport& report) override;
@@ -57,6 +58,7 @@ class EmbeddingLane final : public Lane {
 
   bool open_context(StepReport& report);
   void drop_expired(StepReport& report);
+  void put_back_background();
   void admit(StepReport& report);
   bool has_cells_for(const RunningRequest& request, const SharedBeginning& shared) const;
   bool undo_last();

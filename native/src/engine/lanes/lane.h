@@ -44,6 +44,10 @@ class Lane {
   virtual bool is_idle() const = 0;
   // How long the engine may wait for new requests before the next step: 0 not at all, < 0 for ever.
   virtual double wait_ms() const { return is_idle() ? -1 : 0; }
+  // Whether a request that is not in the background runs or waits.
+  virtual bool has_foreground() const = 0;
+  // From now on requests in the background take no steps, and no places that others want.
+  void hold_background(bool is_held) { holds_background_ = is_held; }
   // Ends cancelled requests, running or waiting.
   virtual void drop_cancelled(StepReport& report) = 0;
   // Starts what can start and computes one step, if there is anything to do.
@@ -51,7 +55,14 @@ class Lane {
   virtual void fail_all(const ErrorInfo& error, StepReport& report) = 0;
   // Tells requests without an answer where they are: all of them, or those that want to know often.
   virtual void tell_progress(bool /*all*/, StepReport& /*report*/) {}
+
+ protected:
+  bool holds_background_ = false;
 };
+
+inline bool is_foreground(const std::unique_ptr<RunningRequest>& request) {
+  return !request->params().is_background;
+}
 
 inline ErrorInfo cancelled_error() {
   return {ErrorCode::kCancelled, "the request was cancelled", {}, {}};

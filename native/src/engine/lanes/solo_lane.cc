@@ -1,6 +1,7 @@
 #include "engine/lanes/solo_lane.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace pyserve {
@@ -15,12 +16,13 @@ EngineConfig alone(EngineConfig config, int n_ctx, int n_batch) {
   return config;
 }
 
-// Tokens that an earlier run of the request has drawn are computed as it did: one by one.
-int next_chunk(const RunningRequest& request, int n_most) {
+// The `n_replayed` tokens that an earlier run of the request has drawn are computed as it did: one
+// by one.
+int next_chunk(const RunningRequest& request, int n_replayed, int n_most) {
   const RequestProgress& progress = request.progress();
   const int n_prompt_left = progress.n_prompt() - progress.n_computed();
   if (n_prompt_left > 0) return std::min(n_prompt_left, n_most);
-  if (n_prompt_left > -static_cast<int>(request.params().said.size())) return 1;
+  if (n_prompt_left > -n_replayed) return 1;
   return std::min(progress.n_missing(), n_most);
 }
 
@@ -61,10 +63,10 @@ void SoloLane::end_late(StepReport& report) {
 void SoloLane::step(StepReport& report) {
   end_late(report);
   drop_expired(report);
-  if (queue_.empty()) return;
+  if (queue_.empty() || (holds_background_ && !bring_foreground())) return;
   if (!is_running_) begin();
   RunningRequest& request = *queue_.front();
-  const int n_tokens = next_chunk(request, kChunk);
+  const int n_tokens = next_chunk(request, n_replayed_, kChunk);
   const int n_logits = request.n_logits(n_tokens);
   const TimePoint started_at = Clock::now();
   const bool is_prompt = !request.progress().is_answering();
@@ -82,11 +84,26 @@ void SoloLane::step(StepReport& report) {
   if (n_logits > 0) take_logits(request, n_logits, report);
 }
 
+bool SoloLane::has_foreground() const { return std::ranges::any_of(queue_, is_foreground); }
+
+// Has the first request that is not in the background run, in the place of one that is; whether
+// there is one.
+bool SoloLane::bring_foreground() {
+  const auto first = std::ranges::find_if(queue_, is_foreground);
+  if (first == queue_.end()) return false;
+  if (first == queue_.begin()) return true;
+  if (is_running_) queue_.front()->progress().preempt();
+  is_running_ = false;
+  std::rotate(queue_.begin(), first, std::next(first));
+  return true;
+}
+
 void SoloLane::begin() {
   if (!context_) context_ = std::make_unique<Context>(model_, config_, &threads_);
   context_->memory().truncate(0, 0);
   context_->set_adapters(queue_.front()->params().adapters);
   queue_.front()->progress().start(0, 0);
+  n_replayed_ = queue_.front()->progress().n_answer();
   is_running_ = true;
 }
 

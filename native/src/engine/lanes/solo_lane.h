@@ -26,6 +26,7 @@ class SoloLane final : public Lane {
     queue_.push_back(std::move(request));
   }
   bool is_idle() const override { return queue_.empty(); }
+  bool has_foreground() const override;
   void drop_cancelled(StepReport& report) override;
   void step(StepReport& report) override;
   void fail_all(const ErrorInfo& error, StepReport& report) override;
@@ -37,6 +38,7 @@ class SoloLane final : public Lane {
  private:
   static constexpr int kChunk = 32;
 
+  bool bring_foreground();
   void begin();
   void end();
   void end_late(StepReport& report);
@@ -49,6 +51,7 @@ class SoloLane final : public Lane {
   std::unique_ptr<Context> context_;
   std::deque<std::unique_ptr<RunningRequest>> queue_;
   bool is_running_ = false;  // the first of the queue
+  int n_replayed_ = 0;       // tokens of its answer that were known when it began
   SampleScratch scratch_;
 };
 

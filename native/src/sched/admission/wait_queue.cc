@@ -62,43 +62,53 @@ class Picker {
 }  // namespace
 
 WaitQueue::WaitQueue(const WaitOptions& options)
-    : options_(options), clock_(options.max_lag_tokens) {
+    : options_(options), clock_(options.max_lag_tokens), background_clock_(options.max_lag_tokens) {
   PYSERVE_CHECK(options.overdue_every >= 1);
 }
 
 WaitOrder WaitQueue::plan(std::span<const WaitingView> waiting, int n_max) const {
   WaitOrder order;
+  for (int i = 0; i < static_cast<int>(waiting.size()); ++i) {
+    if (is_expired(waiting[i])) order.expired.push_back(i);
+  }
+  const size_t n_wanted = static_cast<size_t>(std::max(n_max, 0));
+  for (const bool is_background : {false, true}) {
+    plan_class(waiting, is_background, n_wanted, order.admit);
+  }
+  return order;
+}
+
+// Appends those of one class, until `admit` has `n_wanted`.
+void WaitQueue::plan_class(std::span<const WaitingView> waiting, bool is_background,
+                           size_t n_wanted, std::vector<int>& admit) const {
+  const auto n_before = static_cast<std::ptrdiff_t>(admit.size());
   std::vector<int> others;
   for (int i = 0; i < static_cast<int>(waiting.size()); ++i) {
     const WaitingView& request = waiting[i];
-    (is_expired(request)     ? order.expired
-     : request.was_preempted ? order.admit
-                             : others)
-        .push_back(i);
+    if (is_expired(request) || request.is_background != is_background) continue;
+    (request.was_preempted ? admit : others).push_back(i);
   }
-  std::stable_sort(order.admit.begin(), order.admit.end(),
+  std::stable_sort(admit.begin() + n_before, admit.end(),
                    [&](int a, int b) { return waiting[a].waited_ms > waiting[b].waited_ms; });
-  const size_t n_wanted = static_cast<size_t>(std::max(n_max, 0));
-  if (order.admit.size() > n_wanted) order.admit.resize(n_wanted);
-  Picker picker(waiting, std::move(others), clock_);
-  for (int64_t n = n_admitted_; order.admit.size() < n_wanted && !picker.is_empty(); ++n) {
+  if (admit.size() > n_wanted) admit.resize(n_wanted);
+  Picker picker(waiting, std::move(others), is_background ? background_clock_ : clock_);
+  for (int64_t n = n_admitted_; admit.size() < n_wanted && !picker.is_empty(); ++n) {
     const bool is_turn = (n + 1) % options_.overdue_every == 0;
     int index = is_turn ? picker.take_overdue(options_.overdue_ms) : -1;
     if (index < 0) index = picker.take_best();
-    order.admit.push_back(index);
+    admit.push_back(index);
   }
-  return order;
 }
 
 void WaitQueue::commit(const WaitingView& request) {
   // What is computed a second time is no one's wish.
   if (request.was_preempted) return;
   ++n_admitted_;
-  clock_.charge(request.tenant, request.n_missing);
+  clock_of(request.is_background).charge(request.tenant, request.n_missing);
 }
 
-void WaitQueue::charge_decode(std::string_view tenant, int n_tokens) {
-  clock_.charge(tenant, options_.decode_weight * n_tokens);
+void WaitQueue::charge_decode(std::string_view tenant, int n_tokens, bool is_background) {
+  clock_of(is_background).charge(tenant, options_.decode_weight * n_tokens);
 }
 
 }  // namespace pyserve

@@ -18,6 +18,7 @@ struct WaitingView {
   double waited_ms = 0;        // since it was submitted
   double deadline_ms = 0;      // fails when it still waits then, since submission; 0: never
   bool was_preempted = false;  // holds a partial answer
+  bool is_background = false;  // comes after all that are not
 };
 
 // Indices into the snapshot; together they name each request at most once.
@@ -33,7 +34,8 @@ struct WaitOptions {
   double decode_weight = 2;       // a generated token costs as much as this many prompt tokens
 };
 
-// The order, of those whose deadline has not passed:
+// The order, of those whose deadline has not passed, first without those in the background, then
+// of these:
 // 1. preempted requests, longest waiting first: a client is in the middle of their answer;
 // 2. at every `overdue_every`th admission the request that waits longest, if it is overdue;
 // 3. the highest priority; in it the tenant that was served least; of it the lowest prompt_rank().
@@ -52,12 +54,17 @@ class WaitQueue {
   void commit(const WaitingView& request);
 
   // A step has generated `n_tokens` for `tenant`.
-  void charge_decode(std::string_view tenant, int n_tokens);
+  void charge_decode(std::string_view tenant, int n_tokens, bool is_background = false);
 
  private:
+  TenantClock& clock_of(bool is_background) { return is_background ? background_clock_ : clock_; }
+  void plan_class(std::span<const WaitingView> waiting, bool is_background, size_t n_wanted,
+                  std::vector<int>& admit) const;
+
   const WaitOptions options_;
   TenantClock clock_;
-  int64_t n_admitted_ = 0;  // without resumed ones
+  TenantClock background_clock_;  // of what a tenant has in the background, which costs it no turn
+  int64_t n_admitted_ = 0;        // without resumed ones
 };
 
 }  // namespace pyserve

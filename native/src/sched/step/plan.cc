@@ -1,6 +1,8 @@
 #include "sched/step/plan.h"
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 namespace pyserve {
 namespace {
@@ -8,28 +10,33 @@ namespace {
 constexpr double kAgeingTokensPerMs = 0.1;
 constexpr double kPriorityTokens = 1000;
 
-// Frees cells for one token of every request that decodes, youngest first.
-// Returns the number of requests that stay; `cells` grows by what the others give up.
-size_t make_room(const std::vector<RunningView>& running, int n_decode_max, int& cells,
-                 StepPlan& plan) {
-  size_t n_stay = running.size();
+// Frees cells for one token of every request that decodes: those in the background first, of each
+// kind the youngest. `cells` grows by what they give up. Returns who stays, in order.
+std::vector<int> make_room(const std::vector<RunningView>& running, int n_decode_max, int& cells,
+                           StepPlan& plan) {
+  std::vector<int> stay(running.size());
+  std::iota(stay.begin(), stay.end(), 0);
   int n_decode = 0;
   for (const RunningView& request : running) n_decode += request.is_decode() ? 1 : 0;
   // At least one token must be possible, also when only prompts are running.
-  while (n_stay > 1 && cells < std::max(std::min(n_decode, n_decode_max), 1)) {
-    const RunningView& youngest = running[--n_stay];
-    cells += youngest.n_computed;
-    n_decode -= youngest.is_decode() ? 1 : 0;
-    plan.preempt.push_back(static_cast<int>(n_stay));
+  while (stay.size() > 1 && cells < std::max(std::min(n_decode, n_decode_max), 1)) {
+    const auto last =
+        std::find_if(stay.rbegin(), stay.rend(), [&](int i) { return running[i].is_background; });
+    const auto victim = last == stay.rend() ? std::prev(stay.end()) : std::prev(last.base());
+    cells += running[*victim].n_computed;
+    n_decode -= running[*victim].is_decode() ? 1 : 0;
+    plan.preempt.push_back(*victim);
+    stay.erase(victim);
   }
-  return n_stay;
+  return stay;
 }
 
 // Those that decode: all in the order of the snapshot, or `n_max` in the order of their turns.
-std::vector<int> choose_decodes(const std::vector<RunningView>& running, size_t n_stay, int n_max) {
+std::vector<int> choose_decodes(const std::vector<RunningView>& running,
+                                const std::vector<int>& stay, int n_max) {
   std::vector<int> chosen;
-  for (size_t i = 0; i < n_stay; ++i) {
-    if (running[i].is_decode()) chosen.push_back(static_cast<int>(i));
+  for (const int i : stay) {
+    if (running[i].is_decode()) chosen.push_back(i);
   }
   if (chosen.size() <= static_cast<size_t>(std::max(n_max, 0))) return chosen;
   std::stable_sort(chosen.begin(), chosen.end(),
@@ -38,10 +45,11 @@ std::vector<int> choose_decodes(const std::vector<RunningView>& running, size_t 
   return chosen;
 }
 
-std::vector<int> order_prompts(const std::vector<RunningView>& running, size_t n_stay) {
+std::vector<int> order_prompts(const std::vector<RunningView>& running,
+                               const std::vector<int>& stay) {
   std::vector<int> order;
-  for (size_t i = 0; i < n_stay; ++i) {
-    if (running[i].is_prompt()) order.push_back(static_cast<int>(i));
+  for (const int i : stay) {
+    if (running[i].is_prompt()) order.push_back(i);
   }
   const auto rank = [&](int i) {
     return prompt_rank(running[i].n_missing(), running[i].waited_ms, running[i].priority);
@@ -58,10 +66,10 @@ std::vector<int> order_prompts(const std::vector<RunningView>& running, size_t n
 StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& limits) {
   StepPlan plan;
   int cells = limits.n_cells_free;
-  const size_t n_stay = make_room(running, limits.n_decode_max, cells, plan);
+  const std::vector<int> stay = make_room(running, limits.n_decode_max, cells, plan);
   int budget = std::max(std::min(limits.n_batch, cells), 0);
   // 1. Decodes.
-  for (const int i : choose_decodes(running, n_stay, std::min(budget, limits.n_decode_max))) {
+  for (const int i : choose_decodes(running, stay, std::min(budget, limits.n_decode_max))) {
     plan.items.push_back({i, 1});
     --budget;
   }
@@ -69,7 +77,11 @@ StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& li
   const bool has_decodes = !plan.items.empty();
   if (has_decodes) budget = std::min(budget, limits.n_prefill);
   bool is_first = true;
-  for (const int i : order_prompts(running, n_stay)) {
+  const std::vector<int> prompts = order_prompts(running, stay);
+  if (std::ranges::all_of(prompts, [&](int i) { return running[i].is_background; })) {
+    budget = std::min(budget, limits.n_background);
+  }
+  for (const int i : prompts) {
     int n_tokens = running[i].n_missing();
     if (n_tokens > budget) {
       // Rounded down, it leaves less than a tile: there is no second chunk.

@@ -16,7 +16,8 @@ struct RunningView {
   bool was_preempted = false;  // its "prompt" holds an answer that a client is reading
   int priority = 0;            // higher first
   double waited_ms = 0;        // since it was submitted
-  bool is_due = true;          // its adapters are those of the step
+  bool is_due = true;          // its adapters are those of the step, and it is not held
+  bool is_background = false;  // gives up its cells before all that are not
 
   int n_missing() const { return n_known - n_computed; }
   // What a step may compute of it.
@@ -29,6 +30,7 @@ struct StepLimits {
   int n_prefill = 0;           // most prompt tokens of one step while others decode
   int n_cells_free = 0;        // KV cells that are empty or can be emptied
   int n_decode_max = INT_MAX;  // most decodes of one step; >= 1
+  int n_background = INT_MAX;  // most prompt tokens of one step of requests in the background
 };
 
 struct PlanItem {
@@ -46,7 +48,9 @@ inline constexpr int kPromptTile = 16;
 
 // Plans a step for `running`, ordered from the oldest to the youngest request.
 // Of those that are due:
-// 1. Decodes get their token; when cells are short the youngest requests are preempted for it.
+// 1. Decodes get their token; when cells are short the youngest requests are preempted for it,
+// those
+//    in the background first.
 //    If there are more than `n_decode_max`, the lowest `last_turn` go first, and come first:
 //    numbered in the order of the plan they take turns, exactly.
 // 2. What is left of the batch goes to prompts in the order of prompt_rank(), at most `n_prefill`

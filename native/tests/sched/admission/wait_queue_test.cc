@@ -99,6 +99,28 @@ TEST_CASE("preempted requests go first, the longest waiting before the others") 
   CHECK(queue.plan(views, 1).admit == Indices{2});
 }
 
+TEST_CASE("the background comes last, whatever its priority, however long it waits") {
+  std::vector<WaitingView> views = {waiting("a", 10, 100'000, 100), preempted(50'000),
+                                    waiting("b", 500, 0, -100), preempted(1'000)};
+  views[0].is_background = views[1].is_background = true;
+  WaitQueue queue;
+  for (int n = 0; n < 8; ++n) {
+    CHECK(queue.plan(views, 4).admit == Indices{3, 2, 1, 0});
+    CHECK(queue.plan(views, 1).admit == Indices{3});
+    queue.commit(views[2]);
+  }
+}
+
+TEST_CASE("what a tenant has in the background costs it no turn") {
+  WaitQueue queue;
+  WaitingView batch = waiting("a", 5'000);
+  batch.is_background = true;
+  queue.commit(batch);
+  queue.charge_decode("a", 1'000, true);
+  queue.commit(waiting("b", 10));
+  CHECK(queue.plan(std::vector{waiting("a", 50), waiting("b", 50)}, 2).admit == Indices{0, 1});
+}
+
 TEST_CASE("priority goes before tenants and lengths") {
   WaitQueue queue;
   queue.commit(waiting("b", 4000));

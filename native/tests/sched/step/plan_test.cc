@@ -38,6 +38,24 @@ TEST_CASE("what is not due is left out, but gives up its cells when it is the yo
   CHECK(plan.preempt == std::vector<int>{1});
 }
 
+TEST_CASE("cells are taken from the background first, of several from the youngest") {
+  RunningView background = kDecode;
+  background.is_background = true;
+  background.is_due = false;
+  const StepPlan plan = plan_step({background, kDecode, background, kDecode}, {64, 64, 1});
+  CHECK(plan.preempt == std::vector<int>{2});
+  CHECK(items(plan) == Items{{1, 1}, {3, 1}});
+}
+
+TEST_CASE("a step of the background is short, unless others have prompts in it") {
+  RunningView background{400, 0};
+  background.is_background = true;
+  StepLimits limits{512, 64, 1000};
+  limits.n_background = 128;
+  CHECK(items(plan_step({background}, limits)) == Items{{0, 128}});
+  CHECK(items(plan_step({{200, 0}}, limits)) == Items{{0, 200}});
+}
+
 TEST_CASE("a prompt that has waited long goes before a short one") {
   RunningView old_one{400, 0};
   old_one.waited_ms = 4000;

@@ -1,0 +1,55 @@
+"""Asks the application itself, as a client would, for one line of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from flask import Flask
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from pyserve.batch.journal import Answer
+from pyserve.batch.work import Reply
+from pyserve.web.keys.keys import ApiKey
+from pyserve.web.request.errors import INVALID, error_body
+from pyserve.web.request.inside import Inside
+from pyserve.web.request.notes import fresh_id
+from pyserve.web.request.services import services_of
+
+BAD_REQUEST = 400
+BASE_URL = "http://localhost"
+# Answers in pieces, or later, are no results.
+REFUSED_IF_TRUE = ("stream", "background")
+
+
+def call(app: Flask, url: str, body: bytes, key: ApiKey | None, check: Callable[[], None]) -> Reply:
+    """What the endpoint `url` says to `body`. Any thread; needs no Flask context.
+
+    It runs in the background. check: raises ClientGoneError when nobody wants it any more.
+    """
+    shown_id = fresh_id()
+    refused = _refused(body)
+    if refused is not None:
+        message = f"{refused} is not supported in a batch"
+        told = error_body(message, INVALID, refused, "unsupported_parameter")
+        answer = Answer(BAD_REQUEST, shown_id, msgspec.Raw(msgspec.json.encode(told)))
+        return Reply(answer)
+    builder = EnvironBuilder(
+        path=services_of(app).config.api_prefix + url,
+        base_url=BASE_URL,
+        method="POST",
+        data=body,
+        content_type="application/json",
+        headers=[("X-Request-Id", shown_id)],
+    )
+    environ = builder.get_environ()
+    Inside(key, check).mark(environ)
+    parts, status, headers = run_wsgi_app(app.wsgi_app, environ, buffered=True)
+    answer = Answer(int(status.split()[0]), shown_id, msgspec.Raw(b"".join(parts)))
+    return Reply(answer, float(headers.get("Retry-After", 1)))
+
+
+def _refused(body: bytes) -> str | None:
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    is_true = (name for name in REFUSED_IF_TRUE if bytes(fields.get(name, b"")) == b"true")
+    return next(is_true, None)

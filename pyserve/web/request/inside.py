@@ -1,0 +1,45 @@
+"""Requests that the server makes itself, for a client that has left them with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyserve.web.keys.keys import ApiKey
+from pyserve.web.request.disconnect import ClientWatch
+
+_KEY = "pyserve.inside"
+BACKGROUND_HEADER = "X-Background"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Such a request. key: it counts for; None: where none is needed.
+
+    check: raises ClientGoneError when nobody wants its answer any more.
+    """
+
+    key: ApiKey | None
+    check: Callable[[], None]
+
+    def mark(self, environ: dict[str, Any]) -> None:
+        """Make of a WSGI environment that of this request."""
+        environ[_KEY] = self
+
+
+class InsideWatch(ClientWatch):
+    """Asks the one who made the request."""
+
+    def __init__(self, inside: Inside) -> None:
+        super().__init__({})
+        self._inside = inside
+
+    def check(self) -> None:
+        self._inside.check()
+
+
+def inside_of(environ: Mapping[str, Any]) -> Inside | None:
+    """What `mark` has made of it; None: the request came from outside."""
+    found: Inside | None = environ.get(_KEY)
+    return found
