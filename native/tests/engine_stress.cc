@@ -195,6 +195,7 @@ Request random_request(Random& random, RequestId id, const Sizes& sizes) {
   request.priority = random.below(5) - 2;
   if (random.one_in(10)) request.deadline_ms = 1 + random.below(50);
   request.is_deterministic = random.one_in(12);
+  request.is_background = random.one_in(4);
   if (random.one_in(4)) request.grammar = random_grammar(random);
   if (random.one_in(3)) request.draft = random_text(random);
   if (random.one_in(3)) request.n_draft_max = random.below(20);

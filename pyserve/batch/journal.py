@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
+from pyserve.errors import InvalidRequestError
+
 OK_FROM, OK_BELOW = 200, 300
 SYNC_S = 1.0
-READ_BYTES = 1 << 20
+BEGIN = b'{"id":"batch_req_'  # of every result
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -104,7 +106,7 @@ class Journal:
     """Results in one file, or those that are no success in another. Any thread.
 
     Opening it counts what is there, and cuts off what a process that was killed has written in
-    part. Raises OSError.
+    part. Raises InvalidRequestError for a file of anything else, which stays as it is, and OSError.
     """
 
     def __init__(self, output: Path, errors: Path | None = None) -> None:
@@ -149,6 +151,7 @@ class _File:
     """One file of results."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.n_bytes = 0
         self._synced_at = 0.0
@@ -161,12 +164,19 @@ class _File:
             for line in file:
                 result = _whole(line)
                 if result is None:
+                    self._check_end(line)
                     break
                 found.append(_light(result))
                 self.n_bytes += len(line)
         os.ftruncate(self._fd, self.n_bytes)
         os.lseek(self._fd, self.n_bytes, os.SEEK_SET)
         return found
+
+    def _check_end(self, line: bytes) -> None:
+        """Only the last line may be what was written in part, or what was never written."""
+        begun = line.startswith(BEGIN[: len(line)]) and not line.endswith(b"\n")
+        if not (begun or not line.strip(b"\0")):
+            raise InvalidRequestError(f"{self._path} has other lines than results of a batch")
 
     def append(self, data: bytes) -> None:
         try:

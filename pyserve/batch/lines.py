@@ -27,6 +27,7 @@ SHOWN_CHARS = 80
 BLOCK_BYTES = 256  # of a prompt that two lines share, or not
 # In the order in which they come in prompts.
 PROMPT_FIELDS = ("instructions", "tools", "functions", "messages", "prompt", "input")
+REFUSED_IF_TRUE = ("stream", "background")
 SKIP_BYTES = 1 << 20
 
 
@@ -90,6 +91,7 @@ class _Reader:
     problems: list[Problem] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     model: str | None = None
+    has_model: bool = False
 
     def add(self, code: str, message: str, line: int | None, param: str | None = None) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -158,8 +160,8 @@ class _Reader:
         return len(self.problems) == n_before
 
     def _has_model(self, number: int, model: str | None) -> bool:
-        if len(self.numbers) == 1:
-            self.model = model
+        if not self.has_model:
+            self.model, self.has_model = model, True
         if model == self.model:
             return True
         first = "none" if self.model is None else repr(self.model[:SHOWN_CHARS])
@@ -208,6 +210,13 @@ def read_body(file: BinaryIO, line: Line) -> bytes:
     """The body of a line that was read before. Not for several threads with one file."""
     file.seek(line.begin)
     return bytes(msgspec.json.decode(file.read(line.n_bytes), type=Asked).body)
+
+
+def refused_field(body: bytes) -> str | None:
+    """The field of a line's body that asks for an answer in pieces, or later: that is no result."""
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    is_true = (name for name in REFUSED_IF_TRUE if bytes(fields.get(name, b"")) == b"true")
+    return next(is_true, None)
 
 
 def prefix_order(fields: dict[str, msgspec.Raw]) -> bytes:

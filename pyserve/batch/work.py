@@ -29,6 +29,14 @@ class Reply(msgspec.Struct, frozen=True):
     retry_after_s: float = 1.0
 
 
+def seconds_of(retry_after: str | None) -> float:
+    """What a `Retry-After` says; a second if that is no number."""
+    try:
+        return max(float(retry_after or 1), 0.0)
+    except ValueError:
+        return 1.0
+
+
 def each_of(items: Iterable[T], work: Callable[[T], None], n_threads: int) -> None:
     """Call `work` with each item in turn, in so many threads; returns when all are done.
 

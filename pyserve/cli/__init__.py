@@ -19,6 +19,7 @@ COMMANDS = {
     "unload": ("pyserve.cli.control", "unload", "Unload a model of a running server."),
     "stop": ("pyserve.cli.control", "stop", "Stop a server."),
     "logs": ("pyserve.cli.control", "logs", "Show the log of a server."),
+    "batch": ("pyserve.cli.batch", "batch", "Answer a file of requests, and go on after a kill."),
     "bench": ("pyserve.cli.bench", "bench", "Measure how fast a model answers here."),
     "doctor": ("pyserve.cli.doctor.command", "doctor", "Look at this machine, say what to change."),
     "config": ("pyserve.cli.settings", "config", "Show the settings and where they come from."),

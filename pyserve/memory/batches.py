@@ -199,7 +199,8 @@ class Batches:
         """Tell how far it is. n_bytes: of its results."""
         with self._database.writing() as db:
             db.execute(
-                "UPDATE batches SET body = ?, n_bytes = ? WHERE id = ? AND owner = ?",
+                "UPDATE batches SET body = ?, n_bytes = ? WHERE id = ? AND owner = ?"
+                " AND NOT is_over",
                 (msgspec.json.encode(state), ROW_BYTES + n_bytes, state.id, self._owner.name),
             )
 
@@ -211,15 +212,24 @@ class Batches:
                 ended.rename(path)
 
     def end(self, state: BatchState, results: Sequence[tuple[FileRecord, Path]] = ()) -> None:
-        """It is over. results: its files, of the ids of `result_id`, and where they are now."""
+        """It is over, once. results: its files, of the ids of `result_id`, and where they are."""
         with self._database.writing() as db:
+            found = db.execute(
+                "UPDATE batches SET body = ?, is_over = 1, n_bytes = ?, forget = ?"
+                " WHERE id = ? AND owner = ? AND NOT is_over",
+                (
+                    msgspec.json.encode(state),
+                    ROW_BYTES,
+                    self._clock() + self._ttl_s,
+                    state.id,
+                    self._owner.name,
+                ),
+            )
+            if not found.rowcount:
+                return
             for record, path in results:
                 insert_file(db, record)
                 path.rename(self._files.path(record.id))
-            db.execute(
-                "UPDATE batches SET body = ?, is_over = 1, n_bytes = ?, forget = ? WHERE id = ?",
-                (msgspec.json.encode(state), ROW_BYTES, self._clock() + self._ttl_s, state.id),
-            )
         for path in self.paths(state.id):
             path.unlink(missing_ok=True)
 

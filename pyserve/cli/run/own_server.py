@@ -34,6 +34,7 @@ def own_server(model: str | None) -> Iterator[Server]:
         socket, log = Path(folder, "s"), Path(folder, "log")
         argv = [sys.executable, "-m", "pyserve", "serve", *([model] if model else [])]
         argv += ["--host", f"unix:{socket}", "--log-level", "warning", "--response-store-mib", "0"]
+        argv += ["--file-store-mib", "0"]  # nor does it take up batches of others
         with log.open("wb") as out:
             process = subprocess.Popen(
                 argv,

@@ -9,7 +9,8 @@ from flask import Flask
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from pyserve.batch.journal import Answer
-from pyserve.batch.work import Reply
+from pyserve.batch.lines import refused_field
+from pyserve.batch.work import Reply, seconds_of
 from pyserve.web.keys.keys import ApiKey
 from pyserve.web.request.errors import INVALID, error_body
 from pyserve.web.request.inside import Inside
@@ -18,8 +19,6 @@ from pyserve.web.request.services import services_of
 
 BAD_REQUEST = 400
 BASE_URL = "http://localhost"
-# Answers in pieces, or later, are no results.
-REFUSED_IF_TRUE = ("stream", "background")
 
 
 def call(app: Flask, url: str, body: bytes, key: ApiKey | None, check: Callable[[], None]) -> Reply:
@@ -28,7 +27,7 @@ def call(app: Flask, url: str, body: bytes, key: ApiKey | None, check: Callable[
     It runs in the background. check: raises ClientGoneError when nobody wants it any more.
     """
     shown_id = fresh_id()
-    refused = _refused(body)
+    refused = refused_field(body)
     if refused is not None:
         message = f"{refused} is not supported in a batch"
         told = error_body(message, INVALID, refused, "unsupported_parameter")
@@ -46,10 +45,4 @@ def call(app: Flask, url: str, body: bytes, key: ApiKey | None, check: Callable[
     Inside(key, check).mark(environ)
     parts, status, headers = run_wsgi_app(app.wsgi_app, environ, buffered=True)
     answer = Answer(int(status.split()[0]), shown_id, msgspec.Raw(b"".join(parts)))
-    return Reply(answer, float(headers.get("Retry-After", 1)))
-
-
-def _refused(body: bytes) -> str | None:
-    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    is_true = (name for name in REFUSED_IF_TRUE if bytes(fields.get(name, b"")) == b"true")
-    return next(is_true, None)
+    return Reply(answer, seconds_of(headers.get("Retry-After")))

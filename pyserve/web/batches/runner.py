@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 
 from flask import Flask
 
@@ -33,7 +34,6 @@ class BatchRunner:
         self._places = Places(self._parts.config.parallel)
         self._running: dict[str, Control] = {}
         self._is_stopping = False
-        self._wake = threading.Event()  # of nothing: as long as no file was ever stored
         self._n_turns = 0
 
     def start(self) -> None:
@@ -55,9 +55,10 @@ class BatchRunner:
         self._n_turns += 1
         if self._n_turns % (SWEEP_S // POLL_S) == 0:
             archive.files.sweep()
+        running = set(self._running)  # before it is asked which are over
         states = archive.batches.claim(self._may_claim)
         for state in states:
-            if state.id not in self._running and len(self._running) < N_AT_ONCE:
+            if state.id not in running and len(self._running) < N_AT_ONCE:
                 self._begin(archive, state)
             control = self._running.get(state.id)
             if control is not None and state.status == "cancelling":
@@ -80,8 +81,10 @@ class BatchRunner:
         """Until there may be something to do."""
         has_archive = self._parts.memory.has_archive
         archive = self._parts.memory.archive if has_archive else None
-        waited = self._wake if archive is None else archive.batches.changed
-        waited.wait(POLL_S)
+        if archive is None:
+            time.sleep(POLL_S)
+        else:
+            archive.batches.changed.wait(POLL_S)
 
     def _begin(self, archive: Archive, state: BatchState) -> None:
         control = Control(threading.Event())
@@ -98,6 +101,8 @@ class BatchRunner:
                 archive.batches.changed.set()
 
         self._parts.background.start(work)
+        if self._is_stopping:
+            control.end("stopped")
 
     def _may_claim(self, state: BatchState) -> bool:
         """Whether this server has the model of a batch whose process has died."""

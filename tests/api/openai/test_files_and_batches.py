@@ -364,19 +364,14 @@ def test_lines_wait_for_the_tokens_of_their_key(start, run, tmp_path):
 
 
 def test_a_key_that_is_gone_ends_its_batches(start, run, tmp_path):
-    front = keyed(start, tmp_path)
-    batch_id = begin(front, line("a"), headers=FIRST)
-    front.app.extensions["pyserve"].memory.close()
-    text = KEYS.replace("key-of-the-first", "key-of-somebody").replace(
-        "[[keys]]", '[[keys]]\ntenant = "T"', 0
-    )
-    other = keyed(start, tmp_path, text)
+    first = keyed(start, tmp_path, KEYS.replace("[[keys]]", '[[keys]]\ntenant = "T"'))
+    batch_id = begin(first, line("a"), headers=FIRST)
+    first.app.extensions["pyserve"].memory.close()
+    other = keyed(start, tmp_path, '[[keys]]\nkey = "key-of-the-second"\ntenant = "T"\n')
     run(other)
-    (tenant,) = {each.tenant for each in archive_of(other).batches.claim(lambda _: False)} or {""}
-    wait_until(lambda: not archive_of(other).batches.claim(lambda _: False), SOON_S, "it is over")
-    found = archive_of(other).batches.get(tenant, batch_id)
-    if found is not None:
-        assert found.errors[0].code == "invalid_api_key"
+    batch = ended(other, batch_id, SECOND)
+    assert (batch["status"], batch["errors"]["data"][0]["code"]) == ("failed", "invalid_api_key")
+    assert not other.core.requests
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pyserve.batch.journal import Answer, Failure, Journal, new_result
+from pyserve.errors import InvalidRequestError
 from pyserve.memory.files import is_full
 
 USAGE = {
@@ -72,6 +73,15 @@ def test_zeros_that_a_crash_of_the_machine_leaves_are_cut_off(tmp_path):
     path = tmp_path / "out"
     path.write_bytes(msgspec.json.encode(new_result("a", answer())) + b"\n" + b"\0" * 4096)
     assert Journal(path).done == {"a"}
+
+
+@pytest.mark.parametrize("content", [b"notes\n", b"notes", b'{"custom_id": "a"}\n{"x', b"{}\n"])
+def test_a_file_of_something_else_stays_as_it_is(tmp_path, content):
+    path = tmp_path / "out"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequestError):
+        Journal(path)
+    assert path.read_bytes() == content
 
 
 @pytest.fixture

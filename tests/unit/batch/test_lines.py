@@ -94,6 +94,8 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, bad, code, param):
 def test_all_of_them_are_told_up_to_a_number(tmp_path):
     path = written(tmp_path / "in", *[b"{"] * 5, line("a", method="GET", url="/"))
     assert [each[0] for each in problems(path)] == [1, 2, 3, 4, 5, 6, 6]
+    path = written(tmp_path / "first", line("a", url="/"), line("b"), line("c"))
+    assert problems(path) == [(1, "invalid_url", "url")]
     assert len(problems(written(tmp_path / "many", *[b"{"] * 200), Bounds(CHAT))) == 100
 
 

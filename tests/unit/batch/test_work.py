@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pyserve.batch.journal import Answer
-from pyserve.batch.work import MAX_PAUSE_S, MAX_TRIES, Reply, Stopped, answered, each_of
+from pyserve.batch.work import MAX_PAUSE_S, MAX_TRIES, Reply, Stopped, answered, each_of, seconds_of
 
 
 def test_every_item_is_worked_on_once_by_so_many_threads():
@@ -35,6 +35,13 @@ def test_the_first_failure_ends_it():
     with pytest.raises(ValueError, match="x"):
         each_of(range(1000), work, 1)
     assert seen == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [(None, 1), ("7", 7), ("0.5", 0.5), ("-1", 0), ("Mon, 30 Nov", 1)]
+)
+def test_what_a_server_says_when_to_come_again(text, seconds):
+    assert seconds_of(text) == seconds
 
 
 def replies(*statuses: int):

@@ -86,7 +86,10 @@ void BatchLane::step(StepReport& report) {
   if (running_.empty()) return;
   // 1. Plan.
   const StepPlan plan = planner_.plan(running_, holds_background_);
-  if (plan.items.empty() && plan.preempt.empty()) return;
+  if (plan.items.empty() && plan.preempt.empty()) {
+    stepped_at_ = Clock::now();
+    return;
+  }
   context_.set_threads(planner_.n_threads());
   context_.set_adapters(planner_.adapters());
   preempt(plan.preempt, report);

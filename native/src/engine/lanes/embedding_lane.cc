@@ -122,8 +122,8 @@ void EmbeddingLane::put_back_background() {
     running.request->progress().preempt();
     waiting_.push_front(std::move(running.request));
   }
-  std::erase_if(running_, [](const Running& running) { return running.request == nullptr; });
-  is_full_ = false;
+  const auto is_gone = [](const Running& running) { return running.request == nullptr; };
+  if (std::erase_if(running_, is_gone) > 0) is_full_ = false;
 }
 
 // A context that there is no memory for is the end of these requests, not of others.
@@ -147,8 +147,8 @@ void EmbeddingLane::admit(StepReport& report) {
   while (!waiting_.empty() && static_cast<int>(running_.size()) < n_most) {
     std::unique_ptr<RunningRequest> request = take_next();
     if (holds_background_ && !is_foreground(request)) {
-      waiting_.push_front(std::move(request));
-      return;
+      held.push_back(std::move(request));
+      break;
     }
     if (!can_compute(*request, report)) continue;
     SharedBeginning shared = find_shared(*request);
