@@ -91,6 +91,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         return self.chat_template or self.hidden_template
 
 
+GAP_BOUNDS_MS = (2.5, 5, 10, 20, 30, 40, 50, 75, 100, 150, 250, 500, 1000, float("inf"))
+NO_GAPS = tuple((float(bound), 0) for bound in GAP_BOUNDS_MS)
+
+
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since the engine started, and what it holds now.
 
@@ -130,7 +134,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_kv_held: int = 0
     n_draft_tokens: int = 0
     n_draft_accepted: int = 0
-    gaps: tuple[tuple[float, int], ...] = ()
+    gaps: tuple[tuple[float, int], ...] = NO_GAPS
     gaps_ms: float = 0.0
     n_prefix_hits: int = 0
     n_prefix_restored: int = 0

@@ -21,7 +21,8 @@ from pyserve.web.request.refusal import MalformedRequestError, describe_malforme
 from pyserve.web.request.services import services
 
 READ_BYTES = 64 * 1024
-UNTYPED = ("", "application/octet-stream")
+# The last one is what `curl -d` says.
+UNTYPED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 
 
 def read_body(schema: type[Body], *, list_field: str | None = None) -> Body:

@@ -39,7 +39,11 @@ def test_a_body_needs_no_content_type_unless_it_is_a_web_pages(front):
     assert front.client.post(CHAT, data=data).status_code == 200
     page = {"Origin": "http://localhost"}
     assert front.client.post(CHAT, data=data, headers=page).status_code == 415
-    for kind, status in (("application/octet-stream", 200), ("text/plain", 415)):
+    for kind, status in (
+        ("application/octet-stream", 200),
+        ("application/x-www-form-urlencoded", 200),
+        ("text/plain", 415),
+    ):
         typed = {"Content-Type": kind}
         assert front.client.post(CHAT, data=data, headers=typed).status_code == status
 

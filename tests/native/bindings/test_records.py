@@ -62,6 +62,7 @@ FROM_NATIVE: dict[str, type[msgspec.Struct]] = {
 ONLY_PYTHON = {
     "AcceptedEvent": {"request_id"},
     "EngineConfig": {"model_id", "adapters", "shown_tokens"},
+    "EngineStats": {"rss_bytes"},
     "FailedEvent": {"request_id"},
     "ProgressEvent": {"request_id"},
     "Finish": {"usage", "timings"},
