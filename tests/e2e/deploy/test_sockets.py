@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.peers.tied import tied
+
 FAKE = ["--engine", "fake", "--kernels", "auto"]
 # As systemd does it: the socket is descriptor 3, and the process that may take it is named.
 ACTIVATE = """
@@ -36,13 +38,13 @@ def listener() -> Iterator[socket.socket]:
 
 
 def start(directory: Path, listener: socket.socket, n: int = 1) -> subprocess.Popen[bytes]:
-    """A server that is told of `n` sockets."""
+    """A server that is told of `n` sockets, and does not outlive us."""
     directory.mkdir()
     env = os.environ | {"XDG_RUNTIME_DIR": str(directory), "XDG_STATE_HOME": str(directory)}
     fd = listener.fileno()
     command = [sys.executable, "-c", ACTIVATE, str(fd), str(n), *FAKE, "--port", "1"]
     with (directory / "log").open("wb") as log:
-        return subprocess.Popen(command, env=env, pass_fds=[fd], stdout=log, stderr=log)
+        return subprocess.Popen(tied(command), env=env, pass_fds=[fd], stdout=log, stderr=log)
 
 
 @pytest.mark.timeout(300)
@@ -80,6 +82,7 @@ def test_no_request_is_lost_between_two_servers(listener: socket.socket, run_dir
             client.join(TIMEOUT_S)
         for server in servers:
             server.terminate()
+        for server in servers:
             server.wait(TIMEOUT_S)
     assert errors == []
     ready = {200, 503}  # 503: the model of a new server is being loaded
