@@ -53,7 +53,7 @@ PYSERVE_FUZZ_TARGET(output_text) {
     require(!is_there, "no stop string is shown");
   }
   if (stops.size() == 2) {
-    think({stops[0], stops[1], /*is_open=*/n_thoughts % 2 == 0, n_thoughts}, bytes);
+    think({stops[0], stops[1], /*is_open=*/n_thoughts % 2 == 0, n_thoughts, {}}, bytes);
   }
   return 0;
 }

@@ -10,7 +10,7 @@ using pyserve::ThinkingLimit;
 namespace {
 
 ThinkingBudget make(int max_tokens, bool is_open) {
-  return ThinkingBudget(ThinkingLimit{"<think>", "</think>", is_open, max_tokens});
+  return ThinkingBudget(ThinkingLimit{"<think>", "</think>", is_open, max_tokens, {}});
 }
 
 // How many tokens of one byte are said before the budget is used up; -1: all of them.
