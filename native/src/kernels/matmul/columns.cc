@@ -14,15 +14,16 @@ size_t in_lines(size_t n_bytes) { return (n_bytes + kCacheLine - 1) / kCacheLine
 size_t n_values(const ggml_tensor* op) { return op->src[1]->ne[0] * op->src[1]->ne[1]; }
 
 // More columns than are multiplied one by one are read kColumnsTogether at a time.
-size_t q_bytes(const ggml_tensor* op) {
+size_t q_bytes(const ggml_tensor* op, const Int8Kernel& kernel) {
   const int64_t n = op->src[1]->ne[1];
   const int64_t n_read = (n + kColumnsTogether - 1) / kColumnsTogether * kColumnsTogether;
-  return in_lines(static_cast<size_t>(n_read) * column_stride(op->src[1]->ne[0]));
+  return in_lines(static_cast<size_t>(n_read) *
+                  column_stride(op->src[1]->ne[0] * kernel.value_bytes));
 }
 
 // [q][d][sums] of all columns.
-size_t column_bytes(const ggml_tensor* op) {
-  return q_bytes(op) + in_lines(3 * n_values(op) / kInt8Block * sizeof(float));
+size_t column_bytes(const ggml_tensor* op, const Int8Kernel& kernel) {
+  return q_bytes(op, kernel) + in_lines(3 * n_values(op) / kInt8Block * sizeof(float));
 }
 
 size_t sums_bytes(const ggml_tensor* op) {
@@ -47,44 +48,44 @@ bool is_little_work(const ggml_tensor* op) {
          n_values(op) * op->ne[0] <= kMaxProducts;
 }
 
-MulMatColumns::MulMatColumns(const ggml_tensor* op, const ggml_compute_params* params)
-    : params_(params), x_(op->src[1]), is_little_(is_little_work(op)) {
-  char* const at =
-      static_cast<char*>(params->wdata) + (is_little_ ? params->ith * column_bytes(op) : 0);
+MulMatColumns::MulMatColumns(const ggml_tensor* op, const Int8Kernel& kernel,
+                             const ggml_compute_params* params)
+    : kernel_(kernel), params_(params), x_(op->src[1]), is_little_(is_little_work(op)) {
+  const size_t n_bytes = column_bytes(op, kernel);
+  char* const at = static_cast<char*>(params->wdata) + (is_little_ ? params->ith * n_bytes : 0);
   q_ = reinterpret_cast<int8_t*>(at);
-  d_ = reinterpret_cast<float*>(at + q_bytes(op));
+  d_ = reinterpret_cast<float*>(at + q_bytes(op, kernel));
   column_sums_ = reinterpret_cast<int32_t*>(d_ + n_values(op) / kInt8Block);
-  sums_ = is_little_
-              ? nullptr
-              : reinterpret_cast<float*>(at + column_bytes(op) + params->ith * sums_bytes(op));
+  sums_ =
+      is_little_ ? nullptr : reinterpret_cast<float*>(at + n_bytes + params->ith * sums_bytes(op));
 }
 
-size_t MulMatColumns::work_bytes(const ggml_tensor* op, int n_threads) {
-  return is_little_work(op) ? n_threads * column_bytes(op)
-                            : column_bytes(op) + n_threads * sums_bytes(op);
+size_t MulMatColumns::work_bytes(const ggml_tensor* op, const Int8Kernel& kernel, int n_threads) {
+  const size_t n_bytes = column_bytes(op, kernel);
+  return is_little_work(op) ? n_threads * n_bytes : n_bytes + n_threads * sums_bytes(op);
 }
 
 // Columns stay with the thread that has made them, for between cores far from each other fetching
 // them costs more than the work: norms deal out columns in turn, most others in runs.
-void MulMatColumns::quantize(QuantizeFn quantize_column) const {
+void MulMatColumns::quantize() const {
   const int64_t n_column_blocks = x_->ne[0] / kInt8Block;
   const int64_t n_columns = x_->ne[1];
   const int64_t n_blocks = n_column_blocks * n_columns;
   const int64_t ith = params_->ith;
   const int64_t nth = params_->nth;
   if (is_little_) {
-    quantize_blocks(quantize_column, 0, n_blocks);
+    quantize_blocks(0, n_blocks);
   } else if (is_of_norm(x_) && n_columns >= nth) {
     for (int64_t column = ith; column < n_columns; column += nth) {
-      quantize_blocks(quantize_column, column * n_column_blocks, (column + 1) * n_column_blocks);
+      quantize_blocks(column * n_column_blocks, (column + 1) * n_column_blocks);
     }
   } else {
-    quantize_blocks(quantize_column, n_blocks * ith / nth, n_blocks * (ith + 1) / nth);
+    quantize_blocks(n_blocks * ith / nth, n_blocks * (ith + 1) / nth);
   }
 }
 
 // Blocks [begin, end) of all columns, one column after the other.
-void MulMatColumns::quantize_blocks(QuantizeFn quantize_column, int64_t begin, int64_t end) const {
+void MulMatColumns::quantize_blocks(int64_t begin, int64_t end) const {
   const int64_t n_column_blocks = x_->ne[0] / kInt8Block;
   for (int64_t i = begin; i < end;) {
     const int64_t c = i / n_column_blocks;
@@ -92,9 +93,9 @@ void MulMatColumns::quantize_blocks(QuantizeFn quantize_column, int64_t begin, i
     const int64_t n = std::min(n_column_blocks - b, end - i);
     const auto* x =
         reinterpret_cast<const float*>(static_cast<const char*>(x_->data) + c * x_->nb[1]);
-    int8_t* const q = q_ + c * column_stride(x_->ne[0]);
-    quantize_column(x + b * kInt8Block, static_cast<int>(n) * kInt8Block, q + b * kInt8Block,
-                    d_ + i, column_sums_ + 2 * i);
+    int8_t* const q = q_ + c * column_stride(x_->ne[0] * kernel_.value_bytes);
+    kernel_.quantize(x + b * kInt8Block, static_cast<int>(n) * kInt8Block,
+                     q + b * kInt8Block * kernel_.value_bytes, d_ + i, column_sums_ + 2 * i);
     i += n;
   }
 }

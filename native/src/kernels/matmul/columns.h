@@ -22,19 +22,21 @@ bool is_little_work(const ggml_tensor* op);
 //   otherwise    [columns of all] [per thread: sums]
 class MulMatColumns {
  public:
-  MulMatColumns(const ggml_tensor* op, const ggml_compute_params* params);
+  // As `kernel` wants them.
+  MulMatColumns(const ggml_tensor* op, const Int8Kernel& kernel, const ggml_compute_params* params);
 
-  static size_t work_bytes(const ggml_tensor* op, int n_threads);
+  static size_t work_bytes(const ggml_tensor* op, const Int8Kernel& kernel, int n_threads);
 
   // Rounds this thread's share of the columns. Others' are there after a barrier, which little work
   // does not need.
-  void quantize(QuantizeFn quantize_column) const;
+  void quantize() const;
   Int8Columns columns() const;
   float* sums() const { return sums_; }  // [column][16]; of few columns not needed
 
  private:
-  void quantize_blocks(QuantizeFn quantize_column, int64_t begin, int64_t end) const;
+  void quantize_blocks(int64_t begin, int64_t end) const;
 
+  const Int8Kernel& kernel_;
   const ggml_compute_params* params_;
   const ggml_tensor* x_;
   bool is_little_;

@@ -17,8 +17,9 @@ constexpr size_t kCacheLine = 64;
 
 // The sizes of a node. A pair is a column and one of the experts that it wants.
 struct Sizes {
-  explicit Sizes(const ggml_tensor* op)
+  Sizes(const ggml_tensor* op, const Int8Kernel& kernel)
       : n_k(op->src[0]->ne[0]),
+        value_bytes(kernel.value_bytes),
         n_experts(op->src[0]->ne[2]),
         n_wanted(op->src[2]->ne[0]),
         n_tokens(op->src[2]->ne[1]),
@@ -26,8 +27,10 @@ struct Sizes {
 
   int64_t n_pairs() const { return n_wanted * n_tokens; }
   int64_t n_blocks() const { return n_k / kInt8Block; }
+  size_t stride() const { return column_stride(n_k * value_bytes); }
 
   int64_t n_k;
+  int64_t value_bytes;
   int64_t n_experts;
   int64_t n_wanted;  // by each token
   int64_t n_tokens;
@@ -69,7 +72,7 @@ class Work {
     const auto in_lines = [](size_t n) { return (n + kCacheLine - 1) / kCacheLine * kCacheLine; };
     const auto n_pairs = static_cast<size_t>(sizes.n_pairs());
     const size_t n_scales = n_pairs * sizes.n_blocks();
-    d_at_ = in_lines((n_pairs + kColumnsTogether) * column_stride(sizes.n_k));
+    d_at_ = in_lines((n_pairs + kColumnsTogether) * sizes.stride());
     sums_at_ = d_at_ + in_lines(n_scales * sizeof(float));
     n_shared_bytes_ = sums_at_ + in_lines(2 * n_scales * sizeof(int32_t));
     products_at_ = in_lines((sizes.n_experts + 1 + 2 * n_pairs) * sizeof(int32_t));
@@ -119,7 +122,8 @@ void quantize(const ggml_tensor* x, const Sizes& sizes, const ggml_compute_param
   const int64_t n_blocks = sizes.n_blocks();
   const int64_t n_all = sizes.n_tokens * sizes.columns_of_token * n_blocks;
   const int64_t end = n_all * (params->ith + 1) / params->nth;
-  const size_t stride = column_stride(sizes.n_k);
+  const size_t stride = sizes.stride();
+  const int64_t block_bytes = kInt8Block * sizes.value_bytes;
   const int64_t n_copies = sizes.columns_of_token == 1 ? sizes.n_wanted : 1;
   for (int64_t i = n_all * params->ith / params->nth; i < end;) {
     const int64_t column = i / n_blocks;
@@ -131,13 +135,13 @@ void quantize(const ggml_tensor* x, const Sizes& sizes, const ggml_compute_param
                                                       token * x->nb[2] + of_token * x->nb[1]) +
                        b * kInt8Block;
     const int32_t* places = work.places.data() + token * sizes.n_wanted + of_token;
-    int8_t* const q = work.q + places[0] * stride + b * kInt8Block;
+    int8_t* const q = work.q + places[0] * stride + b * block_bytes;
     float* const d = work.d + places[0] * n_blocks + b;
     int32_t* const sums = work.sums + 2 * (places[0] * n_blocks + b);
     quantize_column(from, static_cast<int>(n) * kInt8Block, q, d, sums);
     for (int64_t copy = 1; copy < n_copies; ++copy) {
       const int64_t at = places[copy] * n_blocks + b;
-      std::copy_n(q, n * kInt8Block, work.q + places[copy] * stride + b * kInt8Block);
+      std::copy_n(q, n * block_bytes, work.q + places[copy] * stride + b * block_bytes);
       std::copy_n(d, n, work.d + at);
       std::copy_n(sums, 2 * n, work.sums + 2 * at);
     }
@@ -160,12 +164,12 @@ bool MulMatIdOp::can_compute(const ggml_tensor* op) const {
   const bool is_one_list = weights->ne[3] == 1 && x->ne[3] == 1 && x->ne[2] == ids->ne[1] &&
                            (x->ne[1] == 1 || x->ne[1] == ids->ne[0]);
   return is_one_list && x->nb[0] == sizeof(float) && op->nb[0] == sizeof(float) &&
-         weights->nb[0] == ggml_type_size(weights->type);
+         weights->nb[0] == ggml_type_size(weights->type) && weights->ne[0] % kInt8Block == 0;
 }
 
 bool MulMatIdOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
   const Int8Kernel& kernel = *PlacedWeights(kernels_, op->src[0]).kernel;
-  const Sizes sizes(op);
+  const Sizes sizes(op, kernel);
   size = std::max(size, Work::n_bytes(sizes, n_threads));
   LeftColumns::plan(op, {.columns = op->src[1],
                          .ids = op->src[2],
@@ -177,7 +181,7 @@ bool MulMatIdOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
 bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   const bool has_columns = LeftColumns::take(op, params->wdata);
   const PlacedWeights weights(kernels_, op->src[0]);
-  const Sizes sizes(op);
+  const Sizes sizes(op, *weights.kernel);
   const Work work(sizes, params);
   if (!has_columns) {
     if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
@@ -200,8 +204,7 @@ bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
       at += work.begins[expert] != work.begins[expert + 1];
     }
     const int32_t begin = work.begins[expert];
-    const Int8Columns columns{work.q + begin * column_stride(sizes.n_k),
-                              work.d + begin * sizes.n_blocks(),
+    const Int8Columns columns{work.q + begin * sizes.stride(), work.d + begin * sizes.n_blocks(),
                               work.sums + 2 * begin * sizes.n_blocks(), static_cast<int>(sizes.n_k),
                               work.begins[expert + 1] - begin};
     const int64_t first_row = static_cast<int64_t>(panel % n_each) * kGemmRows;

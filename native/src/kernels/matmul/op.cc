@@ -40,7 +40,7 @@ bool is_product(const ggml_tensor* op, int n_min_columns) {
   const bool is_matrix =
       weights->ne[2] == 1 && weights->ne[3] == 1 && x->ne[2] == 1 && x->ne[3] == 1;
   return is_matrix && x->nb[0] == sizeof(float) && op->nb[0] == sizeof(float) &&
-         weights->nb[0] == ggml_type_size(weights->type);
+         weights->nb[0] == ggml_type_size(weights->type) && weights->ne[0] % kInt8Block == 0;
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ bool MulMatOp::can_compute(const ggml_tensor* op) const {
 
 bool MulMatOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
   const Int8Kernel& kernel = *PlacedWeights(kernels_, op->src[0]).kernel;
-  size = std::max(size, MulMatColumns::work_bytes(op, n_threads));
+  size = std::max(size, MulMatColumns::work_bytes(op, kernel, n_threads));
   LeftColumns::plan(
       op, {.columns = op->src[1], .quantize = kernel.quantize, .is_little = is_little_work(op)});
   return true;
@@ -62,11 +62,11 @@ bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   const bool has_columns = LeftColumns::take(op, params->wdata);
   const PlacedWeights weights(kernels_, op->src[0]);
   const Int8Kernel& kernel = *weights.kernel;
-  const MulMatColumns work(op, params);
+  const MulMatColumns work(op, kernel, params);
   const bool is_dealt_out = !is_little_work(op);
   if (!has_columns) {
     if (is_dealt_out && params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
-    work.quantize(kernel.quantize);
+    work.quantize();
     if (is_dealt_out) ggml_barrier(params->threadpool);
   }
   const Int8Columns columns = work.columns();

@@ -1,4 +1,4 @@
-// GGML_OP_MUL_MAT by our kernels, for quantized weights.
+// GGML_OP_MUL_MAT by our kernels.
 #pragma once
 
 #include "kernels/matmul/weight_types.h"
@@ -7,7 +7,8 @@
 namespace pyserve {
 
 // Activations become 8-bit integers, as the vendored library has them, and the dot products are
-// integer instructions. Neighbouring products of the same columns round them once (left_columns.h).
+// integer instructions; for weights that are floats they stay floats. Neighbouring products of the
+// same columns round them once (left_columns.h).
 //
 // Thread: compute threads of any pool.
 class MulMatOp final : public ggml::cpu::tensor_traits {

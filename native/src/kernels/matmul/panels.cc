@@ -27,7 +27,8 @@ size_t n_panels(const ggml_tensor* weights) {
 
 bool has_shape_for(const WeightType& type, const ggml_tensor* weights) {
   const int64_t n_blocks = weights->ne[0] / ggml_blck_size(weights->type);
-  return weights->ne[3] == 1 && n_blocks % type.panel_form.n_multiple == 0;
+  return type.kernel(WeightLayout::kPanel) != nullptr && weights->ne[3] == 1 &&
+         n_blocks % type.panel_form.n_multiple == 0;
 }
 
 bool can_lay_out(const WeightType& type, const ggml_tensor* weights) {

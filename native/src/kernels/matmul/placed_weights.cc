@@ -31,7 +31,7 @@ PlacedWeights::PlacedWeights(const Int8GemmKernels& kernels, const ggml_tensor* 
     kernel = type->kernel(WeightLayout::kX8);
     rows_together = kRepackedRows;
   } else if (is_plain(weights)) {
-    panels = panels_of(weights);
+    if (type->kernel(WeightLayout::kPanel) != nullptr) panels = panels_of(weights);
     if (panels != nullptr) n_panel_bytes = type->panel_bytes(weights->ne[0]);
     kernel = type->kernel(panels == nullptr ? WeightLayout::kFile : WeightLayout::kPanel);
   }

@@ -1,8 +1,25 @@
 #include "kernels/matmul/weight_types.h"
 
 #include <algorithm>
+#include <string_view>
+
+#include "base/cpu_features.h"
 
 namespace pyserve {
+namespace {
+
+#ifdef PYSERVE_X86_KERNELS
+// No rung of its own: with and without it the others' products are the same.
+bool has_bf16() {
+  static const bool has = [] {
+    constexpr std::string_view kFeature[] = {"avx512bf16"};
+    return missing_features(kFeature).empty();
+  }();
+  return has;
+}
+#endif
+
+}  // namespace
 
 const char* name_of(WeightLayout layout) {
   constexpr const char* kNames[kWeightLayouts.size()] = {"file", "panels", "x8"};
@@ -28,8 +45,8 @@ const WeightType* Int8GemmKernels::find(ggml_type type) const {
 
 const Int8GemmKernels* int8_gemm_kernels(Rung rung) {
 #ifdef PYSERVE_X86_KERNELS
-  if (rung == Rung::kAmx) return &kAmxInt8Gemm;
-  if (rung == Rung::kAvx512Vnni) return &kVnniInt8Gemm;
+  if (rung == Rung::kAmx) return has_bf16() ? &kAmxBf16Gemm : &kAmxInt8Gemm;
+  if (rung == Rung::kAvx512Vnni) return has_bf16() ? &kVnniBf16Gemm : &kVnniInt8Gemm;
   if (rung == Rung::kAvx512Bw) return &kAvx512Int8Gemm;
   if (rung == Rung::kAvxVnni) return &kAvxVnniInt8Gemm;
   if (rung == Rung::kAvx2) return &kAvx2Int8Gemm;
@@ -49,7 +66,7 @@ std::span<const WeightType> weight_types() {
 bool is_best_in_panels(ggml_type type) {
   const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
   const WeightType* found = kernels == nullptr ? nullptr : kernels->find(type);
-  if (found == nullptr) return false;
+  if (found == nullptr || found->kernel(WeightLayout::kPanel) == nullptr) return false;
   // What it repacks may be faster with its own kernel than panels are with ours.
   const Int8Kernel* repacked = found->kernel(WeightLayout::kX8);
   return repacked == nullptr || repacked->n_min_columns == 1;

@@ -1,6 +1,7 @@
-// The types of quantized weights that our matrix product knows, a row of a table each.
+// The types of weights that our matrix product knows, a row of a table each.
 //
-// A new type is what unpacks its blocks (int8/unpack.h) and its row in tables/weight_table.h:
+// A new type is what unpacks its blocks (int8/unpack.h; of floats, floats/gemm_simd.h, there are no
+// blocks and no panels) and its row in tables/weight_table.h:
 // products, panels, the proof of kernels, tests and benches take what they need of it from here.
 #pragma once
 
@@ -87,7 +88,9 @@ bool is_best_in_panels(ggml_type type);
 
 #ifdef PYSERVE_X86_KERNELS
 extern const Int8GemmKernels kAmxInt8Gemm;
+extern const Int8GemmKernels kAmxBf16Gemm;  // with the dot product of AVX512-BF16
 extern const Int8GemmKernels kVnniInt8Gemm;
+extern const Int8GemmKernels kVnniBf16Gemm;
 extern const Int8GemmKernels kAvx512Int8Gemm;
 extern const Int8GemmKernels kAvxVnniInt8Gemm;
 extern const Int8GemmKernels kAvx2Int8Gemm;

@@ -36,8 +36,8 @@ std::vector<float> kept_as(ggml_type type, int n_row, const std::vector<float>& 
 }
 
 struct Attention {
-  explicit Attention(const Heads& heads)
-      : heads(heads),
+  explicit Attention(const Heads& of_case)
+      : heads(of_case),
         q(Numbers(3).many(static_cast<size_t>(heads.n_dims) * heads.n_tokens * Heads::kHeads)),
         k(kept_as(
             k_type(), heads.n_dims,

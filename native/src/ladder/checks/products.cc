@@ -27,8 +27,8 @@ std::vector<float> whole_columns() {
 
 // Weights as the blocks of a file say them, and what columns become with them.
 struct Product {
-  Product(ggml_type type, int n_rows)
-      : type(type), n_rows(n_rows), blocks(ggml_row_size(type, kK) * n_rows) {
+  Product(ggml_type of_type, int of_rows)
+      : type(of_type), n_rows(of_rows), blocks(ggml_row_size(type, kK) * n_rows) {
     const std::vector<float> source = Numbers(1).many(static_cast<size_t>(kK) * n_rows);
     ggml_quantize_chunk(type, source.data(), blocks.data(), 0, n_rows, kK, nullptr);
     std::vector<float> values(source.size());

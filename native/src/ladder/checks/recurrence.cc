@@ -17,8 +17,8 @@ constexpr int kTokens = 3;
 
 // Numbers for every token and row, and what a kernel makes of them.
 struct Example {
-  explicit Example(int n)
-      : n(n),
+  explicit Example(int n_values)
+      : n(n_values),
         vectors(Numbers(9).many(static_cast<size_t>(5) * kTokens * n)),
         inputs(Numbers(10).many(size_t{kRows} * kTokens)),
         factors(Numbers(11).many(kTokens)),

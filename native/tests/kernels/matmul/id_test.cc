@@ -149,7 +149,7 @@ TEST_CASE("products with the same columns and experts have the bits of each alon
   constexpr int kTokens = 9;
   // The last one has another number of experts.
   const std::vector<ggml_type> types{GGML_TYPE_Q4_0, GGML_TYPE_Q4_0, GGML_TYPE_Q8_0,
-                                     GGML_TYPE_Q6_K, GGML_TYPE_Q6_K, GGML_TYPE_Q4_0};
+                                     GGML_TYPE_BF16, GGML_TYPE_BF16, GGML_TYPE_Q4_0};
   std::vector<std::unique_ptr<Experts>> all;
   for (size_t i = 0; i < types.size(); ++i) {
     const std::vector<char> blocks = random_blocks(types[i]);

@@ -29,15 +29,18 @@ std::vector<float> numbers(size_t n, unsigned seed) {
 // Columns as they lie in a work buffer, each rounded as `kernel` wants it.
 struct Columns {
   Columns(const Int8Kernel& kernel, const std::vector<float>& x, int n_columns)
-      : q(column_stride(kK) * (n_columns + kColumnsTogether), 0x55),
+      : q(stride_of(kernel) * (n_columns + kColumnsTogether), 0x55),
         d(static_cast<size_t>(n_columns) * kK / kInt8Block),
         sums(2 * d.size()),
         view{q.data(), d.data(), sums.data(), kK, n_columns} {
     for (int c = 0; c < n_columns; ++c) {
       const int block = c * kK / kInt8Block;
-      kernel.quantize(x.data() + static_cast<size_t>(c) * kK, kK, q.data() + c * column_stride(kK),
+      kernel.quantize(x.data() + static_cast<size_t>(c) * kK, kK, q.data() + c * stride_of(kernel),
                       d.data() + block, sums.data() + 2 * block);
     }
+  }
+  static size_t stride_of(const Int8Kernel& kernel) {
+    return column_stride(static_cast<int64_t>(kK) * kernel.value_bytes);
   }
 
   std::vector<int8_t> q;
@@ -95,9 +98,12 @@ TEST_CASE("products in tiles have the bits of single columns, whatever the numbe
   constexpr int kMaxColumns = 35;
   const std::vector<float> x = numbers(static_cast<size_t>(kK) * kMaxColumns, 2);
   int n_checked = 0;
+  int n_in_panels = 0;
   for (const WeightType& type : twin.types) {
     for (const WeightLayout layout : {WeightLayout::kFile, WeightLayout::kPanel}) {
       CAPTURE(std::string(ggml_type_name(type.type)) + " " + name_of(layout));
+      if (type.kernel(layout) == nullptr) continue;
+      n_in_panels += layout == WeightLayout::kPanel;
       const Int8Kernel& kernel = *type.kernel(layout);
       const Rows rows(type.type, layout);
       if (!rows.is_there()) continue;  // without kernels there are no panels
@@ -123,8 +129,9 @@ TEST_CASE("products in tiles have the bits of single columns, whatever the numbe
       ++n_checked;
     }
   }
+  CHECK(n_in_panels > 0);
   CHECK(n_checked ==
-        static_cast<int>(twin.types.size()) * (rung_in_force() == Rung::kStock ? 1 : 2));
+        static_cast<int>(twin.types.size()) + (rung_in_force() == Rung::kStock ? 0 : n_in_panels));
 }
 
 TEST_CASE("products in tiles have the bits of the kernels in registers") {
@@ -137,6 +144,7 @@ TEST_CASE("products in tiles have the bits of the kernels in registers") {
     CAPTURE(ggml_type_name(type.type));
     const Rows rows(type.type, WeightLayout::kFile);
     const Int8Kernel& other = *vnni.find(type.type)->kernel(WeightLayout::kFile);
+    if (other.value_bytes > 1) continue;  // floats, in other lanes
     CHECK(product(twin, *type.kernel(WeightLayout::kFile), rows, x, kColumns) ==
           product(vnni, other, rows, x, kColumns));
   }

@@ -91,7 +91,6 @@ struct ScalarTiles {
 struct Twin : Wide256 {
   using Tiles = ScalarTiles;
   static constexpr int kTile = 4;
-  static constexpr int kMinKColumns = 1;
   static constexpr int kMinRepackedKColumns = 1;
   static constexpr bool kHasDot = true;
 

@@ -8,7 +8,8 @@
 
 namespace pyserve {
 
-// Quantizes one column of n_k floats (a multiple of 32).
+// Quantizes one column of n_k floats (a multiple of 32). For weights that are floats it becomes
+// floats of value_bytes each at `q`, and nothing else.
 using QuantizeFn = void (*)(const float* x, int n_k, int8_t* q, float* d, int32_t* sums);
 
 // sums[column][i] = dot product of weight row i with the column, for 16 rows; where they are says
@@ -26,6 +27,7 @@ struct Int8Kernel {
   int n_min_columns;  // with fewer the vendored product is as fast or faster
   QuantizeFn quantize;
   Multiply16Fn multiply;  // nullptr: there is no kernel
+  int value_bytes = 1;    // of each value of a column
 };
 
 }  // namespace pyserve

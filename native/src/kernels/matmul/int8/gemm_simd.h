@@ -5,15 +5,17 @@
 // are scaled once for all 16 rows.
 //
 // `V` is what the CPU can do: the lanes (`Wide512`, `Wide256`, `WideNeon`), kTile, the columns
-// whose sums are in registers, from how many columns Q4_K and Q5_K beat the vendored product, and
+// whose sums are in registers, from how many columns repacked Q4_K beats the vendored product, and
 // kHasDot. With it dot(sums, weights, activations) adds the products of unsigned bytes (signed ones
 // when kIsDotSigned) with signed ones in groups of 4; or Columns<kN, kArePaired> does, where there
 // are registers to hold a block of all columns of a tile. Pairs of rows and columns may be
 // multiplied at once: pair_rows(weights) then orders the weights of a block for more than one
 // column. Without kHasDot products are added in 16 bits for as long as they fit, then widened:
 // multiply(weights, activations), add16, add_widened(sums, products); for weights that are signed,
-// magnitude(weights) and with_sign_of(activations, weights). With registers that are matrices it
-// has Tiles (tile_gemm.h), which multiply more than kTile columns.
+// magnitude(weights) and with_sign_of(activations, weights). Where the 16 lanes are two vectors and
+// there are few registers, Half is the same for one of them: few columns are multiplied with 8 rows
+// at a time. With registers that are matrices it has Tiles (tile_gemm.h), which multiply more than
+// kTile columns.
 #pragma once
 
 #include <algorithm>
@@ -32,6 +34,8 @@ concept HoldsColumns = requires { typename V::template Columns<1, false>; };
 template <typename V>
 concept PairsRows = requires(typename V::Ints* weights) { V::pair_rows(weights); };
 template <typename V>
+concept HasHalf = requires { typename V::Half; };
+template <typename V>
 concept HasTiles = requires { typename V::Tiles; };
 
 inline constexpr size_t kFetchAheadBytes = 32 << 10;
@@ -44,6 +48,7 @@ struct Int8Gemm {
   using Vec = typename Simd::Vec;
   static constexpr int kParts = V::kParts;
   static constexpr int kLanes = Simd::kLanes;
+  static constexpr int kRows = kParts * kLanes;  // kGemmRows, or half of them
 
   // What the integer sums of a block begin with, or for weights with an offset, d * sum of q: in
   // front of each block's place for two numbers.
@@ -264,17 +269,28 @@ struct Int8Gemm {
   template <typename Type, int kN>
   static constexpr Fetching fetching() {
     constexpr bool kIsScattered = Type::kGroups == 2;
+    const bool is_file_of_few = Type::kRowsTogether == 1 && kN <= V::kTile;
+    if (kRows < kGemmRows || is_file_of_few) return Fetching::kByBlock;
     if (Type::kRowsTogether < kGemmRows || kIsScattered) return Fetching::kByPiece;
     constexpr size_t kWeightBytes = kGemmRows * Type::kBlockWeights;
     const bool is_little = kN == 1 && Type::kBlockBytes > kWeightBytes && kParts == 1;
     return is_little ? Fetching::kByCpu : Fetching::kByBlock;
   }
 
-  // Asks for a block's worth, for block `b` of those that begin at `panel`.
+  // How far ahead kByBlock asks: of a file's rows for the next ones, at the same place in them.
   template <typename Type>
-  PYSERVE_INLINE static void fetch_block(const char* panel, int b) {
-    constexpr size_t kBytes = Type::kBlockBytes * kInt8Block / Type::kBlockWeights;
-    const char* const from = panel + static_cast<size_t>(b) * kBytes + kPanelFetchAheadBytes;
+  static size_t fetch_ahead_bytes(const char* const* rows) {
+    if constexpr (Type::kRowsTogether == kGemmRows) return kPanelFetchAheadBytes;
+    const size_t n_together = std::max<size_t>(kRows * (rows[1] - rows[0]), 1);
+    return (kPanelFetchAheadBytes + n_together - 1) / n_together * n_together;
+  }
+
+  // Asks for a block's worth, for block `b` of those that begin `at` bytes into the rows.
+  template <typename Type>
+  PYSERVE_INLINE static void fetch_block(const char* const* rows, size_t at, int b, size_t ahead) {
+    constexpr size_t kAcross = Type::kRowsTogether == kGemmRows ? 1 : kRows;
+    constexpr size_t kBytes = kAcross * Type::kBlockBytes * kInt8Block / Type::kBlockWeights;
+    const char* const from = rows[0] + kAcross * at + static_cast<size_t>(b) * kBytes + ahead;
 #pragma GCC unroll 16
     for (size_t line = 0; line < kBytes; line += 64) __builtin_prefetch(from + line);
   }
@@ -296,28 +312,71 @@ struct Int8Gemm {
     }
   }
 
-  // Few columns: each block stays in registers for all of them.
+  template <int kN>
+  PYSERVE_INLINE static void clear(Sums<kN>& acc) {
+    for (auto& parts : acc) {
+      for (Vec& part : parts) part = Simd::set1(0);
+    }
+  }
+
+  // acc += the product of blocks [first, first + n), which begin `at` bytes into the rows; each
+  // stays in registers for all columns.
+  template <typename Type, int kN, Fetching kFetching>
+  PYSERVE_INLINE static void multiply_piece(const char* const* rows, const Int8Columns& columns,
+                                            int first, int n, size_t at, size_t ahead,
+                                            Sums<kN>& acc) {
+    const Tile<kN> tile(columns, first, 0);
+    Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
+      if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows, at, b, ahead);
+      if constexpr (PairsRows<V> && kN > 1) {
+        UnpackedBlock<V> paired = block;
+        V::pair_rows(paired.weights);
+        multiply_block<Type, kN, true>(paired, tile, b, acc);
+      } else {
+        multiply_block<Type, kN>(block, tile, b, acc);
+      }
+    });
+  }
+
+  // Few columns, and kRows rows.
   template <typename Type, int kN>
   static void multiply_few(const char* const* rows, const Int8Columns& columns, float* sums) {
-    std::fill_n(sums, kN * kGemmRows, 0.0F);
     Sums<kN> acc;
-    load<kN>(sums, acc);
+    clear<kN>(acc);
     constexpr Fetching kFetching = fetching<Type, kN>();
+    const size_t ahead = fetch_ahead_bytes<Type>(rows);
     const auto run = [&](int first, int n, size_t at) {
-      const Tile<kN> tile(columns, first, 0);
-      Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
-        if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows[0] + at, b);
-        if constexpr (PairsRows<V> && kN > 1) {
-          UnpackedBlock<V> paired = block;
-          V::pair_rows(paired.weights);
-          multiply_block<Type, kN, true>(paired, tile, b, acc);
-        } else {
-          multiply_block<Type, kN>(block, tile, b, acc);
-        }
-      });
+      multiply_piece<Type, kN, kFetching>(rows, columns, first, n, at, ahead, acc);
     };
     for_each_piece<Type, kFetching>(rows, columns.n_k / kInt8Block, run);
     store<kN>(acc, sums);
+  }
+
+  // Few columns, half of the rows at a time: rows of a file from one end to the other, of a panel
+  // while a piece of it is in the first cache.
+  template <typename Type, int kN>
+  static void multiply_halves(const char* const* rows, const Int8Columns& columns, float* sums) {
+    using Gemm = Int8Gemm<typename V::Half>;
+    using HalfType = WithLanes<Type, typename V::Half>;
+    constexpr int kHalf = Gemm::kRows;
+    if constexpr (Type::kRowsTogether == 1) {
+      for (int first = 0; first < kGemmRows; first += kHalf) {
+        Gemm::template multiply_few<HalfType, kN>(rows + first, columns, sums + first);
+      }
+    } else {
+      using HalfFetching = typename Gemm::Fetching;
+      const char* const halves[] = {rows[0], rows[0] + 4 * kHalf};
+      typename Gemm::template Sums<kN> acc[2];
+      for (auto& half : acc) Gemm::template clear<kN>(half);
+      const auto run = [&](int first, int n, size_t at) {
+        Gemm::template multiply_piece<HalfType, kN, HalfFetching::kByBlock>(
+            &halves[0], columns, first, n, at, kPanelFetchAheadBytes, acc[0]);
+        Gemm::template multiply_piece<HalfType, kN, HalfFetching::kByCpu>(&halves[1], columns,
+                                                                          first, n, at, 0, acc[1]);
+      };
+      for_each_piece<Type, Fetching::kByBlock>(rows, columns.n_k / kInt8Block, run);
+      for (int i = 0; i < 2; ++i) Gemm::template store<kN>(acc[i], sums + i * kHalf);
+    }
   }
 
   template <typename Type>
@@ -325,9 +384,10 @@ struct Int8Gemm {
     std::fill_n(sums, static_cast<size_t>(columns.n_columns) * kGemmRows, 0.0F);
     UnpackedBlock<V> blocks[kMaxBlocks];
     constexpr Fetching kFetching = fetching<Type, V::kTile + 1>();
+    const size_t ahead = fetch_ahead_bytes<Type>(rows);
     const auto run = [&](int first, int n, size_t at) {
       Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
-        if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows[0] + at, b);
+        if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows, at, b, ahead);
         if constexpr (HasTiles<V>) {
           blocks[b] = TileGemm<V, Type>::prepared(block);
         } else {
@@ -349,8 +409,13 @@ struct Int8Gemm {
     if (columns.n_columns > V::kTile) {
       multiply_many<Type>(rows, columns, sums);
     } else {
-      with_constant<V::kTile>(columns.n_columns,
-                              [&](auto n) { multiply_few<Type, n()>(rows, columns, sums); });
+      with_constant<V::kTile>(columns.n_columns, [&](auto n) {
+        if constexpr (HasHalf<V> && Type::kRowsTogether != InX8::kRowsTogether) {
+          multiply_halves<Type, n()>(rows, columns, sums);
+        } else {
+          multiply_few<Type, n()>(rows, columns, sums);
+        }
+      });
     }
   }
 

@@ -1,10 +1,9 @@
 // Unpacks blocks of 16 rows, of every quantized type, to bytes with the rows in the lanes.
 //
-// `V` is the CPU's arithmetic (gemm_simd.h says what it has). A type says what a weight is
-// worth: scale * (q - kZero) when it lies around zero, or scale * q + offset (kHasOffset); the
-// largest q (kTop; none for signed bytes); how many scales a block of 32 has (kGroups); how many
-// weights and bytes a block in memory has, for as many rows as lie in it side by side
-// (kRowsTogether).
+// `V` is the CPU's arithmetic (gemm_simd.h says what it has), a type's first parameter. A type says
+// what a weight is worth (AroundZero or WithOffset) and how its blocks lie in memory (BlocksOf),
+// and has for_each_block(rows, at, n_blocks, use), which unpacks the blocks of 32 weights that
+// begin `at` bytes into the rows and calls use(b, UnpackedBlock) for each.
 #pragma once
 
 #include <cstddef>
@@ -21,14 +20,76 @@ namespace pyserve {
 inline constexpr int kQuads = kInt8Block / 4;  // groups of 4 weights in a block
 inline constexpr int kMaxBlocks = 8;           // unpacked at a time, 4 KiB
 
-// One block of 16 rows. What Type::for_each_block() calls its function with: the block's place
-// among those unpacked, and the block.
+// One block of the rows that `V` has lanes for.
 template <typename V>
 struct UnpackedBlock {
   typename V::Ints weights[kQuads];  // [quad][row][4]
   typename V::Floats scale[2];       // [group]
   typename V::Floats offset[2];      // [group]
 };
+
+// scale * (q - kZero). The largest q is kTop (none for signed bytes), a block of 32 has kGroups
+// scales.
+template <int kZeroQ, int kTopQ, int kScales = 1>
+struct AroundZero {
+  static constexpr bool kHasOffset = false;
+  static constexpr int kZero = kZeroQ;
+  static constexpr int kTop = kTopQ;
+  static constexpr int kGroups = kScales;
+};
+
+// scale * q + offset.
+template <int kTopQ, int kScales = 1>
+struct WithOffset {
+  static constexpr bool kHasOffset = true;
+  static constexpr int kZero = 0;
+  static constexpr int kTop = kTopQ;
+  static constexpr int kGroups = kScales;
+};
+
+// Signed bytes, which stay signed unless `V` has a dot product of others.
+template <typename V>
+using AsSignedBytes = AroundZero<V::kHasDot && !V::kIsDotSigned ? 128 : 0, 255>;
+
+// Blocks of so many weights and bytes of a row, of all rows that lie side by side in `Layout`.
+template <int kWeights, size_t kRowBytes, typename Layout>
+struct BlocksOf {
+  static constexpr int kBlockWeights = kWeights;
+  static constexpr int kRowsTogether = Layout::kRowsTogether;
+  static constexpr size_t kBlockBytes = Layout::padded(kRowBytes) * kRowsTogether;
+};
+
+// For types whose blocks have 32 weights: Type::block_at(rows, at) unpacks one.
+template <typename Type>
+struct OneByOne {
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
+    for (int b = 0; b < n_blocks; ++b, at += Type::kBlockBytes) use(b, Type::block_at(rows, at));
+  }
+};
+
+// A type as `W` unpacks it.
+template <typename Type, typename W>
+struct WithLanesOf;
+template <template <typename> class Type, typename V, typename W>
+struct WithLanesOf<Type<V>, W> {
+  using type = Type<W>;
+};
+template <template <typename, bool> class Type, typename V, bool kIs, typename W>
+struct WithLanesOf<Type<V, kIs>, W> {
+  using type = Type<W, kIs>;
+};
+template <template <typename, typename> class Type, typename V, typename Layout, typename W>
+struct WithLanesOf<Type<V, Layout>, W> {
+  using type = Type<W, Layout>;
+};
+template <template <typename, bool, typename> class Type, typename V, bool kIs, typename Layout,
+          typename W>
+struct WithLanesOf<Type<V, kIs, Layout>, W> {
+  using type = Type<W, kIs, Layout>;
+};
+template <typename Type, typename W>
+using WithLanes = typename WithLanesOf<Type, W>::type;
 
 // quads[j] lane i = the j-th 4 bytes of rows[i], from the 16 bytes at `at` of each row.
 template <typename V>
@@ -49,6 +110,7 @@ template <typename V>
 // Rows as they are in the file; a block begins at rows[i] + at.
 struct InRows {
   static constexpr int kRowsTogether = 1;
+  static constexpr size_t padded(size_t n_bytes) { return n_bytes; }
 
   // The 16 bytes of each row from byte `byte` of the block on.
   template <typename V>
@@ -61,6 +123,7 @@ struct InRows {
 // Sixteen rows side by side, 4 bytes of each in turn (panels.h); a block begins at rows[0] + at.
 struct InPanels {
   static constexpr int kRowsTogether = kGemmRows;
+  static constexpr size_t padded(size_t n_bytes) { return (n_bytes + 3) / 4 * 4; }
 
   template <typename V>
   [[gnu::always_inline]] static void load_quads(const char* const* rows, size_t at, size_t byte,
@@ -72,6 +135,13 @@ struct InPanels {
                                                            size_t byte) {
     return V::load(rows[0] + at + byte * kGemmRows);
   }
+};
+
+// Eight rows side by side, as the vendored library repacks them; blocks begin at rows[0] + at and
+// rows[8] + at.
+struct InX8 {
+  static constexpr int kRowsTogether = 8;
+  static constexpr size_t padded(size_t n_bytes) { return n_bytes; }
 };
 
 // A signed byte of each lane.
@@ -118,46 +188,13 @@ template <typename V>
   }
 }
 
-// Q4_1, Q5_1: d, m (16 bit), fifth bits (32 bit, Q5_1 only), then 16 bytes of nibbles. All of it
-// in groups of 4 bytes, so that a few blocks are read as one row of quads.
+// Q4_1, Q5_1: d, m (16 bit), fifth bits (32 bit, Q5_1 only), then 16 bytes of nibbles.
 template <typename V, bool kWithFifthBit>
-struct OffsetNibbles {
-  static constexpr bool kHasOffset = true;
-  static constexpr int kZero = 0;
-  static constexpr int kTop = kWithFifthBit ? 31 : 15;
-  static constexpr int kGroups = 1;
-  static constexpr size_t kBlockBytes = kWithFifthBit ? 24 : 20;
-  static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = InRows::kRowsTogether;
-  static constexpr int kBlockQuads = kBlockBytes / 4;
-  static constexpr int kBlocksTogether = kWithFifthBit ? 2 : 4;  // a multiple of 16 bytes
-  using Ints = typename V::Ints;
+struct OffsetNibblesBlock : WithOffset<kWithFifthBit ? 31 : 15> {
+  static constexpr size_t kRowBytes = kWithFifthBit ? 24 : 20;
+  static constexpr int kBlockQuads = kRowBytes / 4;
 
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    int b = 0;
-    for (; b + kBlocksTogether <= n_blocks;
-         b += kBlocksTogether, at += kBlocksTogether * kBlockBytes) {
-      constexpr int kAll = kBlocksTogether * kBlockQuads;
-      Ints quads[kAll];
-#pragma GCC unroll 8
-      for (int j = 0; j < kAll; j += 4) transpose_quads<V>(rows, at + 4 * j, quads + j);
-#pragma GCC unroll 8
-      for (int i = 0; i < kBlocksTogether; ++i) use(b + i, block(quads + i * kBlockQuads));
-    }
-    for (; b < n_blocks; ++b, at += kBlockBytes) {
-      // The last 16 bytes, and the first, which overlap.
-      Ints quads[kBlockQuads + 4];
-      Ints head[4];
-      transpose_quads<V>(rows, at, head);
-      transpose_quads<V>(rows, at + kBlockBytes - 16, quads + kBlockQuads - 4);
-      quads[0] = head[0];
-      if constexpr (kWithFifthBit) quads[1] = head[1];
-      use(b, block(quads));
-    }
-  }
-
-  [[gnu::always_inline]] static UnpackedBlock<V> block(const Ints* quads) {
+  [[gnu::always_inline]] static UnpackedBlock<V> block(const typename V::Ints* quads) {
     UnpackedBlock<V> out;
     out.scale[0] = V::floats_of_low_halves(quads[0]);
     out.offset[0] = floats_of_high_halves<V>(quads[0]);
@@ -167,62 +204,90 @@ struct OffsetNibbles {
   }
 };
 
-// Q4_0: d (16 bit), then 16 bytes of nibbles. Q5_0: fifth bits (32 bit) between them.
+// All of it in groups of 4 bytes, so that a few blocks are read as one row of quads.
 template <typename V, bool kWithFifthBit>
-struct Nibbles {
-  static constexpr bool kHasOffset = false;
-  static constexpr int kZero = kWithFifthBit ? 16 : 8;
-  static constexpr int kTop = kWithFifthBit ? 31 : 15;
-  static constexpr int kGroups = 1;
-  static constexpr size_t kBlockBytes = kWithFifthBit ? 22 : 18;
-  static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = InRows::kRowsTogether;
+struct OffsetNibbles : OffsetNibblesBlock<V, kWithFifthBit>,
+                       BlocksOf<32, kWithFifthBit ? 24 : 20, InRows> {
+  using Block = OffsetNibblesBlock<V, kWithFifthBit>;
+  using Ints = typename V::Ints;
+  static constexpr size_t kBytes = Block::kRowBytes;
+  static constexpr int kQuadsEach = Block::kBlockQuads;
+  static constexpr int kBlocksTogether = kWithFifthBit ? 2 : 4;  // a multiple of 16 bytes
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
-      typename V::Ints head[4];
-      typename V::Ints quads[4];
-      UnpackedBlock<V> out;
+    int b = 0;
+    for (; b + kBlocksTogether <= n_blocks; b += kBlocksTogether, at += kBlocksTogether * kBytes) {
+      constexpr int kAll = kBlocksTogether * kQuadsEach;
+      Ints quads[kAll];
+#pragma GCC unroll 8
+      for (int j = 0; j < kAll; j += 4) transpose_quads<V>(rows, at + 4 * j, quads + j);
+#pragma GCC unroll 8
+      for (int i = 0; i < kBlocksTogether; ++i) use(b + i, Block::block(quads + i * kQuadsEach));
+    }
+    for (; b < n_blocks; ++b, at += kBytes) {
+      // The last 16 bytes, and the first, which overlap.
+      Ints quads[kQuadsEach + 4];
+      Ints head[4];
       transpose_quads<V>(rows, at, head);
-      transpose_quads<V>(rows, at + kBlockBytes - 16, quads);
-      out.scale[0] = V::floats_of_low_halves(head[0]);
-      split_nibbles<V>(quads, out.weights);
-      if constexpr (kWithFifthBit) {
-        // The upper half of the first quad and the lower half of the second.
-        add_fifth_bits<V>(out.weights,
-                          V::or_bits(V::shift_right32(head[0], 16), V::shift_left32(head[1], 16)));
-      }
-      use(b, out);
+      transpose_quads<V>(rows, at + kBytes - 16, quads + kQuadsEach - 4);
+      quads[0] = head[0];
+      if constexpr (kWithFifthBit) quads[1] = head[1];
+      use(b, Block::block(quads));
     }
   }
 };
 
-// Q8_0: d (16 bit), then 32 signed bytes, which stay signed unless `V` has a dot product of others.
-template <typename V>
-struct SignedBytes {
-  static constexpr bool kHasOffset = false;
-  static constexpr int kZero = V::kHasDot && !V::kIsDotSigned ? 128 : 0;
-  static constexpr int kTop = 255;
-  static constexpr int kGroups = 1;
-  static constexpr size_t kBlockBytes = 34;
-  static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = InRows::kRowsTogether;
+// Q4_0: d (16 bit), then 16 bytes of nibbles. Q5_0: fifth bits (32 bit) between them.
+template <bool kWithFifthBit>
+using NibblesWorth = AroundZero<kWithFifthBit ? 16 : 8, kWithFifthBit ? 31 : 15>;
+template <bool kWithFifthBit>
+inline constexpr size_t kNibblesBytes = kWithFifthBit ? 22 : 18;
 
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
-      UnpackedBlock<V> out;
-      typename V::Ints head[4];
-      transpose_quads<V>(rows, at, head);
-      transpose_quads<V>(rows, at + 2, out.weights);
-      transpose_quads<V>(rows, at + 18, out.weights + 4);
-      if constexpr (kZero != 0) {
-        for (auto& quad : out.weights) quad = V::xor_bits(quad, V::bytes_of(0x80));
-      }
-      out.scale[0] = V::floats_of_low_halves(head[0]);
-      use(b, out);
+template <typename V, bool kWithFifthBit>
+struct Nibbles : NibblesWorth<kWithFifthBit>,
+                 BlocksOf<32, kNibblesBytes<kWithFifthBit>, InRows>,
+                 OneByOne<Nibbles<V, kWithFifthBit>> {
+  [[gnu::always_inline]] static UnpackedBlock<V> block_at(const char* const* rows, size_t at) {
+    typename V::Ints head[4];
+    typename V::Ints quads[4];
+    UnpackedBlock<V> out;
+    transpose_quads<V>(rows, at, head);
+    transpose_quads<V>(rows, at + kNibblesBytes<kWithFifthBit> - 16, quads);
+    out.scale[0] = V::floats_of_low_halves(head[0]);
+    split_nibbles<V>(quads, out.weights);
+    if constexpr (kWithFifthBit) {
+      // The upper half of the first quad and the lower half of the second.
+      add_fifth_bits<V>(out.weights,
+                        V::or_bits(V::shift_right32(head[0], 16), V::shift_left32(head[1], 16)));
     }
+    return out;
+  }
+};
+
+// Q8_0: d (16 bit), then 32 signed bytes.
+inline constexpr size_t kSignedBytesBytes = 34;
+
+template <typename V>
+[[gnu::always_inline]] inline void from_signed(typename V::Ints* weights) {
+  if constexpr (AsSignedBytes<V>::kZero != 0) {
+    for (int j = 0; j < kQuads; ++j) weights[j] = V::xor_bits(weights[j], V::bytes_of(0x80));
+  }
+}
+
+template <typename V>
+struct SignedBytes : AsSignedBytes<V>,
+                     BlocksOf<32, kSignedBytesBytes, InRows>,
+                     OneByOne<SignedBytes<V>> {
+  [[gnu::always_inline]] static UnpackedBlock<V> block_at(const char* const* rows, size_t at) {
+    UnpackedBlock<V> out;
+    typename V::Ints head[4];
+    transpose_quads<V>(rows, at, head);
+    transpose_quads<V>(rows, at + 2, out.weights);
+    transpose_quads<V>(rows, at + 18, out.weights + 4);
+    from_signed<V>(out.weights);
+    out.scale[0] = V::floats_of_low_halves(head[0]);
+    return out;
   }
 };
 

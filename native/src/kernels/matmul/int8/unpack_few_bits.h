@@ -28,17 +28,10 @@ struct BitPairs {
 
 // Q2_K: 16 bytes of scales, below, and offsets, above; 64 bytes of bit pairs; d, dmin (16 bit).
 template <typename V, typename Layout>
-struct TwoBits {
+struct TwoBits : WithOffset<3, 2>, BlocksOf<256, 84, Layout> {
   using Ints = typename V::Ints;
-  static constexpr bool kHasOffset = true;
-  static constexpr int kZero = 0;
-  static constexpr int kTop = 3;
-  static constexpr int kGroups = 2;
   static constexpr size_t kPairs = 16;
   static constexpr size_t kEnd = 84;
-  static constexpr int kBlockWeights = 256;
-  static constexpr int kRowsTogether = Layout::kRowsTogether;
-  static constexpr size_t kBlockBytes = kEnd * kRowsTogether;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
@@ -73,19 +66,11 @@ struct TwoBits {
 // Q3_K: third bits (32 bytes, bit b of byte i for weight i of block b), 64 bytes of bit pairs, 12
 // bytes of scales, d (16 bit); in panels two bytes more.
 template <typename V, typename Layout>
-struct ThreeBits {
+struct ThreeBits : AroundZero<4, 7, 2>, BlocksOf<256, 110, Layout> {
   using Ints = typename V::Ints;
-  static constexpr bool kHasOffset = false;
-  static constexpr int kZero = 4;
-  static constexpr int kTop = 7;
-  static constexpr int kGroups = 2;
   static constexpr size_t kPairs = 32;
   static constexpr size_t kScales = 96;
-  static constexpr size_t kScale = 108;
-  static constexpr int kBlockWeights = 256;
-  static constexpr int kRowsTogether = Layout::kRowsTogether;
   static constexpr bool kIsPanel = std::is_same_v<Layout, InPanels>;
-  static constexpr size_t kBlockBytes = (kScale + (kIsPanel ? 4 : 2)) * kRowsTogether;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {

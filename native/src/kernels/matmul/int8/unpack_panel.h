@@ -9,43 +9,36 @@ namespace pyserve {
 
 // Q4_1, Q5_1: as in the file.
 template <typename V, bool kWithFifthBit>
-struct PanelOffsetNibbles : OffsetNibbles<V, kWithFifthBit> {
-  using InFile = OffsetNibbles<V, kWithFifthBit>;
-  static constexpr int kRowsTogether = InPanels::kRowsTogether;
-  static constexpr size_t kBlockBytes = InFile::kBlockBytes * kRowsTogether;
+struct PanelOffsetNibbles : OffsetNibblesBlock<V, kWithFifthBit>,
+                            BlocksOf<32, kWithFifthBit ? 24 : 20, InPanels>,
+                            OneByOne<PanelOffsetNibbles<V, kWithFifthBit>> {
+  using Block = OffsetNibblesBlock<V, kWithFifthBit>;
 
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
-      typename V::Ints quads[InFile::kBlockQuads];
-      for (int j = 0; j < InFile::kBlockQuads; ++j) {
-        quads[j] = InPanels::load_quad<V>(rows, at, 4 * j);
-      }
-      use(b, InFile::block(quads));
+  [[gnu::always_inline]] static UnpackedBlock<V> block_at(const char* const* rows, size_t at) {
+    typename V::Ints quads[Block::kBlockQuads];
+    for (int j = 0; j < Block::kBlockQuads; ++j) {
+      quads[j] = InPanels::load_quad<V>(rows, at, 4 * j);
     }
+    return Block::block(quads);
   }
 };
 
-// Two blocks without their scales, then both scales (16 bit each).
-template <typename InFile>
-struct Paired : InFile {
-  static constexpr int kBlockWeights = 64;
-  static constexpr int kRowsTogether = InPanels::kRowsTogether;
+// Two blocks of so many bytes without their scales, then both scales (16 bit each):
+// Type::unpack(rows, at, weights) makes the weights of a block from its place.
+template <typename Type, typename V, size_t kFileBytes>
+struct Paired : BlocksOf<64, 2 * kFileBytes, InPanels> {
   static constexpr size_t kScaleBytes = 2;
   static constexpr int kMultiple = 2;
-  static constexpr size_t kRest = InFile::kBlockBytes - kScaleBytes;
-  static constexpr size_t kBlockBytes = (2 * kRest + 4) * kRowsTogether;
 
-  // unpack(at, out) makes the weights of a block from its place.
-  template <typename V, typename Unpack, typename Use>
-  [[gnu::always_inline]] static void for_each_pair(const char* const* rows, size_t at, int n_blocks,
-                                                   Unpack unpack, Use use) {
-    for (int b = 0; b < n_blocks; b += 2, at += kBlockBytes) {
+  template <typename Use>
+  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
+    constexpr size_t kRest = kFileBytes - kScaleBytes;
+    for (int b = 0; b < n_blocks; b += 2, at += Type::kBlockBytes) {
       UnpackedBlock<V> out;
-      unpack(at, out);
+      Type::unpack(rows, at, out.weights);
       out.scale[0] = V::floats_of_low_halves(InPanels::load_quad<V>(rows, at, 2 * kRest));
       use(b, out);
-      unpack(at + kRest * kRowsTogether, out);
+      Type::unpack(rows, at + kRest * kGemmRows, out.weights);
       out.scale[0] = floats_of_high_halves<V>(InPanels::load_quad<V>(rows, at, 2 * kRest));
       use(b + 1, out);
     }
@@ -54,34 +47,27 @@ struct Paired : InFile {
 
 // Q4_0; Q5_0, whose fifth bits are in front of the nibbles.
 template <typename V, bool kWithFifthBit>
-struct PanelNibbles : Paired<Nibbles<V, kWithFifthBit>> {
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    const auto unpack = [rows](size_t from, UnpackedBlock<V>& out) PYSERVE_INLINE {
-      typename V::Ints quads[4];
-      InPanels::load_quads<V>(rows, from, kWithFifthBit ? 4 : 0, quads);
-      split_nibbles<V>(quads, out.weights);
-      if constexpr (kWithFifthBit) {
-        add_fifth_bits<V>(out.weights, InPanels::load_quad<V>(rows, from, 0));
-      }
-    };
-    PanelNibbles::template for_each_pair<V>(rows, at, n_blocks, unpack, use);
+struct PanelNibbles : NibblesWorth<kWithFifthBit>,
+                      Paired<PanelNibbles<V, kWithFifthBit>, V, kNibblesBytes<kWithFifthBit>> {
+  [[gnu::always_inline]] static void unpack(const char* const* rows, size_t at,
+                                            typename V::Ints* weights) {
+    typename V::Ints quads[4];
+    InPanels::load_quads<V>(rows, at, kWithFifthBit ? 4 : 0, quads);
+    split_nibbles<V>(quads, weights);
+    if constexpr (kWithFifthBit) {
+      add_fifth_bits<V>(weights, InPanels::load_quad<V>(rows, at, 0));
+    }
   }
 };
 
 // Q8_0.
 template <typename V>
-struct PanelBytes : Paired<SignedBytes<V>> {
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    const auto unpack = [rows](size_t from, UnpackedBlock<V>& out) PYSERVE_INLINE {
-      InPanels::load_quads<V>(rows, from, 0, out.weights);
-      InPanels::load_quads<V>(rows, from, 16, out.weights + 4);
-      if constexpr (PanelBytes::kZero != 0) {
-        for (auto& quad : out.weights) quad = V::xor_bits(quad, V::bytes_of(0x80));
-      }
-    };
-    PanelBytes::template for_each_pair<V>(rows, at, n_blocks, unpack, use);
+struct PanelBytes : AsSignedBytes<V>, Paired<PanelBytes<V>, V, kSignedBytesBytes> {
+  [[gnu::always_inline]] static void unpack(const char* const* rows, size_t at,
+                                            typename V::Ints* weights) {
+    InPanels::load_quads<V>(rows, at, 0, weights);
+    InPanels::load_quads<V>(rows, at, 16, weights + 4);
+    from_signed<V>(weights);
   }
 };
 

@@ -12,17 +12,13 @@ namespace pyserve {
 
 // What nibbles stand for in IQ4_NL and IQ4_XS.
 template <typename V>
-struct UnevenValues {
-  static constexpr int kZero = V::kHasDot && !V::kIsDotSigned ? 128 : 0;
-  static constexpr int kTop = 255;
+struct UnevenValues : AsSignedBytes<V> {
   static constexpr std::array kValues{-127, -104, -83, -65, -49, -35, -22, -10,
                                       1,    13,   25,  38,  53,  69,  89,  113};
 };
 
 // Twice the 4-bit floats of MXFP4: a sign, two bits of exponent, one of fraction.
-struct TwiceFloat4 {
-  static constexpr int kZero = 12;
-  static constexpr int kTop = 24;
+struct TwiceFloat4 : AroundZero<12, 24> {
   static constexpr std::array kValues{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 };
 
@@ -48,67 +44,40 @@ template <typename V, typename Values>
 }
 
 // IQ4_NL: d (16 bit), then 16 bytes of nibbles.
-template <typename V>
-struct UnevenNibbles {
-  using Values = UnevenValues<V>;
-  static constexpr bool kHasOffset = false;
-  static constexpr int kZero = Values::kZero;
-  static constexpr int kTop = Values::kTop;
-  static constexpr int kGroups = 1;
-  static constexpr size_t kBlockBytes = 18;
-  static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = InRows::kRowsTogether;
+inline constexpr size_t kUnevenNibblesBytes = 18;
 
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
-      typename V::Ints head[4];
-      typename V::Ints quads[4];
-      UnpackedBlock<V> out;
-      transpose_quads<V>(rows, at, head);
-      transpose_quads<V>(rows, at + 2, quads);
-      out.scale[0] = V::floats_of_low_halves(head[0]);
-      look_up_nibbles<V, Values>(quads, out.weights);
-      use(b, out);
-    }
+template <typename V>
+struct UnevenNibbles : UnevenValues<V>,
+                       BlocksOf<32, kUnevenNibblesBytes, InRows>,
+                       OneByOne<UnevenNibbles<V>> {
+  [[gnu::always_inline]] static UnpackedBlock<V> block_at(const char* const* rows, size_t at) {
+    typename V::Ints head[4];
+    typename V::Ints quads[4];
+    UnpackedBlock<V> out;
+    transpose_quads<V>(rows, at, head);
+    transpose_quads<V>(rows, at + 2, quads);
+    out.scale[0] = V::floats_of_low_halves(head[0]);
+    look_up_nibbles<V, UnevenValues<V>>(quads, out.weights);
+    return out;
   }
 };
 
 template <typename V>
-struct PanelUnevenNibbles : Paired<UnevenNibbles<V>> {
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    const auto unpack = [rows](size_t from, UnpackedBlock<V>& out) PYSERVE_INLINE {
-      typename V::Ints quads[4];
-      InPanels::load_quads<V>(rows, from, 0, quads);
-      look_up_nibbles<V, UnevenValues<V>>(quads, out.weights);
-    };
-    PanelUnevenNibbles::template for_each_pair<V>(rows, at, n_blocks, unpack, use);
+struct PanelUnevenNibbles : UnevenValues<V>, Paired<PanelUnevenNibbles<V>, V, kUnevenNibblesBytes> {
+  [[gnu::always_inline]] static void unpack(const char* const* rows, size_t at,
+                                            typename V::Ints* weights) {
+    typename V::Ints quads[4];
+    InPanels::load_quads<V>(rows, at, 0, quads);
+    look_up_nibbles<V, UnevenValues<V>>(quads, weights);
   }
 };
 
 // MXFP4: an exponent (8 bit), then 16 bytes of nibbles.
-template <typename V>
-struct ScaledFloat4 {
-  using Ints = typename V::Ints;
-  static constexpr bool kHasOffset = false;
-  static constexpr int kZero = TwiceFloat4::kZero;
-  static constexpr int kTop = TwiceFloat4::kTop;
-  static constexpr int kGroups = 1;
-  static constexpr size_t kBlockBytes = 17;
-  static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = InRows::kRowsTogether;
+inline constexpr size_t kScaledFloat4Bytes = 17;
 
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
-      Ints head[4];
-      Ints quads[4];
-      transpose_quads<V>(rows, at, head);
-      transpose_quads<V>(rows, at + 1, quads);
-      use(b, block(quads, head[0]));
-    }
-  }
+template <typename V>
+struct ScaledFloat4Block : TwiceFloat4 {
+  using Ints = typename V::Ints;
 
   [[gnu::always_inline]] static UnpackedBlock<V> block(const Ints* quads, const Ints& exponent) {
     UnpackedBlock<V> out;
@@ -129,25 +98,36 @@ struct ScaledFloat4 {
   }
 };
 
+template <typename V>
+struct ScaledFloat4 : ScaledFloat4Block<V>,
+                      BlocksOf<32, kScaledFloat4Bytes, InRows>,
+                      OneByOne<ScaledFloat4<V>> {
+  [[gnu::always_inline]] static UnpackedBlock<V> block_at(const char* const* rows, size_t at) {
+    typename V::Ints head[4];
+    typename V::Ints quads[4];
+    transpose_quads<V>(rows, at, head);
+    transpose_quads<V>(rows, at + 1, quads);
+    return ScaledFloat4Block<V>::block(quads, head[0]);
+  }
+};
+
 // The nibbles of four blocks, then their exponents; of fewer where a row ends.
 template <typename V>
-struct PanelScaledFloat4 : ScaledFloat4<V> {
+struct PanelScaledFloat4 : ScaledFloat4Block<V>, BlocksOf<128, 4 * kScaledFloat4Bytes, InPanels> {
   static constexpr int kTogether = 4;
-  static constexpr int kBlockWeights = kTogether * 32;
-  static constexpr int kRowsTogether = InPanels::kRowsTogether;
   static constexpr size_t kScaleBytes = 1;
   static constexpr int kMultiple = 1;
-  static constexpr size_t kBlockBytes = kTogether * 17 * kRowsTogether;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    for (int first = 0; first < n_blocks; first += kTogether, at += kBlockBytes) {
+    for (int first = 0; first < n_blocks;
+         first += kTogether, at += PanelScaledFloat4::kBlockBytes) {
       const int n = std::min(kTogether, n_blocks - first);
       const auto exponents = InPanels::load_quad<V>(rows, at, 16 * n);
       for (int i = 0; i < n; ++i) {
         typename V::Ints quads[4];
         InPanels::load_quads<V>(rows, at, 16 * i, quads);
-        use(first + i, ScaledFloat4<V>::block(quads, V::shift_right32(exponents, 8 * i)));
+        use(first + i, ScaledFloat4Block<V>::block(quads, V::shift_right32(exponents, 8 * i)));
       }
     }
   }
@@ -156,17 +136,9 @@ struct PanelScaledFloat4 : ScaledFloat4<V> {
 // IQ4_XS: d (16 bit), the upper 2 bits of 8 scales, their lower 4 bits, then 16 bytes of nibbles
 // for each block of 32.
 template <typename V, typename Layout>
-struct KUnevenNibbles {
+struct KUnevenNibbles : UnevenValues<V>, BlocksOf<256, 136, Layout> {
   using Ints = typename V::Ints;
-  using Values = UnevenValues<V>;
-  static constexpr bool kHasOffset = false;
-  static constexpr int kZero = Values::kZero;
-  static constexpr int kTop = Values::kTop;
-  static constexpr int kGroups = 1;
   static constexpr size_t kNibbles = 8;
-  static constexpr int kBlockWeights = 256;
-  static constexpr int kRowsTogether = Layout::kRowsTogether;
-  static constexpr size_t kBlockBytes = (kNibbles + 128) * kRowsTogether;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
@@ -177,7 +149,7 @@ struct KUnevenNibbles {
       Ints quads[4];
       UnpackedBlock<V> out;
       Layout::template load_quads<V>(rows, at, kNibbles + b * 16, quads);
-      look_up_nibbles<V, Values>(quads, out.weights);
+      look_up_nibbles<V, UnevenValues<V>>(quads, out.weights);
       out.scale[0] = V::mul(d, scale(head, b));
       use(b, out);
     }

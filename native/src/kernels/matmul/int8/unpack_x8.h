@@ -8,45 +8,28 @@ namespace pyserve {
 
 // Q4_0 repacked: d of 8 rows, then their bytes, 8 at a time; nibbles are signed.
 template <typename V>
-struct RepackedNibbles {
-  using Ints = typename V::Ints;
-  static constexpr bool kHasOffset = false;
-  static constexpr int kZero = 8;
-  static constexpr int kTop = 15;
-  static constexpr int kGroups = 1;
-  static constexpr size_t kBlockBytes = 8 * 18;
-  static constexpr int kBlockWeights = 32;
-  static constexpr int kRowsTogether = 8;
-
-  template <typename Use>
-  static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {
-    for (int b = 0; b < n_blocks; ++b, at += kBlockBytes) {
-      Ints quads[4];
-      V::load_even_odd(rows[0] + at + 16, rows[8] + at + 16, quads[0], quads[1]);
-      V::load_even_odd(rows[0] + at + 80, rows[8] + at + 80, quads[2], quads[3]);
-      for (Ints& quad : quads) quad = V::xor_bits(quad, V::bytes_of(0x88));
-      UnpackedBlock<V> out;
-      split_nibbles<V>(quads, out.weights);
-      out.scale[0] = V::load_f16(rows[0] + at, rows[8] + at);
-      use(b, out);
-    }
+struct RepackedNibbles : NibblesWorth<false>,
+                         BlocksOf<32, kNibblesBytes<false>, InX8>,
+                         OneByOne<RepackedNibbles<V>> {
+  [[gnu::always_inline]] static UnpackedBlock<V> block_at(const char* const* rows, size_t at) {
+    typename V::Ints quads[4];
+    V::load_even_odd(rows[0] + at + 16, rows[8] + at + 16, quads[0], quads[1]);
+    V::load_even_odd(rows[0] + at + 80, rows[8] + at + 80, quads[2], quads[3]);
+    for (auto& quad : quads) quad = V::xor_bits(quad, V::bytes_of(0x88));
+    UnpackedBlock<V> out;
+    split_nibbles<V>(quads, out.weights);
+    out.scale[0] = V::load_f16(rows[0] + at, rows[8] + at);
+    return out;
   }
 };
 
 // Q4_K repacked: d and dmin of 8 rows, for each block 12 bytes with the scales and offsets of the
 // 8 rows, then the rows' nibbles, 8 bytes at a time.
 template <typename V>
-struct RepackedKNibbles {
+struct RepackedKNibbles : WithOffset<15>, BlocksOf<256, 144, InX8> {
   using Floats = typename V::Floats;
-  static constexpr bool kHasOffset = true;
-  static constexpr int kZero = 0;
-  static constexpr int kTop = 15;
-  static constexpr int kGroups = 1;
   static constexpr size_t kScales = 32;
   static constexpr size_t kNibbles = kScales + 96;
-  static constexpr size_t kBlockBytes = 8 * 144;
-  static constexpr int kBlockWeights = 256;
-  static constexpr int kRowsTogether = 8;
 
   template <typename Use>
   static void for_each_block(const char* const* rows, size_t at, int n_blocks, Use use) {

@@ -1,5 +1,5 @@
-// Sixteen lanes of 4 bytes in two 256-bit vectors: what `Wide512` has, for CPUs with AVX2.
-// Include only from files compiled with -mavx2 -mfma -mf16c.
+// Lanes of 4 bytes in 256-bit vectors, sixteen in two and eight in one: what `Wide512` has, for
+// CPUs with AVX2. Include only from files compiled with -mavx2 -mfma -mf16c.
 #pragma once
 
 #include <immintrin.h>
@@ -13,9 +13,85 @@ namespace pyserve {
 
 #define PYSERVE_WIDE [[gnu::always_inline]] static inline
 
+// Eight lanes of 4 bytes in one vector: half of the rows.
+struct Half256 {
+  using Ints = __m256i;
+  using Floats = __m256;
+  using Part = __m256i;
+  using Simd = Avx2;
+  static constexpr int kParts = 1;
+  static constexpr bool kIsDotSigned = false;
+
+  PYSERVE_WIDE Part part(Ints x, int /*p*/) { return x; }
+  PYSERVE_WIDE __m256 float_part(Floats x, int /*p*/) { return x; }
+  PYSERVE_WIDE Part part_of(int32_t x) { return _mm256_set1_epi32(x); }
+  PYSERVE_WIDE Part load_part(const int32_t* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  PYSERVE_WIDE __m256 part_floats(Part x) { return _mm256_cvtepi32_ps(x); }
+
+  PYSERVE_WIDE Ints bytes_of(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+  PYSERVE_WIDE Ints ints_of(int32_t x) { return _mm256_set1_epi32(x); }
+  // The same 16 bytes in every quarter, from the last 4 to the first.
+  PYSERVE_WIDE Ints quarters_of(int d, int c, int b, int a) {
+    return _mm256_broadcastsi128_si256(_mm_set_epi32(d, c, b, a));
+  }
+  PYSERVE_WIDE Ints and_bits(Ints a, Ints b) { return _mm256_and_si256(a, b); }
+  PYSERVE_WIDE Ints or_bits(Ints a, Ints b) { return _mm256_or_si256(a, b); }
+  PYSERVE_WIDE Ints xor_bits(Ints a, Ints b) { return _mm256_xor_si256(a, b); }
+  PYSERVE_WIDE Ints add8(Ints a, Ints b) { return _mm256_add_epi8(a, b); }
+  template <int kBits>
+  PYSERVE_WIDE Ints shift_right16(Ints x) {
+    return _mm256_srli_epi16(x, kBits);
+  }
+  template <int kBits>
+  PYSERVE_WIDE Ints shift_left16(Ints x) {
+    return _mm256_slli_epi16(x, kBits);
+  }
+  PYSERVE_WIDE Ints shift_right16(Ints x, int n) { return _mm256_srli_epi16(x, n); }
+  PYSERVE_WIDE Ints shift_left16(Ints x, int n) { return _mm256_slli_epi16(x, n); }
+  PYSERVE_WIDE Ints shift_right32(Ints x, int n) { return _mm256_srli_epi32(x, n); }
+  PYSERVE_WIDE Ints shift_left32(Ints x, int n) { return _mm256_slli_epi32(x, n); }
+  PYSERVE_WIDE Ints shift_right32_signed(Ints x, int n) { return _mm256_srai_epi32(x, n); }
+  PYSERVE_WIDE Ints shuffle8(Ints x, Ints from) { return _mm256_shuffle_epi8(x, from); }
+  PYSERVE_WIDE Ints low32(Ints a, Ints b) { return _mm256_unpacklo_epi32(a, b); }
+  PYSERVE_WIDE Ints high32(Ints a, Ints b) { return _mm256_unpackhi_epi32(a, b); }
+  PYSERVE_WIDE Ints low64(Ints a, Ints b) { return _mm256_unpacklo_epi64(a, b); }
+  PYSERVE_WIDE Ints high64(Ints a, Ints b) { return _mm256_unpackhi_epi64(a, b); }
+  // x + more in the bytes that have `bit`, one in every byte.
+  PYSERVE_WIDE Ints add8_where(Ints x, Ints bits, Ints bit, Ints more) {
+    const Ints is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
+    return add8(x, _mm256_and_si256(is_set, more));
+  }
+
+  // 32 bytes.
+  PYSERVE_WIDE Ints load(const char* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  // 16 bytes of rows[r] and of rows[4 + r].
+  PYSERVE_WIDE Ints load_every_fourth(const char* const* rows, size_t at, int r) {
+    const auto load = [&](int row) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at));
+    };
+    return _mm256_set_m128i(load(4 + r), load(r));
+  }
+  PYSERVE_WIDE Floats floats_of(Ints x) { return _mm256_cvtepi32_ps(x); }
+  // The 16-bit floats in the lower half of each lane.
+  PYSERVE_WIDE Floats floats_of_low_halves(Ints x) {
+    const Ints low = _mm256_and_si256(x, _mm256_set1_epi32(0xFFFF));
+    const __m128i packed =
+        _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+    return _mm256_cvtph_ps(packed);
+  }
+  PYSERVE_WIDE Floats bits_as_floats(Ints x) { return _mm256_castsi256_ps(x); }
+  PYSERVE_WIDE Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+  PYSERVE_WIDE Floats minus(Floats x) { return _mm256_sub_ps(_mm256_setzero_ps(), x); }
+};
+
 struct Wide256 {
   using Part = __m256i;
   using Simd = Avx2;
+  using FloatLanes = Avx2;
   static constexpr int kParts = 2;
   static constexpr bool kIsDotSigned = false;
   static constexpr bool kReadsX8 = true;
@@ -41,22 +117,22 @@ struct Wide256 {
     return {operation(a.low, b.low), operation(a.high, b.high)};
   }
   PYSERVE_WIDE Ints twice(__m256i x) { return {x, x}; }
-  PYSERVE_WIDE Ints bytes_of(int x) { return twice(_mm256_set1_epi8(static_cast<char>(x))); }
-  PYSERVE_WIDE Ints ints_of(int32_t x) { return twice(_mm256_set1_epi32(x)); }
+  PYSERVE_WIDE Ints bytes_of(int x) { return twice(Half256::bytes_of(x)); }
+  PYSERVE_WIDE Ints ints_of(int32_t x) { return twice(Half256::ints_of(x)); }
   PYSERVE_WIDE Ints quarters_of(int d, int c, int b, int a) {
-    return twice(_mm256_broadcastsi128_si256(_mm_set_epi32(d, c, b, a)));
+    return twice(Half256::quarters_of(d, c, b, a));
   }
   PYSERVE_WIDE Ints and_bits(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_and_si256(x, y); });
+    return both(a, b, [](__m256i x, __m256i y) { return Half256::and_bits(x, y); });
   }
   PYSERVE_WIDE Ints or_bits(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_or_si256(x, y); });
+    return both(a, b, [](__m256i x, __m256i y) { return Half256::or_bits(x, y); });
   }
   PYSERVE_WIDE Ints xor_bits(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_xor_si256(x, y); });
+    return both(a, b, [](__m256i x, __m256i y) { return Half256::xor_bits(x, y); });
   }
   PYSERVE_WIDE Ints add8(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_add_epi8(x, y); });
+    return both(a, b, [](__m256i x, __m256i y) { return Half256::add8(x, y); });
   }
   template <int kBits>
   PYSERVE_WIDE Ints shift_right16(const Ints& x) {
@@ -67,46 +143,42 @@ struct Wide256 {
     return shift_left16(x, kBits);
   }
   PYSERVE_WIDE Ints shift_right16(const Ints& x, int n) {
-    return each(x, [n](__m256i half) { return _mm256_srli_epi16(half, n); });
+    return each(x, [n](__m256i half) { return Half256::shift_right16(half, n); });
   }
   PYSERVE_WIDE Ints shift_left16(const Ints& x, int n) {
-    return each(x, [n](__m256i half) { return _mm256_slli_epi16(half, n); });
+    return each(x, [n](__m256i half) { return Half256::shift_left16(half, n); });
   }
   PYSERVE_WIDE Ints shift_right32(const Ints& x, int n) {
-    return each(x, [n](__m256i half) { return _mm256_srli_epi32(half, n); });
+    return each(x, [n](__m256i half) { return Half256::shift_right32(half, n); });
   }
   PYSERVE_WIDE Ints shift_left32(const Ints& x, int n) {
-    return each(x, [n](__m256i half) { return _mm256_slli_epi32(half, n); });
+    return each(x, [n](__m256i half) { return Half256::shift_left32(half, n); });
   }
   PYSERVE_WIDE Ints shift_right32_signed(const Ints& x, int n) {
-    return each(x, [n](__m256i half) { return _mm256_srai_epi32(half, n); });
+    return each(x, [n](__m256i half) { return Half256::shift_right32_signed(half, n); });
   }
   PYSERVE_WIDE Ints shuffle8(const Ints& x, const Ints& from) {
-    return both(x, from, [](__m256i half, __m256i at) { return _mm256_shuffle_epi8(half, at); });
+    return both(x, from, [](__m256i y, __m256i at) { return Half256::shuffle8(y, at); });
   }
   PYSERVE_WIDE Ints low32(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_unpacklo_epi32(x, y); });
+    return both(a, b, [](__m256i x, __m256i y) { return Half256::low32(x, y); });
   }
   PYSERVE_WIDE Ints high32(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_unpackhi_epi32(x, y); });
+    return both(a, b, [](__m256i x, __m256i y) { return Half256::high32(x, y); });
   }
   PYSERVE_WIDE Ints low64(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_unpacklo_epi64(x, y); });
+    return both(a, b, [](__m256i x, __m256i y) { return Half256::low64(x, y); });
   }
   PYSERVE_WIDE Ints high64(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_unpackhi_epi64(x, y); });
+    return both(a, b, [](__m256i x, __m256i y) { return Half256::high64(x, y); });
   }
-  // `bit` has one bit in every byte.
   PYSERVE_WIDE Ints add8_where(const Ints& x, const Ints& bits, const Ints& bit, const Ints& more) {
-    const auto is_set = [](__m256i half, __m256i one) {
-      return _mm256_cmpeq_epi8(_mm256_and_si256(half, one), one);
-    };
-    return add8(x, and_bits(both(bits, bit, is_set), more));
+    return {Half256::add8_where(x.low, bits.low, bit.low, more.low),
+            Half256::add8_where(x.high, bits.high, bit.high, more.high)};
   }
 
   PYSERVE_WIDE Ints load(const char* from) {
-    const auto* at = reinterpret_cast<const __m256i*>(from);
-    return {_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)};
+    return {Half256::load(from), Half256::load(from + 32)};
   }
   PYSERVE_WIDE void store(const Ints& x, char* to) {
     auto* at = reinterpret_cast<__m256i*>(to);
@@ -114,10 +186,7 @@ struct Wide256 {
     _mm256_storeu_si256(at + 1, x.high);
   }
   PYSERVE_WIDE Ints load_every_fourth(const char* const* rows, size_t at, int r) {
-    const auto load = [&](int row) {
-      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[row] + at));
-    };
-    return {_mm256_set_m128i(load(4 + r), load(r)), _mm256_set_m128i(load(12 + r), load(8 + r))};
+    return {Half256::load_every_fourth(rows, at, r), Half256::load_every_fourth(rows + 8, at, r)};
   }
   PYSERVE_WIDE void load_even_odd(const char* first, const char* last, Ints& even, Ints& odd) {
     even = {split64<0x88>(first), split64<0x88>(last)};
@@ -137,7 +206,7 @@ struct Wide256 {
     return {convert(first), convert(last)};
   }
   PYSERVE_WIDE Floats floats_of(const Ints& x) {
-    return {_mm256_cvtepi32_ps(x.low), _mm256_cvtepi32_ps(x.high)};
+    return {Half256::floats_of(x.low), Half256::floats_of(x.high)};
   }
   PYSERVE_WIDE Floats floats_of_low_halves(const Ints& x) {
     const __m256i is_low = _mm256_set1_epi32(0xFFFF);
@@ -149,13 +218,13 @@ struct Wide256 {
             _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1))};
   }
   PYSERVE_WIDE Floats bits_as_floats(const Ints& x) {
-    return {_mm256_castsi256_ps(x.low), _mm256_castsi256_ps(x.high)};
+    return {Half256::bits_as_floats(x.low), Half256::bits_as_floats(x.high)};
   }
   PYSERVE_WIDE Floats mul(const Floats& a, const Floats& b) {
-    return both(a, b, [](__m256 x, __m256 y) { return _mm256_mul_ps(x, y); });
+    return both(a, b, [](__m256 x, __m256 y) { return Half256::mul(x, y); });
   }
   PYSERVE_WIDE Floats minus(const Floats& x) {
-    return {_mm256_sub_ps(_mm256_setzero_ps(), x.low), _mm256_sub_ps(_mm256_setzero_ps(), x.high)};
+    return {Half256::minus(x.low), Half256::minus(x.high)};
   }
 
   PYSERVE_WIDE float quantize32(const float* x, int8_t* q, int32_t* sums) {
@@ -180,11 +249,9 @@ struct Wide256 {
     return top / 127.0F;
   }
 
-  PYSERVE_WIDE Part part_of(int32_t x) { return _mm256_set1_epi32(x); }
-  PYSERVE_WIDE Part load_part(const int32_t* from) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  }
-  PYSERVE_WIDE __m256 part_floats(Part x) { return _mm256_cvtepi32_ps(x); }
+  PYSERVE_WIDE Part part_of(int32_t x) { return Half256::part_of(x); }
+  PYSERVE_WIDE Part load_part(const int32_t* from) { return Half256::load_part(from); }
+  PYSERVE_WIDE __m256 part_floats(Part x) { return Half256::part_floats(x); }
 
  private:
   // Every other 4 of 64 bytes.

@@ -21,6 +21,7 @@ struct Wide512 {
   // A vector of the CPU: Ints and Floats have kParts of them.
   using Part = __m512i;
   using Simd = Avx512;
+  using FloatLanes = Avx512;
   static constexpr int kParts = 1;
   static constexpr bool kIsDotSigned = false;
   static constexpr bool kReadsX8 = true;

@@ -187,7 +187,6 @@ struct WideNeon {
 // and below 128.
 struct NeonDot : WideNeon {
   static constexpr int kTile = 4;
-  static constexpr int kMinKColumns = 1;
   static constexpr int kMinRepackedKColumns = kNever;
   static constexpr bool kHasDot = true;
   static constexpr bool kIsDotSigned = true;

@@ -1,6 +1,7 @@
 // Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni; the instructions of tiles
 // need no flag.
 
+#include "kernels/matmul/floats/bf16_dot.h"
 #include "kernels/matmul/int8/amx_tiles.h"
 #include "kernels/matmul/int8/wide_avx512.h"
 #include "kernels/matmul/tables/weight_table.h"
@@ -12,7 +13,6 @@ namespace {
 struct Amx : Wide512 {
   using Tiles = AmxTiles;
   static constexpr int kTile = 8;
-  static constexpr int kMinKColumns = 1;
   static constexpr int kMinRepackedKColumns = 1;
   static constexpr bool kHasDot = true;
 
@@ -24,5 +24,6 @@ struct Amx : Wide512 {
 }  // namespace
 
 constinit const Int8GemmKernels kAmxInt8Gemm = int8_gemm_kernels_of<Amx>("amx");
+constinit const Int8GemmKernels kAmxBf16Gemm = int8_gemm_kernels_of<Amx, Bf16Dot>("amx");
 
 }  // namespace pyserve

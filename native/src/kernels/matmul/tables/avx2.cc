@@ -6,9 +6,10 @@
 namespace pyserve {
 namespace {
 
-struct Bytes256 : Wide256 {
+template <typename Lanes>
+struct Bytes256Of : Lanes {
+  using Part = __m256i;
   static constexpr int kTile = 8;
-  static constexpr int kMinKColumns = 2;
   static constexpr int kMinRepackedKColumns = kNever;
   static constexpr bool kHasDot = false;
 
@@ -19,6 +20,10 @@ struct Bytes256 : Wide256 {
   }
   PYSERVE_WIDE Part magnitude(Part weights) { return _mm256_abs_epi8(weights); }
   PYSERVE_WIDE Part with_sign_of(Part x, Part weights) { return _mm256_sign_epi8(x, weights); }
+};
+
+struct Bytes256 : Bytes256Of<Wide256> {
+  using Half = Bytes256Of<Half256>;
 };
 
 }  // namespace

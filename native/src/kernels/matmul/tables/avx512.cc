@@ -8,7 +8,6 @@ namespace {
 
 struct Bytes512 : Wide512 {
   static constexpr int kTile = 8;
-  static constexpr int kMinKColumns = 2;
   static constexpr int kMinRepackedKColumns = 1;
   static constexpr bool kHasDot = false;
 

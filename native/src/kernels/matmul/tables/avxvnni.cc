@@ -6,15 +6,20 @@
 namespace pyserve {
 namespace {
 
-struct AvxVnni : Wide256 {
+template <typename Lanes>
+struct AvxVnniOf : Lanes {
+  using Part = __m256i;
   static constexpr int kTile = 8;
-  static constexpr int kMinKColumns = 2;
   static constexpr int kMinRepackedKColumns = 1;
   static constexpr bool kHasDot = true;
 
   PYSERVE_WIDE Part dot(Part sums, Part weights, Part x) {
     return _mm256_dpbusd_avx_epi32(sums, weights, x);
   }
+};
+
+struct AvxVnni : AvxVnniOf<Wide256> {
+  using Half = AvxVnniOf<Half256>;
 };
 
 }  // namespace

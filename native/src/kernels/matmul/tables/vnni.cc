@@ -1,5 +1,6 @@
 // Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vnni.
 
+#include "kernels/matmul/floats/bf16_dot.h"
 #include "kernels/matmul/int8/wide_avx512.h"
 #include "kernels/matmul/tables/weight_table.h"
 
@@ -8,7 +9,6 @@ namespace {
 
 struct Vnni : Wide512 {
   static constexpr int kTile = 8;
-  static constexpr int kMinKColumns = 1;
   static constexpr int kMinRepackedKColumns = 1;
   static constexpr bool kHasDot = true;
 
@@ -20,5 +20,6 @@ struct Vnni : Wide512 {
 }  // namespace
 
 constinit const Int8GemmKernels kVnniInt8Gemm = int8_gemm_kernels_of<Vnni>("avx512vnni");
+constinit const Int8GemmKernels kVnniBf16Gemm = int8_gemm_kernels_of<Vnni, Bf16Dot>("avx512vnni");
 
 }  // namespace pyserve
