@@ -78,7 +78,7 @@ def test_the_system_prompt_has_no_header_for_the_bill(system, expected):
     if expected is None:
         assert first == HI
     else:
-        assert (first, rest) == ({"role": "system", "content": expected}, [HI])
+        assert (first["role"], first["content"], rest) == ("system", expected, [HI])
 
 
 def test_calls_are_followed_by_their_results_and_these_by_the_text():
@@ -92,7 +92,7 @@ def test_calls_are_followed_by_their_results_and_these_by_the_text():
     assert turns[2:] == [
         tool("toolu_2", "a\nb"),
         tool("toolu_1", ""),
-        {"role": "user", "content": "and\nnow"},
+        {"role": "user", "content": "and\nnow", "parts": ["and", "now"]},
     ]
 
 

@@ -139,4 +139,5 @@ def test_a_delta_with_text_and_end_is_two_chunks_and_one_without_text_none():
 def test_text_parts_are_apart():
     parts = [{"type": "text", "text": text} for text in ("What is", "the best")]
     (request,) = chat_requests(chat(messages=[{"role": "user", "content": parts}]), INFO)
-    assert request.messages == [{"role": "user", "content": "What is\nthe best"}]
+    shown = {"role": "user", "content": "What is\nthe best", "parts": ["What is", "the best"]}
+    assert request.messages == [shown]
