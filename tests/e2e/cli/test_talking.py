@@ -131,6 +131,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(here: ServerProcess) -> None:
         see("One")
         say("\x03")
         see("stopped")
+        see(">>>")
         say("\x04")
         see("")
 
