@@ -321,7 +321,7 @@ struct Int8Gemm {
 
   // acc += the product of blocks [first, first + n), which begin `at` bytes into the rows; each
   // stays in registers for all columns.
-  template <typename Type, int kN, Fetching kFetching>
+  template <typename Type, int kN, Fetching kFetching>  // NOLINTNEXTLINE(readability-function-size)
   PYSERVE_INLINE static void multiply_piece(const char* const* rows, const Int8Columns& columns,
                                             int first, int n, size_t at, size_t ahead,
                                             Sums<kN>& acc) {
