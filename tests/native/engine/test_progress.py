@@ -18,6 +18,7 @@ from tests.native.helpers import GREEDY
 N_PROMPT = 180
 N_BATCH = 16
 MAX_REQUESTS = 2000
+LONG = 1500
 
 Start = Callable[..., NativeCore]
 
@@ -113,17 +114,19 @@ def test_those_that_wait_are_told_their_own_places(start: Start) -> None:
 
 
 def test_who_is_turned_away_is_told_when_to_come_again(start: Start) -> None:
-    core = start(n_seq_max=1, n_queue_max=1)
-    core.submit(1, request())
-    core.submit(2, request())
+    core = start(n_seq_max=2, n_queue_max=1)
+    core.submit(1, request(max_tokens=LONG))  # it is there to the end: ends count while any is
+    core.submit(2, request(max_tokens=LONG))
+    core.submit(3, request(max_tokens=LONG))
     with pytest.raises(QueueFullError) as caught:
-        core.submit(3, request())
+        core.submit(4, request())
     assert "retry_after_s" not in caught.value.details
-    next_id = 3
-    while next_id < 6:
-        for _ in filter(is_last, core.poll(1.0)):
-            core.submit(next_id, request())
-            next_id += 1
+    for request_id in (2, 3):
+        core.cancel(request_id)
+        while not any(is_last(event) for event in core.poll(1.0)):
+            pass
+    core.submit(4, request(max_tokens=LONG))
+    core.submit(5, request())
     with pytest.raises(QueueFullError) as caught:
-        core.submit(next_id, request())
+        core.submit(6, request())
     assert 1 <= caught.value.details["retry_after_s"] <= 60
