@@ -21,17 +21,13 @@ from pyserve.engine.protocol import GenerateRequest, TemplateOptions
 from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import HOLE, AnswerFormat, control_marks
 from pyserve.openai.tools.grammar import MAX_CALLS, Calls, Surroundings, answer_grammar
-from pyserve.openai.tools.parsed_answer import reader_of
 from pyserve.openai.tools.parts import (
     AnswerStyle,
-    CallArguments,
-    CallBegin,
-    Text,
     Thinking,
-    Thought,
 )
 from pyserve.openai.tools.recognition import may_think, recognized
 from tests.support import family_texts
+from tests.support.parts import read
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.vendor_templates import vendor_templates
 
@@ -217,25 +213,6 @@ def style_of(model: Rendered, *, is_open: bool = False) -> AnswerStyle:
     form = model.format
     thinking = form.thinking and Thinking(*form.thinking, is_open, form.is_repeated)
     return AnswerStyle(thinking, form.calls, TEXTS, marks=form.all_marks, channels=form.channels)
-
-
-def read(style: AnswerStyle, chunks: list[str]) -> tuple[str, str, list[tuple[str, str]]]:
-    """Text, thoughts and calls."""
-    reader = reader_of(style)
-    assert reader is not None
-    text = thoughts = ""
-    calls: list[list[str]] = []
-    for piece in [piece for chunk in chunks for piece in reader.feed(chunk)] + reader.close():
-        match piece:
-            case Text(more):
-                text += more
-            case Thought(more):
-                thoughts += more
-            case CallBegin(name):
-                calls.append([name, ""])
-            case CallArguments(more):
-                calls[-1][1] += more
-    return text, thoughts, [(name, arguments) for name, arguments in calls]
 
 
 def test_every_template_has_a_row():

@@ -10,15 +10,11 @@ import pytest
 
 from pyserve.openai.tools.formats import HOLE, TAGGED, CallFormat
 from pyserve.openai.tools.known_formats import HARMONY, call_format
-from pyserve.openai.tools.parsed_answer import reader_of
 from pyserve.openai.tools.parts import (
     AnswerStyle,
-    CallArguments,
-    CallBegin,
-    Text,
     Thinking,
-    Thought,
 )
+from tests.support.parts import read
 
 THINK = Thinking("<think>", "</think>", is_open=True)
 CODER = call_format("tools <tool_call> <function= <parameter=")
@@ -207,31 +203,18 @@ def test_it_is_read_into_its_parts_wherever_it_is_cut(row: str):
     cuts = [[answer], list(answer)]
     cuts += [[answer[:i], answer[i:]] for i in range(1, len(answer))]
     for chunks in cuts:
-        assert read(given, chunks) == tuple(wanted)
+        assert read_json(given, chunks) == tuple(wanted)
 
 
-def read(given: AnswerStyle, chunks: list[str]) -> tuple[str, str, list[tuple[str, Any]]]:
+def read_json(given: AnswerStyle, chunks: list[str]) -> tuple[str, str, list[tuple[str, Any]]]:
     """Text, thoughts and calls, whose arguments are JSON."""
-    reader = reader_of(given)
-    assert reader is not None
-    text = thoughts = ""
-    calls: list[list[str]] = []
-    for piece in [piece for chunk in chunks for piece in reader.feed(chunk)] + reader.close():
-        match piece:
-            case Text(more):
-                text += more
-            case Thought(more):
-                thoughts += more
-            case CallBegin(name):
-                calls.append([name, ""])
-            case CallArguments(more):
-                calls[-1][1] += more
+    text, thoughts, calls = read(given, chunks)
     return text, thoughts, [(name, json.loads(arguments)) for name, arguments in calls]
 
 
 def test_many_drafts_take_no_more_time_than_their_length():
     """Each is looked at to the end of the thoughts; after some they are thoughts alone."""
     draft = '<tool_call>\n{"name": "f", "arguments": {'
-    text, thoughts, calls = read(style(TAGGED, THINK), [draft * 3000, "</think>\n\nSo."])
+    text, thoughts, calls = read_json(style(TAGGED, THINK), [draft * 3000, "</think>\n\nSo."])
     assert (text, calls) == ("So.", [])
     assert thoughts == draft * 3000
