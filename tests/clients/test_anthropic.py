@@ -197,7 +197,7 @@ def test_a_key_that_is_busy_is_asked_again(make: Any) -> None:
     asked: Any = {"model": MODEL, "messages": HELLO, "max_tokens": 4}
     endless: Any = {"max_tokens": 4000, "stream": True, "extra_body": {"ignore_eos": True}}
     held = make(NARROW).messages.create(**{**asked, **endless})
-    next(iter(held))
+    next(held)
     with pytest.raises(anthropic.RateLimitError):
         make(NARROW).messages.create(**asked)
     statuses: list[int] = []

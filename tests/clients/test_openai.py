@@ -200,7 +200,7 @@ def test_a_key_that_is_busy_is_asked_again(make: Any) -> None:
     asked = {"model": MODEL, "messages": HELLO, "max_tokens": 4}
     endless = {"max_tokens": 4000, "stream": True, "extra_body": {"ignore_eos": True}}
     held = make(NARROW).chat.completions.create(**{**asked, **endless})
-    next(iter(held))
+    next(held)
     with pytest.raises(openai.RateLimitError) as caught:
         make(NARROW).chat.completions.create(**asked)
     assert int(caught.value.response.headers["Retry-After"]) >= 1

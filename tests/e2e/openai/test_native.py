@@ -34,7 +34,8 @@ def test_a_stream_has_the_text_and_the_tokens_of_the_plain_answer(http: httpx.Cl
 def test_a_running_request_takes_a_slot(http: httpx.Client) -> None:
     body = {"prompt": "Once", "n_predict": -1, "ignore_eos": True, "stream": True}
     with http.stream("POST", "/completion", json=body) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()  # without a name it would be closed, and the response
+        assert next(lines)
         slots = http.get("/slots").json()
     assert any(slot["is_processing"] for slot in slots)
     assert len(slots) == http.get("/props").json()["total_slots"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,6 +15,7 @@ from pyserve.engine.protocol import EngineStats, TokenStream
 from pyserve.errors import CancelledError
 from tests.native.conftest import N_SEQ, Start
 from tests.native.helpers import Answer, ask, assert_same_up_to_ties, read, submit
+from tests.support.endless import ENDLESS, occupy, submit_endless
 from tests.support.tiny import memories
 
 KINDS = ["llama", *memories.KINDS]
@@ -34,16 +36,25 @@ def wait_until(engine: LocalEngine, is_true: Callable[[EngineStats], bool]) -> E
     return stats
 
 
-def at_once(engine: LocalEngine, prompts: list[list[int]], **fields: object) -> list[TokenStream]:
-    """Submits prompts that all wait before the first one starts."""
-    blockers = [submit(engine, tail(90 + i), max_tokens=None) for i in range(N_SEQ)]
-    for blocker in blockers:
-        assert blocker.get(60) is not None
-    streams = [submit(engine, prompt, n_logprobs=2, **fields) for prompt in prompts]
-    wait_until(engine, lambda stats: stats.n_waiting == len(prompts))
+def start_roomy(start: Start, kind: str, **fields: int) -> LocalEngine:
+    """An engine whose requests end by nothing but their cancel."""
+    return start(kind, n_ctx=ENDLESS, n_kv=ENDLESS, **fields)
+
+
+@contextlib.contextmanager
+def all_busy(engine: LocalEngine, n_prompts: int) -> Iterator[None]:
+    """What is submitted meanwhile, so many prompts, waits before the first of it starts."""
+    blockers = [occupy(engine, tail(90 + i)) for i in range(N_SEQ)]
+    yield
+    wait_until(engine, lambda stats: stats.n_waiting == n_prompts)
     for blocker in blockers:
         blocker.cancel()
-    return streams
+
+
+def at_once(engine: LocalEngine, prompts: list[list[int]]) -> list[TokenStream]:
+    """Submits prompts that all wait before the first one starts."""
+    with all_busy(engine, len(prompts)):
+        return [submit(engine, prompt, n_logprobs=2) for prompt in prompts]
 
 
 def cold(engine: LocalEngine, prompts: list[list[int]]) -> list[Answer]:
@@ -59,7 +70,7 @@ def check_same(engine: LocalEngine, prompts: list[list[int]], answers: list[Answ
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_eight_at_once_compute_their_system_prompt_once(start: Start, kind: str) -> None:
-    engine = start(kind)
+    engine = start_roomy(start, kind)
     prompts = [SYSTEM + tail(i) for i in range(N_SEQ)]
     answers = [read(stream) for stream in at_once(engine, prompts)]
     cached = sorted(answer.finish.usage.n_cached_tokens for answer in answers)
@@ -73,7 +84,7 @@ def test_eight_at_once_compute_their_system_prompt_once(start: Start, kind: str)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_choices_of_one_prompt_share_its_computation(start: Start, kind: str) -> None:
-    engine = start(kind)
+    engine = start_roomy(start, kind)
     prompt = SYSTEM + tail(1)
     answers = [read(stream) for stream in at_once(engine, [prompt] * 5)]
     cached = sorted(answer.finish.usage.n_cached_tokens for answer in answers)
@@ -141,14 +152,15 @@ def test_tenants_and_salts_do_not_share(start: Start, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_others_go_on_when_the_one_they_wait_for_is_cancelled(start: Start, kind: str) -> None:
-    engine = start(kind, n_batch=8)
-    prompts = [SYSTEM + tail(i) for i in range(3)]
-    streams = at_once(engine, prompts, max_tokens=None)
+    engine = start_roomy(start, kind, n_batch=8)
+    with all_busy(engine, 3):
+        first = submit_endless(engine, SYSTEM + tail(0))
+        others = [submit(engine, SYSTEM + tail(i)) for i in (1, 2)]
     wait_until(engine, lambda stats: stats.n_cancelled == N_SEQ)
-    streams[0].cancel()
+    first.cancel()
     with pytest.raises(CancelledError):
-        read(streams[0])
-    answers = [read(stream) for stream in streams[1:]]
+        read(first)
+    answers = [read(stream) for stream in others]
     # What the first had computed is not lost, and the other two compute the rest once.
     n_cached = max(answer.finish.usage.n_cached_tokens for answer in answers)
     assert len(SYSTEM) - 32 < n_cached <= len(SYSTEM)
