@@ -1,4 +1,4 @@
-"""POST /v1/embeddings."""
+"""POST /v1/embeddings, and llama-server's own POST /embedding."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.embeddings import EmbeddingAnswer, Embeddings
-from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.openai.embeddings import (
+    EmbeddingAnswer,
+    Embeddings,
+    NativeEmbedding,
+    NativeEmbeddingAnswer,
+)
+from pyserve.openai.server.tokens import tokenize_mixed
+from pyserve.schemas.embeddings import EmbeddingRequest, NativeEmbeddingRequest
 from pyserve.web.answer.generation import generate
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
 
 endpoint = Endpoint("embeddings", tag="Text", usecase="embeddings")
+native = Endpoint("native_embeddings", tag="llama-server", usecase="embeddings", is_below_v1=False)
 
 
 @endpoint.view(
@@ -36,5 +43,33 @@ def create(model: str | None = None) -> Response:
 
     def answer(engine: Engine) -> EmbeddingAnswer:
         return EmbeddingAnswer(body, target.model_id, engine.info())
+
+    return generate(target, answer)
+
+
+@native.view(
+    Operation(
+        name="nativeEmbedding",
+        method="post",
+        path="/embedding",
+        summary="Embed texts as vectors, by llama-server's own API",
+        details="The vectors are those of `/v1/embeddings`; each input has a list of them, of one.",
+        request=NativeEmbeddingRequest,
+        body=examples.NATIVE_EMBEDDING,
+        response=NativeEmbedding,
+        is_list=True,
+        example=lambda: examples.native_embedding().plain(),
+    )
+)
+def create_native() -> Response:
+    body = read_body(NativeEmbeddingRequest)
+    target = choose_target(body)
+
+    def answer(engine: Engine) -> NativeEmbeddingAnswer:
+        plain = body
+        if body.mixed is not None:
+            tokens = tokenize_mixed(engine, body.mixed, parse_special=True, param="content")
+            plain = body.model_copy(update={"input": tokens})
+        return NativeEmbeddingAnswer(plain, target.model_id, engine.info())
 
     return generate(target, answer)

@@ -50,6 +50,7 @@ MAIN = (
     score.endpoint,
     moderations.endpoint,
     embeddings.endpoint,
+    embeddings.native,
     responses.endpoint,
     stored_responses.endpoint,
     conversations.endpoint,

@@ -16,6 +16,7 @@ from pyserve.openai.configured.templated import templated_completion
 from pyserve.openai.context_limit import usable_context
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.server.tokens import tokenize_mixed
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
@@ -63,7 +64,11 @@ def complete(model: str | None = None) -> Response:
     noted = notes()
 
     def answer(engine: Engine) -> NativeAnswer:
-        biased = with_token_ids(asked, engine)
+        biased = with_token_ids(asked, engine, splits_texts=True)
+        if asked.mixed is not None:
+            reads = asked.parse_special is not False
+            tokens = tokenize_mixed(engine, asked.mixed, parse_special=reads, param="prompt")
+            biased = biased.model_copy(update={"prompt": tokens})
         templated = templated_completion(biased, target.profile.prompt)
         made = NativeAnswer(templated, target.model_id, engine.info(), engine.detokenize)
         noted.unenforced = made.unenforced
@@ -98,7 +103,7 @@ def infill() -> Response:
         info = engine.info()
         n_ctx = usable_context(engine, target.n_ctx)
         prompt = file_prompt(asked, info, engine.tokenize, n_ctx)
-        biased = with_token_ids(asked, engine)
+        biased = with_token_ids(asked, engine, splits_texts=True)
         made = NativeAnswer(biased, target.model_id, info, engine.detokenize, [prompt])
         noted.unenforced = made.unenforced
         return made

@@ -7,7 +7,6 @@ from flask import Response, request
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine, EngineStats
 from pyserve.errors import QueueFullError
-from pyserve.models.profile import PLAIN
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.slots import Slot, slots_of
@@ -31,7 +30,7 @@ endpoint = Endpoint("slots", tag="llama-server", is_below_v1=False)
         },
         response=Slot,
         is_list=True,
-        example=lambda: slots_of(examples.INFO, EngineStats(n_running=1), PLAIN)[:2],
+        example=lambda: slots_of(examples.INFO, EngineStats(n_running=1))[:2],
         may_be_unavailable=True,
     )
 )
@@ -39,7 +38,7 @@ def get_slots() -> Response:
     target = choose_target()
 
     def answer(engine: Engine) -> list[Slot]:
-        return slots_of(engine.info(), engine.stats(), target.profile)
+        return slots_of(engine.info(), engine.stats())
 
     slots = ask_engine(target, answer)
     if request.args.get("fail_on_no_slot") and all(slot.is_processing for slot in slots):

@@ -33,6 +33,7 @@ from pyserve.engine.model_info import (
 )
 from pyserve.engine.request import (
     GenerateRequest,
+    SamplerValues,
     SamplingParams,
     Segment,
     TemplateOptions,
@@ -53,6 +54,7 @@ __all__ = [
     "ModelInfo",
     "PairTokens",
     "Progress",
+    "SamplerValues",
     "SamplingParams",
     "Segment",
     "Step",

@@ -7,15 +7,13 @@ from typing import Any
 import msgspec
 
 
-class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Sampling parameters, with llama-server's names. Neutral values switch a sampler off.
+class SamplerValues(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of samplers, with llama-server's names. Neutral values switch a sampler off.
 
-    temperature 0 is greedy (ties: lowest id). seed None draws a random one.
+    temperature 0 is greedy (ties: lowest id).
     repeat_penalty and DRY look at the last tokens of prompt and answer (`*_last_n`; -1: the whole
     context, 0: off); frequency and presence penalties look at the answer alone.
     mirostat 1 or 2 takes the place of all filters; penalties, DRY and temperature still apply.
-    samplers: llama.cpp's letters in the order of use; one that is left out is off (penalties e,
-    dry d, top_n_sigma s, top_k k, typ_p y, top_p p, min_p m, xtc x, temperature t, adaptive_p a).
     allowed_token_ids: no other token is said; None: any. bad_words: texts whose tokens are not said
     in a row, nor those of the text after a space.
     """
@@ -45,12 +43,21 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     mirostat_eta: float = 0.1
     adaptive_target: float = -1.0
     adaptive_decay: float = 0.9
-    samplers: str = "edskypmxta"
-    logit_bias: dict[int, float] = {}
-    seed: int | None = None
     ignore_eos: bool = False
     allowed_token_ids: list[int] | None = None
     bad_words: list[str] = []
+
+
+class SamplingParams(SamplerValues, frozen=True, kw_only=True):
+    """How an answer is sampled. seed None draws a random one.
+
+    samplers: llama.cpp's letters in the order of use; one that is left out is off (penalties e,
+    dry d, top_n_sigma s, top_k k, typ_p y, top_p p, min_p m, xtc x, temperature t, adaptive_p a).
+    """
+
+    samplers: str = "edskypmxta"
+    logit_bias: dict[int, float] = {}
+    seed: int | None = None
 
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):

@@ -6,7 +6,7 @@ import base64
 import math
 import struct
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -42,6 +42,13 @@ class Embeddings(msgspec.Struct, frozen=True):
     object: Literal["list"] = "list"
 
 
+class NativeEmbedding(msgspec.Struct, frozen=True):
+    """The vectors of one input, as llama-server tells them: of a pooled model there is one."""
+
+    index: int
+    embedding: list[list[float]]
+
+
 class EmbeddingAnswer:
     """Implements `Answer` for an embeddings request.
 
@@ -61,7 +68,7 @@ class EmbeddingAnswer:
         adapters = request_adapters(body.lora, info)
         self.requests = [_request(value, info, adapters) for value in body.inputs]
 
-    def response(self, outputs: Sequence[Output]) -> Embeddings:
+    def response(self, outputs: Sequence[Output]) -> Any:
         n_tokens = sum(output.finish.usage.n_prompt_tokens for output in outputs)
         data = [Embedding(i, self._shown(output.embedding)) for i, output in enumerate(outputs)]
         return Embeddings(data, self._model, EmbeddingUsage(n_tokens, n_tokens))
@@ -72,6 +79,13 @@ class EmbeddingAnswer:
         if self._body.encoding_format == "base64":
             return base64.b64encode(vector).decode()
         return unpacked(vector)
+
+
+class NativeEmbeddingAnswer(EmbeddingAnswer):
+    """The same, as llama-server's own endpoint answers it."""
+
+    def response(self, outputs: Sequence[Output]) -> list[NativeEmbedding]:
+        return [NativeEmbedding(i, [unpacked(out.embedding)]) for i, out in enumerate(outputs)]
 
 
 def unpacked(vector: bytes) -> list[float]:

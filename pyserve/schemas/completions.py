@@ -110,8 +110,8 @@ class CompletionRequest(
     @model_validator(mode="after")
     def _size_is_bounded(self) -> CompletionRequest:
         param = "n" if self.best_of is None else "best_of"
-        check_n_choices(len(self.prompts), self.n_candidates, param)
-        n_behind = len((self.suffix or "").encode()) * len(self.prompts)
+        check_n_choices(self.n_prompts, self.n_candidates, param)
+        n_behind = len((self.suffix or "").encode()) * self.n_prompts
         check_text_size(n_behind, "suffix")
         check_text_size(n_behind + sum(len(text.encode()) for text in self.texts), "prompt")
         return self
@@ -140,6 +140,10 @@ class CompletionRequest(
     def n_candidates(self) -> int:
         """The number of answers to each prompt, of which the best n are shown."""
         return self.best_of or self.n or 1
+
+    @property
+    def n_prompts(self) -> int:
+        return len(self.prompts)
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pyserve.schemas.common import INT32_MAX, ModelName, RequestModel, check_text_size
+from pyserve.schemas.common import (
+    INT32_MAX,
+    ModelName,
+    RenamedFields,
+    RequestModel,
+    check_text_size,
+    invalid,
+)
 from pyserve.schemas.completions import TokenIds, prompt_tag
 from pyserve.schemas.fields.accepted import Label
 from pyserve.schemas.fields.keep_alive import KeepAlive
 from pyserve.schemas.fields.lora import LoraChoices
-from pyserve.schemas.unsupported import VECTORS, FieldTable
+from pyserve.schemas.fields.mixed import (
+    AsPlainPrompt,
+    MixedPrompts,
+    Parts,
+    is_mixed,
+    mixed_texts,
+)
+from pyserve.schemas.unsupported import VECTORS, FieldTable, Unsupported
 
 MAX_INPUTS = 2048
 InputText = Annotated[str, Field(min_length=1)]
@@ -27,6 +42,25 @@ Input = Annotated[
         custom_error_type="invalid_type",
         custom_error_message="must be a string, a list of strings, token ids or lists of token ids",
     ),
+]
+
+
+def _native_tag(value: object) -> str | None:
+    return "<mixed>" if is_mixed(value) else prompt_tag(value)
+
+
+NativeInput = Annotated[
+    Annotated[InputText, Tag("<text>")]
+    | Annotated[InputTexts, Tag("<texts>")]
+    | Annotated[TokenIds, Tag("<tokens>")]
+    | Annotated[InputLists, Tag("<token_lists>")]
+    | Annotated[MixedPrompts, Tag("<mixed>")],
+    Discriminator(
+        _native_tag,
+        custom_error_type="invalid_type",
+        custom_error_message="must be a string, token ids, or a list of them, mixed or not",
+    ),
+    AsPlainPrompt,
 ]
 
 
@@ -49,14 +83,45 @@ class EmbeddingRequest(RequestModel):
 
     @model_validator(mode="after")
     def _text_is_bounded(self) -> EmbeddingRequest:
-        texts = [text for text in self.inputs if isinstance(text, str)]
-        check_text_size(sum(len(text.encode()) for text in texts), "input")
+        check_text_size(sum(len(text.encode()) for text in self.texts), "input")
         return self
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for text in self.inputs if isinstance(text, str)]
 
     @property
     def inputs(self) -> list[str | list[int]]:
         """One element for each vector."""
-        if isinstance(self.input, str):
-            return [self.input]
+        if self.input is None or isinstance(self.input, str):
+            return [self.input or ""]
         tokens = [part for part in self.input if isinstance(part, int)]
         return [tokens] if tokens else [part for part in self.input if not isinstance(part, int)]
+
+
+class NativeEmbeddingRequest(EmbeddingRequest, RenamedFields):
+    """The same as llama-server's own endpoint takes it: `content` is another name of input.
+
+    input: also texts and token ids mixed, as one input or as several.
+    """
+
+    unsupported: ClassVar[Unsupported] = {"dimensions": (), "encoding_format": ("float",)}
+    other_names: ClassVar[Mapping[str, str]] = {"content": "input"}
+
+    input: NativeInput | None = None  # type: ignore[assignment]  # wider than OpenAI's
+    content: NativeInput | None = None
+
+    @model_validator(mode="after")
+    def _there_is_an_input(self) -> NativeEmbeddingRequest:
+        if self.input is None and self.content is None:
+            raise invalid("missing_required_parameter", "is required", "content")
+        return self
+
+    @property
+    def mixed(self) -> list[str | Parts] | None:
+        """The inputs, if they are neither texts nor token ids alone."""
+        return self.input if is_mixed(self.input) else None
+
+    @property
+    def texts(self) -> list[str]:
+        return super().texts if self.mixed is None else mixed_texts(self.mixed)

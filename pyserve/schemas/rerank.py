@@ -15,6 +15,7 @@ from pyserve.schemas.fields.pairs import PairFields
 from pyserve.schemas.unsupported import VECTORS, FieldTable
 
 MAX_DOCUMENTS = 1000
+TopN = Annotated[int, Field(ge=1, le=INT32_MAX)]
 FieldName = Annotated[str, Field(max_length=256)]
 
 
@@ -73,7 +74,7 @@ class RerankRequest(ContextFields, PairFields):
     documents: Annotated[
         list[Document], Field(min_length=1, max_length=MAX_DOCUMENTS, fail_fast=True)
     ]
-    top_n: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
+    top_n: TopN | None = None
     return_documents: bool | None = None
     rank_fields: Annotated[list[FieldName], Field(min_length=1, max_length=64)] | None = None
     max_tokens_per_doc: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
@@ -110,7 +111,7 @@ class RerankRequest(ContextFields, PairFields):
 class TextRerankRequest(ContextFields, PairFields):
     """The same as TEI's clients ask for it: the answer is a list.
 
-    return_text: its elements have the texts.
+    return_text: its elements have the texts. top_n: only the best of them.
     """
 
     foreign: ClassVar[FieldTable] = VECTORS
@@ -119,6 +120,7 @@ class TextRerankRequest(ContextFields, PairFields):
     query: Query
     texts: Annotated[list[str], Field(min_length=1, max_length=MAX_DOCUMENTS, fail_fast=True)]
     return_text: bool | None = None
+    top_n: TopN | None = None
     lora: LoraChoices | None = None
     user: Label | None = None
 

@@ -8,17 +8,10 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.common import ModelName, RequestModel, TokenId, check_text_size, invalid
+from pyserve.schemas.fields.mixed import Part
 
 MAX_TOKENS = 2**20
 MAX_TEXTS = 2048
-
-
-def _kind(value: object) -> str | None:
-    """The tag of a part of a mixed list."""
-    if isinstance(value, str):
-        return "<text>"
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return "<token>" if is_number else None
 
 
 def _shape(value: object) -> str | None:
@@ -27,14 +20,6 @@ def _shape(value: object) -> str | None:
     return "<many>" if isinstance(value, list) else None
 
 
-Part = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[TokenId, Tag("<token>")],
-    Discriminator(
-        _kind,
-        custom_error_type="invalid_type",
-        custom_error_message="must be a string or a token id",
-    ),
-]
 TextOrParts = Annotated[
     Annotated[str, Tag("<one>")]
     | Annotated[list[Part], Field(max_length=MAX_TOKENS, fail_fast=True), Tag("<many>")],

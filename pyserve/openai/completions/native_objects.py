@@ -8,9 +8,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pyserve.engine.protocol import Finish, GenerateRequest, SamplingParams, TokenLogprob
+from pyserve.engine.protocol import Finish, GenerateRequest, TokenLogprob
 from pyserve.openai.logprobs import finite
 from pyserve.openai.reports import AnswerTimings, PromptProgress
+from pyserve.openai.shown_sampling import ShownSampling, shown_sampling
 
 StopType = Literal["none", "eos", "word", "limit"]
 NO_SLOT = -1  # requests are not bound to slots
@@ -36,7 +37,7 @@ class NativeProbability(msgspec.Struct, frozen=True):
     top_logprobs: list[NativeAlternative]
 
 
-class GenerationSettings(SamplingParams, frozen=True, kw_only=True):
+class GenerationSettings(ShownSampling, frozen=True, kw_only=True):
     """How an answer was sampled. n_predict: most tokens, -1 = as many as fit."""
 
     n_predict: int
@@ -91,7 +92,7 @@ def generation_settings(request: GenerateRequest, *, stream: bool) -> Generation
     """Those of an engine request."""
     limit = NO_LIMIT if request.max_tokens is None else request.max_tokens
     return GenerationSettings(
-        **msgspec.structs.asdict(request.sampling),
+        **msgspec.structs.asdict(shown_sampling(request.sampling)),
         n_predict=limit,
         max_tokens=limit,
         n_probs=request.n_logprobs or 0,
@@ -118,7 +119,7 @@ def native_probabilities(tokens: Sequence[TokenLogprob]) -> list[NativeProbabili
 
 
 def selected(answer: NativeCompletion, paths: Sequence[str]) -> dict[str, Any]:
-    """What `response_fields` asks for, each under the last name of its path; unknown ones not."""
+    """What `response_fields` asks for, each under its path; unknown ones not."""
     data, found = msgspec.to_builtins(answer), {}
     for path in paths:
         *parents, name = path.split("/")
@@ -126,7 +127,7 @@ def selected(answer: NativeCompletion, paths: Sequence[str]) -> dict[str, Any]:
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
         if isinstance(place, dict) and name in place:
-            found[name] = place[name]
+            found[path] = place[name]
     return found
 
 

@@ -104,7 +104,7 @@ def _fits(body: RequestModel, name: str, value: Any) -> bool:
     if name == "grammar":
         return all(getattr(body, field, None) is None for field in ConstraintFields.model_fields)
     if name == "n":
-        n_prompts = len(getattr(body, "prompts", getattr(body, "inputs", [0])))
+        n_prompts = getattr(body, "n_prompts", 0) or len(getattr(body, "inputs", [0]))
         return getattr(body, "best_of", None) is None and n_prompts * int(value) <= MAX_CHOICES
     if name == "echo":
         return getattr(body, "suffix", None) is None

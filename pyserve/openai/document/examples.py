@@ -28,7 +28,7 @@ from pyserve.openai.choose import ChooseAnswer, Chosen
 from pyserve.openai.completions.completions import CompletionAnswer
 from pyserve.openai.completions.native import NativeAnswer
 from pyserve.openai.edits import EditAnswer
-from pyserve.openai.embeddings import EmbeddingAnswer
+from pyserve.openai.embeddings import EmbeddingAnswer, NativeEmbeddingAnswer
 from pyserve.openai.ids import new_id
 from pyserve.openai.moderation.guards import Verdict
 from pyserve.openai.moderation.moderation import Moderations, moderated
@@ -43,7 +43,7 @@ from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.choose import ChooseRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
-from pyserve.schemas.embeddings import EmbeddingRequest
+from pyserve.schemas.embeddings import EmbeddingRequest, NativeEmbeddingRequest
 from pyserve.schemas.infill import InfillRequest
 from pyserve.schemas.native import NativeRequest
 from pyserve.schemas.rerank import RerankRequest
@@ -108,6 +108,7 @@ SCORE: Mapping[str, Any] = {
     "text_2": ["The market opens at nine.", "Foxes hunt mice and rabbits."],
 }
 EMBEDDING: Mapping[str, Any] = {"model": MODEL, "input": "A red fox in the snow"}
+NATIVE_EMBEDDING: Mapping[str, Any] = {"content": "A red fox in the snow"}
 RESPONSE: Mapping[str, Any] = {
     "model": MODEL,
     "instructions": "Answer in one short sentence.",
@@ -241,6 +242,12 @@ def _scored(*logprobs: float) -> list[Output]:
 
 def embedding() -> Example:
     answer = EmbeddingAnswer(EmbeddingRequest.model_validate(EMBEDDING), MODEL, INFO)
+    return Example(answer, [], embedding=struct.pack("<3f", 0.25, -0.5, 0.75))
+
+
+def native_embedding() -> Example:
+    body = NativeEmbeddingRequest.model_validate(NATIVE_EMBEDDING)
+    answer = NativeEmbeddingAnswer(body, MODEL, INFO)
     return Example(answer, [], embedding=struct.pack("<3f", 0.25, -0.5, 0.75))
 
 

@@ -135,7 +135,8 @@ class TextRerankAnswer:
         scores = shown_scores(self._scores.logits(outputs), raw=self._body.wants_raw)
         texts = self._body.texts
         has_text = self._body.return_text
-        return [TextRank(i, scores[i], texts[i] if has_text else UNSET) for i in _best(scores)]
+        best = _best(scores)[: self._body.top_n]
+        return [TextRank(i, scores[i], texts[i] if has_text else UNSET) for i in best]
 
 
 def _best(scores: Sequence[float]) -> list[int]:

@@ -7,6 +7,7 @@ import msgspec
 from pyserve import __version__
 from pyserve.engine.protocol import ModelInfo, SamplingParams
 from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.shown_sampling import ShownSampling, shown_sampling
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.recognition import EFFORT_VARIABLES
 from pyserve.openai.tools.template_words import words_of
@@ -19,7 +20,7 @@ class GenerationDefaults(msgspec.Struct, frozen=True):
     """Sampling defaults of a request. n_ctx: most tokens of one request."""
 
     n_ctx: int
-    params: SamplingParams
+    params: ShownSampling
 
 
 class Modalities(msgspec.Struct, frozen=True):
@@ -106,7 +107,9 @@ def model_props(
 ) -> Props:
     """The answer of GET /props. path: the model's file. profile: the model's request defaults."""
     return Props(
-        default_generation_settings=GenerationDefaults(info.n_ctx, default_sampling(profile)),
+        default_generation_settings=GenerationDefaults(
+            info.n_ctx, shown_sampling(default_sampling(profile))
+        ),
         total_slots=info.n_seq_max,
         model_alias=model_id,
         model_ftype=info.quantization,

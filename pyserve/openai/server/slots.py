@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pyserve.engine.protocol import EngineStats, ModelInfo, SamplingParams
-from pyserve.models.profile import ModelProfile
-from pyserve.openai.server.props import default_sampling
+from pyserve.engine.protocol import EngineStats, ModelInfo
 
 NO_TASK = -1
 NOT_TOLD = -1
@@ -22,7 +20,7 @@ class NextToken(msgspec.Struct, frozen=True, kw_only=True):
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """A place for one running request. What the request is stays its client's: id_task is -1.
 
-    n_ctx: most tokens of one request. params: the sampling defaults of the model.
+    n_ctx: most tokens of one request.
     """
 
     id: int
@@ -30,20 +28,17 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx: int
     speculative: bool = False
     is_processing: bool
-    params: SamplingParams
     next_token: list[NextToken]
 
 
-def slots_of(info: ModelInfo, stats: EngineStats, profile: ModelProfile) -> list[Slot]:
+def slots_of(info: ModelInfo, stats: EngineStats) -> list[Slot]:
     """As many as the model runs requests at once; the first ones are taken."""
-    params = default_sampling(profile)
     taken = [index < stats.n_running for index in range(info.n_seq_max)]
     return [
         Slot(
             id=index,
             n_ctx=info.n_ctx,
             is_processing=is_taken,
-            params=params,
             next_token=[NextToken(has_next_token=is_taken)],
         )
         for index, is_taken in enumerate(taken)

@@ -79,13 +79,18 @@ def tokenizer_info(info: ModelInfo) -> TokenizerInfo:
 
 
 def tokenize_parts(
-    engine: Engine, parts: Sequence[str | int], *, add_special: bool, parse_special: bool
+    engine: Engine,
+    parts: Sequence[str | int],
+    *,
+    add_special: bool,
+    parse_special: bool,
+    param: str = "content",
 ) -> list[int]:
     """The tokens of texts and token ids in order; special ones are added to a text that is first.
 
-    Raises InvalidRequestError for ids that the model does not have.
+    Raises InvalidRequestError for ids that the model does not have. param: where they were given.
     """
-    check_tokens([part for part in parts if isinstance(part, int)], engine.info(), "content")
+    check_tokens([part for part in parts if isinstance(part, int)], engine.info(), param)
     tokens: list[int] = []
     for n, part in enumerate(parts):
         if isinstance(part, int):
@@ -94,6 +99,22 @@ def tokenize_parts(
             is_added = add_special and n == 0
             tokens += engine.tokenize(part, add_special=is_added, parse_special=parse_special)
     return tokens
+
+
+def tokenize_mixed(
+    engine: Engine, prompts: Sequence[str | Sequence[str | int]], *, parse_special: bool, param: str
+) -> list[list[int]]:
+    """The tokens of each of several prompts, as `tokenize_parts`, with special ones."""
+    return [
+        tokenize_parts(
+            engine,
+            [each] if isinstance(each, str) else each,
+            add_special=True,
+            parse_special=parse_special,
+            param=param,
+        )
+        for each in prompts
+    ]
 
 
 def tokenized(

@@ -114,3 +114,34 @@ def test_the_official_client(front):
     assert [item.embedding for item in packed.data] == [item.embedding for item in plain.data]
     assert [item.index for item in packed.data] == [0, 1]
     assert packed.usage.prompt_tokens == packed.usage.total_tokens == 5
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        ({"content": "one two"}, [[0, 1, 2]]),
+        ({"input": ["one", "two"], "embd_normalize": 2}, [[0, 1], [0, 2]]),
+        ({"content": [5, "one", 6]}, [[5, 1, 6]]),
+        ({"content": ["one", [5], {"prompt_string": "two"}]}, [[0, 1], [5], [0, 2]]),
+    ],
+)
+def test_llama_servers_own_way(front, body, tokens):
+    told = front.post("/embedding", body).get_json()
+    expected = [[unpacked(fake_embedding(ids))] for ids in tokens]
+    assert told == [{"index": i, "embedding": each} for i, each in enumerate(expected)]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "content"),
+        ({"content": "x", "input": "y"}, "content"),
+        ({"content": "x", "embd_normalize": -1}, "embd_normalize"),
+        ({"content": "x", "dimensions": 2}, "dimensions"),
+        ({"content": ["x", [10**6]]}, "content"),
+        ({"content": {"content": "x"}}, "content"),
+    ],
+)
+def test_llama_servers_own_way_is_checked(front, body, param):
+    response = front.post("/embedding", body)
+    assert (response.status_code, error_of(response)["param"]) == (400, param)

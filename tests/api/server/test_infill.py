@@ -58,7 +58,7 @@ def test_a_request_of_an_editor_is_answered_with_what_it_wants_to_see(able):
     response = able.post(PATH, {**BODY, **EDITOR, "input_extra": []})
     assert response.get_json() == {
         "content": "x = 1",
-        "prompt_n": 8,
+        "timings/prompt_n": 8,
         "truncated": False,
         "tokens_cached": 0,
     }

@@ -83,8 +83,11 @@ def test_several_prompts_are_answered_in_a_list(front):
 @pytest.mark.parametrize(
     ("paths", "expected"),
     [
-        (["content", "generation_settings/top_k"], {"content": "a", "top_k": 7}),
-        (["timings/predicted_n"], {"predicted_n": 1}),
+        (
+            ["content", "generation_settings/top_k"],
+            {"content": "a", "generation_settings/top_k": 7},
+        ),
+        (["timings/predicted_n"], {"timings/predicted_n": 1}),
         (["", "nothing", "content/deeper", "prompt/"], {}),
     ],
 )
@@ -107,6 +110,76 @@ def test_a_stream_tells_the_progress_and_the_times_where_they_are_asked_for(fron
 def test_token_ids_are_shown_as_their_text(front):
     tokens = front.core.tokenize("x y", add_special=False, parse_special=False)
     assert front.post(PATH, {"prompt": tokens}).get_json()["prompt"] == "x y"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts"),
+    [
+        (["x y", [5]], ["x y", [5]]),
+        ([7, "x", 8], [[7, "x", 8]]),
+        (["x", 7], [["x", 7]]),
+        ([[7, "x"], "y"], [[7, "x"], "y"]),
+        ({"prompt_string": "x"}, ["x"]),
+        ([{"prompt_string": "x"}, "y", {"content": [{"type": "text", "text": "z"}]}], "xyz"),
+    ],
+)
+def test_texts_and_tokens_may_be_mixed(front, prompt, texts):
+    def tokens(parts):
+        if isinstance(parts, str):
+            return front.core.tokenize(parts, add_special=True, parse_special=True)
+        found = []
+        for n, each in enumerate(parts):
+            is_text = isinstance(each, str)
+            add = n == 0
+            found += (
+                front.core.tokenize(each, add_special=add, parse_special=True)
+                if is_text
+                else [each]
+            )
+        return found
+
+    body = front.post(PATH, {"prompt": prompt, "n_predict": 1})
+    assert body.status_code == 200, body.get_json()
+    answers = body.get_json() if len(texts) > 1 else [body.get_json()]
+    requests = front.core.requests
+    found = [each.tokens if each.prompt is None else tokens(each.prompt) for each in requests]
+    assert found == [tokens(text) for text in texts]
+    assert [answer["tokens_evaluated"] for answer in answers] == [len(each) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [
+        ([["x", None]], "invalid_type"),
+        ([1, True, "x"], "invalid_type"),
+        ([1, "x", [2]], "invalid_type"),
+        (["x", [-1]], "invalid_value"),
+        (["x", [10**6]], "invalid_value"),
+        (["x", []], "invalid_value"),
+        ({"content": "x"}, "invalid_type"),
+        ({"prompt_string": "x", "multimodal_data": ["eA=="]}, "unsupported_content"),
+        ({"content": [{"type": "image_url", "image_url": {"url": "u"}}]}, "unsupported_content"),
+        (["x", [1]] * 33, "invalid_value"),
+        (["x" * 1_100_000, [1, "y" * 1_100_000]], "invalid_value"),
+    ],
+)
+def test_a_mixture_of_other_things_is_refused(front, prompt, code):
+    response = front.post(PATH, {"prompt": prompt})
+    error = error_of(response)
+    assert (response.status_code, error["code"]) == (400, code), error
+    assert error["param"].startswith("prompt")
+
+
+def test_the_settings_are_shown_as_llama_server_shows_them(front):
+    bias = [["x", False], [7, 1.5]]
+    body = {"prompt": "x", "logit_bias": bias, "samplers": ["top_k", "min_p"], "seed": -1}
+    settings = front.post(PATH, body).get_json()["generation_settings"]
+    (x,) = front.core.tokenize("x", add_special=False, parse_special=True)
+    assert settings["logit_bias"] == [{"bias": None, "token": x}, {"bias": 1.5, "token": 7}]
+    assert (settings["samplers"], settings["seed"]) == (["top_k", "min_p"], 2**32 - 1)
+    assert (
+        front.post(PATH, {"prompt": "x", "seed": 5}).get_json()["generation_settings"]["seed"] == 5
+    )
 
 
 @pytest.mark.parametrize("field", ["echo", "suffix", "best_of", "return_token_ids"])

@@ -12,18 +12,18 @@ from tests.support.bodies import USER
 
 
 class Vocabulary(FakeCore):
-    """Two words are a token each, everything else two."""
+    """Two words are a token each, a blank is none, everything else three, two of them equal."""
 
     def __init__(self) -> None:
         pass
 
     def tokenize(self, text, **_options):
-        return {"yes": [7], "no": [8]}.get(text, [1, 2])
+        return {"yes": [7], "no": [8], " ": []}.get(text, [1, 2, 1])
 
 
-def biases(given):
+def biases(given, **options):
     body = validate(ChatRequest, {"messages": [USER], "logit_bias": given})
-    return with_token_ids(body, Vocabulary()).logit_bias
+    return with_token_ids(body, Vocabulary(), **options).logit_bias
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,24 @@ def test_texts_become_the_ids_of_their_tokens(given, found):
     assert biases(given) == found
 
 
-@pytest.mark.parametrize("given", [{"yes please": 1}, [["yes please", False]]])
-def test_a_text_of_several_tokens_is_refused(given):
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"yes please": 1.5}, {1: 1.5, 2: 1.5}),
+        ([["yes please", False], [2, 3], ["yes", 1]], {1: BAN, 2: BAN, 7: 1}),
+    ],
+)
+def test_a_text_of_several_tokens_gives_each_its_bias_where_that_is_wanted(given, found):
+    assert biases(given, splits_texts=True) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "splits_texts", "n"),
+    [({"yes please": 1}, False, 3), ([["yes please", False]], False, 3), ({" ": 1}, True, 0)],
+)
+def test_other_texts_are_refused(given, splits_texts, n):
     with pytest.raises(InvalidRequestError) as caught:
-        biases(given)
-    assert caught.value.param == "logit_bias.yes please"
-    assert "2 tokens" in caught.value.message
+        biases(given, splits_texts=splits_texts)
+    ((name, _),) = given.items() if isinstance(given, dict) else given
+    assert caught.value.param == f"logit_bias.{name}"
+    assert f"{n} tokens" in caught.value.message

@@ -92,6 +92,9 @@ def test_teis_clients_get_a_list() -> None:
     body = body.model_copy(update={"return_text": None, "raw_scores": None})
     told = msgspec.to_builtins(TextRerankAnswer(body, Scores(0.0, -1e9)).response([]))
     assert told == [{"index": 0, "score": 0.5}, {"index": 1, "score": 0.0}]
+    body = body.model_copy(update={"top_n": 1})
+    told = msgspec.to_builtins(TextRerankAnswer(body, Scores(0.0, -1e9)).response([]))
+    assert told == [{"index": 0, "score": 0.5}]
 
 
 def test_scores_come_in_the_order_of_the_pairs() -> None:
