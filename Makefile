@@ -34,7 +34,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist wheel test test-native test-kernels test-compilers test-aarch64 test-unit test-api test-e2e \
-        test-hostile test-long test-clients test-wheel lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
+        test-hostile test-long test-clients test-page test-wheel lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs), $(call get_into,environment,...): say what to do when it cannot.
 get = $(call get_into,$(VENV),$(1))
@@ -98,7 +98,7 @@ wheel: $(VENV)/.dist-deps ## a wheel for all x86-64 machines, of modules for eac
 
 # Testing it --------------------------------------------------------------------------------------
 
-test: $(BUILD)/.installed $(VENV)/.dev-deps ## build what is missing and run all tests but test-long and test-clients
+test: $(BUILD)/.installed $(VENV)/.dev-deps ## build what is missing and run all tests but test-long, test-clients and test-page
 	@if $(BIN)/python tools/doctest_header.py >/dev/null; then $(MAKE) test-native; \
 	elif [ -n "$$CI" ]; then exit 1; \
 	else echo "WARNING: the native tests were left out"; fi
@@ -155,6 +155,10 @@ $(CLIENTS)/.deps: pyproject.toml
 test-clients: $(BUILD)/.installed $(CLIENTS)/.deps ## clients by other hands against a real server, from an environment of their own
 	@$(BIN)/pyserve pull >/dev/null
 	@$(CLIENTS)/bin/pytest tests/clients $(ARGS)
+
+test-page: $(BUILD)/.installed $(VENV)/.dev-deps ## the page in Chromium, if that is installed: all of it
+	@$(BIN)/pyserve pull >/dev/null
+	@$(BIN)/pytest tests/unit/ui tests/e2e/page tests/page $(ARGS)
 
 test-wheel: wheel ## install the wheel into a fresh environment without a compiler, and serve
 	@$(BIN)/python tools/try_wheel.py dist/pyserve-*.whl $(MODEL)

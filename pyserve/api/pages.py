@@ -1,4 +1,4 @@
-"""GET / (server info, or the chat page), GET /openapi.json, GET /docs, and their static files.
+"""GET / (server info, or the page), GET /openapi.json, GET /docs, and their static files.
 
 They show the other endpoints, and are the only ones outside of the table.
 """
@@ -6,7 +6,9 @@ They show the other endpoints, and are the only ones outside of the table.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import msgspec
 from flask import Response, request
@@ -29,11 +31,12 @@ endpoint = Endpoint("pages", tag="Server", needs_key=False)
 JSON, HTML, TEXT = "application/json", "text/html", "text/plain"
 RUNNING = "Ollama is running"  # its clients look for it
 CONTENT_TYPES = {"html": HTML, "js": "text/javascript", "css": "text/css"}
-ASSETS = frozenset(f"{page}.{kind}" for page in ("chat", "docs") for kind in CONTENT_TYPES)
-# The pages load nothing from elsewhere and run no script but their own.
+UI = files("pyserve") / "ui"
+# The pages load nothing from elsewhere, run no script but their own, and never make HTML of a text.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 MAX_DOCUMENTS = 8
@@ -67,7 +70,7 @@ def _about(models: list[str], prefix: str = "") -> About:
         method="get",
         path="/",
         summary="The server, its models and endpoints",
-        details="With `Accept: text/html`, as browsers send it: the chat page. With `--ollama`, and"
+        details="With `Accept: text/html`, as browsers send it: the page. With `--ollama`, and"
         " `text/plain` or no wish: what Ollama says.",
         response=About,
         example=lambda: _about([examples.MODEL]),
@@ -87,7 +90,7 @@ def about() -> Response:
         location = f"{config.api_prefix.rpartition('/')[2]}/"
         response = Response(status=308, headers={"Location": location})
     else:
-        response = asset("chat.html")
+        response = asset("index.html")
     response.vary.add("Accept")
     return response
 
@@ -101,7 +104,10 @@ def about() -> Response:
     )
 )
 def openapi() -> Response:
-    return Response(document_json(_shown_prefix()), content_type="application/json")
+    document = document_json(_shown_prefix())
+    response = Response(document, content_type="application/json")
+    response.headers["Cache-Control"] = "no-cache"
+    return _conditional(response)
 
 
 @endpoint.view(
@@ -128,14 +134,35 @@ def docs() -> Response:
     )
 )
 def asset(name: str) -> Response:
-    """A file of `pyserve/ui`."""
-    if name not in ASSETS:
+    """A file of `pyserve/ui`; 304 where the client has it already."""
+    if name not in assets():
         raise NotFound
-    data = (files("pyserve") / "ui" / name).read_bytes()
     content_type = f"{CONTENT_TYPES[name.rpartition('.')[2]]}; charset=utf-8"
     headers = {
         "Content-Security-Policy": POLICY,
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-cache",
     }
-    return Response(data, content_type=content_type, headers=headers)
+    data = UI.joinpath(*name.split("/")).read_bytes()
+    return _conditional(Response(data, content_type=content_type, headers=headers))
+
+
+@functools.cache
+def assets() -> frozenset[str]:
+    """The names of all files of the pages."""
+    return frozenset(_names(UI, ""))
+
+
+def _names(directory: Traversable, path: str) -> Iterator[str]:
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            yield from _names(entry, f"{path}{entry.name}/")
+        elif entry.name.rpartition(".")[2] in CONTENT_TYPES:
+            yield path + entry.name
+
+
+def _conditional(response: Response) -> Response:
+    """The response, or 304 where the client has it already."""
+    response.add_etag()
+    response.make_conditional(request)
+    return response

@@ -5,7 +5,14 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
+from pyserve.api import pages
+
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+LINK = re.compile(r'(?:src|href)="(?!#|data:)([^"#]+)(?:#[^"]*)?"')
+IMPORT = re.compile(r"""(?:from|import)\s*\(?\s*"(\.[^"]+)\"""")
+NAMESPACE = re.compile(r"http://www\.w3\.org/\S+?(?=\")")
 
 
 @pytest.mark.parametrize("prefix", ["/", "/v1/"])
@@ -15,13 +22,37 @@ def test_a_page_and_all_it_loads_come_from_here(front, prefix, name):
     assert page.status_code == 200
     assert page.content_type.startswith("text/html")
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    links = set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) - {"data:,"}
+    links = set(LINK.findall(page.text))
     assert len(links) >= 3
     for link in links:
-        response = front.client.get(prefix + link)
+        response = front.client.get(urljoin(page.request.url, link), headers=BROWSER)
         assert response.status_code == 200
         assert "//" not in link
-        assert not re.search(r"https?://", response.text)
+
+
+def test_modules_import_what_there_is_and_none_is_left_over(front):
+    open_, seen = ["/ui/app.js", "/ui/docs.js"], set()
+    while open_:
+        path = open_.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        response = front.client.get(path)
+        assert response.status_code == 200, path
+        assert response.mimetype == "text/javascript"
+        assert not re.search(r"https?://(?=\w)", NAMESPACE.sub("", response.text)), path
+        open_ += [urljoin(path, link) for link in IMPORT.findall(response.text)]
+    assert seen == {f"/ui/{name}" for name in pages.assets() if name.endswith(".js")}
+
+
+def test_files_are_sent_once(front):
+    for path in ("/ui/app.js", "/openapi.json", "/docs"):
+        first = front.client.get(path)
+        assert first.headers["Cache-Control"] == "no-cache"
+        again = front.client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
+        other = front.client.get(path, headers={"If-None-Match": '"other"'})
+        assert other.data == first.data
 
 
 def test_a_prefix_is_before_everything(start):
@@ -51,10 +82,10 @@ def test_a_prefix_that_a_proxy_has_cut_off_is_shown(start):
 def test_the_links_of_pages_are_below_the_prefix(start, path):
     front = start(api_prefix="/llm")
     page = front.client.get(path, headers=BROWSER, follow_redirects=True)
-    for link in set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) - {"data:,"}:
+    for link in set(LINK.findall(page.text)):
         target = urljoin(page.request.url, link)
         assert urlsplit(target).path.startswith("/llm/")
-        assert front.client.get(target).status_code == 200
+        assert front.client.get(target, headers=BROWSER).status_code == 200
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/plain"])
@@ -66,7 +97,11 @@ def test_programs_get_data_at_the_root(front, accept):
 
 @pytest.mark.parametrize(
     ("name", "content_type"),
-    [("chat.js", "text/javascript"), ("chat.css", "text/css"), ("docs.html", "text/html")],
+    [
+        ("app.js", "text/javascript"),
+        ("css/base.css", "text/css"),
+        ("docs.html", "text/html"),
+    ],
 )
 def test_files_have_their_types(front, name, content_type):
     response = front.client.get(f"/ui/{name}")
@@ -75,7 +110,11 @@ def test_files_have_their_types(front, name, content_type):
 
 
 @pytest.mark.parametrize(
-    "path", ["/ui/nothing", "/ui/nothing.html", "/ui/..%2fapp.py", "/ui/", "/docs/"]
+    "path",
+    [
+        *("/ui/nothing", "/ui/nothing.html", "/ui/..%2fapp.py", "/ui/", "/ui/core", "/ui/core/"),
+        *("/ui/package.json", "/ui/core/../app.js/", "/ui/core/%00.js", "/docs/"),
+    ],
 )
 def test_nothing_else_of_the_package_is_served(front, path):
     assert front.client.get(path).status_code == 404

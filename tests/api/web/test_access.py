@@ -75,7 +75,7 @@ def test_a_key_opens_it(locked, headers):
 
 
 def test_health_and_pages_are_open_and_name_no_model(locked):
-    for path in ("/health", "/ready", "/docs", "/openapi.json", "/ui/chat.js"):
+    for path in ("/health", "/ready", "/docs", "/openapi.json", "/ui/app.js"):
         assert locked.client.get(path).status_code == 200, path
     assert locked.client.get("/").get_json()["models"] == []
     assert locked.client.get("/health").get_json()["models"] == []

@@ -1,0 +1,84 @@
+// Requests to the server: the key, errors with their message, streams of events.
+
+import { readKey } from "./key.js";
+import { API } from "./place.js";
+import { EventReader } from "./sse.js";
+
+// What the server refused. status: 0 if it could not be reached. code, param: of its error object.
+export class ApiError extends Error {
+  constructor(message, status, { code = null, param = null } = {}) {
+    super(message);
+    Object.assign(this, { status, code, param });
+  }
+}
+
+async function errorOf(response) {
+  const text = await response.text();
+  try {
+    const { error } = JSON.parse(text);
+    const message = error.param ? `${error.message} (${error.param})` : error.message;
+    return new ApiError(message, response.status, error);
+  } catch {
+    return new ApiError(`the server answered ${response.status}`, response.status);
+  }
+}
+
+async function ask(path, options = {}) {
+  const key = readKey();
+  const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
+  let response;
+  try {
+    response = await fetch(API + path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("the server cannot be reached", 0);
+  }
+  if (response.ok) return response;
+  const error = await errorOf(response);
+  if (error.status === 401) globalThis.dispatchEvent(new Event("key-wanted"));
+  throw error;
+}
+
+function posted(body, signal) {
+  const headers = { "Content-Type": "application/json" };
+  return { method: "POST", headers, body: JSON.stringify(body), signal };
+}
+
+export async function getJson(path, signal) {
+  return (await ask(path, { signal })).json();
+}
+
+export async function getText(path, signal) {
+  return (await ask(path, { signal })).text();
+}
+
+export async function postJson(path, body, signal) {
+  return (await ask(path, posted(body, signal))).json();
+}
+
+// Events of a streamed answer: {chunk} for data, {comment} for what is said meanwhile. Errors in
+// the stream are thrown. Ends at [DONE].
+export async function* stream(path, body, signal) {
+  const response = await ask(path, posted({ ...body, stream: true }, signal));
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  const events = new EventReader();
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      for (const { data, comment } of events.push(decoder.decode(part.value, { stream: true }))) {
+        if (data === "[DONE]") return;
+        yield data ? { chunk: checked(JSON.parse(data)) } : { comment };
+      }
+    }
+  } catch (error) {
+    if (error.name === "AbortError" || error instanceof ApiError) throw error;
+    throw new ApiError("the connection was lost", 0);
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+function checked(chunk) {
+  if (chunk.error) throw new ApiError(chunk.error.message, 200, chunk.error);
+  return chunk;
+}
