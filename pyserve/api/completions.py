@@ -14,13 +14,16 @@ from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.configured.templated import segments_of, templated_completion
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.server.tokens import RenderedTokens
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.web.answer.generation import generate, generate_stream
+from pyserve.web.answer.leasing import ask_engine
 from pyserve.web.answer.reports import with_reports
-from pyserve.web.answer.target import choose_target
+from pyserve.web.answer.target import Target, choose_target
 from pyserve.web.request.body import read_body
 from pyserve.web.request.notes import notes
+from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
 
 endpoint = Endpoint("completions", tag="Text", usecase="completion")
@@ -44,19 +47,12 @@ endpoint = Endpoint("completions", tag="Text", usecase="completion")
 def create(model: str | None = None) -> Response:
     if services().config.llama_native_completions and not _is_below_v1():
         return native.complete(model)
-    body = read_body(CompletionRequest)
-    target = choose_target(body, model)
-    body = with_reports(with_defaults(body, target.profile))
-    if body.parse_special is None:
-        parse_special = services().config.parse_special
-        body = body.model_copy(update={"parse_special": parse_special})
-
+    body, target = _read(model)
+    body = with_reports(body)
     noted = notes()
 
     def answer(engine: Engine) -> CompletionAnswer:
-        info, prompts = engine.info(), None
-        if body.suffix:
-            prompts = infill_prompts(body.prompts, body.suffix, info, engine.tokenize)
+        info, prompts = engine.info(), _infilled(body, engine)
         biased = with_token_ids(body, engine)
         templated = templated_completion(biased, target.profile.prompt)
         if body.return_token_ids:
@@ -69,6 +65,48 @@ def create(model: str | None = None) -> Response:
         return generate(target, answer)
     progress = CompletionAnswer.progress if body.return_progress else None
     return generate_stream(target, answer, ping_s=body.sse_ping_interval, progress=progress)
+
+
+@endpoint.view(
+    Operation(
+        name="renderCompletion",
+        method="post",
+        path="/completions/render",
+        summary="The tokens of a completion's prompts, without an answer",
+        details="Takes the body of completions; routers that cache by prefixes ask for them.",
+        request=CompletionRequest,
+        body=examples.COMPLETION,
+        response=RenderedTokens,
+        is_list=True,
+        example=lambda: [RenderedTokens([19556, 905])],
+    )
+)
+def render(model: str | None = None) -> Response:
+    body, target = _read(model)
+
+    def answer(engine: Engine) -> list[RenderedTokens]:
+        templated = templated_completion(body, target.profile.prompt)
+        prompts = _infilled(body, engine) or templated.prompts
+        return [RenderedTokens(_tokens_of(each, body, engine)) for each in prompts]
+
+    return json_reply(ask_engine(target, answer))
+
+
+def _read(model: str | None) -> tuple[CompletionRequest, Target]:
+    body = read_body(CompletionRequest)
+    target = choose_target(body, model)
+    body = with_defaults(body, target.profile)
+    if body.parse_special is None:
+        parse_special = services().config.parse_special
+        body = body.model_copy(update={"parse_special": parse_special})
+    return body, target
+
+
+def _infilled(body: CompletionRequest, engine: Engine) -> list[list[int]] | None:
+    """The prompts with what stands behind their answers; None: nothing does."""
+    if not body.suffix:
+        return None
+    return infill_prompts(body.prompts, body.suffix, engine.info(), engine.tokenize)
 
 
 def _tokens_of(prompt: str | list[int], body: CompletionRequest, engine: Engine) -> list[int]:

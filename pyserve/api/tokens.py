@@ -21,6 +21,7 @@ from pyserve.openai.server.tokens import (
     Detokenized,
     InputTokens,
     Rendered,
+    RenderedTokens,
     ResponseInputTokens,
     Tokenized,
     TokenizerInfo,
@@ -185,6 +186,29 @@ def apply_template() -> Response:
                 )
             )
         return Rendered(engine.render(conversation.messages, conversation.options))
+
+    return json_reply(ask_engine(target, answer))
+
+
+@endpoint.view(
+    Operation(
+        name="renderChatCompletion",
+        method="post",
+        path="/chat/completions/render",
+        summary="The tokens of a conversation's prompt, without an answer",
+        details="Takes the body of chat completions; routers that cache by prefixes ask for them.",
+        request=ChatRequest,
+        body=examples.CHAT,
+        response=RenderedTokens,
+        example=lambda: RenderedTokens([19556, 905]),
+    )
+)
+def render_chat() -> Response:
+    body = read_body(ChatRequest)
+    target = choose_target(body)
+
+    def answer(engine: Engine) -> RenderedTokens:
+        return RenderedTokens(_chat_tokens(engine, body, target))
 
     return json_reply(ask_engine(target, answer))
 

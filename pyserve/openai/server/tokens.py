@@ -55,6 +55,12 @@ class Rendered(msgspec.Struct, frozen=True):
     prompt: str
 
 
+class RenderedTokens(msgspec.Struct, frozen=True):
+    """The tokens of a prompt, as vLLM's `/render` tells them to routers."""
+
+    token_ids: Sequence[int]
+
+
 class InputTokens(msgspec.Struct, frozen=True):
     """Answers /chat/completions/input_tokens."""
 

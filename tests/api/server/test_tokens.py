@@ -10,11 +10,15 @@ from tests.support.front import CHAT, RESPONSES, chat_body, error_of
 
 COUNT = "/v1/chat/completions/input_tokens"
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]
+RENDER = "/v1/chat/completions/render"
+RENDER_TEXTS = "/v1/completions/render"
 BODIES = {
     "/tokenize": {"content": "a b"},
     "/detokenize": {"tokens": [1]},
     "/apply-template": chat_body(),
     COUNT: chat_body(),
+    RENDER: chat_body(),
+    RENDER_TEXTS: {"prompt": "a b"},
 }
 
 
@@ -109,6 +113,18 @@ def test_the_count_is_the_usage_of_the_same_request(front, path):
     body = chat_body("one two three", temperature=0, max_tokens=1)
     usage = front.post(CHAT, body).get_json()["usage"]
     assert front.post(path, body).get_json() == {"input_tokens": usage["prompt_tokens"]}
+
+
+def test_prompts_are_told_as_the_tokens_that_an_answer_to_them_has(front):
+    chat = chat_body("one two three", tools=TOOLS, return_token_ids=True, max_tokens=1)
+    told = front.post(CHAT, chat).get_json()["prompt_token_ids"]
+    assert front.post(RENDER, chat).get_json() == {"token_ids": told}
+    body = {"prompt": ["one two", "three"], "return_token_ids": True, "max_tokens": 1}
+    choices = front.post("/v1/completions", body).get_json()["choices"]
+    rendered = front.post(RENDER_TEXTS, body).get_json()
+    assert rendered == [{"token_ids": choice["prompt_token_ids"]} for choice in choices]
+    rendered = front.post(RENDER_TEXTS, {"prompt": [1, 2, 3]}).get_json()
+    assert rendered == [{"token_ids": [1, 2, 3]}]
 
 
 def test_a_response_is_counted_too(front):
