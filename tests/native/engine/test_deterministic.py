@@ -12,6 +12,7 @@ from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams
 from pyserve.errors import CancelledError, DeadlineExceededError
 from tests.native.helpers import Answer, ask, read, submit
+from tests.support.endless import ENDLESS, occupy
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.tiny.memories import write_tiny
 
@@ -74,11 +75,12 @@ def test_prompt_scores_are_the_same_bits(crowded: LocalEngine) -> None:
 
 
 def test_they_can_be_cancelled_and_expire_while_others_go_on(tiny_model: Path) -> None:
-    engine = LocalEngine(EngineConfig(model_id="tiny", model_path=str(tiny_model)))
-    running = submit(engine, "a", deterministic=True, max_tokens=None)
+    engine = LocalEngine(
+        EngineConfig(model_id="tiny", model_path=str(tiny_model), n_ctx=ENDLESS, n_kv=ENDLESS)
+    )
+    running = occupy(engine, deterministic=True)
     waiting = submit(engine, "b", deterministic=True)
     late = submit(engine, "c", deterministic=True, deadline_ms=1.0)
-    assert running.get(30) is not None
     with pytest.raises(DeadlineExceededError, match="deadline was 1 ms"):
         list(late)
     running.cancel()

@@ -16,12 +16,18 @@ from pyserve.errors import (
     UnavailableError,
 )
 from tests.native.helpers import ask, assert_same_up_to_ties, read, submit
+from tests.support.endless import ENDLESS, occupy, submit_endless
 
 PROMPTS = [f"{'the cat ' * (i % 5)} number {i} said" for i in range(16)]
 
 
 def _engine(path: Path, **fields: int) -> LocalEngine:
     return LocalEngine(EngineConfig(model_id="tiny", model_path=str(path), **fields))
+
+
+def _roomy(path: Path, **fields: int) -> LocalEngine:
+    """An engine whose requests end by nothing but their cancel."""
+    return _engine(path, n_ctx=ENDLESS, n_kv=ENDLESS, **fields)
 
 
 def _wait_idle(engine: LocalEngine) -> None:
@@ -84,21 +90,20 @@ def test_more_requests_than_sequences_wait_their_turn(tiny_model: Path) -> None:
 
 
 def test_a_full_queue_refuses_at_once_and_recovers(tiny_model: Path) -> None:
-    engine = _engine(tiny_model, n_seq_max=1, n_queue_max=1)
-    streams = [submit(engine, "a", max_tokens=200) for _ in range(2)]
+    engine = _roomy(tiny_model, n_seq_max=1, n_queue_max=1)
+    streams = [occupy(engine, "a"), submit_endless(engine, "a")]
     with pytest.raises(QueueFullError, match="2 places"):
         submit(engine, "a")
     for stream in streams:
-        read(stream)
+        stream.cancel()
+    _wait_idle(engine)
     assert read(submit(engine, "a")).finish.reason == "length"
     engine.close()
 
 
 def test_cancel_works_while_running_and_while_waiting(tiny_model: Path) -> None:
-    engine = _engine(tiny_model, n_seq_max=1)
-    running = submit(engine, "a", max_tokens=None)
-    waiting = submit(engine, "b", max_tokens=None)
-    assert running.get(30) is not None
+    engine = _roomy(tiny_model, n_seq_max=1)
+    running, waiting = occupy(engine, "a"), submit_endless(engine, "b")
     for stream in (waiting, running):
         stream.cancel()
         with pytest.raises(CancelledError):
@@ -111,8 +116,8 @@ def test_cancel_works_while_running_and_while_waiting(tiny_model: Path) -> None:
 
 
 def test_close_ends_every_request(tiny_model: Path) -> None:
-    engine = _engine(tiny_model, n_seq_max=2)
-    streams = [submit(engine, prompt, max_tokens=None) for prompt in PROMPTS[:6]]
+    engine = _roomy(tiny_model, n_seq_max=2)
+    streams = [submit_endless(engine, prompt) for prompt in PROMPTS[:6]]
     engine.close()
     for stream in streams:
         with pytest.raises(CancelledError):

@@ -14,11 +14,10 @@ from pyserve.engine.native import NativeCore
 from pyserve.engine.protocol import Event, Failed, GenerateRequest, Progress, Step
 from pyserve.errors import QueueFullError
 from tests.native.helpers import GREEDY
+from tests.support.endless import ENDLESS
 
 N_PROMPT = 180
 N_BATCH = 16
-MAX_REQUESTS = 2000
-LONG = 1500
 
 Start = Callable[..., NativeCore]
 
@@ -28,7 +27,8 @@ def start(tiny_model: Path) -> Iterator[Start]:
     cores: list[NativeCore] = []
 
     def start_one(**fields: Any) -> NativeCore:
-        config = EngineConfig(model_id="tiny", model_path=str(tiny_model), n_kv=2048, **fields)
+        fields = {"n_kv": 2048, **fields}
+        config = EngineConfig(model_id="tiny", model_path=str(tiny_model), **fields)
         cores.append(NativeCore(config))
         return cores[-1]
 
@@ -93,31 +93,29 @@ def test_every_delta_tells_the_times_so_far_where_that_is_asked_for(start: Start
 
 
 def test_those_that_wait_are_told_their_own_places(start: Start) -> None:
-    core = start(n_seq_max=1, n_queue_max=3)
-    priorities = {1: 0, 2: -1, 3: 5, 4: 0}
-    for request_id, priority in priorities.items():
-        core.submit(request_id, request(max_tokens=70, priority=priority))
-    next_id, told = 5, list[Progress]()
-    while not told and next_id < MAX_REQUESTS:
-        for event in core.poll(1.0):
-            if isinstance(event, Progress) and event.position > 0:
-                told.append(event)
-            if is_last(event):  # another one takes its place, so that some always wait
-                core.submit(next_id, request(max_tokens=70, priority=-2))
-                next_id += 1
-    assert told
-    places = [(progress.position, progress.n_waiting) for progress in told]
-    n_waiting = told[0].n_waiting
-    assert places[:n_waiting] == [(i + 1, n_waiting) for i in range(n_waiting)]
-    ranks = [priorities.get(progress.request_id, -2) for progress in told[:n_waiting]]
-    assert ranks == sorted(ranks, reverse=True)
+    core = start(n_seq_max=1, n_queue_max=3, n_ctx=ENDLESS, n_kv=ENDLESS)
+    core.submit(1, request(max_tokens=None))
+    while core.stats().n_running == 0:
+        core.poll(0.01)
+    for request_id, priority in {2: -1, 3: 5, 4: 0}.items():
+        core.submit(request_id, request(priority=priority))
+    told: list[Progress] = []
+    while len(told) < 3:
+        events = [event for event in core.poll(1.0) if isinstance(event, Progress)]
+        told += [progress for progress in events if progress.n_waiting == 3]
+    assert [(progress.request_id, progress.position) for progress in told[:3]] == [
+        (3, 1),
+        (4, 2),
+        (2, 3),
+    ]
 
 
 def test_who_is_turned_away_is_told_when_to_come_again(start: Start) -> None:
-    core = start(n_seq_max=2, n_queue_max=1)
-    core.submit(1, request(max_tokens=LONG))  # it is there to the end: ends count while any is
-    core.submit(2, request(max_tokens=LONG))
-    core.submit(3, request(max_tokens=LONG))
+    core = start(n_seq_max=2, n_queue_max=1, n_ctx=ENDLESS, n_kv=ENDLESS)
+    endless = request(max_tokens=None)
+    core.submit(1, endless)  # it is there to the end: ends count while any is
+    core.submit(2, endless)
+    core.submit(3, endless)
     with pytest.raises(QueueFullError) as caught:
         core.submit(4, request())
     assert "retry_after_s" not in caught.value.details
@@ -125,7 +123,7 @@ def test_who_is_turned_away_is_told_when_to_come_again(start: Start) -> None:
         core.cancel(request_id)
         while not any(is_last(event) for event in core.poll(1.0)):
             pass
-    core.submit(4, request(max_tokens=LONG))
+    core.submit(4, endless)
     core.submit(5, request())
     with pytest.raises(QueueFullError) as caught:
         core.submit(6, request())

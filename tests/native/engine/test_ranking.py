@@ -193,9 +193,12 @@ def test_prompts_that_share_have_room_for_more(tmp_path: Path) -> None:
     expected = [
         numbers(rank(engine, tokens, cache_salt=str(i))) for i, tokens in enumerate(prompts)
     ]
-    n_steps = engine.stats().n_steps
-    streams = [rank(engine, tokens) for tokens in prompts]
-    for wanted, stream in zip(expected, streams, strict=True):
-        assert numbers(stream) == pytest.approx(wanted, abs=1e-3)
-    assert engine.stats().n_steps - n_steps < 48
+    for i in range(20):  # beside other work they may be handed over as slowly as they are computed
+        n_steps = engine.stats().n_steps
+        streams = [rank(engine, tokens, tenant=str(i)) for tokens in prompts]
+        for wanted, stream in zip(expected, streams, strict=True):
+            assert numbers(stream) == pytest.approx(wanted, abs=1e-3)
+        if engine.stats().n_steps < n_steps + len(prompts):
+            break
+    assert engine.stats().n_steps < n_steps + len(prompts)
     engine.close()

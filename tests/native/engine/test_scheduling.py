@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,30 +11,33 @@ import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine, NativeCore
-from pyserve.engine.protocol import Accepted, Event, Failed, GenerateRequest, Step, TokenStream
+from pyserve.engine.protocol import Accepted, Event, Failed, GenerateRequest, Step
 from pyserve.errors import CancelledError, DeadlineExceededError
 from tests.native.helpers import GREEDY, Answer, ask, read, submit
+from tests.support.endless import ENDLESS, occupy
 from tests.support.tiny.llama import write_tiny_llama
 
 LONG = 16384
+N_TRIES = 20
+
+
+def settings(tiny_model: Path, **fields: int) -> EngineConfig:
+    fields = {"n_ctx": ENDLESS, "n_kv": ENDLESS, "n_seq_max": 1, **fields}
+    return EngineConfig(model_id="tiny", model_path=str(tiny_model), **fields)
 
 
 @pytest.fixture
-def narrow(tmp_path: Path) -> Iterator[LocalEngine]:
+def narrow(tiny_model: Path) -> Iterator[LocalEngine]:
     """One request at a time."""
-    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
-    config = EngineConfig(model_id="long", model_path=str(path), n_ctx=LONG, n_seq_max=1)
-    engine = LocalEngine(config)
+    engine = LocalEngine(settings(tiny_model))
     yield engine
     engine.close()
 
 
 @pytest.fixture
-def narrow_core(tmp_path: Path) -> Iterator[NativeCore]:
+def narrow_core(tiny_model: Path) -> Iterator[NativeCore]:
     """One request at a time, and events in the order in which they happen."""
-    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
-    config = EngineConfig(model_id="long", model_path=str(path), n_ctx=LONG, n_seq_max=1)
-    core = NativeCore(config)
+    core = NativeCore(settings(tiny_model))
     yield core
     core.close()
 
@@ -55,13 +59,6 @@ def order_of_ends(core: NativeCore, requests: dict[int, GenerateRequest]) -> lis
             if isinstance(event, Step) and event.delta.finish is not None:
                 ends.append(event.request_id)
     return ends
-
-
-def occupy(engine: LocalEngine) -> TokenStream:
-    """A request that runs until it is cancelled."""
-    stream = submit(engine, "a", max_tokens=None)
-    assert stream.get(30) is not None
-    return stream
 
 
 def test_higher_priorities_start_first(narrow_core: NativeCore) -> None:
@@ -105,21 +102,26 @@ def test_a_cancelled_prompt_stops_inside_its_step(tmp_path: Path) -> None:
     engine = LocalEngine(config)
     prompt = [65 + i % 50 for i in range(16000)]
     whole = ask(engine, prompt, max_tokens=1, cache_salt="whole").finish
-    stream = submit(engine, prompt, max_tokens=1)
-    assert stream.wait_accepted(30)
-    time.sleep(whole.timings.prompt_ms / 1000 / 4)
-    stream.cancel()
-    with pytest.raises(CancelledError):
-        list(stream)
-    stats = engine.stats()
-    assert stats.n_prompt_tokens == whole.usage.n_prompt_tokens
+    quarter_s = whole.timings.prompt_ms / 1000 / 4
+    assert any(stops_in_time(engine, prompt, quarter_s, str(i)) for i in range(N_TRIES))
     assert ask(engine, prompt[:100], max_tokens=5).finish.reason == "length"
     engine.close()
 
 
-def test_times_between_tokens_and_the_cells_in_use_are_counted(tmp_path: Path) -> None:
-    path = write_tiny_llama(tmp_path / "tiny.gguf")
-    engine = LocalEngine(EngineConfig(model_id="tiny", model_path=str(path), n_seq_max=2))
+def stops_in_time(engine: LocalEngine, prompt: list[int], after_s: float, salt: str) -> bool:
+    """Whether a cancel ended it before it was computed. False too if the cancel came too late."""
+    n_before = engine.stats().n_prompt_tokens
+    stream = submit(engine, prompt, max_tokens=1, cache_salt=salt)
+    assert stream.wait_accepted(30)
+    time.sleep(after_s)
+    stream.cancel()
+    with contextlib.suppress(CancelledError):
+        list(stream)
+    return engine.stats().n_prompt_tokens == n_before
+
+
+def test_times_between_tokens_and_the_cells_in_use_are_counted(tiny_model: Path) -> None:
+    engine = LocalEngine(settings(tiny_model, n_seq_max=2))
     prompt = [65 + i % 50 for i in range(30)]
     answers = [ask(engine, prompt, max_tokens=n) for n in (1, 9)]
     n_said = sum(answer.finish.usage.n_completion_tokens for answer in answers)
@@ -131,64 +133,76 @@ def test_times_between_tokens_and_the_cells_in_use_are_counted(tmp_path: Path) -
     assert stats.gaps_ms > 0
     assert stats.n_kv_held == 0 < stats.n_kv_used, "kept for later, needed by nobody"
     assert stats.rss_bytes > 0
-    stream = submit(engine, prompt, max_tokens=100)
-    next(iter(stream))
+    occupy(engine, prompt)
     assert engine.stats().n_kv_held >= len(prompt)
-    stream.cancel()
     engine.close()
 
 
-BACKGROUND = [{}, {"deterministic": True}, {"wants_embedding": True, "prompt": "a" * 8000}]
+# Each has work for minutes.
+BACKGROUND = [
+    {"prompt": "once upon"},
+    {"prompt": "once upon", "deterministic": True},
+    {"tokens": [65] * (ENDLESS - 1), "wants_embedding": True},
+]
 
 
 @pytest.mark.parametrize("fields", BACKGROUND, ids=["batch", "deterministic", "embedding"])
 @pytest.mark.parametrize("n_seq_max", [1, 2])
-def test_the_background_stands_still_while_others_run(tmp_path, n_seq_max, fields):
+def test_the_background_stands_still_while_others_run(tiny_model, n_seq_max, fields):
     """What comes meanwhile is answered without a step of it in between."""
-    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
-    config = EngineConfig(
-        model_id="long", model_path=str(path), n_ctx=LONG, n_kv=LONG, n_seq_max=n_seq_max
-    )
-    core = NativeCore(config)
-    asked = {"prompt": "once upon", "sampling": GREEDY, "max_tokens": 400, **fields}
-    core.submit(2, GenerateRequest(background=True, **asked))
+    core = NativeCore(settings(tiny_model, n_seq_max=n_seq_max))
+    core.submit(2, GenerateRequest(sampling=GREEDY, background=True, **fields))
     while core.stats().n_running == 0:
         core.poll(0.01)
     core.submit(3, GenerateRequest(prompt="and", sampling=GREEDY, max_tokens=40))
-    order = [each.request_id for each in until_ended(core, {2, 3}) if isinstance(each, Step)]
-    core.close()
+    order = [each.request_id for each in until_ended(core, {3}) if isinstance(each, Step)]
     begin = order.index(3)
-    assert order[begin : begin + order.count(3)] == [3] * order.count(3)
-    assert order[-1] == 2
+    end = begin + order.count(3)
+    assert order[begin:end] == [3] * order.count(3)
+    after = order[end:]
+    while "tokens" not in fields and not after:  # it goes on
+        after = [each.request_id for each in core.poll(30) if isinstance(each, Step)]
+    assert set(after) <= {2}
+    assert core.stats().n_running + core.stats().n_waiting == 1
+    core.close()
 
 
-def test_nobody_waits_for_a_prefix_that_the_background_computes(tmp_path):
-    path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
-    config = EngineConfig(model_id="long", model_path=str(path), n_ctx=LONG, n_seq_max=4)
-    core = NativeCore(config)
-    asked = {"prompt": "word " * 1500, "sampling": GREEDY, "max_tokens": 4}
+def test_nobody_waits_for_a_prefix_that_the_background_computes(tiny_model):
+    core = NativeCore(settings(tiny_model, n_seq_max=4))
+    asked = {"prompt": "word " * 1500, "sampling": GREEDY}
     core.submit(1, GenerateRequest(background=True, **asked))
     while core.stats().n_running == 0:
         core.poll(0.01)
-    core.submit(2, GenerateRequest(**asked))
-    ends = [each.request_id for each in until_ended(core, {1, 2}) if isinstance(each, Step)]
+    core.submit(2, GenerateRequest(max_tokens=4, **asked))
+    until_ended(core, {2})  # which waiting for the other one would put off for ever
     core.close()
-    assert ends[-1] == 1
 
 
 def test_an_answer_in_the_background_that_gave_way_is_the_same_as_alone(narrow_core):
     asked = {"prompt": "once upon", "sampling": GREEDY, "max_tokens": 200, "deterministic": True}
     alone = ends_of(narrow_core, {1: GenerateRequest(**asked)})[1]
-    narrow_core.submit(2, GenerateRequest(background=True, **asked))
-    steps = [event for event in narrow_core.poll(30) if isinstance(event, Step)]
+    gave_way = False
+    for first in range(2, 2 + 2 * N_TRIES, 2):
+        steps = beside_another(narrow_core, first, GenerateRequest(background=True, **asked))
+        text = "".join(each.delta.text for each in steps if each.request_id == first)
+        assert text == alone.text
+        # It has ended before the other one came, if that took its time.
+        gave_way = steps[-1].request_id == first
+        if gave_way:
+            break
+    assert gave_way
+
+
+def beside_another(core: NativeCore, request_id: int, request: GenerateRequest) -> list[Step]:
+    """The steps of a request and of another one that comes when it has begun."""
+    core.submit(request_id, request)
+    steps: list[Step] = []
     while not steps:
-        steps = [event for event in narrow_core.poll(30) if isinstance(event, Step)]
-    narrow_core.submit(3, GenerateRequest(prompt="x", deterministic=True, max_tokens=5))
-    steps += [each for each in until_ended(narrow_core, {2, 3}) if isinstance(each, Step)]
-    ids = [each.request_id for each in steps]
-    assert ids.index(3) < len(ids) - 1 - ids[::-1].index(2)
-    text = "".join(each.delta.text for each in steps if each.request_id == 2)
-    assert text == alone.text
+        steps = [event for event in core.poll(30) if isinstance(event, Step)]
+    ids = {request_id, request_id + 1}
+    ids -= {each.request_id for each in steps if each.delta.finish is not None}
+    core.submit(request_id + 1, GenerateRequest(prompt="x", deterministic=True, max_tokens=5))
+    return steps + [each for each in until_ended(core, ids) if isinstance(each, Step)]
 
 
 def until_ended(core: NativeCore, ids: set[int]) -> list[Event]:

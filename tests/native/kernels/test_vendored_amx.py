@@ -69,7 +69,7 @@ def compiled(directory: Path, *options: str) -> Path:
 
 def run(*command: object) -> None:
     words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     if "This compiler leaves the code out." in done.stderr:
         pytest.skip("the compiler leaves the code out")
     assert done.returncode == 0, done.stderr
@@ -77,7 +77,7 @@ def run(*command: object) -> None:
 
 def loaded_config(program: Path) -> tuple[int, list[int], list[int]]:
     """Palette, bytes of a row and rows of the tiles. Source: Intel, LDTILECFG."""
-    config = subprocess.run([str(program)], capture_output=True, timeout=10, check=True).stdout
+    config = subprocess.run([str(program)], capture_output=True, timeout=60, check=True).stdout
     palette, *colsb = struct.unpack_from("<B15x16H", config)
     rows = struct.unpack_from("<16B", config, 48)
     return palette, colsb[:8], list(rows[:8])
