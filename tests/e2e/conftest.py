@@ -14,7 +14,7 @@ from tests.support.server import ServerProcess, served, short_dir
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 MakeServer = Callable[..., ServerProcess]
-TIMEOUT_S = 100.0  # of clients: less than a test may take
+TIMEOUT_S = 200.0  # of clients: less than a test may take
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.connection import HANGS_S
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, served
 from tests.support.tiny.llama import write_tiny_llama
 
@@ -36,7 +36,7 @@ class Target:
 
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
-        self.client = httpx.Client(base_url=server.url, timeout=HANGS_S, trust_env=False)
+        self.client = httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False)
         self._answer = self._plain()
         self._pids = self._running()
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.hostile.conftest import CHAT, EMBEDDINGS, Target, check_refusal, error_in, rows
 from tests.support.connection import Connection
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, served
 from tests.support.tiny.llama import N_VOCAB
 
@@ -129,5 +130,5 @@ def test_a_body_without_a_key_is_not_waited_for(locked: ServerProcess, expect: b
 
 def test_admin_routes_need_a_key(locked: ServerProcess) -> None:
     for path in ("/models/load", "/models/unload", "/models/reload"):
-        reply = httpx.post(locked.url + path, json={"model": "x"}, trust_env=False)
+        reply = httpx.post(locked.url + path, json={"model": "x"}, timeout=SOON_S, trust_env=False)
         check_refusal(reply, 401, "invalid_api_key")

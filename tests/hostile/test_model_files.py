@@ -37,7 +37,7 @@ TOKENS, TYPES = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
 MERGES = "tokenizer.ggml.merges"
 N_AT_ONCE = 3
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for all files
+pytestmark = pytest.mark.timeout(600)  # the first test waits for all files
 
 Change = Callable[[GgufEdit], object]
 

@@ -8,7 +8,7 @@ import socket
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple
 
-HANGS_S = 20.0  # so long a server may be silent before a test calls it hanging
+from tests.support.limits import SOON_S
 
 
 class Answer(NamedTuple):
@@ -23,7 +23,7 @@ class Connection:
     """An HTTP/1.1 client that shows what is on the wire."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=HANGS_S)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=SOON_S)
         self._file: BinaryIO = self._socket.makefile("rb")
 
     def send(self, method: str, path: str, body: Any = None) -> None:

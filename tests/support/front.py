@@ -21,7 +21,6 @@ COMPLETIONS = "/v1/completions"
 EDITS = "/v1/edits"
 EMBEDDINGS = "/v1/embeddings"
 RESPONSES = "/v1/responses"
-SOON_S = 10.0
 # A chat template by which a model is a guard.
 GUARD = "Check if there is unsafe content.\nS1: Violent Crimes.\nS2: Non-Violent Crimes.\n"
 

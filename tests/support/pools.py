@@ -8,8 +8,8 @@ from pyserve.backend.messages import Acquire, Load, Reply, Unload
 from pyserve.engine.config import EngineConfig
 from pyserve.supervisor.pool import ModelPool
 from pyserve.supervisor.spec import ModelSpec
+from tests.support.limits import SOON_S
 
-SOON_S = 60.0
 MIB = 1 << 20
 
 

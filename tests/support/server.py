@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -18,20 +19,21 @@ import httpx
 import psutil
 
 from bench.peers.tied import tied
+from tests.support.limits import SOON_S
 
-START_S = 60.0
-STOP_S = 40.0
-GONE_S = 15.0
 POLL_S = 0.05
 
 SERVE = [sys.executable, "-c", "from pyserve.cli import main; main()", "serve"]
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has now, and that the system gives to nobody until it is taken."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, lowest) if lowest > 10_000 else 0
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
 
 
 def wait_until(is_true: Callable[[], object], timeout_s: float, what: str) -> None:
@@ -94,7 +96,7 @@ class ServerProcess:
             self.wait_healthy()
         return self
 
-    def wait_healthy(self, timeout_s: float = START_S) -> None:
+    def wait_healthy(self, timeout_s: float = SOON_S) -> None:
         """Until /health is 200; fails at once when the server has ended."""
 
         def is_healthy() -> bool:
@@ -110,7 +112,7 @@ class ServerProcess:
     def health(self) -> int | None:
         """The status of /health; None if nobody answers."""
         try:
-            return httpx.get(f"{self.url}/health", timeout=5, trust_env=False).status_code
+            return httpx.get(f"{self.url}/health", timeout=SOON_S, trust_env=False).status_code
         except httpx.TransportError:
             return None
 
@@ -150,7 +152,7 @@ class ServerProcess:
 
     def wait_for(self, part: str) -> list[psutil.Process]:
         """Like `find`, until there is one."""
-        wait_until(lambda: self.find(part), GONE_S, f"a process {part}")
+        wait_until(lambda: self.find(part), SOON_S, f"a process {part}")
         return self.find(part)
 
     def engine(self) -> psutil.Process:
@@ -164,19 +166,19 @@ class ServerProcess:
     def worker(self) -> psutil.Process:
         """The newest gunicorn worker."""
         master = self.master()
-        wait_until(master.children, GONE_S, "a gunicorn worker")
+        wait_until(master.children, SOON_S, "a gunicorn worker")
         return max(master.children(), key=lambda process: (process.create_time(), process.pid))
 
     def signal(self, sig: int) -> None:
         assert self._process is not None, "not started"
         self._process.send_signal(sig)
 
-    def wait(self, timeout_s: float = STOP_S) -> int:
+    def wait(self, timeout_s: float = SOON_S) -> int:
         """The exit code."""
         assert self._process is not None, "not started"
         return self._process.wait(timeout_s)
 
-    def wait_gone(self, timeout_s: float = GONE_S) -> None:
+    def wait_gone(self, timeout_s: float = SOON_S) -> None:
         """Until none of the remembered processes runs."""
 
         def describe() -> str:
@@ -194,8 +196,8 @@ class ServerProcess:
             for process in self.alive():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-            self._process.wait(STOP_S)
-            wait_until(lambda: not self.alive(), GONE_S, "killed processes are gone")
+            self._process.wait(SOON_S)
+            wait_until(lambda: not self.alive(), SOON_S, "killed processes are gone")
         if self._log is not None:
             self._log.close()
 

@@ -10,7 +10,8 @@ from werkzeug.test import TestResponse
 from pyserve.engine.fake.script import FakeScript
 from pyserve.models.profile import ModelProfile, PromptProfile
 from tests.support.anthropic_client import anthropic_client_of
-from tests.support.front import SOON_S, counted
+from tests.support.front import counted
+from tests.support.limits import SOON_S
 
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pyserve.engine.fake.script import FakeScript
-from tests.support.front import SOON_S, Front
+from tests.support.front import Front
+from tests.support.limits import SOON_S
 from tests.support.ollama_lines import CHAT, GENERATE, chat, prompt
 
 KEY = "sk-of-a-user"

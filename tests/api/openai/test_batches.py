@@ -9,7 +9,8 @@ import pytest
 from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.web.answer.generation import N_AHEAD
-from tests.support.front import COMPLETIONS, SOON_S, error_of, events_of
+from tests.support.front import COMPLETIONS, error_of, events_of
+from tests.support.limits import SOON_S
 
 PROMPTS = [f"prompt {i} has words" for i in range(40)]
 

@@ -9,7 +9,8 @@ from contextlib import closing
 import pytest
 
 from pyserve.engine.fake.script import FakeScript
-from tests.support.front import SOON_S, chat_body, error_of
+from tests.support.front import chat_body, error_of
+from tests.support.limits import SOON_S
 
 CHOOSE = "/v1/choose"
 

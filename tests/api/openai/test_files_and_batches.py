@@ -16,7 +16,8 @@ from pyserve.batch.journal import Answer, Journal, new_result
 from pyserve.memory.batches import Archive, result_id
 from pyserve.web.batches.runner import BatchRunner
 from tests.support.client import client_of
-from tests.support.front import CHAT, SOON_S, Front, chat_body, error_of
+from tests.support.front import CHAT, Front, chat_body, error_of
+from tests.support.limits import SOON_S
 from tests.support.server import wait_until
 
 FILES, BATCHES = "/v1/files", "/v1/batches"

@@ -10,7 +10,8 @@ import pytest
 
 from pyserve.engine.fake.script import FakeScript
 from tests.support.client import client_of
-from tests.support.front import RESPONSES, SOON_S, Front, error_of
+from tests.support.front import RESPONSES, Front, error_of
+from tests.support.limits import SOON_S
 
 CONVERSATIONS = "/v1/conversations"
 KEYS = """

@@ -8,7 +8,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from pyserve.engine.fake.script import FakeScript
-from tests.support.front import RESPONSES, SOON_S, error_of
+from tests.support.front import RESPONSES, error_of
+from tests.support.limits import SOON_S
 
 TEXT = "Zoë said\n\ndata: [DONE] \u2028 \U0001f600 fin"
 LOGPROBS = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.support.front import CHAT, SOON_S, chat_body, error_of
+from tests.support.front import CHAT, chat_body, error_of
+from tests.support.limits import SOON_S
 
 KEY, ADMIN = "sk-the-only-key", "sk-of-an-admin"
 TOML = f"""

@@ -17,7 +17,8 @@ from pyserve.web.connection.deadlines import ClientTimeouts
 from pyserve.web.connection.overload import N_NAMED, REPORT_EVERY_S, Refusals
 from pyserve.web.connection.worker import Worker
 from tests.support.clocks import Clock
-from tests.support.front import CHAT, COMPLETIONS, SOON_S, chat_body, counted
+from tests.support.front import CHAT, COMPLETIONS, chat_body, counted
+from tests.support.limits import SOON_S
 
 KEY = "sk-the-only-key"
 

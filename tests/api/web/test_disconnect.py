@@ -14,7 +14,8 @@ from pyserve.backend.static import StaticBackend
 from pyserve.config import ServeConfig
 from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.streams.hub import StreamEngine
-from tests.support.front import CHAT, COMPLETIONS, EDITS, SOON_S, chat_body
+from tests.support.front import CHAT, COMPLETIONS, EDITS, chat_body
+from tests.support.limits import SOON_S
 from tests.support.scripted_core import ScriptedCore
 
 HOLDING = FakeScript(hold_after=1)

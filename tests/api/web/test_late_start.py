@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake.core import STEERABLE, FakeCore
 from pyserve.engine.streams.hub import StreamEngine
 from pyserve.errors import ModelLoadError
-from tests.support.front import CHAT, RESPONSES, SOON_S, Front, chat_body, events_of
+from tests.support.front import CHAT, RESPONSES, Front, chat_body, events_of
+from tests.support.limits import SOON_S
 
 
 class SlowBackend(StaticBackend):
@@ -34,17 +36,31 @@ class SlowBackend(StaticBackend):
         return super().lease(model_id, **options)
 
 
-@pytest.fixture
-def slow() -> Iterator[Front]:
+@contextlib.contextmanager
+def loading_front(keep_alive_s: float) -> Iterator[Front]:
     core = FakeCore(EngineConfig(model_id="tiny", model_path=""), STEERABLE)
     backend = SlowBackend({"tiny": StreamEngine(core)})
     backend.loaded = threading.Event()
     backend.unload("tiny")
-    app = create_app(ServeConfig(response_store_mib=0), backend, keep_alive_s=0.05)
+    app = create_app(ServeConfig(response_store_mib=0), backend, keep_alive_s=keep_alive_s)
     parts = app.extensions["pyserve"]
     yield Front(app, app.test_client(), {"tiny": core}, parts.stream_limit)
     backend.loaded.set()
     backend.close()
+
+
+@pytest.fixture
+def slow() -> Iterator[Front]:
+    """Its streams do not stay silent."""
+    with loading_front(0.05) as front:
+        yield front
+
+
+@pytest.fixture
+def silent() -> Iterator[Front]:
+    """Its streams wait for what they have to tell."""
+    with loading_front(3600.0) as front:
+        yield front
 
 
 def loading(front: Front) -> SlowBackend:
@@ -99,10 +115,10 @@ def test_lines_of_an_answer_to_come_are_empty_ones(slow, fails):
     assert slow.stream_limit.n_held == 0
 
 
-def test_a_model_that_is_loaded_soon_makes_a_stream_as_usual(slow):
-    timer = threading.Timer(0.01, loading(slow).loaded.set)
+def test_a_model_that_is_loaded_soon_makes_a_stream_as_usual(silent):
+    timer = threading.Timer(0.01, loading(silent).loaded.set)
     timer.start()
-    response = slow.post(CHAT, chat_body("a b c", stream=True))
+    response = silent.post(CHAT, chat_body("a b c", stream=True))
     assert events_of(response)[-1] == "[DONE]"
     assert not response.text.startswith(":")
     timer.join()

@@ -10,7 +10,8 @@ import anthropic
 import pytest
 
 from tests.e2e.conftest import DEFAULT_MODEL, TIMEOUT_S, MakeServer
-from tests.support.server import ServerProcess
+from tests.support.limits import SOON_S
+from tests.support.server import ServerProcess, wait_until
 
 SAID: list[Any] = [{"role": "user", "content": "Tell me about the sea."}]
 GREEDY = {"temperature": 0, "deterministic": True}
@@ -39,6 +40,6 @@ def test_a_stream_goes_on_after_its_engine_was_killed(make_server: MakeServer) -
                 if n == N_TOKENS // 4:
                     first.kill()
             message = stream.get_final_message()
-    assert server.engine().pid != first.pid
+    wait_until(lambda: server.engine().pid != first.pid, SOON_S, "a new engine")
     assert message.content[0].text == plain.content[0].text
     assert message.usage.output_tokens == plain.usage.output_tokens

@@ -10,11 +10,11 @@ import openai
 import pytest
 
 from tests.e2e.conftest import MakeServer
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, wait_until
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.tiny.lora import make_lora, write_lora
 
-SOON_S = 60.0
 MODEL = """
 name: base
 parameters: {model: tiny.gguf, temperature: 0, max_tokens: 12}
@@ -63,7 +63,9 @@ def test_an_option_names_an_adapter(make_server: MakeServer, run_dir: Path) -> N
     base = write_tiny_llama(run_dir / "tiny.gguf")
     path = write_lora(run_dir / "lora.gguf", make_lora(base))
     args = [str(base), "--models-dir", str(run_dir), "--lora", f"pirate={path}:0.5"]
-    with httpx.Client(base_url=make_server(args).start().url, trust_env=False) as http:
+    with httpx.Client(
+        base_url=make_server(args).start().url, timeout=SOON_S, trust_env=False
+    ) as http:
         (adapter,) = http.get("/v1/lora-adapters", timeout=SOON_S).json()
     assert (adapter["name"], adapter["scale"], adapter["model"]) == ("pirate", 0.5, "pirate")
 

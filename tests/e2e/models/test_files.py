@@ -10,10 +10,10 @@ import openai
 import pytest
 
 from tests.e2e.conftest import MakeServer
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, wait_until
 from tests.support.tiny.llama import write_tiny_llama
 
-SOON_S = 30.0
 IM_START, IM_END = "<|im_start|>", "<|im_end|>"
 MANY = """
 - name: alpha

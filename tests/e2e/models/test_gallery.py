@@ -10,10 +10,9 @@ import httpx
 from pyserve.models.fitting import advised, this_machine
 from pyserve.models.gallery import load_gallery
 from tests.e2e.conftest import MakeServer
+from tests.support.limits import SOON_S
 from tests.support.server import wait_until
 from tests.support.tiny.llama import write_tiny_llama
-
-SOON_S = 60.0
 
 
 def test_recommended_sampling_is_the_default(make_server: MakeServer, run_dir: Path) -> None:
@@ -23,9 +22,9 @@ def test_recommended_sampling_is_the_default(make_server: MakeServer, run_dir: P
     directory.mkdir()
     write_tiny_llama(directory / entry.file)
     server = make_server(["--models-dir", str(directory), "--parallel", "1"]).start()
-    assert [model["id"] for model in httpx.get(f"{server.url}/v1/models").json()["data"]] == [
-        entry.name
-    ]
+    assert [
+        model["id"] for model in httpx.get(f"{server.url}/v1/models", timeout=SOON_S).json()["data"]
+    ] == [entry.name]
     params = httpx.get(f"{server.url}/props", timeout=SOON_S).json()
     found = params["default_generation_settings"]["params"]
     wanted = entry.sampling.model_dump(exclude_none=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -13,12 +14,13 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import MakeServer
+from tests.support.endless import ENDLESS, endless_answer
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, is_alive, sse_events, wait_until
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.tiny.memories import write_tiny
 
 CHAT = "/v1/chat/completions"
-SOON_S = 60.0
 N_ROUNDS = 8
 
 
@@ -33,7 +35,8 @@ def models_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(make_server: MakeServer, models_dir: Path) -> ServerProcess:
     args = ["--models-dir", str(models_dir), "--max-loaded-models", "2", "--threads", "1"]
-    return make_server([*args, "--prefix-cache-mib", "8"]).start()
+    args += ["--ctx-size", str(ENDLESS), "--prefix-cache-mib", "8"]
+    return make_server(args).start()
 
 
 def body(model: str, **fields: Any) -> dict[str, Any]:
@@ -81,13 +84,10 @@ def test_mixed_traffic_with_room_for_two_of_three_fails_no_request(http):
 
 
 def test_a_stream_keeps_its_model_while_others_come_and_go(http):
-    long = body("llama", max_tokens=200, ignore_eos=True, stream=True)
-    with http.stream("POST", CHAT, json=long) as reply:
-        events = sse_events(reply)
-        next(events)
+    with endless_answer(http, CHAT, body("llama")) as answer:
         for model in ("gemma3", "rwkv7", "gemma3"):
             assert http.post(CHAT, json=body(model)).status_code == 200
-        assert list(events)[-1] == "[DONE]"
+        assert answer.is_running
 
 
 def test_unloading_ends_the_process_and_loading_brings_it_back(server, http):
@@ -102,27 +102,20 @@ def test_unloading_ends_the_process_and_loading_brings_it_back(server, http):
 
 
 def test_unloading_waits_for_a_stream_unless_it_is_forced(http):
-    long = body("llama", max_tokens=300, ignore_eos=True, stream=True)
-    with http.stream("POST", CHAT, json=long) as reply:
-        events = sse_events(reply)
-        next(events)
-        done: list[int] = []
-        unload = threading.Thread(
-            target=lambda: done.append(
-                http.post("/models/unload", json={"model": "llama"}).status_code
-            )
-        )
-        unload.start()
-        assert list(events)[-1] == "[DONE]"
-    unload.join(SOON_S)
-    assert done == [200]
-    with http.stream("POST", CHAT, json={**long, "max_tokens": 400}) as reply:
-        events = sse_events(reply)
-        next(events)
-        forced = {"model": "llama", "force": True}
-        assert http.post("/models/unload", json=forced).status_code == 200
-        rest = list(events)
-    assert rest[-1] == "[DONE]" or rest[-1]["error"]["code"] == "engine_restarted"
+    def unload(**fields: bool) -> int:
+        return http.post("/models/unload", json={"model": "llama", **fields}).status_code
+
+    with ThreadPoolExecutor(1) as pool:
+        with endless_answer(http, CHAT, body("llama")) as answer:
+            waiting = pool.submit(unload)
+            assert http.post(CHAT, json=body("gemma3")).status_code == 200
+            assert answer.is_running
+            assert not waiting.done()
+        assert waiting.result(SOON_S) == 200
+    with endless_answer(http, CHAT, body("llama")) as answer:
+        assert unload(force=True) == 200
+        end = answer.end()
+    assert json.loads(end.removeprefix("data: "))["error"]["code"] == "engine_restarted"
 
 
 def test_keep_alive_0_unloads_after_the_request(http):
@@ -155,15 +148,12 @@ def test_reload_finds_new_files_and_leaves_loaded_models_alone(server, http, mod
 
 
 def test_a_changed_model_gets_a_new_engine_while_the_old_one_finishes(server, http, models_dir):
-    long = body("llama", max_tokens=300, ignore_eos=True, stream=True)
-    with http.stream("POST", CHAT, json=long) as reply:
-        events = sse_events(reply)
-        next(events)
+    with endless_answer(http, CHAT, body("llama")) as answer:
         config = "name: llama\ncontext_size: 128\nparameters:\n  model: llama.gguf\n"
         (models_dir / "llama.yaml").write_text(config)
         http.post("/models/reload").raise_for_status()
         assert http.post(CHAT, json=body("llama")).status_code == 200
-        assert list(events)[-1] == "[DONE]"
+        assert answer.is_running
     assert http.get("/v1/models/llama").json()["meta"]["n_ctx"] == 128
     wait_until(lambda: len(server.find("pyserve.engine.main")) == 1, SOON_S, "one engine is left")
 

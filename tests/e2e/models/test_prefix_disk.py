@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, wait_until
 from tests.support.tiny.llama import write_tiny_llama
 
@@ -34,7 +35,7 @@ def n_cached(answer: dict[str, Any]) -> int:
 
 
 def metric(server: ServerProcess, name: str) -> float:
-    page = httpx.get(f"{server.url}/metrics", trust_env=False).text
+    page = httpx.get(f"{server.url}/metrics", timeout=SOON_S, trust_env=False).text
     lines = [line for line in page.splitlines() if line.startswith(f"{name}{{")]
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 

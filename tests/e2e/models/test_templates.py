@@ -10,10 +10,10 @@ import pytest
 
 from tests.e2e.conftest import MakeServer
 from tests.support.gguf_edit import string, taken_apart
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess
 from tests.support.tiny.llama import write_tiny_llama
 
-SOON_S = 60.0
 OWN = (
     "{% for m in messages %}{% if not loop.first and m.role == 'system' %}"
     "{{ raise_exception('The system message comes first.') }}{% endif %}"

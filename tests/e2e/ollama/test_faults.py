@@ -9,10 +9,10 @@ import ollama
 import pytest
 
 from tests.support.hub_server import FakeHub, serve_hub
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, wait_until
 from tests.support.tiny.llama import write_tiny_llama
 
-SOON_S = 15.0
 ADMIN, USER = "sk-of-an-admin", "sk-of-a-user"
 KEYS = f"""
 [[keys]]
@@ -39,13 +39,15 @@ def test_a_stream_goes_on_after_its_engine_was_killed(server, client):
 
 def test_a_client_that_leaves_is_cancelled(server):
     body = {"model": "x", "messages": [{"role": "user", "content": "#slow=100 #words=500 x"}]}
-    with httpx.stream("POST", f"{server.url}/api/chat", json=body, trust_env=False) as response:
+    with httpx.stream(
+        "POST", f"{server.url}/api/chat", json=body, timeout=SOON_S, trust_env=False
+    ) as response:
         assert json.loads(next(response.iter_lines()))["done"] is False
     wait_until(lambda: n_in_work(server) == 0, SOON_S, "the request is cancelled")
 
 
 def n_in_work(server: ServerProcess) -> int:
-    text = httpx.get(f"{server.url}/metrics", trust_env=False).text
+    text = httpx.get(f"{server.url}/metrics", timeout=SOON_S, trust_env=False).text
     (line,) = [
         line for line in text.splitlines() if line.startswith("llamacpp:requests_processing")
     ]

@@ -12,6 +12,7 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionTokenLogprob
 
 from tests.support.kernels import has_our_kernels
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, sse_events, wait_until
 
 pytestmark = pytest.mark.model
@@ -317,7 +318,7 @@ def test_a_killed_engine_comes_back_and_its_streams_go_on(
         rest = list(events)
     assert rest[-1] == "[DONE]"
     assert rest[-2]["usage"]["completion_tokens"] == 300
-    wait_until(lambda: model_server.engine().pid != engine.pid, 20, "a new engine")
+    wait_until(lambda: model_server.engine().pid != engine.pid, SOON_S, "a new engine")
     model_server.wait_healthy()
     assert model_server.worker().pid == front.pid
     answer = http.post(

@@ -72,9 +72,15 @@ def test_a_stop_token_ends_an_answer_and_is_told(http: httpx.Client) -> None:
 
 def test_time_ends_a_running_answer(http: httpx.Client) -> None:
     body = QUESTION | {"ignore_eos": True, "max_tokens": 7000}
-    whole = {"X-Request-Timeout": "4; whole"}
-    for fields, headers in (({"t_max_predict_ms": 50}, {}), ({}, whole)):
-        found = http.post(CHAT, json={**body, **fields}, headers=headers).json()
+    answers = [http.post(CHAT, json={**body, "t_max_predict_ms": 50})]
+    for time_s in (1, 4, 16):  # as much as the machine needs to say something
+        answers.append(
+            http.post(CHAT, json=body, headers={"X-Request-Timeout": f"{time_s}; whole"})
+        )
+        if answers[-1].status_code == httpx.codes.OK:
+            break
+    for answer in (answers[0], answers[-1]):
+        found = answer.json()
         (choice,) = found["choices"]
         assert choice["finish_reason"] == "length"
         assert choice["message"]["content"]

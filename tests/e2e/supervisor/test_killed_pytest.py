@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.limits import SOON_S
 from tests.support.scripts import REPOSITORY
-from tests.support.server import GONE_S, START_S, is_alive, wait_until
+from tests.support.server import is_alive, wait_until
 
 STALLED = """
 import time
@@ -37,7 +38,7 @@ def killed_pytest(run_dir: Path) -> list[psutil.Process]:
     command = [sys.executable, "-m", "pytest", "--rootdir", str(REPOSITORY), *arguments]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as child:
         try:
-            wait_until((run_dir / "pids").exists, START_S, "the server of the test is up")
+            wait_until((run_dir / "pids").exists, SOON_S, "the server of the test is up")
             pids = [int(pid) for pid in (run_dir / "pids").read_text().split()]
             return [psutil.Process(pid) for pid in pids]
         finally:
@@ -48,6 +49,6 @@ def test_a_killed_pytest_leaves_no_server_behind(killed_pytest) -> None:
     assert len(killed_pytest) >= 4, "a supervisor, an engine, gunicorn and its worker"
     wait_until(
         lambda: not any(is_alive(process) for process in killed_pytest),
-        GONE_S,
+        SOON_S,
         "the processes of the server are gone",
     )

@@ -17,9 +17,9 @@ import pytest
 from pyserve.engine.protocol import EngineStats
 from pyserve.engine.remote.client import RemoteEngine
 from tests.e2e.conftest import DEFAULT_MODEL
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, free_port, is_alive, sse_events, wait_until
 
-SOON_S = 20.0
 CHAT = "/v1/chat/completions"
 
 
@@ -122,13 +122,18 @@ def test_a_request_that_all_kernels_fail_at_is_refused(server, http):
 
 
 def test_health_while_an_engine_keeps_crashing(server, http):
-    for n in range(5):
-        server.wait_healthy()
+    def is_given_up(n: int) -> bool:
         http.post(CHAT, json=body(f"#die=1 x y {n}"))
-    wait_until(lambda: server.health() == 503, SOON_S, "/health is 503")
-    health = http.get("/health").json()
-    assert health["models"][0]["state"] == "failed"
-    assert "keeps crashing" in health["models"][0]["error"]
+        health = http.get("/health")
+        (model,) = health.json()["models"]
+        if model["state"] != "failed":
+            return False
+        assert health.status_code == 503
+        assert "keeps crashing" in model["error"]
+        return True
+
+    # For a second at first: a look may come too late, and those after it have more time.
+    assert any(is_given_up(n) for n in range(10))
     server.wait_healthy()
 
 
@@ -161,7 +166,7 @@ def test_killed_supervisor(server, http):
         rest_of(events)
     server.wait_gone()
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{server.url}/health", trust_env=False)
+        httpx.get(f"{server.url}/health", timeout=SOON_S, trust_env=False)
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
@@ -293,7 +298,9 @@ def engines_of(run_dir: Path) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
 def test_gunicorn_alone_brings_up_one_supervisor_that_ends_with_it(bare_gunicorn, run_dir, sig):
-    reply = httpx.post(bare_gunicorn.url + CHAT, json=body("hello"), trust_env=False)
+    reply = httpx.post(
+        bare_gunicorn.url + CHAT, json=body("hello"), timeout=SOON_S, trust_env=False
+    )
     assert reply.json()["choices"][0]["message"]["content"] == "hello"
     names = [" ".join(process.cmdline()) for process in engines_of(run_dir)]
     assert sum("pyserve.cli.supervise" in name for name in names) == 1
@@ -311,7 +318,9 @@ def test_gunicorn_alone_gets_a_new_supervisor_when_it_dies(bare_gunicorn, run_di
     deadline = time.monotonic() + SOON_S
     reply = None
     while time.monotonic() < deadline and (reply is None or reply.status_code != 200):
-        reply = httpx.post(bare_gunicorn.url + CHAT, json=body("hi"), trust_env=False)
+        reply = httpx.post(
+            bare_gunicorn.url + CHAT, json=body("hi"), timeout=SOON_S, trust_env=False
+        )
         assert reply.status_code in (200, 503)
     assert reply is not None
     assert reply.status_code == 200

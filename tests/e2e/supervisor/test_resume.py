@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import DEFAULT_MODEL, MakeServer
-from tests.support.server import ServerProcess, sse_events
+from tests.e2e.conftest import DEFAULT_MODEL, TIMEOUT_S, MakeServer
+from tests.support.limits import SOON_S
+from tests.support.server import ServerProcess, sse_events, wait_until
 
 pytestmark = pytest.mark.model
 
@@ -36,7 +37,7 @@ def body(fields: dict[str, Any], **more: Any) -> dict[str, Any]:
 def test_a_stream_goes_on_after_its_engine_was_killed(
     own_server: ServerProcess, fields: dict[str, Any]
 ) -> None:
-    with httpx.Client(base_url=own_server.url, timeout=120, trust_env=False) as client:
+    with httpx.Client(base_url=own_server.url, timeout=TIMEOUT_S, trust_env=False) as client:
         plain = client.post("/v1/chat/completions", json=body(fields)).raise_for_status().json()
         first = own_server.engine()
         wanted = body(fields, stream=True, stream_options={"include_usage": True})
@@ -50,7 +51,7 @@ def test_a_stream_goes_on_after_its_engine_was_killed(
                     continue
                 usage = event["usage"] or usage
                 text += "".join(c["delta"].get("content") or "" for c in event["choices"])
-    assert own_server.engine().pid != first.pid
+    wait_until(lambda: own_server.engine().pid != first.pid, SOON_S, "a new engine")
     assert text == plain["choices"][0]["message"]["content"]
     assert usage["completion_tokens"] == plain["usage"]["completion_tokens"] == N_TOKENS
     assert usage["prompt_tokens"] == plain["usage"]["prompt_tokens"]

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import MakeServer
+from tests.support.limits import SOON_S
 from tests.support.server import SERVE, ServerProcess, is_alive, wait_until
 
-SOON_S = 20.0
 CHAT = "/v1/chat/completions"
 FAKE = ["--engine", "fake", "--log-level", "debug"]
 N_REQUESTS = 300

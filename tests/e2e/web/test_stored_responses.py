@@ -11,9 +11,9 @@ import openai
 import psutil
 import pytest
 
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, wait_until
 
-SOON_S = 30.0
 HELD = "a b c #hold=1"
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, wait_until
 
 N_REQUESTS = 12
-SOON_S = 20.0
 BODY = {"messages": [{"role": "user", "content": "one two three"}], "max_tokens": 3}
 
 

@@ -30,10 +30,9 @@ from pyserve.errors import (
     UnavailableError,
 )
 from pyserve.process.sockets import connect, listen
+from tests.support.limits import SOON_S
 from tests.support.scripted_core import MODEL, ScriptedCore, finished
 from tests.support.server import wait_until
-
-SOON_S = 10.0
 
 
 class Control:

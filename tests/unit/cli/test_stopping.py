@@ -12,9 +12,9 @@ import pytest
 
 from pyserve.cli.stopping import stoppable
 from tests.support.file_server import ServedFile, serve_file
+from tests.support.limits import SOON_S
 from tests.support.server import wait_until
 
-SOON_S = 20.0
 CONTENT = b"GGUF\x03\x00\x00\x00" + bytes(1_000_000)
 PULL = [sys.executable, "-c", "from pyserve.cli import main; main()", "pull"]
 

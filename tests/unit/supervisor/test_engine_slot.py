@@ -20,8 +20,7 @@ from pyserve.engine.remote.wire import Heartbeat, encode, report_decoder
 from pyserve.errors import EngineRestartedError
 from pyserve.supervisor.engine_slot import FILE_CHECK_S, HEARTBEAT_TIMEOUT_S, UNLOAD_S, EngineSlot
 from pyserve.supervisor.processes import describe_exit, engine_environ
-
-SOON_S = 60.0
+from tests.support.limits import SOON_S
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pyserve.errors import (
     QueueFullError,
     UnavailableError,
 )
+from tests.support.limits import SOON_S
 
-SOON_S = 10.0
 Make = Callable[..., tuple[FakeCore, StreamEngine]]
 
 

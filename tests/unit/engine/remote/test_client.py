@@ -21,10 +21,10 @@ from pyserve.errors import (
     UnavailableError,
 )
 from pyserve.process.sockets import connect, listen
+from tests.support.limits import SOON_S
 from tests.support.scripted_core import MODEL, ScriptedCore, accepted, finished, step
 
 REQUEST = GenerateRequest(prompt="hello")
-SOON_S = 10.0
 
 
 class Served:

@@ -17,10 +17,10 @@ from pyserve.errors import (
     QueueFullError,
     UnavailableError,
 )
+from tests.support.limits import SOON_S
 from tests.support.scripted_core import ScriptedCore, accepted, failed, finished, step
 
 REQUEST = GenerateRequest(prompt="hello")
-SOON_S = 10.0
 
 
 @pytest.fixture

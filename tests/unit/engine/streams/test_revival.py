@@ -20,9 +20,9 @@ from pyserve.errors import (
     UnavailableError,
 )
 from pyserve.process.sockets import listen
+from tests.support.limits import SOON_S
 from tests.support.server import wait_until
 
-SOON_S = 10.0
 HELD = GenerateRequest(prompt="#hold=2 b c d")
 UNSTARTED = GenerateRequest(prompt="#hold=0 b c d")
 

@@ -12,8 +12,8 @@ from pyserve.engine.protocol import Delta, Finish, GenerateRequest, Usage
 from pyserve.engine.streams.stream import RequestStream
 from pyserve.web.answer.direct import DirectLane, direct_lane
 from pyserve.web.request.disconnect import SOCKET_KEY, ClientGoneError
+from tests.support.limits import SOON_S
 
-SOON_S = 10.0
 FINISH = Finish(reason="stop", usage=Usage(n_prompt_tokens=1, n_completion_tokens=1))
 
 

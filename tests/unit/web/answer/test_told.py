@@ -9,8 +9,8 @@ import pytest
 from pyserve.errors import CancelledError
 from pyserve.web.answer.told import told
 from pyserve.web.request.disconnect import ClientGoneError, ClientWatch
+from tests.support.limits import SOON_S
 
-SOON_S = 10.0
 HERE = ClientWatch({})
 
 

@@ -12,6 +12,7 @@ from pyserve.config import ServeConfig
 from pyserve.errors import InvalidRequestError
 from pyserve.web.request.otlp import OtlpExporter, check_otlp
 from pyserve.web.request.traces import Span
+from tests.support.limits import SOON_S
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra `otel`")
 
@@ -57,7 +58,7 @@ def test_a_span_reaches_the_collector_below_its_parent(collector, given, path):
     attributes = {"gen_ai.usage.input_tokens": 7, "gen_ai.response.finish_reasons": ["stop"]}
     exporter(Span("chat m", 1_000, 3_000, PARENT, attributes, "queue_full"))
     exporter.close()
-    at, body = got.get(timeout=10)
+    at, body = got.get(timeout=SOON_S)
     resource, (span,) = spans_of(body)
     assert at == path
     named = {each.key: each.value.string_value for each in resource.attributes}
@@ -80,7 +81,7 @@ def test_a_parent_that_is_not_sampled_is_respected_and_one_that_is_none_ignored(
     exporter(Span("unsampled", 1, 2, {"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-00"}))
     exporter(Span("odd", 1, 2, {"traceparent": "nonsense\x00"}))
     exporter.close()
-    _, (span,) = spans_of(got.get(timeout=10)[1])
+    _, (span,) = spans_of(got.get(timeout=SOON_S)[1])
     assert (span.name, span.parent_span_id) == ("odd", b"")
 
 
