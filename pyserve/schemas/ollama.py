@@ -244,12 +244,13 @@ class OllamaEmbedRequest(OptionFields):
 
     input: Annotated[
         list[InputText],
-        Field(max_length=MAX_INPUTS, fail_fast=True),
+        Field(default_factory=list, max_length=MAX_INPUTS, fail_fast=True),
         WithJsonSchema(
             {
                 "anyOf": [
-                    {"type": "string", "minLength": 1},
+                    {"type": "string"},
                     {"type": "array", "items": {"type": "string"}, "maxItems": MAX_INPUTS},
+                    {"type": "null"},
                 ]
             }
         ),
@@ -261,6 +262,8 @@ class OllamaEmbedRequest(OptionFields):
     @field_validator("input", mode="before")
     @classmethod
     def _as_list(cls, value: object) -> object:
+        if value is None or value == "":
+            return []
         return [value] if isinstance(value, str) else value
 
 

@@ -14,7 +14,10 @@ from pyserve.schemas.fields.pairs import PairFields
 from pyserve.schemas.rerank import MAX_DOCUMENTS, check_pair_texts
 from pyserve.schemas.unsupported import VECTORS, FieldTable
 
-OTHER_NAMES = {"queries": "text_1", "data_1": "text_1", "documents": "text_2", "data_2": "text_2"}
+OTHER_NAMES = {
+    **dict.fromkeys(("queries", "data_1"), "text_1"),
+    **dict.fromkeys(("documents", "items", "data_2"), "text_2"),
+}
 
 
 def _shape(value: object) -> str | None:
@@ -39,7 +42,7 @@ ScoredTexts = Annotated[
 class ScoreRequest(ContextFields, PairFields):
     """Pairs of texts to score: one with one or with each of several, or as many with as many.
 
-    queries and documents, data_1 and data_2: vLLM's other names of text_1 and text_2.
+    queries and documents or items, data_1 and data_2: vLLM's other names of text_1 and text_2.
     """
 
     foreign: ClassVar[FieldTable] = VECTORS
@@ -50,6 +53,7 @@ class ScoreRequest(ContextFields, PairFields):
     text_2: ScoredTexts | None = None
     queries: ScoredTexts | None = None
     documents: ScoredTexts | None = None
+    items: ScoredTexts | None = None
     data_1: ScoredTexts | None = None
     data_2: ScoredTexts | None = None
     lora: LoraChoices | None = None

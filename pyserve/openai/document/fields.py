@@ -142,6 +142,7 @@ FIELDS = {
     "text_2": "One text, or a list: all are paired with text_1 if that is one text.",
     "queries": "Another name of text_1, of vLLM.",
     "data_1": "Another name of text_1, of vLLM.",
+    "ScoreRequest.items": "Another name of text_2, of vLLM.",
     "data_2": "Another name of text_2, of vLLM.",
     "RerankRequest.top_n": "Only so many of the best; absent: all.",
     "TextRerankRequest.top_n": "Only so many of the best; absent: all.",

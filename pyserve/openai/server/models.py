@@ -72,6 +72,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One served model. created: Unix seconds; status and meta go beyond the specification.
 
     root: itself, or the file of a LoRA adapter. parent: the model that the adapter belongs to.
+    max_model_len: meta's n_ctx under vLLM's name.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: str = "pyserve"
     root: str
     parent: str | None = None
+    max_model_len: int | None = None
     status: ModelLoad
     meta: ModelMeta
 
@@ -119,6 +121,7 @@ def model_object(status: ModelStatus, form: AnswerFormat | None = None) -> Model
         created=status.created,
         root=PurePath(status.model_path).name if status.parent else status.id,
         parent=status.parent,
+        max_model_len=meta.n_ctx,
         status=ModelLoad(value=STATUS_VALUES[status.state], failed=status.state == "failed"),
         meta=meta,
     )

@@ -74,6 +74,7 @@ PROMPTS = {
     "text_2",
     "queries",
     "documents",
+    "items",
     "data_1",
     "data_2",
     "input_prefix",

@@ -139,6 +139,7 @@ def test_cohere_cuts_long_documents_and_others_are_asked(start):
     [
         {"text_1": QUERY, "text_2": "a red fox"},
         {"queries": [QUERY], "documents": ["a red fox"]},
+        {"queries": QUERY, "items": ["a red fox"]},
         {"data_1": QUERY, "data_2": ["a red fox"]},
     ],
 )

@@ -65,9 +65,11 @@ def test_a_loaded_model_says_what_it_is(start):
     front = start(others=(LOADING,), engine={"n_ctx": 64}, has_chat_template=False)
     loaded, loading = front.client.get("/v1/models").get_json()["data"]
     assert set(loaded) == {
-        *("id", "object", "created", "owned_by", "root", "parent", "status", "meta")
+        *("id", "object", "created", "owned_by", "root", "parent", "max_model_len"),
+        *("status", "meta"),
     }
     assert (loaded["root"], loaded["parent"]) == ("tiny", None)
+    assert (loaded["max_model_len"], loading["max_model_len"]) == (64, None)
     assert loaded["status"] == {"value": "loaded", "failed": False}
     assert loading["status"] == {"value": "loading", "failed": False}
     assert loaded["meta"] == {
