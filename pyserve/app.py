@@ -27,6 +27,7 @@ from pyserve.web.request import (
 )
 from pyserve.web.request import services as app_services
 from pyserve.web.request.endpoints import Endpoints, generating_line
+from pyserve.web.request.rules import LazyRule
 from pyserve.web.request.services import Services
 from pyserve.web.request.stream_limit import StreamLimit, share_of_one
 
@@ -52,6 +53,7 @@ def create_app(
     Raises InvalidRequestError for API keys that cannot be used.
     """
     app = Flask("pyserve", static_folder=None)
+    app.url_rule_class = LazyRule
     app.url_map.merge_slashes = False  # of werkzeug: it redirects
     app.url_map.strict_slashes = False
     paths.install(app)
