@@ -23,7 +23,7 @@ CMAKE_FILES = $(shell find CMakeLists.txt cmake native bench/micro -name '*.cmak
 # Not built when another binary is named, or when PEERS leaves it out.
 BENCH_SERVER := $(if $(PYSERVE_LLAMA_SERVER),,$(if $(or $(if $(PEERS),,default),\
                 $(filter llama-server%,$(PEERS))),build/bench/bin/llama-server))
-PY_FILES := pyserve bench tests tools vendor/fetch.py
+PY_FILES := pyserve bench examples tests tools vendor/fetch.py
 
 STRESS_S := 20
 SECONDS ?= 60

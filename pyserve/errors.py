@@ -207,6 +207,11 @@ _BY_CODE: dict[str, type[PyserveError]] = {
 }
 
 
+def is_known(code: str) -> bool:
+    """Whether `from_info` has a class for it."""
+    return code in _BY_CODE
+
+
 def from_info(info: ErrorInfo) -> PyserveError:
     """Rebuild the exception that `info` describes; an unknown code is an InternalError."""
     cls = _BY_CODE.get(info.code, InternalError)

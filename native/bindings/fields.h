@@ -110,8 +110,8 @@ PYSERVE_RECORD(Request, SAME_AS(kArgument, id), SAME_AS(kArgument, prompt), SAME
                SAME_AS(kArgument, adapters), SAME(wants_embedding), SAME(wants_ranks),
                SAME(max_tokens), SAME(stop), SAME(stop_token_ids), SAME(shows_stop),
                SAME(min_tokens), SAME(grammar), SAME(draft), SAME(n_draft_max), SAME(thinking),
-               SAME(n_logprobs), SAME(said), SAME(n_prompt_logprobs), SAME(tenant),
-               SAME(cache_salt), SAME(saves_prefix), SAME(priority),
+               SAME(n_logprobs), SAME(said), SAME(n_prompt_logprobs), SAME(n_logit_rows),
+               SAME(tenant), SAME(cache_salt), SAME(saves_prefix), SAME(priority),
                field("background", &S::is_background), SAME(deadline_ms), SAME(max_total_ms),
                SAME(max_decode_ms), field("deterministic", &S::is_deterministic),
                SAME(wants_progress), SAME(wants_timings));
@@ -157,7 +157,8 @@ PYSERVE_RECORD(Finish, SAME(reason), SAME(stop_string), SAME(stop_token), SAME(n
 
 PYSERVE_RECORD(DeltaEvent, SAME(text), SAME(n_tokens), SAME(tokens),
                SAME_AS(kNoneIfEmpty, logprobs), SAME_AS(kNoneIfEmpty, prompt_logprobs),
-               SAME_AS(kNoneIfEmpty, embedding), SAME(so_far), SAME(finish));
+               SAME_AS(kNoneIfEmpty, embedding), SAME_AS(kNoneIfEmpty, logits), SAME(so_far),
+               SAME(finish));
 
 PYSERVE_RECORD(ProgressEvent, SAME(position), SAME(n_waiting), SAME(eta_ms), SAME(n_prompt_tokens),
                SAME(n_cached_tokens), SAME(n_computed_tokens), SAME(prompt_ms));

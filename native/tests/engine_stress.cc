@@ -191,6 +191,7 @@ Request random_request(Random& random, RequestId id, const Sizes& sizes) {
   request.n_logprobs = random.one_in(3) ? random.below(6) : -1;
   if (random.one_in(20)) request.max_tokens = 0;
   request.n_prompt_logprobs = random.one_in(6) ? random.below(4) : -1;
+  request.n_logit_rows = random.one_in(6) ? random.below(3) : 0;
   request.tenant = random.one_in(2) ? "one" : "two";
   request.priority = random.below(5) - 2;
   if (random.one_in(10)) request.deadline_ms = 1 + random.below(50);

@@ -1,6 +1,9 @@
-"""Main of a supervisor without a front: `python -m pyserve.cli.supervise RUNTIME_DIR LIFELINE_FD`.
+"""Main of a supervisor without a front.
 
-Started by the first worker of a gunicorn that `pyserve serve` did not start, and ends with it.
+`python -m pyserve.cli.supervise RUNTIME_DIR LIFELINE_FD [silent]`.
+
+Started by the first worker of a gunicorn that `pyserve serve` did not start, or by `pyserve.LLM`,
+and ends with it.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from pyserve.backend.protocol import ModelStatus
 from pyserve.cli.announce import Announcer
 from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
@@ -40,6 +45,10 @@ def stop_at_eof(lifeline_fd: int) -> threading.Event:
     return is_cut
 
 
+def say_nothing(_models: Sequence[ModelStatus], _is_front_up: bool) -> None:
+    """An observer for programs that have no server to announce."""
+
+
 def main(argv: list[str]) -> int:
     runtime_dir, lifeline_fd = Path(argv[1]), int(argv[2])
     config = ServeConfig()
@@ -55,7 +64,7 @@ def main(argv: list[str]) -> int:
             models,
             runtime_dir,
             must_load=False,
-            observer=announcer,
+            observer=say_nothing if argv[3:] == ["silent"] else announcer,
             replan=partial(replan_models, config),
         )
         return supervisor.run()

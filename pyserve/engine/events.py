@@ -73,6 +73,8 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     `logprobs` belong to the tokens whose text ends in `text`. The last delta has `finish` set.
     `prompt_logprobs` come in order, in chunks, before all text; nothing precedes the first token of
     a prompt, so its log-probability is 0 and it has no alternatives.
+    `logits` are whole rows of little-endian float32, one for each token of the vocabulary, as the
+    model gives them; they come in order before all text, where they were asked for.
     `so_far` is what `finish` would say now, where it was asked for.
     `embedding` is a vector of length 1 as little-endian float32, where one was asked for, or the
     numbers of a ranking head.
@@ -84,6 +86,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: list[TokenLogprob] | None = None
     prompt_logprobs: list[TokenLogprob] | None = None
     embedding: bytes | None = None
+    logits: bytes | None = None
     so_far: Finish | None = None
     finish: Finish | None = None
 

@@ -122,6 +122,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       continues after them, and they count as tokens of the answer.
     n_logprobs: None = no logprobs; k >= 0 = the sampled token's and the k best alternatives'.
     n_prompt_logprobs: the same for every token of the prompt; no prefix is reused then.
+    n_logit_rows: of so many tokens at the prompt's end the client gets the logits, at most 16 MiB.
     trace_id: what logs call it. Changes nothing else.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal,
       and the adapters.
@@ -159,6 +160,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     said: list[int] = []
     n_logprobs: int | None = None
     n_prompt_logprobs: int | None = None
+    n_logit_rows: int = 0
     trace_id: str = ""
     tenant: str = ""
     cache_salt: str = ""

@@ -118,6 +118,7 @@ struct Request {
   int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
   std::vector<Token> said;        // leading tokens of the answer that the client has already
   int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
+  int n_logit_rows = 0;           // of so many tokens at the prompt's end, for the client
   std::string tenant;             // prefixes are reused within a tenant and adapters only,
   std::string cache_salt;         // and there among requests with the same salt
   bool saves_prefix = true;       // what it computes may be written to disk
@@ -188,11 +189,15 @@ struct DeltaEvent {
   std::vector<TokenLogprob> prompt_logprobs;
   // Of length 1, or the numbers of the ranking head; comes with `finish`, where it was asked for.
   std::vector<float> embedding;
+  // Of Request::n_logit_rows, in order, before all text: n_vocab numbers each, as the model gives
+  // them.
+  std::vector<float> logits;
   std::optional<Finish> so_far;  // what `finish` would say now; where it was asked for
   std::optional<Finish> finish;
 
   bool is_text_alone() const {
-    return logprobs.empty() && prompt_logprobs.empty() && embedding.empty() && !so_far && !finish;
+    return logprobs.empty() && prompt_logprobs.empty() && embedding.empty() && logits.empty() &&
+           !so_far && !finish;
   }
 };
 

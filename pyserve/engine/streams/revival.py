@@ -75,7 +75,7 @@ def can_go_on(stream: RequestStream) -> bool:
     """Whether nothing would be said twice, or left out."""
     if not stream.has_started:
         return True
-    if stream.request.n_prompt_logprobs is not None:
+    if stream.request.n_prompt_logprobs is not None or stream.request.n_logit_rows > 0:
         return False
     return stream.request.n_logprobs is None or stream.n_logprobs == len(stream.said)
 

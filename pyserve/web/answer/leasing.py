@@ -29,7 +29,8 @@ def lease_engine(parts: Services, target: Target, caller: Caller) -> Lease:
         keep_alive_s=target.keep_alive_s,
         on_wait=caller.watch.check,
     )
-    engine = templated(lease.engine, target.profile.prompt, target.chat_template)
+    engine = caller.with_engine(lease.engine)
+    engine = templated(engine, target.profile.prompt, target.chat_template)
     if caller.key is not None and caller.key.max_context is not None:
         engine = BoundedEngine(engine, caller.key.max_context)
     return EngineLease(engine, lease.release)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import request
 
+from pyserve.engine.protocol import Engine
 from pyserve.errors import InvalidRequestError
 from pyserve.web.keys.keys import ApiKey
 from pyserve.web.request.access import current_key, tenant
 from pyserve.web.request.disconnect import ClientWatch
-from pyserve.web.request.inside import BACKGROUND_HEADER, InsideWatch, inside_of
+from pyserve.web.request.inside import BACKGROUND_HEADER, InsideWatch, as_it_is, inside_of
 from pyserve.web.request.notes import Notes, notes, request_id
 from pyserve.web.request.wait_budget import Patience, request_patience
 
@@ -22,7 +24,7 @@ class Caller:
     watch: detects a disconnect. patience: its limit for waiting until work begins.
     tenant: the owner of the computed prefixes it shares. request_id: for logs and errors.
     key: its API key, if it has one. noted: the notes of the request. is_background: it runs only
-    while no others do.
+    while no others do. with_engine: what is put in front of its engine.
     """
 
     watch: ClientWatch
@@ -32,6 +34,7 @@ class Caller:
     key: ApiKey | None
     noted: Notes
     is_background: bool = False
+    with_engine: Callable[[Engine], Engine] = as_it_is
 
 
 def current_caller() -> Caller:
@@ -45,7 +48,8 @@ def current_caller() -> Caller:
         request_id(),
         current_key(),
         notes(),
-        inside is not None or _is_background(),
+        _is_background() if inside is None else inside.is_background,
+        as_it_is if inside is None else inside.with_engine,
     )
 
 

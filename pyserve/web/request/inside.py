@@ -1,4 +1,4 @@
-"""Requests that the server makes itself, for a client that has left them with it."""
+"""Requests that do not come over a connection: the server's own, and those of the library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyserve.engine.protocol import Engine
 from pyserve.web.keys.keys import ApiKey
 from pyserve.web.request.disconnect import ClientWatch
 
@@ -13,15 +14,22 @@ _KEY = "pyserve.inside"
 BACKGROUND_HEADER = "X-Background"
 
 
+def as_it_is(engine: Engine) -> Engine:
+    return engine
+
+
 @dataclass(frozen=True)
 class Inside:
     """Such a request. key: it counts for; None: where none is needed.
 
-    check: raises ClientGoneError when nobody wants its answer any more.
+    check: raises ClientGoneError when nobody wants its answer any more. is_background: it runs only
+    while no others do. with_engine: what is put in front of the engine that computes it.
     """
 
     key: ApiKey | None
     check: Callable[[], None]
+    is_background: bool = True
+    with_engine: Callable[[Engine], Engine] = as_it_is
 
     def mark(self, environ: dict[str, Any]) -> None:
         """Make of a WSGI environment that of this request."""

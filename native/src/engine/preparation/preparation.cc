@@ -10,6 +10,7 @@ namespace pyserve {
 namespace {
 
 constexpr size_t kMaxTextBytes = 2 * 1024 * 1024;
+constexpr int kMaxRowFloats = 4 * 1024 * 1024;  // 16 MiB; a frame to another process has more
 
 EngineError too_long(const char* about, int n_prompt, int n_ctx, bool is_pooled) {
   ErrorInfo info;
@@ -106,6 +107,7 @@ std::unique_ptr<PreparedRequest> Preparation::prepare(Request request) {
     }
   }
   check_length(prepared->tokens, request.is_pooled());
+  check_rows(request.n_logit_rows, prepared->tokens.size());
   std::vector<Token> biased;
   for (const auto& [token, bias] : request.sampling.logit_bias) biased.push_back(token);
   tokenizer_.check_tokens(biased);
@@ -232,6 +234,18 @@ void Preparation::check_length(const std::vector<Token>& tokens, bool is_pooled)
   const auto n_prompt = static_cast<int>(tokens.size());
   if (n_prompt + (is_pooled ? 0 : 1) <= n_ctx_) return;
   throw too_long("", n_prompt, n_ctx_, is_pooled);
+}
+
+void Preparation::check_rows(int n_rows, size_t n_prompt) const {
+  const int n_most = std::min(static_cast<int>(n_prompt), kMaxRowFloats / model_.n_vocab());
+  if (n_rows >= 0 && n_rows <= std::max(n_most, 1)) return;
+  throw EngineError(ErrorInfo{
+      ErrorCode::kInvalidRequest,
+      std::to_string(n_rows) + " rows of logits are not told: the prompt has " +
+          std::to_string(n_prompt) + " tokens, and at most " + std::to_string(std::max(n_most, 1)) +
+          " rows of " + std::to_string(model_.n_vocab()) + " are told at once",
+      "n_logit_rows",
+      {}});
 }
 
 void Preparation::check_said(size_t n_prompt, const std::vector<Token>& said) const {

@@ -58,6 +58,7 @@ class Preparation {
   std::optional<Draft> make_draft(const Request& request, TokenSpan prompt) const;
   void check_bytes(size_t n_bytes) const;
   void check_length(const std::vector<Token>& tokens, bool is_pooled) const;
+  void check_rows(int n_rows, size_t n_prompt) const;
   void check_said(size_t n_prompt, const std::vector<Token>& said) const;
 
   const Model& model_;

@@ -30,8 +30,11 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       cache_key_(make_cache_key(model, params())),
       progress_(std::move(prepared_.tokens)),
       scores_(model, progress_.n_prompt(), params().n_prompt_logprobs),
+      first_row_(progress_.n_prompt() - params().n_logit_rows),
+      next_row_(first_row_),
       answer_(model, prepared_, progress_.tokens(),
               max_answer(params(), progress_.n_prompt(), n_ctx)) {
+  if (params().n_logit_rows > 0) progress_.add_cut(first_row_);
   for (const Token token : params().said) {
     answer_.repeat(token);
     learn(token);
@@ -39,8 +42,13 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
 }
 
 TokenSpan RunningRequest::tokens_to_share() const {
-  const size_t n = is_scoring() ? scores_.n_spared() : progress_.tokens().size() - 1;
-  return progress_.tokens().first(n);
+  const int n_spared = scores_.is_open() ? scores_.n_spared() : progress_.n_known() - 1;
+  const bool has_rows = next_row_ < progress_.n_prompt();
+  return progress_.tokens().first(has_rows ? std::min(n_spared, next_row_) : n_spared);
+}
+
+bool RunningRequest::is_telling_rows() const {
+  return next_row_ < progress_.n_prompt() && progress_.n_computed() >= first_row_;
 }
 
 LoadView RunningRequest::load(int n_missing, int n_cells) const {
@@ -86,9 +94,10 @@ int RunningRequest::n_logits(int n_tokens) const {
 std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const LogitRows& rows,
                                                       SampleScratch& scratch) {
   DeltaEvent delta;
-  // 1. Scores of the prompt.
-  if (is_scoring() && !scores_.take(progress_.tokens(), progress_.n_computed(), n_logits, rows,
-                                    scratch, delta.prompt_logprobs)) {
+  // 1. Rows and scores of the prompt.
+  tell_rows(n_logits, rows, delta);
+  if (scores_.is_open() && !scores_.take(progress_.tokens(), progress_.n_computed(), n_logits, rows,
+                                         scratch, delta.prompt_logprobs)) {
     return std::nullopt;
   }
   if (progress_.n_missing() > 0) return delta;
@@ -120,6 +129,16 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const LogitR
     n_draft_rejected_ += n_draft - n_right;
   }
   return delta;
+}
+
+// Adds those of the prompt's tokens that the step has computed and the client wants.
+void RunningRequest::tell_rows(int n_logits, const LogitRows& rows, DeltaEvent& delta) {
+  const int first = progress_.n_computed() - n_logits;
+  const int end = std::min(progress_.n_computed(), progress_.n_prompt());
+  for (next_row_ = std::max(next_row_, first); next_row_ < end; ++next_row_) {
+    const std::span<const float> row = rows(next_row_ - first);
+    delta.logits.insert(delta.logits.end(), row.begin(), row.end());
+  }
 }
 
 TokenCost RunningRequest::take_cost(int n_tokens) {

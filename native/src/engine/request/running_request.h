@@ -49,8 +49,8 @@ class RunningRequest {
   RequestProgress& progress() { return progress_; }
   const RequestProgress& progress() const { return progress_; }
 
-  // Some tokens of the prompt still have to be scored.
-  bool is_scoring() const { return scores_.is_open(); }
+  // The next tokens are computed with logits: they have to be scored, or the client wants the rows.
+  bool is_scoring() const { return scores_.is_open() || is_telling_rows(); }
   // The last token is always computed: its logits are what the request is about. So are those
   // before tokens that have no score yet.
   TokenSpan tokens_to_share() const;
@@ -96,6 +96,8 @@ class RunningRequest {
   DeltaEvent finish_with(std::vector<float> embedding);
 
  private:
+  bool is_telling_rows() const;
+  void tell_rows(int n_logits, const LogitRows& rows, DeltaEvent& delta);
   bool sample(std::span<float> row, SampleScratch& scratch, DeltaEvent& delta);
   void learn(Token token);
   void count(Finish& finish) const;
@@ -104,6 +106,8 @@ class RunningRequest {
   const std::string cache_key_;
   RequestProgress progress_;
   PromptScores scores_;
+  const int first_row_;  // the rows of the prompt's tokens from here on are for the client
+  int next_row_;         // those before it were told
   RequestAnswer answer_;
   bool is_draft_known_ = false;  // the draft that is checked comes from the known text
   int n_draft_accepted_ = 0;     // tokens of such drafts

@@ -237,6 +237,8 @@ def test_the_end_of_the_front_ends_those_that_wait(line):
         ({}, Delta(text="a", tokens=[1]), True),
         ({"n_prompt_logprobs": 0}, None, True),
         ({"n_prompt_logprobs": 0}, Delta(text="a", tokens=[1]), False),
+        ({"n_logit_rows": 1}, None, True),
+        ({"n_logit_rows": 1}, Delta(text="a", tokens=[1]), False),
         ({"n_logprobs": 0}, Delta(tokens=[1]), False),  # its logprob is held back, and lost
     ],
 )

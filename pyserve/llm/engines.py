@@ -1,0 +1,77 @@
+"""The processes behind an `LLM`: a supervisor of its own, and the application over its engines."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from pyserve.app import create_app
+from pyserve.backend.client import SupervisorBackend
+from pyserve.backend.protocol import Lease
+from pyserve.backend.runtime import CONTROL_NAME, create_runtime_dir
+from pyserve.cli.plan import plan_models
+from pyserve.config import ServeConfig, read_config
+from pyserve.errors import InvalidRequestError
+from pyserve.supervisor.starter import SupervisorStarter
+from pyserve.web.request.services import services_of
+
+START_S = 30.0  # for the supervisor to tell its models
+# What makes no difference here, or would be another server's.
+NO_KEYS: Mapping[str, Any] = {"api_key": [], "api_key_file": None, "otlp_endpoint": None}
+
+
+class Engines:
+    """The engine of one model in a process of its own. Any thread may call any method.
+
+    Nothing is left behind: the processes end with `close`, and when this process does, however.
+    """
+
+    def __init__(self, config: ServeConfig) -> None:
+        """Start them, and wait until the model is loaded; a model that is missing is pulled."""
+        (spec,) = plan_models(config)
+        self.model_id = spec.id
+        with contextlib.ExitStack() as stack:
+            runtime_dir = create_runtime_dir()
+            stack.callback(shutil.rmtree, runtime_dir, ignore_errors=True)
+            lifeline, ours = os.pipe()
+            stack.callback(os.close, ours)
+            stack.callback(os.close, lifeline)
+            environ = os.environ | config.to_environ()
+            starter = SupervisorStarter(runtime_dir, lifeline, environ)
+            stack.callback(starter.stop)
+            self._backend = SupervisorBackend(
+                runtime_dir / CONTROL_NAME,
+                before_connect=starter,
+                successor_wait_s=config.load_timeout_s,
+                resumes_streams=config.resume_streams,
+            )
+            stack.callback(self._backend.close)
+            self._backend.wait_known(START_S)
+            self._load_timeout_s = config.load_timeout_s
+            self.lease().release()
+            self.app: Flask = create_app(config, self._backend)
+            stack.callback(services_of(self.app).memory.close)
+            self.close: Callable[[], None] = stack.pop_all().close
+
+    def lease(self) -> Lease:
+        """The engine, when it is loaded. Raises ModelLoadError and UnavailableError."""
+        return self._backend.lease(self.model_id, wait_s=self._load_timeout_s)
+
+
+def read_settings(
+    model: str | Path, config_file: Path | None, given: dict[str, Any]
+) -> ServeConfig:
+    """The settings of a server of one model. Raises InvalidRequestError."""
+    for name in given:
+        if name not in ServeConfig.model_fields:
+            near = difflib.get_close_matches(name, ServeConfig.model_fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InvalidRequestError(f"there is no option {name!r}{hint}", param=name)
+    return read_config({**given, **NO_KEYS, "models": [str(model)]}, config_file)
