@@ -22,7 +22,8 @@ from pyserve.errors import (
 from pyserve.llm.llm import AppClient
 from pyserve.llm.transport import AsyncAppTransport
 from tests.api.conftest import StartFront
-from tests.support.front import SOON_S, Front
+from tests.support.front import Front
+from tests.support.limits import SOON_S
 
 
 class Pair(BaseModel):
