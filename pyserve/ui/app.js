@@ -2,6 +2,7 @@
 
 import { make } from "./core/dom.js";
 import { iconButton } from "./core/icons.js";
+import { readKey } from "./core/key.js";
 import { applyTheme, nextTheme } from "./core/theme.js";
 import { ChatView } from "./chat/view.js";
 import { showModels } from "./models/dialog.js";
@@ -10,6 +11,10 @@ import { showKey } from "./settings/keydialog.js";
 
 const VIEWS = {
   chat: async () => new ChatView(),
+  complete: async () => new (await import("./views/complete.js")).CompleteView(),
+  edit: async () => new (await import("./views/edit.js")).EditView(),
+  compare: async () => new (await import("./views/compare.js")).CompareView(),
+  dashboard: async () => new (await import("./dashboard/view.js")).DashboardView(),
   api: async () => new (await import("./reference/tab.js")).ReferenceView(),
 };
 
@@ -26,8 +31,10 @@ function place() {
 async function show() {
   const [name, rest] = place();
   for (const link of document.querySelectorAll("#tabs a")) {
-    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    const isCurrent = link.hash === `#${name}`;
+    if (isCurrent) link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    link.toggleAttribute("aria-current", isCurrent);
+    if (isCurrent) link.setAttribute("aria-current", "page");
   }
   if (!built.has(name)) built.set(name, VIEWS[name]());
   const view = await built.get(name);
@@ -64,9 +71,18 @@ function addTools() {
   document.getElementById("tools").append(modelsButton(), key, theme);
 }
 
+let refused = null;
+
+// Asks once for each key that is refused: what asks by itself does not ask people again.
+function askForKey() {
+  if (refused === readKey()) return;
+  refused = readKey();
+  showKey(refreshModels, "This server wants an API key.");
+}
+
 applyTheme();
 addTools();
 refreshModels();
 show();
 addEventListener("hashchange", show);
-addEventListener("key-wanted", () => showKey(refreshModels, "This server wants an API key."));
+addEventListener("key-wanted", askForKey);

@@ -29,7 +29,7 @@ export class Attachments {
     this.onproblem = onproblem;
     this.element = make("ul", { class: "chips", "aria-label": "Attached files" });
     this.input = make("input", { type: "file", multiple: true, class: "hidden", tabindex: "-1" });
-    this.input.setAttribute("aria-label", "Attach text files");
+    this.input.setAttribute("aria-label", "Files to attach");
     this.input.addEventListener("change", async () => {
       await this.add(this.input.files);
       this.input.value = "";

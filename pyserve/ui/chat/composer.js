@@ -5,16 +5,17 @@ import { icon, iconButton } from "../core/icons.js";
 import { Attachments } from "./attachments.js";
 
 // onsend(text, files), onstop(), onsnippets(), onlast(): edit the last turn; onproblem(text).
+// hasFiles: files may be attached.
 export class Composer {
-  constructor({ onsend, onstop, onsnippets, onlast, onproblem }) {
-    Object.assign(this, { onsend, onstop, onlast });
+  constructor({ onsend, onstop, onsnippets, onlast, onproblem, hasFiles = true }) {
+    Object.assign(this, { onsend, onstop, onlast, hasFiles });
     this.isRunning = false;
     this.attachments = new Attachments(onproblem);
     this.area = make("textarea", { rows: 1, placeholder: "Message", "aria-label": "Message" });
     this.send = make("button", { type: "submit", class: "primary round" });
     const attach = iconButton("clip", "Attach text files", () => this.attachments.input.click());
     const code = iconButton("code", "Copy as curl or Python", onsnippets);
-    const row = make("div", { class: "write" }, attach, this.area, code, this.send);
+    const row = make("div", { class: "write" }, hasFiles ? attach : null, this.area, code, this.send);
     const { input, element } = this.attachments;
     this.element = make("form", { class: "composer", onsubmit: (event) => this.submit(event) }, element, row, input);
     this.listen();
@@ -23,6 +24,7 @@ export class Composer {
 
   listen() {
     this.area.addEventListener("keydown", (event) => this.key(event));
+    if (!this.hasFiles) return;
     this.area.addEventListener("paste", (event) => {
       if (event.clipboardData.files.length === 0) return;
       event.preventDefault();

@@ -1,24 +1,24 @@
-// The turns of a conversation, also ten thousand of them: those far from the screen are plain text
-// that the browser does not lay out.
+// The turns of a conversation, also ten thousand of them. They are in groups: the browser leaves out
+// those that are far from the screen, and their turns are plain text until they come near it.
 
 import { make } from "../core/dom.js";
 import { MessageView } from "./message.js";
 
 const NEAR = "1200px 0px";
 const END_PX = 48;
+const GROUP = 20;
 
 export class Log {
   constructor(actions) {
     this.actions = actions;
     this.turns = make("div", { class: "turns" });
-    this.element = make("div", { class: "log", tabindex: "0", role: "region", "aria-label": "Conversation" }, this.turns);
+    const region = { class: "log", tabindex: "0", role: "region", "aria-label": "Conversation" };
+    this.element = make("div", region, this.turns);
     this.views = new Map();
     this.path = [];
     this.follows = true;
-    this.near = new IntersectionObserver((entries) => this.came(entries), {
-      root: this.element,
-      rootMargin: NEAR,
-    });
+    const options = { root: this.element, rootMargin: NEAR };
+    this.near = new IntersectionObserver((entries) => this.came(entries), options);
     new ResizeObserver(() => this.follows && this.toEnd()).observe(this.turns);
     this.element.addEventListener("scroll", () => {
       this.follows = this.isAtEnd();
@@ -28,9 +28,8 @@ export class Log {
 
   came(entries) {
     for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting) continue;
-      target.view.complete();
-      this.near.unobserve(target);
+      target.isNear = isIntersecting;
+      if (isIntersecting) for (const { view } of target.children) view.complete();
     }
   }
 
@@ -38,23 +37,32 @@ export class Log {
   show(path) {
     let same = 0;
     while (same < path.length && path[same].id === this.path[same]?.id) same += 1;
-    for (const { id } of this.path.slice(same)) this.drop(id);
-    this.turns.append(...path.slice(same).map((message) => this.add(message)));
+    for (const { id } of this.path.slice(same).reverse()) this.drop(id);
+    path.slice(same).forEach((message) => this.add(message));
     this.path = [...path];
   }
 
   add(message) {
+    let group = this.turns.lastElementChild;
+    if (!group || group.childElementCount === GROUP) {
+      group = make("div", { class: "group" });
+      this.turns.append(group);
+      this.near.observe(group);
+    }
     const view = new MessageView(message, this.actions);
     this.views.set(message.id, view);
-    this.near.observe(view.element);
-    return view.element;
+    group.append(view.element);
+    if (group.isNear) view.complete();
   }
 
   drop(id) {
-    const view = this.views.get(id);
-    this.near.unobserve(view.element);
-    view.element.remove();
+    const { element } = this.views.get(id);
+    const group = element.parentElement;
+    element.remove();
     this.views.delete(id);
+    if (group.childElementCount > 0) return;
+    this.near.unobserve(group);
+    group.remove();
   }
 
   clear() {

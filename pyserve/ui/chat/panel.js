@@ -20,7 +20,7 @@ const TOOL = [
 
 // settings(): those of the conversation; onchange(settings) replaces them.
 export class Panel {
-  constructor({ settings, onchange, defaults }) {
+  constructor({ settings, onchange }) {
     Object.assign(this, { settings, onchange });
     this.system = make("textarea", { rows: 3, placeholder: "None" });
     this.system.addEventListener("input", () => this.change({ system: this.system.value }));
@@ -36,7 +36,6 @@ export class Panel {
       schema: "ChatRequest",
       values: () => this.settings().params,
       onchange: (params) => this.change({ params }),
-      defaults,
     });
     this.element = make(
       "aside",

@@ -15,6 +15,7 @@ export function newSettings() {
 }
 
 const ALTERNATIVES = 5;
+const MOST_MESSAGES = 2000; // of a longer conversation, the newest
 
 // The body, without what only says how it is streamed. Throws an Error if a text of the settings
 // is no JSON.
@@ -24,7 +25,7 @@ export function bodyOf(settings, messages) {
     model: settings.model,
     messages: [
       ...(system ? [{ role: "system", content: system }] : []),
-      ...messages.filter(isSaid).map(messageOf),
+      ...newest(messages.filter(isSaid)).map(messageOf),
     ],
     ...settings.params,
     ...formatFields(settings.format),
@@ -39,6 +40,13 @@ export const TOLD = {
   timings: true,
   return_progress: true,
 };
+
+// So many that the server takes them, from a user's turn on.
+function newest(messages) {
+  if (messages.length <= MOST_MESSAGES) return messages;
+  const last = messages.slice(-MOST_MESSAGES);
+  return last.slice(Math.max(0, last.findIndex(({ role }) => role === "user")));
+}
 
 function isSaid({ role, content, calls }) {
   return role !== "assistant" || content !== "" || (calls ?? []).length > 0;

@@ -3,10 +3,10 @@
 import { announce, say } from "../core/clipboard.js";
 import { confirmed } from "../core/dialog.js";
 import { make } from "../core/dom.js";
-import { getJson } from "../core/http.js";
 import { iconButton } from "../core/icons.js";
 import { read, write } from "../core/prefs.js";
 import { showSnippets } from "../core/snippetdialog.js";
+import { defaultsOf } from "../models/defaults.js";
 import { ModelSelect } from "../models/select.js";
 import { models, rememberModel } from "../models/state.js";
 import { costOf, streamAnswer } from "./answering.js";
@@ -25,7 +25,6 @@ const PATH = "chat/completions";
 export class ChatView {
   constructor() {
     this.running = null; // {controller, message} of the answer that is being given
-    this.defaults = {};
     this.log = new Log(this.turnActions());
     this.status = make("p", { class: "status", role: "status" });
     this.composer = new Composer({
@@ -38,7 +37,6 @@ export class ChatView {
     this.panel = new Panel({
       settings: () => this.conversation.settings,
       onchange: (settings) => this.changeSettings(settings),
-      defaults: () => this.defaults,
     });
     this.sidebar = new Sidebar({
       current: () => this.conversation.id,
@@ -186,17 +184,7 @@ export class ChatView {
 
   // The model's own values, shown where a parameter is not set.
   async askDefaults() {
-    const model = this.model.chosen;
-    const state = models.value.list?.find(({ id }) => id === model)?.meta.state;
-    if (state !== "ready" || model === this.defaultsOf) return;
-    this.defaultsOf = model;
-    try {
-      const props = await getJson(`props?model=${encodeURIComponent(model)}`);
-      this.defaults = props.default_generation_settings.params;
-    } catch {
-      this.defaults = {};
-    }
-    this.panel.parameters.show();
+    this.panel.parameters.showDefaults(await defaultsOf(this.model.chosen));
   }
 
   // Turns --------------------------------------------------------------------------------------

@@ -4,20 +4,20 @@ import { readKey } from "./key.js";
 import { API } from "./place.js";
 import { EventReader } from "./sse.js";
 
-// What the server refused. status: 0 if it could not be reached. code, param: of its error object.
+// What the server refused. status: 0 if it could not be reached. body: of its answer, as data.
 export class ApiError extends Error {
-  constructor(message, status, { code = null, param = null } = {}) {
+  constructor(message, status, body = null) {
     super(message);
-    Object.assign(this, { status, code, param });
+    Object.assign(this, { status, body });
   }
 }
 
 async function errorOf(response) {
   const text = await response.text();
   try {
-    const { error } = JSON.parse(text);
-    const message = error.param ? `${error.message} (${error.param})` : error.message;
-    return new ApiError(message, response.status, error);
+    const body = JSON.parse(text);
+    const { message, param } = body.error;
+    return new ApiError(param ? `${message} (${param})` : message, response.status, body);
   } catch {
     return new ApiError(`the server answered ${response.status}`, response.status);
   }
@@ -79,6 +79,6 @@ export async function* stream(path, body, signal) {
 }
 
 function checked(chunk) {
-  if (chunk.error) throw new ApiError(chunk.error.message, 200, chunk.error);
+  if (chunk.error) throw new ApiError(chunk.error.message, 200, chunk);
   return chunk;
 }

@@ -58,7 +58,7 @@ function fieldTable(schema, caption) {
   const required = new Set(schema.required ?? []);
   const fields = Object.entries(schema.properties ?? {});
   fields.sort(([a], [b]) => required.has(b) - required.has(a));
-  const head = ["Field", "Type", ""].map((text) => make("th", { scope: "col" }, text));
+  const head = ["Field", "Type", "Meaning"].map((text) => make("th", { scope: "col" }, text));
   const rows = fields.map(([name, part]) => fieldRow(name, part, required.has(name)));
   const table = make(
     "table",
@@ -86,8 +86,13 @@ function copyable(text) {
   return [make("div", { class: "example" }, make("pre", { tabindex: "0" }, text), button)];
 }
 
-function requestOf(api, content) {
-  const name = nameOf(content.schema.$ref);
+// The names of the types that a body may be of.
+function namesOf({ $ref, oneOf, anyOf }) {
+  if ($ref) return [nameOf($ref)];
+  return (oneOf ?? anyOf ?? []).flatMap(namesOf);
+}
+
+function requestOf(api, name) {
   const schema = api.components.schemas[name];
   const parts = [make("h4", {}, "Request"), make("p", {}, ...sentence(schema.description))];
   parts.push(fieldTable(schema, `Fields of ${name}`));
@@ -121,15 +126,16 @@ function operationSection(api, path, method, operation, shown) {
   section.append(make("h3", {}, ...titleOf(method, path)), make("p", {}, operation.summary));
   if (operation.description) section.append(make("p", {}, ...sentence(operation.description)));
   section.append(...copyable(curlOf(method, path, content?.example)));
-  const first = content && shown.get(content.schema.$ref);
+  const names = namesOf(content?.schema ?? {});
+  const first = shown.get(names.join());
   if (first) {
     const link = make("a", { href: linkPrefix + first }, first);
     section.append(make("p", {}, "Takes and gives the same as ", link, "."));
     return section;
   }
-  if (content) {
-    shown.set(content.schema.$ref, operation.operationId);
-    section.append(...requestOf(api, content));
+  if (names.length) {
+    shown.set(names.join(), operation.operationId);
+    section.append(...names.flatMap((name) => requestOf(api, name)));
   }
   section.append(make("h4", {}, "Responses"));
   for (const [status, response] of Object.entries(operation.responses)) {
@@ -139,7 +145,7 @@ function operationSection(api, path, method, operation, shown) {
 }
 
 function typeSection(name, schema) {
-  const section = make("section", { id: name }, make("h3", {}, make("code", {}, name)));
+  const section = make("section", { id: name }, make("h3", { class: "name" }, name));
   section.append(make("p", {}, ...sentence(schema.description)));
   section.append(fieldTable(schema, `Fields of ${name}`));
   return section;

@@ -7,8 +7,8 @@ function choicesOf(schema) {
   });
 }
 
-// {kind, minimum, maximum, values} of a schema. kind: number, integer, boolean, choice, text, lines
-// (a text on each line) or json.
+// {kind, minimum, maximum, values} of a schema. kind: number, integer, boolean, choice (of values; an
+// object in their place is left out), text, lines (a text on each line) or json.
 export function kindOf(schema) {
   const choices = choicesOf(schema);
   const of = (type) => choices.find((one) => one.type === type && !one.enum);
@@ -19,7 +19,10 @@ export function kindOf(schema) {
   }
   if (of("boolean") && choices.length === 1) return { kind: "boolean" };
   const listed = choices.flatMap((one) => one.enum ?? []);
-  if (listed.length && choices.every((one) => one.enum)) return { kind: "choice", values: listed };
+  const isListed = ({ enum: values, type, $ref }) => values || type === "boolean" || $ref;
+  if (listed.length && choices.every(isListed)) {
+    return { kind: "choice", values: [...(of("boolean") ? [true, false] : []), ...listed] };
+  }
   const list = of("array");
   const others = choices.filter((one) => one !== list);
   const isOfTexts = list?.items?.type === "string" && others.every(({ type }) => type === "string");
@@ -28,10 +31,11 @@ export function kindOf(schema) {
 }
 
 // The value of a text; undefined if it is empty. Throws an Error that says what is wrong.
-export function valueOf({ kind, minimum, maximum }, text) {
+export function valueOf({ kind, minimum, maximum, values }, text) {
   if (text.trim() === "") return undefined;
   if (kind === "lines") return text.split("\n").filter((line) => line !== "").map(unescaped);
-  if (kind === "text" || kind === "choice") return text;
+  if (kind === "text") return text;
+  if (kind === "choice") return values.find((value) => String(value) === text);
   if (kind === "boolean") return text === "true";
   if (kind === "json") return parsedJson(text);
   const value = Number(text);

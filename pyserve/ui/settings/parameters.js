@@ -6,10 +6,11 @@ import { groupsOf } from "./groups.js";
 import { kindOf, textOf, valueOf } from "./kinds.js";
 
 // An element with the parameters. schema: the name of the request. values(): those that are set, an
-// object that `onchange(values)` replaces. defaults(): of the model, where they are known.
+// object that `onchange(values)` replaces.
 export class Parameters {
-  constructor({ schema, values, onchange, defaults = () => ({}) }) {
-    Object.assign(this, { schema, values, onchange, defaults });
+  constructor({ schema, values, onchange }) {
+    Object.assign(this, { schema, values, onchange });
+    this.defaults = {};
     this.rows = new Map();
     this.place = make("div", { class: "groups" });
     const filter = make("input", {
@@ -67,13 +68,17 @@ export class Parameters {
   // Shows the values as they are now.
   show() {
     const values = this.values();
-    const defaults = this.defaults();
-    for (const [name, { control, kind }] of this.rows) {
-      control.value = textOf(kind, values[name]);
-      const usual = defaults[name];
-      if ("placeholder" in control) control.placeholder = textOf(kind, usual);
-    }
+    for (const [name, { control, kind }] of this.rows) control.value = textOf(kind, values[name]);
+    this.showDefaults(this.defaults);
     this.mark();
+  }
+
+  // Shows what the model takes where nothing is set.
+  showDefaults(defaults) {
+    this.defaults = defaults;
+    for (const [name, { control, kind }] of this.rows) {
+      if ("placeholder" in control) control.placeholder = textOf(kind, defaults[name]);
+    }
   }
 
   mark() {
@@ -103,7 +108,7 @@ function controlOf({ kind, minimum, maximum, values }, attributes) {
   }
   if (kind === "boolean" || kind === "choice") {
     const options = ["", ...(values ?? ["true", "false"])];
-    const shown = options.map((value) => new Option(value || "as it is", value));
+    const shown = options.map((value) => new Option(value === "" ? "as it is" : value, value));
     return make("select", attributes, ...shown);
   }
   if (kind === "text") return make("input", { type: "text", ...attributes });

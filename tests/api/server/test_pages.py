@@ -45,6 +45,22 @@ def test_modules_import_what_there_is_and_none_is_left_over(front):
     assert seen == {f"/ui/{name}" for name in pages.assets() if name.endswith(".js")}
 
 
+def test_the_page_names_the_modules_that_it_begins_with(front):
+    page = front.client.get("/", headers=BROWSER).text
+    named = re.findall(r'rel="modulepreload" href="ui/([^"]+)"', page)
+    open_, seen = ["app.js"], set()
+    while open_:
+        name = open_.pop()
+        seen.add(name)
+        text = front.client.get(f"/ui/{name}").text
+        open_ += [
+            found
+            for link in re.findall(r'\bfrom "(\.[^"]+)"', text)
+            if (found := urljoin(f"/{name}", link)[1:]) not in seen
+        ]
+    assert sorted(seen - {"app.js"}) == named
+
+
 def test_files_are_sent_once(front):
     for path in ("/ui/app.js", "/openapi.json", "/docs"):
         first = front.client.get(path)

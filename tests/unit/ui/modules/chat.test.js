@@ -80,6 +80,15 @@ test("a body has what the settings say, and nothing else", () => {
   assert.equal(full.logprobs, true);
 });
 
+test("of a long conversation the newest turns are sent", () => {
+  const turns = Array.from({ length: 5000 }, (_, i) => ({ role: i % 2 ? "assistant" : "user", content: `${i}` }));
+  const { messages } = bodyOf({ ...newSettings(), system: "s" }, turns.slice(0, 4999));
+  assert.equal(messages[0].role, "system");
+  assert.equal(messages[1].role, "user");
+  assert.equal(messages.at(-1).content, "4998");
+  assert.equal(messages.length, 2000);
+});
+
 test("settings that are no JSON are named", () => {
   const settings = newSettings();
   assert.throws(() => bodyOf({ ...settings, tools: { text: "{", choice: "auto" } }, []), /^Error: Tools: /);

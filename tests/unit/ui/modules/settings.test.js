@@ -16,6 +16,7 @@ test("schemas have controls", () => {
     [orNull({ type: "integer" }), "integer"],
     [orNull({ type: "boolean" }), "boolean"],
     [orNull({ type: "string", enum: ["a"] }), "choice"],
+    [orNull({ oneOf: [{ enum: ["a"] }, { $ref: "#/x" }, { type: "boolean" }] }), "choice"],
     [orNull({ type: "string" }), "text"],
     [stop, "lines"],
     [orNull({ type: "array", items: { type: "integer" } }), "json"],
@@ -31,6 +32,7 @@ test("texts become values, or say why not", () => {
   assert.throws(() => valueOf(kindOf(number), "3"), /at most 2/);
   assert.throws(() => valueOf(kindOf(number), "x"), /number/);
   assert.throws(() => valueOf({ kind: "integer" }, "1.5"), /whole/);
+  assert.equal(valueOf({ kind: "choice", values: [true, "a"] }, "true"), true);
   assert.throws(() => valueOf({ kind: "json" }, "{"), /no JSON/);
   assert.deepEqual(valueOf(kindOf(stop), "a\\n\nb"), ["a\n", "b"]);
   assert.equal(textOf(kindOf(stop), ["a\n", "b\\"]), "a\\n\nb\\\\");

@@ -1,0 +1,22 @@
+// What a model takes for parameters that a request does not set.
+
+import { getJson } from "../core/http.js";
+import { models } from "./state.js";
+
+const known = new Map();
+
+// The values by name, {} while they are not known; they are of loaded models alone.
+export async function defaultsOf(model) {
+  const state = models.value.list?.find(({ id }) => id === model)?.meta.state;
+  if (state !== "ready") return known.get(model) ?? {};
+  if (!known.has(model)) {
+    known.set(model, {});
+    try {
+      const props = await getJson(`props?model=${encodeURIComponent(model)}`);
+      known.set(model, props.default_generation_settings.params);
+    } catch {
+      known.delete(model);
+    }
+  }
+  return known.get(model) ?? {};
+}

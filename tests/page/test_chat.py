@@ -1,0 +1,162 @@
+"""Conversations: turns and their versions, files, tools, settings, search, export and import."""
+
+from __future__ import annotations
+
+import json
+
+from playwright.sync_api import expect
+
+
+def test_turns_have_versions_and_branches(screen):
+    page = screen.open()
+    screen.ask("first")
+    screen.answered("first")
+    screen.ask("second")
+    screen.answered("second")
+    first = page.locator(".turn.user").first
+    first.hover()
+    screen.press("Edit", first)
+    first.get_by_label("Edit the text").fill("other")
+    screen.press("Send", first)
+    screen.answered("other")
+    expect(page.locator(".turn")).to_have_count(2)
+    screen.press("Version before", page.locator(".turn.user").first)
+    expect(page.locator(".turn")).to_have_count(4)
+    screen.answered("second")
+    screen.press("Branch into a new conversation", screen.answers().first)
+    expect(page.locator(".turn")).to_have_count(2)
+    expect(page.locator(".conversations li")).to_have_count(2)
+    screen.press("Delete this turn and what follows", screen.answers().first)
+    screen.press("Delete", page.get_by_role("dialog"))
+    expect(page.locator(".turn")).to_have_count(1)
+
+
+def test_an_answer_is_edited_and_continued(screen):
+    page = screen.open()
+    screen.ask("hello")
+    screen.press("Edit", screen.answered("hello"))
+    page.get_by_label("Edit the text").fill("Once upon")
+    screen.press("Save", screen.answers().last)
+    screen.press("Continue the answer", screen.answered("Once upon"))
+    expect(page.locator(".turn.assistant .place")).to_have_text("3/3")
+    assert screen.answered("Once upon").locator(".text").last.inner_text().startswith("Once upon")
+
+
+def test_escape_stops_an_answer_and_what_came_stays(screen):
+    page = screen.open()
+    screen.ask("one two three #hold=2")
+    expect(screen.answers().last).to_contain_text("one")
+    page.keyboard.press("Escape")
+    screen.answered("Stopped.")
+    page.reload()
+    page.locator(".conversations .open").first.click()
+    screen.answered("Stopped.")
+    expect(screen.answers().last).to_contain_text("one")
+
+
+def test_errors_are_shown_and_can_be_tried_again(screen):
+    page = screen.open()
+    screen.ask("this #fail=1")
+    screen.answered("the script says so")
+    screen.press("Regenerate", screen.answers().last)
+    expect(page.locator(".turn.assistant .place")).to_have_text("2/2")
+    screen.answered("the script says so")
+
+
+def test_files_go_with_a_message(screen, tmp_path):
+    page = screen.open()
+    (tmp_path / "notes.txt").write_text("the secret word\n")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\0\xff")
+    page.get_by_label("Files to attach").set_input_files(
+        [tmp_path / "notes.txt", tmp_path / "picture.png"]
+    )
+    expect(page.get_by_text("picture.png is no text file")).to_be_visible()
+    expect(page.locator(".chips li")).to_have_count(1)
+    screen.ask("What is it?")
+    screen.answered("the secret word")
+    expect(page.locator(".turn.user .file summary")).to_contain_text("notes.txt")
+
+
+def test_settings_are_sent_shown_and_kept_in_presets(screen):
+    page = screen.open()
+    panel = screen.set_up()
+    panel.get_by_label("System prompt").fill("Be brief.")
+    panel.get_by_label("temperature", exact=True).fill("3")
+    panel.get_by_label("temperature", exact=True).press("Tab")
+    expect(panel.get_by_text("This must be at most 2.")).to_be_visible()
+    panel.get_by_label("temperature", exact=True).fill("0.5")
+    panel.get_by_role("searchbox").fill("dry_base")
+    expect(panel.get_by_label("dry_base", exact=True)).to_be_visible()
+    expect(panel.get_by_text("Base of DRY's penalty")).to_be_visible()
+    panel.get_by_label("Name of a new preset").fill("mine")
+    screen.press("Save as preset", panel)
+    with page.expect_request("**/chat/completions") as sent:
+        screen.ask("hi")
+    body = sent.value.post_data_json
+    assert body["temperature"] == 0.5
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+    screen.answered("hi")
+    screen.press("New chat")
+    panel.get_by_label("Preset", exact=True).select_option("Default")
+    expect(panel.get_by_label("System prompt")).to_have_value("")
+    panel.get_by_label("Preset", exact=True).select_option("mine")
+    expect(panel.get_by_label("System prompt")).to_have_value("Be brief.")
+
+
+def test_formats_and_tools_are_checked_and_sent(screen):
+    page = screen.open()
+    panel = screen.set_up()
+    panel.get_by_label("Tools as JSON").fill("{")
+    expect(panel.get_by_text("This is no JSON")).to_be_visible()
+    screen.press("Insert an example", panel)
+    panel.get_by_label("Format", exact=True).select_option("schema")
+    with page.expect_request("**/chat/completions") as sent:
+        screen.ask("hi")
+    body = sent.value.post_data_json
+    assert body["tools"][0]["function"]["name"] == "get_weather"
+    assert body["tool_choice"] == "auto"
+    schema = body["response_format"]["json_schema"]["schema"]
+    assert "confidence" in schema["properties"]
+    expect(screen.answers().last).to_have_attribute("aria-busy", "false")
+
+
+def test_conversations_are_searched_renamed_exported_and_imported(screen, tmp_path):
+    page = screen.open()
+    for word in ("apple", "banana"):
+        screen.press("New chat")
+        screen.ask(f"about {word}s")
+        screen.answered(word)
+    items = page.locator(".conversations li")
+    expect(items).to_have_count(2)
+    page.get_by_label("Search conversations").fill("BANANA")
+    expect(items).to_have_count(1)
+    items.first.hover()
+    screen.press("Rename about bananas")
+    page.get_by_label("Name of the conversation").fill("fruit")
+    page.keyboard.press("Enter")
+    expect(items.first).to_contain_text("fruit")
+    with page.expect_download() as loaded:
+        screen.press("Export all")
+    path = tmp_path / "all.json"
+    loaded.value.save_as(path)
+    assert len(json.loads(path.read_text())["conversations"]) == 2
+    page.get_by_label("Search conversations").fill("")
+    page.get_by_label("Import conversations").set_input_files(path)
+    expect(items).to_have_count(4)
+    path.write_text('{"format": "other"}')
+    page.get_by_label("Import conversations").set_input_files(path)
+    expect(page.get_by_text("Not imported: the file has no conversations")).to_be_visible()
+    items.first.hover()
+    page.get_by_role("button", name="Delete fruit").first.click()
+    screen.press("Delete", page.get_by_role("dialog"))
+    expect(items).to_have_count(3)
+
+
+def test_a_request_is_shown_as_curl_and_python(screen):
+    page = screen.open()
+    page.get_by_label("Message", exact=True).fill("it's")
+    screen.press("Copy as curl or Python")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"curl {screen.url}/v1/chat/completions")
+    screen.press("Copy", dialog.locator(".code").last)
+    assert "client.chat.completions.create(" in page.evaluate("navigator.clipboard.readText()")
