@@ -88,22 +88,16 @@ AnyToolCall = Annotated[
 ]
 
 
-def _instead_of_content(name: str, shape: JsonDict) -> JsonDict:
-    return {"required": [name], "properties": {"role": {"const": "assistant"}, name: shape}}
-
-
 CONTENT_IS_THERE: JsonDict = {
     "anyOf": [
         {"required": ["content"], "properties": {"content": {"type": ["string", "array"]}}},
-        _instead_of_content("tool_calls", {"type": "array", "minItems": 1}),
-        _instead_of_content("function_call", {"type": "object"}),
-        _instead_of_content("refusal", {"type": "string", "minLength": 1}),
+        {"properties": {"role": {"const": "assistant"}}},
     ]
 }
 
 
 class Message(RequestModel):
-    """One turn. Only an assistant's turn with tool calls or a refusal may lack content.
+    """One turn. Only an assistant's may lack content: it called, refused, thought, or was cut.
 
     prefix, partial: the names that Mistral and DeepSeek, and Kimi and Qwen have for
     continue_final_message.
@@ -127,11 +121,8 @@ class Message(RequestModel):
     @field_validator("content", mode="before")
     @classmethod
     def _content_is_there(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None:
+        if value is not None or info.data.get("role") == "assistant":
             return value
-        others = ("tool_calls", "function_call", "refusal")
-        if info.data.get("role") == "assistant" and any(info.data.get(name) for name in others):
-            return None
         raise invalid("missing_required_parameter", "must be a string or a list of text parts")
 
     @property

@@ -45,6 +45,7 @@ def response_messages(body: ResponseRequest) -> list[Turn]:
     """The conversation; `instructions` become its first system message.
 
     One without any items, which clients send as a probe, gets an empty turn of the user.
+    Raise InvalidRequestError if every item is left out.
     """
     turns: list[Turn] = []
     if body.instructions:
@@ -65,8 +66,11 @@ def response_messages(body: ResponseRequest) -> list[Turn]:
         if thoughts and turns[-1]["role"] == "assistant":
             turns[-1]["reasoning_content"] = thoughts
         thoughts = ""
-    is_empty = all(turn["role"] == "system" for turn in turns) and not body.input
-    return [*turns, {"role": "user", "content": ""}] if is_empty else turns
+    if not body.input:
+        return [*turns, {"role": "user", "content": ""}]
+    if not turns:
+        raise InvalidRequestError("input has no item that the model reads", param="input")
+    return turns
 
 
 def skipped_items(body: ResponseRequest) -> list[str]:

@@ -35,11 +35,6 @@ BEGUN = {"role": "assistant", "content": "Well,"}
             "missing_required_parameter",
         ),
         (
-            {"messages": [{"role": "assistant", "content": None}]},
-            "messages.0.content",
-            "missing_required_parameter",
-        ),
-        (
             {"messages": [{"role": "user", "content": None, "tool_calls": []}]},
             "messages.0.content",
             "missing_required_parameter",
@@ -185,6 +180,8 @@ def test_what_is_not_built_is_refused_by_name(name, value):
         {"unheard_of": 1},
         {"stop": None, "logit_bias": None, "stream": None, "stream_options": None},
         {"messages": [{"role": "assistant", "content": None, "refusal": "no"}]},
+        {"messages": [{"role": "assistant", "content": None, "reasoning_content": "hm"}]},
+        {"messages": [{"role": "assistant", "content": None, "tool_calls": []}]},
         {
             "messages": [
                 {

@@ -33,6 +33,7 @@ def test_roles_that_templates_do_not_know_are_translated():
         {"role": "function", "name": "f", "content": "1"},
         {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": call}]},
         {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "2"}]},
+        {"role": "assistant", "content": None, "reasoning_content": "was cut"},
     ]
     (request,) = chat_requests(chat(messages=messages), INFO)
     assert request.messages == [
@@ -49,6 +50,7 @@ def test_roles_that_templates_do_not_know_are_translated():
             "tool_calls": [{"id": "c", "type": "function", "function": call}],
         },
         {"role": "tool", "content": "2", "tool_call_id": "c"},
+        {"role": "assistant", "content": "", "reasoning_content": "was cut"},
     ]
 
 

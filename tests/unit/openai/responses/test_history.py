@@ -123,6 +123,15 @@ def test_a_probe_without_items_has_an_empty_turn(instructions):
     assert turn == {"role": "user", "content": ""}
 
 
+@pytest.mark.parametrize("kind", ["input_text", "web_search_call", "reasoning"])
+def test_items_that_are_all_left_out_are_refused(kind):
+    with pytest.raises(InvalidRequestError, match="no item that the model reads") as caught:
+        messages({"type": kind, "id": "x", "text": "hi", "summary": []})
+    assert caught.value.param == "input"
+    turn = {"role": "system", "content": "go on"}
+    assert messages({"type": kind, "id": "x", "summary": []}, instructions="go on") == [turn]
+
+
 def test_a_reference_to_what_is_not_stored_is_refused_with_its_place():
     body = ResponseRequest.model_validate({"input": [USER, {"id": "msg_1"}]})
     with pytest.raises(InvalidRequestError) as caught:
