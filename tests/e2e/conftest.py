@@ -46,6 +46,13 @@ def server(make_server: MakeServer) -> ServerProcess:
 
 
 @pytest.fixture(scope="session")
+def calm_server() -> Iterator[ServerProcess]:
+    """A healthy server with the fake engine, for all tests that leave it as it is."""
+    with served("--engine", "fake", "--kernels", "auto") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def model_server() -> Iterator[ServerProcess]:
     """A healthy server of the default model, for all tests that leave it as it is."""
     with served(DEFAULT_MODEL) as server:

@@ -25,11 +25,11 @@ WAIT_S = 60.0
 
 
 @pytest.fixture
-def here(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> ServerProcess:
+def here(calm_server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> ServerProcess:
     """The one server that this user runs."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(server.directory))
-    monkeypatch.setenv("XDG_STATE_HOME", str(server.directory / "state"))
-    return server
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(calm_server.directory))
+    monkeypatch.setenv("XDG_STATE_HOME", str(calm_server.directory / "state"))
+    return calm_server
 
 
 def call(*args: str, input: str | None = None) -> Result:  # click's name
@@ -80,8 +80,8 @@ def test_one_question_is_answered_by_the_server_that_runs(here: ServerProcess) -
     assert (bad.exit_code, "temperature" in bad.stderr) == (1, True)
 
 
-def test_a_named_server_has_to_have_the_named_model(server: ServerProcess) -> None:
-    asked = call("run", "fakee", "Hello", "--url", server.url)
+def test_a_named_server_has_to_have_the_named_model(calm_server: ServerProcess) -> None:
+    asked = call("run", "fakee", "Hello", "--url", calm_server.url)
     assert asked.stderr == "Error: this server has no model 'fakee': did you mean fake?\n"
     nobody = call("run", "fake", "Hello", "--url", "http://127.0.0.1:9")
     assert "no server answers at http://127.0.0.1:9" in nobody.stderr

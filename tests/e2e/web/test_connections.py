@@ -10,21 +10,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.connection import Connection
-from tests.support.server import ServerProcess, served
+from tests.support.server import ServerProcess
 
 CHAT = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "hello big world"}]}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    with served("--engine", "fake") as server:
-        yield server
-
-
 @pytest.fixture
-def connection(server: ServerProcess) -> Iterator[Connection]:
-    connection = Connection(server.port)
+def connection(calm_server: ServerProcess) -> Iterator[Connection]:
+    connection = Connection(calm_server.port)
     yield connection
     connection.close()
 
@@ -93,19 +87,19 @@ def test_options_name_the_methods(connection, path, methods) -> None:
 
 
 @pytest.mark.parametrize("begin", [b"", b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nX: "])
-def test_clients_that_do_not_send_on_are_in_nobodys_way(server, begin) -> None:
+def test_clients_that_do_not_send_on_are_in_nobodys_way(calm_server, begin) -> None:
     with contextlib.ExitStack() as crowd:
         for _ in range(300):  # more than there are threads
-            client = crowd.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            client = crowd.enter_context(socket.create_connection(("127.0.0.1", calm_server.port)))
             client.sendall(begin)
-        assert server.health() == 200
+        assert calm_server.health() == 200
 
 
-def test_clients_that_keep_answered_connections_open_are_in_nobodys_way(server) -> None:
+def test_clients_that_keep_answered_connections_open_are_in_nobodys_way(calm_server) -> None:
     with contextlib.ExitStack() as crowd:
-        clients = [crowd.enter_context(Connection(server.port)) for _ in range(100)]
+        clients = [crowd.enter_context(Connection(calm_server.port)) for _ in range(100)]
         for client in clients:
             client.send_bytes(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         for client in clients:
             assert client.answer().status == 200
-        assert server.health() == 200
+        assert calm_server.health() == 200
