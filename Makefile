@@ -103,7 +103,7 @@ test: $(BUILD)/.installed $(VENV)/.dev-deps ## build what is missing and run all
 	elif [ -n "$$CI" ]; then exit 1; \
 	else echo "WARNING: the native tests were left out"; fi
 	@$(BIN)/pyserve pull >/dev/null
-	@$(BIN)/pytest $(ARGS)
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/python tools/side_by_side.py $(BIN)/pytest)
 
 test-native: $(BUILD)/.installed ## the C++ tests (no model)
 	@prefix=$$($(BIN)/python tools/doctest_header.py) && \
