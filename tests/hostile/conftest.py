@@ -18,11 +18,7 @@ from tests.support.tiny.llama import write_tiny_llama
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 JSON = {"Content-Type": "application/json"}
-TIMEOUT_S = 1.0
-ARGS = [
-    *("--preload", "all", "--parallel", "4", "--threads", "1", "--prefix-cache-mib", "8"),
-    *("--header-timeout-s", str(TIMEOUT_S), "--body-timeout-s", str(TIMEOUT_S)),
-]
+ARGS = ["--preload", "all", "--parallel", "4", "--threads", "1", "--prefix-cache-mib", "8"]
 PLAIN = {"model": "tiny", "prompt": "say this", "max_tokens": 3, "temperature": 0}
 BASES: dict[str, dict[str, Any]] = {
     CHAT: {"model": "tiny", "max_tokens": 2, "messages": [{"role": "user", "content": "hi"}]},
