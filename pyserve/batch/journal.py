@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from pyserve.errors import InvalidRequestError
+from pyserve.process.json_line import json_line
 
 OK_FROM, OK_BELOW = 200, 300
 SYNC_S = 1.0
@@ -126,7 +127,7 @@ class Journal:
 
     def add(self, result: Result) -> bool:
         """Append a result; whether its line was not done yet. Raises OSError and writes nothing."""
-        data = msgspec.json.encode(result) + b"\n"
+        data = json_line(result) + b"\n"
         with self._lock:
             if result.custom_id in self.done:
                 return False

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import msgspec
-
 from pyserve.ollama.errors import OLLAMA
 from pyserve.openai.document.operation import LINES
+from pyserve.process.json_line import json_line
 from pyserve.web.answer.sse import DataFrames, Failure
 
 
 def line(content: Any) -> bytes:
-    """One line; JSON has no line breaks of its own."""
-    return msgspec.json.encode(content) + b"\n"
+    return json_line(content) + b"\n"
 
 
 class LineFrames(DataFrames):

@@ -13,6 +13,7 @@ from flask import Response
 from pyserve.engine.protocol import Delta
 from pyserve.openai.answer import StreamAnswer, TypedStreamAnswer
 from pyserve.openai.reports import PromptProgress
+from pyserve.process.json_line import ends_lines, json_line
 from pyserve.web.answer.frame_template import FrameTemplate, MakeTemplate, Template
 from pyserve.web.request.errors import describe
 
@@ -28,8 +29,8 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 def frame(content: Any) -> bytes:
-    """One event; JSON has no line breaks of its own."""
-    return b"data: " + msgspec.json.encode(content) + b"\n\n"
+    """One event."""
+    return b"data: " + json_line(content) + b"\n\n"
 
 
 def typed_frame(event: Any) -> bytes:
@@ -82,6 +83,8 @@ class DataFrames:
     def plain(self, index: int, delta: Delta) -> bytes | None:
         """The frame of a delta that is text alone, which changes nothing; None: it is more."""
         if not delta.text or delta.finish is not None or delta.logprobs or delta.prompt_logprobs:
+            return None
+        if ends_lines(delta.text):
             return None
         if index not in self._templates:
             self._templates[index] = self._template(index)

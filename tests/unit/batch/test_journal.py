@@ -51,6 +51,15 @@ def test_a_line_is_done_once(tmp_path):
     assert len((tmp_path / "out").read_text().splitlines()) == 1
 
 
+def test_a_result_is_one_line_whatever_it_says(tmp_path):
+    journal = Journal(tmp_path / "out")
+    body = msgspec.Raw(msgspec.json.encode({"text": "a\u2028b\u2029c\x85d"}))
+    assert journal.add(new_result("a", Answer(200, "req_1", body)))
+    journal.close()
+    (line,) = (tmp_path / "out").read_text().splitlines()
+    assert json.loads(line)["response"]["body"] == {"text": "a\u2028b\u2029c\x85d"}
+
+
 @pytest.mark.parametrize("n_cut", [1, 2, 40, 200])
 def test_a_result_that_was_written_in_part_is_cut_off(tmp_path, n_cut):
     path = tmp_path / "out"

@@ -31,6 +31,7 @@ def test_a_frame_is_one_line_whatever_it_holds():
     assert data.count(b"\n") == 2
     assert data.endswith(b"\n\n")
     assert b"\r" not in data
+    assert len(data.decode().splitlines()) == 2  # as clients split that read text
 
 
 def test_deltas_become_events_and_done_is_last():
