@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import termios
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -17,12 +18,13 @@ from pyserve.cli.run.markdown import StreamedMarkdown
 
 @dataclass
 class Answer:
-    """What came of an answer. is_stopped: by the user."""
+    """What came of an answer. is_stopped: by the user; then n_pieces is about its tokens."""
 
     content: str = ""
     reasoning: str = ""
     finish_reason: str = ""
     is_stopped: bool = False
+    n_pieces: int = 0
     ignored: list[str] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
@@ -32,7 +34,9 @@ class Answer:
     def numbers(self) -> str:
         """Tokens, their rate, and the wait for the first."""
         n = int(self.usage.get("completion_tokens", 0))
-        parts = [f"{n} tokens"] if n else []
+        about = "" if n else "about "
+        n = n or self.n_pieces
+        parts = [f"{about}{n} tokens"] if n else []
         if n > 1 and self.last > self.first:
             parts.append(f"{(n - 1) / (self.last - self.first):.1f} tokens/s")
         if self.first:
@@ -42,6 +46,23 @@ class Answer:
         if self.is_stopped:
             parts.append("stopped")
         return " · ".join(parts)
+
+
+@contextmanager
+def unseen_input(terminal: TextIO) -> Iterator[None]:
+    """What is typed there meanwhile is not shown; whoever reads next gets it."""
+    if not terminal.isatty():
+        yield
+        return
+    fd = terminal.fileno()
+    before = termios.tcgetattr(fd)
+    quiet = list(before)
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(fd, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
 class Screen:
@@ -65,7 +86,7 @@ class Screen:
         answer = Answer()
         view: StreamedMarkdown | None = None
         try:
-            with closing(chunks):
+            with closing(chunks), unseen_input(sys.stdin):
                 for chunk in chunks:
                     text = self._take(answer, chunk)
                     if text and self._as_markdown:
@@ -93,6 +114,7 @@ class Screen:
             thought, text = delta.get("reasoning_content") or "", delta.get("content") or ""
             answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
             if thought or text:
+                answer.n_pieces += 1
                 answer.last = time.monotonic()
                 answer.first = answer.first or answer.last
             if thought and self.is_terminal:

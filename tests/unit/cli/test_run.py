@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+import select
+import termios
 from pathlib import Path
 
 import pytest
@@ -9,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyserve.cli.run.markdown import split_blocks
+from pyserve.cli.run.screen import Answer, unseen_input
 from pyserve.cli.run.session import MAX_FILE_BYTES, Session, chat_file, saved_chats, transcript
 from pyserve.errors import InvalidRequestError, NotFoundError
+from tests.support.limits import SOON_S
 
 
 def test_a_request_has_the_system_prompt_the_turns_and_the_settings() -> None:
@@ -110,3 +116,25 @@ def test_what_may_still_change_is_the_last_block(text: str, last: str) -> None:
 def test_no_text_is_lost_between_blocks(text: str) -> None:
     done, rest = split_blocks(text)
     assert done + rest == text
+
+
+def test_an_answer_that_was_stopped_says_about_how_fast_it_was() -> None:
+    answer = Answer(n_pieces=11, is_stopped=True, started=1.0, first=2.0, last=4.0)
+    assert answer.numbers() == "about 11 tokens · 5.0 tokens/s · first after 1.00 s · stopped"
+    answer.usage = {"completion_tokens": 21}
+    assert answer.numbers().startswith("21 tokens · 10.0 tokens/s")
+
+
+def test_what_is_typed_during_an_answer_is_not_shown_and_not_lost() -> None:
+    keyboard, terminal = os.openpty()
+    with os.fdopen(terminal, "r+b", buffering=0) as raw, io.TextIOWrapper(raw) as stream:
+        with unseen_input(stream):
+            os.write(keyboard, b"secret\n")
+            assert select.select([raw], [], [], SOON_S)[0]  # it has arrived
+            assert not termios.tcgetattr(raw.fileno())[3] & termios.ECHO
+        assert termios.tcgetattr(raw.fileno())[3] & termios.ECHO
+        assert os.read(raw.fileno(), 100) == b"secret\n"
+        os.set_blocking(keyboard, False)
+        with pytest.raises(BlockingIOError):
+            os.read(keyboard, 100)
+    os.close(keyboard)
