@@ -34,7 +34,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist wheel test test-native test-kernels test-compilers test-aarch64 test-unit test-api test-e2e \
-        test-hostile test-long test-clients test-page test-wheel lint fmt options type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
+        test-hostile test-long test-clients test-page test-wheel lint fmt options docs type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs), $(call get_into,environment,...): say what to do when it cannot.
 get = $(call get_into,$(VENV),$(1))
@@ -197,8 +197,18 @@ fmt: $(VENV)/.dev-deps ## format all files
 	$(BIN)/clang-format -i $(CXX_FILES)
 	$(BIN)/gersemi --in-place $(CMAKE_FILES)
 
-options: $(BUILD)/.installed ## write docs/options.md from the declarations of the options
+options: $(BUILD)/.installed ## write docs/options.md, the table of the gallery and the plots of docs/ from their data
 	@$(BIN)/python -m pyserve.cli.options > docs/options.md
+	@$(BIN)/python tools/manual_parts.py
+
+$(VENV)/.docs-deps: $(VENV)/.made pyproject.toml
+	@$(call get,--group docs)
+	@touch $@
+
+docs: $(BUILD)/.installed $(VENV)/.docs-deps ## the manual as static pages, with references of the API and the library: build/manual/index.html
+	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -c docs . build/manual
+	@$(BIN)/python tools/check_manual.py build/manual
+	@echo "see build/manual/index.html"
 
 type: $(BUILD)/.installed $(VENV)/.dev-deps ## mypy --strict, and the native module against its stub
 	$(BIN)/mypy
@@ -244,10 +254,11 @@ build/bench/bin/llama-server: vendor/llama.cpp.toml cmake/llama.cmake | $(VENV)/
 	@$(BIN)/cmake --build build/bench --target llama-server
 	@touch $@
 
-ci: ## what .ci/run runs: lint, types, clang-tidy, all tests
+ci: ## what .ci/run runs: lint, types, clang-tidy, the manual, all tests
 	@$(MAKE) lint
 	@$(MAKE) type
 	@$(MAKE) tidy
+	@$(MAKE) docs
 	@$(MAKE) test
 
 clean: ## remove builds and caches; keeps .venv, the vendored source and the models
