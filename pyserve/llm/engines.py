@@ -25,6 +25,8 @@ from pyserve.web.request.services import services_of
 START_S = 30.0  # for the supervisor to tell its models
 # What makes no difference here, or would be another server's.
 NO_KEYS: Mapping[str, Any] = {"api_key": [], "api_key_file": None, "otlp_endpoint": None}
+# A keyword that no field has is a mistake in a program.
+DEFAULTS: Mapping[str, Any] = {"strict_fields": True}
 
 
 class Engines:
@@ -74,4 +76,4 @@ def read_settings(
             near = difflib.get_close_matches(name, ServeConfig.model_fields, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise InvalidRequestError(f"there is no option {name!r}{hint}", param=name)
-    return read_config({**given, **NO_KEYS, "models": [str(model)]}, config_file)
+    return read_config({**DEFAULTS, **given, **NO_KEYS, "models": [str(model)]}, config_file)

@@ -71,7 +71,8 @@ class LLM(AppClient):
     config_file: instead of the user's own pyserve.toml.
     log_level: of the engine's process, on standard error.
     options: those of `pyserve serve`, with `_`: `ctx_size=4096, threads=8, parallel=32`. They go
-      before the environment (PYSERVE_*) and the file, and have the same defaults.
+      before the environment (PYSERVE_*) and the file, and have the same defaults, but for
+      strict_fields: a keyword that no field of a request has is an error.
 
     The model is computed in a process of its own, started again if it should crash, so that a bad
     file never ends this program. It ends with `close`, as a context manager does, and with this
