@@ -17,14 +17,12 @@ from pyserve.engine.fake.core import STEERABLE, FakeCore
 from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.streams.hub import StreamEngine
 from pyserve.models.profile import ModelProfile
+from pyserve.web.answer.sse import KEEP_ALIVE_S
 from pyserve.web.request.services import Services
 from tests.support.client import client_of
 from tests.support.front import Front
 
 StartFront = Callable[..., Front]
-
-# A client of an answer that says nothing gets its first byte after it: less than the server's.
-SILENT_S = 2.0
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def start(tmp_path: Path) -> Iterator[StartFront]:
             profiles: dict[str, ModelProfile] | None = None,
             chat_template: str = "",
             n_ranks: int = 0,
-            keep_alive_s: float = SILENT_S,
+            keep_alive_s: float = KEEP_ALIVE_S,
             **settings: Any,
         ) -> Front:
             cores = {

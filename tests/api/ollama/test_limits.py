@@ -71,7 +71,7 @@ def test_a_full_server_says_so(start):
 
 
 def test_a_deadline_is_told(start):
-    front = start(FakeScript(hold_after=0), engine={"n_seq_max": 1})
+    front = start(FakeScript(hold_after=1), engine={"n_seq_max": 1})
     held = front.post(CHAT, chat("a b c"), buffered=False)
     late = front.post(CHAT, chat("x"), headers={"X-Request-Timeout": "0.05"})
     assert (late.status_code, set(late.get_json())) == (503, {"error"})

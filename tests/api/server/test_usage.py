@@ -61,7 +61,7 @@ def test_refused_requests_use_nothing_and_cancelled_ones_what_was_computed(share
     shared.post(CHAT, chat_body("x " * 5000, model="a"), headers=bearer(ADMIN))
     assert sum_of_all(shared)["prompt_tokens"] == 0
     n_before = sum_of_all(shared)["requests"]
-    body = chat_body("#hold 0", stream=True, model="a")
+    body = chat_body("#hold=1 0", stream=True, model="a")
     shared.post(CHAT, body, headers=bearer(ADMIN), buffered=False).close()
     assert sum_of_all(shared)["requests"] == n_before + 1
     assert sum_of_all(shared)["prompt_tokens"] > 0
@@ -142,7 +142,7 @@ def test_the_log_has_the_counts_of_a_request_when_it_is_over(start, caplog):
     assert shown["completion_tokens"] == usage["completion_tokens"]
     assert shown["first_token_milliseconds"] <= shown["milliseconds"]
     assert {"queue_milliseconds", "tokens_per_second", "tenant", "cached_tokens"} <= shown.keys()
-    stream = front.post(CHAT, chat_body("#hold 0", stream=True), buffered=False)
+    stream = front.post(CHAT, chat_body("#hold=1 0", stream=True), buffered=False)
     assert caplog.records == []
     stream.close()
     shown = fields()

@@ -146,7 +146,9 @@ def test_anthropics_clients_find_the_quota_by_their_names(shared):
 
 
 def test_a_key_has_as_many_requests_at_once_as_it_may(shared):
-    held = shared.post(CHAT, chat_body("#hold 0", stream=True), headers=bearer(KEY), buffered=False)
+    held = shared.post(
+        CHAT, chat_body("#hold=1 0", stream=True), headers=bearer(KEY), buffered=False
+    )
     assert shared.cores["a"].wait_submitted(1, SOON_S)
     response = shared.post(CHAT, chat_body(), headers=bearer(KEY))
     assert response.status_code == 429
@@ -186,7 +188,7 @@ def test_the_tokens_of_a_minute_are_reserved_settled_and_shown(start, tmp_path):
 
 def test_a_stream_that_is_cut_is_settled(start, tmp_path):
     front = limited(start, tmp_path, "tokens_per_day = 100")
-    body = chat_body("#hold 0", stream=True, max_tokens=90)
+    body = chat_body("#hold=1 0", stream=True, max_tokens=90)
     held = front.post(CHAT, body, headers=bearer(KEY), buffered=False)
     assert front.core.wait_submitted(1, SOON_S)
     refused = front.post(CHAT, body, headers=bearer(KEY))

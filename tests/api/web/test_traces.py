@@ -39,7 +39,7 @@ def test_a_request_is_a_span_with_the_attributes_of_the_conventions(
 
 
 def test_a_stream_is_over_when_its_client_has_it(front: Front, spans: list[Span]) -> None:
-    response = front.post(CHAT, chat_body("#hold 0", stream=True), buffered=False)
+    response = front.post(CHAT, chat_body("#hold=1 0", stream=True), buffered=False)
     assert spans == []
     response.close()
     assert (spans[0].error, spans[0].attributes["error.type"]) == ("cancelled", "cancelled")
