@@ -117,6 +117,10 @@ Kernels = Literal[
     "avx2",
     "stock",
 ]
+SPEC_TYPES = (
+    "draft-simple", "draft-mtp", "draft-eagle3",
+    "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod", "ngram-cache",
+)  # fmt: skip
 CacheType = Literal["f16", "q8_0", "q4_0", "f32", "bf16", "q4_1", "q5_0", "q5_1", "iq4_nl"]
 
 
@@ -129,6 +133,15 @@ def _api_prefix(value: object) -> object:
     return f"/{text}" if text else ""
 
 
+def spec_type(value: object) -> str:
+    """As the engine takes it: `auto`, `none`, or some of `SPEC_TYPES`. Raises ValueError."""
+    names = [name.strip() for name in str(value).split(",")]
+    if names in (["auto"], ["none"]) or all(name in SPEC_TYPES for name in names):
+        return ",".join(names)
+    raise ValueError(f"choose auto, none, or of {', '.join(SPEC_TYPES)}, separated by commas")
+
+
+SpecType = Annotated[str, BeforeValidator(spec_type)]
 ApiPrefix = Annotated[
     str, Field(pattern=r"^(?:/[\w.~-]+)*$", max_length=256), BeforeValidator(_api_prefix)
 ]
@@ -296,10 +309,23 @@ class ServeConfig(BaseSettings):
         " is none.",
         engine="n_draft_max",
     )
+    spec_type: SpecType = option(
+        "auto",
+        "Where drafts come from: `none`, some of `ngram-simple` (and llama-server's other names for"
+        " it), `draft-simple`, `draft-mtp` and `draft-eagle3`, with commas, or all that there are.",
+        engine="spec_type",
+        metavar="LIST",
+    )
+    draft_always: bool = option(
+        False,
+        "Check drafts also where measured steps say that it does not pay: to compare, or to test.",
+        engine="drafts_always",
+        flags=("--draft-always",),
+    )
     model_draft: Path | None = option(
         None,
-        "GGUF file of a smaller model with the same vocabulary that guesses tokens while few"
-        " requests run. A model's file may name its own: `draft_model`.",
+        "GGUF file of a smaller model with the same vocabulary, or of an EAGLE3 head, that guesses"
+        " tokens where that pays. A model's file may name its own: `draft_model`.",
         engine="draft_model_path",
         flags=("--model-draft", "-md"),
     )

@@ -90,8 +90,9 @@ PYSERVE_RECORD(EngineConfig, SAME(model_path), SAME_AS(kArgument, adapter_paths)
                SAME(prefix_cache_mib), SAME(prefix_disk_dir), SAME(prefix_disk_mib),
                SAME(prefix_disk_ttl_s), SAME(prefix_disk_min_tokens),
                field("prefix_disk_read_only", &S::is_prefix_disk_read_only),
-               SAME_AS(kArgument, prefix_build), SAME(n_draft_max), SAME(draft_model_path),
-               SAME(n_draft_min), SAME(draft_p_min), SAME(max_token_gap_ms));
+               SAME_AS(kArgument, prefix_build), SAME(n_draft_max), SAME(spec_type),
+               SAME(drafts_always), SAME(draft_model_path), SAME(n_draft_min), SAME(draft_p_min),
+               SAME(max_token_gap_ms));
 
 PYSERVE_RECORD(SamplingParams, SAME(temperature), SAME(dynatemp_range), SAME(dynatemp_exponent),
                SAME(top_k), SAME(top_p), SAME(min_p), SAME(typical_p), SAME(top_n_sigma),
@@ -126,18 +127,20 @@ PYSERVE_RECORD(ModelInfo, SAME(name), SAME(architecture), SAME(description), SAM
                SAME(n_params), SAME(size_bytes), SAME(n_vocab), SAME(n_embd), SAME(n_layer),
                SAME(n_ctx_train), SAME(n_ctx), SAME(n_seq_max), SAME(n_threads),
                SAME(n_threads_batch), SAME(n_kv), SAME(cache_type_k), SAME(cache_type_v),
-               SAME(kv_bytes), SAME(compute_bytes), SAME(can_generate), SAME(n_ranks),
-               SAME(rank_labels), SAME(rank_template), SAME(pair), SAME(n_pooled),
+               SAME(kv_bytes), SAME(compute_bytes), SAME(guesser), SAME(can_generate),
+               SAME(n_ranks), SAME(rank_labels), SAME(rank_template), SAME(pair), SAME(n_pooled),
                SAME(has_chat_template), SAME(chat_template), SAME(tool_template),
                SAME(rag_template), SAME(bos_token), SAME(eos_token), SAME(fim_pre_token),
                SAME(fim_suf_token), SAME(fim_mid_token), SAME(load_ms), SAME(kernels));
+
+PYSERVE_RECORD(DraftCount, SAME(kind), SAME(n_tokens), SAME(n_accepted));
 
 PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(n_finished), SAME(n_failed),
                SAME(n_cancelled), SAME(n_prompt_tokens), SAME(n_cached_tokens),
                SAME(n_decode_tokens), SAME(n_steps), SAME(n_preempted), SAME(n_threads),
                SAME(prompt_ms), SAME(decode_ms), SAME(n_kv_used), SAME(n_kv_total), SAME(n_kv_held),
-               SAME(n_draft_tokens), SAME(n_draft_accepted), SAME(gaps), SAME(gaps_ms),
-               SAME(n_prefix_hits), SAME(n_prefix_restored), SAME(n_prefix_pins),
+               SAME(n_draft_tokens), SAME(n_draft_accepted), SAME(drafts), SAME(gaps),
+               SAME(gaps_ms), SAME(n_prefix_hits), SAME(n_prefix_restored), SAME(n_prefix_pins),
                SAME(prefix_copy_bytes), SAME(n_disk_hits), SAME(n_disk_tokens), SAME(n_disk_absent),
                SAME(n_disk_slow), SAME(n_disk_full), SAME(n_disk_late), SAME(n_disk_damaged),
                SAME(n_disk_gone), SAME(disk_bytes), SAME(n_disk_pieces), SAME(n_disk_written),

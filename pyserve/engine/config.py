@@ -66,9 +66,12 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes_available: a model that needs more memory is refused; 0 = not known.
     max_token_gap_ms: running streams wait at most about this long for a chunk of a prompt.
     n_draft_max: draft tokens that one step checks; 0 = none.
+    spec_type: where drafts come from: "auto" all that there are, "none", or a list with commas of
+      llama-server's names.
+    drafts_always: also where measured steps say that it does not pay.
     draft_model_path: a smaller model with the same vocabulary that guesses drafts where no known
-      text has one; "" = none. n_draft_min: shorter guesses are not checked. draft_p_min: a guess
-      ends before a token of lower probability.
+      text has one, or an EAGLE3 head; "" = none. n_draft_min: shorter guesses are not checked.
+      draft_p_min: a guess ends before a token of lower probability.
     prefix_cache_mib: memory for copies of prefixes that the KV cache has no room for; 0 = none.
     prefix_disk_dir: directory where computed prefixes outlive engines, shared by all; "" = none.
     prefix_disk_mib: most of it, for all models together; 0 = none. prefix_disk_ttl_s: prefixes
@@ -106,6 +109,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     prefix_disk_min_tokens: int = 512
     prefix_disk_read_only: bool = False
     n_draft_max: int = 15
+    spec_type: str = "auto"
+    drafts_always: bool = False
     draft_model_path: str = ""
     n_draft_min: int = 0
     draft_p_min: float = 0.0

@@ -145,6 +145,7 @@ def _summary(info: ModelInfo) -> str:
         f"{info.n_threads_batch} for prompts; kernels for {info.kernels or 'none'}; "
         f"MiB: weights {mib[0]}, KV cache {mib[1]} "
         f"({info.n_kv} tokens, {info.cache_type_k}/{info.cache_type_v}), computing {mib[2]}"
+        + (f"; drafts of {info.guesser}" if info.guesser else "")
     )
 
 

@@ -18,7 +18,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     name: as the file says, "" = it does not.
     size_bytes: of the weights; kv_bytes: of KV caches and states; compute_bytes: of the buffers of
-      a step.
+      a step; all with those of the guesser.
+    guesser: what guesses how answers go on: "mtp", "eagle3", or "model", "" = nothing.
     can_generate: it makes text; embeddings are what every model makes that does not rank.
     n_ranks: numbers of its ranking head, 0 = it has none; rank_labels: what they are the logits of,
       where the file says so. rank_template: of `{query}` and `{document}`, "" = none, then `pair`
@@ -60,6 +61,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     cache_type_v: str = "f16"
     kv_bytes: int = 0
     compute_bytes: int = 0
+    guesser: str = ""
     chat_template: str = ""
     tool_template: str = ""
     rag_template: str = ""
@@ -95,6 +97,14 @@ GAP_BOUNDS_MS = (2.5, 5, 10, 20, 30, 40, 50, 75, 100, 150, 250, 500, 1000, float
 NO_GAPS = tuple((float(bound), 0) for bound in GAP_BOUNDS_MS)
 
 
+class DraftCount(msgspec.Struct, frozen=True):
+    """Guessed tokens of one kind that steps checked, and those that were right."""
+
+    kind: str
+    n_tokens: int
+    n_accepted: int
+
+
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since the engine started, and what it holds now.
 
@@ -104,6 +114,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_prefix_pins: prefixes kept in the KV cache now; prefix_copy_bytes: copies beside it.
     n_kv_held: of the n_kv_used cells, those that running requests need.
     n_draft_tokens: guessed tokens that steps checked; n_draft_accepted: those that were right.
+    drafts: the same by kind: "known" texts, "ngram", "model", "mtp", "eagle3".
     gaps: how many times of up to so many milliseconds, and more than the bound before, lay between
       two tokens of an answer; gaps_ms: all of them together.
     rss_bytes: memory of the engine's process, with the pages of the model file that it reads.
@@ -134,6 +145,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_kv_held: int = 0
     n_draft_tokens: int = 0
     n_draft_accepted: int = 0
+    drafts: tuple[DraftCount, ...] = ()
     gaps: tuple[tuple[float, int], ...] = NO_GAPS
     gaps_ms: float = 0.0
     n_prefix_hits: int = 0

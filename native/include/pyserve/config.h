@@ -61,10 +61,12 @@ struct EngineConfig {
   bool is_prefix_disk_read_only = false;  // nothing is written or deleted
   std::string prefix_build;               // prefixes of another build are not used
   int n_draft_max = 15;                   // tokens of an answer that one step checks ahead; 0: none
-  std::string draft_model_path;   // a smaller model that guesses how answers go on; "": none
-  int n_draft_min = 0;            // its shorter guesses are not checked
-  double draft_p_min = 0;         // it guesses on while a token has at least this probability
-  double max_token_gap_ms = 100;  // running streams wait at most this long for a prompt chunk
+  std::string spec_type = "auto";  // where drafts come from: "auto", "none" or a list of kinds
+  bool drafts_always = false;      // also where measured steps say that it does not pay
+  std::string draft_model_path;    // a smaller model that guesses how answers go on; "": none
+  int n_draft_min = 0;             // its shorter guesses are not checked
+  double draft_p_min = 0;          // it guesses on while a token has at least this probability
+  double max_token_gap_ms = 100;   // running streams wait at most this long for a prompt chunk
 };
 
 // What stands around two texts that a model reads together: before, between and after them.
@@ -92,8 +94,9 @@ struct ModelInfo {
   int n_kv = 0;
   std::string cache_type_k;
   std::string cache_type_v;
-  int64_t kv_bytes = 0;       // allocated for KV caches and states
-  int64_t compute_bytes = 0;  // allocated for computing
+  int64_t kv_bytes = 0;       // allocated for KV caches and states, those of a guesser among them
+  int64_t compute_bytes = 0;  // allocated for computing, likewise
+  std::string guesser;        // what guesses answers: "model", "mtp", "eagle3"; "" = nothing
   bool can_generate = true;   // false: embeddings are all that it makes, or it ranks
   int n_ranks = 0;            // numbers of its ranking head; 0: it has none, and makes embeddings
   std::vector<std::string> rank_labels;  // what they are the logits of, where the file says so

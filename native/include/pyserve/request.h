@@ -230,6 +230,13 @@ inline constexpr GapCounts kNoGaps = {{{2.5, 0},
                                        {1000, 0},
                                        {std::numeric_limits<double>::infinity(), 0}}};
 
+// Guessed tokens that steps checked, and those that the answers said.
+struct DraftCount {
+  std::string kind;
+  int64_t n_tokens = 0;
+  int64_t n_accepted = 0;
+};
+
 // Counters since the start, and what the engine holds now.
 struct EngineStats {
   int64_t n_running = 0;
@@ -248,14 +255,15 @@ struct EngineStats {
   int64_t n_kv_used = 0;
   int64_t n_kv_total = 0;
   int64_t n_kv_held = 0;  // of those in use: needed by running requests; the rest can be given up
-  int64_t n_draft_tokens = 0;     // guessed tokens that steps checked
-  int64_t n_draft_accepted = 0;   // of these, what the answer said
-  GapCounts gaps = kNoGaps;       // between tokens of an answer; those of one step share its time
-  double gaps_ms = 0;             // all of them together
-  int64_t n_prefix_hits = 0;      // requests that began with a prefix of others
-  int64_t n_prefix_restored = 0;  // of these, from a copy of what the KV cache had evicted
-  int64_t n_prefix_pins = 0;      // prefixes kept in the KV cache now
-  int64_t prefix_copy_bytes = 0;  // copies kept now
+  int64_t n_draft_tokens = 0;      // guessed tokens that steps checked
+  int64_t n_draft_accepted = 0;    // of these, what the answer said
+  std::vector<DraftCount> drafts;  // the same by where they came from, as far as there were any
+  GapCounts gaps = kNoGaps;        // between tokens of an answer; those of one step share its time
+  double gaps_ms = 0;              // all of them together
+  int64_t n_prefix_hits = 0;       // requests that began with a prefix of others
+  int64_t n_prefix_restored = 0;   // of these, from a copy of what the KV cache had evicted
+  int64_t n_prefix_pins = 0;       // prefixes kept in the KV cache now
+  int64_t prefix_copy_bytes = 0;   // copies kept now
   // Prefixes looked for on disk that were read, and their tokens; those that were not, because
   // there was none, computing was faster, the KV cache had no room, reading took too long, or a
   // file was damaged or gone.

@@ -11,6 +11,7 @@
 #include "engine/step_loop.h"
 #include "ladder/use_kernels.h"
 #include "llama/model/model.h"
+#include "sched/draft/kinds.h"
 #include "text/utf8.h"
 
 namespace pyserve {
@@ -36,6 +37,7 @@ EngineConfig checked(const EngineConfig& config) {
   check_range("n_draft_min", config.n_draft_min, 0, 1 << 20);
   check_range("n_draft_max", config.n_draft_max, 0, 1 << 20);
   check_range("n_queue_max", config.n_queue_max, 0, 1 << 20);
+  parse_draft_kinds(config.spec_type);
   return config;
 }
 
@@ -48,9 +50,16 @@ std::string shown(const std::string& source) {
 }
 
 // Our kernels compute a token to the same bits whatever else is in its step. With llama.cpp's,
-// steps of several tokens round otherwise, so answers that nothing is known of go without.
-bool drafts_all(const EngineConfig& config) {
-  return rung_in_force() != Rung::kStock || !config.draft_model_path.empty();
+// steps of several tokens round otherwise, so answers that nothing is known of go without, unless
+// somebody has asked for drafts.
+DraftRules draft_rules(const EngineConfig& config) {
+  const DraftKinds kinds = parse_draft_kinds(config.spec_type);
+  DraftRules rules;
+  rules.n_max = config.is_deterministic || kinds.is_none ? 0 : config.n_draft_max;
+  rules.has_repetitions = kinds.has_repetitions;
+  rules.is_for_all = rung_in_force() != Rung::kStock || !config.draft_model_path.empty() ||
+                     kinds.mtp == DraftWish::kYes;
+  return rules;
 }
 
 }  // namespace
@@ -59,12 +68,11 @@ struct Engine::Impl {
   explicit Impl(const EngineConfig& engine_config)
       : config(checked(engine_config)),
         begin(Clock::now()),
-        model(config),
+        model(config, wants_own_head(config) ? ModelUse::kTextAndHead : ModelUse::kText),
         registry(static_cast<size_t>(config.n_seq_max) + config.n_queue_max),
         loop(model, config, registry),
         load_ms(elapsed_ms(begin, Clock::now())),
-        preparation(model, config.chat_template, loop.context().n_ctx(),
-                    config.is_deterministic ? 0 : config.n_draft_max, drafts_all(config)),
+        preparation(model, config.chat_template, loop.context().n_ctx(), draft_rules(config)),
         engine_thread([this] { loop.run(); }) {}
 
   void stop();
@@ -169,6 +177,12 @@ ModelInfo Engine::info() const {
   info.cache_type_v = impl_->config.cache_type_v;
   info.kv_bytes = impl_->loop.context().kv_bytes();
   info.compute_bytes = impl_->loop.context().compute_bytes();
+  if (const Guesser* guesser = impl_->loop.guesser(); guesser != nullptr) {
+    info.guesser = name_of(guesser->kind());
+    info.size_bytes += guesser->weight_bytes();
+    info.kv_bytes += guesser->kv_bytes();
+    info.compute_bytes += guesser->compute_bytes();
+  }
   const TemplateSources sources = template_sources(impl_->model, impl_->config.chat_template);
   info.has_chat_template = !sources.chat.empty();
   info.chat_template = shown(sources.chat);

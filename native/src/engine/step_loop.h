@@ -34,6 +34,7 @@ class StepLoop {
 
   EngineStats stats() const;
   const Context& context() const { return batch_.context(); }
+  const Guesser* guesser() const { return batch_.guesser(); }
   // Most tokens of a prompt whose numbers are asked for.
   int n_pooled() const { return embedding_.n_most(); }
 

@@ -31,10 +31,17 @@ PrefixCache::Offer PrefixCache::offer(const std::string& key, TokenSpan tokens) 
   const PrefixTree::Match match = tree_.match(key, tokens);
   const auto hit = better_copy(key, tokens, match);
   Offer offer;
-  offer.n_cached = hit ? hit->n_tokens : match.n_forked;
+  offer.n_cached = hit ? hit->n_tokens : n_usable(match);
   offer.n_shared = std::max(match.n_shared, offer.n_cached);
-  offer.n_cells = static_cast<int>(tokens.size()) - match.n_forked + match.n_unlocked;
+  offer.n_cells = static_cast<int>(tokens.size()) - n_usable(match) + match.n_unlocked;
   return offer;
+}
+
+// Leading tokens that a request need not compute.
+int PrefixCache::n_usable(const PrefixTree::Match& match) const {
+  const bool is_repeated = limits_.repeats_last && match.n_forked > 0 &&
+                           memory_.fork_from(match.source) < match.n_forked;
+  return match.n_forked - (is_repeated ? 1 : 0);
 }
 
 // A copy that has much more than the tree; while it is cut to size it needs cells for all it has.
@@ -55,11 +62,13 @@ std::optional<PrefixCache::Start> PrefixCache::acquire(const std::string& key, T
   // 1. What the tree has.
   const PrefixTree::Match match = tree_.match(key, tokens);
   const auto hit = better_copy(key, tokens, match);
-  *it = Lease{true, key, nullptr, match.n_forked, match.n_forked};
-  if (match.n_forked > 0) {
-    it->node = tree_.lock(key, tokens.first(match.n_forked));
+  const int n_forked = n_usable(match);
+  *it = Lease{true, key, nullptr, n_forked, n_forked};
+  if (n_forked > 0) {
+    it->node = tree_.lock(key, tokens.first(n_forked));
     memory_.share(match.source, start.seq_id, 0, match.n_forked);
     memory_.share_state(match.source, start.seq_id, match.n_forked);
+    if (n_forked < match.n_forked) memory_.repeat(start.seq_id, n_forked);
   }
   // 2. Or a copy.
   if (hit) start.is_restored = restore(start.seq_id, *hit);
@@ -84,6 +93,9 @@ bool PrefixCache::restore(SeqId seq_id, const PrefixStore::Hit& hit) {
   }
   if (hit.n_tokens < n_stored) memory_.truncate(seq_id, hit.n_tokens);
   lease.n_computed = hit.n_tokens;
+  if (limits_.repeats_last && memory_.is_cuttable()) {
+    memory_.repeat(seq_id, --lease.n_computed);
+  }
   if (lease.n_forked == 0) return true;
   // The tree has the first cells already.
   const SeqId cover = tree_.match(lease.key, TokenSpan(tokens).first(lease.n_forked)).cover;

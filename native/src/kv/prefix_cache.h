@@ -18,6 +18,9 @@ struct PrefixCacheLimits {
   int n_cells = 0;           // INT_MAX: memory that does not grow with tokens
   size_t n_store_bytes = 0;  // for copies of what was evicted
   bool has_pieces = false;   // copy_piece() and load_piece() are used; takes one of the pins
+  // Where memory can be cut, the last token of a shared prefix is computed again: what follows
+  // needs more of it than its cells.
+  bool repeats_last = false;
 };
 
 // Who holds which cells:
@@ -111,6 +114,7 @@ class PrefixCache {
     int n_computed = 0;
   };
 
+  int n_usable(const PrefixTree::Match& match) const;
   std::optional<PrefixStore::Hit> better_copy(const std::string& key, TokenSpan tokens,
                                               const PrefixTree::Match& match) const;
   bool restore(SeqId seq_id, const PrefixStore::Hit& hit);

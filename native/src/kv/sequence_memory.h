@@ -35,6 +35,9 @@ class SequenceMemory {
   virtual void unshare(SeqId seq_id, int begin, int end) = 0;
   // Keeps the first `n_keep` tokens. With 0 the sequence is empty, cells and state.
   virtual void truncate(SeqId seq_id, int n_keep) = 0;
+  // The tokens after the first `n_keep` are computed again, and are the same: gives up their cells,
+  // and may keep what is computed from them. REQUIRES: n_keep >= fork_from(seq_id).
+  virtual void repeat(SeqId seq_id, int n_keep) { truncate(seq_id, n_keep); }
 
   // A copy of all that a sequence has; empty when that is not possible or more than `n_bytes_max`.
   virtual std::vector<uint8_t> save(SeqId seq_id, size_t n_bytes_max) const = 0;

@@ -119,7 +119,27 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
         ("prefix_copy_bytes", "gauge", "Copies of prefixes beside it.", "prefix_copy_bytes"),
         ("resident_bytes", "gauge", "Memory of the engine's process.", "rss_bytes"),
     ]
-    return [*_rows(stats, rows), *_disk_metrics(stats)]
+    return [*_rows(stats, rows), *_draft_metrics(stats), *_disk_metrics(stats)]
+
+
+def _draft_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
+    """Guessed tokens by where they came from."""
+    return [
+        Metric(
+            f"pyserve_draft_{name}_total",
+            "counter",
+            about,
+            {
+                (("model", model), ("kind", draft.kind)): float(getattr(draft, field))
+                for model, one in stats.items()
+                for draft in one.drafts
+            },
+        )
+        for name, about, field in (
+            ("kind_tokens", "Guessed tokens that steps checked, by kind.", "n_tokens"),
+            ("kind_tokens_accepted", "Those that were right, by kind.", "n_accepted"),
+        )
+    ]
 
 
 def _disk_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:

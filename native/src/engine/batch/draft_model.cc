@@ -1,7 +1,7 @@
 #include "engine/batch/draft_model.h"
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "pyserve/error.h"
 #include "sample/row/kernels.h"
@@ -9,60 +9,34 @@
 namespace pyserve {
 namespace {
 
-constexpr int kMaxExtraTokens = 128;  // by which vocabularies may differ, at their end
 constexpr double kMaxSeen = 64;
-
-EngineConfig draft_config(const Model& model, const Context& target, const EngineConfig& config) {
-  EngineConfig draft = config;
-  draft.model_path = config.draft_model_path;
-  draft.rope = {};
-  draft.overrides.clear();
-  draft.adapter_paths.clear();
-  draft.n_ctx = target.n_ctx();
-  draft.n_kv = target.n_kv();
-  draft.cache_type_k = draft.cache_type_v = "f16";
-  if (config.n_bytes_available > 0) {
-    const int64_t n_taken = model.info().size_bytes + target.kv_bytes() + target.compute_bytes();
-    draft.n_bytes_available = std::max<int64_t>(config.n_bytes_available - n_taken, 1);
-  }
-  return draft;
-}
-
-EngineError unfit(const std::string& reason) {
-  return EngineError(ErrorCode::kModelLoad, "the draft model cannot be used: " + reason);
-}
 
 }  // namespace
 
-std::unique_ptr<DraftModel> DraftModel::load(const Model& model, const Context& target,
-                                             const EngineConfig& config) {
-  if (config.draft_model_path.empty()) return nullptr;
-  return std::make_unique<DraftModel>(model, target, config);
-}
-
-DraftModel::DraftModel(const Model& model, const Context& target, const EngineConfig& config)
-    : config_(draft_config(model, target, config)),
-      model_(config_),
-      context_(model_, config_, &target),
-      n_vocab_(std::min(model.n_vocab(), model_.n_vocab())),
+DraftModel::DraftModel(const Model& model, const Context& target, const EngineConfig& config,
+                       std::unique_ptr<const Model> draft)
+    : config_(config),
+      model_(std::move(draft)),
+      context_(*model_, config_, &target),
+      n_vocab_(std::min(model.n_vocab(), model_->n_vocab())),
       sequences_(config.n_seq_max) {
-  check_vocabulary(model);
-  if (!context_.memory().can_undo()) throw unfit("it cannot take back a step");
+  if (!context_.memory().can_undo()) {
+    throw EngineError(ErrorCode::kModelLoad,
+                      "the draft model cannot be used: it cannot take back a step");
+  }
 }
 
-void DraftModel::check_vocabulary(const Model& model) const {
-  if (std::abs(model.n_vocab() - model_.n_vocab()) > kMaxExtraTokens) {
-    throw unfit("it has " + std::to_string(model_.n_vocab()) + " tokens, the model " +
-                std::to_string(model.n_vocab()));
+std::vector<Proposal> DraftModel::guess(const std::vector<GuessWish>& wishes) {
+  std::vector<Proposal> proposals;
+  for (const GuessWish& wish : wishes) {
+    proposals.push_back(guess(wish.seq_id, wish.tokens, wish.n_max));
   }
-  for (Token token = 0; token < n_vocab_; ++token) {
-    if (model.piece(token, true) == model_.piece(token, true)) continue;
-    throw unfit("its token " + std::to_string(token) + " is another one than the model's");
-  }
+  return proposals;
 }
 
 Proposal DraftModel::guess(SeqId seq_id, TokenSpan tokens, int n_max) {
   Proposal proposal;
+  proposal.kind = DraftKind::kModel;
   const int n_room = context_.n_ctx() - static_cast<int>(tokens.size());
   if (!read(seq_id, tokens) || n_room <= 0) return proposal;
   Sequence& sequence = sequences_[seq_id];

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/batch/guesser.h"
 #include "llama/context/context.h"
 #include "llama/model/model.h"
 #include "pyserve/config.h"
@@ -14,28 +15,24 @@
 
 namespace pyserve {
 
-// It follows the requests by their sequence ids: what it has computed for one is kept as far as the
-// request's tokens are still the same. What became of its last guess it sees in the tokens that it
-// is asked about next.
+// What it has computed for a request is kept as far as the request's tokens are still the same.
 // Thread: engine thread only.
-class DraftModel {
+class DraftModel final : public Guesser {
  public:
-  // nullptr when `config` names none. Computes on the threads of `target`, and has a cache as
-  // large. Throws EngineError(kModelLoad) for a file that cannot be loaded, another vocabulary, or
-  // a model that cannot take back what it has computed.
-  static std::unique_ptr<DraftModel> load(const Model& model, const Context& target,
-                                          const EngineConfig& config);
-  DraftModel(const Model& model, const Context& target, const EngineConfig& config);
+  // Computes on the threads of `target`; `config` is its own. Throws EngineError(kModelLoad) for a
+  // model that cannot take back what it has computed.
+  DraftModel(const Model& model, const Context& target, const EngineConfig& config,
+             std::unique_ptr<const Model> draft);
 
-  // What follows `tokens`, at most `n_max` tokens, as long as each is likely enough. Nothing while
-  // it still has to read most of them: it reads one batch at a time.
-  // REQUIRES: !tokens.empty(), 0 <= seq_id < config.n_seq_max.
-  Proposal guess(SeqId seq_id, TokenSpan tokens, int n_max);
-
-  // How often a guessed token was right when those before it were.
-  double chance() const { return n_right_ / n_seen_; }
-  // What one guessed token costs; 0: not known yet.
-  double guess_ms() const { return times_.size() > 0 ? times_.median() : 0; }
+  std::vector<Proposal> guess(const std::vector<GuessWish>& wishes) override;
+  DraftKind kind() const override { return DraftKind::kModel; }
+  double chance() const override { return n_right_ / n_seen_; }
+  double guess_ms(int n_wishes) const override {
+    return times_.size() > 0 ? times_.median() * n_wishes : 0;
+  }
+  int64_t kv_bytes() const override { return context_.kv_bytes(); }
+  int64_t compute_bytes() const override { return context_.compute_bytes(); }
+  int64_t weight_bytes() const override { return model_->info().size_bytes; }
 
  private:
   struct Sequence {
@@ -43,14 +40,16 @@ class DraftModel {
     size_t n_guessed = 0;  // the last ones of these
   };
 
-  void check_vocabulary(const Model& model) const;
+  // What follows `tokens`, as long as each is likely enough. Nothing while it still has to read
+  // most of them: it reads one batch at a time.
+  Proposal guess(SeqId seq_id, TokenSpan tokens, int n_max);
   void learn(const Sequence& sequence, size_t n_same, size_t n_tokens);
   bool read(SeqId seq_id, TokenSpan tokens);
   bool compute(SeqId seq_id, TokenSpan tokens, int n_logits);
   Token best_token(double& chance);
 
   const EngineConfig config_;
-  const Model model_;
+  const std::unique_ptr<const Model> model_;
   Context context_;
   const int n_vocab_;  // tokens that both models have
   std::vector<Sequence> sequences_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <utility>
 
 #include "base/process_usage.h"
 #include "sched/draft/guess_policy.h"
@@ -17,7 +18,7 @@ constexpr int kMinBackground = 64;
 constexpr int kMaxDraftRows = 16;
 constexpr int kDraftTrials = 8;
 constexpr double kTrialRowCost = 0.15;  // of a step without drafts
-constexpr int kGuessEvery = 128;        // steps between trials of a draft model that does not pay
+constexpr int kGuessEvery = 128;        // steps between trials of a guesser that does not pay
 constexpr int kTrialGuesses = 2;
 
 ConcurrencyOptions concurrency_options(const EngineConfig& config) {
@@ -28,11 +29,10 @@ ConcurrencyOptions concurrency_options(const EngineConfig& config) {
 
 }  // namespace
 
-StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache,
-                         DraftModel* draft_model)
+StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache, Guesser* guesser)
     : config_(config),
       cache_(cache),
-      draft_model_(draft_model),
+      guesser_(guesser),
       concurrency_(concurrency_options(config)),
       turns_(config.max_token_gap_ms / 2) {}
 
@@ -117,12 +117,11 @@ void StepPlanner::add_drafts(const Running& running, const StepPlan& plan) {
   const auto n_items = static_cast<int>(plan.items.size());
   const StepMs step_ms = draft_step_ms(running, plan);
   std::vector<Proposal> proposals(n_items);
-  std::vector<std::vector<double>> chances(n_items);
-  for (int i = 0; can_draft && i < n_items; ++i) {
-    proposals[i] = propose(*running[plan.items[i].index], n_items, step_ms);
-    chances[i] = proposals[i].chances;
-  }
+  if (can_draft) proposals = propose(running, plan, step_ms);
+  std::vector<std::vector<double>> chances;
+  for (const Proposal& proposal : proposals) chances.push_back(proposal.chances);
   DraftLimits limits;
+  if (config_.drafts_always) limits.min_gain = 0;
   limits.n_rows_max = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()});
   const std::vector<int> n_tokens = plan_drafts(chances, limits, step_ms);
   for (int i = 0; i < n_items; ++i) {
@@ -132,28 +131,57 @@ void StepPlanner::add_drafts(const Running& running, const StepPlan& plan) {
   if (n_drafted_ > 0) ++n_draft_steps_;
 }
 
-// What was said before, or what the draft model says where that is likelier. The latter costs time
-// even if nothing comes of it, so while it does not pay it is asked now and then.
-Proposal StepPlanner::propose(const RunningRequest& request, int n_requests,
-                              const StepMs& step_ms) {
-  Proposal known = request.propose();
-  const int n_max = request.n_draft_max();
-  if (draft_model_ == nullptr || n_max <= 0) return known;
-  if (!known.chances.empty() && known.chances[0] >= draft_model_->chance()) return known;
-  int n_guesses =
-      choose_guesses(draft_model_->chance(), draft_model_->guess_ms(), n_requests, n_max, step_ms);
-  if (n_guesses == 0 && n_requests == 1 && ++n_unguessed_ >= kGuessEvery) {
-    n_guesses = std::min(kTrialGuesses, n_max);
+// What was said before, or what the guesser says where that is likelier. The latter costs time even
+// if nothing comes of it, so while it does not pay it is asked now and then.
+std::vector<Proposal> StepPlanner::propose(const Running& running, const StepPlan& plan,
+                                           const StepMs& step_ms) {
+  const auto n_items = static_cast<int>(plan.items.size());
+  const int n_most = kMaxDraftRows - n_items;
+  std::vector<Proposal> proposals;
+  std::vector<GuessWish> wishes;
+  std::vector<int> wishing;
+  for (int i = 0; i < n_items; ++i) {
+    const RunningRequest& request = *running[plan.items[i].index];
+    proposals.push_back(request.propose());
+    const std::vector<double>& chances = proposals.back().chances;
+    const int n_max = request.n_draft_max();
+    if (guesser_ == nullptr || n_max <= 0 || static_cast<int>(wishes.size()) >= n_most) continue;
+    if (!chances.empty() && chances[0] >= guesser_->chance()) continue;
+    wishes.push_back({request.progress().seq_id(), request.progress().tokens(), n_max});
+    wishing.push_back(i);
   }
-  if (n_guesses == 0) return known;
-  n_unguessed_ = 0;
-  const RequestProgress& progress = request.progress();
-  Proposal guess = draft_model_->guess(progress.seq_id(), progress.tokens(), n_guesses);
-  return guess.tokens.empty() ? known : guess;
+  const int n_ahead = wishes.empty() ? 0 : n_guesses(n_items, wishes, step_ms);
+  if (n_ahead == 0) return proposals;
+  for (GuessWish& wish : wishes) wish.n_max = std::min(wish.n_max, n_ahead);
+  std::vector<Proposal> guesses = guesser_->guess(wishes);
+  for (size_t i = 0; i < guesses.size(); ++i) {
+    if (!guesses[i].tokens.empty()) proposals[wishing[i]] = std::move(guesses[i]);
+  }
+  return proposals;
+}
+
+// How many tokens ahead for each wish; 0: it is not asked now.
+int StepPlanner::n_guesses(int n_requests, const std::vector<GuessWish>& wishes,
+                           const StepMs& step_ms) {
+  int n_most = 0;
+  for (const GuessWish& wish : wishes) n_most = std::max(n_most, wish.n_max);
+  if (config_.drafts_always) return std::min(n_most, std::max(kMaxDraftRows / n_requests - 1, 1));
+  GuessChoice choice;
+  choice.n_max = n_most;
+  choice.n_requests = n_requests;
+  choice.n_asked = static_cast<int>(wishes.size());
+  choice.n_rows_max = kMaxDraftRows;
+  choice.chance = guesser_->chance();
+  choice.guess_ms = guesser_->guess_ms(choice.n_asked);
+  int n_ahead = choose_guesses(choice, step_ms);
+  if (n_ahead == 0 && ++n_unguessed_ >= kGuessEvery) n_ahead = kTrialGuesses;
+  if (n_ahead > 0) n_unguessed_ = 0;
+  return n_ahead;
 }
 
 // Until steps with drafts have been measured they are supposed to be worth a trial.
 StepPlanner::StepMs StepPlanner::draft_step_ms(const Running& running, const StepPlan& plan) const {
+  if (config_.drafts_always) return [](int /*n_rows*/) { return 1.0; };
   const auto n_items = static_cast<int>(plan.items.size());
   int64_t n_ctx_tokens = 0;
   for (const PlanItem& item : plan.items) n_ctx_tokens += running[item.index]->progress().n_known();

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/batch/draft_model.h"
+#include "engine/batch/guesser.h"
 #include "engine/request/running_request.h"
 #include "kv/prefix_cache.h"
 #include "pyserve/config.h"
@@ -25,8 +25,8 @@ class StepPlanner {
  public:
   using Running = std::vector<std::unique_ptr<RunningRequest>>;
 
-  // The cache and the draft model must outlive it; there may be no draft model.
-  StepPlanner(const EngineConfig& config, const PrefixCache& cache, DraftModel* draft_model);
+  // The cache and the guesser must outlive it; there may be no guesser.
+  StepPlanner(const EngineConfig& config, const PrefixCache& cache, Guesser* guesser);
 
   // The next step of `running`, ordered from the oldest to the youngest. Tells the requests whose
   // turn it is, and which drafts are checked. holds_background: those in it have no turn.
@@ -50,12 +50,14 @@ class StepPlanner {
   std::vector<RunningView> views(const Running& running, bool holds_background) const;
   StepLimits limits(const Running& running, const std::vector<RunningView>& views);
   void add_drafts(const Running& running, const StepPlan& plan);
-  Proposal propose(const RunningRequest& request, int n_requests, const StepMs& step_ms);
+  std::vector<Proposal> propose(const Running& running, const StepPlan& plan,
+                                const StepMs& step_ms);
+  int n_guesses(int n_requests, const std::vector<GuessWish>& wishes, const StepMs& step_ms);
   StepMs draft_step_ms(const Running& running, const StepPlan& plan) const;
 
   const EngineConfig config_;
   const PrefixCache& cache_;
-  DraftModel* const draft_model_;
+  Guesser* const guesser_;
   StepCosts costs_;
   Concurrency concurrency_;
   ThreadCount threads_;
@@ -66,7 +68,7 @@ class StepPlanner {
   bool is_pure_decode_ = false;  // the planned step has no prompt
   int n_drafted_ = 0;            // tokens of drafts that it checks
   int64_t n_draft_steps_ = 0;    // with drafts so far
-  int n_unguessed_ = 0;          // steps since the draft model was last asked
+  int n_unguessed_ = 0;          // steps since the guesser was last asked
 };
 
 }  // namespace pyserve

@@ -17,8 +17,9 @@ constexpr int64_t kMinParallelLogits = 500'000;
 // The supervisor kills an engine that takes longer to end.
 constexpr double kSaveMs = 1500;
 
-PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context) {
+PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context, bool has_head) {
   PrefixCacheLimits limits;
+  limits.repeats_last = has_head;
   limits.n_active = config.n_seq_max;
   limits.n_pins = context.n_pins();
   limits.n_cells = context.memory().has_cells() ? context.n_kv() : INT_MAX;
@@ -40,13 +41,18 @@ BatchLane::BatchLane(const Model& model, const EngineConfig& config, std::functi
     : model_(model),
       config_(config),
       context_(model, config),
-      cache_(context_.memory(), cache_limits(config, context_)),
+      guessers_(load_guessers(model, context_, config)),
+      cache_(memory(), cache_limits(config, context_, guessers_.head != nullptr)),
       disk_(open_disk(cache_, config, context_, std::move(wake))),
       admission_(cache_, disk_.get(), config.n_seq_max),
-      draft_model_(DraftModel::load(model, context_, config)),
-      planner_(config, cache_, draft_model_.get()),
+      planner_(config, cache_, guessers_.guesser.get()),
       samplers_(std::clamp(config.n_threads, 1, kMaxSamplers)),
       scratches_(samplers_.n_workers()) {}
+
+SequenceMemory& BatchLane::memory() {
+  if (guessers_.head != nullptr) return guessers_.head->memory();
+  return context_.memory();
+}
 
 void BatchLane::drop_cancelled(StepReport& report) {
   const auto is_cancelled = [](const RunningRequest& r) { return r.ticket().is_cancelled.load(); };
@@ -157,7 +163,9 @@ DecodeStatus BatchLane::decode(const StepPlan& plan) {
     n_tokens += static_cast<int>(batch.back().tokens.size());
   }
   cache_.make_room(n_tokens);
-  return context_.decode(batch);
+  const DecodeStatus status = context_.decode(batch);
+  if (status == DecodeStatus::kOk && guessers_.head != nullptr) guessers_.head->observe(batch);
+  return status;
 }
 
 void BatchLane::handle_failed_decode(DecodeStatus status, const StepPlan& plan,
@@ -211,9 +219,12 @@ std::vector<BatchLane::Outcome> BatchLane::advance(const StepPlan& plan) {
     progress.advance(item.n_tokens);
     outcomes[i].n_computed = progress.n_computed();
     cache_.advance(progress.seq_id(), item.n_tokens);
-    if (progress.is_at_cut() && cache_.publish(progress.seq_id(), progress.computed_tokens())) {
-      note(*running_[item.index]);
-    }
+    const TokenSpan computed = progress.computed_tokens();
+    DraftHead* const head = guessers_.head;
+    if (head != nullptr) head->read_prompt(progress.seq_id(), computed);
+    if (!progress.is_at_cut()) continue;
+    if (head != nullptr) head->read(progress.seq_id(), computed);
+    if (cache_.publish(progress.seq_id(), computed)) note(*running_[item.index]);
   }
   const auto take = [&](int i, int worker) {
     Outcome& outcome = outcomes[i];
@@ -265,6 +276,9 @@ int BatchLane::commit(const StepPlan& plan, std::vector<Outcome> outcomes, StepR
 
 void BatchLane::release(const RunningRequest& request) {
   const RequestProgress& progress = request.progress();
+  if (guessers_.head != nullptr) {
+    guessers_.head->read(progress.seq_id(), progress.computed_tokens());
+  }
   cache_.release(progress.seq_id(), progress.computed_tokens());
   note(request);
 }

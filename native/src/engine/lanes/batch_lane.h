@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/batch/admission.h"
-#include "engine/batch/draft_model.h"
+#include "engine/batch/guessers.h"
 #include "engine/batch/step_planner.h"
 #include "engine/batch/worker_pool.h"
 #include "engine/lanes/lane.h"
@@ -44,6 +44,8 @@ class BatchLane final : public Lane {
     if (disk_ != nullptr) disk_->count_files(stats);
   }
   const Context& context() const { return context_; }
+  // nullptr: none.
+  const Guesser* guesser() const { return guessers_.guesser.get(); }
 
  private:
   using RunningPtr = std::unique_ptr<RunningRequest>;
@@ -54,6 +56,8 @@ class BatchLane final : public Lane {
     std::optional<DeltaEvent> delta;  // none in spite of logits: a row is unusable
   };
 
+  // Of the model, with that of its head if there is one.
+  SequenceMemory& memory();
   void end_late(StepReport& report);
   void admit(StepReport& report);
   bool make_way(StepReport& report);
@@ -77,11 +81,11 @@ class BatchLane final : public Lane {
   const Model& model_;
   const EngineConfig config_;
   Context context_;
+  const Guessers guessers_;
   PrefixCache cache_;
   const std::unique_ptr<DiskPrefixes> disk_;  // may be null
   Admission admission_;
-  std::vector<RunningPtr> running_;                // oldest first
-  const std::unique_ptr<DraftModel> draft_model_;  // may be null
+  std::vector<RunningPtr> running_;  // oldest first
   StepPlanner planner_;
   TimePoint stepped_at_;  // the end of the last step, or the begin of work
   WorkerPool samplers_;

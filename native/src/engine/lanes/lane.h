@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct StepReport {
 
  private:
   void count(const TokenCost& cost);
+  void count_draft(const TokenCost& cost);
 };
 
 // Thread: engine thread only.
@@ -92,13 +94,24 @@ inline ErrorInfo deadline_error(const RunningRequest& request, double wait_ms = 
 }
 
 inline void StepReport::count(const TokenCost& cost) {
-  counters.n_draft_tokens += cost.n_drafted;
-  counters.n_draft_accepted += cost.n_accepted;
+  if (cost.n_drafted > 0) count_draft(cost);
   if (cost.gap_ms < 0 || cost.n_tokens == 0) return;
   const auto found = std::ranges::find_if(
       counters.gaps, [&](const auto& bucket) { return cost.gap_ms <= bucket.first; });
   found->second += cost.n_tokens;
   counters.gaps_ms += cost.gap_ms * cost.n_tokens;
+}
+
+inline void StepReport::count_draft(const TokenCost& cost) {
+  counters.n_draft_tokens += cost.n_drafted;
+  counters.n_draft_accepted += cost.n_accepted;
+  const std::string kind = name_of(cost.draft_kind);
+  auto found = std::ranges::find(counters.drafts, kind, &DraftCount::kind);
+  if (found == counters.drafts.end()) {
+    found = counters.drafts.insert(found, DraftCount{kind, 0, 0});
+  }
+  found->n_tokens += cost.n_drafted;
+  found->n_accepted += cost.n_accepted;
 }
 
 inline void StepReport::end_late(RunningRequest& request) {

@@ -76,11 +76,10 @@ TemplateSources template_sources(const Model& model, const std::string& chat_tem
 }
 
 Preparation::Preparation(const Model& model, const std::string& chat_template, int n_ctx,
-                         int n_draft_max, bool drafts_all)
+                         const DraftRules& draft_rules)
     : model_(model),
       n_ctx_(n_ctx),
-      n_draft_max_(n_draft_max),
-      drafts_all_(drafts_all),
+      draft_rules_(draft_rules),
       tokenizer_(model),
       chat_template_(make_template(model, template_sources(model, chat_template).chat)),
       tool_template_(make_variant(model, template_sources(model, chat_template).tools)),
@@ -154,12 +153,14 @@ std::vector<std::vector<Token>> Preparation::tokens_of(
 }
 
 std::optional<Draft> Preparation::make_draft(const Request& request, TokenSpan prompt) const {
-  const int n_max =
-      request.n_draft_max < 0 ? n_draft_max_ : std::min(request.n_draft_max, n_draft_max_);
+  const int n_most = draft_rules_.n_max;
+  const int n_max = request.n_draft_max < 0 ? n_most : std::min(request.n_draft_max, n_most);
   if (n_max == 0 || request.is_pooled() || request.is_deterministic) return std::nullopt;
-  const bool is_wanted = drafts_all_ || request.n_draft_max > 0 || !request.draft.empty();
+  const bool is_wanted =
+      draft_rules_.is_for_all || request.n_draft_max > 0 || !request.draft.empty();
   if (!is_wanted) return std::nullopt;
-  return Draft(prompt, tokenizer_.tokenize(request.draft, false, false), n_max);
+  return Draft(prompt, tokenizer_.tokenize(request.draft, false, false), n_max,
+               draft_rules_.has_repetitions);
 }
 
 // Brings them into the one form that equal sets have.

@@ -26,15 +26,20 @@ struct TemplateSources {
 };
 TemplateSources template_sources(const Model& model, const std::string& chat_template);
 
+// What is drafted.
+struct DraftRules {
+  int n_max = 0;                // tokens of a draft that a step checks
+  bool is_for_all = false;      // not only what a request brings or asks for
+  bool has_repetitions = true;  // what prompt and answer have said before
+};
+
 // Thread: any with the stack of a PromptThread.
 class Preparation {
  public:
-  // The model must outlive it. A step checks at most `n_draft_max` tokens of a draft.
-  // drafts_all: repetitions are drafted in every answer, not only where a request asks for it.
-  // `chat_template`: in place of the model file's, "" = none.
+  // The model must outlive it. `chat_template`: in place of the model file's, "" = none.
   // Throws EngineError(kModelLoad) when that cannot be used.
-  Preparation(const Model& model, const std::string& chat_template, int n_ctx, int n_draft_max,
-              bool drafts_all);
+  Preparation(const Model& model, const std::string& chat_template, int n_ctx,
+              const DraftRules& draft_rules);
 
   // The request without its ticket. Throws EngineError for all that is wrong with it.
   std::unique_ptr<PreparedRequest> prepare(Request request);
@@ -63,8 +68,7 @@ class Preparation {
 
   const Model& model_;
   const int n_ctx_;
-  const int n_draft_max_;
-  const bool drafts_all_;
+  const DraftRules draft_rules_;
   const Tokenizer tokenizer_;
   const ChatTemplate chat_template_;
   // For chats with tools, and with documents, where it is another.

@@ -73,7 +73,7 @@ Proposal RunningRequest::propose() const {
 
 void RunningRequest::add_draft(const Proposal& proposal, int n_tokens) {
   progress_.set_draft(TokenSpan(proposal.tokens).first(n_tokens));
-  if (n_tokens > 0) is_draft_known_ = proposal.is_known;
+  if (n_tokens > 0) draft_kind_ = proposal.kind;
 }
 
 BatchItem RunningRequest::batch_item(int n_tokens) const {
@@ -124,7 +124,7 @@ std::optional<DeltaEvent> RunningRequest::take_logits(int n_logits, const LogitR
   // NOTE: the finish leaves out the draft of its own step.
   if (delta.finish) count(*delta.finish);
   if (!delta.finish && params().wants_timings) count(delta.so_far.emplace());
-  if (is_draft_known_) {
+  if (draft_kind_ == DraftKind::kKnown) {
     n_draft_accepted_ += n_right;
     n_draft_rejected_ += n_draft - n_right;
   }
@@ -142,7 +142,7 @@ void RunningRequest::tell_rows(int n_logits, const LogitRows& rows, DeltaEvent& 
 }
 
 TokenCost RunningRequest::take_cost(int n_tokens) {
-  TokenCost cost{n_tokens, -1, std::exchange(n_step_drafted_, 0),
+  TokenCost cost{n_tokens, -1, draft_kind_, std::exchange(n_step_drafted_, 0),
                  std::exchange(n_step_accepted_, 0)};
   if (n_tokens == 0) return cost;
   const TimePoint now = Clock::now();

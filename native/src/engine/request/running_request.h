@@ -23,6 +23,7 @@ namespace pyserve {
 struct TokenCost {
   int n_tokens = 0;
   double gap_ms = -1;
+  DraftKind draft_kind = DraftKind::kKnown;
   int n_drafted = 0;
   int n_accepted = 0;
 };
@@ -109,8 +110,8 @@ class RunningRequest {
   const int first_row_;  // the rows of the prompt's tokens from here on are for the client
   int next_row_;         // those before it were told
   RequestAnswer answer_;
-  bool is_draft_known_ = false;  // the draft that is checked comes from the known text
-  int n_draft_accepted_ = 0;     // tokens of such drafts
+  DraftKind draft_kind_ = DraftKind::kKnown;  // of the draft that is checked
+  int n_draft_accepted_ = 0;                  // tokens of drafts from the known text
   int n_draft_rejected_ = 0;
   int n_step_drafted_ = 0;  // of the last step
   int n_step_accepted_ = 0;

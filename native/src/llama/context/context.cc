@@ -113,6 +113,35 @@ std::shared_ptr<ggml_threadpool> new_threadpool(int n_threads) {
 
 void ContextDeleter::operator()(llama_context* context) const { llama_free(context); }
 
+DecodeStatus decode_status(int vendor_status) {
+  switch (vendor_status) {
+    case 0:
+      return DecodeStatus::kOk;
+    case 1:
+      return DecodeStatus::kNoCells;
+    case 2:
+      return DecodeStatus::kAborted;
+    default:
+      return DecodeStatus::kFailed;
+  }
+}
+
+int64_t context_bytes(const llama_context& context) {
+  int64_t n_bytes = 0;
+  for (const auto& [type, data] : llama_get_memory_breakdown(&context)) {
+    n_bytes += static_cast<int64_t>(data.context);
+  }
+  return n_bytes;
+}
+
+int64_t graph_bytes(const llama_context& context) {
+  int64_t n_bytes = 0;
+  for (const auto& [type, data] : llama_get_memory_breakdown(&context)) {
+    n_bytes += static_cast<int64_t>(data.compute);
+  }
+  return n_bytes;
+}
+
 Context::Context(const Model& model, const EngineConfig& config, const Context* threads,
                  ContextOutput output)
     : model_(model),
@@ -154,7 +183,6 @@ Context::Context(const Model& model, const EngineConfig& config, const Context* 
       context_.get(), [](void* self) { return static_cast<Context*>(self)->should_abort(); }, this);
 }
 
-// Called on the thread that decodes.
 bool Context::should_abort() const {
   pulse().beat();
   const auto is_cancelled = [](const BatchItem& item) {
@@ -211,17 +239,8 @@ DecodeStatus Context::decode(const std::vector<BatchItem>& items) {
   const int status = llama_decode(context_.get(), guard.batch);
   items_ = nullptr;
   VendorLog::expect_failure(false);
-  switch (status) {
-    case 0:
-      find_rows(items, guard.batch);
-      return DecodeStatus::kOk;
-    case 1:
-      return DecodeStatus::kNoCells;
-    case 2:
-      return DecodeStatus::kAborted;
-    default:
-      return DecodeStatus::kFailed;
-  }
+  if (status == 0) find_rows(items, guard.batch);
+  return decode_status(status);
 }
 
 // Here and not in logits(): the vendor sorts them at the first call.
@@ -234,10 +253,14 @@ void Context::find_rows(const std::vector<BatchItem>& items, const llama_batch& 
     PYSERVE_CHECK(rows_.back() != nullptr);
   }
   first_row_.clear();
+  first_token_.clear();
   int n_rows = 0;
+  size_t n_tokens = 0;
   for (const BatchItem& item : items) {
     first_row_.push_back(n_rows);
+    first_token_.push_back(n_tokens);
     n_rows += item.n_logits;
+    n_tokens += item.tokens.size();
   }
 }
 
@@ -249,20 +272,27 @@ std::span<const float> Context::state(size_t index, int k) const {
   return {rows_.at(first_row_.at(index) + k), static_cast<size_t>(model_.n_embd_out())};
 }
 
-int64_t Context::kv_bytes() const {
-  int64_t n_bytes = 0;
-  for (const auto& [type, data] : llama_get_memory_breakdown(context_.get())) {
-    n_bytes += static_cast<int64_t>(data.context);
+void Context::keep(const KeptStates& kept) {
+  kept_ = kept;
+  if (kept.has_last) llama_set_embeddings_nextn(context_.get(), true, false);
+  for (const int layer : kept.layer_inputs) {
+    llama_set_embeddings_layer_inp(context_.get(), layer, true);
   }
-  return n_bytes;
 }
 
-int64_t Context::compute_bytes() const {
-  int64_t n_bytes = 0;
-  for (const auto& [type, data] : llama_get_memory_breakdown(context_.get())) {
-    n_bytes += static_cast<int64_t>(data.compute);
+void Context::copy_kept(size_t index, int k, std::vector<float>& row) const {
+  row.clear();
+  const size_t token = first_token_.at(index) + k;
+  const auto copy = [&](const float* rows, int n_row) {
+    const float* begin = rows + token * n_row;
+    row.insert(row.end(), begin, begin + n_row);
+  };
+  if (kept_.has_last) {
+    copy(llama_get_embeddings_nextn(context_.get()), llama_model_n_embd_out(model_.get()));
   }
-  return n_bytes;
+  for (const int layer : kept_.layer_inputs) {
+    copy(llama_get_embeddings_layer_inp(context_.get(), layer), llama_model_n_embd(model_.get()));
+  }
 }
 
 void Context::warm_up() {

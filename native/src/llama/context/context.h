@@ -50,6 +50,19 @@ enum class DecodeStatus {
   kFailed,   // sequences of the batch must be cleared
 };
 
+DecodeStatus decode_status(int vendor_status);
+// Allocated for caches and states, and for the graphs of steps.
+int64_t context_bytes(const llama_context& context);
+int64_t graph_bytes(const llama_context& context);
+
+// States of every token that a context keeps beside what its steps ask for.
+struct KeptStates {
+  bool has_last = false;          // what the logits are made of
+  std::vector<int> layer_inputs;  // what goes into these layers
+
+  bool is_empty() const { return !has_last && layer_inputs.empty(); }
+};
+
 // Thread: engine thread only, but request_abort().
 class Context {
  public:
@@ -65,9 +78,10 @@ class Context {
   // Sequence ids beside those of running requests, which are [0, config.n_seq_max).
   int n_pins() const { return n_pins_; }
   ContextMemory& memory() { return *memory_; }
-  // Allocated for caches and states, and for the graphs of steps.
-  int64_t kv_bytes() const;
-  int64_t compute_bytes() const;
+  int64_t kv_bytes() const { return context_bytes(*context_); }
+  int64_t compute_bytes() const { return graph_bytes(*context_); }
+  llama_context* get() const { return context_.get(); }
+  ggml_threadpool* threadpool() const { return threadpool_.get(); }
 
   // Computes one step. Throws EngineError(kInternal) for a token or position out of range.
   // REQUIRES: at most n_batch tokens in all, at least one; at most kMaxScored or
@@ -80,6 +94,11 @@ class Context {
   // With kStates the same of its final hidden state: model.n_embd_out() numbers.
   std::span<const float> state(size_t index, int k) const;
 
+  // From now on these are kept of every token of a step.
+  void keep(const KeptStates& kept);
+  // Those of the `k`th token of items[index] of the last successful decode, one after the other.
+  void copy_kept(size_t index, int k, std::vector<float>& row) const;
+
   // The adapters that the next steps compute with. After a change the next one takes some
   // milliseconds more: the vendor plans its buffers again.
   // REQUIRES: they are the model's.
@@ -91,6 +110,10 @@ class Context {
   // Stops a running decode soon. Thread: any.
   void request_abort() { abort_.store(true); }
 
+  // Whether the computation that runs is to stop. Called on the thread that decodes, also for
+  // contexts on the same threads; beats.
+  bool should_abort() const;
+
   // Beats with every node that a step computes. Contexts on the same threads have one.
   Pulse& pulse() const { return threads_ != nullptr ? threads_->pulse() : pulse_; }
 
@@ -98,7 +121,6 @@ class Context {
   void warm_up();
   void check(const BatchItem& item) const;
   void find_rows(const std::vector<BatchItem>& items, const llama_batch& batch);
-  bool should_abort() const;
 
   const Model& model_;
   const Context* const threads_;
@@ -112,6 +134,8 @@ class Context {
   std::unique_ptr<llama_context, ContextDeleter> context_;
   std::unique_ptr<ContextMemory> memory_;
   AdapterSet adapters_;
+  KeptStates kept_;
+  std::vector<size_t> first_token_;                // item index -> token of the batch
   const std::vector<BatchItem>* items_ = nullptr;  // while they are computed
   std::vector<int> first_row_;                     // item index -> into rows_
   std::vector<float*> rows_;                       // of every token with logits, or with a state

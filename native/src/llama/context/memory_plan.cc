@@ -32,8 +32,10 @@ int64_t kv_bytes(const Model& model, const ContextShape& shape) {
   const auto type_v = static_cast<ggml_type>(cache_type(shape.type_v));
   const int64_t n_window =
       std::min<int64_t>(shape.n_kv, int64_t{model.n_swa()} * shape.n_seq + shape.n_batch);
-  int64_t n_bytes = model.recurrent_state_bytes() * shape.n_seq;
-  for (uint32_t layer = 0; layer < hparams.n_layer(); ++layer) {
+  int64_t n_bytes = shape.is_head ? 0 : model.recurrent_state_bytes() * shape.n_seq;
+  const uint32_t begin = shape.is_head ? hparams.n_layer() : 0;
+  const uint32_t end = shape.is_head ? hparams.n_layer_all : hparams.n_layer();
+  for (uint32_t layer = begin; layer < end; ++layer) {
     if (model.is_recurrent() && hparams.is_recr(layer)) continue;
     const bool is_window = hparams.is_swa(layer) && !shape.is_window_full;
     const int64_t n_cells = is_window ? n_window : shape.n_kv;

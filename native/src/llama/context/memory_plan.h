@@ -19,6 +19,7 @@ struct ContextShape {
   int n_outputs = 0;
   bool is_window_full = false;
   bool has_scores = false;  // those of all heads at once: no flash attention
+  bool is_head = false;     // of the layers of the model's head, not of its others
   std::string type_k;
   std::string type_v;
 };

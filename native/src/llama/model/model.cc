@@ -42,7 +42,7 @@ bool wants_panels(const EngineConfig& config) {
   return config.use_mmap && !config.use_mlock && config.numa.empty();
 }
 
-llama_model* load(const EngineConfig& config) {
+llama_model* load(const EngineConfig& config, bool with_head) {
   VendorLog& log = VendorLog::instance();
   init_numa(config.numa);
   const std::vector<llama_model_kv_override> overrides =
@@ -50,6 +50,7 @@ llama_model* load(const EngineConfig& config) {
   log.begin_load(true);
   llama_model_params params = llama_model_default_params();
   params.load_mode = load_mode(config);
+  params.load_mtp = with_head;
   leave_weights_to_panels(wants_panels(config));
   if (!overrides.empty()) params.kv_overrides = overrides.data();
   llama_model* model = llama_model_load_from_file(config.model_path.c_str(), params);
@@ -100,9 +101,12 @@ Pooling ranked_pooling(const llama_model& model) {
 
 void ModelDeleter::operator()(llama_model* model) const { llama_model_free(model); }
 
-Model::Model(const EngineConfig& config) : model_(load(config)), panels_(lay_out(*model_, config)) {
+Model::Model(const EngineConfig& config, ModelUse use)
+    : model_(load(config, use == ModelUse::kTextAndHead)), panels_(lay_out(*model_, config)) {
   const std::vector<std::string>& shown = config.shown_tokens;
-  if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get())) {
+  const bool can_answer =
+      llama_model_has_decoder(model_.get()) && !llama_model_has_encoder(model_.get());
+  if (!can_answer && use != ModelUse::kHead) {
     throw EngineError(ErrorCode::kModelLoad,
                       "the model is not a decoder-only language model, which is all that can "
                       "generate text here");

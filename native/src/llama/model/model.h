@@ -25,11 +25,15 @@ struct ModelDeleter {
 // How the states of a prompt's tokens become one.
 enum class Pooling { kMean, kFirst, kLast, kNone };
 
+// What a file is loaded for: to generate texts, the same with the head that it may have in it, or
+// as a head of another model.
+enum class ModelUse { kText, kTextAndHead, kHead };
+
 // Immutable after construction: any thread.
 class Model {
  public:
   // With its adapters. Throws EngineError(kModelLoad) with the loader's own last error line.
-  explicit Model(const EngineConfig& config);
+  explicit Model(const EngineConfig& config, ModelUse use = ModelUse::kText);
 
   llama_model* get() const { return model_.get(); }
   const llama_vocab* vocab() const;

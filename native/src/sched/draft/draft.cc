@@ -25,9 +25,10 @@ int state_of(int n_matched) {
 
 }  // namespace
 
-Draft::Draft(TokenSpan prompt, TokenSpan known, int n_max)
+Draft::Draft(TokenSpan prompt, TokenSpan known, int n_max, bool has_repetitions)
     : n_known_(static_cast<int>(known.size())),
       n_max_(std::min(n_max, kMaxLength)),
+      has_repetitions_(has_repetitions),
       index_(known.size() + prompt.size()),
       records_{make_records(kKnownChances), make_records(kOwnChances)} {
   for (const Token token : known) index_.add(token);
@@ -49,8 +50,8 @@ double Draft::chance(const Place& place) const {
 
 Proposal Draft::propose(int n_left) const {
   Proposal proposal;
-  if (is_lost()) return proposal;
-  proposal.is_known = place_.is_known;
+  if (is_lost() || (!place_.is_known && !has_repetitions_)) return proposal;
+  proposal.kind = place_.is_known ? DraftKind::kKnown : DraftKind::kRepeated;
   int n_most = std::min(n_left, n_max_);
   if (place_.is_known) n_most = std::min(n_most, n_known_ - place_.next);
   Place place = place_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <vector>
 
 #include "pyserve/types.h"
@@ -10,11 +11,19 @@
 
 namespace pyserve {
 
+// Who says what comes next: a text that is known, what was said before, a smaller model, a head.
+enum class DraftKind { kKnown, kRepeated, kModel, kMtp, kEagle3 };
+
+constexpr const char* name_of(DraftKind kind) {
+  constexpr std::array kNames = {"known", "ngram", "model", "mtp", "eagle3"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
 // What probably comes next.
 struct Proposal {
   std::vector<Token> tokens;
   std::vector<double> chances;  // that a token and all before it are right: descending
-  bool is_known = false;        // from the known text
+  DraftKind kind = DraftKind::kRepeated;
 };
 
 // Follows an answer through a text that is known (an edit's input, a prediction), through its own
@@ -31,7 +40,8 @@ class Draft {
   static constexpr int kMaxLength = 15;
 
   // `known`: what the answer probably is; may be empty. Never proposes more than `n_max` tokens.
-  Draft(TokenSpan prompt, TokenSpan known, int n_max = kMaxLength);
+  // has_repetitions: also proposes what is not in the known text.
+  Draft(TokenSpan prompt, TokenSpan known, int n_max = kMaxLength, bool has_repetitions = true);
 
   // The most tokens that are ever proposed.
   int n_max() const { return n_max_; }
@@ -71,6 +81,7 @@ class Draft {
 
   int n_known_;
   int n_max_;
+  bool has_repetitions_;
   NgramIndex index_;  // what is known, a mark, the prompt, the answer
   Place place_;
   int anchor_ = 0;        // where the answer was last seen for certain

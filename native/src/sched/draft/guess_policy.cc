@@ -2,16 +2,17 @@
 
 namespace pyserve {
 
-int choose_guesses(double chance, double guess_ms, int n_requests, int n_max,
-                   const std::function<double(int)>& step_ms) {
+int choose_guesses(const GuessChoice& choice, const std::function<double(int)>& step_ms) {
   constexpr double kMinGain = 1.05;
-  double n_expected = n_requests;
-  double best = kMinGain * n_requests / step_ms(n_requests);
+  double n_expected = choice.n_requests;
+  double best = kMinGain * choice.n_requests / step_ms(choice.n_requests);
   double all = 1;
   int n_best = 0;
-  for (int n = 1; n <= n_max; ++n) {
-    n_expected += all *= chance;
-    const double rate = n_expected / (step_ms(n_requests + n) + n * guess_ms);
+  for (int n = 1; n <= choice.n_max; ++n) {
+    const int n_rows = choice.n_requests + n * choice.n_asked;
+    if (n_rows > choice.n_rows_max) break;
+    n_expected += choice.n_asked * (all *= choice.chance);
+    const double rate = n_expected / (step_ms(n_rows) + n * choice.guess_ms);
     if (rate <= best) continue;
     best = rate;
     n_best = n;

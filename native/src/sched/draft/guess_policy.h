@@ -5,10 +5,18 @@
 
 namespace pyserve {
 
-// How many tokens ahead it should guess for one request of a step of `n_requests` that all decode,
-// so that most tokens come per time; 0: it does not pay. `chance`: that a guessed token is right
-// when those before it are. guess_ms: one guessed token. `step_ms`: a step of so many rows.
-int choose_guesses(double chance, double guess_ms, int n_requests, int n_max,
-                   const std::function<double(int)>& step_ms);
+// A step in which `n_requests` decode, and `n_asked` of them may be guessed for.
+struct GuessChoice {
+  int n_requests = 1;
+  int n_asked = 1;
+  int n_max = 0;        // tokens ahead
+  int n_rows_max = 0;   // of the step, those of the requests themselves included
+  double chance = 0;    // that a guessed token is right when those before it are
+  double guess_ms = 0;  // one more token for each that is asked for
+};
+
+// How many tokens ahead should be guessed, so that most tokens come per time; 0: it does not pay.
+// `step_ms`: a step of so many rows.
+int choose_guesses(const GuessChoice& choice, const std::function<double(int)>& step_ms);
 
 }  // namespace pyserve

@@ -66,7 +66,7 @@ Run say(Draft& draft, const std::vector<Token>& answer) {
 
 TEST_CASE("an answer that is the known text is said in few steps") {
   Draft draft({}, range(0, 100));
-  CHECK(draft.propose(1).is_known);
+  CHECK(draft.propose(1).kind == DraftKind::kKnown);
   CHECK(say(draft, range(0, 100)).n_steps <= 14);
   CHECK(draft.propose(8).tokens.empty());
 }
@@ -95,7 +95,7 @@ TEST_CASE("an answer that repeats its prompt is found there") {
   const std::vector<Token> part(prompt.begin() + 20, prompt.begin() + 120);
   const Run run = say(draft, part);
   CHECK(run.n_steps <= 30);
-  CHECK_FALSE(draft.propose(1).is_known);
+  CHECK(draft.propose(1).kind == DraftKind::kRepeated);
 }
 
 TEST_CASE("an answer that repeats itself is drafted beyond its own end") {
@@ -169,10 +169,21 @@ TEST_CASE("a row that is dear at first pays with those after it") {
 }
 
 TEST_CASE("a draft model guesses more the surer it is, and nothing where it is dear") {
-  CHECK(choose_guesses(0.9, 0.05, 1, 15, step_ms) >= 4);
-  CHECK(choose_guesses(0.5, 0.05, 1, 15, step_ms) <= 2);
-  CHECK(choose_guesses(0.1, 0.05, 1, 15, step_ms) == 0);
-  CHECK(choose_guesses(0.9, 1.0, 1, 15, step_ms) == 0);
-  CHECK(choose_guesses(0.9, 0.05, 1, 0, step_ms) == 0);
-  CHECK(choose_guesses(0.9, 0.05, 16, 15, step_ms) == 0);
+  const auto choose = [](double chance, double guess_ms, int n_requests, int n_max) {
+    return choose_guesses({n_requests, 1, n_max, 16, chance, guess_ms}, step_ms);
+  };
+  CHECK(choose(0.9, 0.05, 1, 15) >= 4);
+  CHECK(choose(0.5, 0.05, 1, 15) <= 2);
+  CHECK(choose(0.1, 0.05, 1, 15) == 0);
+  CHECK(choose(0.9, 1.0, 1, 15) == 0);
+  CHECK(choose(0.9, 0.05, 1, 0) == 0);
+  CHECK(choose(0.9, 0.05, 16, 15) == 0);
+}
+
+TEST_CASE("requests that are guessed for together share the rows of a step") {
+  const auto same = [](int) { return 10.0; };
+  CHECK(choose_guesses({1, 1, 15, 16, 0.9, 0.1}, same) == 15);
+  CHECK(choose_guesses({4, 4, 15, 16, 0.9, 0.1}, same) == 3);
+  CHECK(choose_guesses({8, 8, 15, 16, 0.9, 0.1}, same) == 1);
+  CHECK(choose_guesses({12, 12, 15, 16, 0.9, 0.1}, same) == 0);
 }
