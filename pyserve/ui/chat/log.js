@@ -6,7 +6,7 @@ import { MessageView } from "./message.js";
 
 const NEAR = "1200px 0px";
 const END_PX = 48;
-const GROUP = 20;
+const GROUP = 10;
 
 export class Log {
   constructor(actions) {

@@ -80,7 +80,7 @@ export class Panel {
       change();
     }, { class: "quiet" });
     const note = "A JSON list of functions. When the model calls one, you give its result by hand.";
-    return make("div", {}, make("p", { class: "hint" }, note), this.toolText, this.problem, example, field("Choice", this.choice));
+    return make("div", {}, make("p", { class: "hint" }, note), this.toolText, this.problem, example, field("Tool choice", this.choice));
   }
 
   checkTools() {

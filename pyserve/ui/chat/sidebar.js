@@ -39,7 +39,15 @@ export class Sidebar {
   }
 
   async show() {
-    const text = this.search.value.trim();
+    try {
+      await this.showFound(this.search.value.trim());
+    } catch (error) {
+      const text = `Conversations cannot be kept in this browser: ${error?.message ?? error}`;
+      this.list.replaceChildren(make("li", { class: "error" }, text));
+    }
+  }
+
+  async showFound(text) {
     const [all, found] = await Promise.all([
       listConversations(),
       text ? searchConversations(text) : null,

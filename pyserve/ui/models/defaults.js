@@ -13,7 +13,9 @@ export async function defaultsOf(model) {
     known.set(model, {});
     try {
       const props = await getJson(`props?model=${encodeURIComponent(model)}`);
-      known.set(model, props.default_generation_settings.params);
+      // A seed that is not set is another one each time.
+      const { seed: _, ...values } = props.default_generation_settings.params;
+      known.set(model, values);
     } catch {
       known.delete(model);
     }
