@@ -31,7 +31,6 @@ from pyserve.schemas.fields.content import PART_END, as_content
 
 Turn = dict[str, Any]
 
-FORMAT = "output_config.format.schema"
 ERROR = "Error: "
 # The first lines that Claude Code puts before its system prompt. They differ from request to
 # request, and are for the billing of Anthropic's service, not for the model.
@@ -177,9 +176,14 @@ def _answer(blocks: Sequence[AnyBlock]) -> Turn:
 
 
 def format_constraint(body: MessagesRequest) -> Constraint:
-    """What `output_config.format` says. Raises InvalidSchemaError."""
-    wanted = body.output_config.format if body.output_config else None
-    return FREE if wanted is None else schema_constraint(wanted.schema_, FORMAT)
+    """What the format of the answer says. Raises InvalidSchemaError."""
+    wanted = body.answer_format
+    return FREE if wanted is None else schema_constraint(wanted.schema_, schema_param(body))
+
+
+def schema_param(body: MessagesRequest) -> str:
+    """Where the schema of the answer stands, if there is one."""
+    return f"{body.format_param}.schema"
 
 
 def left_out_tools(body: ConversationFields, *, is_strict: bool) -> list[str]:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pyserve.anthropic.block_writer import BlockWriter, Thoughts
-from pyserve.anthropic.conversation import FORMAT, format_constraint, messages_request
+from pyserve.anthropic.conversation import format_constraint, messages_request, schema_param
 from pyserve.anthropic.objects import (
     AnsweredMessage,
     BlockDelta,
@@ -55,8 +55,7 @@ class MessagesAnswer:
         stop_sequences: Sequence[str] = (),
         tokens: list[int] | None = None,
     ) -> None:
-        has_format = body.output_config is not None and body.output_config.format is not None
-        self.grammar_param = FORMAT if has_format else "tools"
+        self.grammar_param = schema_param(body) if body.answer_format else "tools"
         self.requests: list[GenerateRequest] = [messages_request(body, info, conversation, tokens)]
         self._id = new_item_id("msg")
         self._model = model

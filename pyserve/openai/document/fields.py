@@ -233,6 +233,7 @@ FIELDS = {
     "stop_sequences": "The answer ends before the first of these texts.",
     "thinking": "Whether to reason, and in how many tokens; absent: as the model does by itself.",
     "output_config": "`effort`: how much to reason. `format`: JSON by a schema.",
+    "output_format": "The older name of output_config.format.",
     "OllamaChatRequest.truncate": "Leave out the oldest turns of what does not fit.",
     "OllamaGenerateRequest.truncate": "Leave out the oldest turns of what does not fit.",
     "OllamaEmbedRequest.truncate": "Cut texts that do not fit.",

@@ -102,6 +102,7 @@ class ConversationFields(SamplingFields, ReasoningFields, SchedulingFields):
     tool_choice: MessagesToolChoice | None = None
     thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
     metadata: MessagesMetadata | None = None
     service_tier: Literal["auto", "standard_only"] | None = None
 
@@ -117,6 +118,9 @@ class ConversationFields(SamplingFields, ReasoningFields, SchedulingFields):
                 raise invalid("invalid_value", message, "tool_choice.name")
         n_system = sum(len(text.encode()) for text in texts_of(self.system or ""))
         check_text_size(n_system + sum(turn.n_bytes for turn in self.messages), "messages")
+        if self.output_format is not None and self.format_param != "output_format":
+            message = "is the older name of output_config.format: give one of them"
+            raise invalid("invalid_value", message, "output_format")
         self._check_turns()
         return self
 
@@ -131,9 +135,20 @@ class ConversationFields(SamplingFields, ReasoningFields, SchedulingFields):
                 raise invalid("invalid_value", "is empty", f"messages.{len(before)}.content")
         elif not before:
             raise invalid("invalid_value", "need a turn of the user before the answer", "messages")
-        elif self.is_continued and self.output_config and self.output_config.format:
+        elif self.is_continued and self.answer_format:
             message = "cannot be combined with the begin of an answer, which is the last message"
-            raise invalid("invalid_value", message, "output_config.format")
+            raise invalid("invalid_value", message, self.format_param)
+
+    @property
+    def answer_format(self) -> OutputFormat | None:
+        """What the answer is held to. `output_format` is its name of the beta."""
+        return (self.output_config and self.output_config.format) or self.output_format
+
+    @property
+    def format_param(self) -> str:
+        """The field that says it."""
+        has_config = self.output_config is not None and self.output_config.format is not None
+        return "output_config.format" if has_config else "output_format"
 
     @property
     def client_tools(self) -> dict[str, ClientTool]:

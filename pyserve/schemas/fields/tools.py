@@ -15,7 +15,7 @@ from pyserve.schemas.common import RequestModel, invalid, kind_of
 from pyserve.schemas.fields.custom_tools import CustomTool
 from pyserve.schemas.fields.functions import FunctionDefinition
 
-MAX_TOOLS = 128
+MAX_TOOLS = 512
 MAX_TOOLS_BYTES = 1024 * 1024
 
 

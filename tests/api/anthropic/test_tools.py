@@ -168,6 +168,18 @@ def test_a_schema_of_the_answer_is_enforced(front):
     assert named.headers["X-Unenforced"] == "$.not"
 
 
+def test_the_older_name_of_the_format_is_known(front):
+    wanted = {"type": "json_schema", "schema": {"const": "xyz"}}
+    assert front.post(MESSAGES, body_of(output_format=wanted)).status_code == 200
+    assert "xyz" in front.core.requests[0].grammar
+    both = front.post(MESSAGES, body_of(output_format=wanted, output_config={"format": wanted}))
+    assert both.status_code == 400
+    assert error_of(both)["message"].startswith("output_format is the older name")
+    wanted["schema"] = {"type": "strin"}
+    refused = front.post(MESSAGES, body_of(output_format=wanted))
+    assert error_of(refused)["message"].startswith("output_format.schema.type")
+
+
 @pytest.mark.parametrize(
     ("fields", "part"),
     [

@@ -208,3 +208,10 @@ def test_parts_are_texts_of_their_own():
     parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
     body = ChatRequest.model_validate({"messages": [{"role": "user", "content": parts}]})
     assert body.messages[0].text == "one\ntwo"
+
+
+def test_agents_may_offer_many_tools():
+    tools = [{"type": "function", "function": {"name": f"tool_{i}"}} for i in range(512)]
+    assert ChatRequest.model_validate({"messages": [USER], "tools": tools})
+    _, param, code = chat_problem(tools=[*tools, tools[0]])
+    assert (param, code) == ("tools", "invalid_value")
