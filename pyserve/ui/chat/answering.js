@@ -29,24 +29,39 @@ export async function streamAnswer(path, body, signal, update) {
   return { reader, firstMs, error };
 }
 
+const FRAME_MS = 16;
+const REST = 3; // times what a slow painting took, until the next
+
+// Paints with the screen; what takes longer than a picture of it is painted less often.
 class Painter {
   #paint;
   #frame = null;
+  #timer = null;
+  #tookMs = 0;
 
   constructor(paint) {
     this.#paint = paint;
   }
 
   want() {
-    this.#frame ??= requestAnimationFrame(() => {
+    if (this.#frame !== null || this.#timer !== null) return;
+    if (this.#tookMs < FRAME_MS) this.#next();
+    else this.#timer = setTimeout(() => this.#next(), this.#tookMs * REST);
+  }
+
+  #next() {
+    this.#timer = null;
+    this.#frame = requestAnimationFrame(() => {
+      const begin = performance.now();
       this.#frame = null;
       this.#paint();
+      this.#tookMs = performance.now() - begin;
     });
   }
 
   end() {
-    if (this.#frame !== null) cancelAnimationFrame(this.#frame);
-    this.#frame = null;
+    clearTimeout(this.#timer);
+    cancelAnimationFrame(this.#frame);
   }
 }
 

@@ -141,7 +141,10 @@ export class MessageView {
     const save = () => (area.value === message.content ? leave() : this.actions.edit(message, area.value));
     const row = make("div", { class: "row" }, button(label, save, { class: "primary" }), button("Cancel", leave));
     area.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") leave();
+      if (event.key === "Escape") {
+        event.preventDefault(); // else it stops an answer, too
+        leave();
+      }
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
     });
     this.text.replaceChildren(area, row);

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.browser import Screen, running_browser
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, wait_until
 
+SOON_S = 10
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 
@@ -56,7 +57,9 @@ def test_a_conversation_is_streamed_edited_regenerated_and_kept(screen):
 @pytest.mark.model
 def test_an_answer_is_stopped_and_stays(screen):
     page = screen.open()
-    screen.set_up().get_by_label("temperature", exact=True).fill("0")
+    panel = screen.set_up()
+    panel.get_by_role("searchbox").fill("ignore_eos")
+    panel.get_by_label("ignore_eos", exact=True).select_option("true")
     screen.ask("Write a very long story about a cat. ")
     expect(screen.answers().last.locator(".text").last).not_to_be_empty()
     page.keyboard.press("Escape")
@@ -67,7 +70,7 @@ def test_an_answer_is_stopped_and_stays(screen):
 @pytest.mark.model
 def test_each_tab_is_shown(screen):
     page = screen.open()
-    assert page.evaluate(FIRST_PAINT) is not None
+    wait_until(lambda: page.evaluate(FIRST_PAINT), SOON_S, "the first paint is told")
     tabs = page.get_by_role("navigation", name="Parts of this page").get_by_role("link")
     for name in tabs.all_inner_texts():
         tabs.get_by_text(name, exact=True).click()
