@@ -88,6 +88,7 @@ void register_engine(py::module_& module) {
       .def("render", &render, py::arg("prompt"))
       .def("tokenize_chat", &Engine::tokenize_chat, py::arg("prompt"), ReleaseGil())
       .def("tokenize_segments", &Engine::tokenize_segments, py::arg("prompt"), ReleaseGil())
+      .def("clear_prefixes", &Engine::clear_prefixes, ReleaseGil())
       .def("info", &Engine::info, ReleaseGil())
       .def("stats", &Engine::stats, ReleaseGil())
       .def("stop", &Engine::stop, ReleaseGil());

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyserve.api import (
     adapters,
     batches,
+    cache,
     chat,
     choose,
     completions,
@@ -72,6 +73,7 @@ MAIN = (
 ENDPOINTS = (
     *MAIN,
     loading.endpoint,
+    cache.endpoint,
     adapters.endpoint,
     props.endpoint,
     slots.endpoint,

@@ -110,6 +110,12 @@ class ScaleAdapters(Call[dict[str, float]], frozen=True, tag=True):
     scales: dict[str, float]
 
 
+class ClearPrefixes(Call[None], frozen=True, tag=True):
+    """Requests that are submitted later find nothing that was computed before, in memory."""
+
+    answer_type = None
+
+
 AnyCall = (
     Tokenize
     | Detokenize
@@ -121,6 +127,7 @@ AnyCall = (
     | GetInfo
     | GetStats
     | ScaleAdapters
+    | ClearPrefixes
 )
 
 
@@ -164,3 +171,6 @@ class Askable(Protocol):
 
     def adapter_scales(self, scales: dict[str, float]) -> dict[str, float]:
         return self.ask(ScaleAdapters(scales))
+
+    def clear_prefixes(self) -> None:
+        self.ask(ClearPrefixes())

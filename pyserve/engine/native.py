@@ -13,6 +13,7 @@ from pyserve.engine.adapters import AdapterScales
 from pyserve.engine.calls import (
     Askable,
     Call,
+    ClearPrefixes,
     Detokenize,
     GetInfo,
     GetStats,
@@ -113,6 +114,9 @@ class NativeCore(Askable):
                 return msgspec.convert(facts, EngineStats)
             case ScaleAdapters(scales=scales):
                 return self._adapter_scales.update(scales)
+            case ClearPrefixes():
+                self._engine.clear_prefixes()
+                return None
         raise InvalidRequestError(f"the engine does not know the call {type(call).__name__}")
 
     def _rendered(

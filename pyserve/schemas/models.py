@@ -1,4 +1,4 @@
-"""Request bodies of POST /models/load and POST /models/unload."""
+"""Request bodies of POST /models/load, POST /models/unload and POST /cache/clear."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ class UnloadRequest(RequestModel):
     model: ModelName
     wait: bool | None = None
     force: bool | None = None
+
+
+class ClearCacheRequest(RequestModel):
+    """The model whose computed prefixes are given up; None: all of them."""
+
+    model: ModelName | None = None

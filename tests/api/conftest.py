@@ -57,7 +57,8 @@ def start(tmp_path: Path) -> Iterator[StartFront]:
             }
             engines = {name: StreamEngine(core) for name, core in cores.items()}
             backend = running.enter_context(closing(StaticBackend(engines, others, profiles)))
-            settings = {"response_store_dir": tmp_path / "store", **settings}
+            own = {"response_store_dir": "store", "prefix_cache_dir": "prefixes"}
+            settings = {name: tmp_path / folder for name, folder in own.items()} | settings
             app = create_app(ServeConfig(**settings), backend, keep_alive_s=keep_alive_s)
             parts: Services = app.extensions["pyserve"]
             running.callback(parts.memory.close)

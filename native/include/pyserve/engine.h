@@ -48,6 +48,9 @@ class Engine {
   // The tokens of a rendered prompt, in the same way.
   std::vector<Token> tokenize_segments(const SegmentPrompt& prompt);
 
+  // Requests that are submitted from now on find nothing that was computed before.
+  void clear_prefixes();
+
   ModelInfo info() const;
   EngineStats stats() const;
 

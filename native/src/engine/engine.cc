@@ -164,6 +164,8 @@ std::vector<Token> Engine::tokenize_segments(const SegmentPrompt& prompt) {
   });
 }
 
+void Engine::clear_prefixes() { impl_->loop.clear_prefixes(); }
+
 ModelInfo Engine::info() const {
   ModelInfo info = impl_->model.info();
   info.kernels = name_of(rung_in_force());

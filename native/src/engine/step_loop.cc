@@ -58,6 +58,7 @@ void StepLoop::take_inbox() {
   if (pause_ms != 0) context().pulse().rest();
   auto arrived = inbox_.take_all(pause_ms);
   context().pulse().beat();
+  if (forgets_.exchange(false)) batch_.clear_prefixes();
   for (auto& prepared : arrived) {
     if (prepared == nullptr) continue;
     auto request =

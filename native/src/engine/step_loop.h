@@ -17,7 +17,8 @@
 
 namespace pyserve {
 
-// Thread: run() is the engine thread; submit(), wake(), request_stop() and stats() are for any.
+// Thread: run() is the engine thread; submit(), wake(), clear_prefixes(), request_stop() and
+// stats() are for any.
 class StepLoop {
  public:
   StepLoop(const Model& model, const EngineConfig& config, Registry& registry);
@@ -27,6 +28,12 @@ class StepLoop {
   void submit(std::unique_ptr<PreparedRequest> request);
   // Looks at cancelled tickets soon.
   void wake() { inbox_.push(nullptr); }
+
+  // Requests that are submitted later find no prefix that was computed before.
+  void clear_prefixes() {
+    forgets_ = true;
+    wake();
+  }
 
   // Until request_stop(); then fails every request it has.
   void run();
@@ -57,6 +64,7 @@ class StepLoop {
 
   Queue<std::unique_ptr<PreparedRequest>> inbox_;
   std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> forgets_{false};
 
   StepReport report_;
   TimePoint told_at_;

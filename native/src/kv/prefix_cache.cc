@@ -177,6 +177,16 @@ bool PrefixCache::evict_one() {
   return true;
 }
 
+void PrefixCache::clear() {
+  for (auto* leaf = tree_.oldest_leaf(); leaf != nullptr; leaf = tree_.oldest_leaf()) {
+    apply(tree_.evict(leaf));
+  }
+  for (auto* node = tree_.oldest_pin(); node != nullptr; node = tree_.oldest_pin()) {
+    apply(tree_.evict(node));
+  }
+  store_.clear();
+}
+
 SeqId PrefixCache::take_pin() {
   while (free_pins_.empty()) {
     PrefixTree::Node* node = tree_.oldest_pin();

@@ -77,6 +77,9 @@ class PrefixCache {
   // Evicts one prefix, or a pin that holds more than cells; false: there is none.
   bool evict_one();
 
+  // Keeps nothing that no running request uses, without on_evict().
+  void clear();
+
   // A copy of the tokens [begin, tokens.size()) of a kept prefix, for load_piece(). Where memory
   // cannot be cut, `begin` is 0 and the prefix one that ends at a pin. Empty: it is not kept (any
   // more), or more than `n_bytes_max`.

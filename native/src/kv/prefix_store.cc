@@ -47,6 +47,11 @@ void PrefixStore::put(Entry entry) {
   while (n_bytes_ > n_bytes_max_) erase(std::prev(entries_.end()));
 }
 
+void PrefixStore::clear() {
+  entries_.clear();
+  n_bytes_ = 0;
+}
+
 void PrefixStore::erase(std::list<Entry>::iterator it) {
   n_bytes_ -= it->n_bytes();
   entries_.erase(it);

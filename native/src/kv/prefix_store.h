@@ -41,6 +41,8 @@ class PrefixStore {
   // Adds an entry; drops entries that it makes useless, and old ones until it fits.
   void put(Entry entry);
 
+  void clear();
+
   size_t n_bytes() const { return n_bytes_; }
   size_t n_bytes_max() const { return n_bytes_max_; }
 

@@ -122,6 +122,30 @@ TEST_CASE("an evicted prefix comes back from its copy") {
   }
 }
 
+TEST_CASE("what is cleared is kept nowhere, but for what a request uses") {
+  for (const auto kind : {MemoryKind::kPlain, MemoryKind::kWindow, MemoryKind::kRecurrent}) {
+    FakeMemory memory(kind);
+    PrefixCache cache(memory, limits(2, 4, 150, 10'000));
+    cache.on_evict([](const std::string&, TokenSpan) { FAIL("it is not wanted any more"); });
+    const Tokens old = sequence_of(60);
+    serve(cache, memory, old);
+    const Tokens prompt = sequence_of(30, 100);
+    const SeqId running = cache.acquire("", prompt)->seq_id;
+    compute(cache, memory, running, 0, prompt);
+    REQUIRE(cache.publish(running, prompt));
+    cache.clear();
+    CHECK(cache.check() == "");
+    CHECK(cache.offer("", old).n_cached == 0);
+    CHECK(memory.holds(running, prompt));
+    CHECK(memory.n_cells() == 30);
+    cache.release(running, prompt);
+    cache.clear();
+    CHECK(memory.n_cells() == 0);
+    CHECK(cache.n_store_bytes() == 0);
+    CHECK(cache.check() == "");
+  }
+}
+
 TEST_CASE("a copy that cannot be read is a miss") {
   FakeMemory memory(MemoryKind::kPlain);
   PrefixCache cache(memory, limits(1, 4, 150, 10'000));

@@ -17,6 +17,7 @@ from pyserve.engine.adapters import AdapterScales
 from pyserve.engine.calls import (
     Askable,
     Call,
+    ClearPrefixes,
     Detokenize,
     GetInfo,
     GetStats,
@@ -85,6 +86,7 @@ class FakeCore(Askable):
         self._info = msgspec.structs.replace(info, chat_template=chat_template)
         self._vocab = FakeVocab()
         self._adapter_scales = AdapterScales(config.adapters)
+        self.n_cleared = 0
         self._changed = threading.Condition()
         self._events: list[Event] = []
         self._requests: dict[int, FakeRequest] = {}  # in order of arrival
@@ -175,6 +177,9 @@ class FakeCore(Askable):
                 return self._stats()
             case ScaleAdapters(scales=scales):
                 return self._adapter_scales.update(scales)
+            case ClearPrefixes():
+                self.n_cleared += 1
+                return None
         raise InvalidRequestError(f"the engine does not know the call {type(call).__name__}")
 
     def _tokens(self, text: str, add_special: bool) -> list[int]:

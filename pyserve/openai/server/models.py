@@ -94,6 +94,14 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     models: list[CodexModel] | msgspec.UnsetType = msgspec.UNSET
 
 
+class CacheCleared(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers /cache/clear. models: whose prefixes in memory are gone; deleted_bytes: on disk."""
+
+    success: bool = True
+    models: list[str]
+    deleted_bytes: int
+
+
 class ModelAction(msgspec.Struct, frozen=True):
     """Confirms that an action on a model is done, or begun."""
 

@@ -121,7 +121,7 @@ def test_the_examples_work_and_get_what_it_says(front, start, document, prefix):
             (status, *_) = methods["post"]["responses"]
             given = methods["post"].get("requestBody")
             body = given and given["content"]["application/json"]["example"]
-            if path.startswith(("/models/", "/api/show")) and body:
+            if path.startswith(("/models/", "/cache/", "/api/show")) and body:
                 body["model"] = "tiny"
             if path == "/batches":
                 body["input_file_id"] = stored["file_id"]

@@ -135,6 +135,20 @@ def test_windows_that_are_as_large_as_the_cache_can_be_cut(start: Start) -> None
     check_same(engine, prompts[1:], [answer])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_cleared_is_computed_again(start: Start, kind: str) -> None:
+    # The second one makes the first a copy in memory: that is cleared as well.
+    engine = start(kind, n_kv=512, n_ctx=512, n_seq_max=1)
+    prompts = [SYSTEM + tail(i, 80) for i in range(2)]
+    first = ask(engine, prompts[0], n_logprobs=2)
+    ask(engine, list(reversed(prompts[1])))
+    engine.clear_prefixes()
+    again = ask(engine, prompts[0], n_logprobs=2)
+    assert again.finish.usage.n_cached_tokens == 0
+    assert_same_up_to_ties(first, again)
+    assert ask(engine, prompts[0]).finish.usage.n_cached_tokens > 0
+
+
 @pytest.mark.parametrize("kind", ["llama", "gemma3"])
 def test_tenants_and_salts_do_not_share(start: Start, kind: str) -> None:
     engine = start(kind)

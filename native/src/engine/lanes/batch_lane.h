@@ -32,6 +32,8 @@ class BatchLane final : public Lane {
   void step(StepReport& report) override;
   void fail_all(const ErrorInfo& error, StepReport& report) override;
   void tell_progress(bool all, StepReport& report) override;
+  // Keeps no prefix but those of running requests.
+  void clear_prefixes() { cache_.clear(); }
   // The engine ends: what is worth it goes to disk, within a limit of time.
   void save_prefixes();
   // Stops a running step soon. Thread: any.
