@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from playwright.sync_api import expect
 
@@ -160,3 +161,18 @@ def test_a_request_is_shown_as_curl_and_python(screen):
     expect(dialog).to_contain_text(f"curl {screen.url}/v1/chat/completions")
     screen.press("Copy", dialog.locator(".code").last)
     assert "client.chat.completions.create(" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_what_is_copied_needs_no_secure_address(screen):
+    # Browsers have no clipboard for pages that came by HTTP from another machine.
+    screen.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page = screen.open()
+    area = page.get_by_label("Message", exact=True)
+    area.fill("copied")
+    screen.press("Copy as curl or Python")
+    screen.press("Copy", page.get_by_role("dialog").locator(".code").first)
+    expect(page.get_by_text("Copied.", exact=True)).to_be_attached()
+    page.keyboard.press("Escape")
+    area.fill("")
+    area.press("Control+V")
+    expect(area).to_have_value(re.compile("^curl http.*copied", re.DOTALL))

@@ -5,10 +5,11 @@ import { icon } from "./icons.js";
 
 const SHOWN_MS = 1500;
 
-async function write(text) {
+// place: an element that the user has just clicked, so that it is in no page behind a dialog.
+async function write(text, place) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = make("textarea", { value: text, class: "hidden" });
-  document.body.append(area);
+  place.after(area);
   area.select();
   const isDone = document.execCommand("copy");
   area.remove();
@@ -22,7 +23,7 @@ export function copyButton(text, label = "Copy", isIcon = false) {
   const made = make("button", { type: "button", class: "quiet copy", ...named }, face());
   made.addEventListener("click", async () => {
     try {
-      await write(text());
+      await write(text(), made);
       made.replaceChildren(isIcon ? icon("check") : "Copied");
       say("Copied.");
     } catch (error) {
