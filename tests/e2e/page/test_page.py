@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.browser import Screen, running_browser
+from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, wait_until
 
-SOON_S = 10
 FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 

@@ -13,6 +13,8 @@ from pyserve.engine.protocol import GenerateRequest, SamplingParams
 from pyserve.errors import CancelledError, InvalidRequestError, NumericError, PyserveError
 from pyserve.llm.processing import Processing
 from tests.native.helpers import Answer
+from tests.support.limits import SOON_S
+from tests.support.server import wait_until
 from tests.support.tiny.llama import N_VOCAB
 
 PROMPT = [65 + (i * 7) % 50 for i in range(40)]
@@ -112,16 +114,16 @@ def test_a_cancelled_request_ends_and_its_processors_with_it(engine: LocalEngine
 
     def wait(_tokens: Any, _logits: Any) -> None:
         has_begun.set()
-        goes_on.wait(30)
+        goes_on.wait(SOON_S)
 
     request = GenerateRequest(tokens=PROMPT, sampling=SAMPLING)
     stream = Processing([wait]).over(engine).submit(request)
-    assert has_begun.wait(30)
+    assert has_begun.wait(SOON_S)
     stream.cancel()
     goes_on.set()
     with pytest.raises(CancelledError):
         list(stream)
-    assert engine.stats().n_running == 0
+    wait_until(lambda: engine.stats().n_running == 0, SOON_S, "it has ended")
 
 
 def test_log_probabilities_are_refused(engine: LocalEngine) -> None:
