@@ -280,7 +280,7 @@ class Round {
     while (!is_over_) {
       try {
         engine_.detokenize(engine_.tokenize(random_text(random), true, random.one_in(2)));
-        engine_.render({R"([{"role": "user", "content": "hi"}])", "", ""});
+        engine_.render({R"([{"role": "user", "content": "hi"}])", "", "", ""});
         if (engine_.stats().n_kv_used < 0) fail("negative statistics");
       } catch (const EngineError& error) {
         if (error.info().code != ErrorCode::kUnavailable) fail(error.what());

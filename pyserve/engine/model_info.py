@@ -111,6 +111,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_threads: that computed the last step.
     n_prefix_hits: requests that began with a prefix others had computed; n_prefix_restored of them
       from a copy of what the KV cache had evicted.
+    n_gave_way: steps of the background that were broken off for others.
     n_prefix_pins: prefixes kept in the KV cache now; prefix_copy_bytes: copies beside it.
     n_kv_held: of the n_kv_used cells, those that running requests need.
     n_draft_tokens: guessed tokens that steps checked; n_draft_accepted: those that were right.
@@ -137,6 +138,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_decode_tokens: int = 0
     n_steps: int = 0
     n_preempted: int = 0
+    n_gave_way: int = 0
     n_threads: int = 0
     prompt_ms: float = 0.0
     decode_ms: float = 0.0

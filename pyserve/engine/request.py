@@ -131,8 +131,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       was submitted fails with `deadline_exceeded`. max_total_ms: since it was submitted; then an
       answer ends with `length`, and a request without one fails. max_decode_ms: since its first
       token; then the answer ends.
-    background: it runs only while no other request does, and gives way to one that comes after its
-      current step.
+    background: it runs only while no other request does, and gives way to one that comes.
     deterministic: bit-equal output for the same seed whatever else runs and is cached; slower.
     wants_progress: it is told often how much of its prompt is computed, and at its end; else about
       once a second. wants_timings: every delta has `so_far`.

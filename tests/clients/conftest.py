@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,12 @@ from tests.support.server import ServerProcess, free_port, short_dir
 ROOT = Path(__file__).parents[2]
 PYSERVE = ROOT / ".venv/bin/pyserve"
 MODEL = "smollm2-135m-instruct"
+CALLER = "caller"
+CALLERS = """
+- name: {name}
+  parameters: {{model: "{file}"}}
+  function: {{disable_no_action: true}}
+"""
 FIRST, SECOND, NARROW = "sk-of-the-first", "sk-of-the-second", "sk-of-one-at-a-time"
 KEYS = f"""
 [[keys]]
@@ -62,10 +70,15 @@ def server() -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="session")
-def echo() -> Iterator[ServerProcess]:
-    """A server that repeats what it is told, with the same keys."""
-    with running("--engine", "fake") as server:
-        yield server
+def caller() -> Iterator[ServerProcess]:
+    """A server of the same model, which must call a function where one is offered."""
+    listed = subprocess.run([PYSERVE, "models", "--json"], capture_output=True, check=True).stdout
+    (file,) = [model["file"] for model in json.loads(listed) if model["id"] == MODEL]
+    with short_dir() as directory:
+        config = directory / "models.yaml"
+        config.write_text(CALLERS.format(name=CALLER, file=Path(file).name))
+        with running(CALLER, "--models-config-file", str(config)) as server:
+            yield server
 
 
 @pytest.fixture

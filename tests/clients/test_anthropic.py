@@ -195,7 +195,7 @@ def test_a_server_that_is_full_is_asked_again(full: ServerProcess) -> None:
 
 def test_a_key_that_is_busy_is_asked_again(make: Any) -> None:
     asked: Any = {"model": MODEL, "messages": HELLO, "max_tokens": 4}
-    endless: Any = {"max_tokens": 4000, "stream": True, "extra_body": {"ignore_eos": True}}
+    endless: Any = {"max_tokens": 8000, "stream": True, "extra_body": {"ignore_eos": True}}
     held = make(NARROW).messages.create(**{**asked, **endless})
     next(held)
     with pytest.raises(anthropic.RateLimitError):

@@ -11,11 +11,10 @@ import ollama
 import pydantic
 import pytest
 
-from tests.clients.conftest import FIRST, MODEL, SECOND, TIMEOUT_S
+from tests.clients.conftest import CALLER, FIRST, MODEL, SECOND, TIMEOUT_S
 from tests.support.server import ServerProcess
 
 GREEDY = {"temperature": 0, "num_predict": 12}
-CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 2, "b": 3}}\n</tool_call>'
 HELLO = [{"role": "user", "content": "Say hello."}]
 
 
@@ -66,20 +65,21 @@ def test_plain_streamed_and_async_answers_are_one(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("key", [FIRST, SECOND])
-def test_two_turns_with_a_tool(echo: ServerProcess, key: str, stream: bool) -> None:
-    """The API has no choice of tools, by which a small model could be made to call."""
-    client = ollama.Client(host=echo.url, headers=bearer(key), timeout=TIMEOUT_S)
+def test_two_turns_with_a_tool(caller: ServerProcess, key: str, stream: bool) -> None:
+    """The API has no choice of tools: the model's configuration has it call where it can."""
+    client = ollama.Client(host=caller.url, headers=bearer(key), timeout=TIMEOUT_S)
 
-    def ask(messages: list[Any]) -> ollama.Message:
+    def ask(messages: list[Any], **more: Any) -> ollama.Message:
+        asked = {"model": CALLER, "messages": messages, "options": {"temperature": 0}, **more}
         if not stream:
-            return client.chat("fake", messages, tools=[add]).message
-        parts = [part.message for part in client.chat("fake", messages, tools=[add], stream=True)]
+            return client.chat(**asked).message
+        parts = [part.message for part in client.chat(**asked, stream=True)]
         calls = [call for part in parts for call in part.tool_calls or []]
         content = "".join(part.content or "" for part in parts)
         return ollama.Message(role="assistant", content=content, tool_calls=calls or None)
 
-    messages: list[Any] = [{"role": "user", "content": CALL}]
-    first = ask(messages)
+    messages: list[Any] = [{"role": "user", "content": "Add 2 and 3."}]
+    first = ask(messages, tools=[add])
     (call,) = first.tool_calls or []
     assert (call.function.name, call.function.arguments) == ("add", {"a": 2, "b": 3})
     result = str(add(**call.function.arguments))

@@ -98,7 +98,10 @@ def chat_loop(client: openai.OpenAI, is_streamed: bool) -> list[Any]:
             return stream.get_final_completion()
 
     turns: list[Any] = [
-        {"role": "system", "content": "Nobody but this test is told to speak of the weather so."},
+        {
+            "role": "system",
+            "content": "This test of chats alone is told to speak so.",
+        },
         {"role": "user", "content": "What is the weather in Paris?"},
     ]
     first = ask(turns, tool_choice={"type": "function", "function": {"name": "weather"}})
@@ -141,6 +144,7 @@ def test_two_turns_of_responses_with_a_tool(make: Any, is_streamed: bool) -> Non
     tools = {"tools": [{"type": "function", **FUNCTION, "strict": True}]}
     first = ask(input="The weather in Rome?", tool_choice="required", **tools)
     (call,) = first.output
+    assert (call.type, call.name) == ("function_call", "weather")
     jsonschema.validate(json.loads(call.arguments), CITY)
     output = {"type": "function_call_output", "call_id": call.call_id, "output": "It rains."}
     second = ask(input=[{"role": "user", "content": "The weather in Rome?"}, call, output])
@@ -198,7 +202,7 @@ def test_errors_are_the_clients_own(make: Any) -> None:
 
 def test_a_key_that_is_busy_is_asked_again(make: Any) -> None:
     asked = {"model": MODEL, "messages": HELLO, "max_tokens": 4}
-    endless = {"max_tokens": 4000, "stream": True, "extra_body": {"ignore_eos": True}}
+    endless = {"max_tokens": 8000, "stream": True, "extra_body": {"ignore_eos": True}}
     held = make(NARROW).chat.completions.create(**{**asked, **endless})
     next(held)
     with pytest.raises(openai.RateLimitError) as caught:

@@ -123,7 +123,7 @@ struct Request {
   std::string cache_salt;         // and there among requests with the same salt
   bool saves_prefix = true;       // what it computes may be written to disk
   int priority = 0;               // higher ones start first
-  bool is_background = false;     // runs only while no other request does, after its current step
+  bool is_background = false;     // runs only while no other request does
   double deadline_ms = 0;         // fails when it still waits then, since submit(); 0: never
   double max_total_ms = 0;        // since submit(): an answer ends then, before it fails; 0: never
   double max_decode_ms = 0;       // since the first token: the answer ends then; 0: never
@@ -249,7 +249,8 @@ struct EngineStats {
   int64_t n_decode_tokens = 0;
   int64_t n_steps = 0;
   int64_t n_preempted = 0;
-  int64_t n_threads = 0;  // of the last step
+  int64_t n_gave_way = 0;  // steps of the background that were broken off for others
+  int64_t n_threads = 0;   // of the last step
   double prompt_ms = 0;
   double decode_ms = 0;
   int64_t n_kv_used = 0;

@@ -26,7 +26,11 @@ StepLoop::~StepLoop() = default;
 
 void StepLoop::submit(std::unique_ptr<PreparedRequest> request) {
   const std::shared_ptr<Ticket> ticket = request->ticket;
-  if (inbox_.push(std::move(request))) return;
+  const bool is_background = request->request.is_background;
+  if (inbox_.push(std::move(request))) {
+    if (!is_background) batch_.want_way(true);
+    return;
+  }
   registry_.fail(*ticket, {ErrorCode::kCancelled, "the engine has been stopped", {}, {}});
 }
 
@@ -56,6 +60,7 @@ void StepLoop::run() {
 void StepLoop::take_inbox() {
   const double pause_ms = wait_ms();
   if (pause_ms != 0) context().pulse().rest();
+  batch_.want_way(false);  // NOTE: before; what comes after is told again
   auto arrived = inbox_.take_all(pause_ms);
   context().pulse().beat();
   if (forgets_.exchange(false)) batch_.clear_prefixes();

@@ -104,6 +104,12 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
         ("requests_failed_total", "counter", "Requests that failed.", "n_failed"),
         ("requests_cancelled_total", "counter", "Requests that were cancelled.", "n_cancelled"),
         ("requests_preempted_total", "counter", "Requests preempted for others.", "n_preempted"),
+        (
+            "steps_given_up_total",
+            "counter",
+            "Steps of the background broken off for others.",
+            "n_gave_way",
+        ),
         ("cached_tokens_total", "counter", "Prompt tokens read from cache.", "n_cached_tokens"),
         ("prefix_hits_total", "counter", "Requests with a cached prefix.", "n_prefix_hits"),
         ("compute_threads", "gauge", "Compute threads of the last step.", "n_threads"),

@@ -6,16 +6,19 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine, NativeCore
-from pyserve.engine.protocol import Accepted, Event, Failed, GenerateRequest, Step
+from pyserve.engine.protocol import Accepted, Delta, Event, Failed, GenerateRequest, Step
 from pyserve.errors import CancelledError, DeadlineExceededError
-from tests.native.helpers import GREEDY, Answer, ask, read, submit
+from tests.native.helpers import GREEDY, Answer, ask, assert_same_up_to_ties, read, submit
 from tests.support.endless import ENDLESS, occupy
 from tests.support.tiny.llama import write_tiny_llama
+from tests.support.tiny.memories import write_tiny
 
 LONG = 16384
 N_TRIES = 20
@@ -203,6 +206,98 @@ def beside_another(core: NativeCore, request_id: int, request: GenerateRequest) 
     ids -= {each.request_id for each in steps if each.delta.finish is not None}
     core.submit(request_id + 1, GenerateRequest(prompt="x", deterministic=True, max_tokens=5))
     return steps + [each for each in until_ended(core, ids) if isinstance(each, Step)]
+
+
+ONE_STEP = [65 + i % 50 for i in range(4000)]  # a prompt that takes a while
+LOGPROBS = {"sampling": GREEDY, "max_tokens": 8, "n_logprobs": 2}
+GIVING_WAY = {
+    "batch": LOGPROBS,
+    "deterministic": {"deterministic": True, **LOGPROBS},
+    "embedding": {"wants_embedding": True},
+}
+
+
+def one_step_core(path: Path, family: str = "llama") -> NativeCore:
+    """Prompts are computed in one step."""
+    (
+        write_tiny_llama(path, n_ctx=LONG)
+        if family == "llama"
+        else write_tiny(path, family, n_ctx=LONG)
+    )
+    return NativeCore(
+        EngineConfig(
+            model_id="long",
+            model_path=str(path),
+            n_ctx=LONG,
+            n_kv=LONG,
+            n_batch=LONG,
+            n_seq_max=2,
+        )
+    )
+
+
+def answer_beside_another(core: NativeCore, number: int, asked: dict[str, Any]) -> Answer:
+    """The answer to a request in the background, beside which another one comes."""
+    core.submit(number, GenerateRequest(background=True, cache_salt=str(number), **asked))
+    events: list[Event] = []
+    while not any(isinstance(each, Accepted) for each in events):
+        events += core.poll(30)
+    core.submit(number + 1, GenerateRequest(prompt="and", sampling=GREEDY, max_tokens=4))
+    deltas = {number: list[Delta](), number + 1: list[Delta]()}
+    while not all(each and each[-1].finish for each in deltas.values()):
+        for event in events:
+            assert not isinstance(event, Failed), event
+            if isinstance(event, Step):
+                deltas[event.request_id].append(event.delta)
+        events = core.poll(0.1)
+    return Answer(deltas[number])
+
+
+@pytest.mark.parametrize("kind", GIVING_WAY)
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_a_step_in_the_background_is_broken_off_and_done_again(
+    tmp_path: Path, family: str, kind: str
+) -> None:
+    """Nobody waits for its end, and what comes of it is the same as alone."""
+    core = one_step_core(tmp_path / "long.gguf", family)
+    asked: dict[str, Any] = {"tokens": ONE_STEP, **GIVING_WAY[kind]}
+    alone = ends_of(core, {0: GenerateRequest(cache_salt="alone", **asked)})[0]
+    number = 1
+    while core.stats().n_gave_way == 0:  # the other one may come between two steps
+        answer = answer_beside_another(core, number, asked)
+        number += 2
+        if kind == "embedding":
+            vectors = [
+                np.frombuffer(each.deltas[-1].embedding or b"", "<f4") for each in (alone, answer)
+            ]
+            assert np.allclose(*vectors, atol=1e-5)
+        elif kind == "deterministic":
+            assert (answer.text, answer.logprobs) == (alone.text, alone.logprobs)
+        else:
+            assert_same_up_to_ties(alone, answer)
+    core.close()
+
+
+def test_a_state_that_goes_on_with_every_step_is_not_broken_off(tmp_path: Path) -> None:
+    core = one_step_core(tmp_path / "long.gguf", "jamba")
+    asked: dict[str, Any] = {"tokens": ONE_STEP[:2000], **LOGPROBS}
+    alone = ends_of(core, {0: GenerateRequest(cache_salt="alone", **asked)})[0]
+    for number in (1, 3, 5):
+        assert_same_up_to_ties(alone, answer_beside_another(core, number, asked))
+    assert core.stats().n_gave_way == 0
+    core.close()
+
+
+def test_the_background_gets_on_where_somebody_comes_all_the_time(tmp_path: Path) -> None:
+    core = one_step_core(tmp_path / "long.gguf")
+    core.submit(0, GenerateRequest(tokens=ONE_STEP, background=True, sampling=GREEDY, max_tokens=1))
+    number, ended = 0, False
+    while not ended:
+        number += 1
+        core.submit(number, GenerateRequest(prompt="and", sampling=GREEDY, max_tokens=1))
+        steps = [each for each in until_ended(core, {number}) if isinstance(each, Step)]
+        ended = any(each.request_id == 0 for each in steps)
+    core.close()
 
 
 def until_ended(core: NativeCore, ids: set[int]) -> list[Event]:

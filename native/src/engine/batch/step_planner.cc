@@ -34,7 +34,8 @@ StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache, G
       cache_(cache),
       guesser_(guesser),
       concurrency_(concurrency_options(config)),
-      turns_(config.max_token_gap_ms / 2) {}
+      turns_(config.max_token_gap_ms / 2),
+      n_background_most_(config.n_batch) {}
 
 std::vector<RunningView> StepPlanner::views(const Running& running, bool holds_background) const {
   std::vector<RunningView> views;
@@ -101,9 +102,10 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   const double target_ms = std::max(config_.max_token_gap_ms, 2 * decode_ms);
   limits.n_prefill = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms, kMinPrefill,
                                     config_.n_batch, decode_ms);
-  // Whoever comes while a step of the background runs waits for its end.
+  // A step of the background that gives way is lost, and one that cannot is waited for.
   limits.n_background = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms,
                                        std::min(kMinBackground, config_.n_batch), config_.n_batch);
+  limits.n_background = std::min(limits.n_background, n_background_most_);
   limits.n_cells_free = cache_.n_free_cells();
   if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
   return limits;
@@ -209,9 +211,18 @@ StepSample StepPlanner::observe_decode(const Running& running, const StepPlan& p
           int64_t{item.n_tokens} * (request.progress().n_computed() + item.n_tokens / 2);
     }
   }
+  if (running[plan.items.front().index]->params().is_background) {
+    n_background_most_ = std::min(2 * n_background_most_, config_.n_batch);
+  }
   costs_.observe(sample);
   threads_.observe(decode_ms, monotonic_ms(), n_preemptions());
   return sample;
+}
+
+void StepPlanner::observe_way_given(const StepPlan& plan) {
+  int n_tokens = 0;
+  for (const PlanItem& item : plan.items) n_tokens += item.n_tokens;
+  n_background_most_ = std::max(n_tokens / 2, std::min(kMinBackground, config_.n_batch));
 }
 
 void StepPlanner::observe_step(const StepPlan& plan, double step_ms) {

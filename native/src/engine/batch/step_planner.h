@@ -19,7 +19,8 @@
 namespace pyserve {
 
 // Turns running requests into the snapshots that the policies of `sched` plan over. A step goes
-// plan(), observe_decode(), observe_step(); one that fails ends after plan().
+// plan(), observe_decode(), observe_step(); one that fails ends after plan(), and one that gave way
+// with observe_way_given().
 // Thread: engine thread only.
 class StepPlanner {
  public:
@@ -41,6 +42,9 @@ class StepPlanner {
   // The planned step has been computed in `decode_ms`, and its requests have not advanced yet.
   // Returns what was in it.
   StepSample observe_decode(const Running& running, const StepPlan& plan, double decode_ms);
+  // The planned step was broken off for others. Those of the background become smaller until one
+  // ends, so that it gets on even where somebody comes all the time.
+  void observe_way_given(const StepPlan& plan);
   // The same step with all that follows the computation.
   void observe_step(const StepPlan& plan, double step_ms);
 
@@ -64,6 +68,7 @@ class StepPlanner {
   AdapterTurns turns_;
   AdapterSet adapters_;
   int n_threads_ = 0;
+  int n_background_most_;  // prompt tokens of a step of the background, by how many gave way
   int64_t n_turns_ = 0;
   bool is_pure_decode_ = false;  // the planned step has no prompt
   int n_drafted_ = 0;            // tokens of drafts that it checks

@@ -170,6 +170,11 @@ DecodeStatus BatchLane::decode(const StepPlan& plan) {
 
 void BatchLane::handle_failed_decode(DecodeStatus status, const StepPlan& plan,
                                      StepReport& report) {
+  if (status == DecodeStatus::kGaveWay) {
+    stepped_at_ = Clock::now();
+    ++report.counters.n_gave_way;
+    return planner_.observe_way_given(plan);
+  }
   if (status == DecodeStatus::kNoCells) {
     // The cells are there but not for this batch: give up cached ones, then the youngest request.
     if (cache_.evict_one()) return;

@@ -38,6 +38,9 @@ class BatchLane final : public Lane {
   void save_prefixes();
   // Stops a running step soon. Thread: any.
   void request_abort() { context_.request_abort(); }
+  // A running step of any lane that has nothing but requests in the background stops soon, where
+  // that spoils nothing. Thread: any.
+  void want_way(bool is_wanted) { context_.want_way(is_wanted); }
 
   // Sets the gauges: what is held now.
   void count(EngineStats& stats) const;

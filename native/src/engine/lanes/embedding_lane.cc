@@ -95,6 +95,10 @@ void EmbeddingLane::step(StepReport& report) {
   context_->set_adapters(running_.front().request->params().adapters);
   const TimePoint started_at = Clock::now();
   const DecodeStatus status = context_->decode(items);
+  if (status == DecodeStatus::kGaveWay) {
+    ++report.counters.n_gave_way;
+    return;
+  }
   if (status == DecodeStatus::kNoCells && undo_last()) return;
   if (status != DecodeStatus::kOk) {
     return end_planned(status == DecodeStatus::kAborted ? cancelled_error() : failed_step_error(),

@@ -71,6 +71,10 @@ void SoloLane::step(StepReport& report) {
   const TimePoint started_at = Clock::now();
   const bool is_prompt = !request.progress().is_answering();
   const DecodeStatus status = context_->decode({request.batch_item(n_tokens)});
+  if (status == DecodeStatus::kGaveWay) {
+    ++report.counters.n_gave_way;
+    return;
+  }
   if (status != DecodeStatus::kOk) {
     report.fail(request,
                 status == DecodeStatus::kAborted ? cancelled_error() : failed_step_error());

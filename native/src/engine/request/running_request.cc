@@ -83,6 +83,7 @@ BatchItem RunningRequest::batch_item(int n_tokens) const {
   item.tokens = progress_.next_tokens(n_tokens);
   item.n_logits = n_logits(n_tokens);
   item.is_cancelled = &ticket().is_cancelled;
+  item.gives_way = params().is_background;
   return item;
 }
 

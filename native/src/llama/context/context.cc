@@ -185,15 +185,28 @@ Context::Context(const Model& model, const EngineConfig& config, const Context* 
 
 bool Context::should_abort() const {
   pulse().beat();
+  gave_way_ = must_give_way();
   const auto is_cancelled = [](const BatchItem& item) {
     return item.is_cancelled != nullptr && item.is_cancelled->load(std::memory_order_relaxed);
   };
   const bool is_wanted =
-      abort_.load(std::memory_order_relaxed) ||
+      gave_way_ || abort_.load(std::memory_order_relaxed) ||
       (threads_ != nullptr && threads_->abort_.load(std::memory_order_relaxed)) ||
       (items_ != nullptr && std::all_of(items_->begin(), items_->end(), is_cancelled));
   if (is_wanted) VendorLog::expect_failure(true);
   return is_wanted;
+}
+
+bool Context::must_give_way() const {
+  const Context& root = threads_ != nullptr ? *threads_ : *this;
+  if (items_ == nullptr || !root.is_way_wanted_.load(std::memory_order_relaxed)) return false;
+  const bool can_take_back = memory_->can_undo() || !memory_->has_memory();
+  return can_take_back && std::ranges::all_of(*items_, &BatchItem::gives_way);
+}
+
+// The vendor takes back the part of a step that it was at.
+void Context::take_back(const std::vector<BatchItem>& items) {
+  for (const BatchItem& item : items) memory_->truncate(item.seq_id, item.pos);
 }
 
 void Context::check(const BatchItem& item) const {
@@ -240,7 +253,10 @@ DecodeStatus Context::decode(const std::vector<BatchItem>& items) {
   items_ = nullptr;
   VendorLog::expect_failure(false);
   if (status == 0) find_rows(items, guard.batch);
-  return decode_status(status);
+  const DecodeStatus told = decode_status(status);
+  if (told != DecodeStatus::kAborted || !gave_way_) return told;
+  take_back(items);
+  return DecodeStatus::kGaveWay;
 }
 
 // Here and not in logits(): the vendor sorts them at the first call.

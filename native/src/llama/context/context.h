@@ -31,6 +31,7 @@ struct BatchItem {
   int n_logits = 0;  // of the last tokens
   // Set by any thread. A step whose items are all cancelled is aborted. nullptr: never.
   const std::atomic<bool>* is_cancelled = nullptr;
+  bool gives_way = false;  // a step whose items all do is aborted while want_way(true)
 };
 
 inline int max_threads(const EngineConfig& config) {
@@ -47,6 +48,7 @@ enum class DecodeStatus {
   kOk,
   kNoCells,  // nothing was computed; free cells and try again
   kAborted,  // by request_abort() or cancelled; nothing was computed, but states may be spoilt
+  kGaveWay,  // to want_way(); nothing was computed, and all is as before
   kFailed,   // sequences of the batch must be cleared
 };
 
@@ -63,13 +65,13 @@ struct KeptStates {
   bool is_empty() const { return !has_last && layer_inputs.empty(); }
 };
 
-// Thread: engine thread only, but request_abort().
+// Thread: engine thread only, but request_abort() and want_way().
 class Context {
  public:
   // Throws EngineError(kModelLoad), for instance when there is not enough memory for the KV cache.
   // The model must outlive it. `threads`: computes on the threads of this one, not at the same time
   // as it, keeps no prefixes, and heeds its request_abort(); it must outlive this one.
-  // nullptr: on threads of its own.
+  // nullptr: on threads of its own. What this one is asked for by want_way() holds for both.
   Context(const Model& model, const EngineConfig& config, const Context* threads = nullptr,
           ContextOutput output = ContextOutput::kLogits);
 
@@ -109,6 +111,9 @@ class Context {
 
   // Stops a running decode soon. Thread: any.
   void request_abort() { abort_.store(true); }
+  // From now on steps that give way are aborted soon, where the memory can take back a part of one.
+  // Thread: any.
+  void want_way(bool is_wanted) { is_way_wanted_.store(is_wanted); }
 
   // Whether the computation that runs is to stop. Called on the thread that decodes, also for
   // contexts on the same threads; beats.
@@ -121,6 +126,8 @@ class Context {
   void warm_up();
   void check(const BatchItem& item) const;
   void find_rows(const std::vector<BatchItem>& items, const llama_batch& batch);
+  bool must_give_way() const;
+  void take_back(const std::vector<BatchItem>& items);
 
   const Model& model_;
   const Context* const threads_;
@@ -129,6 +136,8 @@ class Context {
   int n_kv_ = 0;
   int n_pins_ = 0;
   std::atomic<bool> abort_{false};
+  std::atomic<bool> is_way_wanted_{false};
+  mutable bool gave_way_ = false;  // the last step that was aborted
   mutable Pulse pulse_;
   std::shared_ptr<ggml_threadpool> threadpool_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
