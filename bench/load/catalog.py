@@ -43,6 +43,7 @@ class Workload:
     quick_loads: tuple[int, ...] = ()
     requests_per_client: int = 2
     is_open: bool = False
+    n_late: int = 0  # requests that come among those of the clients
 
     def n_requests(self, load: int, *, is_quick: bool) -> int:
         """How many requests a run at this load sends, where the workload leaves the choice."""
@@ -52,7 +53,7 @@ class Workload:
 
     def n_at_once(self, load: int) -> int | None:
         """How many requests can run at once; None = not bounded by the load."""
-        return None if self.is_open else load + (1 if self.run is _arrival else 0)
+        return None if self.is_open else load + self.n_late
 
 
 def _closed(n_prompt: int, max_tokens: int) -> Callable[[Job], Awaitable[Outcome]]:
@@ -81,8 +82,8 @@ def _chat(job: Job) -> Awaitable[Outcome]:
     return conversations(job.target, job.text, job.load, N_TURNS, job.seed)
 
 
-def _arrival(job: Job) -> Awaitable[Outcome]:
-    return arrival(job.target, job.text, job.load, 2000, job.seed)
+def _arrival(n_prompt: int) -> Callable[[Job], Awaitable[Outcome]]:
+    return lambda job: arrival(job.target, job.text, job.load, n_prompt, job.seed)
 
 
 def _edits(job: Job) -> Awaitable[Outcome]:
@@ -114,7 +115,15 @@ WORKLOADS = {
         (2,),
     ),
     "arrival": Workload(
-        "a prompt of 2,000 tokens arrives among running streams", _arrival, 2008, (4, 8), (4,)
+        "a prompt of 2,000 tokens arrives among running streams",
+        _arrival(2000),
+        2008,
+        (4, 8),
+        (4,),
+        n_late=1,
+    ),
+    "arrival8k": Workload(
+        "the same with a prompt of 8,000 tokens", _arrival(8000), 8008, (8,), n_late=1
     ),
     "open": Workload(
         "the distinct prompts at Poisson arrival times; load = requests a minute",
