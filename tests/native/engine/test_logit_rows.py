@@ -80,6 +80,22 @@ def test_a_preempted_prompt_tells_its_rows_once(tiny_model: Path) -> None:
     engine.close()
 
 
+def test_a_deterministic_request_tells_its_rows(engine: LocalEngine) -> None:
+    rows_alone = rows(ask(engine, PROMPT, n_logit_rows=150, max_tokens=0))
+    told = rows(ask(engine, PROMPT, n_logit_rows=150, max_tokens=2, deterministic=True))
+    assert told.shape == (150, N_VOCAB)
+    assert told == pytest.approx(rows_alone, abs=2e-2)
+
+
+def test_rows_and_drafts_do_not_mix(engine: LocalEngine) -> None:
+    prompt = PROMPT[:50] * 3
+    ask(engine, prompt, max_tokens=0)
+    plain = ask(engine, prompt, max_tokens=24)
+    told = ask(engine, prompt, n_logit_rows=1, max_tokens=24, n_draft_max=8, draft=plain.text)
+    assert rows(told).shape == (1, N_VOCAB)
+    assert told.text == plain.text
+
+
 @pytest.mark.parametrize("n_rows", [-1, 201])
 def test_rows_that_are_not_there_are_refused(engine: LocalEngine, n_rows: int) -> None:
     with pytest.raises(InvalidRequestError, match="the prompt has 200 tokens") as caught:

@@ -91,7 +91,7 @@ void BatchLane::step(StepReport& report) {
   admit(report);
   if (running_.empty()) return;
   // 1. Plan.
-  const StepPlan plan = planner_.plan(running_, holds_background_);
+  StepPlan plan = planner_.plan(running_, holds_background_);
   if (plan.items.empty() && plan.preempt.empty()) {
     stepped_at_ = Clock::now();
     return;
@@ -99,6 +99,7 @@ void BatchLane::step(StepReport& report) {
   context_.set_threads(planner_.n_threads());
   context_.set_adapters(planner_.adapters());
   preempt(plan.preempt, report);
+  plan.items = items_after_preemption(plan);
   if (plan.items.empty()) return;
   // 2. Decode.
   const TimePoint begin = Clock::now();

@@ -17,6 +17,9 @@ std::string make_cache_key(const Model& model, const Request& request) {
   return key + std::to_string(request.tenant.size()) + ':' + request.tenant + request.cache_salt;
 }
 
+// Numbers of the whole prompt come without rows.
+int n_rows_of(const Request& request) { return request.is_pooled() ? 0 : request.n_logit_rows; }
+
 // The least of what max_tokens and the context leave.
 int max_answer(const Request& request, int n_prompt, int n_ctx) {
   const int n_most = n_ctx - n_prompt;
@@ -30,11 +33,11 @@ RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int
       cache_key_(make_cache_key(model, params())),
       progress_(std::move(prepared_.tokens)),
       scores_(model, progress_.n_prompt(), params().n_prompt_logprobs),
-      first_row_(progress_.n_prompt() - params().n_logit_rows),
+      first_row_(progress_.n_prompt() - n_rows_of(params())),
       next_row_(first_row_),
       answer_(model, prepared_, progress_.tokens(),
               max_answer(params(), progress_.n_prompt(), n_ctx)) {
-  if (params().n_logit_rows > 0) progress_.add_cut(first_row_);
+  if (first_row_ < progress_.n_prompt()) progress_.add_cut(first_row_);
   for (const Token token : params().said) {
     answer_.repeat(token);
     learn(token);
@@ -61,7 +64,9 @@ LoadView RunningRequest::load(int n_missing, int n_cells) const {
 }
 
 int RunningRequest::n_draft_max() const {
-  if (!prepared_.draft || !progress_.can_draft()) return 0;
+  // Rows of a draft would be taken for the prompt's.
+  const bool has_rows = next_row_ < progress_.n_prompt();
+  if (!prepared_.draft || !progress_.can_draft() || has_rows) return 0;
   // The last token of an answer is not computed.
   return std::min(prepared_.draft->n_max(), answer_.n_left() - 1);
 }
@@ -88,7 +93,10 @@ BatchItem RunningRequest::batch_item(int n_tokens) const {
 }
 
 int RunningRequest::n_logits(int n_tokens) const {
-  if (is_scoring()) return n_tokens;
+  // In the solo lane a step may begin before the first of them.
+  const bool has_rows =
+      next_row_ < progress_.n_prompt() && progress_.n_computed() + n_tokens > first_row_;
+  if (scores_.is_open() || has_rows) return n_tokens;
   return n_tokens == progress_.n_missing() ? 1 + progress_.n_draft() : 0;
 }
 

@@ -216,7 +216,10 @@ void Context::check(const BatchItem& item) const {
       std::all_of(item.tokens.begin(), item.tokens.end(), is_valid)) {
     return;
   }
-  throw EngineError(ErrorCode::kInternal, "a step has a token or a position out of range");
+  throw EngineError(ErrorCode::kInternal,
+                    "a step has a token or a position out of range: " + std::to_string(n_tokens) +
+                        " tokens from " + std::to_string(item.pos) + " in a context of " +
+                        std::to_string(n_ctx_) + ", logits of " + std::to_string(item.n_logits));
 }
 
 // The vendor has two numbers, for one token and for more; a step of many requests that decode has

@@ -96,6 +96,15 @@ StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& li
   return plan;
 }
 
+std::vector<PlanItem> items_after_preemption(const StepPlan& plan) {
+  std::vector<PlanItem> items = plan.items;
+  for (PlanItem& item : items) {
+    const auto is_before = [&](int preempted) { return preempted < item.index; };
+    item.index -= static_cast<int>(std::ranges::count_if(plan.preempt, is_before));
+  }
+  return items;
+}
+
 double prompt_rank(int n_missing, double waited_ms, int priority) {
   return n_missing - kAgeingTokensPerMs * waited_ms - kPriorityTokens * priority;
 }

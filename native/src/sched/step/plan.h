@@ -59,6 +59,9 @@ inline constexpr int kPromptTile = 16;
 // The oldest request is never preempted, so a request that fits alone always gets on.
 StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& limits);
 
+// The items of a plan by the indices that they have when those that it preempts are gone.
+std::vector<PlanItem> items_after_preemption(const StepPlan& plan);
+
 // The order of prompts: lower goes first. Remaining tokens, less 100 for every second waited and
 // 1000 for every level of priority. Two that wait keep their order, and only requests that come
 // soon after a long prompt can overtake it, so none starves.

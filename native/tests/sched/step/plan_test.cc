@@ -45,6 +45,9 @@ TEST_CASE("cells are taken from the background first, of several from the younge
   const StepPlan plan = plan_step({background, kDecode, background, kDecode}, {64, 64, 1});
   CHECK(plan.preempt == std::vector<int>{2});
   CHECK(items(plan) == Items{{1, 1}, {3, 1}});
+  StepPlan left = plan;
+  left.items = items_after_preemption(plan);
+  CHECK(items(left) == Items{{1, 1}, {2, 1}});
 }
 
 TEST_CASE("a step of the background is short, unless others have prompts in it") {
