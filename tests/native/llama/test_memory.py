@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.native import NativeCore
+from pyserve.engine.native import LocalEngine, NativeCore
+from pyserve.errors import ModelLoadError
 from pyserve.models.memory import predict_memory
 from tests.support.tiny.llama import write_tiny_llama
-from tests.support.tiny.memories import KINDS, write_tiny
+from tests.support.tiny.memories import KINDS, write_tiny, write_tiny_without_attention
 
 
 @pytest.mark.parametrize("settings", [{}, {"n_seq_max": 3, "cache_type_k": "f32", "n_kv": 700}])
@@ -35,7 +36,8 @@ def test_caches_and_states_are_predicted(tmp_path: Path, kind: str, settings: di
 SHORT_OF_MEMORY = """
 import resource, sys
 from pyserve.engine.config import EngineConfig
-from pyserve.engine.native import NativeCore
+from pyserve.engine.native import LocalEngine, NativeCore
+from pyserve.errors import ModelLoadError
 from pyserve.errors import ModelLoadError
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 try:
@@ -49,3 +51,9 @@ def test_memory_that_ends_at_load_is_an_error_that_says_so(tiny_model: Path) -> 
     command = [sys.executable, "-c", SHORT_OF_MEMORY, str(tiny_model)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "insufficient memory" in done.stdout
+
+
+def test_a_hybrid_model_without_attention_is_refused(tmp_path: Path) -> None:
+    path = write_tiny_without_attention(tmp_path / "none.gguf")
+    with pytest.raises(ModelLoadError, match="has no layer with attention"):
+        LocalEngine(EngineConfig(model_id="none", model_path=str(path)))

@@ -204,16 +204,16 @@ def add_bert(writer: Writer, pooling: gguf.PoolingType) -> None:
         writer.norm(f"{block}.layer_output_norm", bias=True)
 
 
-def _jamba(writer: Writer) -> None:
+def _jamba(writer: Writer, heads: tuple[int, int] = (0, N_HEAD_KV)) -> None:
     writer.gguf.add_block_count(2)
     writer.gguf.add_head_count(N_HEAD)
-    writer.gguf.add_head_count_kv([0, N_HEAD_KV])
+    writer.gguf.add_head_count_kv(heads)
     writer.state_space_sizes()
     writer.head()
     for layer in range(2):
         block = f"blk.{layer}"
         writer.norm(f"{block}.attn_norm")
-        if layer == 0:
+        if not heads[layer]:
             writer.state_space(block, norms=True)
         else:
             writer.attention(block)
@@ -269,6 +269,14 @@ def write_tiny(path: Path, kind: str, *, n_ctx: int = 1024) -> Path:
     """Write the model of a kind to `path` and return it. n_ctx: trained context in tokens."""
     writer = Writer(path, kind, n_ctx)
     _KINDS[kind](writer)
+    writer.close()
+    return path
+
+
+def write_tiny_without_attention(path: Path) -> Path:
+    """Write a model of a hybrid architecture that is only recurrent, and return its path."""
+    writer = Writer(path, "jamba", 1024)
+    _jamba(writer, (0, 0))
     writer.close()
     return path
 

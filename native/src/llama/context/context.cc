@@ -175,6 +175,11 @@ Context::Context(const Model& model, const EngineConfig& config, const Context* 
                                                  (cause.empty() ? "" : ": " + cause));
   }
   memory_ = std::make_unique<ContextMemory>(context_.get(), model.n_swa());
+  if (memory_->lacks_attention()) {
+    throw EngineError(ErrorCode::kModelLoad,
+                      "the model's file has no layer with attention, which a model of its "
+                      "architecture has");
+  }
   if (!memory_->can_share()) n_pins_ = 0;
   llama_attach_threadpool(context_.get(), threadpool_.get(), threadpool_.get());
   warm_up();

@@ -31,6 +31,8 @@ ContextMemory::ContextMemory(llama_context* context, int n_swa)
     cells_ = windowed->get_base();
     window_ = windowed->get_swa();
   }
+  lacks_attention_ = cells_ != nullptr && recurrent_ != nullptr && window_ == nullptr &&
+                     cells_->get_layer_ids().empty();
   if (cells_ != nullptr) cell_order_.emplace(*cells_);
   if (window_ != nullptr) window_order_.emplace(*window_);
   if (window_ == nullptr && n_swa > 0) {

@@ -28,6 +28,8 @@ class ContextMemory final : public SequenceMemory {
 
   // False: the model keeps nothing between steps.
   bool has_memory() const { return memory_ != nullptr; }
+  // A hybrid model has no layer with attention, for which the vendor ends the process.
+  bool lacks_attention() const { return lacks_attention_; }
   // Sequences can share; false: only truncate(seq_id, 0) may be called.
   bool can_share() const { return cells_ != nullptr || recurrent_ != nullptr; }
   // Tokens take cells.
@@ -53,6 +55,7 @@ class ContextMemory final : public SequenceMemory {
   llama_kv_cache* cells_ = nullptr;
   llama_kv_cache* window_ = nullptr;
   llama_memory_recurrent* recurrent_ = nullptr;
+  bool lacks_attention_ = false;
   std::optional<CellPositions> cell_order_;    // while attention asks for it
   std::optional<CellPositions> window_order_;  // the same of the window part
 };
