@@ -12,7 +12,6 @@ from tests.support.browser import Screen
 from tests.support.server import ServerProcess, served
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
-SLOW_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def test_a_tool_is_called_and_answered_by_hand(screen):
     panel.get_by_label("Tool choice").select_option("required")
     screen.ask("What is the weather in Paris?")
     result = page.get_by_label("Result of get_weather")
-    expect(result).to_be_visible(timeout=SLOW_MS)
+    expect(result).to_be_visible()
     assert "city" in json.loads(page.locator(".call pre").inner_text())
     result.fill('{"sky": "clear"}')
     panel.get_by_label("Tool choice").select_option("none")
@@ -54,7 +53,7 @@ def test_a_tool_is_called_and_answered_by_hand(screen):
     roles = [message["role"] for message in sent.value.post_data_json["messages"]]
     assert roles == ["user", "assistant", "tool"]
     expect(screen.answers()).to_have_count(2)
-    expect(screen.answers().last).to_contain_text("tokens/s", timeout=SLOW_MS)
+    expect(screen.answers().last).to_contain_text("tokens/s")
     expect(result).to_have_count(0)
 
 
@@ -67,7 +66,7 @@ def test_an_answer_follows_a_schema_and_shows_its_probabilities(screen):
     panel.get_by_label("The format").fill(json.dumps(schema))
     panel.get_by_label("Ask for the probability of each token").check()
     screen.ask("Is water wet?")
-    expect(screen.answers().last).to_contain_text("first token", timeout=SLOW_MS)
+    expect(screen.answers().last).to_contain_text("first token")
     last = screen.answers().last
     assert isinstance(json.loads(last.locator(".text").last.inner_text())["yes"], bool)
     screen.press("Token probabilities", last)

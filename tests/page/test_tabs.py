@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import Screen
-from tests.support.server import START_S, ServerProcess, served, short_dir, wait_until
+from tests.support.limits import SOON_S
+from tests.support.server import ServerProcess, served, short_dir, wait_until
 
 KEY = "secret-key-1"
 PREFIXED = ["--engine", "fake", "--api-prefix", "/llm"]
@@ -139,7 +140,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(browser):
 def test_the_page_is_whole_below_a_prefix(browser):
     with short_dir() as directory, ServerProcess(directory, PREFIXED) as server:
         server.start(wait=False)
-        wait_until(lambda: is_healthy(f"{server.url}/llm/health"), START_S, "it is healthy")
+        wait_until(lambda: is_healthy(f"{server.url}/llm/health"), SOON_S, "it is healthy")
         for path in ("llm", "llm/", "llm/v1/"):
             screen = Screen(browser, server.url)
             screen.open(path)

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-WAIT_MS = 45_000  # of a machine that does much else
+from tests.support.limits import SOON_S
+
+WAIT_MS = SOON_S * 1000
 expect.set_options(timeout=WAIT_MS)
 
 

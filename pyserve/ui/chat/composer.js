@@ -15,9 +15,22 @@ export class Composer {
     this.send = make("button", { type: "submit", class: "primary round" });
     const attach = iconButton("clip", "Attach text files", () => this.attachments.input.click());
     const code = iconButton("code", "Copy as curl or Python", onsnippets);
-    const row = make("div", { class: "write" }, hasFiles ? attach : null, this.area, code, this.send);
+    const row = make(
+      "div",
+      { class: "write" },
+      hasFiles ? attach : null,
+      this.area,
+      code,
+      this.send,
+    );
     const { input, element } = this.attachments;
-    this.element = make("form", { class: "composer", onsubmit: (event) => this.submit(event) }, element, row, input);
+    this.element = make(
+      "form",
+      { class: "composer", onsubmit: (event) => this.submit(event) },
+      element,
+      row,
+      input,
+    );
     this.listen();
     this.show(false);
   }

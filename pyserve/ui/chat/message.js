@@ -37,7 +37,12 @@ export class MessageView {
     const { message } = this;
     this.text = make("div", { class: "text" });
     this.reasoning = make("div", { class: "text" });
-    this.thoughts = make("details", { class: "reasoning" }, make("summary", {}, "Reasoning"), this.reasoning);
+    this.thoughts = make(
+      "details",
+      { class: "reasoning" },
+      make("summary", {}, "Reasoning"),
+      this.reasoning,
+    );
     this.live = new LiveMarkdown(this.text);
     this.liveReasoning = new LiveMarkdown(this.reasoning);
     this.after = make("div", { class: "after" });
@@ -61,7 +66,11 @@ export class MessageView {
     this.thoughts.hidden = !message.reasoning;
     this.element.classList.toggle("running", this.isRunning);
     this.element.setAttribute("aria-busy", String(this.isRunning));
-    this.status.textContent = this.isRunning ? progress : message.cost ? costText(message.cost) : "";
+    this.status.textContent = this.isRunning
+      ? progress
+      : message.cost
+        ? costText(message.cost)
+        : "";
     this.showAfter();
     if (this.isRunning) this.buttons.replaceChildren();
     else this.showButtons();
@@ -138,8 +147,14 @@ export class MessageView {
       this.build();
       this.element.querySelector(".actions button")?.focus();
     };
-    const save = () => (area.value === message.content ? leave() : this.actions.edit(message, area.value));
-    const row = make("div", { class: "row" }, button(label, save, { class: "primary" }), button("Cancel", leave));
+    const save = () =>
+      area.value === message.content ? leave() : this.actions.edit(message, area.value);
+    const row = make(
+      "div",
+      { class: "row" },
+      button(label, save, { class: "primary" }),
+      button("Cancel", leave),
+    );
     area.addEventListener("keydown", (event) => {
       if (event.key === "Escape") {
         event.preventDefault(); // else it stops an answer, too

@@ -45,7 +45,15 @@ export class Panel {
       part("Parameters", this.parameters.element),
       part("Format of answers", this.format.element),
       part("Tools", this.tools()),
-      part("Token probabilities", make("label", { class: "check" }, this.probabilities, "Ask for the probability of each token")),
+      part(
+        "Token probabilities",
+        make(
+          "label",
+          { class: "check" },
+          this.probabilities,
+          "Ask for the probability of each token",
+        ),
+      ),
     );
   }
 
@@ -66,21 +74,42 @@ export class Panel {
   }
 
   tools() {
-    this.toolText = make("textarea", { rows: 6, spellcheck: "false", class: "code", "aria-label": "Tools as JSON" });
+    this.toolText = make("textarea", {
+      rows: 6,
+      spellcheck: "false",
+      class: "code",
+      "aria-label": "Tools as JSON",
+    });
     this.problem = make("p", { class: "error", hidden: true });
-    this.choice = make("select", {}, ...["auto", "required", "none"].map((name) => new Option(name)));
+    this.choice = make(
+      "select",
+      {},
+      ...["auto", "required", "none"].map((name) => new Option(name)),
+    );
     const change = () => {
       this.change({ tools: { text: this.toolText.value, choice: this.choice.value } });
       this.checkTools();
     };
     this.toolText.addEventListener("input", change);
     this.choice.addEventListener("change", change);
-    const example = button("Insert an example", () => {
-      this.toolText.value = JSON.stringify(TOOL, null, 2);
-      change();
-    }, { class: "quiet" });
+    const example = button(
+      "Insert an example",
+      () => {
+        this.toolText.value = JSON.stringify(TOOL, null, 2);
+        change();
+      },
+      { class: "quiet" },
+    );
     const note = "A JSON list of functions. When the model calls one, you give its result by hand.";
-    return make("div", {}, make("p", { class: "hint" }, note), this.toolText, this.problem, example, field("Tool choice", this.choice));
+    return make(
+      "div",
+      {},
+      make("p", { class: "hint" }, note),
+      this.toolText,
+      this.problem,
+      example,
+      field("Tool choice", this.choice),
+    );
   }
 
   checkTools() {
@@ -113,7 +142,13 @@ export class Panel {
     };
     this.remove = button("Delete", remove, { class: "quiet" });
     this.listPresets();
-    const row = make("div", { class: "row" }, name, button("Save as preset", save, { class: "quiet" }), this.remove);
+    const row = make(
+      "div",
+      { class: "row" },
+      name,
+      button("Save as preset", save, { class: "quiet" }),
+      this.remove,
+    );
     return make("div", { class: "presets" }, field("Preset", this.chosen), row);
   }
 

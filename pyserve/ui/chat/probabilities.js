@@ -8,7 +8,12 @@ const SURE = [0.9, 0.5, 0.2, 0.05]; // the classes p0 (sure) to p4
 export function probabilitiesElement(tokens) {
   const tip = make("div", { class: "tip", role: "tooltip", id: freshId("tip"), popover: "manual" });
   const spans = tokens.map((token) => tokenElement(token));
-  const place = make("div", { class: "tokens", role: "group", "aria-label": "Tokens" }, ...spans, tip);
+  const place = make(
+    "div",
+    { class: "tokens", role: "group", "aria-label": "Tokens" },
+    ...spans,
+    tip,
+  );
   const show = (span) => {
     const token = tokens[spans.indexOf(span)];
     if (!token) return;
@@ -20,7 +25,8 @@ export function probabilitiesElement(tokens) {
   const hide = () => {
     if (tip.isConnected) tip.hidePopover();
   };
-  for (const name of ["pointerover", "focusin"]) place.addEventListener(name, ({ target }) => show(target));
+  for (const name of ["pointerover", "focusin"])
+    place.addEventListener(name, ({ target }) => show(target));
   for (const name of ["pointerleave", "focusout"]) place.addEventListener(name, hide);
   place.addEventListener("keydown", (event) => move(event, spans));
   if (spans.length) spans[0].tabIndex = 0;

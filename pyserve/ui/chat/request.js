@@ -45,7 +45,12 @@ export const TOLD = {
 function newest(messages) {
   if (messages.length <= MOST_MESSAGES) return messages;
   const last = messages.slice(-MOST_MESSAGES);
-  return last.slice(Math.max(0, last.findIndex(({ role }) => role === "user")));
+  return last.slice(
+    Math.max(
+      0,
+      last.findIndex(({ role }) => role === "user"),
+    ),
+  );
 }
 
 function isSaid({ role, content, calls }) {

@@ -6,7 +6,12 @@ import { button, make } from "../core/dom.js";
 import { when } from "../core/format.js";
 import { icon, iconButton } from "../core/icons.js";
 import {
-  deleteConversation, listConversations, newId, readMessages, saveConversation, saveTurn,
+  deleteConversation,
+  listConversations,
+  newId,
+  readMessages,
+  saveConversation,
+  saveTurn,
   searchConversations,
 } from "./conversations.js";
 import { download } from "./download.js";
@@ -20,7 +25,11 @@ export class Sidebar {
   constructor(actions) {
     Object.assign(this, actions);
     this.list = make("ul", { class: "conversations" });
-    this.search = make("input", { type: "search", placeholder: "Search", "aria-label": "Search conversations" });
+    this.search = make("input", {
+      type: "search",
+      placeholder: "Search",
+      "aria-label": "Search conversations",
+    });
     this.search.addEventListener("input", () => {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.show(), SEARCH_MS);
@@ -28,14 +37,27 @@ export class Sidebar {
     this.file = make("input", { type: "file", accept: ".json", class: "hidden", tabindex: "-1" });
     this.file.setAttribute("aria-label", "Import conversations");
     this.file.addEventListener("change", () => this.take());
-    const fresh = make("button", { type: "button", class: "primary", onclick: this.onnew }, icon("plus"), "New chat");
+    const fresh = make(
+      "button",
+      { type: "button", class: "primary", onclick: this.onnew },
+      icon("plus"),
+      "New chat",
+    );
     const foot = make(
       "div",
       { class: "row" },
       button("Import", () => this.file.click(), { class: "quiet" }),
       button("Export all", () => this.exportAll(), { class: "quiet" }),
     );
-    this.element = make("nav", { class: "sidebar", "aria-label": "Conversations" }, fresh, this.search, this.list, foot, this.file);
+    this.element = make(
+      "nav",
+      { class: "sidebar", "aria-label": "Conversations" },
+      fresh,
+      this.search,
+      this.list,
+      foot,
+      this.file,
+    );
   }
 
   async show() {
@@ -54,7 +76,11 @@ export class Sidebar {
     ]);
     const shown = found ? all.filter(({ id }) => found.has(id)) : all;
     const rows = shown.map((conversation) => this.row(conversation));
-    const empty = make("li", { class: "hint" }, text ? "Nothing found." : "Conversations stay in this browser.");
+    const empty = make(
+      "li",
+      { class: "hint" },
+      text ? "Nothing found." : "Conversations stay in this browser.",
+    );
     this.list.replaceChildren(...(rows.length ? rows : [empty]));
   }
 
@@ -62,7 +88,12 @@ export class Sidebar {
     const { id, title, updated } = conversation;
     const open = make(
       "button",
-      { type: "button", class: "open", onclick: () => this.onopen(id), "aria-current": id === this.current() ? "true" : null },
+      {
+        type: "button",
+        class: "open",
+        onclick: () => this.onopen(id),
+        "aria-current": id === this.current() ? "true" : null,
+      },
       make("span", { class: "title" }, title || "New chat"),
       make("small", {}, when(updated)),
     );
@@ -78,7 +109,10 @@ export class Sidebar {
   }
 
   rename(conversation, open) {
-    const input = make("input", { value: conversation.title, "aria-label": "Name of the conversation" });
+    const input = make("input", {
+      value: conversation.title,
+      "aria-label": "Name of the conversation",
+    });
     let isOver = false;
     const end = async (isKept) => {
       if (isOver) return;

@@ -28,7 +28,9 @@ function entryOf({ conversation, messages } = {}, i, freshId, settings) {
     throw new Error(`conversation ${i + 1} is damaged`);
   }
   if (messages.length > MAX_MESSAGES) {
-    throw new Error(`conversation ${i + 1} has ${messages.length} messages, at most ${MAX_MESSAGES}`);
+    throw new Error(
+      `conversation ${i + 1} has ${messages.length} messages, at most ${MAX_MESSAGES}`,
+    );
   }
   const id = freshId();
   const ids = new Map(messages.map((message) => [message?.id, freshId()]));
@@ -40,7 +42,10 @@ function entryOf({ conversation, messages } = {}, i, freshId, settings) {
     leaf: ids.get(conversation.leaf) ?? ids.get(messages.at(-1)?.id) ?? null,
     settings: settingsOf(conversation.settings, settings),
   };
-  return { conversation: kept, messages: messages.map((message) => messageOf(message, id, ids, i)) };
+  return {
+    conversation: kept,
+    messages: messages.map((message) => messageOf(message, id, ids, i)),
+  };
 }
 
 function messageOf(message, conversation, ids, i) {

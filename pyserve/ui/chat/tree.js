@@ -55,7 +55,10 @@ export class Tree {
       open.push(...(this.children.get(next) ?? []));
     }
     const parent = this.messages.get(id)?.parent ?? null;
-    this.children.set(parent, (this.children.get(parent) ?? []).filter((one) => one !== id));
+    this.children.set(
+      parent,
+      (this.children.get(parent) ?? []).filter((one) => one !== id),
+    );
     for (const one of removed) {
       this.messages.delete(one);
       this.children.delete(one);

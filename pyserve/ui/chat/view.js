@@ -1,6 +1,6 @@
 // The tab of conversations: what is open, what runs, and what every button of a turn does.
 
-import { announce, say } from "../core/clipboard.js";
+import { say } from "../core/clipboard.js";
 import { confirmed } from "../core/dialog.js";
 import { make } from "../core/dom.js";
 import { iconButton } from "../core/icons.js";
@@ -9,30 +9,31 @@ import { showSnippets } from "../core/snippetdialog.js";
 import { defaultsOf } from "../models/defaults.js";
 import { ModelSelect } from "../models/select.js";
 import { models, rememberModel } from "../models/state.js";
-import { costOf, streamAnswer } from "./answering.js";
 import { Composer } from "./composer.js";
 import * as store from "./conversations.js";
-import { progressText } from "./cost.js";
 import { Log } from "./log.js";
 import { Panel } from "./panel.js";
 import { bodyOf, newSettings } from "./request.js";
+import { PATH, Runs } from "./runs.js";
 import { Sidebar } from "./sidebar.js";
 import { Tree } from "./tree.js";
 
-const SAVE_MS = 2000;
-const PATH = "chat/completions";
-
 export class ChatView {
   constructor() {
-    this.running = null; // {controller, message} of the answer that is being given
     this.log = new Log(this.turnActions());
     this.status = make("p", { class: "status", role: "status" });
     this.composer = new Composer({
       onsend: (text, files) => this.send(text, files),
-      onstop: () => this.stop(),
+      onstop: () => this.runs.stop(),
       onsnippets: () => this.snippets(),
       onlast: () => this.editLast(),
       onproblem: (text) => this.tell(text),
+    });
+    this.runs = new Runs({
+      log: this.log,
+      composer: this.composer,
+      onbegin: () => this.tell(""),
+      onproblem: (error) => this.notSaved(error),
     });
     this.panel = new Panel({
       settings: () => this.conversation.settings,
@@ -64,8 +65,19 @@ export class ChatView {
     const settings = iconButton("sliders", "Settings", () => this.toggle("panel"));
     this.toggles = { side, panel: settings };
     const bar = make("div", { class: "bar" }, side, this.title, this.model.element, settings);
-    const down = iconButton("down", "To the end", () => this.log.toEnd(), { class: "quiet to-end" });
-    const talk = make("section", { class: "talk", "aria-label": "Chat" }, bar, this.log.element, this.empty, down, this.status, this.composer.element);
+    const down = iconButton("down", "To the end", () => this.log.toEnd(), {
+      class: "quiet to-end",
+    });
+    const talk = make(
+      "section",
+      { class: "talk", "aria-label": "Chat" },
+      bar,
+      this.log.element,
+      this.empty,
+      down,
+      this.status,
+      this.composer.element,
+    );
     const { sidebar, panel } = this;
     const shade = make("div", { class: "shade", onclick: () => this.closeDrawers() });
     this.element = make("div", { class: "chat" }, sidebar.element, talk, panel.element, shade);
@@ -77,7 +89,7 @@ export class ChatView {
 
   key(event) {
     if (event.key !== "Escape" || event.defaultPrevented) return;
-    if (this.running) this.stop();
+    if (this.runs.isRunning) this.runs.stop();
     else this.closeDrawers();
   }
 
@@ -85,7 +97,10 @@ export class ChatView {
     const isOpen = !this.element.classList.contains(`has-${name}`);
     this.setDrawer(name, isOpen);
     if (matchMedia("(min-width: 60rem)").matches) write(name, isOpen);
-    if (isOpen) this[name === "side" ? "sidebar" : "panel"].element.querySelector("button, select, input")?.focus();
+    if (isOpen)
+      this[name === "side" ? "sidebar" : "panel"].element
+        .querySelector("button, select, input")
+        ?.focus();
   }
 
   setDrawer(name, isOpen) {
@@ -113,7 +128,7 @@ export class ChatView {
   // Conversations ------------------------------------------------------------------------------
 
   fresh() {
-    this.stop();
+    this.runs.stop();
     const settings = { ...newSettings(), ...read("settings", {}) };
     this.load(store.newConversation(settings), []);
     this.closeDrawers();
@@ -122,9 +137,12 @@ export class ChatView {
 
   async open(id) {
     if (id === this.conversation.id) return this.closeDrawers();
-    const [conversation, messages] = await Promise.all([store.readConversation(id), store.readMessages(id)]);
+    const [conversation, messages] = await Promise.all([
+      store.readConversation(id),
+      store.readMessages(id),
+    ]);
     if (!conversation) return this.sidebar.show();
-    this.stop();
+    this.runs.stop();
     this.load(conversation, messages);
     this.closeDrawers();
     return this.sidebar.show();
@@ -207,7 +225,9 @@ export class ChatView {
   }
 
   async send(text, files) {
-    const message = store.newMessage(this.conversation, this.conversation.leaf, "user", text, { files });
+    const message = store.newMessage(this.conversation, this.conversation.leaf, "user", text, {
+      files,
+    });
     this.conversation.title ||= store.titleOf(text || files[0].name);
     await this.addTurns([message]);
     await this.answer(message.id);
@@ -231,7 +251,7 @@ export class ChatView {
 
   async edit(message, text) {
     const { role, parent, files } = message;
-    if (role === "user") this.stop();
+    if (role === "user") this.runs.stop();
     const edited = store.newMessage(this.conversation, parent, role, text, { files });
     await this.addTurns([edited]);
     if (role === "user") await this.answer(edited.id);
@@ -245,7 +265,7 @@ export class ChatView {
   }
 
   turnTo(message, step) {
-    this.stop();
+    this.runs.stop();
     const siblings = this.tree.siblings(message.id);
     const next = siblings[siblings.indexOf(message.id) + step];
     this.conversation.leaf = this.tree.newestBelow(next);
@@ -258,9 +278,10 @@ export class ChatView {
     const n = this.path.length - this.path.indexOf(message);
     const what = n === 1 ? "this turn" : `this turn and the ${n - 1} after it`;
     if (!(await confirmed(`Delete ${what}?`, "Delete"))) return;
-    this.stop();
+    this.runs.stop();
     const ids = this.tree.remove(message.id);
-    const other = this.tree.siblings(message.id)[0] ?? this.tree.children.get(message.parent)?.at(-1);
+    const other =
+      this.tree.siblings(message.id)[0] ?? this.tree.children.get(message.parent)?.at(-1);
     this.conversation.leaf = other ? this.tree.newestBelow(other) : message.parent;
     await store.deleteMessages(this.conversation, ids);
     this.showPath();
@@ -286,7 +307,10 @@ export class ChatView {
   async giveResults(message, texts) {
     let parent = message.id;
     const results = message.calls.map(({ id: callId, name }, i) => {
-      const result = store.newMessage(this.conversation, parent, "tool", texts[i], { callId, name });
+      const result = store.newMessage(this.conversation, parent, "tool", texts[i], {
+        callId,
+        name,
+      });
       parent = result.id;
       return result;
     });
@@ -305,7 +329,10 @@ export class ChatView {
     try {
       const text = this.composer.area.value;
       const { files } = this.composer.attachments;
-      const asked = text || files.length ? [...this.path, { role: "user", content: text, files }] : this.lastAsked();
+      const asked =
+        text || files.length
+          ? [...this.path, { role: "user", content: text, files }]
+          : this.lastAsked();
       showSnippets(PATH, this.body(asked));
     } catch (error) {
       this.tell(error.message);
@@ -340,66 +367,8 @@ export class ChatView {
   }
 
   async run(message, makeBody) {
-    this.stop();
-    const before = { content: message.content, reasoning: message.reasoning ?? "" };
+    this.runs.stop();
     await this.addTurns([message]);
-    const view = this.log.views.get(message.id);
-    const controller = new AbortController();
-    this.begin({ controller, message, view });
-    try {
-      const body = makeBody();
-      const begin = performance.now();
-      const update = (reader) => {
-        this.take(message, reader, before);
-        view.show(progressText(reader, performance.now() - begin));
-      };
-      const done = await streamAnswer(PATH, body, controller.signal, update);
-      message.error = done.error?.message;
-      message.cost = costOf(done);
-    } catch (error) {
-      message.error = error.message;
-    }
-    await this.end(message, view);
-  }
-
-  take(message, reader, before) {
-    message.content = before.content + reader.content;
-    message.reasoning = before.reasoning + reader.reasoning;
-    message.finish = reader.finish;
-    if (reader.calls.length) message.calls = reader.calls.filter(Boolean);
-    if (reader.tokens.length) message.tokens = reader.tokens;
-  }
-
-  begin(running) {
-    const { message, view } = running;
-    this.running = running;
-    view.complete();
-    view.isRunning = true;
-    view.show("waiting …");
-    this.composer.show(true);
-    this.tell("");
-    running.timer = setInterval(() => store.saveMessage(message).catch(() => {}), SAVE_MS);
-  }
-
-  async end(message, view) {
-    const running = this.running;
-    if (running?.message === message) {
-      clearInterval(running.timer);
-      this.running = null;
-      this.composer.show(false);
-      announce(message.error ? "" : "The answer is finished.");
-    }
-    view.isRunning = false;
-    view.show();
-    await store.saveMessage(message).catch((error) => this.notSaved(error));
-  }
-
-  stop() {
-    const { running } = this;
-    if (!running) return;
-    running.controller.abort();
-    clearInterval(running.timer);
-    this.running = null;
-    this.composer.show(false);
+    await this.runs.run(message, makeBody);
   }
 }

@@ -30,7 +30,8 @@ export function short(value) {
 
 export function seconds(value) {
   if (value < 0.001) return "0 ms";
-  if (value < 1) return `${value < 0.1 ? (value * 1000).toPrecision(2) : Math.round(value * 1000)} ms`;
+  if (value < 1)
+    return `${value < 0.1 ? (value * 1000).toPrecision(2) : Math.round(value * 1000)} ms`;
   return `${value < 10 ? value.toFixed(2) : value.toFixed(1)} s`;
 }
 

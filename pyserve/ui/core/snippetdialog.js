@@ -10,9 +10,17 @@ import { curlOf, pythonOf } from "./snippets.js";
 // path: below /v1. The key itself is not shown.
 export function showSnippets(path, body) {
   const hasKey = readKey() !== "";
-  const parts = [["curl", curlOf], ["Python", pythonOf]].map(([title, make_]) => {
+  const parts = [
+    ["curl", curlOf],
+    ["Python", pythonOf],
+  ].map(([title, make_]) => {
     const text = make_(apiUrl(), path, body, hasKey);
-    const head = make("div", { class: "code-head" }, make("span", {}, title), copyButton(() => text));
+    const head = make(
+      "div",
+      { class: "code-head" },
+      make("span", {}, title),
+      copyButton(() => text),
+    );
     return make("div", { class: "code" }, head, make("pre", { tabindex: "0" }, text));
   });
   const note = hasKey ? "Both read the key from the environment: PYSERVE_API_KEY." : "";

@@ -9,9 +9,11 @@ export function curlOf(url, path, body, hasKey) {
 
 // Fields that the openai package takes by name; others go to `extra_body`.
 const KNOWN = new Set(
-  ("model messages temperature top_p max_tokens max_completion_tokens stop seed n presence_penalty" +
+  (
+    "model messages temperature top_p max_tokens max_completion_tokens stop seed n presence_penalty" +
     " frequency_penalty logit_bias logprobs top_logprobs response_format tools tool_choice prompt" +
-    " suffix reasoning_effort").split(" "),
+    " suffix reasoning_effort"
+  ).split(" "),
 );
 const CALLS = { "chat/completions": "chat.completions", completions: "completions" };
 

@@ -5,7 +5,9 @@ export function eventsBetween(before, after) {
   const old = new Map((before ?? []).map((model) => [model.id, model]));
   return [
     ...after.flatMap((model) => eventsOf(old.get(model.id), model)),
-    ...[...old.keys()].filter((id) => !after.some((model) => model.id === id)).map((id) => ({ model: id, text: "is no longer served" })),
+    ...[...old.keys()]
+      .filter((id) => !after.some((model) => model.id === id))
+      .map((id) => ({ model: id, text: "is no longer served" })),
   ];
 }
 
@@ -14,10 +16,12 @@ function eventsOf(old, { id, state, n_restarts: restarts, error, kernels, kernel
   if (!old) return [event(`is ${state}`, state === "failed")];
   const events = [];
   const n = restarts - old.n_restarts;
-  if (n > 0) events.push(event(n === 1 ? "was started again" : `was started again ${n} times`, true));
+  if (n > 0)
+    events.push(event(n === 1 ? "was started again" : `was started again ${n} times`, true));
   if (error && error !== old.error) events.push(event(error, true));
   if (state !== old.state) events.push(event(`${old.state} → ${state}`, state === "failed"));
-  if (kernels && old.kernels && kernels !== old.kernels) events.push(event(`computes with ${kernels} instead of ${old.kernels}`, true));
+  if (kernels && old.kernels && kernels !== old.kernels)
+    events.push(event(`computes with ${kernels} instead of ${old.kernels}`, true));
   for (const { kernels: name, reason } of (falls ?? []).slice((old.kernel_falls ?? []).length)) {
     events.push(event(`cannot use ${name}: ${reason}`, true));
   }

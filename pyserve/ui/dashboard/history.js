@@ -21,7 +21,10 @@ export class History {
   // {times, lines} of the last `spanS` seconds. chosen: a model, or "" for all.
   lines(make, chosen, spanS) {
     const end = this.points.at(-1)?.at ?? 0;
-    const first = Math.max(1, this.points.findIndex(({ at }) => at >= end - spanS));
+    const first = Math.max(
+      1,
+      this.points.findIndex(({ at }) => at >= end - spanS),
+    );
     const shown = this.points.slice(first);
     const labels = make.labels ?? (chosen ? [chosen] : this.models);
     const rows = shown.map((_, i) => make.values(this, first + i, chosen, labels));
@@ -66,7 +69,8 @@ export class History {
   }
 }
 
-const rates = (name) => (history, i, _chosen, labels) => labels.map((model) => history.rate(i, model, name));
+const rates = (name) => (history, i, _chosen, labels) =>
+  labels.map((model) => history.rate(i, model, name));
 const levels = (name) => (history, i, _chosen, labels) => {
   return labels.map((model) => history.points[i].models.get(model)?.[name] ?? null);
 };
@@ -75,7 +79,8 @@ const levels = (name) => (history, i, _chosen, labels) => {
 function hits(history, i, _chosen, labels) {
   const [before, after] = [history.points[history.windowBefore(i)], history.points[i]];
   return labels.map((model) => {
-    const grown = (name) => growth(before.models.get(model)?.[name], after.models.get(model)?.[name]);
+    const grown = (name) =>
+      growth(before.models.get(model)?.[name], after.models.get(model)?.[name]);
     const all = grown("cached") + grown("computed");
     return all > 0 ? grown("cached") / all : null;
   });
@@ -91,7 +96,8 @@ export const PLOTS = [
     title: "Requests",
     format: "number",
     labels: ["running", "waiting"],
-    values: (history, i, chosen) => ["running", "waiting"].map((name) => history.total(i, chosen, name)),
+    values: (history, i, chosen) =>
+      ["running", "waiting"].map((name) => history.total(i, chosen, name)),
   },
   {
     title: "Time to the first token",
@@ -111,6 +117,9 @@ export const PLOTS = [
     title: "KV cache, in tokens",
     format: "number",
     labels: ["used", "room"],
-    values: (history, i, chosen) => [history.total(i, chosen, "cellsUsed"), history.total(i, chosen, "cells")],
+    values: (history, i, chosen) => [
+      history.total(i, chosen, "cellsUsed"),
+      history.total(i, chosen, "cells"),
+    ],
   },
 ];

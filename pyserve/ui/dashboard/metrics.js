@@ -18,7 +18,8 @@ export function parseMetrics(text) {
 
 const ESCAPES = { n: "\n" };
 const plain = (value) => value.replace(/\\(.)/g, (_, char) => ESCAPES[char] ?? char);
-const numberOf = (text) => (text === "+Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text));
+const numberOf = (text) =>
+  text === "+Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text);
 
 const NUMBERS = {
   pyserve_tokens_generated_total: "generated",
@@ -62,7 +63,9 @@ export function growth(before = 0, after = 0) {
 
 function grownBuckets(before, after) {
   const isNew = [...after].some(([bound, n]) => n < (before?.get(bound) ?? 0));
-  return new Map([...after].map(([bound, n]) => [bound, isNew ? n : n - (before?.get(bound) ?? 0)]));
+  return new Map(
+    [...after].map(([bound, n]) => [bound, isNew ? n : n - (before?.get(bound) ?? 0)]),
+  );
 }
 
 // Histograms of several, as one.

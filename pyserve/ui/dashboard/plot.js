@@ -8,7 +8,8 @@ const WIDTH = 600;
 const HEIGHT = 150;
 const MOST_LINES = 8;
 const FORMATS = {
-  number: (value) => (value < 100 ? String(Number(value.toPrecision(3))) : short(Math.round(value))),
+  number: (value) =>
+    value < 100 ? String(Number(value.toPrecision(3))) : short(Math.round(value)),
   seconds,
   bytes,
   share: percent,
@@ -22,11 +23,31 @@ export class Plot {
     this.title = title;
     this.paths = Array.from({ length: MOST_LINES }, (_, k) => svg("path", { class: `line l${k}` }));
     this.cursor = svg("path", { class: "cursor" });
-    const grid = svg("path", { class: "grid", d: `M0 0H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}` });
-    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": title }, grid, ...this.paths, this.cursor);
+    const grid = svg("path", {
+      class: "grid",
+      d: `M0 0H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}`,
+    });
+    this.picture = svg(
+      "svg",
+      {
+        viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+        preserveAspectRatio: "none",
+        role: "img",
+        "aria-label": title,
+      },
+      grid,
+      ...this.paths,
+      this.cursor,
+    );
     this.scale = make("span", { class: "scale" });
     this.legend = make("ul", { class: "legend" });
-    this.element = make("figure", { class: "plot" }, make("figcaption", {}, title), make("div", { class: "box" }, this.scale, this.picture), this.legend);
+    this.element = make(
+      "figure",
+      { class: "plot" },
+      make("figcaption", {}, title),
+      make("div", { class: "box" }, this.scale, this.picture),
+      this.legend,
+    );
     this.picture.addEventListener("pointermove", (event) => this.point(event));
     this.picture.addEventListener("pointerleave", () => this.point(null));
     this.data = { times: [], lines: [] };
@@ -68,7 +89,9 @@ export class Plot {
     this.cursor.setAttribute("d", this.at === null || i < 0 ? "" : `M${x} 0V${HEIGHT}`);
     const texts = lines.map(({ label, values }) => [label, this.valueText(values[i])]);
     this.legend.replaceChildren(
-      ...texts.map(([label, text], k) => make("li", { class: `l${k}` }, label, " ", make("strong", {}, text))),
+      ...texts.map(([label, text], k) =>
+        make("li", { class: `l${k}` }, label, " ", make("strong", {}, text)),
+      ),
     );
     const said = texts.map(([label, text]) => `${label} ${text}`).join(", ");
     this.picture.setAttribute("aria-label", `${this.title}: ${said || "nothing yet"}`);

@@ -16,7 +16,8 @@ export function pathOf(times, values, { width, height, begin, end, top }) {
   values.forEach((value, i) => {
     const isThere = value !== null && value !== undefined && Number.isFinite(value);
     // A point alone is a line of no length, which round ends make a dot.
-    if (isThere) path += `${isOpen ? "L" : "M"}${x(times[i]).toFixed(1)} ${y(value).toFixed(1)}${isOpen ? "" : "h0"}`;
+    if (isThere)
+      path += `${isOpen ? "L" : "M"}${x(times[i]).toFixed(1)} ${y(value).toFixed(1)}${isOpen ? "" : "h0"}`;
     isOpen = isThere;
   });
   return path;

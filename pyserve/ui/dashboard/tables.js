@@ -13,17 +13,34 @@ function table(caption, heads, rows) {
     make("thead", {}, make("tr", {}, ...head)),
     make("tbody", {}, ...body),
   );
-  return make("div", { class: "table", tabindex: "0", role: "region", "aria-label": caption }, made);
+  return make(
+    "div",
+    { class: "table", tabindex: "0", role: "region", "aria-label": caption },
+    made,
+  );
 }
 
 // models: of /health.
 export function modelTable(models) {
-  const rows = models.map(({ id, state, n_restarts: restarts, memory, n_threads: threads, kernels }) => {
-    const name = make("span", {}, make("span", { class: `state ${state}` }), id);
-    const parts = memory ? [memory.weights, memory.kv_cache, memory.compute].map(bytes) : ["", "", ""];
-    return [name, state, String(restarts), ...parts, String(threads ?? ""), kernels ?? ""];
-  });
-  const heads = ["Model", "State", "Restarts", "Weights", "KV cache", "Computing", "Threads", "Kernels"];
+  const rows = models.map(
+    ({ id, state, n_restarts: restarts, memory, n_threads: threads, kernels }) => {
+      const name = make("span", {}, make("span", { class: `state ${state}` }), id);
+      const parts = memory
+        ? [memory.weights, memory.kv_cache, memory.compute].map(bytes)
+        : ["", "", ""];
+      return [name, state, String(restarts), ...parts, String(threads ?? ""), kernels ?? ""];
+    },
+  );
+  const heads = [
+    "Model",
+    "State",
+    "Restarts",
+    "Weights",
+    "KV cache",
+    "Computing",
+    "Threads",
+    "Kernels",
+  ];
   return table("Models", heads, rows);
 }
 

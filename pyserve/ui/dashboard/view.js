@@ -12,7 +12,11 @@ import { modelTable, usageTable } from "./tables.js";
 const EVERY_MS = 2000;
 const USAGE_EVERY = 15; // times of those
 const MOST_EVENTS = 200;
-const SPANS = [["300", "5 minutes"], ["900", "15 minutes"], ["3600", "1 hour"]];
+const SPANS = [
+  ["300", "5 minutes"],
+  ["900", "15 minutes"],
+  ["3600", "1 hour"],
+];
 
 export class DashboardView {
   constructor() {
@@ -21,7 +25,11 @@ export class DashboardView {
     this.nAsked = 0;
     this.events = read("events", []);
     this.model = make("select", { "aria-label": "Model", onchange: () => this.draw() });
-    this.span = make("select", { "aria-label": "Time", onchange: () => this.draw() }, ...SPANS.map(([s, label]) => new Option(label, s)));
+    this.span = make(
+      "select",
+      { "aria-label": "Time", onchange: () => this.draw() },
+      ...SPANS.map(([s, label]) => new Option(label, s)),
+    );
     this.problem = make("p", { class: "error", role: "status" });
     this.plots = PLOTS.map((make_) => ({ make: make_, plot: new Plot(make_) }));
     this.models = make("div");
@@ -83,14 +91,25 @@ export class DashboardView {
   addEvents(events) {
     if (events.length === 0) return;
     const at = new Date().toLocaleString();
-    this.events = [...events.map((event) => ({ at, ...event })), ...this.events].slice(0, MOST_EVENTS);
+    this.events = [...events.map((event) => ({ at, ...event })), ...this.events].slice(
+      0,
+      MOST_EVENTS,
+    );
     write("events", this.events);
     this.showEvents();
   }
 
   showEvents() {
     const rows = this.events.map(({ at, model, text, isBad }) => {
-      return make("li", { class: isBad ? "bad" : "" }, make("time", {}, at), " ", make("strong", {}, model), " ", text);
+      return make(
+        "li",
+        { class: isBad ? "bad" : "" },
+        make("time", {}, at),
+        " ",
+        make("strong", {}, model),
+        " ",
+        text,
+      );
     });
     this.log.replaceChildren(...rows);
   }

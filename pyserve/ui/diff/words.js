@@ -24,7 +24,10 @@ export function diffWords(before, after) {
 function changes(a, b) {
   const trace = traceOf(a, b);
   if (!trace) {
-    return [...a.map((text) => ({ kind: "gone", text })), ...b.map((text) => ({ kind: "new", text }))];
+    return [
+      ...a.map((text) => ({ kind: "gone", text })),
+      ...b.map((text) => ({ kind: "new", text })),
+    ];
   }
   return pathOf(a, b, trace);
 }
@@ -65,7 +68,8 @@ function pathOf(a, b, trace) {
       y -= 1;
       parts.push({ kind: "same", text: a[x] });
     }
-    if (d > 0) parts.push(fromX === x ? { kind: "new", text: b[fromY] } : { kind: "gone", text: a[fromX] });
+    if (d > 0)
+      parts.push(fromX === x ? { kind: "new", text: b[fromY] } : { kind: "gone", text: a[fromX] });
     x = fromX;
     y = fromY;
   }

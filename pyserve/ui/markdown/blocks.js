@@ -13,7 +13,7 @@ const QUOTE = /^ {0,3}> ?/;
 const MARKER = /^( {0,3})([-+*]|\d{1,9}[.)])(?:( +)(?=\S)|[ \t]*$)/;
 const MATH_OPEN = /^ {0,3}(\$\$|\\\[)/;
 const UNDERLINE = /^ {0,3}(=+|-+)[ \t]*$/;
-const CLOSERS = { "$$": "$$", "\\[": "\\]" };
+const CLOSERS = { $$: "$$", "\\[": "\\]" };
 
 const isBlank = (line) => line.trim() === "";
 const indentOf = (line) => line.length - line.trimStart().length;
@@ -26,7 +26,7 @@ export function parseBlocks(text) {
 function parseLines(lines, depth) {
   if (depth > MAX_DEPTH) return [{ type: "paragraph", text: lines.join("\n"), line: 0 }];
   const blocks = [];
-  for (let i = 0; i < lines.length; ) {
+  for (let i = 0; i < lines.length;) {
     if (isBlank(lines[i])) {
       i += 1;
       continue;
@@ -97,7 +97,10 @@ function readIndented(lines, i) {
   let next = i;
   while (next < lines.length && (isCode(lines[next]) || isBlank(lines[next]))) next += 1;
   while (isBlank(lines[next - 1])) next -= 1;
-  const text = lines.slice(i, next).map((line) => line.slice(4)).join("\n");
+  const text = lines
+    .slice(i, next)
+    .map((line) => line.slice(4))
+    .join("\n");
   return [{ type: "code", info: "", text, isClosed: true }, next];
 }
 
@@ -106,7 +109,11 @@ function interrupts(line) {
   if (FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line)) return true;
   if (MATH_OPEN.test(line)) return true;
   const marker = MARKER.exec(line);
-  return marker !== null && marker[3] !== undefined && (!/\d/.test(marker[2]) || /^1[.)]/.test(marker[2]));
+  return (
+    marker !== null &&
+    marker[3] !== undefined &&
+    (!/\d/.test(marker[2]) || /^1[.)]/.test(marker[2]))
+  );
 }
 
 function readQuote(lines, i, depth) {

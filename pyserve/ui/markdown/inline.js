@@ -11,7 +11,8 @@ const MAX_OPEN = 32; // runs of delimiters: bounds the depth, and the work for o
 const AUTOLINK = /^<((?:https?:\/\/|mailto:)[^\s<>]{1,2000})>/i;
 const BREAK = /^<br *\/?>/i;
 const BARE = /^https?:\/\/[^\s<>"`]+/;
-const TARGET = /^\([ \n]*(<[^<>\n]*>|[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)(?:[ \n]+(?:"[^"]*"|'[^']*'))?[ \n]*\)/;
+const TARGET =
+  /^\([ \n]*(<[^<>\n]*>|[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)(?:[ \n]+(?:"[^"]*"|'[^']*'))?[ \n]*\)/;
 
 // The nodes of a text.
 export function parseInline(text) {

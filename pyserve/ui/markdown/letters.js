@@ -12,7 +12,19 @@ const BEGINS = {
 };
 // Those that Unicode had before it had the alphabets.
 const OTHERS = {
-  script: { B: "ℬ", E: "ℰ", F: "ℱ", H: "ℋ", I: "ℐ", L: "ℒ", M: "ℳ", R: "ℛ", e: "ℯ", g: "ℊ", o: "ℴ" },
+  script: {
+    B: "ℬ",
+    E: "ℰ",
+    F: "ℱ",
+    H: "ℋ",
+    I: "ℐ",
+    L: "ℒ",
+    M: "ℳ",
+    R: "ℛ",
+    e: "ℯ",
+    g: "ℊ",
+    o: "ℴ",
+  },
   fraktur: { C: "ℭ", H: "ℌ", I: "ℑ", R: "ℜ", Z: "ℨ" },
   "double-struck": { C: "ℂ", H: "ℍ", N: "ℕ", P: "ℙ", Q: "ℚ", R: "ℝ", Z: "ℤ" },
   italic: { h: "ℎ" },

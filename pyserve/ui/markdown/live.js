@@ -46,7 +46,8 @@ export class LiveMarkdown {
     const isSame = this.#last?.type === "code" && block.type === "code" && blocks.length === 1;
     if (!isSame || this.#last.info !== block.info) return false;
     const code = this.#element.lastElementChild.querySelector("pre code");
-    if (block.text.startsWith(this.#last.text)) code.append(block.text.slice(this.#last.text.length));
+    if (block.text.startsWith(this.#last.text))
+      code.append(block.text.slice(this.#last.text.length));
     else code.textContent = block.text;
     return true;
   }

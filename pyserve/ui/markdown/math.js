@@ -5,7 +5,15 @@
 // "accent" {base, mark, isUnder}; "fence" {open, close, child}; "table" {rows, align, open, close}.
 
 import {
-  ACCENTS, BIG, FONTS, FUNCTIONS, LETTERS, LIMITS, OPERATORS, SPACES, UNDERS,
+  ACCENTS,
+  BIG,
+  FONTS,
+  FUNCTIONS,
+  LETTERS,
+  LIMITS,
+  OPERATORS,
+  SPACES,
+  UNDERS,
 } from "./symbols.js";
 
 const MAX_DEPTH = 60;
@@ -13,13 +21,22 @@ const MAX_CHARS = 8192;
 const MAX_SCRIPTS = 16; // of one base
 const TOKEN = /\\(?:[A-Za-z]+\*?|[^])|\d+(?:[.,]\d+)*|\s+|[^]/gu;
 const FENCES = {
-  matrix: ["", ""], pmatrix: ["(", ")"], bmatrix: ["[", "]"], Bmatrix: ["{", "}"],
-  vmatrix: ["|", "|"], Vmatrix: ["‖", "‖"], cases: ["{", ""], smallmatrix: ["", ""],
+  matrix: ["", ""],
+  pmatrix: ["(", ")"],
+  bmatrix: ["[", "]"],
+  Bmatrix: ["{", "}"],
+  vmatrix: ["|", "|"],
+  Vmatrix: ["‖", "‖"],
+  cases: ["{", ""],
+  smallmatrix: ["", ""],
 };
-const ALIGNED = /^(?:aligned|align|align\*|split|gather|gather\*|gathered|equation|equation\*|array)$/;
+const ALIGNED =
+  /^(?:aligned|align|align\*|split|gather|gather\*|gathered|equation|equation\*|array)$/;
 const IGNORED = new Set(
-  ("displaystyle textstyle scriptstyle limits nolimits nonumber notag label big Big bigg Bigg bigl" +
-    " bigr Bigl Bigr biggl biggr Biggl Biggr middle").split(" "),
+  (
+    "displaystyle textstyle scriptstyle limits nolimits nonumber notag label big Big bigg Bigg bigl" +
+    " bigr Bigl Bigr biggl biggr Biggl Biggr middle"
+  ).split(" "),
 );
 
 // The tree of a formula.
@@ -165,7 +182,13 @@ class Parser {
     if (/^[dtc]?frac$/.test(name)) return this.fraction(true);
     if (/^[dt]?binom$/.test(name)) return fenced("(", this.fraction(false), ")");
     if (/^(?:text|textrm|textit|textbf|mbox|operatorname\*?)$/.test(name)) return this.words(name);
-    const read = { sqrt: "root", left: "fence", begin: "environment", stackrel: "stack", overset: "stack" };
+    const read = {
+      sqrt: "root",
+      left: "fence",
+      begin: "environment",
+      stackrel: "stack",
+      overset: "stack",
+    };
     Object.assign(read, { underset: "stackUnder", boxed: "argument", not: "negated", tag: "tag" });
     if (Object.hasOwn(read, name)) return this[read[name]]();
     return { type: "unknown", text: `\\${name}` };
@@ -265,7 +288,8 @@ function fenced(open, child, close) {
 
 // The same node with all its letters in a font.
 function styled(node, font) {
-  if (node.type === "row") return { ...node, children: node.children.map((one) => styled(one, font)) };
+  if (node.type === "row")
+    return { ...node, children: node.children.map((one) => styled(one, font)) };
   if (node.type === "script") return { ...node, base: styled(node.base, font) };
   const isLetter = node.type === "id" || node.type === "num";
   return isLetter ? { ...node, font } : node;

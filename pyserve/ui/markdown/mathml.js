@@ -23,7 +23,8 @@ const MAKE = {
     const accent = isUnder ? {} : { accent: "true" };
     return make(isUnder ? "munder" : "mover", accent, build(base), sign);
   },
-  fence: ({ open, child, close }) => make("mrow", {}, ...fence(open), build(child), ...fence(close)),
+  fence: ({ open, child, close }) =>
+    make("mrow", {}, ...fence(open), build(child), ...fence(close)),
   table: ({ rows, align, open, close }) => {
     return make("mrow", {}, ...fence(open), table(rows, align), ...fence(close));
   },

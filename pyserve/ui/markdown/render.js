@@ -47,7 +47,12 @@ function codeElement({ info, text }) {
   const code = make("code", {}, text);
   const [language] = info.split(/\s/);
   const name = make("span", { class: "language" }, language || "text");
-  const head = make("div", { class: "code-head" }, name, copyButton(() => code.textContent));
+  const head = make(
+    "div",
+    { class: "code-head" },
+    name,
+    copyButton(() => code.textContent),
+  );
   const label = language ? `Code, ${language}` : "Code";
   const body = make("pre", { tabindex: "0", role: "region", "aria-label": label }, code);
   return make("div", { class: "code" }, head, body);
@@ -66,7 +71,12 @@ function itemElement({ children, isDone }, isLoose) {
   });
   if (isDone === null) return make("li", {}, ...parts);
   const label = isDone ? "done" : "to do";
-  const box = make("input", { type: "checkbox", checked: isDone, disabled: true, "aria-label": label });
+  const box = make("input", {
+    type: "checkbox",
+    checked: isDone,
+    disabled: true,
+    "aria-label": label,
+  });
   return make("li", { class: "task" }, box, " ", ...parts);
 }
 
@@ -83,5 +93,9 @@ function tableElement({ head, align, rows }) {
     make("thead", {}, make("tr", {}, ...heads)),
     make("tbody", {}, ...body),
   );
-  return make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, table);
+  return make(
+    "div",
+    { class: "table", tabindex: "0", role: "region", "aria-label": "Table" },
+    table,
+  );
 }

@@ -1,7 +1,12 @@
 // TeX's names of characters, by how they are set.
 
 function table(text) {
-  return new Map(text.trim().split(/\s+/).map((pair) => pair.split("=")));
+  return new Map(
+    text
+      .trim()
+      .split(/\s+/)
+      .map((pair) => pair.split("=")),
+  );
 }
 
 export const LETTERS = table(`
@@ -30,11 +35,15 @@ export const BIG = table(`
   bigwedge=⋀ bigvee=⋁ bigsqcup=⨆`);
 
 export const FUNCTIONS = new Set(
-  ("arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf" +
-    " limsup ln log max min mod Pr sec sin sinh sup tan tanh argmax argmin").split(" "),
+  (
+    "arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf" +
+    " limsup ln log max min mod Pr sec sin sinh sup tan tanh argmax argmin"
+  ).split(" "),
 );
 
-export const LIMITS = new Set("lim liminf limsup max min sup inf det gcd Pr argmax argmin".split(" "));
+export const LIMITS = new Set(
+  "lim liminf limsup max min sup inf det gcd Pr argmax argmin".split(" "),
+);
 
 export const ACCENTS = table(`
   hat=^ widehat=^ bar=¯ overline=¯ tilde=~ widetilde=~ vec=→ overrightarrow=→ dot=˙ ddot=¨ check=ˇ
@@ -43,12 +52,28 @@ export const ACCENTS = table(`
 export const UNDERS = table("underline=_ underbrace=⏟");
 
 export const SPACES = new Map([
-  [",", "0.17em"], [":", "0.22em"], [";", "0.28em"], ["!", "-0.17em"], [" ", "0.25em"],
-  ["quad", "1em"], ["qquad", "2em"], ["enspace", "0.5em"], ["thinspace", "0.17em"],
+  [",", "0.17em"],
+  [":", "0.22em"],
+  [";", "0.28em"],
+  ["!", "-0.17em"],
+  [" ", "0.25em"],
+  ["quad", "1em"],
+  ["qquad", "2em"],
+  ["enspace", "0.5em"],
+  ["thinspace", "0.17em"],
 ]);
 
 export const FONTS = new Map([
-  ["mathbb", "double-struck"], ["mathbf", "bold"], ["boldsymbol", "bold-italic"], ["bm", "bold-italic"],
-  ["mathcal", "script"], ["mathscr", "script"], ["mathfrak", "fraktur"], ["mathrm", "normal"],
-  ["mathsf", "sans-serif"], ["mathtt", "monospace"], ["mathit", "italic"], ["mathop", "normal"],
+  ["mathbb", "double-struck"],
+  ["mathbf", "bold"],
+  ["boldsymbol", "bold-italic"],
+  ["bm", "bold-italic"],
+  ["mathcal", "script"],
+  ["mathscr", "script"],
+  ["mathfrak", "fraktur"],
+  ["mathrm", "normal"],
+  ["mathsf", "sans-serif"],
+  ["mathtt", "monospace"],
+  ["mathit", "italic"],
+  ["mathop", "normal"],
 ]);

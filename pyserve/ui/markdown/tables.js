@@ -4,7 +4,10 @@ const DELIMITER = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]
 const MAX_COLUMNS = 64;
 
 function cellsOf(line) {
-  const inner = line.trim().replace(/^\|/, "").replace(/(^|[^\\])\|$/, "$1");
+  const inner = line
+    .trim()
+    .replace(/^\|/, "")
+    .replace(/(^|[^\\])\|$/, "$1");
   const cells = inner.split(/(?<!\\)\|/).slice(0, MAX_COLUMNS);
   return cells.map((cell) => cell.trim().replaceAll("\\|", "|"));
 }

@@ -20,7 +20,9 @@ export function showModels() {
 
 // Puts new elements in the place of old ones, with the focus where it was.
 function keepFocus(place, parts) {
-  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.for : null;
+  const focused = place.contains(document.activeElement)
+    ? document.activeElement.dataset.for
+    : null;
   place.replaceChildren(...parts);
   if (focused) place.querySelector(`[data-for="${CSS.escape(focused)}"]`)?.focus();
 }

@@ -9,10 +9,19 @@ export class Reference {
   constructor(prefix) {
     this.prefix = prefix;
     this.status = make("p", { role: "status" }, "Loading …");
-    this.find = make("input", { type: "search", placeholder: "Find an endpoint or type", "aria-label": "Find an endpoint or type" });
+    this.find = make("input", {
+      type: "search",
+      placeholder: "Find an endpoint or type",
+      "aria-label": "Find an endpoint or type",
+    });
     this.find.addEventListener("input", () => this.filter(this.find.value.trim().toLowerCase()));
     this.contents = make("nav", { "aria-label": "Endpoints and types" }, this.find);
-    this.body = make("div", { class: "body", tabindex: "-1" }, make("h2", {}, "The API"), this.status);
+    this.body = make(
+      "div",
+      { class: "body", tabindex: "-1" },
+      make("h2", {}, "The API"),
+      this.status,
+    );
     this.element = make("div", { class: "reference" }, this.contents, this.body);
     this.ready = this.load();
   }

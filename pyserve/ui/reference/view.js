@@ -30,7 +30,8 @@ function rangeOf(schema) {
 
 // What a value may be, as text and links to types.
 function typeOf(schema) {
-  if (schema.$ref) return [make("a", { href: linkPrefix + nameOf(schema.$ref) }, nameOf(schema.$ref))];
+  if (schema.$ref)
+    return [make("a", { href: linkPrefix + nameOf(schema.$ref) }, nameOf(schema.$ref))];
   const choices = schema.anyOf ?? schema.oneOf;
   if (choices) return choices.flatMap((choice, i) => [i ? " or " : "", ...typeOf(choice)]);
   const values = schema.enum ?? (schema.const === undefined ? undefined : [schema.const]);
@@ -179,6 +180,12 @@ export function referenceOf(api, prefix) {
   const types = Object.entries(api.components.schemas);
   sections.push(...types.map(([name, schema]) => typeSection(name, schema)));
   const contents = [...byTag].map(([tag, entries], i) => contentsOf(tag, entries, i === 0));
-  contents.push(contentsOf("Types", types.map(([name]) => [name, name]), false));
+  contents.push(
+    contentsOf(
+      "Types",
+      types.map(([name]) => [name, name]),
+      false,
+    ),
+  );
   return { contents, sections };
 }

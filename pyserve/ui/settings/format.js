@@ -30,7 +30,12 @@ export class FormatChoice {
   constructor({ value, onchange }) {
     Object.assign(this, { value, onchange });
     this.kind = make("select", {}, ...KINDS.map(([kind, label]) => new Option(label, kind)));
-    this.text = make("textarea", { rows: 6, spellcheck: "false", class: "code", "aria-label": "The format" });
+    this.text = make("textarea", {
+      rows: 6,
+      spellcheck: "false",
+      class: "code",
+      "aria-label": "The format",
+    });
     this.problem = make("p", { class: "error", hidden: true });
     this.kind.addEventListener("change", () => {
       this.text.value = EXAMPLES[this.kind.value] ?? "";

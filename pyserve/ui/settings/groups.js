@@ -18,12 +18,14 @@ const GROUPS = [
 ];
 // Those that the pages have other controls for, or that say how the answer is sent.
 const ELSEWHERE = new Set(
-  ("messages model prompt suffix input instruction stream stream_options logprobs top_logprobs n" +
+  (
+    "messages model prompt suffix input instruction stream stream_options logprobs top_logprobs n" +
     " best_of echo tools tool_choice functions function_call response_format grammar json_schema regex" +
     " structured_outputs return_progress timings timings_per_token sse_ping_interval return_tokens" +
     " return_token_ids max_completion_tokens store metadata user safety_identifier prompt_cache_key" +
     " continue_final_message add_generation_prompt options input_prefix input_suffix input_extra" +
-    " response_fields n_probs").split(" "),
+    " response_fields n_probs"
+  ).split(" "),
 );
 const ALIAS = /^(?:Another name of|The (?:same|older form|name)\b)/;
 

@@ -2,9 +2,11 @@
 
 function choicesOf(schema) {
   const choices = schema.anyOf ?? schema.oneOf ?? [schema];
-  return choices.filter(({ type }) => type !== "null").flatMap((one) => {
-    return one.anyOf || one.oneOf ? choicesOf(one) : [one];
-  });
+  return choices
+    .filter(({ type }) => type !== "null")
+    .flatMap((one) => {
+      return one.anyOf || one.oneOf ? choicesOf(one) : [one];
+    });
 }
 
 // {kind, minimum, maximum, values} of a schema. kind: number, integer, boolean, choice (of values; an
@@ -33,15 +35,21 @@ export function kindOf(schema) {
 // The value of a text; undefined if it is empty. Throws an Error that says what is wrong.
 export function valueOf({ kind, minimum, maximum, values }, text) {
   if (text.trim() === "") return undefined;
-  if (kind === "lines") return text.split("\n").filter((line) => line !== "").map(unescaped);
+  if (kind === "lines")
+    return text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map(unescaped);
   if (kind === "text") return text;
   if (kind === "choice") return values.find((value) => String(value) === text);
   if (kind === "boolean") return text === "true";
   if (kind === "json") return parsedJson(text);
   const value = Number(text);
   if (Number.isNaN(value)) throw new Error("This must be a number.");
-  if (kind === "integer" && !Number.isInteger(value)) throw new Error("This must be a whole number.");
-  if (minimum !== undefined && value < minimum) throw new Error(`This must be at least ${minimum}.`);
+  if (kind === "integer" && !Number.isInteger(value))
+    throw new Error("This must be a whole number.");
+  if (minimum !== undefined && value < minimum)
+    throw new Error(`This must be at least ${minimum}.`);
   if (maximum !== undefined && value > maximum) throw new Error(`This must be at most ${maximum}.`);
   return value;
 }

@@ -42,11 +42,20 @@ export class Parameters {
     const id = freshId(name.replaceAll(".", "-"));
     const control = controlOf(kind, { id, "aria-describedby": `${id}-note`, autocomplete: "off" });
     const problem = make("p", { class: "error", id: `${id}-problem`, hidden: true });
-    const note = make("p", { class: "hint", id: `${id}-note` }, ...sentence(explained(schema, kind)));
+    const note = make(
+      "p",
+      { class: "hint", id: `${id}-note` },
+      ...sentence(explained(schema, kind)),
+    );
     control.addEventListener("change", () => this.changed(name, kind, control, problem));
     const label = make("label", { for: id }, make("code", {}, name));
     const row = make("div", { class: "parameter" }, label, control, note, problem);
-    this.rows.set(name, { row, control, kind, text: `${name} ${schema.description}`.toLowerCase() });
+    this.rows.set(name, {
+      row,
+      control,
+      kind,
+      text: `${name} ${schema.description}`.toLowerCase(),
+    });
     return row;
   }
 
@@ -83,7 +92,8 @@ export class Parameters {
 
   mark() {
     const values = this.values();
-    for (const [name, { row }] of this.rows) row.classList.toggle("is-set", Object.hasOwn(values, name));
+    for (const [name, { row }] of this.rows)
+      row.classList.toggle("is-set", Object.hasOwn(values, name));
     for (const group of this.place.children) {
       const nSet = group.querySelectorAll(".is-set").length;
       group.dataset.set = nSet ? `${nSet} set` : "";

@@ -42,7 +42,10 @@ export class CompareView {
 
   snippets() {
     const text = this.composer.area.value;
-    showSnippets("chat/completions", this.sides[0].body([...this.sides[0].turns, { role: "user", content: text }]));
+    showSnippets(
+      "chat/completions",
+      this.sides[0].body([...this.sides[0].turns, { role: "user", content: text }]),
+    );
   }
 
   async ask(text) {

@@ -29,9 +29,19 @@ export class CompleteView {
   constructor() {
     this.kept = new Kept("complete", INITIAL);
     this.said = "";
-    this.text = make("textarea", { rows: 12, class: "code", spellcheck: "false", value: this.kept.value.text });
+    this.text = make("textarea", {
+      rows: 12,
+      class: "code",
+      spellcheck: "false",
+      value: this.kept.value.text,
+    });
     this.text.addEventListener("input", () => this.kept.change({ text: this.text.value }));
-    this.output = make("div", { class: "output", tabindex: "0", role: "region", "aria-label": "Completion" });
+    this.output = make("div", {
+      class: "output",
+      tabindex: "0",
+      role: "region",
+      "aria-label": "Completion",
+    });
     this.runner = new Runner("Complete", (signal) => this.run(signal));
     this.model = new ModelSelect({
       value: () => this.kept.value.model,
@@ -44,19 +54,41 @@ export class CompleteView {
   }
 
   build() {
-    const modes = [["end", "Continue at the end"], ["cursor", "Fill in at the cursor"]];
-    this.mode = make("select", { "aria-label": "Where" }, ...modes.map(([value, label]) => new Option(label, value)));
+    const modes = [
+      ["end", "Continue at the end"],
+      ["cursor", "Fill in at the cursor"],
+    ];
+    this.mode = make(
+      "select",
+      { "aria-label": "Where" },
+      ...modes.map(([value, label]) => new Option(label, value)),
+    );
     this.mode.value = this.kept.value.mode;
     this.mode.addEventListener("change", () => this.kept.change({ mode: this.mode.value }));
     this.accept = button("Insert it", () => this.insert(), { hidden: true });
     const copy = copyButton(() => this.said, "Copy the completion", true);
-    const code = iconButton("code", "Copy as curl or Python", () => showSnippets(PATH, this.body()));
+    const code = iconButton("code", "Copy as curl or Python", () =>
+      showSnippets(PATH, this.body()),
+    );
     const bar = make("div", { class: "row" }, this.model.element, this.mode);
     const foot = make("div", { class: "row" }, this.runner.element, this.accept, copy, code);
     const note = "The model continues this text as it is, without a chat template.";
-    const work = make("section", { class: "work", "aria-label": "Prompt and completion" }, bar, field("Prompt", this.text, note), foot, this.runner.problem, this.output);
+    const work = make(
+      "section",
+      { class: "work", "aria-label": "Prompt and completion" },
+      bar,
+      field("Prompt", this.text, note),
+      foot,
+      this.runner.problem,
+      this.output,
+    );
     this.runner.listen(work);
-    const options = new Options({ schema: "CompletionRequest", kept: this.kept, model: this.model, before: [this.probabilities()] });
+    const options = new Options({
+      schema: "CompletionRequest",
+      kept: this.kept,
+      model: this.model,
+      before: [this.probabilities()],
+    });
     const side = make("aside", { class: "side", "aria-label": "Settings" }, options.element);
     this.element = make("div", { class: "view bench" }, work, side);
   }
@@ -83,7 +115,10 @@ export class CompleteView {
 
   async run(signal) {
     const { mode, text } = this.kept.value;
-    this.range = mode === "cursor" ? [this.text.selectionStart, this.text.selectionEnd] : [text.length, text.length];
+    this.range =
+      mode === "cursor"
+        ? [this.text.selectionStart, this.text.selectionEnd]
+        : [text.length, text.length];
     this.said = "";
     this.accept.hidden = true;
     this.output.replaceChildren();

@@ -19,11 +19,26 @@ export class Contender {
       onchange: (model) => this.kept.change({ model }),
     });
     this.model.element.setAttribute("aria-label", `Model, ${name}`);
-    this.log = make("div", { class: "text-log", tabindex: "0", role: "region", "aria-label": `Answers, ${name}` });
+    this.log = make("div", {
+      class: "text-log",
+      tabindex: "0",
+      role: "region",
+      "aria-label": `Answers, ${name}`,
+    });
     this.system = make("textarea", { rows: 2, value: this.kept.value.system });
     this.system.addEventListener("input", () => this.kept.change({ system: this.system.value }));
-    this.options = new Options({ schema: "ChatRequest", kept: this.kept, model: this.model, before: [field("System prompt", this.system)] });
-    const settings = make("details", { class: "fold" }, make("summary", {}, "Settings"), this.options.element);
+    this.options = new Options({
+      schema: "ChatRequest",
+      kept: this.kept,
+      model: this.model,
+      before: [field("System prompt", this.system)],
+    });
+    const settings = make(
+      "details",
+      { class: "fold" },
+      make("summary", {}, "Settings"),
+      this.options.element,
+    );
     const head = make("div", { class: "row" }, this.model.element, settings);
     this.element = make("section", { class: "contender", "aria-label": name }, head, this.log);
   }

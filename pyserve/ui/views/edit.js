@@ -15,7 +15,13 @@ import { Options } from "../settings/options.js";
 import { Runner } from "./runner.js";
 
 const PATH = "edits";
-const INITIAL = { model: "", input: "", instruction: "", params: {}, format: { kind: "text", text: "" } };
+const INITIAL = {
+  model: "",
+  input: "",
+  instruction: "",
+  params: {},
+  format: { kind: "text", text: "" },
+};
 const TAGS = { same: "span", gone: "del", new: "ins" };
 
 export class EditView {
@@ -26,7 +32,9 @@ export class EditView {
     this.input = make("textarea", { rows: 10, value: input });
     this.input.addEventListener("input", () => this.kept.change({ input: this.input.value }));
     this.instruction = make("input", { value: instruction, placeholder: "Fix the spelling." });
-    this.instruction.addEventListener("input", () => this.kept.change({ instruction: this.instruction.value }));
+    this.instruction.addEventListener("input", () =>
+      this.kept.change({ instruction: this.instruction.value }),
+    );
     this.runner = new Runner("Edit", (signal) => this.run(signal));
     this.model = new ModelSelect({
       value: () => this.kept.value.model,
@@ -39,7 +47,9 @@ export class EditView {
   }
 
   build() {
-    const code = iconButton("code", "Copy as curl or Python", () => showSnippets(PATH, this.body()));
+    const code = iconButton("code", "Copy as curl or Python", () =>
+      showSnippets(PATH, this.body()),
+    );
     this.after = make("div", { class: "changes", hidden: true });
     const work = make(
       "section",
@@ -68,8 +78,7 @@ export class EditView {
     this.runner.status.textContent = "editing …";
     const { choices, usage } = await postJson(PATH, this.body(), signal);
     this.result = choices[0].text;
-    this.runner.status.textContent =
-      `${count(usage.completion_tokens)} tokens in ${seconds((performance.now() - begin) / 1000)}`;
+    this.runner.status.textContent = `${count(usage.completion_tokens)} tokens in ${seconds((performance.now() - begin) / 1000)}`;
     this.show(diffWords(input, this.result));
   }
 
@@ -85,10 +94,23 @@ export class EditView {
     this.after.replaceChildren(
       make("h3", {}, "Changes"),
       make("p", { class: "hint" }, isSame ? "Nothing was changed." : ""),
-      make("div", { class: "diff", tabindex: "0", role: "region", "aria-label": "Changes" }, ...texts(["same", "gone", "new"])),
+      make(
+        "div",
+        { class: "diff", tabindex: "0", role: "region", "aria-label": "Changes" },
+        ...texts(["same", "gone", "new"]),
+      ),
       make("h3", {}, "Result"),
-      make("div", { class: "output", tabindex: "0", role: "region", "aria-label": "Result" }, this.result),
-      make("div", { class: "row" }, use, copyButton(() => this.result)),
+      make(
+        "div",
+        { class: "output", tabindex: "0", role: "region", "aria-label": "Result" },
+        this.result,
+      ),
+      make(
+        "div",
+        { class: "row" },
+        use,
+        copyButton(() => this.result),
+      ),
     );
     this.after.hidden = false;
   }

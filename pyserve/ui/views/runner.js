@@ -21,7 +21,8 @@ export class Runner {
   // Has Ctrl+Enter run, and Escape stop, within an element.
   listen(element) {
     element.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !this.isRunning) this.press();
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !this.isRunning)
+        this.press();
       if (event.key === "Escape" && this.isRunning) this.press();
     });
   }

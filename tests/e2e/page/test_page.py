@@ -32,7 +32,7 @@ def test_a_conversation_is_streamed_edited_regenerated_and_kept(screen):
     page = screen.open()
     panel = screen.set_up()
     panel.get_by_role("searchbox").fill("max_tokens")
-    panel.get_by_label("max_tokens", exact=True).fill("8")
+    panel.get_by_label("max_tokens", exact=True).fill("3")
     panel.get_by_label("max_tokens", exact=True).press("Tab")
     screen.ask("Say this is a test!")
     last = screen.answered("tokens/s")

@@ -14,8 +14,16 @@ import { EventReader } from "../../../../pyserve/ui/core/sse.js";
 const message = (id, parent, created) => ({ id, parent, created, role: "user", content: id });
 
 test("a tree has paths, versions and branches", () => {
-  const tree = new Tree([message("b", "a", 2), message("a", null, 1), message("c", "a", 3), message("d", "c", 4)]);
-  assert.deepEqual(tree.pathTo("d").map(({ id }) => id), ["a", "c", "d"]);
+  const tree = new Tree([
+    message("b", "a", 2),
+    message("a", null, 1),
+    message("c", "a", 3),
+    message("d", "c", 4),
+  ]);
+  assert.deepEqual(
+    tree.pathTo("d").map(({ id }) => id),
+    ["a", "c", "d"],
+  );
   assert.deepEqual(tree.siblings("b"), ["b", "c"]);
   assert.equal(tree.newestBelow("a"), "d");
   assert.deepEqual(tree.remove("c").sort(), ["c", "d"]);
@@ -31,7 +39,10 @@ test("a circle of parents ends", () => {
 test("events are read however they are cut", () => {
   const text = ': queued\n\ndata: {"a":1}\r\n\r\ndata: b\ndata: c\n\n';
   const whole = new EventReader().push(text);
-  assert.deepEqual(whole.map(({ data }) => data), ["", '{"a":1}', "b\nc"]);
+  assert.deepEqual(
+    whole.map(({ data }) => data),
+    ["", '{"a":1}', "b\nc"],
+  );
   for (let n = 0; n <= text.length; n += 1) {
     const reader = new EventReader();
     assert.deepEqual([...reader.push(text.slice(0, n)), ...reader.push(text.slice(n))], whole);
@@ -44,10 +55,19 @@ test("an answer grows out of chunks", () => {
   reader.comment("queued position=2 of=3 eta=4s");
   assert.equal(reader.waiting, "waiting: place 2 of 3, about 4 s");
   reader.chunk(delta({ reasoning_content: "hm" }));
-  const logprobs = { content: [{ token: "a", logprob: 0, top_logprobs: [{ token: "b", logprob: -1 }] }] };
+  const logprobs = {
+    content: [{ token: "a", logprob: 0, top_logprobs: [{ token: "b", logprob: -1 }] }],
+  };
   reader.chunk(delta({ content: "a" }, { logprobs }));
-  reader.chunk(delta({ tool_calls: [{ index: 0, id: "c", function: { name: "f", arguments: "{" } }] }));
-  reader.chunk(delta({ tool_calls: [{ index: 0, function: { arguments: "}" } }] }, { finish_reason: "tool_calls" }));
+  reader.chunk(
+    delta({ tool_calls: [{ index: 0, id: "c", function: { name: "f", arguments: "{" } }] }),
+  );
+  reader.chunk(
+    delta(
+      { tool_calls: [{ index: 0, function: { arguments: "}" } }] },
+      { finish_reason: "tool_calls" },
+    ),
+  );
   reader.chunk({ choices: [], usage: { completion_tokens: 3 } });
   assert.equal(reader.reasoning + reader.content, "hma");
   assert.deepEqual(reader.calls, [{ id: "c", name: "f", arguments: "{}" }]);
@@ -57,7 +77,10 @@ test("an answer grows out of chunks", () => {
 });
 
 test("a body has what the settings say, and nothing else", () => {
-  const turns = [{ role: "user", content: "q" }, { role: "assistant", content: "" }];
+  const turns = [
+    { role: "user", content: "q" },
+    { role: "assistant", content: "" },
+  ];
   const plain = bodyOf({ ...newSettings(), model: "m" }, turns);
   assert.deepEqual(plain, { model: "m", messages: [{ role: "user", content: "q" }] });
   const calls = [{ id: "c", name: "f", arguments: "{}" }];
@@ -70,9 +93,16 @@ test("a body has what the settings say, and nothing else", () => {
       tools: { text: '[{"name":"f"}]', choice: "required" },
       hasProbabilities: true,
     },
-    [...turns, { role: "assistant", content: "", calls }, { role: "tool", content: "r", callId: "c" }],
+    [
+      ...turns,
+      { role: "assistant", content: "", calls },
+      { role: "tool", content: "r", callId: "c" },
+    ],
   );
-  assert.deepEqual(full.messages.map(({ role }) => role), ["system", "user", "assistant", "tool"]);
+  assert.deepEqual(
+    full.messages.map(({ role }) => role),
+    ["system", "user", "assistant", "tool"],
+  );
   assert.equal(full.messages[3].tool_call_id, "c");
   assert.deepEqual(full.tools, [{ type: "function", function: { name: "f" } }]);
   assert.equal(full.tool_choice, "required");
@@ -81,7 +111,10 @@ test("a body has what the settings say, and nothing else", () => {
 });
 
 test("of a long conversation the newest turns are sent", () => {
-  const turns = Array.from({ length: 5000 }, (_, i) => ({ role: i % 2 ? "assistant" : "user", content: `${i}` }));
+  const turns = Array.from({ length: 5000 }, (_, i) => ({
+    role: i % 2 ? "assistant" : "user",
+    content: `${i}`,
+  }));
   const { messages } = bodyOf({ ...newSettings(), system: "s" }, turns.slice(0, 4999));
   assert.equal(messages[0].role, "system");
   assert.equal(messages[1].role, "user");
@@ -91,9 +124,15 @@ test("of a long conversation the newest turns are sent", () => {
 
 test("settings that are no JSON are named", () => {
   const settings = newSettings();
-  assert.throws(() => bodyOf({ ...settings, tools: { text: "{", choice: "auto" } }, []), /^Error: Tools: /);
+  assert.throws(
+    () => bodyOf({ ...settings, tools: { text: "{", choice: "auto" } }, []),
+    /^Error: Tools: /,
+  );
   assert.throws(() => bodyOf({ ...settings, tools: { text: "{}", choice: "auto" } }, []), /list/);
-  assert.throws(() => bodyOf({ ...settings, format: { kind: "schema", text: "x" } }, []), /JSON schema: /);
+  assert.throws(
+    () => bodyOf({ ...settings, format: { kind: "schema", text: "x" } }, []),
+    /JSON schema: /,
+  );
 });
 
 test("a file cannot close its fence", () => {
@@ -102,12 +141,29 @@ test("a file cannot close its fence", () => {
 });
 
 test("conversations survive export and import, with other ids", () => {
-  const messages = [message("a", null, 1), { ...message("b", "a", 2), role: "assistant", files: [{}], extra: 1 }];
-  const conversation = { id: "x", title: "t", created: 1, updated: 2, leaf: "b", settings: newSettings() };
+  const messages = [
+    message("a", null, 1),
+    { ...message("b", "a", 2), role: "assistant", files: [{}], extra: 1 },
+  ];
+  const conversation = {
+    id: "x",
+    title: "t",
+    created: 1,
+    updated: 2,
+    leaf: "b",
+    settings: newSettings(),
+  };
   let n = 0;
-  const [entry] = imported(exported([{ conversation, messages }]), () => `id${(n += 1)}`, newSettings());
+  const [entry] = imported(
+    exported([{ conversation, messages }]),
+    () => `id${(n += 1)}`,
+    newSettings(),
+  );
   const tree = new Tree(entry.messages);
-  assert.deepEqual(tree.pathTo(entry.conversation.leaf).map(({ content }) => content), ["a", "b"]);
+  assert.deepEqual(
+    tree.pathTo(entry.conversation.leaf).map(({ content }) => content),
+    ["a", "b"],
+  );
   assert.equal(entry.messages[1].extra, undefined);
   assert.deepEqual(entry.messages[1].files, []);
   assert.ok(entry.messages.every(({ conversation: id }) => id === entry.conversation.id));
@@ -123,7 +179,10 @@ test("files of others are refused or made harmless", () => {
   assert.throws(() => read({ format, conversations: [{}] }), /damaged/);
   assert.throws(() => read({ format, conversations: [null] }));
   const bad = [{ id: 1, role: "<img>", content: "" }];
-  assert.throws(() => read({ format, conversations: [{ conversation: {}, messages: bad }] }), /damaged/);
+  assert.throws(
+    () => read({ format, conversations: [{ conversation: {}, messages: bad }] }),
+    /damaged/,
+  );
   const odd = { settings: { params: [], system: 5, tools: "x" }, title: {}, leaf: "none" };
   const [{ conversation }] = read({ format, conversations: [{ conversation: odd, messages: [] }] });
   assert.deepEqual(conversation.settings, newSettings());
@@ -131,7 +190,14 @@ test("files of others are refused or made harmless", () => {
 });
 
 test("snippets quote what they show", () => {
-  const body = { model: "m", prompt: "it's \"x\"\n", top_k: 3, seed: null, stop: ["a"], logit_bias: {} };
+  const body = {
+    model: "m",
+    prompt: 'it\'s "x"\n',
+    top_k: 3,
+    seed: null,
+    stop: ["a"],
+    logit_bias: {},
+  };
   const curl = curlOf("http://h/v1", "completions", body, true);
   assert.ok(curl.includes("'\\''") && curl.includes("$PYSERVE_API_KEY"));
   const python = pythonOf("http://h/v1", "completions", body, false);
@@ -143,8 +209,15 @@ test("snippets quote what they show", () => {
 
 test("the root of the server is found from each page, also below a prefix", () => {
   for (const [path, root] of [
-    ["/", "/"], ["/v1", "/"], ["/v1/", "/"], ["/docs", "/"], ["/v1/docs", "/"], ["/llm/", "/llm/"],
-    ["/a/llm/v1/", "/a/llm/"], ["/llm/docs", "/llm/"], ["/llm/v1/docs", "/llm/"],
+    ["/", "/"],
+    ["/v1", "/"],
+    ["/v1/", "/"],
+    ["/docs", "/"],
+    ["/v1/docs", "/"],
+    ["/llm/", "/llm/"],
+    ["/a/llm/v1/", "/a/llm/"],
+    ["/llm/docs", "/llm/"],
+    ["/llm/v1/docs", "/llm/"],
   ]) {
     assert.equal(rootOf(path), root, path);
   }

@@ -5,7 +5,12 @@ import { test } from "node:test";
 
 import { eventsBetween } from "../../../../pyserve/ui/dashboard/events.js";
 import { History, PLOTS } from "../../../../pyserve/ui/dashboard/history.js";
-import { growth, parseMetrics, quantiles, reduced } from "../../../../pyserve/ui/dashboard/metrics.js";
+import {
+  growth,
+  parseMetrics,
+  quantiles,
+  reduced,
+} from "../../../../pyserve/ui/dashboard/metrics.js";
 import { pathOf, roundAbove } from "../../../../pyserve/ui/dashboard/scale.js";
 import { diffWords } from "../../../../pyserve/ui/diff/words.js";
 
@@ -24,7 +29,13 @@ test("a page of metrics is read", () => {
   assert.equal(samples.at(-1).value, 3);
   const models = reduced(samples);
   assert.equal(models.get('a"b').generated, 5);
-  assert.deepEqual([...models.get("m").first], [[0.1, 3], [Infinity, 4]]);
+  assert.deepEqual(
+    [...models.get("m").first],
+    [
+      [0.1, 3],
+      [Infinity, 4],
+    ],
+  );
 });
 
 test("a counter that fell has begun anew", () => {
@@ -34,16 +45,40 @@ test("a counter that fell has begun anew", () => {
 });
 
 test("quantiles are within their buckets", () => {
-  const before = new Map([[1, 10], [2, 10], [Infinity, 10]]);
-  const after = new Map([[1, 10], [2, 20], [Infinity, 20]]);
+  const before = new Map([
+    [1, 10],
+    [2, 10],
+    [Infinity, 10],
+  ]);
+  const after = new Map([
+    [1, 10],
+    [2, 20],
+    [Infinity, 20],
+  ]);
   assert.deepEqual(quantiles([[before, after]], [0.5, 1]), [1.5, 2]);
   assert.deepEqual(quantiles([[after, after]], [0.5]), [null]);
   assert.deepEqual(quantiles([[after, before]], [0.5]), [0.5]);
-  assert.deepEqual(quantiles([[undefined, new Map([[1, 0], [Infinity, 4]])]], [0.5]), [1]);
+  assert.deepEqual(
+    quantiles(
+      [
+        [
+          undefined,
+          new Map([
+            [1, 0],
+            [Infinity, 4],
+          ]),
+        ],
+      ],
+      [0.5],
+    ),
+    [1],
+  );
 });
 
 function point(generated, more = {}) {
-  return new Map([["m", { generated, computed: 0, cached: 0, first: new Map(), gaps: new Map(), ...more }]]);
+  return new Map([
+    ["m", { generated, computed: 0, cached: 0, first: new Map(), gaps: new Map(), ...more }],
+  ]);
 }
 
 test("the history has rates, and every plot has lines", () => {
@@ -51,14 +86,22 @@ test("the history has rates, and every plot has lines", () => {
   history.add(0, point(0));
   history.add(2, point(10, { cached: 3, computed: 1, running: 2 }));
   history.add(4, point(5));
-  const lines = (title) => history.lines(PLOTS.find((plot) => plot.title === title), "", 300).lines;
+  const lines = (title) =>
+    history.lines(
+      PLOTS.find((plot) => plot.title === title),
+      "",
+      300,
+    ).lines;
   assert.deepEqual(lines("Generated tokens per second"), [{ label: "m", values: [5, 2.5] }]);
   assert.equal(lines("Prompt tokens from the cache")[0].values[0], 0.75);
   assert.deepEqual(lines("Requests")[0], { label: "running", values: [2, 0] });
   for (const plot of PLOTS) {
     for (const chosen of ["", "m", "gone"]) {
       const shown = history.lines(plot, chosen, 300);
-      assert.ok(shown.lines.every(({ values }) => values.length === shown.times.length), plot.title);
+      assert.ok(
+        shown.lines.every(({ values }) => values.length === shown.times.length),
+        plot.title,
+      );
     }
   }
   assert.deepEqual(new History().lines(PLOTS[0], "", 300).lines, []);
@@ -71,28 +114,53 @@ test("scales are round, and lines have gaps", () => {
 });
 
 test("states become events", () => {
-  const model = { id: "m", state: "ready", n_restarts: 0, error: null, kernels: "amx", kernel_falls: [] };
-  const texts = (change) => eventsBetween([model], [{ ...model, ...change }]).map(({ text }) => text);
+  const model = {
+    id: "m",
+    state: "ready",
+    n_restarts: 0,
+    error: null,
+    kernels: "amx",
+    kernel_falls: [],
+  };
+  const texts = (change) =>
+    eventsBetween([model], [{ ...model, ...change }]).map(({ text }) => text);
   assert.deepEqual(texts({}), []);
   assert.deepEqual(texts({ state: "unloaded" }), ["ready → unloaded"]);
-  assert.deepEqual(texts({ n_restarts: 2, error: "it ended" }), ["was started again 2 times", "it ended"]);
-  assert.deepEqual(texts({ kernels: "avx2", kernel_falls: [{ kernels: "amx", reason: "SIGILL" }] }), [
-    "computes with avx2 instead of amx", "cannot use amx: SIGILL",
+  assert.deepEqual(texts({ n_restarts: 2, error: "it ended" }), [
+    "was started again 2 times",
+    "it ended",
   ]);
+  assert.deepEqual(
+    texts({ kernels: "avx2", kernel_falls: [{ kernels: "amx", reason: "SIGILL" }] }),
+    ["computes with avx2 instead of amx", "cannot use amx: SIGILL"],
+  );
   assert.equal(eventsBetween([model], [])[0].text, "is no longer served");
   assert.equal(eventsBetween(null, [model])[0].text, "is ready");
 });
 
 function textsOf(parts) {
-  const of = (kinds) => parts.filter(({ kind }) => kinds.includes(kind)).map(({ text }) => text).join("");
+  const of = (kinds) =>
+    parts
+      .filter(({ kind }) => kinds.includes(kind))
+      .map(({ text }) => text)
+      .join("");
   return [of(["same", "gone"]), of(["same", "new"])];
 }
 
 test("a difference has both texts in it, and is short", () => {
-  const cases = [["", ""], ["a", ""], ["", "a"], ["a b c", "a x c"], ["one two", "two one"], ["ä ö", "ä ü"]];
+  const cases = [
+    ["", ""],
+    ["a", ""],
+    ["", "a"],
+    ["a b c", "a x c"],
+    ["one two", "two one"],
+    ["ä ö", "ä ü"],
+  ];
   for (const [a, b] of cases) assert.deepEqual(textsOf(diffWords(a, b)), [a, b]);
   assert.deepEqual(diffWords("a b c d", "a x c d"), [
-    { kind: "same", text: "a " }, { kind: "gone", text: "b" }, { kind: "new", text: "x" },
+    { kind: "same", text: "a " },
+    { kind: "gone", text: "b" },
+    { kind: "new", text: "x" },
     { kind: "same", text: " c d" },
   ]);
   let state = 1;

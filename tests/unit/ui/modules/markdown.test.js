@@ -11,11 +11,18 @@ import { parseMath } from "../../../../pyserve/ui/markdown/math.js";
 const types = (text) => parseBlocks(text).map(({ type }) => type);
 
 test("blocks are told apart, and begin where they begin", () => {
-  const text = "# A\nb\n\n- c\n- d\n\n```py\ne\n```\n> f\n\n---\n| g | h |\n|---|--:|\n| 1 | 2 |\n\n$$x$$\n";
+  const text =
+    "# A\nb\n\n- c\n- d\n\n```py\ne\n```\n> f\n\n---\n| g | h |\n|---|--:|\n| 1 | 2 |\n\n$$x$$\n";
   const blocks = parseBlocks(text);
   const expected = ["heading", "paragraph", "list", "code", "quote", "rule", "table", "math"];
-  assert.deepEqual(blocks.map(({ type }) => type), expected);
-  assert.deepEqual(blocks.map(({ line }) => line), [0, 1, 3, 6, 9, 11, 12, 16]);
+  assert.deepEqual(
+    blocks.map(({ type }) => type),
+    expected,
+  );
+  assert.deepEqual(
+    blocks.map(({ line }) => line),
+    [0, 1, 3, 6, 9, 11, 12, 16],
+  );
   assert.deepEqual(blocks[6].align, ["", "end"]);
   assert.deepEqual(blocks[6].rows, [["1", "2"]]);
 });
@@ -37,8 +44,14 @@ test("lists nest by two columns, have tasks and code, and keep their numbers", (
   assert.equal(list.start, 3);
   assert.equal(list.items.length, 3);
   const [, inner] = list.items[0].children;
-  assert.deepEqual(inner.items[0].children.map(({ type }) => type), ["paragraph", "code"]);
-  assert.deepEqual(list.items.map(({ isDone }) => isDone), [null, true, false]);
+  assert.deepEqual(
+    inner.items[0].children.map(({ type }) => type),
+    ["paragraph", "code"],
+  );
+  assert.deepEqual(
+    list.items.map(({ isDone }) => isDone),
+    [null, true, false],
+  );
 });
 
 test("what only looks like a block is text", () => {
@@ -52,16 +65,41 @@ const inline = (text) => parseInline(text).map((node) => node.type ?? Object.key
 
 test("emphasis, code, links and formulas within a line", () => {
   assert.deepEqual(inline("**a** _b_ ~~c~~ `d` [e](http://f) $g$"), [
-    "strong", "text", "em", "text", "del", "text", "code", "text", "link", "text", "math",
+    "strong",
+    "text",
+    "em",
+    "text",
+    "del",
+    "text",
+    "code",
+    "text",
+    "link",
+    "text",
+    "math",
   ]);
   const [strong] = parseInline("**a *b* c**");
-  assert.deepEqual(strong.children.map((node) => node.type ?? "text"), ["text", "em", "text"]);
+  assert.deepEqual(
+    strong.children.map((node) => node.type ?? "text"),
+    ["text", "em", "text"],
+  );
 });
 
 test("what is no emphasis, link or formula stays as it is", () => {
-  for (const text of ["2 * 3 * 4", "snake_case_name", "$5 and $6", "a ** b", "[a] (b)", "`a", "\\*a\\*", "5$ x$y"]) {
+  for (const text of [
+    "2 * 3 * 4",
+    "snake_case_name",
+    "$5 and $6",
+    "a ** b",
+    "[a] (b)",
+    "`a",
+    "\\*a\\*",
+    "5$ x$y",
+  ]) {
     const nodes = parseInline(text);
-    assert.ok(nodes.every((node) => node.text !== undefined), text);
+    assert.ok(
+      nodes.every((node) => node.text !== undefined),
+      text,
+    );
     assert.equal(plainOf(nodes), text.replaceAll("\\*", "*"));
   }
 });
@@ -80,8 +118,13 @@ test("links end where they end", () => {
 });
 
 test("formulas become trees", () => {
-  const { children } = parseMath("\\frac{a}{b} + x_1^2 \\sqrt[3]{y} \\begin{pmatrix}a&b\\\\c&d\\end{pmatrix}");
-  assert.deepEqual(children.map(({ type }) => type), ["frac", "op", "script", "root", "table"]);
+  const { children } = parseMath(
+    "\\frac{a}{b} + x_1^2 \\sqrt[3]{y} \\begin{pmatrix}a&b\\\\c&d\\end{pmatrix}",
+  );
+  assert.deepEqual(
+    children.map(({ type }) => type),
+    ["frac", "op", "script", "root", "table"],
+  );
   assert.equal(children[4].rows.length, 2);
   assert.equal(parseMath("\\nonsense").children[0].text, "\\nonsense");
   assert.equal(parseMath("x^12").children[0].sup.text, "1");
@@ -89,7 +132,8 @@ test("formulas become trees", () => {
 });
 
 test("a text that is cut anywhere is read", () => {
-  const text = "# A\n\n- **b** `c`\n  1. $\\frac{x}{y}$\n\n| d | e |\n|---|---|\n| [f](g) | ![h](i) |\n\n```\n$$ j $$\n";
+  const text =
+    "# A\n\n- **b** `c`\n  1. $\\frac{x}{y}$\n\n| d | e |\n|---|---|\n| [f](g) | ![h](i) |\n\n```\n$$ j $$\n";
   for (let n = 0; n <= text.length; n += 1) {
     parseBlocks(text.slice(0, n));
     parseInline(text.slice(n));
@@ -99,10 +143,46 @@ test("a text that is cut anywhere is read", () => {
 
 // Each of these took the square of its length, or the stack, in some reader of Markdown.
 const HOSTILE = [
-  "*", "a*", "*a ", "[", "[a](", "![", "`a``", "$a ", "_a*", "<http:", "\\(", "**a", "a**", "> ", "- ",
-  "- a\n", "```\n", "$$\n", "|a\n", "1. a\n\n", "~~a", "\\[", "(", "    - a\n", "&", "<", "http://",
+  "*",
+  "a*",
+  "*a ",
+  "[",
+  "[a](",
+  "![",
+  "`a``",
+  "$a ",
+  "_a*",
+  "<http:",
+  "\\(",
+  "**a",
+  "a**",
+  "> ",
+  "- ",
+  "- a\n",
+  "```\n",
+  "$$\n",
+  "|a\n",
+  "1. a\n\n",
+  "~~a",
+  "\\[",
+  "(",
+  "    - a\n",
+  "&",
+  "<",
+  "http://",
 ];
-const HOSTILE_MATH = ["{", "\\frac", "x^", "\\sqrt{", "\\left(", "\\begin{matrix}", "\\hat", "_", "'", "\\text{"];
+const HOSTILE_MATH = [
+  "{",
+  "\\frac",
+  "x^",
+  "\\sqrt{",
+  "\\left(",
+  "\\begin{matrix}",
+  "\\hat",
+  "_",
+  "'",
+  "\\text{",
+];
 
 function depthOf(value) {
   if (typeof value !== "object" || value === null) return 0;

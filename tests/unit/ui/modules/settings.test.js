@@ -23,7 +23,8 @@ test("schemas have controls", () => {
     [orNull({ type: "object" }), "json"],
     [orNull({ $ref: "#/x" }), "json"],
   ];
-  for (const [schema, kind] of kinds) assert.equal(kindOf(schema).kind, kind, JSON.stringify(schema));
+  for (const [schema, kind] of kinds)
+    assert.equal(kindOf(schema).kind, kind, JSON.stringify(schema));
 });
 
 test("texts become values, or say why not", () => {
@@ -40,8 +41,13 @@ test("texts become values, or say why not", () => {
 });
 
 test("every field is in one group, aliases in none", () => {
-  const fields = Object.fromEntries(["temperature", "new_one", "messages"].map((name) => [name, {}]));
+  const fields = Object.fromEntries(
+    ["temperature", "new_one", "messages"].map((name) => [name, {}]),
+  );
   fields.guided = { description: "The name that vLLM gives to regex." };
   const groups = groupsOf(fields);
-  assert.deepEqual(groups, [["Randomness", ["temperature"]], ["Everything else", ["new_one"]]]);
+  assert.deepEqual(groups, [
+    ["Randomness", ["temperature"]],
+    ["Everything else", ["new_one"]],
+  ]);
 });

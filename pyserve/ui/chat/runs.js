@@ -1,0 +1,83 @@
+// The answer that is being given: followed, shown, saved, stopped.
+
+import { announce } from "../core/clipboard.js";
+import { costOf, streamAnswer } from "./answering.js";
+import { saveMessage } from "./conversations.js";
+import { progressText } from "./cost.js";
+
+export const PATH = "chat/completions";
+const SAVE_MS = 2000;
+
+// onbegin(), onproblem(error): it could not be saved.
+export class Runs {
+  constructor({ log, composer, onbegin, onproblem }) {
+    Object.assign(this, { log, composer, onbegin, onproblem });
+    this.running = null; // {controller, message, timer}
+  }
+
+  get isRunning() {
+    return this.running !== null;
+  }
+
+  // Has the message, which the log shows, filled with the answer to `makeBody()`. What it has already
+  // stays before it.
+  async run(message, makeBody) {
+    const before = { content: message.content, reasoning: message.reasoning ?? "" };
+    const view = this.log.views.get(message.id);
+    const controller = new AbortController();
+    this.begin(controller, message, view);
+    try {
+      const body = makeBody();
+      const begin = performance.now();
+      const update = (reader) => {
+        take(message, reader, before);
+        view.show(progressText(reader, performance.now() - begin));
+      };
+      const done = await streamAnswer(PATH, body, controller.signal, update);
+      message.error = done.error?.message;
+      message.cost = costOf(done);
+    } catch (error) {
+      message.error = error.message;
+    }
+    await this.end(message, view);
+  }
+
+  begin(controller, message, view) {
+    const timer = setInterval(() => saveMessage(message).catch(() => {}), SAVE_MS);
+    this.running = { controller, message, timer };
+    view.complete();
+    view.isRunning = true;
+    view.show("waiting …");
+    this.composer.show(true);
+    this.onbegin();
+  }
+
+  async end(message, view) {
+    if (this.running?.message === message) {
+      this.forget();
+      announce(message.error ? "" : "The answer is finished.");
+    }
+    view.isRunning = false;
+    view.show();
+    await saveMessage(message).catch(this.onproblem);
+  }
+
+  stop() {
+    this.running?.controller.abort();
+    this.forget();
+  }
+
+  forget() {
+    clearInterval(this.running?.timer);
+    this.running = null;
+    this.composer.show(false);
+  }
+}
+
+function take(message, reader, before) {
+  message.content = before.content + reader.content;
+  message.reasoning = before.reasoning + reader.reasoning;
+  message.finish = reader.finish;
+  if (reader.calls.length) message.calls = reader.calls.filter(Boolean);
+  if (reader.tokens.length) message.tokens = reader.tokens;
+}
