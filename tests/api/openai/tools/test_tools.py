@@ -166,7 +166,7 @@ def test_calls_and_results_of_a_conversation_become_text_for_such_a_template(fro
     ("fields", "param"),
     [
         ({"tools": [*TOOLS, TOOLS[1]]}, "tools.2.name"),
-        ({"tools": TOOLS * 65}, "tools"),
+        ({"tools": TOOLS * 257}, "tools"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools.0.function.name"),
         (
             {"tools": [{"type": "function", "function": {"name": "a" * 65}}]},
