@@ -250,9 +250,9 @@ class ServeConfig(BaseSettings):
         512, "Most tokens of one step.", engine="n_batch"
     )
     max_token_gap_ms: Annotated[float, Field(ge=1, le=600_000)] = option(
-        100.0,
-        "Running streams wait about this long at most for a chunk of another request's prompt, or"
-        " twice the time of their own step if that is longer.",
+        50.0,
+        "While prompts of others are computed, the tokens of an answer come at most about so far"
+        " apart, or twice the time of a step without prompts if that is longer.",
         engine="max_token_gap_ms",
     )
     kernels: Kernels = option(

@@ -113,9 +113,10 @@ PYSERVE_RECORD(Request, SAME_AS(kArgument, id), SAME_AS(kArgument, prompt), SAME
                SAME(min_tokens), SAME(grammar), SAME(draft), SAME(n_draft_max), SAME(thinking),
                SAME(n_logprobs), SAME(said), SAME(n_prompt_logprobs), SAME(n_logit_rows),
                SAME(tenant), SAME(cache_salt), SAME(saves_prefix), SAME(priority),
-               field("background", &S::is_background), SAME(deadline_ms), SAME(max_total_ms),
-               SAME(max_decode_ms), field("deterministic", &S::is_deterministic),
-               SAME(wants_progress), SAME(wants_timings));
+               field("background", &S::is_background), SAME(max_token_gap_ms), SAME(deadline_ms),
+               SAME(max_total_ms), SAME(max_decode_ms),
+               field("deterministic", &S::is_deterministic), SAME(wants_progress),
+               SAME(wants_timings));
 
 PYSERVE_RECORD(QuantizeOptions, SAME(type), SAME(n_threads), SAME(allow_requantize));
 

@@ -50,7 +50,8 @@ class Adapter(msgspec.Struct, frozen=True, omit_defaults=True):
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one engine, native or fake.
 
-    n_ctx: most tokens of one request, 0 = the model's own, at most 8192.
+    n_ctx: most tokens of one request, 0 = the model's own, at most 8192; a server chooses by the
+      memory.
     n_kv: KV cells shared by all requests, 0 = n_ctx. n_seq_max: requests that run at once.
     n_batch: most tokens of one step. n_queue_max: requests that may wait.
     n_threads compute steps that only decode, n_threads_batch steps with prompts.
@@ -64,7 +65,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     overrides: of the model file's metadata.
     chat_template: Jinja source in place of the model file's templates; "" = the file's.
     n_bytes_available: a model that needs more memory is refused; 0 = not known.
-    max_token_gap_ms: running streams wait at most about this long for a chunk of a prompt.
+    max_token_gap_ms: the tokens of an answer come at most about so far apart while prompts of
+      others are computed.
     n_draft_max: draft tokens that one step checks; 0 = none.
     spec_type: where drafts come from: "auto" all that there are, "none", or a list with commas of
       llama-server's names.
@@ -114,7 +116,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     draft_model_path: str = ""
     n_draft_min: int = 0
     draft_p_min: float = 0.0
-    max_token_gap_ms: float = 100.0
+    max_token_gap_ms: float = 50.0
     adapters: tuple[Adapter, ...] = ()
     shown_tokens: tuple[str, ...] = ()
 

@@ -132,6 +132,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
       answer ends with `length`, and a request without one fails. max_decode_ms: since its first
       token; then the answer ends.
     background: it runs only while no other request does, and gives way to one that comes.
+    max_token_gap_ms: prompts of others move the tokens of its answer at most about so far apart, if
+      that is more than the engine's own target; 0 = as far as they like, None = by that target.
     deterministic: bit-equal output for the same seed whatever else runs and is cached; slower.
     wants_progress: it is told often how much of its prompt is computed, and at its end; else about
       once a second. wants_timings: every delta has `so_far`.
@@ -166,6 +168,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     saves_prefix: bool = True
     priority: int = 0
     background: bool = False
+    max_token_gap_ms: float | None = None
     deadline_ms: float | None = None
     max_total_ms: float | None = None
     max_decode_ms: float | None = None

@@ -15,4 +15,5 @@ def scheduling(fields: SchedulingFields) -> dict[str, Any]:
         "priority": fields.priority_used,
         "deterministic": bool(fields.deterministic),
         "n_draft_max": fields.n_draft_max,
+        "max_token_gap_ms": fields.token_gap_used,
     }

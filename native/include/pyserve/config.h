@@ -66,7 +66,7 @@ struct EngineConfig {
   std::string draft_model_path;    // a smaller model that guesses how answers go on; "": none
   int n_draft_min = 0;             // its shorter guesses are not checked
   double draft_p_min = 0;          // it guesses on while a token has at least this probability
-  double max_token_gap_ms = 100;   // running streams wait at most this long for a prompt chunk
+  double max_token_gap_ms = 50;    // so far apart are tokens of an answer beside others' prompts
 };
 
 // What stands around two texts that a model reads together: before, between and after them.

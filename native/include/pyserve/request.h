@@ -115,15 +115,18 @@ struct Request {
   // a draft model.
   int n_draft_max = -1;
   ThinkingLimit thinking;
-  int n_logprobs = -1;            // < 0: none; k: the sampled token's and the k best
-  std::vector<Token> said;        // leading tokens of the answer that the client has already
-  int n_prompt_logprobs = -1;     // the same of every prompt token; no prefix is reused then
-  int n_logit_rows = 0;           // of so many tokens at the prompt's end, for the client
-  std::string tenant;             // prefixes are reused within a tenant and adapters only,
-  std::string cache_salt;         // and there among requests with the same salt
-  bool saves_prefix = true;       // what it computes may be written to disk
-  int priority = 0;               // higher ones start first
-  bool is_background = false;     // runs only while no other request does
+  int n_logprobs = -1;         // < 0: none; k: the sampled token's and the k best
+  std::vector<Token> said;     // leading tokens of the answer that the client has already
+  int n_prompt_logprobs = -1;  // the same of every prompt token; no prefix is reused then
+  int n_logit_rows = 0;        // of so many tokens at the prompt's end, for the client
+  std::string tenant;          // prefixes are reused within a tenant and adapters only,
+  std::string cache_salt;      // and there among requests with the same salt
+  bool saves_prefix = true;    // what it computes may be written to disk
+  int priority = 0;            // higher ones start first
+  bool is_background = false;  // runs only while no other request does
+  // Prompts of others move the tokens of its answer at most so far apart, or as far as the engine's
+  // own target allows where that is more; 0: as far as they like, < 0: by that target.
+  double max_token_gap_ms = -1;
   double deadline_ms = 0;         // fails when it still waits then, since submit(); 0: never
   double max_total_ms = 0;        // since submit(): an answer ends then, before it fails; 0: never
   double max_decode_ms = 0;       // since the first token: the answer ends then; 0: never

@@ -82,6 +82,7 @@ FIELDS = {
     "UnloadRequest.force": "Do not wait for running requests: they fail.",
     "priority": "Waiting requests with a higher one start first; 0 is the default.",
     "speculative.n_max": "Most draft tokens that one step checks; 0: none.",
+    "max_token_gap_ms": "Prompts of others may move the answer's tokens so far apart; 0: farther.",
     "deterministic": "The same seed gives the same bytes whatever else runs; slower.",
     "n_predict": "The name that llama.cpp gives to max_tokens; -1: no limit.",
     "continue_final_message": "Continue the assistant's last message instead of answering it.",

@@ -11,6 +11,7 @@ from pyserve.schemas.common import INT32_MAX, RenamedFields
 from pyserve.schemas.fields.keep_alive import KeepAlive
 
 MAX_PRIORITY = 100
+MAX_GAP_MS = 600_000
 # By OpenAI's names of tiers: the tier that is used, and what it adds to the priority. Others add 0.
 TIERS = {
     "priority": ("priority", 10),
@@ -29,6 +30,8 @@ class SchedulingFields(RenamedFields):
     shared only among requests with the same one. prompt_cache_retention, which is OpenAI's: with
     in_memory they are not written to disk. keep_alive: how long the model stays loaded
     afterwards; ttl is LM Studio's name of it.
+    max_token_gap_ms: prompts of others may move the tokens of the answer so far apart, if that is
+    more than the server's option of this name; 0: as far as they like, as with the tier flex.
     n_draft_max: llama-server's `speculative.n_max`, draft tokens that one step checks; 0: none.
     """
 
@@ -36,6 +39,7 @@ class SchedulingFields(RenamedFields):
 
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
     service_tier: Annotated[str, Field(max_length=64)] | None = None
+    max_token_gap_ms: Annotated[float, Field(ge=0, le=MAX_GAP_MS)] | None = None
     deterministic: bool | None = None
     cache_salt: Annotated[str, Field(max_length=256)] | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
@@ -49,6 +53,13 @@ class SchedulingFields(RenamedFields):
     def tier(self) -> str:
         """The service tier that is used: default, priority or flex."""
         return TIERS.get(self.service_tier or "", DEFAULT_TIER)[0]
+
+    @property
+    def token_gap_used(self) -> float | None:
+        """`max_token_gap_ms`; nobody reads along with the tier flex."""
+        if self.max_token_gap_ms is None and self.tier == "flex":
+            return 0.0
+        return self.max_token_gap_ms
 
     @property
     def priority_used(self) -> int:

@@ -132,6 +132,7 @@ def test_none_in_python_is_the_native_default() -> None:
         "thinking": {"begin": "", "end": "", "is_open": False, "max_tokens": -1, "message": ""},
         "n_logprobs": -1,
         "n_prompt_logprobs": -1,
+        "max_token_gap_ms": -1.0,
         "deadline_ms": 0.0,
         "max_total_ms": 0.0,
         "max_decode_ms": 0.0,

@@ -99,10 +99,11 @@ def test_a_deadline_ends_the_wait_and_nothing_else(narrow: LocalEngine) -> None:
 
 def test_a_cancelled_prompt_stops_inside_its_step(tmp_path: Path) -> None:
     path = write_tiny_llama(tmp_path / "long.gguf", n_ctx=LONG)
-    config = EngineConfig(
-        model_id="long", model_path=str(path), n_ctx=LONG, n_batch=LONG, n_seq_max=2
+    sizes = {"n_ctx": LONG, "n_batch": LONG, "n_seq_max": 2}
+    one_step = 600_000.0  # has room for all of it
+    engine = LocalEngine(
+        EngineConfig(model_id="long", model_path=str(path), max_token_gap_ms=one_step, **sizes)
     )
-    engine = LocalEngine(config)
     prompt = [65 + i % 50 for i in range(16000)]
     whole = ask(engine, prompt, max_tokens=1, cache_salt="whole").finish
     quarter_s = whole.timings.prompt_ms / 1000 / 4

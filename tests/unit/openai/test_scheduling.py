@@ -26,3 +26,19 @@ def test_what_the_scheduler_should_know_reaches_the_engine(requests_of):
     (absent,) = requests_of()
     assert (given.n_draft_max, absent.n_draft_max) == (0, None)
     assert (absent.cache_salt, absent.priority, absent.deterministic) == ("", 0, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "gap_ms"),
+    [
+        ({}, None),
+        ({"max_token_gap_ms": 250}, 250),
+        ({"max_token_gap_ms": 0}, 0),
+        ({"service_tier": "flex"}, 0),
+        ({"service_tier": "flex", "max_token_gap_ms": 80}, 80),
+        ({"service_tier": "priority"}, None),
+    ],
+)
+def test_answers_that_nobody_reads_along_may_have_long_gaps(fields, gap_ms):
+    (request,) = chat_requests(chat(**fields), INFO)
+    assert request.max_token_gap_ms == gap_ms

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <limits>
 #include <utility>
 
 #include "base/process_usage.h"
@@ -12,6 +13,8 @@ namespace pyserve {
 namespace {
 
 constexpr int kMinPrefill = 16;
+// Whoever comes while a prompt is computed and nobody reads waits for the end of the step.
+constexpr double kAloneGaps = 4;  // as long as so many gaps
 // Of a step of requests in the background: smaller ones take much longer for each token.
 constexpr int kMinBackground = 64;
 // Rows of a step with drafts: so many cost a few times one, and more are better used by requests.
@@ -20,6 +23,7 @@ constexpr int kDraftTrials = 8;
 constexpr double kTrialRowCost = 0.15;  // of a step without drafts
 constexpr int kGuessEvery = 128;        // steps between trials of a guesser that does not pay
 constexpr int kTrialGuesses = 2;
+constexpr double kNoLimitMs = std::numeric_limits<double>::infinity();
 
 ConcurrencyOptions concurrency_options(const EngineConfig& config) {
   ConcurrencyOptions options;
@@ -34,7 +38,7 @@ StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache, G
       cache_(cache),
       guesser_(guesser),
       concurrency_(concurrency_options(config)),
-      turns_(config.max_token_gap_ms / 2),
+      turns_(config.max_token_gap_ms),
       n_background_most_(config.n_batch) {}
 
 std::vector<RunningView> StepPlanner::views(const Running& running, bool holds_background) const {
@@ -83,6 +87,7 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   int n_decode = 0;
   int64_t n_ctx_tokens = 0;
   int n_depth = 0;  // of the deepest prompt
+  double gap_ms = kNoLimitMs;
   is_pure_decode_ = true;
   for (size_t i = 0; i < views.size(); ++i) {
     const RunningView& view = views[i];
@@ -90,6 +95,7 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
     if (view.is_decode()) {
       ++n_decode;
       n_ctx_tokens += view.n_known;
+      gap_ms = std::min(gap_ms, this->gap_ms(*running[i]));
     }
     is_pure_decode_ = is_pure_decode_ && !view.is_prompt();
   }
@@ -99,16 +105,26 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   // Where decodes alone take most of the target, prompts get as much time as they do: in smaller
   // chunks few requests would ever decode together.
   const double decode_ms = costs_.decode_ms(n_decode, n_ctx_tokens);
-  const double target_ms = std::max(config_.max_token_gap_ms, 2 * decode_ms);
-  limits.n_prefill = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms, kMinPrefill,
-                                    config_.n_batch, decode_ms);
+  const double prompt_ms = costs_.ms_per_prompt_token(n_depth);
+  const double target_ms =
+      std::max((gap_ms - rests_.median()) / costs_.late_factor(), 2 * decode_ms);
+  limits.n_prefill = prefill_budget(prompt_ms, target_ms, kMinPrefill, config_.n_batch, decode_ms);
+  limits.n_alone = prefill_budget(prompt_ms, kAloneGaps * config_.max_token_gap_ms,
+                                  std::min(kFullStep, config_.n_batch), config_.n_batch);
   // A step of the background that gives way is lost, and one that cannot is waited for.
-  limits.n_background = prefill_budget(costs_.ms_per_prompt_token(n_depth), target_ms,
+  limits.n_background = prefill_budget(prompt_ms, config_.max_token_gap_ms,
                                        std::min(kMinBackground, config_.n_batch), config_.n_batch);
   limits.n_background = std::min(limits.n_background, n_background_most_);
   limits.n_cells_free = cache_.n_free_cells();
   if (is_pure_decode_) limits.n_decode_max = concurrency_.plan(n_decode);
   return limits;
+}
+
+// How far apart prompts may move the tokens of its answer.
+double StepPlanner::gap_ms(const RunningRequest& request) const {
+  const double own_ms = request.params().max_token_gap_ms;
+  if (own_ms == 0) return kNoLimitMs;
+  return std::max(own_ms, config_.max_token_gap_ms);
 }
 
 // Requests decode several tokens at once where that pays.
@@ -225,7 +241,9 @@ void StepPlanner::observe_way_given(const StepPlan& plan) {
   n_background_most_ = std::max(n_tokens / 2, std::min(kMinBackground, config_.n_batch));
 }
 
-void StepPlanner::observe_step(const StepPlan& plan, double step_ms) {
+void StepPlanner::observe_step(const StepPlan& plan, double step_ms, double gap_ms,
+                               double decode_ms) {
+  if (!is_pure_decode_) rests_.push(gap_ms - decode_ms);
   if (!is_pure_decode_ || has_drafts()) return;
   concurrency_.observe(static_cast<int>(plan.items.size()), step_ms);
 }

@@ -14,6 +14,7 @@
 #include "sched/step/concurrency.h"
 #include "sched/step/costs.h"
 #include "sched/step/plan.h"
+#include "sched/step/recent.h"
 #include "sched/step/thread_count.h"
 
 namespace pyserve {
@@ -45,14 +46,16 @@ class StepPlanner {
   // The planned step was broken off for others. Those of the background become smaller until one
   // ends, so that it gets on even where somebody comes all the time.
   void observe_way_given(const StepPlan& plan);
-  // The same step with all that follows the computation.
-  void observe_step(const StepPlan& plan, double step_ms);
+  // The same step with all that follows the computation; `gap_ms` since the end of the step before,
+  // of which `decode_ms` went to the computation.
+  void observe_step(const StepPlan& plan, double step_ms, double gap_ms, double decode_ms);
 
  private:
   using StepMs = std::function<double(int)>;  // what a step of so many rows costs
 
   std::vector<RunningView> views(const Running& running, bool holds_background) const;
   StepLimits limits(const Running& running, const std::vector<RunningView>& views);
+  double gap_ms(const RunningRequest& request) const;
   void add_drafts(const Running& running, const StepPlan& plan);
   std::vector<Proposal> propose(const Running& running, const StepPlan& plan,
                                 const StepMs& step_ms);
@@ -67,6 +70,7 @@ class StepPlanner {
   ThreadCount threads_;
   AdapterTurns turns_;
   AdapterSet adapters_;
+  Recent<15> rests_;  // of the time between two steps, without the computation
   int n_threads_ = 0;
   int n_background_most_;  // prompt tokens of a step of the background, by how many gave way
   int64_t n_turns_ = 0;

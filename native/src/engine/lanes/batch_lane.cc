@@ -116,8 +116,8 @@ void BatchLane::step(StepReport& report) {
   const auto n_answering = static_cast<int>(std::ranges::count_if(running_, is_answering));
   const int n_said = commit(plan, advance(plan), report);
   const TimePoint now = Clock::now();
-  planner_.observe_step(plan, elapsed_ms(begin, now));
   const double step_ms = elapsed_ms(std::exchange(stepped_at_, now), now);
+  planner_.observe_step(plan, elapsed_ms(begin, now), step_ms, decode_ms);
   admission_.forecast().observe_step(step_ms, sample.n_prompt, n_said, n_answering);
   check_cache();
 }

@@ -7,11 +7,15 @@
 namespace pyserve {
 namespace {
 
-constexpr int kFitEvery = 16;       // steps, once there are as many
-constexpr double kHalfLife = 2000;  // steps until a sample counts half
-constexpr int kPasses = 3;          // reweightings of a fit
-constexpr int kSweeps = 150;        // over the coordinates, per reweighting
-constexpr double kMinError = 0.01;  // relative; below it errors count as squares
+constexpr int kFitEvery = 16;         // steps, once there are as many
+constexpr double kHalfLife = 2000;    // steps until a sample counts half
+constexpr int kPasses = 3;            // reweightings of a fit
+constexpr int kSweeps = 150;          // over the coordinates, per reweighting
+constexpr double kMinError = 0.01;    // relative; below it errors count as squares
+constexpr double kInTime = 0.9;       // share of the steps that late_factor() is about
+constexpr double kMostLate = 1.5;     // more is a disturbance, and no reason for shorter chunks
+constexpr double kUnknownLate = 1.1;  // until some were seen
+constexpr size_t kMinLateness = 5;
 constexpr int kNumDecodeBuckets = 20;
 constexpr int kNumPromptBuckets = 16;
 
@@ -45,6 +49,7 @@ void StepCosts::observe(const StepSample& sample) {
   entry.features[kBase] = 1;
   entry.ms = sample.step_ms;
   entry.n_step = ++n_steps_;
+  learn_lateness(sample);
   has_decoded_ = has_decoded_ || sample.n_decode > 0;
   if (n_steps_ < kFitEvery || n_steps_ % kFitEvery == 0) fit();
   learn_factors(sample);
@@ -52,6 +57,11 @@ void StepCosts::observe(const StepSample& sample) {
 
 double StepCosts::decode_ms(int n_rows, int64_t n_ctx_tokens) const {
   return decode_factor_ * fitted_decode_ms(n_rows, n_ctx_tokens);
+}
+
+double StepCosts::late_factor() const {
+  if (lateness_.size() < kMinLateness) return kUnknownLate;
+  return std::clamp(lateness_.quantile(kInTime), 1.0, kMostLate);
 }
 
 StepCosts::Shape& StepCosts::shape_of(const StepSample& sample) {
@@ -96,6 +106,13 @@ void StepCosts::solve(const Matrix& gram, const Vector& moment) {
       coefficients_[i] = std::max(0.0, (moment[i] - rest) / gram[i][i]);
     }
   }
+}
+
+void StepCosts::learn_lateness(const StepSample& sample) {
+  if (sample.n_decode == 0 || sample.n_prompt == 0 || !has_decoded_) return;
+  const double expected_ms =
+      decode_ms(sample.n_decode, sample.n_ctx_tokens) + prompt_factor_ * fitted_prompt_ms(sample);
+  if (expected_ms > 0) lateness_.push(sample.step_ms / expected_ms);
 }
 
 void StepCosts::learn_factors(const StepSample& sample) {

@@ -25,6 +25,7 @@ struct StepSample {
 // shape does not drive out what the others have taught. The fit minimises the sum of relative
 // errors (not squares), so outliers do not move it. What the fit misses, a machine that has become
 // slower or a shape that is not on the plane, is made up for by the median error of recent steps.
+// Costs are medians; late_factor() says how far steps are above them.
 // Thread: engine thread only.
 class StepCosts {
  public:
@@ -40,6 +41,10 @@ class StepCosts {
   double ms_per_prompt_token(double n_ctx_tokens = 0) const {
     return prompt_factor_ * (coefficients_[kPrompt] + coefficients_[kPromptContext] * n_ctx_tokens);
   }
+
+  // Nine of ten recent steps that decoded beside a prompt took at most this many times of what they
+  // cost by the estimates before them. >= 1.
+  double late_factor() const;
 
   // What `n_tokens` of prompt add to a step. 0: unknown.
   double prompt_ms(int n_tokens, double n_ctx_tokens = 0) const {
@@ -66,6 +71,7 @@ class StepCosts {
   void fit();
   void add_weighted(const Entry& entry, Matrix& gram, Vector& moment) const;
   void solve(const Matrix& gram, const Vector& moment);
+  void learn_lateness(const StepSample& sample);
   void learn_factors(const StepSample& sample);
   double fitted_prompt_ms(const StepSample& sample) const;
   double fitted_decode_ms(int n_rows, int64_t n_ctx_tokens) const;
@@ -80,6 +86,7 @@ class StepCosts {
   size_t n_prompts_ = 0;
   double decode_factor_ = 1;
   double prompt_factor_ = 1;
+  Recent<30> lateness_;  // times to estimates
 };
 
 }  // namespace pyserve

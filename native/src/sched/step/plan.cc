@@ -75,23 +75,24 @@ StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& li
   }
   // 2. Prompts: whole ones while they fit, then one chunk.
   const bool has_decodes = !plan.items.empty();
-  if (has_decodes) budget = std::min(budget, limits.n_prefill);
-  bool is_first = true;
+  budget = std::min(budget, has_decodes ? limits.n_prefill : limits.n_alone);
+  int n_prompt = 0;
   const std::vector<int> prompts = order_prompts(running, stay);
   if (std::ranges::all_of(prompts, [&](int i) { return running[i].is_background; })) {
     budget = std::min(budget, limits.n_background);
   }
   for (const int i : prompts) {
+    if (n_prompt >= kFullStep) break;
     int n_tokens = running[i].n_missing();
     if (n_tokens > budget) {
       // Rounded down, it leaves less than a tile: there is no second chunk.
       const int n_tiled = budget / kPromptTile * kPromptTile;
-      n_tokens = n_tiled == 0 && is_first ? budget : n_tiled;
+      n_tokens = n_tiled == 0 && i == prompts.front() ? budget : n_tiled;
     }
-    is_first = false;
     if (n_tokens <= 0) continue;
     plan.items.push_back({i, n_tokens});
     budget -= n_tokens;
+    n_prompt += n_tokens;
   }
   return plan;
 }

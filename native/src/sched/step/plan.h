@@ -31,6 +31,7 @@ struct StepLimits {
   int n_cells_free = 0;        // KV cells that are empty or can be emptied
   int n_decode_max = INT_MAX;  // most decodes of one step; >= 1
   int n_background = INT_MAX;  // most prompt tokens of one step of requests in the background
+  int n_alone = INT_MAX;       // most prompt tokens of one step while none decodes
 };
 
 struct PlanItem {
@@ -46,6 +47,9 @@ struct StepPlan {
 // Prompts are cut at multiples of this many tokens: kernels work in tiles.
 inline constexpr int kPromptTile = 16;
 
+// Steps of so many prompt tokens are about as fast for each as larger ones.
+inline constexpr int kFullStep = 128;
+
 // Plans a step for `running`, ordered from the oldest to the youngest request.
 // Of those that are due:
 // 1. Decodes get their token; when cells are short the youngest requests are preempted for it,
@@ -54,7 +58,9 @@ inline constexpr int kPromptTile = 16;
 //    If there are more than `n_decode_max`, the lowest `last_turn` go first, and come first:
 //    numbered in the order of the plan they take turns, exactly.
 // 2. What is left of the batch goes to prompts in the order of prompt_rank(), at most `n_prefill`
-//    tokens beside decodes. At most one prompt is cut, at a multiple of kPromptTile; only the first
+//    tokens beside decodes, and `n_alone` without. A step that has kFullStep of them begins no
+//    other prompt: one after the other they are through sooner than all at once, and the last one
+//    at the same time. At most one prompt is cut, at a multiple of kPromptTile; only the first
 //    prompt may be cut shorter than that, so that something is always computed.
 // The oldest request is never preempted, so a request that fits alone always gets on.
 StepPlan plan_step(const std::vector<RunningView>& running, const StepLimits& limits);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 
 namespace pyserve {
@@ -20,12 +21,17 @@ class Recent {
   bool is_full() const { return n_pushed_ >= kSize; }
 
   // The lower median; 0 when there is none.
-  double median() const {
+  double median() const { return quantile(0.5); }
+
+  // The value that at least this share of all does not exceed; 0 when there is none.
+  // REQUIRES: 0 < share <= 1.
+  double quantile(double share) const {
     if (n_pushed_ == 0) return 0;
     std::array<double, kSize> sorted = values_;
-    const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>((size() - 1) / 2);
-    std::nth_element(sorted.begin(), middle, sorted.begin() + static_cast<std::ptrdiff_t>(size()));
-    return *middle;
+    const auto rank = static_cast<std::ptrdiff_t>(std::ceil(share * static_cast<double>(size())));
+    const auto wanted = sorted.begin() + std::max<std::ptrdiff_t>(rank - 1, 0);
+    std::nth_element(sorted.begin(), wanted, sorted.begin() + static_cast<std::ptrdiff_t>(size()));
+    return *wanted;
   }
 
  private:

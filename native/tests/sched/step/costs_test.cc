@@ -104,6 +104,39 @@ TEST_CASE("prompts cost more the more they look back at") {
   CHECK(costs.prompt_ms(10, 2000) == doctest::Approx(10 * (0.5 + 0.0004 * 2000)).epsilon(0.1));
 }
 
+TEST_CASE("nine of ten steps with decodes and prompts are in time by the late factor") {
+  StepCosts costs;
+  CHECK(costs.late_factor() > 1);  // before anything is known
+  const Truth truth{8, 6, 0.002, 5};
+  std::mt19937 random(9);
+  std::exponential_distribution<double> lateness(20);  // 5 % on average, never early
+  int n_late = 0;
+  constexpr int kSteps = 2000;
+  for (int i = 0; i < kSteps; ++i) {
+    StepSample step{8, 16 * (1 + i % 8), 4000, 0};
+    step.step_ms = truth.step_ms(step) * (1 + lateness(random));
+    const double expected_ms = costs.decode_ms(8, 4000) + costs.prompt_ms(step.n_prompt);
+    n_late += step.step_ms > expected_ms * costs.late_factor() ? 1 : 0;
+    costs.observe(step);
+    costs.observe({8, 0, 4000, truth.decode_ms(8, 4000) * (1 + lateness(random))});
+  }
+  CHECK(n_late < kSteps * 15 / 100);
+  CHECK(n_late > kSteps * 5 / 100);  // not by giving time away
+  CHECK(costs.late_factor() < 1.2);
+}
+
+TEST_CASE("a disturbance does not make chunks tiny") {
+  StepCosts costs;
+  const Truth truth{8, 6, 0.002, 5};
+  for (int i = 0; i < 100; ++i) {
+    StepSample step{8, 128, 4000, 0};
+    step.step_ms = truth.step_ms(step) * (i % 4 == 0 ? 10 : 1);
+    costs.observe(step);
+    costs.observe({8, 0, 4000, truth.decode_ms(8, 4000)});
+  }
+  CHECK(costs.late_factor() == 1.5);
+}
+
 TEST_CASE("linear costs are recovered within ten per cent") {
   unsigned seed = 0;
   for (const Truth& truth : kTruths) {

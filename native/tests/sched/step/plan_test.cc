@@ -62,18 +62,18 @@ TEST_CASE("a step of the background is short, unless others have prompts in it")
 TEST_CASE("a prompt that has waited long goes before a short one") {
   RunningView old_one{400, 0};
   old_one.waited_ms = 4000;
-  CHECK(items(plan_step({{50, 0}, old_one}, {512, 64, 1000})) == Items{{1, 400}, {0, 50}});
+  CHECK(items(plan_step({{50, 0}, old_one}, {512, 64, 1000})) == Items{{1, 400}});
   old_one.waited_ms = 3000;
   CHECK(items(plan_step({{50, 0}, old_one}, {512, 64, 1000})) == Items{{0, 50}, {1, 400}});
 }
 
 TEST_CASE("a preempted answer goes before prompts, an important prompt before a short one") {
-  RunningView resumed{400, 0};
+  RunningView resumed{100, 0};
   resumed.was_preempted = true;
-  RunningView important{300, 0};
+  RunningView important{20, 0};
   important.priority = 1;
-  CHECK(items(plan_step({{50, 0}, important, resumed}, {800, 64, 1000})) ==
-        Items{{2, 400}, {1, 300}, {0, 50}});
+  CHECK(items(plan_step({{10, 0}, important, resumed}, {800, 64, 1000})) ==
+        Items{{2, 100}, {1, 20}, {0, 10}});
 }
 
 TEST_CASE("prompts are cut at multiples of 16, and what is left starts no other") {
@@ -126,6 +126,47 @@ TEST_CASE("a long prompt is finished in spite of short ones that never end") {
 TEST_CASE("prompts get at most n_prefill beside decodes, and the whole batch without") {
   CHECK(items(plan_step({kDecode, {100, 0}}, {64, 16, 1000})) == Items{{0, 1}, {1, 16}});
   CHECK(items(plan_step({{100, 0}}, {64, 16, 1000})) == Items{{0, 64}});
+}
+
+TEST_CASE("a full step begins no other prompt, so that prompts end one after the other") {
+  CHECK(items(plan_step({{220, 0}, {200, 0}}, {512, 64, 1000})) == Items{{1, 200}});
+  CHECK(items(plan_step({{220, 0}, {400, 210}}, {512, 64, 1000})) == Items{{1, 190}});
+  // Short ones share a step until it is full.
+  CHECK(items(plan_step({{70, 0}, {60, 0}, {50, 0}}, {512, 64, 1000})) ==
+        Items{{2, 50}, {1, 60}, {0, 70}});
+  CHECK(items(plan_step({{70, 0}, {60, 0}, {50, 0}, {20, 0}}, {512, 64, 1000})) ==
+        Items{{3, 20}, {2, 50}, {1, 60}});
+  CHECK(items(plan_step({{220, 0}, {200, 0}, kDecode}, {512, 300, 1000})) ==
+        Items{{2, 1}, {1, 200}});
+}
+
+TEST_CASE("a prompt that nobody waits for is cut where the next one may come in") {
+  StepLimits limits{512, 64, 1000};
+  limits.n_alone = 128;
+  CHECK(items(plan_step({{900, 0}}, limits)) == Items{{0, 128}});
+  CHECK(items(plan_step({{900, 0}, kDecode}, limits)) == Items{{1, 1}, {0, 64}});
+}
+
+TEST_CASE("prompts that come together are through as early as can be") {
+  // Eight prompts of 220 tokens, a step costs as many units as it has tokens.
+  std::vector<RunningView> running(8, RunningView{220, 0});
+  int time = 0;
+  int sum = 0;
+  for (int n_left = 8; n_left > 0;) {
+    for (const PlanItem& item : plan_step(running, {512, 512, 100000}).items) {
+      RunningView& request = running[item.index];
+      request.n_computed += item.n_tokens;
+      time += item.n_tokens;
+    }
+    for (RunningView& request : running) {
+      if (request.n_known == 0 || request.n_missing() > 0) continue;
+      sum += time;
+      --n_left;
+      request = RunningView{0, 0};  // it has left
+    }
+  }
+  CHECK(time == 8 * 220);
+  CHECK(sum == 220 * (1 + 2 + 3 + 4 + 5 + 6 + 7 + 8));
 }
 
 TEST_CASE("nothing to run plans nothing") { CHECK(plan_step({}, {64, 64, 1000}).items.empty()); }
