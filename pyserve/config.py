@@ -218,7 +218,7 @@ class ServeConfig(BaseSettings):
         None,
         "Context of one request, in tokens.",
         engine="n_ctx",
-        default_text="the model's, at most 8192",
+        default_text="what the model was trained for, by the memory; see docs/models.md",
     )
     kv_size: NTokens | None = option(
         None,

@@ -9,11 +9,12 @@ import msgspec
 from pyserve.config import MAX_CTX, ServeConfig
 from pyserve.engine.config import EngineConfig, Override
 from pyserve.engine.overrides import override_values, parse_override
-from pyserve.errors import InvalidRequestError
+from pyserve.errors import InvalidRequestError, ModelLoadError
 from pyserve.gguf.head import trained_context
 from pyserve.models.files import no_pull, resolve_models
-from pyserve.models.memory import predicted_bytes
+from pyserve.models.memory import predicted_bytes, roomy_context
 from pyserve.models.model_file import ModelFile
+from pyserve.process.memory import total_bytes
 from pyserve.process.threads import usable_threads
 from pyserve.supervisor.spec import ModelSpec
 
@@ -33,12 +34,16 @@ def plan_models(config: ServeConfig, *, may_pull: bool = True) -> list[ModelSpec
     _check_names(config, files)
     engines = [engine_config(config, model, n_usable) for model in files]
     is_native = config.engine != "fake"
+    if is_native:
+        n_kept = sum(_is_kept(config, model, len(files)) for model in files)
+        n_bytes = _most_bytes(config) // max(n_kept, 1)
+        engines = [_with_context(engine, n_bytes) for engine in engines]
     return [
         ModelSpec(
             engine=engine,
             n_bytes=predicted_bytes(engine) if is_native else 0,
             is_preloaded=_is_preloaded(config, model, len(files)),
-            is_pinned=model.is_pinned or model.id in config.pin,
+            is_pinned=_is_pinned(config, model),
             ttl_s=config.model_ttl,
             version=_version(model),
             profile=model.profile,
@@ -46,6 +51,37 @@ def plan_models(config: ServeConfig, *, may_pull: bool = True) -> list[ModelSpec
         )
         for model, engine in zip(files, engines, strict=True)
     ]
+
+
+def _most_bytes(config: ServeConfig) -> int:
+    """What all models together may take before any context is made larger: half of the memory.
+
+    Nothing that changes while the server runs, so that a reload chooses the same.
+    """
+    limits = (total_bytes(), config.memory_limit_mib * 2**20)
+    return min((limit for limit in limits if limit), default=0) // 2
+
+
+def _with_context(engine: EngineConfig, n_bytes: int) -> EngineConfig:
+    """The settings with a context, where they leave it open. n_bytes: for the model and its cache.
+
+    What is wrong with a file is said when it is loaded.
+    """
+    if engine.n_ctx:
+        return engine
+    try:
+        return msgspec.structs.replace(engine, n_ctx=roomy_context(engine, n_bytes))
+    except (ModelLoadError, OSError, ValueError):
+        return engine
+
+
+def _is_kept(config: ServeConfig, model: ModelFile, n_models: int) -> bool:
+    """Whether the model is loaded beside others at the start."""
+    return _is_preloaded(config, model, n_models) or _is_pinned(config, model)
+
+
+def _is_pinned(config: ServeConfig, model: ModelFile) -> bool:
+    return model.is_pinned or model.id in config.pin
 
 
 def _version(model: ModelFile) -> int:

@@ -13,7 +13,7 @@ from pyserve.process.memory import total_bytes
 from pyserve.process.threads import usable_threads
 
 GIB = 2**30
-N_CTX = 8192  # the default of --ctx-size
+N_CTX = 8192  # what a model gets at least by default, if it was trained for as much
 # Buffers of a step, copies of computed prefixes, the server itself.
 OVERHEAD_BYTES = GIB * 3 // 4
 # What the system and other programs keep: an eighth, at least this.

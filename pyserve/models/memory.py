@@ -6,6 +6,7 @@ exactly and has the last word. Pure but for reading the file.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ from pyserve.gguf.head import check_gguf
 from pyserve.gguf.kind import split_name
 from pyserve.gguf.reader import AnyValue, LongArray, reading
 
-DEFAULT_CTX = 8192
+DEFAULT_CTX = 8192  # at least, where the model was trained for as many
+MIN_CACHE_BYTES = 2**30  # that a KV cache may take beside smaller weights
+CTX_STEP = 1024
 MAX_SEQUENCES = 256
 MIN_OUTPUTS = 64
 FLOAT_BYTES = 4
@@ -48,8 +51,43 @@ class MemoryNeed:
         return self.weights + self.kv + self.compute
 
 
+def roomy_context(config: EngineConfig, n_bytes: int) -> int:
+    """The context of a model for which none is chosen: what it was trained for, if there is room.
+
+    A larger one than `DEFAULT_CTX` takes as much memory as the weights or `MIN_CACHE_BYTES`, and
+    leaves the model within `n_bytes` with all that it needs. 0: the file does not say what it was
+    trained for. Raises ModelLoadError for a damaged file.
+    """
+    metadata = _read_metadata(config)
+    shape = ModelShape(metadata)
+    n_trained = shape.number("context_length")
+    if n_trained <= DEFAULT_CTX:
+        return n_trained
+    if config.n_kv:  # all cells are there, whatever one request may use of them
+        return min(n_trained, max(config.n_kv, DEFAULT_CTX))
+    n_weights = weight_bytes(Path(config.model_path))
+    n_states = shape.kv_bytes(config, 0)
+
+    def has_room(n_ctx: int) -> bool:
+        need = memory_need(metadata, n_weights, msgspec.structs.replace(config, n_ctx=n_ctx))
+        return need.kv - n_states <= max(n_weights, MIN_CACHE_BYTES) and need.total <= n_bytes
+
+    if has_room(n_trained):
+        return n_trained
+    steps = range(DEFAULT_CTX // CTX_STEP + 1, -(-n_trained // CTX_STEP))
+    n_more = bisect.bisect_left(steps, True, key=lambda step: not has_room(step * CTX_STEP))
+    return DEFAULT_CTX + n_more * CTX_STEP
+
+
 def predict_memory(config: EngineConfig) -> MemoryNeed:
     """Predicts an engine's memory. Raises ModelLoadError for a damaged file."""
+    n_adapter_bytes = sum(Path(adapter.path).stat().st_size for adapter in config.adapters)
+    metadata = _read_metadata(config)
+    return memory_need(metadata, weight_bytes(Path(config.model_path)) + n_adapter_bytes, config)
+
+
+def _read_metadata(config: EngineConfig) -> dict[str, AnyValue]:
+    """What an engine is told of a model; the vocabulary may be missing."""
     path = Path(config.model_path)
     check_gguf(path)
     with reading(path) as reader:
@@ -57,9 +95,7 @@ def predict_memory(config: EngineConfig) -> MemoryNeed:
     if not ModelShape(metadata).number("block_count"):  # some files have the vocabulary first
         with reading(path) as reader:
             metadata = reader.metadata()
-    n_adapter_bytes = sum(Path(adapter.path).stat().st_size for adapter in config.adapters)
-    metadata |= override_values(config.overrides)
-    return memory_need(metadata, weight_bytes(path) + n_adapter_bytes, config)
+    return metadata | override_values(config.overrides)
 
 
 def predicted_bytes(config: EngineConfig) -> int:

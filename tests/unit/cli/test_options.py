@@ -38,7 +38,7 @@ def test_the_help_has_every_option_with_its_default() -> None:
         "--deterministic / --fast Compute",
         "--override-kv KEY=TYPE:VALUE",
         "--max-token-gap-ms FLOAT",
-        "[default: the model's, at most 8192]",
+        "[default: what the model was trained for, by the memory",
     ):
         assert expected in words
 

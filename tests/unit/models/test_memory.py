@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pyserve.engine.config import EngineConfig, Override
-from pyserve.models.memory import memory_need, predict_memory, predicted_bytes, weight_bytes
+from pyserve.models.memory import (
+    memory_need,
+    predict_memory,
+    predicted_bytes,
+    roomy_context,
+    weight_bytes,
+)
 from tests.support.tiny.llama import write_tiny_llama
 
 LLAMA = {
@@ -37,6 +45,63 @@ def test_a_cache_has_keys_and_values_of_every_layer_and_cell():
 def test_the_context_is_the_models_own_but_at_most_8192_tokens():
     assert kv_bytes(LLAMA) == kv_bytes(LLAMA, n_ctx=8192)
     assert kv_bytes(LLAMA | {"llama.context_length": 512}) == kv_bytes(LLAMA, n_ctx=512)
+
+
+GIB = 2**30
+PLENTY = 2**50
+
+
+def file_of(folder: Path, n_ctx: int) -> EngineConfig:
+    """A model of 256 bytes for each cell, in a file of 3 GiB that takes no room."""
+    path = write_tiny_llama(folder / "m.gguf", n_ctx=n_ctx)
+    os.truncate(path, 3 * GIB)
+    return EngineConfig(model_id="m", model_path=str(path))
+
+
+def test_the_context_is_what_the_model_was_trained_for_where_there_is_room(tmp_path: Path):
+    for n_trained in (256, 8192, 100_001):
+        assert roomy_context(file_of(tmp_path, n_trained), PLENTY) == n_trained
+
+
+def test_a_context_takes_no_more_memory_than_the_weights(tmp_path: Path):
+    engine = file_of(tmp_path, 2**24)
+    n_ctx = roomy_context(engine, PLENTY)
+    need = predict_memory(msgspec.structs.replace(engine, n_ctx=n_ctx))
+    more = predict_memory(msgspec.structs.replace(engine, n_ctx=n_ctx + 1024))
+    assert 8192 < n_ctx < 2**24
+    assert need.kv <= need.weights < more.kv
+
+
+def test_small_weights_leave_a_gib_for_the_cache(tmp_path: Path):
+    engine = file_of(tmp_path, 2**24)
+    os.truncate(engine.model_path, 1 << 20)
+    need = predict_memory(msgspec.structs.replace(engine, n_ctx=roomy_context(engine, PLENTY)))
+    assert 0.99 * GIB < need.kv <= GIB
+
+
+def test_a_context_is_larger_only_within_the_memory(tmp_path: Path):
+    engine = file_of(tmp_path, 100_000)
+    whole = predict_memory(msgspec.structs.replace(engine, n_ctx=100_000)).total
+    assert roomy_context(engine, whole) == 100_000
+    less = roomy_context(engine, whole - (10 << 20))
+    assert 8192 < less < 100_000
+    assert predict_memory(msgspec.structs.replace(engine, n_ctx=less)).total <= whole - (10 << 20)
+    assert roomy_context(engine, 0) == 8192  # the engine says whether that fits
+
+
+def test_one_request_may_use_all_cells_that_were_asked_for(tmp_path: Path):
+    engine = msgspec.structs.replace(file_of(tmp_path, 100_000), n_kv=50_000)
+    assert roomy_context(engine, 0) == 50_000
+    assert roomy_context(msgspec.structs.replace(engine, n_kv=10), 0) == 8192
+    assert roomy_context(msgspec.structs.replace(engine, n_kv=10**6), 0) == 100_000
+
+
+def test_states_of_recurrent_layers_do_not_count_as_cache(tmp_path: Path):
+    engine = file_of(tmp_path, 100_000)
+    states = Override("llama.ssm.inner_size", 10**6), Override("llama.ssm.state_size", 16)
+    recurrent = msgspec.structs.replace(engine, overrides=states)
+    assert predict_memory(recurrent).kv > 3 * GIB
+    assert roomy_context(recurrent, PLENTY) == 100_000
 
 
 def test_quantized_caches_are_smaller():

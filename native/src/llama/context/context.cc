@@ -9,6 +9,7 @@
 #include "llama-ext.h"
 #include "llama.h"
 #include "llama/context/flash_attn.h"
+#include "llama/context/lazy_buffers.h"
 #include "llama/context/memory_plan.h"
 #include "llama/context/rope.h"
 #include "llama/process/vendor_log.h"
@@ -166,7 +167,10 @@ Context::Context(const Model& model, const EngineConfig& config, const Context* 
   llama_context_params params = context_params(model, config, n_kv_, n_seq);
   if (has_states) ask_for_states(params, model.has_projections());
   VendorLog::instance().begin_load(false);
-  context_.reset(llama_init_from_model(model.get(), params));
+  {
+    const LazyBuffers are_lazy;
+    context_.reset(llama_init_from_model(model.get(), params));
+  }
   const std::string cause = VendorLog::instance().end_load();
   if (!context_) {
     throw EngineError(ErrorCode::kModelLoad, "cannot make a context of " + std::to_string(n_kv_) +
