@@ -11,7 +11,7 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams
 from pyserve.errors import ModelLoadError, PyserveError
-from tests.native.helpers import ask, assert_same_up_to_ties, read, submit
+from tests.native.helpers import Answer, ask, assert_same_up_to_ties, read, submit
 from tests.support.tiny import heads
 
 PROMPT = "the cat sat on the mat and the dog"
@@ -137,6 +137,37 @@ def test_a_head_has_all_that_there_is_of_prefixes_of_others(
         assert drafted(engine)[1] == n_right
     assert engine.stats().n_prefix_hits > 4
     assert engine.stats().n_prefix_restored > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prefixes_on_disk_are_those_of_the_same_head(
+    start_with: StartWith, tmp_path: Path, kind: str
+) -> None:
+    name = f"{kind}-listens"
+    disk = {
+        "prefix_disk_dir": str(tmp_path),
+        "prefix_disk_mib": 64,
+        "prefix_disk_min_tokens": 128,
+    }
+    prompt = "long time ago in a galaxy far away " * 9
+    fields = {"n_logprobs": 2, "max_tokens": 24}
+
+    def run(make: Callable[..., LocalEngine]) -> tuple[Answer, int]:
+        engine = make(name, **disk)
+        answer = ask(engine, prompt, **fields)
+        n_right = sum(count.n_accepted for count in engine.stats().drafts)
+        engine.close()
+        return answer, n_right
+
+    def without(name: str, **settings: object) -> LocalEngine:
+        return plain(start_with, name, **settings)
+
+    first, n_right = run(start_with)
+    for make, is_cached in ((without, False), (start_with, True), (without, True)):
+        answer, n_now = run(make)
+        assert_same_up_to_ties(first, answer)
+        assert (answer.finish.usage.n_cached_tokens > 128) == is_cached
+        assert n_now == (n_right if make is start_with else 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -29,9 +29,10 @@ PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context, boo
 }
 
 std::unique_ptr<DiskPrefixes> open_disk(PrefixCache& cache, const EngineConfig& config,
-                                        const Context& context, std::function<void()> wake) {
+                                        const Context& context, bool has_head,
+                                        std::function<void()> wake) {
   if (!has_disk_prefixes(config, context)) return nullptr;
-  return std::make_unique<DiskPrefixes>(cache, disk_prefixes_config(config, context),
+  return std::make_unique<DiskPrefixes>(cache, disk_prefixes_config(config, context, has_head),
                                         std::move(wake));
 }
 
@@ -43,7 +44,7 @@ BatchLane::BatchLane(const Model& model, const EngineConfig& config, std::functi
       context_(model, config),
       guessers_(load_guessers(model, context_, config)),
       cache_(memory(), cache_limits(config, context_, guessers_.head != nullptr)),
-      disk_(open_disk(cache_, config, context_, std::move(wake))),
+      disk_(open_disk(cache_, config, context_, guessers_.head != nullptr, std::move(wake))),
       admission_(cache_, disk_.get(), config.n_seq_max),
       planner_(config, cache_, guessers_.guesser.get()),
       samplers_(std::clamp(config.n_threads, 1, kMaxSamplers)),

@@ -44,7 +44,7 @@ std::string text_of(const MetadataOverride& changed) {
 
 using Facts = std::vector<std::pair<std::string, std::string>>;
 
-Facts facts_of(const EngineConfig& config, const Context& context) {
+Facts facts_of(const EngineConfig& config, const Context& context, bool has_head) {
   Facts facts = {
       {"model", to_hex(content_identity(config.model_path))},
       {"build", config.prefix_build},
@@ -58,6 +58,10 @@ Facts facts_of(const EngineConfig& config, const Context& context) {
       {"weights", std::string(config.use_mmap ? "mmap" : "") + (config.use_mlock ? " mlock" : "") +
                       ' ' + config.numa},
   };
+  if (has_head) {
+    const std::string& path = config.draft_model_path;
+    facts.emplace_back("head", path.empty() ? "of the model" : to_hex(content_identity(path)));
+  }
   for (const MetadataOverride& changed : config.overrides) {
     facts.emplace_back("override", text_of(changed));
   }
@@ -94,8 +98,9 @@ bool has_disk_prefixes(const EngineConfig& config, const Context& context) {
   return !config.prefix_disk_dir.empty() && config.prefix_disk_mib > 0 && context.n_pins() > 1;
 }
 
-DiskPrefixesConfig disk_prefixes_config(const EngineConfig& config, const Context& context) {
-  const Facts facts = facts_of(config, context);
+DiskPrefixesConfig disk_prefixes_config(const EngineConfig& config, const Context& context,
+                                        bool has_head) {
+  const Facts facts = facts_of(config, context, has_head);
   Sha256 hash;
   for (const auto& [name, value] : facts) {
     hash.add_text(name);
