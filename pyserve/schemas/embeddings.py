@@ -26,6 +26,7 @@ from pyserve.schemas.fields.mixed import (
     is_mixed,
     mixed_texts,
 )
+from pyserve.schemas.native import BY_FORM
 from pyserve.schemas.unsupported import VECTORS, FieldTable, Unsupported
 
 MAX_INPUTS = 2048
@@ -45,21 +46,13 @@ Input = Annotated[
 ]
 
 
-def _native_tag(value: object) -> str | None:
-    return "<mixed>" if is_mixed(value) else prompt_tag(value)
-
-
 NativeInput = Annotated[
     Annotated[InputText, Tag("<text>")]
     | Annotated[InputTexts, Tag("<texts>")]
     | Annotated[TokenIds, Tag("<tokens>")]
     | Annotated[InputLists, Tag("<token_lists>")]
     | Annotated[MixedPrompts, Tag("<mixed>")],
-    Discriminator(
-        _native_tag,
-        custom_error_type="invalid_type",
-        custom_error_message="must be a string, token ids, or a list of them, mixed or not",
-    ),
+    BY_FORM,
     AsPlainPrompt,
 ]
 

@@ -31,17 +31,20 @@ def _native_tag(prompt: object) -> str | None:
     return "<mixed>" if is_mixed(prompt) else prompt_tag(prompt)
 
 
+# The forms of a prompt, by their tags.
+BY_FORM = Discriminator(
+    _native_tag,
+    custom_error_type="invalid_type",
+    custom_error_message="must be a string, token ids, or a list of them, mixed or not",
+)
+
 NativePrompt = Annotated[
     Annotated[str, Tag("<text>")]
     | Annotated[Texts, Tag("<texts>")]
     | Annotated[TokenIds, Tag("<tokens>")]
     | Annotated[TokenLists, Tag("<token_lists>")]
     | Annotated[MixedPrompts, Tag("<mixed>")],
-    Discriminator(
-        _native_tag,
-        custom_error_type="invalid_type",
-        custom_error_message="must be a string, token ids, or a list of them, mixed or not",
-    ),
+    BY_FORM,
     AsPlainPrompt,
 ]
 

@@ -1,7 +1,7 @@
 // A list to choose a model from, with the state of each.
 
 import { make } from "../core/dom.js";
-import { models, usualModel } from "./state.js";
+import { models, rememberModel, usualModel } from "./state.js";
 
 // value(): the id that is chosen, "" for the usual one. onchange(id).
 export class ModelSelect {
@@ -32,4 +32,15 @@ export class ModelSelect {
     this.element.replaceChildren(...options);
     this.element.value = chosen;
   }
+}
+
+// One that is part of what a tab keeps.
+export function keptModelSelect(kept) {
+  return new ModelSelect({
+    value: () => kept.value.model,
+    onchange: (model) => {
+      rememberModel(model);
+      kept.change({ model });
+    },
+  });
 }

@@ -9,8 +9,7 @@ import { button, field, make } from "../core/dom.js";
 import { iconButton } from "../core/icons.js";
 import { Kept } from "../core/kept.js";
 import { showSnippets } from "../core/snippetdialog.js";
-import { ModelSelect } from "../models/select.js";
-import { rememberModel } from "../models/state.js";
+import { keptModelSelect } from "../models/select.js";
 import { Options } from "../settings/options.js";
 import { Runner } from "./runner.js";
 
@@ -43,13 +42,7 @@ export class CompleteView {
       "aria-label": "Completion",
     });
     this.runner = new Runner("Complete", (signal) => this.run(signal));
-    this.model = new ModelSelect({
-      value: () => this.kept.value.model,
-      onchange: (model) => {
-        rememberModel(model);
-        this.kept.change({ model });
-      },
-    });
+    this.model = keptModelSelect(this.kept);
     this.build();
   }
 

@@ -9,8 +9,7 @@ import { iconButton } from "../core/icons.js";
 import { Kept } from "../core/kept.js";
 import { showSnippets } from "../core/snippetdialog.js";
 import { diffWords } from "../diff/words.js";
-import { ModelSelect } from "../models/select.js";
-import { rememberModel } from "../models/state.js";
+import { keptModelSelect } from "../models/select.js";
 import { Options } from "../settings/options.js";
 import { Runner } from "./runner.js";
 
@@ -36,13 +35,7 @@ export class EditView {
       this.kept.change({ instruction: this.instruction.value }),
     );
     this.runner = new Runner("Edit", (signal) => this.run(signal));
-    this.model = new ModelSelect({
-      value: () => this.kept.value.model,
-      onchange: (model) => {
-        rememberModel(model);
-        this.kept.change({ model });
-      },
-    });
+    this.model = keptModelSelect(this.kept);
     this.build();
   }
 
