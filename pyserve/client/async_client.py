@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, overload
 
@@ -31,7 +32,7 @@ from pyserve.client.server import ServerAnswerError
 T = TypeVar("T")
 
 
-class AsyncQuestions:
+class AsyncQuestions(ABC):
     """The methods of `SyncClient` as coroutines and asynchronous iterators.
 
     A cancelled task cancels its request. Thread: the event loop's.
@@ -39,15 +40,15 @@ class AsyncQuestions:
 
     _n_at_once = MAX_CONCURRENCY
 
-    async def _ask(self, ask: Ask[T]) -> T:
-        raise NotImplementedError
+    @abstractmethod
+    async def _ask(self, ask: Ask[T]) -> T: ...
 
-    def _stream(self, ask: Ask[Iterator[Chunk]]) -> AsyncIterator[Chunk]:
-        raise NotImplementedError
+    @abstractmethod
+    def _stream(self, ask: Ask[Iterator[Chunk]]) -> AsyncIterator[Chunk]: ...
 
+    @abstractmethod
     async def aclose(self) -> None:
         """End everything that runs. May come twice."""
-        raise NotImplementedError
 
     async def __aenter__(self) -> Self:
         return self

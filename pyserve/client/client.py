@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar, overload
@@ -29,7 +30,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 MAX_CONCURRENCY = 16
 
 
-class SyncClient:
+class SyncClient(ABC):
     """Questions to models. Every method may be called from any thread.
 
     Prompts are texts, or lists of token ids that are taken as they are. Methods that take one
@@ -45,15 +46,15 @@ class SyncClient:
 
     _n_at_once = MAX_CONCURRENCY
 
-    def _ask(self, ask: Ask[T]) -> T:
-        raise NotImplementedError
+    @abstractmethod
+    def _ask(self, ask: Ask[T]) -> T: ...
 
-    def _stream(self, ask: Ask[Iterator[Chunk]]) -> Iterator[Chunk]:
-        raise NotImplementedError
+    @abstractmethod
+    def _stream(self, ask: Ask[Iterator[Chunk]]) -> Iterator[Chunk]: ...
 
+    @abstractmethod
     def close(self) -> None:
         """End everything that runs. May come twice."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
