@@ -68,7 +68,9 @@ class IkLlamaServer:
 
     def command(self, settings: Settings) -> Command:
         flags = ["--threads", str(settings.threads), "-np", str(settings.n_parallel)]
-        flags += ["-c", str(settings.kv_tokens), "-fa", "on", "--webui", "none"]
+        # Its flash attention aborts (iqk_fa_templates.h, S > 0) when a step has several sequences.
+        attention = "on" if settings.n_parallel == 1 else "off"
+        flags += ["-c", str(settings.kv_tokens), "-fa", attention, "--webui", "none"]
         flags += ["-rtr"] if self.is_repacked else []
         argv = [str(BINARY), "-m", str(settings.model), "--host", "127.0.0.1"]
         return Command([*argv, "--port", str(settings.port), *flags], flags)

@@ -15,14 +15,17 @@ from bench.peers.peer import Command, PeerError, Settings
 _VARIANT = re.compile(r"(?P<name>[\w.-]+)=(?P<words>.*)", re.DOTALL)
 _ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=.*", re.DOTALL)
 
+OWN = Path(sys.executable).with_name("pyserve")
+
 
 @dataclass(frozen=True)
 class Pyserve:
-    """`pyserve serve` of the running environment."""
+    """`pyserve serve` of the running environment, or of another one, whose program is named."""
 
     name: str = "pyserve"
     extra_flags: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
+    program: Path = OWN
 
     def is_available(self) -> bool:
         return True
@@ -38,7 +41,7 @@ class Pyserve:
         flags = ["--threads", str(settings.threads), "--parallel", str(settings.n_parallel)]
         flags += ["--ctx-size", str(settings.ctx_tokens), "--kv-size", str(settings.kv_tokens)]
         flags += self.extra_flags
-        argv = [str(Path(sys.executable).with_name("pyserve")), "serve", str(settings.model)]
+        argv = [str(self.program), "serve", str(settings.model)]
         argv += ["--port", str(settings.port), "--log-level", "warning"]
         # No run finds what another one has computed.
         environ = {"PYSERVE_PREFIX_CACHE_DISK_MIB": "0", **self.environ}
