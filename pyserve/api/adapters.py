@@ -25,7 +25,8 @@ endpoint = Endpoint("adapters", tag="Models")
         method="get",
         path="/lora-adapters",
         summary="The LoRA adapters of a model",
-        details="The same as in llama-server. `?model=` names the model if several are served.",
+        details="The same as in llama-server.",
+        query={"model": "The model, if several are served."},
         response=LoraAdapter,
         is_list=True,
         example=lambda: [
@@ -37,7 +38,7 @@ endpoint = Endpoint("adapters", tag="Models")
                 model=f"{examples.MODEL}-pirate",
             )
         ],
-        may_be_unavailable=True,
+        asks_model=True,
     )
 )
 def list_all() -> Response:
@@ -61,6 +62,7 @@ def list_all() -> Response:
         body={"adapters": [{"name": "pirate", "scale": 0.5}]},
         response=AdaptersScaled,
         example=AdaptersScaled,
+        asks_model=True,
     )
 )
 def scale() -> Response:

@@ -33,6 +33,7 @@ endpoint = Endpoint("cache", tag="Models", is_below_v1=False)
         body={"model": examples.MODEL},
         response=CacheCleared,
         example=lambda: CacheCleared(models=[examples.MODEL], deleted_bytes=66_000_000),
+        asks_model=True,
     )
 )
 def clear() -> Response:

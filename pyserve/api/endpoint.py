@@ -51,7 +51,14 @@ class Endpoint:
         options: Flask's options of a route.
         """
         plain = [
-            replace(each, tag=self.tag, errors=self.errors, is_below_v1=self.is_below_v1)
+            replace(
+                each,
+                tag=self.tag,
+                errors=self.errors,
+                asks_model=each.asks_model or self.usecase is not None,
+                needs_key=self.needs_key,
+                is_below_v1=self.is_below_v1,
+            )
             for each in operations
         ]
         has_model = self.is_below_v1 and self.usecase is not None

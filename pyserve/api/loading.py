@@ -19,9 +19,11 @@ from pyserve.web.request.caller import current_caller
 from pyserve.web.request.disconnect import ClientWatch
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
-from pyserve.web.request.wait_budget import request_patience
+from pyserve.web.request.wait_budget import HEADER, request_patience
 
 endpoint = Endpoint("loading", tag="Models")
+
+PATIENCE = {HEADER: "Seconds that the request may wait until it is done."}
 
 
 @endpoint.view(
@@ -31,6 +33,7 @@ endpoint = Endpoint("loading", tag="Models")
         path="/models/load",
         summary="Load a model",
         details="Unloads idle models to make room. Needs an administrator's key, if keys are set.",
+        headers=PATIENCE,
         request=LoadRequest,
         body={"model": examples.MODEL},
         response=ModelAction,
@@ -56,6 +59,7 @@ def load() -> Response:
         path="/models/unload",
         summary="Unload a model when its running requests have ended",
         details="A request for it loads it again. Needs an administrator's key, if keys are set.",
+        headers=PATIENCE,
         request=UnloadRequest,
         body={"model": examples.MODEL},
         response=ModelAction,

@@ -90,6 +90,7 @@ def create(model: str | None = None) -> Response:
         body=examples.COUNTED,
         response=InputTokens,
         example=lambda: InputTokens(24),
+        asks_model=True,
     )
 )
 def count() -> Response:

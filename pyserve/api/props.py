@@ -28,7 +28,7 @@ endpoint = Endpoint("props", tag="Models")
         query={"model": "The model, if several are served."},
         response=Props,
         example=lambda: model_props(examples.MODEL, "model.gguf", examples.INFO, examples.FORM),
-        may_be_unavailable=True,
+        asks_model=True,
     )
 )
 def get_props() -> Response:

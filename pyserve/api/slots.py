@@ -31,7 +31,7 @@ endpoint = Endpoint("slots", tag="llama-server", is_below_v1=False)
         response=Slot,
         is_list=True,
         example=lambda: slots_of(examples.INFO, EngineStats(n_running=1))[:2],
-        may_be_unavailable=True,
+        asks_model=True,
     )
 )
 def get_slots() -> Response:

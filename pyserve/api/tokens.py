@@ -60,6 +60,7 @@ PROMPT = (
         body={"content": "Hello world"},
         response=Tokenized,
         example=lambda: Tokenized([19556, 905]),
+        asks_model=True,
     )
 )
 def tokenize() -> Response:
@@ -128,6 +129,7 @@ def _chat_tokens(engine: Engine, body: ChatRequest, target: Target) -> Sequence[
         body={"tokens": [19556, 905]},
         response=Detokenized,
         example=lambda: Detokenized("Hello world", "Hello world"),
+        asks_model=True,
     )
 )
 def detokenize() -> Response:
@@ -148,10 +150,11 @@ def detokenize() -> Response:
         method="get",
         path="/tokenizer_info",
         summary="The special tokens and the chat template of a model",
-        details="The same as in vLLM. `?model=` names the model if several are served.",
+        details="The same as in vLLM.",
+        query={"model": "The model, if several are served."},
         response=TokenizerInfo,
         example=lambda: tokenizer_info(examples.INFO),
-        may_be_unavailable=True,
+        asks_model=True,
     )
 )
 def get_tokenizer_info() -> Response:
@@ -169,6 +172,7 @@ def get_tokenizer_info() -> Response:
         body=examples.CHAT,
         response=Rendered,
         example=lambda: Rendered(PROMPT),
+        asks_model=True,
     )
 )
 def apply_template() -> Response:
@@ -201,6 +205,7 @@ def apply_template() -> Response:
         body=examples.CHAT,
         response=RenderedTokens,
         example=lambda: RenderedTokens([19556, 905]),
+        asks_model=True,
     )
 )
 def render_chat() -> Response:
@@ -224,6 +229,7 @@ def render_chat() -> Response:
         body=examples.CHAT,
         response=InputTokens,
         example=lambda: InputTokens(24),
+        asks_model=True,
     )
 )
 def chat_input_tokens() -> Response:
@@ -247,6 +253,7 @@ def chat_input_tokens() -> Response:
         body=examples.RESPONSE,
         response=ResponseInputTokens,
         example=lambda: ResponseInputTokens(24),
+        asks_model=True,
     )
 )
 def response_input_tokens() -> Response:

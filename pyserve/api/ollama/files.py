@@ -43,7 +43,7 @@ from pyserve.web.request.disconnect import ClientWatch
 from pyserve.web.request.notes import request_id
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import Services, services
-from pyserve.web.request.wait_budget import request_patience
+from pyserve.web.request.wait_budget import HEADER, request_patience
 
 endpoint = Endpoint("ollama_files", tag="Ollama", errors=OLLAMA, is_below_v1=False)
 
@@ -118,6 +118,7 @@ def _lines(progress: Iterator[Any], shown_id: str) -> Iterator[bytes]:
         path="/api/delete",
         summary="Remove a model's file, or a further name of a model",
         details=f"Only of the models directory, and when its requests have ended. {ADMIN}",
+        headers={HEADER: "Seconds that the request may wait until the model is unloaded."},
         request=OllamaDeleteRequest,
         body=examples.NAMED,
         media_type="",

@@ -17,9 +17,20 @@ TITLE = "pyserve"
 ABOUT = (
     "GGUF language models on CPUs through the OpenAI text API. All paths are there with and without"
     " `/v1`. Optional fields may be null. Fields that would change the answer and are not supported"
-    " are refused; others without effect are named in the header `X-Ignored-Fields`. The header"
-    " `X-Request-Timeout` says how many seconds a request may wait until work on it begins."
+    " are refused; others without effect are named in the header `X-Ignored-Fields`."
 )
+# Of whatever asks a model.
+HEADERS = {
+    "X-Request-Timeout": (
+        "Seconds that the request may wait until work on it begins; with `; whole` at its end:"
+        " until it is over.",
+        {"type": "string", "pattern": "^[1-9][0-9]{0,4}(; whole)?$"},
+    ),
+    "X-Background": (
+        "`true`: it is worked on only while nothing else is.",
+        {"type": "string", "enum": ["true", "false"]},
+    ),
+}
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "api_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -27,7 +38,8 @@ SECURITY = {
 JSON = "application/json"
 FORM = "multipart/form-data"
 FIRST_ERROR = 400
-STATUSES: tuple[int, ...] = (400, 401, 403, 404, 413, 415, 429, 503)
+OF_BODIES = (400, 404, 413, 415, 429, 503)
+OF_MODELS = (400, 404, 429, 503)
 PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -53,6 +65,10 @@ def document(operations: Sequence[Operation], prefix: str = "") -> dict[str, Any
         "paths": paths,
         "components": {
             "schemas": schemas.by_name,
+            "parameters": {
+                name: {"name": name, "in": "header", "description": text, "schema": schema}
+                for name, (text, schema) in HEADERS.items()
+            },
             "responses": error_responses(dict.fromkeys(each.errors for each in operations)),
             "securitySchemes": SECURITY,
         },
@@ -68,7 +84,7 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     }
     if operation.details:
         described["description"] = operation.details
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in PATH_PARAMETER.findall(operation.path)
     ]
@@ -77,6 +93,8 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
             {"name": name, "in": place, "description": text, "schema": {"type": "string"}}
             for name, text in given.items()
         ]
+    if operation.asks_model:
+        parameters += [{"$ref": f"#/components/parameters/{name}"} for name in HEADERS]
     if parameters:
         described["parameters"] = parameters
     if operation.request is not None:
@@ -103,8 +121,15 @@ def _form(operation: Operation) -> dict[str, Any]:
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     """The responses by status: success, the errors to expect, and any other error."""
     shape = operation.errors
-    if operation.status >= FIRST_ERROR:
-        return {str(operation.status): error_reference(operation.status, shape)}
+    is_built = operation.status < FIRST_ERROR
+    usual = _success(operation, schemas) if is_built else error_reference(operation.status, shape)
+    found = {str(operation.status): usual}
+    for status in sorted(_errors_of(operation)):
+        found[str(shown_status(status, shape))] = error_reference(status, shape)
+    return found | {"default": error_reference(500, shape)}
+
+
+def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     shown: dict[str, Any] = {"schema": {}}
     if operation.response is not None and operation.example is not None:
         schema = schemas.of(operation.response, *operation.variants)
@@ -124,13 +149,25 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     success: dict[str, Any] = {"description": "Success"}
     if operation.media_type:
         success["content"] = content
-    found: dict[str, Any] = {"200": success}
-    statuses = STATUSES if operation.request is not None or operation.form else ()
+    return success
+
+
+def _errors_of(operation: Operation) -> set[int]:
+    """The statuses of errors that its clients have to expect."""
+    found = {403}  # of a foreign host or page
+    if operation.needs_key:
+        found.add(401)
+    if operation.request is not None or operation.form:
+        found.update(OF_BODIES)
+    if operation.asks_model:
+        found.update(OF_MODELS)
+    if operation.query:
+        found.add(400)
+    if PATH_PARAMETER.search(operation.path) and operation.status < FIRST_ERROR:
+        found.add(404)
     if operation.may_be_unavailable:
-        statuses = (503,)
-    for status in statuses:
-        found[str(shown_status(status, shape))] = error_reference(status, shape)
-    return found | {"default": error_reference(500, shape)}
+        found.add(503)
+    return found
 
 
 def _stream_text(operation: Operation) -> str:

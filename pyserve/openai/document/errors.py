@@ -52,7 +52,7 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     ),
     404: (
         "NotFound",
-        "There is no such model.",
+        "There is no such model, or nothing of this id.",
         {
             "message": "model 'x' not found; served are: smollm2-135m-instruct",
             "type": "invalid_request_error",

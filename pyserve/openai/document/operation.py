@@ -30,7 +30,9 @@ class Operation:
     event_types: what is streamed. ends_with_done: whether with `[DONE]`; None: as streams of events
     without types do. media_type: of a response that is no
     struct, "": it is empty; stream_type: of a stream.
-    status: of success, or that of what is not built. may_be_unavailable: 503 is one of its answers.
+    status: of success, or that of what is not built. asks_model: it takes a place of its key and of
+    the server while it asks a model, and keeps the deadline of its client; generating ones do.
+    may_be_unavailable: others whose answer may be 503. needs_key: where keys are set.
     """
 
     name: str
@@ -56,7 +58,9 @@ class Operation:
     media_type: str = "application/json"
     stream_type: str = EVENT_STREAM
     status: int = 200
+    asks_model: bool = False
     may_be_unavailable: bool = False
+    needs_key: bool = True
     is_below_v1: bool = True
     errors: ErrorShape = OPENAI
 
