@@ -12,8 +12,8 @@ from pyserve.openai.document.operation import Operation
 from pyserve.openai.responses.objects import Response as ResponseObject
 from pyserve.openai.server.stored import Deleted, ItemList, item_list
 from pyserve.web.request.access import tenant
+from pyserve.web.request.admission import admit_follower
 from pyserve.web.request.replies import json_reply
-from pyserve.web.request.services import services
 from pyserve.web.stored.replies import (
     FIRST,
     number,
@@ -49,7 +49,7 @@ endpoint = Endpoint("stored_responses", tag="Stored responses")
         path="/responses/{response_id}",
         summary="A stored response",
         details="A stream of a background response has its events so far, then those to come. It"
-        " counts against `--max-streams`.",
+        " counts against `--max-streams`, and the share of it that a key may have.",
         query={
             "stream": "true: as a stream of events, for responses in the background.",
             "starting_after": "With stream: only events with a higher `sequence_number`.",
@@ -66,7 +66,7 @@ def retrieve(response_id: str) -> Response:
         message = "stream: only the events of background responses are kept"
         raise InvalidRequestError(message, param="stream")
     after = number("starting_after", FIRST, 0, MAX_EVENT)
-    return replay_reply(response_id, after, services().stream_limit.acquire())
+    return replay_reply(response_id, after, admit_follower())
 
 
 @endpoint.view(

@@ -143,7 +143,8 @@ class Batches:
         with self._database.reading() as db:
             rows = db.execute(
                 "SELECT body, cancelled FROM batches WHERE tenant = ?1 AND"
-                " (?2 IS NULL OR number < (SELECT number FROM batches WHERE id = ?2))"
+                " (?2 IS NULL OR number <"
+                " (SELECT number FROM batches WHERE id = ?2 AND tenant = ?1))"
                 " ORDER BY number DESC LIMIT ?3",
                 (tenant, after, n_max + 1),
             ).fetchall()

@@ -179,7 +179,8 @@ class Files:
             rows = db.execute(
                 "SELECT id, tenant, created, expires, purpose, filename, n_bytes FROM files"
                 " WHERE tenant = ?1 AND expires > ?2 AND (?3 IS NULL OR purpose = ?3)"
-                f" AND (?4 IS NULL OR number {sign} (SELECT number FROM files WHERE id = ?4))"
+                f" AND (?4 IS NULL OR number {sign}"
+                " (SELECT number FROM files WHERE id = ?4 AND tenant = ?1))"
                 f" ORDER BY number {order} LIMIT ?5",
                 (tenant, self._clock(), purpose, after, n_max + 1),
             ).fetchall()

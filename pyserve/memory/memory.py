@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pyserve.memory.batches import Archive
 from pyserve.memory.files import NAME as FILES_NAME
+from pyserve.memory.store import NAME as RESPONSES_NAME
 from pyserve.memory.store import Store
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,18 @@ class Memory:
     def has_archive(self) -> bool:
         """Whether files were ever stored."""
         return (self._directory / FILES_NAME).exists()
+
+    def sweep(self) -> None:
+        """Delete what has expired, though nobody stores anything. Raises OSError, sqlite3.Error."""
+        has_store = (self._directory / RESPONSES_NAME).exists()
+        store, archive = (
+            self.store if has_store else None,
+            self.archive if self.has_archive else None,
+        )
+        if store is not None:
+            store.sweep()
+        if archive is not None:
+            archive.files.sweep()
 
     def close(self) -> None:
         self._store.close()

@@ -268,6 +268,11 @@ class Store:
             ).fetchall()
         return [Events(*row) for row in rows]
 
+    def sweep(self) -> None:
+        """Delete what has expired; whoever adds does it as well."""
+        with self._database.writing() as db:
+            self._trim(db)
+
     def close(self) -> None:
         self._owner.close()
         self._database.close()

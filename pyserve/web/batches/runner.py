@@ -26,7 +26,7 @@ N_AT_ONCE = 4  # batches; the others wait
 
 class BatchRunner:
     """The batches of one front worker: a thread that looks what is to be done, one for each of
-    those that run, and those of their lines."""
+    those that run, and those of their lines. It also sweeps out what is stored and has expired."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
@@ -48,13 +48,14 @@ class BatchRunner:
 
     def turn(self) -> None:
         """Begin with what is to be begun, and end what is to be ended."""
-        archive = self._parts.memory.archive if self._parts.memory.has_archive else None
+        memory = self._parts.memory
+        if self._n_turns % (SWEEP_S // POLL_S) == 0:
+            memory.sweep()
+        self._n_turns += 1
+        archive = memory.archive if memory.has_archive else None
         if archive is None or self._is_stopping:
             return
         archive.batches.changed.clear()
-        self._n_turns += 1
-        if self._n_turns % (SWEEP_S // POLL_S) == 0:
-            archive.files.sweep()
         running = set(self._running)  # before it is asked which are over
         states = archive.batches.claim(self._may_claim)
         for state in states:

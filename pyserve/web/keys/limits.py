@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -29,6 +30,7 @@ class KeyLimits:
         self._n_most = n_most
         self._counts = SharedCounts() if counts is None else counts
         self._buckets = Buckets(self._counts, clock)
+        self._n_followed: Counter[bytes] = Counter()
 
     def acquire(self, key: ApiKey) -> Callable[[], None]:
         """Count a request against the key's rate and concurrency; returns what ends the latter.
@@ -41,6 +43,21 @@ class KeyLimits:
             for bucket in request_buckets(key):
                 self._buckets.take(bucket, 1)
         return partial(self._counts.give_back, key.digest)
+
+    def follow(self, key: ApiKey) -> Callable[[], None]:
+        """Count a stream of what another request of the key computes; returns what ends it.
+
+        It is one of the requests at once in this process, and counts against nothing else.
+        Raises RateLimitError with `retry_after_s`, and takes nothing then.
+        """
+        with self._counts.locked():
+            self._check_share(key)
+            self._n_followed[key.digest] += 1
+        return partial(self._unfollow, key.digest)
+
+    def _unfollow(self, name: bytes) -> None:
+        with self._counts.locked():
+            self._n_followed[name] -= 1
 
     def check(self, key: ApiKey) -> None:
         """Raises the error that `acquire`, or `reserve` of a single token, would raise now."""
@@ -94,14 +111,19 @@ class KeyLimits:
             self._buckets.check(bucket)
 
     def _check_places(self, key: ApiKey) -> None:
-        held_and_limits = []
-        if self._n_most is not None:
-            held_and_limits.append((self._counts.n_here(key.digest), self._n_most))
+        self._check_share(key)
         if key.max_concurrency is not None:
-            held_and_limits.append((self._counts.n_held(key.digest), key.max_concurrency))
-        for n_held, limit in held_and_limits:
-            if n_held >= limit:
-                raise RateLimitError(
-                    f"this API key has {n_held} requests in work, its limit is {limit}",
-                    retry_after_s=1,
-                )
+            _check_count(self._counts.n_held(key.digest), key.max_concurrency)
+
+    def _check_share(self, key: ApiKey) -> None:
+        """Of this process's requests."""
+        if self._n_most is not None:
+            n_here = self._counts.n_here(key.digest) + self._n_followed[key.digest]
+            _check_count(n_here, self._n_most)
+
+
+def _check_count(n_held: int, limit: int) -> None:
+    if n_held >= limit:
+        raise RateLimitError(
+            f"this API key has {n_held} requests in work, its limit is {limit}", retry_after_s=1
+        )

@@ -94,13 +94,15 @@ def check_place() -> None:
         services().key_limits.check(key)
 
 
-def take_place() -> Callable[[], None]:
+def take_place(*, follows: bool = False) -> Callable[[], None]:
     """Count the current request against its key's limits; returns a function that ends that.
 
-    Raises RateLimitError.
+    follows: what it streams is computed, and counted, elsewhere. Raises RateLimitError.
     """
-    key = current_key()
-    return (lambda: None) if key is None else services().key_limits.acquire(key)
+    key, limits = current_key(), services().key_limits
+    if key is None:
+        return lambda: None
+    return limits.follow(key) if follows else limits.acquire(key)
 
 
 def _authenticate() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask, request
 
 from pyserve.web.request.access import check_place, take_place
@@ -31,7 +33,15 @@ def admit() -> Permit:
     """
     if inside_of(request.environ) is not None:
         return Permit(lambda: None)
-    give_back = take_place()
+    return _permit(take_place())
+
+
+def admit_follower() -> Permit:
+    """The same for a stream of what another request of its key computes."""
+    return _permit(take_place(follows=True))
+
+
+def _permit(give_back: Callable[[], None]) -> Permit:
     try:
         return services().stream_limit.acquire(give_back)
     except BaseException:

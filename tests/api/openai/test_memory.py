@@ -341,3 +341,32 @@ def test_one_that_is_followed_takes_one_place(start):
     held.release()
     assert front.client.get(path).text == live.text
     assert front.stream_limit.n_held == 0
+
+
+def test_one_key_follows_no_more_than_its_share(start, tmp_path):
+    path = tmp_path / "keys.toml"
+    keys = [
+        f'[[keys]]\nkey = "{key}"\nmax_concurrency = 1\n'
+        for key in ("key-of-one", "key-of-another")
+    ]
+    path.write_text("".join(keys))
+    front = start(api_key_file=path, max_streams=4)
+    headers = {"Authorization": "Bearer key-of-one"}
+    body = {"input": "#hold=1 a b", "background": True}
+    response_id = front.post(RESPONSES, body, headers=headers).get_json()["id"]
+    followed = f"{RESPONSES}/{response_id}?stream=true"
+    # The response itself is the only one that it may have computed at once.
+    held = [front.client.get(followed, headers=headers, buffered=False) for _ in range(2)]
+    assert [each.status_code for each in held] == [200, 200]
+    refused = front.client.get(followed, headers=headers)
+    assert (refused.status_code, error_of(refused)["code"]) == (429, "rate_limit_exceeded")
+    held.pop().close()
+    held.append(front.client.get(followed, headers=headers, buffered=False))
+    assert held[-1].status_code == 200
+    other = front.post(
+        RESPONSES, {"input": "x"}, headers={"Authorization": "Bearer key-of-another"}
+    )
+    assert other.status_code == 200
+    front.core.release()
+    for each in held:
+        each.close()

@@ -114,7 +114,7 @@ def test_what_is_not_used_for_long_is_gone(make, clock):
     clock.now += TTL_S
     assert store.get("a", "response", "r") is None
     assert store.item("a", "i") is None
-    store.add(response("other"))
+    store.sweep()  # which comes by itself where nothing is added
     assert store.status("r") is None
 
 
@@ -241,6 +241,22 @@ def test_a_file_of_another_version_is_left_alone(tmp_path):
 def test_nothing_is_stored_without_room(tmp_path):
     assert Memory(tmp_path / "none", MemoryLimits(0, TTL_S)).store is None
     assert not (tmp_path / "none").exists()
+
+
+def test_what_has_expired_is_swept_out_though_nobody_stores_anything(tmp_path):
+    memory = Memory(tmp_path, MemoryLimits(MIB, 0.0, MIB, 0.0))
+    memory.sweep()
+    assert list(tmp_path.iterdir()) == []  # what was never used is not made
+    assert memory.store is not None
+    memory.store.add(response("r", status="in_progress"), [item("i")])
+    memory.store.change("r", "completed", b"{}")
+    assert memory.archive is not None
+    memory.close()
+    later = Memory(tmp_path, MemoryLimits(MIB, 0.0, MIB, 0.0))
+    later.sweep()
+    assert later.store is not None
+    assert later.store.status("r") is None
+    later.close()
 
 
 def test_files_of_dead_processes_are_removed_by_the_next(tmp_path):
