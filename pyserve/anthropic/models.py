@@ -68,7 +68,7 @@ class ServerTools(msgspec.Struct, frozen=True):
 class MessagesCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a model can do by the Messages API."""
 
-    batch: Support = NO
+    batch: Support
     citations: Support = NO
     code_execution: Support = NO
     context_management: ContextManagement = ContextManagement()
@@ -102,7 +102,8 @@ class MessagesModelList(msgspec.Struct, frozen=True, kw_only=True):
     last_id: str | None
 
 
-def messages_model(status: ModelStatus) -> MessagesModel:
+def messages_model(status: ModelStatus, *, has_batches: bool) -> MessagesModel:
+    """A model. has_batches: `/v1/messages/batches` is there."""
     created = datetime.fromtimestamp(status.created, UTC)
     model = MessagesModel(
         id=status.id, display_name=status.id, created_at=f"{created:%Y-%m-%dT%H:%M:%SZ}"
@@ -115,6 +116,7 @@ def messages_model(status: ModelStatus) -> MessagesModel:
         max_input_tokens=status.info.n_ctx,
         max_tokens=status.info.n_ctx,
         capabilities=MessagesCapabilities(
+            batch=Support(has_batches),
             effort=EffortSupport(thinks.supported, thinks, thinks, thinks, thinks, thinks),
             thinking=ThinkingSupport(thinks.supported, ThinkingTypes(thinks, thinks)),
         ),
@@ -128,10 +130,9 @@ def page_of(
     before_id: str | None = None,
 ) -> MessagesModelList:
     """The page that a query asks for. Raises InvalidRequestError for what it cannot mean."""
-    n_most = _limit(limit)
+    n_most = page_limit(limit)
     ids = [model.id for model in models]
-    if after_id and before_id:
-        raise InvalidRequestError("before_id cannot be combined with after_id", param="before_id")
+    check_edges(after_id, before_id)
     if before_id:
         rest = models[: _place(ids, before_id, "before_id")]
         shown = rest[-n_most:]
@@ -146,7 +147,14 @@ def page_of(
     )
 
 
-def _limit(text: str | None) -> int:
+def check_edges(after_id: str | None, before_id: str | None) -> None:
+    """Raises InvalidRequestError for both."""
+    if after_id and before_id:
+        raise InvalidRequestError("before_id cannot be combined with after_id", param="before_id")
+
+
+def page_limit(text: str | None) -> int:
+    """`limit` of a query. Raises InvalidRequestError."""
     if text is None:
         return DEFAULT_LIMIT
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT):

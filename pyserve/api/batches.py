@@ -5,20 +5,18 @@ from __future__ import annotations
 from flask import Response, request
 
 from pyserve.api.endpoint import Endpoint
-from pyserve.errors import InvalidRequestError, NotFoundError, RateLimitError
+from pyserve.errors import InvalidRequestError, NotFoundError
 from pyserve.memory.batches import BatchState
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.ids import new_item_id
 from pyserve.openai.server.files import Batch, BatchList, batch_list, batch_object
 from pyserve.schemas.batches import BatchRequest
+from pyserve.web.batches.begin import new_batch
 from pyserve.web.batches.replies import the_archive, the_batch
-from pyserve.web.request.access import current_key, tenant
+from pyserve.web.request.access import tenant
 from pyserve.web.request.body import read_body
 from pyserve.web.request.replies import json_reply
 from pyserve.web.stored.replies import DEFAULT_PAGE, MAX_PAGE, number
 
-MAX_RUNNING = 256  # of one tenant
-RETRY_S = 60
 ID = "batch_0123456789ab"
 DAY_S = 86_400
 
@@ -69,29 +67,23 @@ def example() -> Batch:
 )
 def create() -> Response:
     body = read_body(BatchRequest)
-    archive, owner, key = the_archive(), tenant(), current_key()
-    if archive.files.get(owner, body.input_file_id) is None:
+    archive = the_archive()
+    file = archive.files.get(tenant(), body.input_file_id)
+    if file is None:
         raise NotFoundError("there is no file of this id", param="input_file_id")
-    n_running = archive.batches.n_running(owner)
-    if n_running >= MAX_RUNNING:
-        message = f"{n_running} batches are not finished, at most {MAX_RUNNING} may be"
-        raise RateLimitError(message, retry_after_s=RETRY_S)
-    created = archive.clock()
     after = body.output_expires_after
-    state = BatchState(
-        id=new_item_id("batch"),
-        tenant=owner,
-        key="" if key is None else key.digest.hex(),
-        created=created,
+    state = new_batch(
+        "batch",
+        body.window_s,
         endpoint=body.endpoint,
-        input_file_id=body.input_file_id,
+        input_file_id=file.id,
+        n_input_bytes=file.n_bytes,
         completion_window=body.completion_window,
-        expires=created + body.window_s,
         output_ttl_s=archive.ttl_s if after is None else after.seconds,
         metadata=body.metadata,
     )
     try:
-        archive.batches.add(state)
+        archive.batches.add(state, archive.files.path(file.id))
     except FileNotFoundError:
         message = "the content of the file was removed"
         raise InvalidRequestError(message, param="input_file_id") from None
@@ -114,7 +106,9 @@ def create() -> Response:
 )
 def list_batches() -> Response:
     n_max = number("limit", DEFAULT_PAGE, 1, MAX_PAGE)
-    states, has_more = the_archive().batches.page(tenant(), n_max, request.args.get("after"))
+    states, has_more = the_archive().batches.page(
+        tenant(), "batch", n_max, after=request.args.get("after")
+    )
     return json_reply(batch_list(states, has_more=has_more))
 
 
@@ -144,5 +138,5 @@ def retrieve(batch_id: str) -> Response:
     )
 )
 def cancel(batch_id: str) -> Response:
-    the_archive().batches.cancel(tenant(), batch_id)
+    the_archive().batches.cancel(tenant(), the_batch(batch_id).id)
     return json_reply(batch_object(the_batch(batch_id)))

@@ -55,7 +55,7 @@ def list_all() -> Response:
     """The served models; the query's `filter` and `excludeConfigured` are LocalAI's."""
     statuses = usable_models()
     if _is_for_anthropic():
-        shown = [messages_model(status) for status in statuses]
+        shown = [_messages_model(status) for status in statuses]
         query = {name: request.args.get(name) for name in ("limit", "after_id", "before_id")}
         return json_reply(page_of(shown, **query))
     models = [model_object(status) for status in statuses]
@@ -86,8 +86,12 @@ def list_all() -> Response:
 def get_one(model_id: str) -> Response:
     status = named_model(model_id)
     if _is_for_anthropic():
-        return json_reply(messages_model(status))
+        return json_reply(_messages_model(status))
     return json_reply(model_object(status, _answer_format(status)))
+
+
+def _messages_model(status: ModelStatus) -> MessagesModel:
+    return messages_model(status, has_batches=services().config.file_store_mib > 0)
 
 
 def _is_for_anthropic() -> bool:

@@ -22,7 +22,7 @@ from pyserve.openai.document.build import document
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.about import About
 from pyserve.web.answer.model_names import usable_models
-from pyserve.web.request.authority import prefix_before
+from pyserve.web.request.own_urls import shown_prefix
 from pyserve.web.request.replies import json_reply
 from pyserve.web.request.services import services
 
@@ -47,12 +47,6 @@ EVERY = (*ENDPOINTS, endpoint)
 def document_json(prefix: str = "") -> bytes:
     """The OpenAPI document. prefix: of all paths. Any thread."""
     return msgspec.json.encode(document(all_operations(EVERY), prefix))
-
-
-def _shown_prefix() -> str:
-    """What stands before our paths where the client is: a proxy's own, and `--api-prefix`."""
-    config = services().config
-    return prefix_before(request.environ, config.trusted_proxy) + config.api_prefix
 
 
 def _about(models: list[str], prefix: str = "") -> About:
@@ -85,7 +79,7 @@ def about() -> Response:
     if kind == TEXT:
         response = Response(RUNNING, content_type=f"{TEXT}; charset=utf-8")
     elif kind == JSON:
-        response = json_reply(_about([status.id for status in usable_models()], _shown_prefix()))
+        response = json_reply(_about([status.id for status in usable_models()], shown_prefix()))
     elif request.path == config.api_prefix:  # the page's relative links need the slash at its end
         location = f"{config.api_prefix.rpartition('/')[2]}/"
         response = Response(status=308, headers={"Location": location})
@@ -104,7 +98,7 @@ def about() -> Response:
     )
 )
 def openapi() -> Response:
-    document = document_json(_shown_prefix())
+    document = document_json(shown_prefix())
     response = Response(document, content_type="application/json")
     response.headers["Cache-Control"] = "no-cache"
     return _conditional(response)

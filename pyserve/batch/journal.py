@@ -61,6 +61,7 @@ class AnswerUsage(msgspec.Struct):
     completion_tokens: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
     prompt_tokens_details: Details | None = None
     completion_tokens_details: Details | None = None
     input_tokens_details: Details | None = None
@@ -90,9 +91,10 @@ class Tokens(msgspec.Struct):
         if used:
             read = used.prompt_tokens_details or used.input_tokens_details or Details()
             said = used.completion_tokens_details or used.output_tokens_details or Details()
-            self.n_input += used.prompt_tokens or used.input_tokens or 0
+            apart = used.cache_read_input_tokens or 0  # Anthropic's input_tokens are without these
+            self.n_input += apart + (used.prompt_tokens or used.input_tokens or 0)
             self.n_output += used.completion_tokens or used.output_tokens or 0
-            self.n_cached += read.cached_tokens or 0
+            self.n_cached += apart + (read.cached_tokens or 0)
             self.n_reasoning += said.reasoning_tokens or 0
 
 
@@ -106,6 +108,8 @@ def new_result(
 class Journal:
     """Results in one file, or those that are no success in another. Any thread.
 
+    n_left: how many of those that failed were not reached.
+
     Opening it counts what is there, and cuts off what a process that was killed has written in
     part. Raises InvalidRequestError for a file of anything else, which stays as it is, and OSError.
     """
@@ -114,7 +118,7 @@ class Journal:
         self._lock = threading.Lock()
         self.tokens = Tokens()
         self.done: set[str] = set()
-        self.n_completed = self.n_failed = 0
+        self.n_completed = self.n_failed = self.n_left = 0
         self._output = _File(output)
         self._errors = self._output if errors is None else _File(errors)
         for file in dict.fromkeys((self._output, self._errors)):
@@ -145,6 +149,7 @@ class Journal:
         self.done.add(result.custom_id)
         self.n_completed += result.is_ok
         self.n_failed += not result.is_ok
+        self.n_left += result.response is None
         self.tokens.add(result.response)
 
 

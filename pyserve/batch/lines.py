@@ -18,15 +18,17 @@ ENDPOINTS = (
     "/v1/embeddings",
     "/v1/responses",
     "/v1/edits",
+    "/v1/messages",
 )
 METHOD = "POST"
 MAX_LINES = 50_000
 MAX_ID_CHARS = 512
+MAX_MODELS = 64
 MAX_PROBLEMS = 100
 SHOWN_CHARS = 80
 BLOCK_BYTES = 256  # of a prompt that two lines share, or not
 # In the order in which they come in prompts.
-PROMPT_FIELDS = ("instructions", "tools", "functions", "messages", "prompt", "input")
+PROMPT_FIELDS = ("instructions", "system", "tools", "functions", "messages", "prompt", "input")
 REFUSED_IF_TRUE = ("stream", "background")
 SKIP_BYTES = 1 << 20
 
@@ -76,11 +78,11 @@ class Line(msgspec.Struct, frozen=True):
 class Bounds:
     """What is read. endpoint: of all lines, None: each may have its own of ENDPOINTS.
 
-    one_model: all lines name the same.
+    n_models: how many different ones the lines may name; None: any number.
     """
 
     endpoint: str | None = None
-    one_model: bool = True
+    n_models: int | None = 1
     max_lines: int = MAX_LINES
     max_line_bytes: int = 8 << 20
 
@@ -90,8 +92,7 @@ class _Reader:
     bounds: Bounds
     problems: list[Problem] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
-    model: str | None = None
-    has_model: bool = False
+    models: dict[str | None, None] = field(default_factory=dict)
 
     def add(self, code: str, message: str, line: int | None, param: str | None = None) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -103,7 +104,7 @@ class _Reader:
         if asked is None or not self._is_right(number, asked):
             return None
         model = _text(fields.get("model"))
-        if self.bounds.one_model and not self._has_model(number, model):
+        if not self._may_name(number, model):
             return None
         order = (asked.url, model or "", prefix_order(fields))
         return Line(number, begin, len(data), asked.custom_id, asked.url, order)
@@ -159,24 +160,29 @@ class _Reader:
             self.add("duplicate_custom_id", text, number, "custom_id")
         return len(self.problems) == n_before
 
-    def _has_model(self, number: int, model: str | None) -> bool:
-        if not self.has_model:
-            self.model, self.has_model = model, True
-        if model == self.model:
+    def _may_name(self, number: int, model: str | None) -> bool:
+        n_max = self.bounds.n_models
+        if model in self.models or n_max is None or len(self.models) < n_max:
+            self.models[model] = None
             return True
-        first = "none" if self.model is None else repr(self.model[:SHOWN_CHARS])
-        named = "none" if model is None else repr(model[:SHOWN_CHARS])
-        text = f"the model is {named}, that of the first line is {first}: a batch has one model"
-        self.add("mismatched_model", text, number, "body.model")
+        if n_max == 1:
+            first = _shown(next(iter(self.models)))
+            text = f"that of the first line is {first}: a batch has one model"
+        else:
+            text = f"and others name {n_max} models, as many as a batch may have"
+        self.add("mismatched_model", f"the model is {_shown(model)}, {text}", number, "body.model")
         return False
 
 
 @dataclass(frozen=True)
 class Input:
-    """The lines of an input, those with common beginnings after each other."""
+    """The lines of an input, those with common beginnings after each other.
+
+    models: those that they name, that of the first line first.
+    """
 
     lines: list[Line]
-    model: str | None
+    models: list[str]
 
 
 def read_input(path: Path, bounds: Bounds) -> Input:
@@ -203,7 +209,7 @@ def read_input(path: Path, bounds: Bounds) -> Input:
     if reader.problems:
         raise InputError(reader.problems)
     lines.sort(key=lambda line: (line.order, line.number))
-    return Input(lines, reader.model)
+    return Input(lines, [model for model in reader.models if model is not None])
 
 
 def read_body(file: BinaryIO, line: Line) -> bytes:
@@ -247,6 +253,10 @@ def _split(file: BinaryIO, max_bytes: int) -> Iterator[tuple[int, int, bytes | N
         elif data.strip():
             yield number, begin, data
         begin += n_bytes
+
+
+def _shown(model: str | None) -> str:
+    return "none" if model is None else repr(model[:SHOWN_CHARS])
 
 
 def _text(raw: msgspec.Raw | None) -> str | None:

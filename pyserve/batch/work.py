@@ -13,7 +13,8 @@ from pyserve.batch.journal import Answer
 
 T = TypeVar("T")
 
-TOO_MANY, UNAVAILABLE = 429, 503
+TOO_MANY = 429
+UNAVAILABLE = (503, 529)  # 529 is 503 in Anthropic's API
 MAX_TRIES = 12
 MAX_PAUSE_S = 60.0
 
@@ -74,7 +75,7 @@ def answered(ask: Callable[[], Reply], pause: Callable[[float], None]) -> Answer
     for n in itertools.count(1):
         reply = ask()
         status = reply.answer.status_code
-        if status not in (TOO_MANY, UNAVAILABLE) or (status == UNAVAILABLE and n >= MAX_TRIES):
+        if status != TOO_MANY and (status not in UNAVAILABLE or n >= MAX_TRIES):
             return reply.answer
         pause(min(max(reply.retry_after_s, 2.0 ** (n - 2)), MAX_PAUSE_S))
     raise AssertionError

@@ -81,7 +81,7 @@ def batch(
 def _read(source: Path) -> Input:
     """Raises InvalidRequestError with all that is wrong."""
     try:
-        return read_input(source, Bounds(one_model=False, max_lines=MAX_LINES))
+        return read_input(source, Bounds(n_models=None, max_lines=MAX_LINES))
     except InputError as error:
         texts = [
             f"{source}:{each.line}: {each.message}" if each.line else f"{source}: {each.message}"

@@ -17,6 +17,9 @@ from pyserve.memory.owner import Owner
 
 MAX_KEPT = 10_000  # of one tenant's that are over
 
+# What their ids begin with, before `_`: those of OpenAI's API, and of Anthropic's.
+Kind = Literal["batch", "msgbatch"]
+
 Status = Literal[
     "validating",
     "failed",
@@ -42,6 +45,8 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
     """A batch as it is told. key: digest of the API key that it counts for, in hex; "": none.
 
     times: when it came to each status, in Unix seconds. output_ttl_s: of its results.
+    input_file_id: "" where its input was never a file of its tenant. model: that of its lines, or
+    of the first, where others name other_models. n_left: lines that failed without being asked.
     """
 
     id: str
@@ -50,12 +55,14 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
     created: float
     endpoint: str
     input_file_id: str
+    n_input_bytes: int = 0
     completion_window: str
     expires: float
     output_ttl_s: float
     status: Status = "validating"
     metadata: dict[str, str] | None = None
     model: str | None = None
+    other_models: list[str] = []
     errors: list[BatchError] = []
     times: dict[str, float] = {}
     output_file_id: str | None = None
@@ -63,6 +70,7 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
     n_total: int = 0
     n_completed: int = 0
     n_failed: int = 0
+    n_left: int = 0
     n_input_tokens: int = 0
     n_cached_tokens: int = 0
     n_output_tokens: int = 0
@@ -71,6 +79,9 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_over(self) -> bool:
         return self.status in ("failed", "completed", "expired", "cancelled")
+
+    def is_a(self, kind: Kind) -> bool:
+        return self.id.startswith(f"{kind}_")
 
 
 class Batches:
@@ -102,8 +113,8 @@ class Batches:
             self._files.path(f"{batch_id}.errors"),
         )
 
-    def add(self, state: BatchState) -> None:
-        """Keep a new one, and its input, whatever becomes of the file. Raises OSError."""
+    def add(self, state: BatchState, source: Path) -> None:
+        """Keep a new one, and its input, whatever becomes of the file `source`. Raises OSError."""
         kept = self.paths(state.id)[0]
         with self._database.writing() as db:
             db.execute(
@@ -124,7 +135,7 @@ class Batches:
                 " FROM batches WHERE tenant = ?1 ORDER BY number DESC LIMIT ?2)",
                 (state.tenant, MAX_KEPT),
             )
-            kept.hardlink_to(self._files.path(state.input_file_id))
+            kept.hardlink_to(source)
         self.changed.set()
 
     def get(self, tenant: str, batch_id: str) -> BatchState | None:
@@ -137,18 +148,30 @@ class Batches:
         return None if row is None else _shown(*row)
 
     def page(
-        self, tenant: str, n_max: int, after: str | None = None
+        self,
+        tenant: str,
+        kind: Kind,
+        n_max: int,
+        *,
+        after: str | None = None,
+        before: str | None = None,
     ) -> tuple[list[BatchState], bool]:
-        """At most `n_max`, the newest first, older than `after`; and whether there are more."""
+        """At most `n_max` of a kind, the newest first, and whether there are more.
+
+        They are those next to the one of id `after`, and older; or `before`, and newer.
+        """
+        order, sign = ("DESC", "<") if before is None else ("ASC", ">")
+        edge = after if before is None else before
         with self._database.reading() as db:
             rows = db.execute(
-                "SELECT body, cancelled FROM batches WHERE tenant = ?1 AND"
-                " (?2 IS NULL OR number <"
-                " (SELECT number FROM batches WHERE id = ?2 AND tenant = ?1))"
-                " ORDER BY number DESC LIMIT ?3",
-                (tenant, after, n_max + 1),
+                "SELECT body, cancelled FROM batches WHERE tenant = ?1 AND id GLOB ?2 || '_*' AND"
+                f" (?3 IS NULL OR number {sign}"
+                " (SELECT number FROM batches WHERE id = ?3 AND tenant = ?1))"
+                f" ORDER BY number {order} LIMIT ?4",
+                (tenant, kind, edge, n_max + 1),
             ).fetchall()
-        return [_shown(*row) for row in rows[:n_max]], len(rows) > n_max
+        found = [_shown(*row) for row in rows[:n_max]]
+        return found if before is None else found[::-1], len(rows) > n_max
 
     def n_running(self, tenant: str) -> int:
         """How many of the tenant's are not over."""
@@ -167,6 +190,17 @@ class Batches:
                 (self._clock(), batch_id, tenant),
             )
         self.changed.set()
+
+    def delete(self, tenant: str, batch_id: str) -> None:
+        """Forget one that is over, and its results."""
+        state = self.get(tenant, batch_id)
+        if state is None or not state.is_over:
+            return
+        for file_id in (state.output_file_id, state.error_file_id):
+            if file_id is not None:
+                self._files.delete(tenant, file_id)
+        with self._database.writing() as db:
+            db.execute("DELETE FROM batches WHERE id = ? AND is_over", (batch_id,))
 
     # For the process that works on them
 

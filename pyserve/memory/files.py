@@ -64,6 +64,11 @@ class Incoming:
         self._fd = fd
         self._check = check
 
+    def sync(self) -> None:
+        """Have everything on the disk. Raises UnavailableError where it is full."""
+        with full_disk():
+            os.fdatasync(self._fd)
+
     def write(self, data: bytes) -> None:
         """Append. Raises StorageFullError, and UnavailableError where the disk is full."""
         self._check(self.n_bytes + len(data))
@@ -95,7 +100,7 @@ def is_full(error: Exception) -> bool:
 class Files:
     """What several processes keep together. Any thread.
 
-    max_bytes: of all files together, and of the results of batches that run. max_share: of them one
+    max_bytes: of all files together, and of batches that run. max_share: of them one
     tenant may have. clock: Unix seconds.
     """
 
@@ -144,15 +149,10 @@ class Files:
 
     def add(self, record: FileRecord, incoming: Incoming) -> None:
         """Keep what has arrived."""
-        with full_disk():
-            fd = os.open(incoming.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fdatasync(fd)
-            finally:
-                os.close(fd)
-            with self._database.writing() as db:
-                insert_file(db, record)
-                incoming.path.rename(self.path(record.id))
+        incoming.sync()
+        with full_disk(), self._database.writing() as db:
+            insert_file(db, record)
+            incoming.path.rename(self.path(record.id))
 
     def get(self, tenant: str, file_id: str) -> FileRecord | None:
         """The file, if it is this tenant's and has not expired."""
@@ -195,12 +195,18 @@ class Files:
         return found.rowcount > 0
 
     def n_used(self, tenant: str | None = None) -> int:
-        """Bytes of all files, and of the results of batches that run; of one tenant, or of all."""
+        """Bytes of all files, and of batches that run; of one tenant, or of all.
+
+        Those are their results, and their inputs where no file has them.
+        """
         with self._database.reading() as db:
             (n_bytes,) = db.execute(
                 f"SELECT (SELECT coalesce(sum(n_bytes + {ROW_BYTES}), 0) FROM files"
-                " WHERE ?1 IS NULL OR tenant = ?1) + (SELECT coalesce(sum(n_bytes), 0)"
-                " FROM batches WHERE NOT is_over AND (?1 IS NULL OR tenant = ?1))",
+                " WHERE ?1 IS NULL OR tenant = ?1) + (SELECT coalesce(sum(n_bytes + iif(EXISTS"
+                " (SELECT 1 FROM files WHERE id = text ->> 'input_file_id'), 0,"
+                " coalesce(text ->> 'n_input_bytes', 0))), 0) FROM"
+                " (SELECT n_bytes, CAST(body AS TEXT) AS text"
+                " FROM batches WHERE NOT is_over AND (?1 IS NULL OR tenant = ?1)))",
                 (tenant,),
             ).fetchone()
         return int(n_bytes)

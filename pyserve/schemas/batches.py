@@ -16,7 +16,12 @@ UNITS_S = {"h": HOUR_S, "d": 24 * HOUR_S}
 MAX_WINDOW_S = 30 * 24 * HOUR_S
 
 Endpoint = Literal[
-    "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/edits"
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/edits",
+    "/v1/messages",
 ]
 assert Endpoint.__args__ == ENDPOINTS  # type: ignore[attr-defined]
 

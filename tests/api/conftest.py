@@ -18,6 +18,7 @@ from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.streams.hub import StreamEngine
 from pyserve.models.profile import ModelProfile
 from pyserve.web.answer.sse import KEEP_ALIVE_S
+from pyserve.web.batches.runner import BatchRunner
 from pyserve.web.request.services import Services
 from tests.support.client import client_of
 from tests.support.front import Front
@@ -65,6 +66,21 @@ def start(tmp_path: Path) -> Iterator[StartFront]:
             return Front(app, app.test_client(), cores, parts.stream_limit)
 
         yield start_front
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[[Front], BatchRunner]]:
+    """Has the batches of a front worked on."""
+    runners: list[BatchRunner] = []
+
+    def begin(front: Front) -> BatchRunner:
+        runners.append(BatchRunner(front.app))
+        runners[-1].start()
+        return runners[-1]
+
+    yield begin
+    for runner in runners:
+        runner.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 
 from tests.clients.conftest import FIRST, MODEL, NARROW, SECOND, TIMEOUT_S
-from tests.support.server import ServerProcess
+from tests.support.limits import SOON_S
+from tests.support.server import ServerProcess, wait_until
 
 HELLO: list[Any] = [{"role": "user", "content": "Say hello."}]
 WEATHER: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
@@ -210,3 +211,27 @@ def test_a_key_that_is_busy_is_asked_again(make: Any) -> None:
     patient = make(NARROW, http_client=http_client, max_retries=9)
     assert patient.messages.create(**asked).content
     assert (statuses[0], statuses[-1]) == (429, 200)
+
+
+def test_a_batch_of_messages(make: Any) -> None:
+    """Its results are read by the URL that the server tells, and belong to its tenant."""
+    client = make()
+    fields: Any = {"model": MODEL, "messages": HELLO}
+    requests: Any = [
+        {"custom_id": "long", "params": {**fields, "max_tokens": 8}},
+        {"custom_id": "wrong", "params": {**fields, "max_tokens": -1}},
+    ]
+    batch = client.messages.batches.create(requests=requests)
+    wait_until(
+        lambda: client.messages.batches.retrieve(batch.id).processing_status == "ended",
+        SOON_S,
+        "the batch has ended",
+    )
+    found = {each.custom_id: each.result for each in client.messages.batches.results(batch.id)}
+    assert found["long"].message.usage.output_tokens == 8
+    assert found["wrong"].error.error.type == "invalid_request_error"
+    with pytest.raises(anthropic.NotFoundError):
+        make(SECOND).messages.batches.retrieve(batch.id)
+    assert [each.id for each in client.messages.batches.list()] == [batch.id]
+    assert client.messages.batches.cancel(batch.id).processing_status == "ended"
+    assert client.messages.batches.delete(batch.id).id == batch.id

@@ -8,6 +8,8 @@ FIELDS = {
     "background": "Answers at once and goes on by itself; the response is asked for by its id.",
     "ResponseRequest.store": "false: the response is not stored.",
     "input_file_id": "A file of requests, one on each line.",
+    "MessageBatchRequest.requests": "The requests, each with an id of its own.",
+    "BatchedMessage.params": "A body of /v1/messages, without `stream`; checked when it runs.",
     "endpoint": "What answers all lines; the `url` of each is the same.",
     "completion_window": "Until when they are answered, from `1h` to `30d`; others have failed.",
     "output_expires_after": "When the files of results are deleted.",

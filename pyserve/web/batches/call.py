@@ -13,6 +13,7 @@ from pyserve.batch.lines import refused_field
 from pyserve.batch.work import Reply, seconds_of
 from pyserve.web.keys.keys import ApiKey
 from pyserve.web.request.errors import INVALID, error_body
+from pyserve.web.request.families import family_of
 from pyserve.web.request.inside import Inside
 from pyserve.web.request.notes import fresh_id
 from pyserve.web.request.services import services_of
@@ -30,9 +31,9 @@ def call(app: Flask, url: str, body: bytes, key: ApiKey | None, check: Callable[
     refused = refused_field(body)
     if refused is not None:
         message = f"{refused} is not supported in a batch"
-        told = error_body(message, INVALID, refused, "unsupported_parameter")
-        answer = Answer(BAD_REQUEST, shown_id, msgspec.Raw(msgspec.json.encode(told)))
-        return Reply(answer)
+        error = error_body(message, INVALID, refused, "unsupported_parameter")["error"]
+        code, told = family_of(url).errors.tell(BAD_REQUEST, error, shown_id)
+        return Reply(Answer(code, shown_id, msgspec.Raw(msgspec.json.encode(told))))
     builder = EnvironBuilder(
         path=services_of(app).config.api_prefix + url,
         base_url=BASE_URL,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
 from flask import Response
 
 from pyserve.errors import InvalidRequestError, NotFoundError
-from pyserve.memory.batches import Archive, BatchState
+from pyserve.memory.batches import Archive, BatchState, Kind
 from pyserve.memory.files import FileRecord
 from pyserve.web.request.access import tenant
 from pyserve.web.request.services import services
@@ -35,10 +37,10 @@ def the_file(file_id: str) -> FileRecord:
     return record
 
 
-def the_batch(batch_id: str) -> BatchState:
+def the_batch(batch_id: str, kind: Kind = "batch") -> BatchState:
     """The batch, which is the current tenant's. Raises NotFoundError."""
     state = the_archive().batches.get(tenant(), batch_id)
-    if state is None:
+    if state is None or not state.is_a(kind):
         raise NotFoundError("there is no batch of this id", param="batch_id")
     return state
 
@@ -46,6 +48,25 @@ def the_batch(batch_id: str) -> BatchState:
 def share() -> float:
     """Which part of all bytes the current tenant may have."""
     return SHARE_OF_ONE if len(services().keys) > 1 else 1.0
+
+
+def lines_reply(
+    state: BatchState, told: Callable[[Iterable[bytes]], Iterator[bytes]], content_type: str
+) -> Response:
+    """All results of a batch that is over, as `told` makes them of their lines.
+
+    Raises NotFoundError if a file of them was removed.
+    """
+    ids = [each for each in (state.output_file_id, state.error_file_id) if each is not None]
+    with ExitStack() as opened:
+        try:
+            paths = [the_archive().files.path(file_id) for file_id in ids]
+            found = [opened.enter_context(path.open("rb")) for path in paths]
+        except FileNotFoundError:
+            raise NotFoundError("the results were removed") from None
+        response = Response(told(itertools.chain(*found)), content_type=content_type)
+        response.call_on_close(opened.pop_all().close)
+    return response
 
 
 def content_reply(record: FileRecord) -> Response:

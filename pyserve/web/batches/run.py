@@ -15,6 +15,7 @@ from flask import Flask
 
 from pyserve.batch.journal import Failure, Journal, Result, new_result
 from pyserve.batch.lines import (
+    MAX_MODELS,
     Bounds,
     Input,
     InputError,
@@ -114,7 +115,12 @@ class BatchRun:
         self._archive.batches.reopen(self._state.id)
         input_path, *outputs = self._paths
         with contextlib.closing(Journal(*outputs)) as journal:
-            self._become("in_progress", n_total=len(found.lines), model=found.model)
+            self._become(
+                "in_progress",
+                n_total=len(found.lines),
+                model=next(iter(found.models), None),
+                other_models=found.models[1:],
+            )
             self._save(journal)
             left = [line for line in found.lines if line.custom_id not in journal.done]
             with contextlib.suppress(Stopped), input_path.open("rb") as file:
@@ -131,8 +137,10 @@ class BatchRun:
 
     def _validated(self) -> Input:
         """Its lines. Raises InputError."""
+        n_models = MAX_MODELS if self._state.is_a("msgbatch") else 1
         n_max = self._parts.config.max_body_bytes
-        return read_input(self._paths[0], Bounds(self._state.endpoint, max_line_bytes=n_max))
+        bounds = Bounds(self._state.endpoint, n_models=n_models, max_line_bytes=n_max)
+        return read_input(self._paths[0], bounds)
 
     def _key(self) -> ApiKey | None:
         """The key that the lines count for. Raises InputError if the server has it no more."""
@@ -193,6 +201,7 @@ class BatchRun:
             self._state,
             n_completed=journal.n_completed,
             n_failed=journal.n_failed,
+            n_left=journal.n_left,
             n_input_tokens=tokens.n_input,
             n_cached_tokens=tokens.n_cached,
             n_output_tokens=tokens.n_output,

@@ -112,7 +112,8 @@ class BatchRunner:
         with self._app.app_context():
             names = model_names(self._parts.config, served_models())
         try:
-            resolve(state.model, None, names, strict=self._parts.config.strict_model_names)
+            for model in (state.model, *state.other_models):
+                resolve(model, None, names, strict=self._parts.config.strict_model_names)
         except PyserveError:
             return False
         return True

@@ -232,7 +232,7 @@ def test_a_busy_server_is_overloaded(start):
 
 
 def test_unknown_paths_and_methods_are_told_in_the_same_shape(front):
-    unknown = front.client.get("/v1/messages/batches")
+    unknown = front.client.get("/v1/messages/nothing")
     assert (unknown.status_code, error_of(unknown)["type"]) == (404, "not_found_error")
     wrong = front.client.get(MESSAGES)
     assert (wrong.status_code, error_of(wrong)["type"]) == (405, "invalid_request_error")

@@ -78,11 +78,14 @@ def stored_ids(front: Front) -> dict[str, str]:
     form = {"purpose": "batch", "file": (io.BytesIO(b"{}"), "in.jsonl")}
     file = front.client.post("/v1/files", data=form).get_json()
     batch = front.post("/v1/batches", {**BATCH, "input_file_id": file["id"]}).get_json()
+    messages = {"requests": [{"custom_id": "a", "params": {}}]}
+    message_batch = front.post("/v1/messages/batches", messages).get_json()
     return {
         "response_id": response["id"],
         "conversation_id": conversation["id"],
         "file_id": file["id"],
         "batch_id": batch["id"],
+        "message_batch_id": message_batch["id"],
     }
 
 
@@ -101,6 +104,8 @@ def test_what_is_stored_is_read_as_it_says(front, document):
         "/files/{file_id}",
         "/batches",
         "/batches/{batch_id}",
+        "/messages/batches",
+        "/messages/batches/{message_batch_id}",
     ):
         answer = front.client.get(f"/v1{described.format(**stored)}").get_json()
         check(document, schema_of(document["paths"][described]["get"], 200), answer)

@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from pyserve.api.endpoint import Endpoint
@@ -17,6 +18,7 @@ from pyserve.api.pages import EVERY, document_json
 from pyserve.openai.document import examples
 from pyserve.openai.document.errors import ERRORS, shown_status
 from pyserve.openai.document.operation import Operation
+from tests.api.openai.test_files_and_batches import archive_of
 from tests.support.front import GUARD, Front
 from tests.support.limits import SOON_S
 
@@ -187,12 +189,19 @@ def are_stored(front: Front, key: str) -> dict[str, str]:
     file = front.client.post("/v1/files", data=form, headers=headers).get_json()["id"]
     window = {"endpoint": "/v1/completions", "completion_window": "24h"}
     batch = front.post("/v1/batches", {**window, "input_file_id": file}, headers=headers)
+    requests = {"requests": [{"custom_id": "a", "params": {}}]}
+    messages = front.post("/v1/messages/batches", requests, headers=headers).get_json()["id"]
+    archive = archive_of(front)
+    (state,) = (each for each in archive.batches.claim(lambda _: True) if each.id == messages)
+    over = msgspec.structs.replace(state, status="completed", times={"completed": 1.0})
+    archive.batches.end(over)  # only then it has results
     return {
         "response_id": front.post("/v1/responses", said, headers=headers).get_json()["id"],
         "conversation_id": conversation,
         "item_id": items.get_json()["data"][0]["id"],
         "file_id": file,
         "batch_id": batch.get_json()["id"],
+        "message_batch_id": messages,
     }
 
 

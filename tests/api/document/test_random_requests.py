@@ -33,7 +33,12 @@ WITH_BODY = [operation for operation in OPERATIONS if operation.body]
 EXACT = ("/models/load", "/models/unload", "/api/show")  # these take no other name than the model's
 # One of two fields each, and lists of one length, which bodies by the document seldom have.
 ONE_OF = ("/choose", "/score", "/responses", "/responses/input_tokens")
-STORED = ("/conversations/{", "/files", "/batches")  # nobody finds by accident what is stored
+STORED = (
+    "/conversations/{",
+    "/files",
+    "/batches",
+    "/messages/batches/",
+)  # nobody finds by accident what is stored
 FEW = settings(
     max_examples=12,
     derandomize=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 
 from pyserve.batch.journal import Answer, Journal, new_result
 from pyserve.memory.batches import Archive, result_id
-from pyserve.web.batches.runner import BatchRunner
 from tests.support.client import client_of
 from tests.support.front import CHAT, Front, chat_body, error_of
 from tests.support.limits import SOON_S
@@ -29,21 +27,6 @@ key = "key-of-the-first"
 key = "key-of-the-second"
 """
 FIRST, SECOND = ({"Authorization": f"Bearer key-of-the-{n}"} for n in ("first", "second"))
-
-
-@pytest.fixture
-def run() -> Iterator[Any]:
-    """Has the batches of a front worked on."""
-    runners: list[BatchRunner] = []
-
-    def begin(front: Front) -> BatchRunner:
-        runners.append(BatchRunner(front.app))
-        runners[-1].start()
-        return runners[-1]
-
-    yield begin
-    for runner in runners:
-        runner.stop()
 
 
 def line(custom_id: str, text: str = "one two", url: str = CHAT, **fields: Any) -> dict[str, Any]:
@@ -149,6 +132,7 @@ def test_lines_that_are_refused_go_to_the_error_file(front, run):
         ("/v1/embeddings", {"input": ["a b", "c"]}),
         ("/v1/responses", {"input": "a b", "store": False}),
         ("/v1/edits", {"instruction": "Add c", "input": "a b"}),
+        ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": "a"}]}),
     ],
 )
 def test_every_endpoint_answers(front, run, endpoint, body):

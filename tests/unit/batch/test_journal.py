@@ -22,7 +22,7 @@ USAGE = {
 
 
 def answer(status: int = 200, **body) -> Answer:
-    return Answer(status, "req_1", msgspec.Raw(json.dumps({"usage": USAGE, **body}).encode()))
+    return Answer(status, "req_1", msgspec.Raw(json.dumps({"usage": USAGE} | body).encode()))
 
 
 def test_success_and_failure_go_to_their_files(tmp_path):
@@ -30,8 +30,17 @@ def test_success_and_failure_go_to_their_files(tmp_path):
     assert journal.add(new_result("a", answer()))
     assert journal.add(new_result("b", answer(400, usage=None)))
     assert journal.add(new_result("c", error=Failure("batch_expired", "too late")))
-    assert (journal.n_completed, journal.n_failed, journal.tokens.n_input) == (1, 2, 5)
+    assert (journal.n_completed, journal.n_failed, journal.n_left) == (1, 2, 1)
+    assert (journal.tokens.n_input, journal.tokens.n_cached) == (5, 3)
     journal.close()
+    again = Journal(tmp_path / "out", tmp_path / "err")
+    assert (again.n_completed, again.n_failed, again.n_left) == (1, 2, 1)
+    assert again.add(
+        new_result("m", answer(usage={"input_tokens": 4, "cache_read_input_tokens": 6}))
+    )
+    assert (again.tokens.n_input, again.tokens.n_cached) == (15, 9)
+    again.close()
+    (tmp_path / "out").write_text((tmp_path / "out").read_text().splitlines(keepends=True)[0])
     (done,) = map(json.loads, (tmp_path / "out").read_text().splitlines())
     assert done["custom_id"] == "a"
     assert done["id"].startswith("batch_req_")

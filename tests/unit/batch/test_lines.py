@@ -43,7 +43,7 @@ def test_bodies_are_read_back_whatever_is_between_the_lines(tmp_path):
     ]
     path = written(tmp_path / "in", *sent)
     found = read_input(path, BOUNDS)
-    assert found.model == "m"
+    assert found.models == ["m"]
     with path.open("rb") as file:
         bodies = {each.custom_id: json.loads(read_body(file, each)) for each in found.lines}
     assert bodies["a"]["messages"][0]["content"] == "é\n"
@@ -122,5 +122,12 @@ def test_a_line_may_have_as_many_bytes_as_allowed(tmp_path):
 
 def test_lines_may_have_endpoints_and_models_of_their_own_where_that_is_allowed(tmp_path):
     lines = [line("a", url="/v1/embeddings", body={"model": "e", "input": "x"}), line("b")]
-    found = read_input(written(tmp_path / "in", *lines), Bounds(one_model=False))
+    found = read_input(written(tmp_path / "in", *lines), Bounds(n_models=None))
     assert [each.url for each in found.lines] == [CHAT, "/v1/embeddings"]
+    assert found.models == ["e", "m"]
+    few = Bounds(CHAT, n_models=2)
+    lines = [line(name, body={"model": name}) for name in "abac"]
+    lines[2]["custom_id"] = "again"
+    assert problems(written(tmp_path / "in", *lines), few) == [
+        (4, "mismatched_model", "body.model")
+    ]

@@ -56,8 +56,8 @@ def replies(*statuses: int):
 
 def test_refusals_for_now_are_asked_again_after_their_time():
     pauses: list[float] = []
-    assert answered(replies(503, 429, 200), pauses.append).status_code == 200
-    assert pauses == [3, 3]
+    assert answered(replies(503, 429, 529, 200), pauses.append).status_code == 200
+    assert pauses == [3, 3, 3]
     assert answered(replies(400), pauses.append).status_code == 400
 
 

@@ -59,7 +59,7 @@ def batch(archive: Archive, name: str, file: str = "f") -> BatchState:
         id=name, tenant="t", key="", created=now, endpoint="/v1/completions", input_file_id=file,
         completion_window="24h", expires=now + 86400, output_ttl_s=TTL_S,
     )  # fmt: skip
-    archive.batches.add(state)
+    archive.batches.add(state, archive.files.path(file))
     return state
 
 
@@ -181,3 +181,55 @@ def test_batches_that_are_over_are_forgotten(opened, clock):
     clock.now += 2
     archive.files.sweep()
     assert archive.batches.get("t", "b") is None
+
+
+def test_an_input_counts_once_where_a_file_has_it_or_none(opened):
+    """A deleted file whose batch still runs, and an input that never was a file."""
+    archive = opened()
+    add(archive, "f", b"x" * 1000)
+    before = archive.files.n_used("t")
+    state = batch(archive, "batch_b")
+    archive.batches.update(msgspec.structs.replace(state, n_input_bytes=1000), 0)
+    n_row = archive.files.n_used("t") - before
+    assert n_row < 1000
+    archive.files.delete("t", "f")
+    assert archive.files.n_used() == archive.files.n_used("t") == 1000 + n_row
+    archive.batches.end(msgspec.structs.replace(state, status="failed"))
+    assert archive.files.n_used("t") == 0
+
+
+def test_kinds_of_batches_are_listed_apart_to_both_sides(opened):
+    archive = opened()
+    add(archive, "f")
+    ids = [f"msgbatch_{n}" for n in range(4)]
+    for name in ("batch_a", *ids, "batch_b"):
+        batch(archive, name)
+
+    def page(n_max: int, **edges: str) -> tuple[list[str], bool]:
+        found, has_more = archive.batches.page("t", "msgbatch", n_max, **edges)
+        return [each.id for each in found], has_more
+
+    assert page(9) == (ids[::-1], False)
+    assert page(2, after=ids[3]) == (ids[2:0:-1], True)
+    assert page(2, before=ids[0]) == (ids[2:0:-1], True)
+    assert page(2, before=ids[2]) == ([ids[3]], False)
+    assert [each.id for each in archive.batches.page("t", "batch", 9)[0]] == ["batch_b", "batch_a"]
+
+
+def test_a_batch_is_deleted_with_its_results_when_it_is_over(opened):
+    archive = opened()
+    add(archive, "f")
+    state = batch(archive, "msgbatch_a")
+    archive.batches.delete("t", "msgbatch_a")
+    output = archive.batches.paths("msgbatch_a")[1]
+    output.write_bytes(b"x")
+    record = FileRecord(
+        id=result_id(output), tenant="t", created=archive.clock(), expires=1e9, purpose="p",
+        filename="f", n_bytes=1,
+    )  # fmt: skip
+    over = msgspec.structs.replace(state, status="completed", output_file_id=record.id)
+    archive.batches.end(over, [(record, output)])
+    archive.batches.delete("other", "msgbatch_a")
+    assert names(archive) == {"f", record.id}
+    archive.batches.delete("t", "msgbatch_a")
+    assert (names(archive), archive.batches.get("t", "msgbatch_a")) == ({"f"}, None)
