@@ -50,7 +50,7 @@ def api_reference(document: Document) -> str:
 def _operation(document: Document, method: str, path: str, operation: Any) -> Iterator[str]:
     yield f"### {method.upper()} {path}\n"
     yield _text(f"{operation['summary']}. {operation.get('description', '')}") + "\n"
-    parameters = operation.get("parameters") or ()
+    parameters = [_found(document, each) for each in operation.get("parameters") or ()]
     if parameters:
         yield "| parameter | | |\n| --- | --- | --- |"
         for each in parameters:
