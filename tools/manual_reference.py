@@ -85,7 +85,8 @@ def _fields(document: Document, schema: Any, heading: str) -> Iterator[str]:
 def _found(document: Document, schema: Any) -> Any:
     """What a reference stands for."""
     while "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        _, place, kind, name = schema["$ref"].split("/")
+        schema = document[place][kind][name]
     return schema
 
 
