@@ -107,8 +107,9 @@ class FakeCore(Askable):
             tokens = request.tokens or [BOS, *(self._vocab.token(word) for word in words)]
             n_room = self._info.n_ctx - len(tokens)
             allowed = request.sampling.allowed_token_ids
-            echo = self._vocab.text(allowed) if allowed else _echo(request, prompt)
-            plan = make_plan(request, echo, self._script, index, max(n_room, 0))
+            said = _said(request, prompt)
+            echo = self._vocab.text(allowed) if allowed else said
+            plan = make_plan(request, said, echo, self._script, index, max(n_room, 0))
             self._requests[request_id] = FakeRequest(
                 request_id, request, tokens, plan, self._info.n_ranks
             )
@@ -323,8 +324,9 @@ def _rendered(messages: Messages) -> str:
     return "".join([*lines, "assistant:"])
 
 
-def _echo(request: GenerateRequest, prompt: str) -> str:
-    """The text that an unscripted answer repeats: the last message, or the prompt."""
+def _said(request: GenerateRequest, prompt: str) -> str:
+    """The text that an unscripted answer repeats, unless it may be another: the last message, or
+    the prompt."""
     return str(request.messages[-1]["content"]) if request.messages else prompt
 
 

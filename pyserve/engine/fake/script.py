@@ -65,14 +65,15 @@ def split_words(text: str) -> list[str]:
 
 
 def make_plan(
-    request: GenerateRequest, prompt: str, script: FakeScript, index: int, n_room: int
+    request: GenerateRequest, said: str, echo: str, script: FakeScript, index: int, n_room: int
 ) -> Plan:
     """The plan of the `index`-th request.
 
-    prompt: its text, echoed unless the script has texts. n_room: tokens left in the context.
+    said: where the commands are. echo: the answer, unless the script has texts. n_room: tokens left
+    in the context.
     """
-    commands = dict(COMMAND.findall(prompt)) if script.commands else {}
-    answer = script.texts[index % len(script.texts)] if script.texts else prompt
+    commands = dict(COMMAND.findall(said)) if script.commands else {}
+    answer = script.texts[index % len(script.texts)] if script.texts else echo
     if "words" in commands:
         answer = repeat_words(answer, int(commands["words"] or 0))
     if request.is_pooled:

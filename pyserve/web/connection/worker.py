@@ -185,7 +185,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             req._expected_100_continue = False
             req.body = AwaitedBody(req.body, conn.sock)
         is_last = req.should_close
-        req.should_close = lambda: is_last() or must_close(req.body)
+        req.should_close = lambda: is_last() or must_close(req.body) or not self.alive
         return super().handle_request(req, conn)
 
     def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:

@@ -16,7 +16,9 @@ import pytest
 
 from pyserve.engine.protocol import EngineStats
 from pyserve.engine.remote.client import RemoteEngine
+from pyserve.web.answer.generation import N_AHEAD
 from tests.e2e.conftest import DEFAULT_MODEL
+from tests.support.connection import Connection
 from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, free_port, is_alive, sse_events, wait_until
 
@@ -193,15 +195,46 @@ def test_a_running_stream_finishes_and_new_clients_are_refused(server, http):
     server.wait_gone()
 
 
-def test_a_stream_that_does_not_end_is_told_why(make_server):
-    server = make_server(["--engine", "fake", "--graceful-timeout-s", "4"]).start()
-    http = httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False)
-    with http, held_stream(http) as events:
+# What is in work when the server stops, and how its API says why it ends.
+HELD = "#hold=0 x y z"
+DRAINED: dict[str, tuple[dict[str, object], bytes]] = {
+    "/v1/rerank": ({"query": HELD, "documents": ["a", "b"] * 100}, b'"code":"unavailable"'),
+    "/v1/embeddings": ({"input": [HELD] * 100}, b'"code":"unavailable"'),
+    "/v1/messages": ({**body(HELD), "max_tokens": 9}, b'"type":"overloaded_error"'),
+    "/api/chat": ({**body(HELD), "model": "x"}, b'{"error":"'),
+    "/v1/responses": ({"input": HELD}, b'"code":"unavailable"'),
+    "/completion": ({"prompt": HELD}, b'"code":"unavailable"'),
+}
+
+
+def test_whatever_does_not_end_is_told_why(make_server):
+    args = ["--engine", "fake", "--graceful-timeout-s", "4", "--parallel", "8"]
+    server = make_server(args).start()
+    with contextlib.ExitStack() as stack:
+        http = httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False)
+        events = stack.enter_context(held_stream(stack.enter_context(http)))
+        asked = {path: stack.enter_context(Connection(server.port)) for path in DRAINED}
+        for path, connection in asked.items():
+            connection.send("POST", path, DRAINED[path][0])
+        # Of each list as many are with the engine as run at once, and some more.
+        n_all = 1 + 2 * (8 + N_AHEAD) + 4
+        wait_until(lambda: in_work(server) == n_all, SOON_S, "all are in work")
         server.signal(signal.SIGTERM)
-        rest = rest_of(events)
-    assert rest[-1]["error"]["message"] == "the server is shutting down"
+        assert rest_of(events)[-1]["error"]["message"] == "the server is shutting down"
+        for path, connection in asked.items():
+            status, headers, told = connection.answer()
+            assert status in (503, 529), (path, told)
+            assert b"the server is shutting down" in told, path
+            assert DRAINED[path][1] in told, path
+            assert (headers["connection"], headers["retry-after"]) == ("close", "5"), path
+            assert connection.is_closed()
     assert server.wait() == 0
     server.wait_gone()
+
+
+def in_work(server: ServerProcess) -> int:
+    stats = engine_stats(server)
+    return stats.n_running + stats.n_waiting
 
 
 def test_a_second_signal_ends_everything_at_once(server, http):
