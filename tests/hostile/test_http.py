@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -218,6 +219,30 @@ def test_a_client_that_stops_is_told_and_left(impatient: ServerProcess, data: by
     answer = said_to(impatient, data)
     assert answer.status == 408
     assert error_in(answer.body, 408)["code"] == "request_timeout"
+
+
+def test_what_never_becomes_a_request_is_told_as_its_api_tells_errors(
+    impatient: ServerProcess,
+) -> None:
+    rows = [
+        (HOST + b"X: y\r\n", 408, "in time"),
+        (HOST + JSON + LENGTH + b"9\r\n\r\n{", 408, "in time"),
+        (HOST + JSON + LENGTH + b"99999\r\n\r\n{", 408, "in time"),  # a thread waits for it
+        (HOST + b"X : y\r\n" + CLOSE, 400, "malformed"),
+        (HOST + JSON + CHUNKED[len(POST) :] + b"x\r\n{}", 400, "malformed"),
+    ]
+    with contextlib.ExitStack() as stack:
+        asked = []
+        for path, (rest, status, words) in itertools.product(("/v1/messages", "/api/chat"), rows):
+            connection = stack.enter_context(Connection(impatient.port))
+            connection.send_bytes(f"POST {path} HTTP/1.1\r\n".encode() + rest)
+            asked.append((connection, path, status, words))
+        for connection, path, status, words in asked:
+            answer = connection.answer()
+            error = json.loads(answer.body)["error"]
+            assert answer.status == status
+            assert words in (error if path == "/api/chat" else error["message"])
+            assert path == "/api/chat" or answer.headers["request-id"].startswith("req_")
 
 
 def test_slow_headers_have_a_deadline_for_all_of_them(impatient: ServerProcess) -> None:

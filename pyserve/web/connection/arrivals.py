@@ -26,6 +26,7 @@ from pyserve.web.connection.incoming import (
 )
 
 MAX_LINE_BYTES = 4096
+MAX_KEPT_BYTES = 512  # of what has come, which tells the path
 END_OF_HEAD = b"\r\n\r\n"
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^ ]+ HTTP/1\.[01]\r")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -62,7 +63,7 @@ def is_whole(data: bytes) -> bool:
 
 @dataclass
 class _Arrival:
-    """n_seen: bytes that were there at the last look.
+    """begin: of what was there at the last look.
 
     deadline_s: of the monotonic clock. has_head: the deadline is that of the body.
     """
@@ -70,7 +71,7 @@ class _Arrival:
     connection: Any
     incoming: Incoming
     deadline_s: float
-    n_seen: int = 0
+    begin: bytes = b""
     has_head: bool = False
 
     def is_there(self) -> bool:
@@ -85,7 +86,7 @@ class Arrivals:
     """Parked connections of one worker. Thread: the worker's main loop.
 
     A connection is gunicorn's `TConn`; what matters is its non-blocking `sock`.
-    dispatch: gives one a thread. end: closes one; True when its client began to send.
+    dispatch: gives one a thread. end: closes one; with the begin of what its client has sent.
     answer: may answer a request without a thread, and close its connection; whether it did.
     fail: ends one of which nothing can be known; a thread notices by itself if there is none.
     """
@@ -94,7 +95,7 @@ class Arrivals:
         self,
         poller: selectors.BaseSelector,
         dispatch: Callable[[Any], None],
-        end: Callable[[Any, bool], None],
+        end: Callable[[Any, bytes], None],
         timeouts: ClientTimeouts,
         clock: Callable[[], float] = time.monotonic,
         answer: Callable[[Any, bytes], bool] = lambda _connection, _data: False,
@@ -123,12 +124,12 @@ class Arrivals:
         """
         now_s = self._clock()
         for arrival in list(self._waiting.values()):
-            if arrival.deadline_s <= now_s or (is_stopping and arrival.n_seen == 0):
+            if arrival.deadline_s <= now_s or (is_stopping and not arrival.begin):
                 self._forget(arrival)
                 if arrival.is_there():
                     self._give(arrival)
                 else:
-                    self._end(arrival.connection, arrival.n_seen > 0)
+                    self._end(arrival.connection, arrival.begin)
 
     def _on_readable(self, arrival: _Arrival, _client: socket.socket) -> None:
         self._forget(arrival)
@@ -151,7 +152,7 @@ class Arrivals:
         if has_head and not arrival.has_head:
             arrival.has_head = True
             arrival.deadline_s = self._clock() + self._timeouts.body_s
-        arrival.n_seen = len(data)
+        arrival.begin = data[:MAX_KEPT_BYTES]
         self._wait(arrival, len(data) + n_more)
 
     def _give(self, arrival: _Arrival) -> None:

@@ -29,6 +29,7 @@ from pyserve.web.connection.incoming import MAX_BYTES, Encrypted, Plain, send_no
 from pyserve.web.connection.lingering import Lingering
 from pyserve.web.connection.overload import Refusals
 from pyserve.web.connection.tls import PLAIN_HTTP
+from pyserve.web.request.families import DEFAULT, family_of, family_of_line
 from pyserve.web.request.refusal import is_malformed, needs_tls, refuse, stalled
 from pyserve.web.request.services import services_of
 
@@ -56,6 +57,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         )
         self._deadlines = Deadlines(timeouts)
         self._deadlines.start()
+        self._prefix = config.api_prefix
+        self._served = threading.local()  # the connection of a thread
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -83,6 +86,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         """Called with every connection that may have a request."""
+        conn.family = DEFAULT
         has_read_ahead = conn.parser is not None and conn.parser.unreader.buf.getvalue()
         if has_read_ahead:
             super().enqueue_req(conn)
@@ -119,7 +123,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().wait_for_and_dispatch_events(timeout)
 
     def _turn_away(self, conn: Any, data: bytes) -> bool:
-        """Refuse a request under overload; whether it was refused."""
+        """Refuse a request under overload; whether it was refused. data: its begin, or all."""
+        conn.family = family_of_line(data, self._prefix)
         response = self._refusals.turn_away(data)
         if response is None:
             return False
@@ -142,10 +147,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 socket.socket.recv(conn.sock, MAX_BYTES, socket.MSG_DONTWAIT)
         self._close(conn)
 
-    def _end(self, conn: Any, has_begun: bool) -> None:
+    def _end(self, conn: Any, begin: bytes) -> None:
         """Close a connection whose request has not arrived; answers 408 if it had begun."""
-        if has_begun:
-            send_now(conn.sock, stalled().to_bytes())
+        if begin:
+            family = family_of_line(begin, self._prefix)
+            send_now(conn.sock, stalled().to_bytes(family=family))
             self._lingering.take(conn)
         else:
             self._close(conn)
@@ -156,6 +162,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         conn.has_request = False  # ours: whether the application answers
+        self._served.conn = conn
         is_stalled = threading.Event()
 
         def shut_down(is_sending: bool) -> None:
@@ -165,7 +172,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                     socket.socket.shutdown(conn.sock, socket.SHUT_RD)
                     return
                 if is_sending:
-                    conn.sock.send(stalled().to_bytes(), socket.MSG_DONTWAIT)
+                    answer = stalled().to_bytes(family=conn.family)
+                    conn.sock.send(answer, socket.MSG_DONTWAIT)
                 conn.sock.shutdown(socket.SHUT_RDWR)
 
         self._deadlines.begin(shut_down)
@@ -174,13 +182,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if conn.has_request or not is_stalled.is_set():
                 return is_kept
             with contextlib.suppress(OSError):
-                conn.sock.sendall(stalled().to_bytes())
+                conn.sock.sendall(stalled().to_bytes(family=conn.family))
             return False
         finally:
             self._deadlines.end()
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.has_request = True
+        conn.family = family_of(req.path, prefix=self._prefix)
         if req._expected_100_continue:
             req._expected_100_continue = False
             req.body = AwaitedBody(req.body, conn.sock)
@@ -200,8 +209,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.log.info("malformed request from %s: %s", addr, exc)
         else:
             self.log.error("a request failed outside the application", exc_info=exc)
+        conn = getattr(self._served, "conn", None)
+        family = DEFAULT if conn is None else conn.family
         with contextlib.suppress(OSError):  # the client has gone
-            client.sendall(refuse(exc).to_bytes())
+            client.sendall(refuse(exc).to_bytes(family=family))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.alive:

@@ -40,6 +40,7 @@ class Family:
 
 
 NO_HEADERS = Headers()
+_LINE = re.compile(rb"[A-Z]+ (?:https?://[^/ ]*)?(/[^ ?]*)")
 DEFAULT = Family(OPENAI, re.compile(""))
 FAMILIES = (
     Family(
@@ -70,6 +71,12 @@ def family_of(path: str, headers: Headers = NO_HEADERS, prefix: str = "") -> Fam
         if family.paths.match(path) or (family.header is not None and family.header in headers):
             return family
     return DEFAULT
+
+
+def family_of_line(data: bytes, prefix: str = "") -> Family:
+    """That of a request which begins with `data`, by the path in its first line alone."""
+    line = _LINE.match(data)
+    return DEFAULT if line is None else family_of(line[1].decode("latin-1"), prefix=prefix)
 
 
 def current_family() -> Family:

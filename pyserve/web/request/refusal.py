@@ -47,7 +47,7 @@ class Refusal(NamedTuple):
         own_id = "" if family.id_header is None else f"{family.id_header}: {shown_id}\r\n"
         head = (
             f"HTTP/1.1 {status:d} {_PHRASES.get(status, 'Overloaded')}\r\n"
-            "Content-Type: application/json\r\n"
+            f"Content-Type: {family.json_type}\r\n"
             f"Content-Length: {len(content)}\r\n"
             f"X-Request-Id: {shown_id}\r\n"
             f"{own_id}{retry}"

@@ -32,7 +32,7 @@ class Bench:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.dispatched: list[Connection] = []
-        self.ended: list[bool] = []
+        self.ended: list[bytes] = []
         self.answered: list[bytes] = []
         self._poller = selectors.DefaultSelector()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -40,7 +40,7 @@ class Bench:
         self.arrivals = Arrivals(
             self._poller,
             self.dispatched.append,
-            lambda _connection, has_begun: self.ended.append(has_begun),
+            lambda _connection, begin: self.ended.append(begin),
             TIMEOUTS,
             clock=lambda: self.now_s,
             answer=lambda _connection, data: data in self.answered,
@@ -184,7 +184,7 @@ def test_slow_clients_have_a_deadline(bench: Bench, data: bytes, limit_s: float)
     assert bench.ended == []
     bench.now_s = limit_s
     bench.arrivals.expire(is_stopping=False)
-    assert bench.ended == [bool(data)]
+    assert bench.ended == [data]
     bench.arrivals.expire(is_stopping=False)
     assert len(bench.ended) == 1
 
@@ -193,7 +193,7 @@ def test_silent_clients_do_not_hold_up_the_end(bench: Bench) -> None:
     bench.connect()
     bench.connect(LINE)
     bench.arrivals.expire(is_stopping=True)
-    assert bench.ended == [False]
+    assert bench.ended == [b""]
 
 
 @pytest.mark.parametrize("is_stopping", [False, True])
