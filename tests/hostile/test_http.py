@@ -16,6 +16,7 @@ from tests.support.limits import SOON_S
 from tests.support.server import ServerProcess, served, wait_until
 
 HOST, CLOSE, LENGTH = b"Host: x\r\n", b"Connection: close\r\n\r\n", b"Content-Length: "
+END = b"\r\n"
 JSON = b"Content-Type: application/json\r\n"
 START = b"POST /v1/completions HTTP/1.1\r\n" + HOST
 POST = START + JSON
@@ -69,6 +70,7 @@ REFUSED = [
     ("chunk 0x2", CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n", *MALFORMED),
     ("chunk of 2^68 bytes", CHUNKED + b"F" * 17 + b"\r\n" + b"x" * 9 * MIB, *TOO_LARGE),
     ("extension of 1 MB", CHUNKED + b"2;" + b"x" * 10**6 + b"\r\n{}\r\n0\r\n\r\n", *MALFORMED),
+    ("a length in trailers", CHUNKED + chunks(BODY, 9)[:-2] + LENGTH + b"5\r\n\r\n", *MALFORMED),
     ("chunk too long for its size", CHUNKED + b"2\r\n{}xx0\r\n\r\n", *MALFORMED),
     ("flood of trailers", CHUNKED + b"0\r\n" + b"X: y\r\n" * 10**5 + b"\r\n", *MALFORMED),
     ("xchunked", POST + b"Transfer-Encoding: xchunked\r\n" + CLOSE, *CODING),
@@ -167,6 +169,13 @@ SERVED = [
         )
     ),
     ("accept XML", get(b"/health", b"Accept: application/xml\r\n")),
+    (
+        "close, keep-alive",
+        get(b"/health", b"Connection: close, keep-alive\r\n")[: -len(CLOSE)] + END,
+    ),
+    ("TE and close", get(b"/health", b"Connection: TE\r\n")),
+    ("a WebSocket", get(b"/health", b"Connection: Upgrade\r\nUpgrade: websocket\r\n")),
+    ("HTTP/2 over TCP", get(b"/health", b"Connection: Upgrade\r\nUpgrade: h2c\r\n")),
     ("range", get(b"/openapi.json", b"Range: bytes=0-1\r\n")),
     ("compression", get(b"/health", b"Accept-Encoding: gzip, br\r\n")),
 ]
@@ -277,6 +286,14 @@ def test_a_body_that_nobody_reads_is_no_request(target: Target, start: bytes) ->
         connection.send_bytes(start + LENGTH + b"%d\r\n\r\n" % len(smuggled) + smuggled + get())
         connection.answer()
         assert connection.answer().status == 200
+        assert connection.is_closed()
+
+
+def test_an_answer_to_a_malformed_body_says_that_it_is_the_last(target: Target) -> None:
+    with Connection(target.server.port) as connection:
+        connection.send_bytes(CHUNKED[: -len(CLOSE)] + b"\r\n2;\r\n{}x")
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
         assert connection.is_closed()
 
 

@@ -23,7 +23,7 @@ from pyserve.config import ServeConfig
 from pyserve.web.connection.arrivals import Arrivals
 from pyserve.web.connection.deadlines import ClientTimeouts, Deadlines, TimedApp
 from pyserve.web.connection.drain import begin_drain, end_drain
-from pyserve.web.connection.expect import AwaitedBody, must_close
+from pyserve.web.connection.expect import AwaitedBody, asks_to_close, must_close
 from pyserve.web.connection.heartbeat import Heartbeat
 from pyserve.web.connection.incoming import MAX_BYTES, Encrypted, Plain, send_now
 from pyserve.web.connection.lingering import Lingering
@@ -193,8 +193,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if req._expected_100_continue:
             req._expected_100_continue = False
             req.body = AwaitedBody(req.body, conn.sock)
-        is_last = req.should_close
-        req.should_close = lambda: is_last() or must_close(req.body) or not self.alive
+        is_asked, is_last = asks_to_close(req.headers), req.should_close
+        req.should_close = lambda: is_asked or is_last() or must_close(req.body) or not self.alive
         return super().handle_request(req, conn)
 
     def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
