@@ -1,4 +1,4 @@
-"""Bodies that are not read: `Expect: 100-continue` (RFC 9110, 10.1.1), and what ends a connection."""
+"""`Expect: 100-continue` (RFC 9110, 10.1.1), bodies left unread, and what ends a connection."""
 
 from __future__ import annotations
 
