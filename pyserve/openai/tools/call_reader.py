@@ -21,6 +21,7 @@ class CallReader:
     """Reads runs of tool calls and gives their pieces to `emit`. One thread.
 
     texts, containers: as of `AnswerStyle`. has_name: a call has been given of what is read.
+    bare_begin: as of its format.
     """
 
     def __init__(
@@ -32,6 +33,8 @@ class CallReader:
         emit: Callable[[Piece], None],
     ) -> None:
         self.has_name = False
+        self.bare_begin = layout.bare_begin
+        self._is_draft = False
         self._reader = reader
         self._layout = layout
         self._emit = emit
@@ -53,6 +56,10 @@ class CallReader:
             "quoted": self._read_quoted,
         }[layout.kind]
         self.has_name = False
+        self._is_draft = is_draft
+        if layout.kind == "object" and (yield from self._opens_otherwise()):
+            yield from self._read_objects()
+            return
         yield from reader.expect(layout.before)
         while True:
             yield from read()
@@ -67,6 +74,29 @@ class CallReader:
             if not is_draft:
                 reader.begin_record("")
 
+    def _opens_otherwise(self) -> Steps[bool]:
+        """Whether JSON begins a run, but not as the format has it: with or without a list."""
+        before = "".join(self._layout.before.split())
+        if (yield from self._reader.comes(before + "{")):
+            return False
+        if before and (yield from self._reader.comes(before)) and not before.endswith("["):
+            return False
+        yield from self._reader.skip_space()
+        return self._reader.rest[0] in "[{"
+
+    def _read_objects(self) -> Steps[None]:
+        """Calls in a list, or one without, up to what ends a run."""
+        reader = self._reader
+        if reader.rest[0] == "[":
+            reader.take(1)
+            yield from reader.skip_space()
+        yield from self._read_object()
+        while (yield from self._goes_on()):
+            yield from self._read_object()
+        if reader.rest[0] == "]":
+            reader.take(1)
+        yield from reader.expect(self._layout.after.lstrip("]} \n"))
+
     def _goes_on(self) -> Steps[bool]:
         """Whether another object stands before what ends the run; a comma is skipped."""
         reader = self._reader
@@ -74,8 +104,12 @@ class CallReader:
         if reader.rest[0] == ",":
             reader.take(1)
             yield from reader.skip_space()
-        self.has_name = self.has_name and reader.rest[0] != "{"
-        return reader.rest[0] == "{"
+        if reader.rest[0] != "{":
+            return False
+        self.has_name = False
+        if not self._is_draft:
+            reader.begin_record("")
+        return True
 
     def skip_rest(self) -> Steps[None]:
         """Ends a call that was found to be malformed, and skips what is left of it."""
@@ -87,7 +121,7 @@ class CallReader:
     def _read_object(self) -> Steps[None]:
         reader = self._reader
         early: list[str] = []  # arguments that stand before the name
-        has_arguments = False
+        has_arguments = is_inside = False
         yield from reader.expect("{")
         while True:
             yield from reader.skip_space()
@@ -103,11 +137,15 @@ class CallReader:
             elif key in (self._layout.arguments_key, *_ARGUMENTS_KEYS) and not has_arguments:
                 has_arguments = True
                 yield from self._read_arguments(self._add if self.has_name else early.append)
+            elif key == "function" and not self.has_name and reader.rest[0] == "{":
+                is_inside = True
+                yield from self._read_object()
             else:
                 yield from read_value(reader, lambda _: None)
         if not self.has_name:
             raise MalformedError
-        self._add("".join(early) if has_arguments else "{}")
+        if not is_inside:
+            self._add("".join(early) if has_arguments else "{}")
 
     def _read_arguments(self, emit: Callable[[str], None]) -> Steps[None]:
         """An object, or one that is written as a text."""

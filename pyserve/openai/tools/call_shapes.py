@@ -124,6 +124,8 @@ def _pairs(text: str, at: int, pos: int, before_key: str, others: tuple[str, ...
     value_end = after_value[: -len(key_begin)]
     fields: dict[str, Any] = {"name_end": before_key[: -len(key_begin)], "key_begin": key_begin}
     if not text.startswith(value_end, pos):
+        value_end = value_end.rstrip()  # the next key is indented
+    if not text.startswith(value_end, pos):
         return None
     end = pos + len(value_end)
     value_end = value_end.rstrip()

@@ -23,6 +23,7 @@ from pyserve.openai.tools.probes import (
     IDS,
     KEYS,
     LONG_ID,
+    NAMED_ID,
     NAMES,
     NOT_THINKING,
     RESULT,
@@ -41,9 +42,9 @@ _TOKEN = re.compile(
 _TAG = re.compile(r"\s*(<[^<>]*>|\[/?[A-Z_ ]+\])")
 _LAST_TAG = re.compile(r"((?:<[^<>]*>|\[/?[A-Z_ ]+\])\w*)\s*\Z")
 _ANY_TAG = re.compile(r"<[^<>]*>|\[/?[A-Z_]+\]")
+_NAMED_TAG = re.compile(r"<[a-z]+_[a-z_]+>")
 _MARKED = re.compile(r"[<\[`]")
 _WORD = re.compile(r"[\w:]+")
-NAMED_ID = "functions."
 _NUMBER = re.compile(r"\d+")
 
 
@@ -73,7 +74,8 @@ def derive(prober: Prober, tags: Tags | None) -> AnswerFormat | None:
     """
     if prober.prompt({}) is None and prober.prompt(THINKING) is None:
         return None
-    return _Derivation(prober, tags).answer_format()
+    found = _Derivation(prober, tags).answer_format()
+    return found or _Derivation(prober.with_named_ids(), tags).answer_format()
 
 
 def derived_thinking(prober: Prober, tags: Tags | None) -> Tags | None:
@@ -148,7 +150,9 @@ class _Derivation:
         follows = _ANY_TAG.match(one.after.removeprefix(end))
         if not one.after.startswith(end) or not follows or follows[0] in self._turn_end:
             return ()
-        return control_marks(follows[0])[:1]
+        return (
+            (follows[0],) if control_marks(follows[0]) or _NAMED_TAG.fullmatch(follows[0]) else ()
+        )
 
     def _calls(self, variables: dict[str, Any]) -> CallFormat | None:
         one = self._told(1, variables)
@@ -189,11 +193,16 @@ class _Derivation:
         if told is not None and SAID in told.before:
             core = told.before.rpartition(SAID)[2]
         else:
-            starts = [
-                start for start in (*self._prompts, self._base) if one.before.startswith(start)
-            ]
-            core = one.before.removeprefix(max(starts, key=len, default=""))
+            core = one.before.removeprefix(self._start(one.before))
         return self._without_thoughts(core).lstrip()
+
+    def _start(self, before: str) -> str:
+        """What a prompt has of `before`, which stands between a question and a call."""
+        for starts in (self._prompts, [self._before_said], [self._base]):
+            found = [start for start in starts if start and before.startswith(start)]
+            if found:
+                return max(found, key=len)
+        return ""
 
     def _tail(self, one: _Told, variables: dict[str, Any]) -> str:
         """What the model writes after the last call."""

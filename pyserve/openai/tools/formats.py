@@ -89,6 +89,11 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
         return found[0] if self.trigger and is_first else ""
 
     @property
+    def bare_begin(self) -> str:
+        """The character that begins a run without a trigger."""
+        return (self.before.strip() or "{")[0]
+
+    @property
     def control_marks(self) -> tuple[str, ...]:
         """The texts in it that are marks wherever they stand."""
         texts = (

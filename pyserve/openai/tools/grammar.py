@@ -197,7 +197,8 @@ def _answer(writer: _Writer, constraint: str, before: str) -> str:
     if trigger:
         return text_until(rules, trigger, run, can_end=True)[0]
     states = text_until(rules, PYTHON_TAG, run, can_end=True)
-    first = char_class([*_SPACE_CODES, (0x3C, 0x3C), (0x7B, 0x7B)], is_negated=True)
+    signs = [(ord(sign), ord(sign)) for sign in (PYTHON_TAG[0], calls.format.bare_begin)]
+    first = char_class([*_SPACE_CODES, *signs], is_negated=True)
     text = any_of([f"{first} {states[0]}", f"{literal(PYTHON_TAG[0])} {states[1]}", '""'])
     return f"[ \\t\\r\\n]* {any_of([run, text])}"
 

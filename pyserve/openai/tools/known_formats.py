@@ -307,9 +307,12 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         ("<|python_tag|>", '"parameters"'),
         CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
     ),
-    (
-        ("<|start_header_id|>", '"parameters"'),
-        CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
+    *(
+        (
+            (sign, '"parameters"'),
+            CallFormat(name="llama", trigger="", arguments_key="parameters", can_repeat=False),
+        )
+        for sign in ("<|start_header_id|>", "<|python_start|>")
     ),
 )
 SPECIAL_FORMATS = tuple(known for _, known in _CHANNELED)

@@ -118,7 +118,7 @@ class MessageReader(AnswerReader):
         self._drafted = None
         if drafted is None:
             self._n_drafts += 1
-            self._think(self._trigger)
+            self._think(self._without_marks(self._trigger))
             reader.rest = reader.recorded + reader.rest
             return
         self.is_thinking = False
@@ -163,15 +163,15 @@ class MessageReader(AnswerReader):
         self._reader.rest = text
 
     def _read_bare_calls(self, calls: CallReader) -> Steps[None]:
-        """An answer that is nothing but one call, in a format without a trigger."""
-        if (yield from self._begins_with_call()):
+        """An answer that is nothing but calls, in a format without a trigger."""
+        if (yield from self._begins_with_call(calls.bare_begin)):
             yield from self._read_run(calls, self._trigger)
 
-    def _begins_with_call(self) -> Steps[bool]:
+    def _begins_with_call(self, begin: str) -> Steps[bool]:
         """Whether the next text may be a call, in a format without a trigger."""
         while True:
             seen = self._reader.rest.lstrip(SPACE).removeprefix(PYTHON_TAG)
-            if seen.startswith("{"):
+            if seen.startswith(begin):
                 self._reader.rest = seen
                 return True
             if seen and not PYTHON_TAG.startswith(seen):

@@ -24,6 +24,8 @@ KEYS = ("alphakey", "betakey")
 TEXT, NUMBER = "probevalue", 4711
 ARGUMENTS: tuple[dict[str, Any], ...] = ({KEYS[0]: TEXT, KEYS[1]: NUMBER}, {KEYS[0]: "othervalue"})
 IDS = ("probeid01", "probeid02")
+NAMED_ID = "functions."
+NAMED_IDS = tuple(f"{NAMED_ID}{name}:{i}" for i, name in enumerate(NAMES))
 LONG_ID = "call_0123456789abcdef"
 TYPED: dict[str, Any] = {
     "string": TEXT,
@@ -41,10 +43,18 @@ NOT_THINKING = {"enable_thinking": False, "thinking": False}
 
 
 class Prober:
-    """Renders conversations; what a template refuses is None. One thread."""
+    """Renders conversations; what a template refuses is None. One thread.
 
-    def __init__(self, render: Render) -> None:
+    ids: of calls, where no others are given.
+    """
+
+    def __init__(self, render: Render, ids: Sequence[str] = IDS) -> None:
         self._render = render
+        self._ids = ids
+
+    def with_named_ids(self) -> Prober:
+        """The same with ids that name functions: some templates write nothing else of them."""
+        return Prober(self._render, NAMED_IDS)
 
     def prompt(self, variables: dict[str, Any], *, has_tools: bool = True) -> str | None:
         """What stands after the question, where an answer begins."""
@@ -63,9 +73,10 @@ class Prober:
         text: str = "",
         thoughts: str = "",
         arguments: dict[str, Any] | None = None,
-        ids: Sequence[str] = IDS,
+        ids: Sequence[str] = (),
     ) -> str | None:
         """The same of an answer with calls, and their results. arguments: of the first call."""
+        ids = ids or self._ids
         calls = [
             tool_call(name, given, call_id)
             for name, given, call_id in zip(NAMES, ARGUMENTS, ids, strict=True)
@@ -78,9 +89,13 @@ class Prober:
         ]
         return self._after_question([USER, assistant(text, thoughts, calls), *results], variables)
 
+    def takes_calls(self) -> bool:
+        """Whether conversations with tools, calls and results are rendered at all."""
+        return any(self.called(1, variables) is not None for variables in ({}, THINKING))
+
     def called_and_asked(self, variables: dict[str, Any]) -> str | None:
         """The same of an answer with a call, whose result is another question."""
-        answer = assistant("", "", [tool_call(NAMES[0], ARGUMENTS[0], IDS[0])])
+        answer = assistant("", "", [tool_call(NAMES[0], ARGUMENTS[0], self._ids[0])])
         return self._after_question([USER, answer, USER_AGAIN], variables)
 
     def _after_question(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from pyserve.openai.tools.formats import AnswerFormat, CallFormat
+from pyserve.openai.tools.probes import NAMED_ID
 
 Message = dict[str, Any]
 
@@ -78,11 +80,12 @@ def _with_named_ids(messages: Sequence[Message]) -> list[Message]:
     """The messages with ids such as `functions.name:0`, which the model writes, too."""
     names: dict[str, str] = {}
     named: list[Message] = []
+    places = itertools.count()  # in the whole conversation
     for message in messages:
         changed = dict(message)
         if "tool_calls" in message:
             calls = message["tool_calls"]
-            ids = [f"functions.{call['function']['name']}:{i}" for i, call in enumerate(calls)]
+            ids = [f"{NAMED_ID}{call['function']['name']}:{next(places)}" for call in calls]
             names |= {call.get("id", ""): new for call, new in zip(calls, ids, strict=True)}
             changed["tool_calls"] = [
                 {**call, "id": new} for call, new in zip(calls, ids, strict=True)

@@ -105,13 +105,16 @@ def _recognized(source: str, render: Render) -> AnswerFormat:
         return special
     tags = thinking_tags(source)
     prober = Prober(render)
+    known = unshown_format(source) or call_format(source)
     derived = derive(prober, tags)
+    if derived is not None and known.trigger and not (derived.calls.trigger or known.is_generic):
+        derived = None  # it tells its model another form than it shows, and one that is no text
     if derived is not None and CDATA in source:
         calls = msgspec.structs.replace(derived.calls, has_cdata=True)
         return msgspec.structs.replace(derived, calls=calls)
     if derived is not None:
         return derived
-    calls = unshown_format(source) or call_format(source)
+    calls = known if prober.takes_calls() else GENERIC
     thinking = derived_thinking(prober, tags)
     return AnswerFormat(
         name=calls.name,

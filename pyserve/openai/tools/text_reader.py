@@ -84,6 +84,17 @@ class TextReader:
                 raise MalformedError
             self.take(len(word))
 
+    def comes(self, text: str) -> Steps[bool]:
+        """Whether `text` comes next, up to its first hole, whatever white space is in it."""
+        wanted = "".join(text.partition(HOLE)[0].split())
+        while True:
+            seen = "".join(self.rest.split())
+            if seen.startswith(wanted):
+                return True
+            if not wanted.startswith(seen):
+                return False
+            yield from self.more()
+
     def short_text(self, sign: str) -> Steps[str]:
         """The text before `sign`, which stays unread. Raises MalformedError if it is long."""
         while sign not in self.rest:

@@ -11,6 +11,7 @@
 #include "json.h"
 #include "llama/prompt/arrangement.h"
 #include "llama/prompt/input_guard.h"
+#include "llama/prompt/macro_calls.h"
 #include "llama/prompt/template_guard.h"
 #include "pyserve/error.h"
 
@@ -53,6 +54,15 @@ common_json guard_calls(const InputGuard& guard, const common_json& messages, bo
 }
 
 constexpr const char* kProbe = "Probequestion";
+// A question, a call, and its result.
+constexpr const char* kProbeCall =
+    R"([{"role": "user", "content": "Probequestion"}, {"role": "assistant", "content": "",
+    "tool_calls": [{"id": "probeid01", "type": "function", "function": {"name": "probe",
+    "arguments": "{\"probekey\": \"probevalue\"}"}}]},
+    {"role": "tool", "tool_call_id": "probeid01", "name": "probe", "content": "7007"}])";
+constexpr const char* kProbeTools =
+    R"([{"type": "function", "function": {"name": "probe", "description": "d",
+    "parameters": {"type": "object", "properties": {"other": {"type": "string"}}}}}])";
 // Where texts stand that a message's content was joined of, for templates that walk over them.
 constexpr const char* kParts = "parts";
 constexpr const char* kPartEnd = "\n";
@@ -151,25 +161,68 @@ struct ChatTemplate::Program {
   jinja::caps caps;
   InputGuard guard;
   bool wants_parts = false;  // its messages' contents are lists, never texts
+  bool gives_none = true;    // tools and documents that are not there are none, not undefined
 
-  // Whether a question is in the prompt only if it comes as a part.
-  bool shows_parts_alone() {
-    const auto shows = [this](bool as_parts) {
-      wants_parts = as_parts;
-      try {
-        common_json question = common_json::object();
-        question["role"] = "user";
-        question["content"] = kProbe;
-        common_json messages = common_json::array();
-        messages.push_back(std::move(question));
-        std::string text;
-        for (const PromptPart& part : run(messages, ChatPrompt())) text += part.text;
-        return text.find(kProbe) != text.npos;
-      } catch (const std::exception&) {
-        return false;
+  bool wants_objects = caps.supports_object_arguments;  // arguments of calls are no texts
+
+  // Finds out how it takes arguments: as texts some refuse them or write them as texts, as objects
+  // some write them as Python does.
+  void try_call() {
+    for (const bool as_objects : {true, false}) {
+      wants_objects = as_objects;
+      if (shows_call()) return;
+    }
+    wants_objects = caps.supports_object_arguments;
+  }
+
+  bool shows_call() const {
+    ChatPrompt asked;
+    asked.tools_json = kProbeTools;
+    const std::string text = shown(common_json::parse(kProbeCall), asked);
+    const auto has = [&](const char* part) { return text.find(part) != text.npos; };
+    return has("probekey") && has("probevalue") && !has("'probekey'") && !has("\\\"probekey");
+  }
+
+  // The prompt as one text; "" where it is refused.
+  std::string shown(const common_json& messages, const ChatPrompt& prompt) const {
+    try {
+      std::string text;
+      for (const PromptPart& part : run(messages, prompt)) text += part.text;
+      return text;
+    } catch (const std::exception&) {
+      return {};
+    }
+  }
+
+  // Finds out how it takes a question.
+  void try_question() {
+    for (const bool is_none : {true, false}) {
+      for (const bool as_parts : {false, true}) {
+        gives_none = is_none;
+        wants_parts = as_parts;
+        if (shows_question()) return;
       }
-    };
-    return !shows(false) && shows(true);
+    }
+    gives_none = true;
+    wants_parts = false;
+  }
+
+  bool shows_question() const {
+    common_json question = common_json::object();
+    question["role"] = "user";
+    question["content"] = kProbe;
+    common_json messages = common_json::array();
+    messages.push_back(std::move(question));
+    return shown(messages, ChatPrompt()).find(kProbe) != std::string::npos;
+  }
+
+  // Sets a variable, to none where it has no value: most templates were written for that.
+  void give(common_json& globals, const char* name, const std::string& value_json) const {
+    if (!value_json.empty()) {
+      globals[name] = guard.broken(common_json::parse(value_json));
+    } else if (gives_none && !globals.contains(name)) {
+      globals[name] = nullptr;
+    }
   }
 
   // The prompt of a conversation. Throws std::exception when the template refuses it.
@@ -177,19 +230,15 @@ struct ChatTemplate::Program {
     common_json merged;
     if (!caps.supports_system_role) merged = merge_system_into_user(given);
     const common_json& known = caps.supports_system_role ? given : merged;
-    common_json messages = guard_calls(guard, known, caps.supports_object_arguments);
+    common_json messages = guard_calls(guard, known, wants_objects);
     messages = with_contents(messages, wants_parts);
 
     jinja::context context(source);
     common_json globals = guard.broken(parse_or(prompt.kwargs_json, common_json::object()));
     if (!globals.contains(kGenerationPrompt)) globals[kGenerationPrompt] = true;
     globals["messages"] = std::move(messages);
-    if (!prompt.tools_json.empty()) {
-      globals["tools"] = guard.broken(common_json::parse(prompt.tools_json));
-    }
-    if (!prompt.documents_json.empty()) {
-      globals["documents"] = guard.broken(common_json::parse(prompt.documents_json));
-    }
+    give(globals, "tools", prompt.tools_json);
+    give(globals, "documents", prompt.documents_json);
     jinja::global_from_json(context, globals, true);
     unmark_roles(context);
     context.set_val("bos_token", jinja::mk_val<jinja::value_string>(bos_text));
@@ -214,6 +263,7 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
     const jinja::lexer_result tokens = lexer.tokenize(source);
     check_template_size(tokens);
     jinja::program program = jinja::parse_from_tokens(tokens);
+    settle_macro_calls(program);
     guard_template(program);
     const TemplateBudget budget;
     const jinja::caps caps = jinja::caps_get(program);  // tries it on some conversations
@@ -221,7 +271,8 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
     auto made = std::make_unique<Program>(Program{std::move(program), tokens.source,
                                                   std::move(bos_text), std::move(eos_text), caps,
                                                   InputGuard(std::move(specials))});
-    made->wants_parts = made->shows_parts_alone();
+    made->try_question();
+    made->try_call();
     if (budget.is_exhausted()) TemplateBudget::charge();
     program_ = std::move(made);
   } catch (const std::exception& error) {

@@ -83,10 +83,19 @@ jinja::value bounded_range(const jinja::func_args& args) {
   return jinja::global_builtins().at("range")(args);
 }
 
-// Stands at the head of the program: its range() is bounded.
+// Its attributes may have the names of methods: `space.items`.
+jinja::value bare_namespace(const jinja::func_args& args) {
+  jinja::value made = jinja::global_builtins().at("namespace")(args);
+  if (auto* space = dynamic_cast<jinja::value_object_t*>(made.get())) space->has_builtins = false;
+  return made;
+}
+
+// Stands at the head of the program: its range() is bounded, its namespaces have no methods.
 struct Prelude : jinja::statement {
   jinja::value execute_impl(jinja::context& context) const override {
     context.set_val("range", jinja::mk_val<jinja::value_func>(std::string("range"), bounded_range));
+    context.set_val("namespace",
+                    jinja::mk_val<jinja::value_func>(std::string("namespace"), bare_namespace));
     return jinja::mk_val<jinja::value_undefined>();
   }
 };

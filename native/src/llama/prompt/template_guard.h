@@ -14,7 +14,7 @@ void check_template_size(const jinja::lexer_result& tokens);
 
 // Has every loop and macro of `program` draw on the budget of its thread, and bounds range() and
 // texts that are multiplied or joined. Methods are true where a condition is wanted, have no
-// members, and are no members of objects in brackets.
+// members, and are no members of objects in brackets, nor of namespaces.
 void guard_template(jinja::program& program);
 
 // What the templates that this thread runs may use in all, while it lives; then they fail.

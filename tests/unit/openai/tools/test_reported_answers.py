@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyserve.openai.tools.formats import HOLE, TAGGED, CallFormat
+from pyserve.openai.tools.formats import BARE, HOLE, TAGGED, CallFormat
 from pyserve.openai.tools.known_formats import HARMONY, call_format
 from pyserve.openai.tools.parts import (
     AnswerStyle,
@@ -186,6 +186,58 @@ ROWS: dict[str, tuple[AnswerStyle, str, str, str, list[tuple[str, Any]]]] = {
         "\nSo.",
         "",
         A * 2,
+    ),
+    "a list in the tags of one call": (
+        OBJECTS,
+        '<tool_call>\n[{"name": "f", "arguments": {"a": 1}},\n '
+        '{"name": "f", "arguments": {"a": 1}}]\n</tool_call>\nSo.',
+        "\nSo.",
+        "",
+        A * 2,
+    ),
+    "one call where a list should be": (
+        style(call_format("tools [TOOL_CALLS]")),
+        '[TOOL_CALLS] {"name": "f", "arguments": {"a": 1}}',
+        "",
+        "",
+        A,
+    ),
+    "calls as those of a request": (
+        OBJECTS,
+        '<tool_call>[{"id": "1", "type": "function", "function": {"name": "f", "arguments": '
+        '{"a": 1}}}, {"function": {"arguments": "{\\"a\\": 1}", "name": "f"}}]</tool_call>',
+        "",
+        "",
+        A * 2,
+    ),
+    "calls by name where those of a request should be": (
+        style(
+            CallFormat(
+                name="ids",
+                trigger="<tool_call>",
+                before=f'[{{"id": "{HOLE}", "function": ',
+                between=f'}}, {{"id": "{HOLE}", "function": ',
+                after="}]</tool_call>",
+            )
+        ),
+        '<tool_call>[{"name": "f", "arguments": {"a": 1}}]</tool_call>',
+        "",
+        "",
+        A,
+    ),
+    "more after a call that is no call": (
+        OBJECTS,
+        '<tool_call>{"name": "f", "arguments": {"a": 1}} {"x": 2}</tool_call> So.',
+        '{"x": 2}</tool_call> So.',
+        "",
+        A,
+    ),
+    "a list that is no list of calls": (
+        style(msgspec.structs.replace(BARE, before="[", between=", ", after="]")),
+        "[1] says so, [2] does not.",
+        "[1] says so, [2] does not.",
+        "",
+        [],
     ),
     "numbers that JSON does not have": (
         style(msgspec.structs.replace(CODER, types={})),

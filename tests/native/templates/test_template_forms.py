@@ -1,0 +1,174 @@
+"""Ways in which templates show calls, one small template for each: the format that is derived."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.native import LocalEngine
+from pyserve.engine.protocol import TemplateOptions
+from pyserve.openai.tools.formats import AnswerFormat
+from pyserve.openai.tools.parts import AnswerStyle
+from pyserve.openai.tools.prompt import with_history
+from pyserve.openai.tools.recognition import recognized
+from tests.support.parts import read
+from tests.support.tiny.llama import write_tiny_llama
+
+# A template whose turns are in ChatML: what it makes of the calls of a message is put in.
+TURNS = (
+    "{{% if tools %}}<|im_start|>system\n{{{{ tools | tojson }}}}<|im_end|>\n{{% endif %}}"
+    "{{% for m in messages %}}<|im_start|>{{{{ m.role }}}}\n{{{{ m.content }}}}"
+    "{{% if m.tool_calls %}}{calls}{{% endif %}}<|im_end|>\n{{% endfor %}}"
+    "{{% if add_generation_prompt %}}<|im_start|>assistant\n{{% endif %}}"
+)
+EACH = "{% for c in m.tool_calls %}"
+ELSE = "{% if not loop.last %}"
+# By what a call is written with: what the template makes of calls, the form, a run of two calls.
+FORMS: dict[str, tuple[str, str, str]] = {
+    "an id that names the function": (
+        f"<|calls_begin|>{EACH}<|call_begin|>{{{{ c.id }}}}<|arguments_begin|>"
+        "{{ c.function.arguments | tojson }}<|call_end|>{% endfor %}<|calls_end|>",
+        "derived named",
+        '<|calls_begin|><|call_begin|>functions.f:0<|arguments_begin|>{"a": "x"}<|call_end|>'
+        "<|call_begin|>functions.g:1<|arguments_begin|>{}<|call_end|><|calls_end|>",
+    ),
+    "lines between parameters": (
+        EACH + "\n<function={{ c.function.name }}>\n"
+        "{% for k, v in c.function.arguments | items %}  <parameter={{ k }}>{{ v }}</parameter>\n"
+        "{% endfor %}</function>{% endfor %}",
+        "derived tagged",
+        "<function=f>\n  <parameter=a>x</parameter>\n</function>\n<function=g>\n</function>",
+    ),
+    "texts between marks": (
+        EACH + "<begin_call>call:{{ c.function.name }}{{ '{' }}"
+        "{% for k, v in c.function.arguments | dictsort %}{{ k }}:"
+        "{% if v is string %}<escape>{{ v }}<escape>{% else %}{{ v }}{% endif %}"
+        + ELSE
+        + ",{% endif %}{% endfor %}{{ '}' }}<end_call>{% endfor %}<begin_result>",
+        "derived quoted",
+        "<begin_call>call:f{a:<escape>x<escape>}<end_call><begin_call>call:g{}<end_call>",
+    ),
+    "a list and nothing else": (
+        "[" + EACH + '{"name": "{{ c.function.name }}", "arguments": '
+        "{{ c.function.arguments | tojson }}}" + ELSE + ", {% endif %}{% endfor %}]",
+        "derived object",
+        '[{"name": "f", "arguments": {"a": "x"}}, {"name": "g", "arguments": {}}]',
+    ),
+    "Python and nothing else": (
+        "[" + EACH + "{{ c.function.name }}({% for k, v in c.function.arguments | items %}"
+        "{{ k }}={{ v | tojson }}"
+        + ELSE
+        + ", {% endif %}{% endfor %})"
+        + ELSE
+        + ", {% endif %}{% endfor %}]",
+        "derived pythonic",
+        '[f(a="x"), g()]',
+    ),
+    "arguments that are texts": (
+        "<calls>[" + EACH + '{"name": "{{ c.function.name }}", "arguments": '
+        "{{ c.function.arguments | string }}}" + ELSE + ", {% endif %}{% endfor %}]</calls>",
+        "derived object",
+        '<calls>[{"name": "f", "arguments": {"a": "x"}}, {"name": "g", "arguments": {}}]</calls>',
+    ),
+    "a macro that gets a part of its arguments": (
+        "{% macro told(name, sign, given={}, more='', other='\"') %}{% if more %}?{% endif %}"
+        "<call>{{ name }}{{ sign }}{{ given | tojson }}{{ other }}</call>{% endmacro %}"
+        + EACH
+        + "{{ told(c.function.name, other='!', given=c.function.arguments) }}{% endfor %}",
+        "derived named",
+        '<call>f{"a": "x"}!</call><call>g{}!</call>',
+    ),
+    "attributes that are called as methods": (
+        "{% set all = namespace(items=[]) %}" + EACH + "{% set all.items = all.items + [c] %}"
+        "{% endfor %}{% for c in all.items %}<call>{{ c.function | tojson }}</call>{% endfor %}",
+        "derived object",
+        '<call>{"name": "f", "arguments": {"a": "x"}}</call>'
+        '<call>{"name": "g", "arguments": {}}</call>',
+    ),
+    "a form that is told, and not the one that is shown": (
+        "{# <tool_call> #}["
+        + EACH
+        + "{{ c.function | tojson }}"
+        + ELSE
+        + ", {% endif %}{% endfor %}]",
+        "known object",
+        '<tool_call>\n{"name": "f", "arguments": {"a": "x"}}\n</tool_call>\n'
+        '<tool_call>\n{"name": "g", "arguments": {}}\n</tool_call>',
+    ),
+    "calls that are refused": (
+        "<tool_call>{{ raise_exception('no calls') }}",
+        "generic object",
+        '<tool_call>\n{"name": "f", "arguments": {"a": "x"}}\n</tool_call>\n'
+        '<tool_call>\n{"name": "g", "arguments": {}}\n</tool_call>',
+    ),
+}
+CALLS = [("f", '{"a": "x"}'), ("g", "{}")]
+TOLD = [
+    {"id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": arguments}}
+    for i, (name, arguments) in enumerate(CALLS)
+]
+HISTORY: list[dict[str, Any]] = [
+    {"role": "user", "content": "Question"},
+    {"role": "assistant", "content": "", "tool_calls": TOLD},
+    *({"role": "tool", "tool_call_id": call["id"], "content": "Result"} for call in TOLD),
+]
+
+
+@contextmanager
+def engine_of(folder: Path, source: str) -> Iterator[LocalEngine]:
+    path = write_tiny_llama(folder / "tiny.gguf", chat_template=source, n_ctx=1024)
+    with closing(LocalEngine(EngineConfig(model_id="m", model_path=str(path)))) as engine:
+        yield engine
+
+
+def format_of(engine: LocalEngine, source: str) -> AnswerFormat:
+    def render(messages: Any, tools: Any, variables: Any) -> str:
+        return engine.render(messages, TemplateOptions(tools=tools, variables=variables))
+
+    return recognized(source, render)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_form_of_calls_is_derived_and_read(tmp_path: Path, name: str) -> None:
+    calls, expected, written = FORMS[name]
+    source = TURNS.format(calls=calls)
+    with engine_of(tmp_path, source) as engine:
+        form = format_of(engine, source)
+        assert f"{form.origin} {form.calls.kind}" == expected
+        style = AnswerStyle(None, form.calls, frozenset([("f", "a")]), marks=form.all_marks)
+        for chunks in ([written], list(written)):
+            text, _, made = read(style, chunks)
+            assert text.strip() == ""
+            assert [(one, json.loads(arguments)) for one, arguments in made] == [
+                (one, json.loads(arguments)) for one, arguments in CALLS
+            ]
+        if form.origin == "derived":
+            prompt = engine.render(with_history(HISTORY, form))
+            assert "".join(written.split()) in "".join(prompt.split())
+
+
+def test_results_in_the_turn_of_the_call_end_the_answer(tmp_path: Path) -> None:
+    source = TURNS.format(calls=FORMS["texts between marks"][0])
+    with engine_of(tmp_path, source) as engine:
+        assert format_of(engine, source).stops == ("<begin_result>",)
+
+
+@pytest.mark.parametrize(
+    ("source", "prompt"),
+    [
+        ("{% if tools is none %}none{% else %}{{ tools | tojson }}{% endif %}", "none"),
+        ("{{ 'none' if documents is none else documents | tojson }}", "none"),
+        # for tools alone: it goes through them
+        ("{% for tool in tools %}{{ tool.name }}{% endfor %}", ""),
+        ("{{ tools | length }}", "0"),
+    ],
+)
+def test_what_is_not_given_is_none(tmp_path: Path, source: str, prompt: str) -> None:
+    with engine_of(tmp_path, source + "{{ messages[0].content }}") as engine:
+        assert engine.render([{"role": "user", "content": "hi"}]) == f"{prompt}hi"
