@@ -28,6 +28,7 @@ _MUST_CALL = "Answer with nothing but a call. To call a function"
 def with_history(messages: Sequence[Message], layout: AnswerFormat) -> list[Message]:
     """The messages with their tool calls and thoughts in the form that the template expects."""
     calls = layout.calls
+    messages = _in_order_of_calls(messages)
     if calls.is_generic:
         return _as_text(messages)
     if calls.is_unshown:
@@ -53,6 +54,23 @@ def introduced(
     if first["role"] != "system":
         return [{"role": "system", "content": text}, *messages]
     return [{**first, "content": f"{first['content']}\n\n{text}"}, *rest]
+
+
+def _in_order_of_calls(messages: Sequence[Message]) -> list[Message]:
+    """The messages, each call's result at its call's place among the results.
+
+    Most templates show no ids: the model knows by the order alone which call a result is of.
+    Results stay where one has no call, or where two are of one.
+    """
+    ordered = list(messages)
+    for i, message in enumerate(messages):
+        places = {call.get("id"): n for n, call in enumerate(message.get("tool_calls") or ())}
+        results = list(itertools.takewhile(_is_result, messages[i + 1 :])) if places else []
+        ids = [result.get("tool_call_id") for result in results]
+        if None not in ids and places.keys() >= set(ids) and len(set(ids)) == len(ids):
+            results.sort(key=lambda result: places[result["tool_call_id"]])
+            ordered[i + 1 : i + 1 + len(results)] = results
+    return ordered
 
 
 def _one_by_one(messages: Sequence[Message]) -> list[Message]:

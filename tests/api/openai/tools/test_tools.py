@@ -221,3 +221,72 @@ def test_text_beside_calls_can_be_held_to_a_schema(front):
     (request,) = front.core.requests
     assert "<tool_call>" in request.grammar
     assert "part0-root" in request.grammar
+
+
+IDS = ("call_a", "call_b")
+ASKED_TWICE = [
+    {"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in IDS
+]
+USE = [{"type": "tool_use", "id": each, "name": "f", "input": {}} for each in IDS]
+BACKWARDS = [{"role": "tool", "tool_call_id": each, "content": each} for each in IDS[::-1]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, {"messages": [{"role": "assistant", "tool_calls": ASKED_TWICE}, *BACKWARDS]}),
+        (
+            "/v1/messages",
+            {
+                "max_tokens": 1,
+                "messages": [
+                    {"role": "user", "content": "?"},
+                    {"role": "assistant", "content": USE},
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "tool_result", "tool_use_id": each, "content": each}
+                            for each in IDS[::-1]
+                        ],
+                    },
+                ],
+            },
+        ),
+        (
+            "/v1/responses",
+            {
+                "input": [
+                    *(
+                        {"type": "function_call", "call_id": each, "name": "f", "arguments": "{}"}
+                        for each in IDS
+                    ),
+                    *(
+                        {"type": "function_call_output", "call_id": each, "output": each}
+                        for each in IDS[::-1]
+                    ),
+                ]
+            },
+        ),
+        (
+            "/api/chat",
+            {
+                "model": "tiny",
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "content": "",
+                        "tool_calls": [
+                            {"id": each, "function": {"name": "f", "arguments": {}}} for each in IDS
+                        ],
+                    },
+                    *BACKWARDS,
+                ],
+            },
+        ),
+    ],
+)
+def test_results_reach_the_template_in_the_order_of_their_calls(start, path, body):
+    front = start(chat_template="tools <tool_call>")
+    assert front.post(path, body).status_code == 200
+    shown = [m["content"] for m in front.core.requests[-1].messages if m["role"] == "tool"]
+    assert shown == list(IDS)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from pyserve.openai.tools.formats import TAGGED, AnswerFormat
 from pyserve.openai.tools.known_formats import HARMONY, call_format, unshown_format
@@ -31,6 +32,32 @@ RESULTS = [
 def test_a_template_that_takes_all_gets_messages_as_they_are():
     messages = [USER, ASKED, *RESULTS]
     assert with_history(messages, PLAIN) == messages
+
+
+@pytest.mark.parametrize(
+    ("came", "shown"),
+    [
+        ("ba", "ab"),
+        ("cab", "abc"),
+        ("ca", "ac"),  # one is still missing
+        ("bx", "bx"),  # nobody knows whose that is
+        ("bab", "bab"),
+        ("b-a", "b-a"),
+        ("b?a", "b?a"),  # after another message it is of no call before that
+    ],
+)
+def test_results_stand_in_the_order_of_their_calls(came, shown):
+    asked = {"role": "assistant", "content": "", "tool_calls": [call("f", each) for each in "abc"]}
+
+    def results(ids: str) -> list[dict[str, Any]]:
+        made = {each: {"role": "tool", "tool_call_id": each, "content": each} for each in "abcx"}
+        return [
+            made.get(each, {"role": "tool", "content": "-"}) if each != "?" else USER
+            for each in ids
+        ]
+
+    before = [USER, asked, *results(came), ASKED, *RESULTS[::-1]]
+    assert with_history(before, PLAIN) == [USER, asked, *results(shown), ASKED, *RESULTS]
 
 
 def test_a_template_of_one_call_gets_each_call_with_its_result():
