@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,7 @@ OPTION_LIMITS = {
     "n_draft_max": (0, 2**20),
     "n_draft_min": (0, 2**20),
 }
+SHARES = frozenset({"top_p", "typical_p"})
 MODEL_KEYS = frozenset({"name", "parameters", "backend", "alias", "template", "context_size"})
 
 
@@ -108,7 +110,7 @@ class _Reader:
                 self._note("warning", path[len(self._path) :], f"{_dotted(path)} is there twice")
         self._note_keys(value)
         try:
-            values = LocalModel.model_validate(value)
+            values = LocalModel.model_validate(self._as_taken(value))
         except ValidationError as error:
             for problem in error.errors(include_url=False):
                 path = tuple(problem["loc"])
@@ -138,6 +140,18 @@ class _Reader:
             elif not _is_honoured(path):
                 self._note("warning", path, f"{_dotted(path)} is not a key that is known here")
 
+    def _as_taken(self, value: dict[str, Any]) -> dict[str, Any]:
+        """The model with numbers that no sampler knows, but LocalAI takes, as it takes them."""
+        given = value.get("parameters")
+        if not isinstance(given, dict):
+            return value
+        taken = {key: _taken(key, number) for key, number in given.items()}
+        for key, number in taken.items():
+            if number is not given[key] and number != given[key]:
+                text = f"parameters.{key} is {given[key]}, and counts as {number}, as in LocalAI"
+                self._note("warning", ("parameters", key), text)
+        return {**value, "parameters": taken}
+
     def _options(self, options: list[str]) -> dict[str, int]:
         """`key:value` words for the engine."""
         settings: dict[str, int] = {}
@@ -159,6 +173,14 @@ class _Reader:
     def _note(self, level: Level, path: Path, text: str) -> None:
         line = self._document.line((*self._path, *path))
         self.notes.append(Note(level, self._file, line, self._name, text))
+
+
+def _taken(key: str, number: Any) -> Any:
+    """A share above all of it is all of it, and a number of tokens is cut to a whole one."""
+    if key in SHARES and isinstance(number, int | float) and 1 < number < math.inf:
+        return 1.0
+    is_cut = key == "top_k" and isinstance(number, float) and math.isfinite(number)
+    return int(number) if is_cut else number
 
 
 def _leaves(value: dict[str, Any], above: Path = ()) -> Iterator[Path]:

@@ -226,6 +226,20 @@ def test_configurations_as_users_write_them_load_without_a_word(directory: Path)
     assert model_of(catalog, "two").profile.stop == model_of(catalog, "one").profile.stop
 
 
+def test_samplers_that_localai_switches_off_are_off(directory: Path) -> None:
+    parameters = "{model: a.gguf, top_p: 80, top_k: 0.9, typical_p: 1.5, temperature: 0.1}"
+    catalog = catalog_of(directory, old=f"name: old\nparameters: {parameters}\n")
+    assert notes_of(catalog, "error") == []
+    warnings = [note.partition(": old: ")[2] for note in notes_of(catalog, "warning")]
+    assert warnings == [
+        "parameters.top_p is 80, and counts as 1.0, as in LocalAI",
+        "parameters.top_k is 0.9, and counts as 0, as in LocalAI",
+        "parameters.typical_p is 1.5, and counts as 1.0, as in LocalAI",
+    ]
+    found = model_of(catalog, "old").profile.defaults
+    assert (found["top_p"], found["top_k"], found["typical_p"]) == (1.0, 0, 1.0)
+
+
 WRONG = [
     None, 0, -1, 10**400, float("nan"), float("inf"), "", "x" * 3000, "a\nb", "../..", "(", "{{",
     [], [1], [None], [[["a"]]], {}, {"a": {1: 2}}, True,
