@@ -24,6 +24,7 @@ from pyserve.web.batches.runner import BatchRunner
 from pyserve.web.connection.drain import on_drain_begin, on_drain_end
 from pyserve.web.keys.shared_counts import SharedCounts
 from pyserve.web.keys.usage import Usage
+from pyserve.web.pulls.watching import watchers_of
 from pyserve.web.request import access_log
 from pyserve.web.request.otlp import OtlpExporter
 
@@ -99,4 +100,5 @@ app = create_app(
 )
 runner = BatchRunner(app)
 on_drain_begin(runner.stop)
+on_drain_begin(watchers_of(app).stop)
 runner.start()

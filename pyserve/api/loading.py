@@ -6,13 +6,14 @@ from flask import Response, request
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.api.models import list_all, named_model
-from pyserve.errors import ModelBusyError
+from pyserve.errors import ModelBusyError, ModelNotFoundError
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.models import ModelAction, ModelList
 from pyserve.schemas.models import LoadRequest, UnloadRequest
 from pyserve.web.answer.leasing import lease_engine
 from pyserve.web.answer.target import target_of
+from pyserve.web.pulls.jobs import cancel_of
 from pyserve.web.request.access import require_admin
 from pyserve.web.request.body import read_body
 from pyserve.web.request.caller import current_caller
@@ -58,7 +59,8 @@ def load() -> Response:
         method="post",
         path="/models/unload",
         summary="Unload a model when its running requests have ended",
-        details="A request for it loads it again. Needs an administrator's key, if keys are set.",
+        details="A request for it loads it again. One that is being got is got no further. Needs an"
+        " administrator's key, if keys are set.",
         headers=PATIENCE,
         request=UnloadRequest,
         body={"model": examples.MODEL},
@@ -71,7 +73,12 @@ def unload() -> Response:
     require_admin()
     body = read_body(UnloadRequest)
     parts = services()
-    model_id = named_model(body.model).engine_id
+    try:
+        model_id = named_model(body.model).engine_id
+    except ModelNotFoundError:
+        if not cancel_of(body.model):
+            raise
+        return json_reply(ModelAction(success=True, model=body.model))
     wait_s = request_patience().at_most(parts.config.load_timeout_s)
     try:
         parts.backend.unload(

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pyserve.memory.batches import Archive
 from pyserve.memory.files import NAME as FILES_NAME
+from pyserve.memory.pulls import Pulls
 from pyserve.memory.store import NAME as RESPONSES_NAME
 from pyserve.memory.store import Store
 
@@ -54,6 +55,7 @@ class Memory:
             lambda: Archive(directory, limits.max_file_bytes, limits.file_ttl_s),
             is_wanted=limits.max_file_bytes > 0,
         )
+        self._pulls = _Lazy("pulls", lambda: Pulls(directory), is_wanted=True)
 
     @property
     def store(self) -> Store | None:
@@ -81,9 +83,14 @@ class Memory:
         if archive is not None:
             archive.files.sweep()
 
+    @property
+    def pulls(self) -> Pulls | None:
+        return self._pulls.get()
+
     def close(self) -> None:
         self._store.close()
         self._archive.close()
+        self._pulls.close()
 
 
 class _Lazy(Generic[T]):

@@ -18,15 +18,20 @@ def add_name(directory: Path, name: str, model_id: str) -> None:
     part.replace(path)
 
 
-def remove_name(directory: Path, name: str) -> bool:
-    """Undo `add_name`; whether there was such a name. Raises OSError."""
-    path = _path(directory, name)
+def has_name(directory: Path, name: str) -> bool:
+    """Whether `add_name` has given it. Raises OSError."""
     try:
-        is_ours = path.read_text(encoding="utf-8").startswith(f"name: {json.dumps(name)}\n")
+        text = _path(directory, name).read_text(encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
         return False
+    return text.startswith(f"name: {json.dumps(name)}\n")
+
+
+def remove_name(directory: Path, name: str) -> bool:
+    """Undo `add_name`; whether there was such a name. Raises OSError."""
+    is_ours = has_name(directory, name)
     if is_ours:
-        path.unlink()
+        _path(directory, name).unlink()
     return is_ours
 
 

@@ -22,7 +22,7 @@ from pyserve.ollama.models import (
     running,
     shown,
 )
-from pyserve.ollama.pulling import MANIFEST, SUCCESS, VERIFYING, WRITING, OllamaProgress
+from pyserve.ollama.pulling import SUCCESS, VERIFYING, OllamaProgress
 from pyserve.openai.chat.chat import chat_requests
 from pyserve.openai.document.examples import CREATED, INFO, MODEL, Example
 from pyserve.schemas.ollama import (
@@ -130,5 +130,8 @@ def pull() -> list[Any]:
         total=INFO.size_bytes,
         completed=INFO.size_bytes // 2,
     )
-    told = [MANIFEST, progress, VERIFYING, WRITING, SUCCESS]
+    begun, written = (
+        OllamaProgress(status=text) for text in ("pulling manifest", "writing manifest")
+    )
+    told = [begun, progress, VERIFYING, written, SUCCESS]
     return [msgspec.to_builtins(each) for each in told]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
 
@@ -26,9 +25,7 @@ class OllamaProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SUCCESS = OllamaProgress(status="success")
-MANIFEST = OllamaProgress(status="pulling manifest")
 VERIFYING = OllamaProgress(status="verifying sha256 digest")
-WRITING = OllamaProgress(status="writing manifest")
 
 Tell = Callable[[OllamaProgress], None]
 
@@ -78,14 +75,14 @@ class ToldProgress:
         )
 
 
-class ToldText(io.StringIO):
-    """A stream whose lines are told as statuses."""
+class ToldLines:
+    """Implements `Shown`: tells what is done as lines of Ollama's."""
 
     def __init__(self, tell: Tell) -> None:
-        super().__init__()
         self._tell = tell
 
-    def write(self, text: str) -> int:
-        if text.strip():
-            self._tell(OllamaProgress(status=text.strip()))
-        return len(text)
+    def say(self, text: str) -> None:
+        self._tell(OllamaProgress(status=text))
+
+    def file(self, name: str, n_bytes: int | None, sha256: str | None) -> ToldProgress:
+        return ToldProgress(self._tell, name, n_bytes, sha256)

@@ -34,6 +34,7 @@ from pyserve.schemas.fields.keep_alive import KeepAlive
 from pyserve.schemas.fields.sampling import Positive, Probability, RepeatPenalty
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.fields.tools import MAX_TOOLS, check_tools, only_functions
+from pyserve.schemas.models import FurtherName
 from pyserve.schemas.unsupported import CALL, MEANS, MESSAGE, FieldTable, Unsupported
 
 MAX_OPTIONS = 64
@@ -316,4 +317,4 @@ class OllamaCopyRequest(RequestModel):
     """A model, and a further name for it."""
 
     source: Name
-    destination: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+    destination: FurtherName

@@ -22,6 +22,8 @@ from pyserve.web.batches.runner import BatchRunner
 from pyserve.web.request.services import Services
 from tests.support.client import client_of
 from tests.support.front import Front
+from tests.support.hub_server import FakeHub, serve_hub
+from tests.support.tiny.llama import write_tiny_llama
 
 StartFront = Callable[..., Front]
 
@@ -94,3 +96,19 @@ def client(front: Front) -> Iterator[openai.OpenAI]:
     """The official client of `front`; a response that is not as its types say fails the test."""
     with client_of(front, is_strict=True) as client:
         yield client
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch) -> Iterator[FakeHub]:
+    """A hub with a tiny model."""
+    content = write_tiny_llama(tmp_path / "hub.gguf").read_bytes()
+    with serve_hub(FakeHub({"org/tiny-GGUF/tiny-Q4_0.gguf": content})) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
+
+
+@pytest.fixture
+def models_dir(tmp_path) -> Path:
+    path: Path = tmp_path / "models"
+    path.mkdir()
+    return path

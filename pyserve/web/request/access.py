@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 from pyserve.config import is_local
 from pyserve.errors import PermissionDeniedError, UnauthorizedError
@@ -16,6 +17,8 @@ from pyserve.web.keys.keys import ApiKey
 from pyserve.web.request.families import current_family
 from pyserve.web.request.inside import inside_of
 from pyserve.web.request.services import services
+
+T = TypeVar("T")
 
 MAX_TOKEN_CHARS = 1024
 MINUTE_S = 60
@@ -61,6 +64,19 @@ def is_known() -> bool:
     if not parts.keys or current_key() is not None:
         return True
     return parts.endpoints.is_public(request.blueprint)
+
+
+def kept(look: Callable[[], T]) -> Callable[[], T]:
+    """`look` as the current request's key sees, also when its view has returned. Any thread."""
+    app, key = cast(Any, current_app)._get_current_object(), current_key()
+
+    def look_again() -> T:
+        with app.app_context():
+            if key is not None:
+                g.api_key, g.api_key_model = key, None
+            return look()
+
+    return look_again
 
 
 def require_admin() -> None:

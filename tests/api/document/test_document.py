@@ -28,7 +28,16 @@ READ = [
     "/api/ps",
     "/api/version",
 ]
-CHANGE_FILES = {"/api/pull", "/api/copy", "/files"}  # these have tests of their own
+# These have tests of their own.
+CHANGE_FILES = {
+    "/api/pull",
+    "/api/copy",
+    "/files",
+    "/models",
+    "/models/pull",
+    "/models/apply",
+    "/models/aliases",
+}
 BATCH = {"endpoint": "/v1/completions", "completion_window": "24h"}
 STATUS_OF_NOBODY = 499  # the client has gone
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from pyserve.backend.protocol import ModelStatus
 from pyserve.models.facts import file_facts
 from pyserve.models.gallery import load_gallery
 from tests.support.front import Front
-from tests.support.hub_server import FakeHub, serve_hub
 from tests.support.ollama_lines import lines_of
 from tests.support.tiny.llama import write_tiny_llama
 
@@ -26,22 +24,6 @@ admin = true
 [[keys]]
 key = "{USER}"
 """
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch) -> Iterator[FakeHub]:
-    """A hub with a tiny model."""
-    content = write_tiny_llama(tmp_path / "hub.gguf").read_bytes()
-    with serve_hub(FakeHub({"org/tiny-GGUF/tiny-Q4_0.gguf": content})) as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        yield hub
-
-
-@pytest.fixture
-def models_dir(tmp_path) -> Path:
-    path: Path = tmp_path / "models"
-    path.mkdir()
-    return path
 
 
 @pytest.fixture
