@@ -31,6 +31,7 @@ from pyserve.errors import InvalidRequestError
 
 ENV_PREFIX = "PYSERVE_"
 UNIX_PREFIX = "unix:"
+ZMQ_PATTERN = r"^((tcp|ipc)://.+)?$"
 UNIX_PEERS = "unix"  # of trusted_proxy: whoever comes through the Unix socket
 
 
@@ -296,6 +297,29 @@ class ServeConfig(BaseSettings):
         "Write nothing to the directory, and delete nothing there.",
         engine="prefix_disk_read_only",
         flags=("--prefix-cache-read-only",),
+    )
+    kv_events: Annotated[str, Field(pattern=ZMQ_PATTERN)] = option(
+        "",
+        "ZeroMQ endpoint on which engines publish which prefixes they have computed, as vLLM does,"
+        " for gateways that choose servers by that: `tcp://*:5557`; without `*` engines connect to"
+        " it. Needs `pip install 'pyserve[events]'`; whoever reads it reads the prompts.",
+        default_text="none",
+        metavar="ENDPOINT",
+        engine="kv_events",
+        flags=("--kv-events",),
+    )
+    kv_events_replay: Annotated[str, Field(pattern=ZMQ_PATTERN)] = option(
+        "",
+        "ZeroMQ endpoint where subscribers ask for what they missed of it: `tcp://*:5558`.",
+        default_text="none",
+        metavar="ENDPOINT",
+        engine="kv_events_replay",
+    )
+    kv_events_topic: Annotated[str, Field(min_length=1, max_length=512)] = option(
+        "kv@{host}@{model}",
+        "Topic of these events; `{host}` and `{model}` are filled in.",
+        metavar="TEXT",
+        engine="kv_events_topic",
     )
     warm: Path | None = option(
         None,

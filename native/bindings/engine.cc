@@ -15,11 +15,12 @@ namespace {
 using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
 std::unique_ptr<Engine> make_engine(EngineConfig config, std::vector<std::string> adapter_paths,
-                                    std::vector<std::string> shown_tokens,
-                                    std::string prefix_build) {
+                                    std::vector<std::string> shown_tokens, std::string prefix_build,
+                                    bool tells_blocks) {
   config.adapter_paths = std::move(adapter_paths);
   config.shown_tokens = std::move(shown_tokens);
   config.prefix_build = std::move(prefix_build);
+  config.tells_blocks = tells_blocks;
   const py::gil_scoped_release release;
   return std::make_unique<Engine>(config);
 }
@@ -75,7 +76,7 @@ py::list control_texts(Engine& engine) {
 void register_engine(py::module_& module) {
   py::class_<Engine>(module, "Engine")
       .def(py::init(&make_engine), py::arg("config"), py::kw_only(), py::arg("adapter_paths"),
-           py::arg("shown_tokens"), py::arg("prefix_build"))
+           py::arg("shown_tokens"), py::arg("prefix_build"), py::arg("tells_blocks"))
       .def("submit", &submit, py::arg("request"), py::kw_only(), py::arg("id"), py::arg("prompt"),
            py::arg("adapters"), ReleaseGil())
       .def("cancel", &Engine::cancel, py::arg("id"), ReleaseGil())
@@ -89,6 +90,7 @@ void register_engine(py::module_& module) {
       .def("tokenize_chat", &Engine::tokenize_chat, py::arg("prompt"), ReleaseGil())
       .def("tokenize_segments", &Engine::tokenize_segments, py::arg("prompt"), ReleaseGil())
       .def("clear_prefixes", &Engine::clear_prefixes, ReleaseGil())
+      .def("take_prefix_changes", &Engine::take_prefix_changes, py::arg("timeout_ms"), ReleaseGil())
       .def("info", &Engine::info, ReleaseGil())
       .def("stats", &Engine::stats, ReleaseGil())
       .def("stop", &Engine::stop, ReleaseGil());

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/cpu_features.h"
+#include "pyserve/blocks.h"
 #include "pyserve/config.h"
 #include "pyserve/error.h"
 #include "pyserve/kernels.h"
@@ -53,6 +54,8 @@ template <>
 inline constexpr bool kIsTuple<TopLogprob> = true;
 template <>
 inline constexpr bool kIsTuple<TokenLogprob> = true;
+template <>
+inline constexpr bool kIsTuple<AdapterScale> = true;
 
 // Whether a list has every field, in order: a record can be made of their values, and of no more.
 template <typename T, typename List>
@@ -90,9 +93,9 @@ PYSERVE_RECORD(EngineConfig, SAME(model_path), SAME_AS(kArgument, adapter_paths)
                SAME(prefix_cache_mib), SAME(prefix_disk_dir), SAME(prefix_disk_mib),
                SAME(prefix_disk_ttl_s), SAME(prefix_disk_min_tokens),
                field("prefix_disk_read_only", &S::is_prefix_disk_read_only),
-               SAME_AS(kArgument, prefix_build), SAME(n_draft_max), SAME(spec_type),
-               SAME(drafts_always), SAME(draft_model_path), SAME(n_draft_min), SAME(draft_p_min),
-               SAME(max_token_gap_ms));
+               SAME_AS(kArgument, prefix_build), SAME_AS(kArgument, tells_blocks),
+               SAME(n_draft_max), SAME(spec_type), SAME(drafts_always), SAME(draft_model_path),
+               SAME(n_draft_min), SAME(draft_p_min), SAME(max_token_gap_ms));
 
 PYSERVE_RECORD(SamplingParams, SAME(temperature), SAME(dynatemp_range), SAME(dynatemp_exponent),
                SAME(top_k), SAME(top_p), SAME(min_p), SAME(typical_p), SAME(top_n_sigma),
@@ -134,19 +137,27 @@ PYSERVE_RECORD(ModelInfo, SAME(name), SAME(architecture), SAME(description), SAM
                SAME(rag_template), SAME(bos_token), SAME(eos_token), SAME(fim_pre_token),
                SAME(fim_suf_token), SAME(fim_mid_token), SAME(load_ms), SAME(kernels));
 
+PYSERVE_RECORD(AdapterScale, SAME(adapter), SAME(scale));
+
+PYSERVE_RECORD(PrefixBlocks, SAME(is_stored), SAME(adapters), SAME(tenant), SAME(cache_salt),
+               SAME(parent), SAME(hashes), SAME(tokens));
+
+PYSERVE_RECORD(PrefixChanges, SAME(is_reset), SAME(blocks));
+
 PYSERVE_RECORD(DraftCount, SAME(kind), SAME(n_tokens), SAME(n_accepted));
 
-PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(n_finished), SAME(n_failed),
-               SAME(n_cancelled), SAME(n_prompt_tokens), SAME(n_cached_tokens),
-               SAME(n_decode_tokens), SAME(n_steps), SAME(n_preempted), SAME(n_gave_way),
-               SAME(n_threads), SAME(prompt_ms), SAME(decode_ms), SAME(n_kv_used), SAME(n_kv_total),
-               SAME(n_kv_held), SAME(n_draft_tokens), SAME(n_draft_accepted), SAME(drafts),
-               SAME(gaps), SAME(gaps_ms), SAME(n_prefix_hits), SAME(n_prefix_restored),
-               SAME(n_prefix_pins), SAME(prefix_copy_bytes), SAME(n_disk_hits), SAME(n_disk_tokens),
-               SAME(n_disk_absent), SAME(n_disk_slow), SAME(n_disk_full), SAME(n_disk_late),
-               SAME(n_disk_damaged), SAME(n_disk_gone), SAME(disk_bytes), SAME(n_disk_pieces),
-               SAME(n_disk_written), SAME(disk_written_bytes), SAME(n_disk_errors),
-               SAME(disk_read_bytes), SAME(disk_read_ms), SAME(stalled_ms));
+PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(running_adapters),
+               SAME(waiting_adapters), SAME(n_finished), SAME(n_failed), SAME(n_cancelled),
+               SAME(n_prompt_tokens), SAME(n_cached_tokens), SAME(n_decode_tokens), SAME(n_steps),
+               SAME(n_preempted), SAME(n_gave_way), SAME(n_threads), SAME(prompt_ms),
+               SAME(decode_ms), SAME(n_kv_used), SAME(n_kv_total), SAME(n_kv_held),
+               SAME(n_draft_tokens), SAME(n_draft_accepted), SAME(drafts), SAME(gaps),
+               SAME(gaps_ms), SAME(n_prefix_hits), SAME(n_prefix_restored), SAME(n_prefix_pins),
+               SAME(prefix_copy_bytes), SAME(n_block_losses), SAME(n_disk_hits),
+               SAME(n_disk_tokens), SAME(n_disk_absent), SAME(n_disk_slow), SAME(n_disk_full),
+               SAME(n_disk_late), SAME(n_disk_damaged), SAME(n_disk_gone), SAME(disk_bytes),
+               SAME(n_disk_pieces), SAME(n_disk_written), SAME(disk_written_bytes),
+               SAME(n_disk_errors), SAME(disk_read_bytes), SAME(disk_read_ms), SAME(stalled_ms));
 
 PYSERVE_RECORD(ErrorInfo, SAME(code), SAME_AS(kReadable, message), SAME_AS(kNoneIfEmpty, param),
                SAME(details));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from flask import Response
@@ -11,16 +12,14 @@ from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import EngineStats
 from pyserve.errors import PyserveError
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.server.balancers import balancer_metrics, vllm_families
 from pyserve.openai.server.metrics import (
     CONTENT_TYPE,
     Metric,
-    cache_config,
     engine_metrics,
     gap_family,
-    held_ratio,
     llama_metrics,
     text,
-    vllm_families,
 )
 from pyserve.web.answer.model_names import may_use
 from pyserve.web.request.services import services
@@ -47,16 +46,16 @@ def metrics() -> Response:
 
 def _page() -> str:
     parts, stats = services(), _engine_stats()
-    made = [*engine_metrics(stats), held_ratio(stats), *_front_metrics()]
-    ours = [gap_family(stats), *(metric.family() for metric in made), *_measured()]
-    others = [
-        *llama_metrics(stats.values()),
-        cache_config(stats, "pyserve_cache_config_info", "model"),
+    n_adapters = {each.id: len(each.profile.adapters) for each in parts.backend.models()}
+    made = [
+        *engine_metrics(stats),
+        *balancer_metrics(stats, n_adapters, time.time()),  # noqa: TID251  # Prometheus has it
+        *_front_metrics(),
     ]
+    ours = [gap_family(stats), *(metric.family() for metric in made), *_measured()]
     if parts.config.metrics_names == "vllm":
-        others.append(cache_config(stats, "vllm:cache_config_info", "model_name"))
         ours += vllm_families(ours)
-    return text([*(metric.family() for metric in others), *ours])
+    return text([*(metric.family() for metric in llama_metrics(stats.values())), *ours])
 
 
 def _measured() -> Iterator[Family]:

@@ -139,6 +139,11 @@ class SupervisorBackend:
         self._ask_at_once(lambda call_id: Reload(call_id=call_id))
 
     def engines(self) -> dict[str, RemoteEngine]:
+        with self._changed:
+            statuses = list(self._statuses or ())
+        for status in statuses:
+            if status.state == "ready" and status.socket_path and status.info is not None:
+                self._connections.connect(status.id, status.socket_path, status.info.kernels)
         return self._connections.engines()
 
     @property

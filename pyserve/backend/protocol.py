@@ -140,7 +140,7 @@ class Backend(Protocol):
         ...
 
     def engines(self) -> Mapping[str, Engine]:
-        """The engines that this process is connected to, for their counters. Loads none."""
+        """The engines of loaded models, for their counters. Loads none."""
         ...
 
     @property

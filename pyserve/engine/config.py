@@ -79,6 +79,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     prefix_disk_mib: most of it, for all models together; 0 = none. prefix_disk_ttl_s: prefixes
       that were not used for so long are deleted. prefix_disk_min_tokens: of those written there.
       prefix_disk_read_only: nothing is written there or deleted.
+    kv_events: ZeroMQ endpoint on which computed prefixes are told, "" = none.
+      kv_events_replay: where what was missed is asked for, "" = none. kv_events_topic: with
+      `{host}` and `{model}`.
     adapters: loaded with the model; requests choose among them.
     shown_tokens: texts of control tokens that are text in answers, beside the usual tags.
     """
@@ -117,6 +120,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     n_draft_min: int = 0
     draft_p_min: float = 0.0
     max_token_gap_ms: float = 50.0
+    kv_events: str = ""
+    kv_events_replay: str = ""
+    kv_events_topic: str = "kv@{host}@{model}"
     adapters: tuple[Adapter, ...] = ()
     shown_tokens: tuple[str, ...] = ()
 

@@ -23,6 +23,8 @@ import msgspec
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.kernels import KernelChoice
+from pyserve.engine.kv_events.publisher import KvPublisher
+from pyserve.engine.prefix_changes import PrefixTeller
 from pyserve.engine.protocol import EngineCore, ModelInfo
 from pyserve.engine.remote.server import EngineServer
 from pyserve.engine.remote.wire import (
@@ -126,6 +128,7 @@ def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
     exit_on_eof(reporter.connection)  # not before: kernels are proved while there is one thread
     core = kind.load_core(msgspec.structs.replace(config.config, kernels=choice.kernels))
     try:
+        _publish_prefixes(core, config.config)
         listener = listen(Path(config.socket_path))
     except BaseException:
         core.close()
@@ -136,6 +139,12 @@ def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
     log.info("%s: %s", config.config.model_id, _summary(info))
     reporter.send(Ready(info=info))
     return server
+
+
+def _publish_prefixes(core: EngineCore, config: EngineConfig) -> None:
+    """With `kv_events`: until the core is closed. Raises ModelLoadError where it cannot."""
+    if config.kv_events and isinstance(core, PrefixTeller):
+        KvPublisher(core, config)
 
 
 def _summary(info: ModelInfo) -> str:

@@ -108,11 +108,13 @@ class DraftCount(msgspec.Struct, frozen=True):
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since the engine started, and what it holds now.
 
+    running_adapters, waiting_adapters: model names of the LoRA adapters of these requests.
     n_threads: that computed the last step.
     n_prefix_hits: requests that began with a prefix others had computed; n_prefix_restored of them
       from a copy of what the KV cache had evicted.
     n_gave_way: steps of the background that were broken off for others.
     n_prefix_pins: prefixes kept in the KV cache now; prefix_copy_bytes: copies beside it.
+    n_block_losses: how often what prefixes' blocks did was not taken in time (`kv_events`).
     n_kv_held: of the n_kv_used cells, those that running requests need.
     n_draft_tokens: guessed tokens that steps checked; n_draft_accepted: those that were right.
     drafts: the same by kind: "known" texts, "ngram", "model", "mtp", "eagle3".
@@ -130,6 +132,8 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
 
     n_running: int = 0
     n_waiting: int = 0
+    running_adapters: tuple[str, ...] = ()
+    waiting_adapters: tuple[str, ...] = ()
     n_finished: int = 0
     n_failed: int = 0
     n_cancelled: int = 0
@@ -154,6 +158,7 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_prefix_restored: int = 0
     n_prefix_pins: int = 0
     prefix_copy_bytes: int = 0
+    n_block_losses: int = 0
     n_disk_hits: int = 0
     n_disk_tokens: int = 0
     n_disk_absent: int = 0

@@ -30,6 +30,7 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.fingerprint import fingerprint
 from pyserve.engine.kernels import CpuReport, KernelChoice
 from pyserve.engine.markers import SHOWN_TOKENS, shown_marks
+from pyserve.engine.prefix_changes import PrefixChanges
 from pyserve.engine.protocol import (
     Delta,
     EngineStats,
@@ -62,6 +63,7 @@ class NativeCore(Askable):
     def __init__(self, config: EngineConfig) -> None:
         self._adapter_scales = AdapterScales(config.adapters)
         self._adapter_names = tuple(adapter.name for adapter in config.adapters)
+        self._adapter_models = [each.model_id or each.name for each in config.adapters]
         self._sandbox = Sandbox()
         with _translated():
             self._engine = _native.Engine(
@@ -69,6 +71,7 @@ class NativeCore(Askable):
                 adapter_paths=[adapter.path for adapter in config.adapters],
                 shown_tokens=[*SHOWN_TOKENS, *config.shown_tokens, *_template_marks(config)],
                 prefix_build=" ".join((pyserve.__version__, *_build())),
+                tells_blocks=bool(config.kv_events),
             )
 
     def submit(self, request_id: int, request: GenerateRequest) -> None:
@@ -86,6 +89,12 @@ class NativeCore(Askable):
     def poll(self, timeout_s: float) -> list[Event]:
         with _translated():
             return [_event(event) for event in self._engine.poll(timeout_s * 1000)]
+
+    def take_prefix_changes(self, timeout_s: float) -> PrefixChanges:
+        """As in `PrefixTeller`. Only with `kv_events`."""
+        with _translated():
+            changes = self._engine.take_prefix_changes(timeout_s * 1000)
+        return msgspec.convert(changes, PrefixChanges)
 
     def ask(self, call: Call[T]) -> T:
         with _translated():
@@ -110,8 +119,7 @@ class NativeCore(Askable):
             case GetInfo():
                 return self._info()
             case GetStats():
-                facts = {**self._engine.stats(), "rss_bytes": resident_bytes()}
-                return msgspec.convert(facts, EngineStats)
+                return self._stats()
             case ScaleAdapters(scales=scales):
                 return self._adapter_scales.update(scales)
             case ClearPrefixes():
@@ -131,6 +139,12 @@ class NativeCore(Askable):
         facts = self._engine.info() | {"adapters": self._adapter_names}
         info = msgspec.convert(facts, ModelInfo)
         return msgspec.structs.replace(info, fingerprint=fingerprint(info, _build()))
+
+    def _stats(self) -> EngineStats:
+        facts = self._engine.stats() | {"rss_bytes": resident_bytes()}
+        for name in ("running_adapters", "waiting_adapters"):
+            facts[name] = [self._adapter_models[index] for index in facts[name]]
+        return msgspec.convert(facts, EngineStats)
 
     def close(self) -> None:
         self._engine.stop()

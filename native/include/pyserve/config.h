@@ -60,6 +60,7 @@ struct EngineConfig {
   int prefix_disk_min_tokens = 512;       // shorter prefixes are not kept there
   bool is_prefix_disk_read_only = false;  // nothing is written or deleted
   std::string prefix_build;               // prefixes of another build are not used
+  bool tells_blocks = false;              // Engine::take_prefix_changes() has something to give
   int n_draft_max = 15;                   // tokens of an answer that one step checks ahead; 0: none
   std::string spec_type = "auto";  // where drafts come from: "auto", "none" or a list of kinds
   bool drafts_always = false;      // also where measured steps say that it does not pay

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "pyserve/blocks.h"
 #include "pyserve/config.h"
 #include "pyserve/request.h"
 
@@ -50,6 +51,12 @@ class Engine {
 
   // Requests that are submitted from now on find nothing that was computed before.
   void clear_prefixes();
+
+  // What happened to kept prefixes since the last call, in order; waits up to `timeout_ms` for it.
+  // Nobody waits for the caller: what is too much is dropped, and all is told again.
+  // Throws EngineError(kUnavailable) after stop().
+  // REQUIRES: EngineConfig::tells_blocks. Thread: one consumer.
+  PrefixChanges take_prefix_changes(double timeout_ms);
 
   ModelInfo info() const;
   EngineStats stats() const;

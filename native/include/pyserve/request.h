@@ -244,6 +244,8 @@ struct DraftCount {
 struct EngineStats {
   int64_t n_running = 0;
   int64_t n_waiting = 0;
+  std::vector<int> running_adapters;  // of those that run, sorted, each once
+  std::vector<int> waiting_adapters;
   int64_t n_finished = 0;
   int64_t n_failed = 0;
   int64_t n_cancelled = 0;
@@ -268,6 +270,7 @@ struct EngineStats {
   int64_t n_prefix_restored = 0;   // of these, from a copy of what the KV cache had evicted
   int64_t n_prefix_pins = 0;       // prefixes kept in the KV cache now
   int64_t prefix_copy_bytes = 0;   // copies kept now
+  int64_t n_block_losses = 0;      // how often what prefixes' blocks did was not taken in time
   // Prefixes looked for on disk that were read, and their tokens; those that were not, because
   // there was none, computing was faster, the KV cache had no room, reading took too long, or a
   // file was damaged or gone.

@@ -4,9 +4,11 @@
 #include <thread>
 #include <utility>
 
+#include "base/check.h"
 #include "base/kernel_rung.h"
 #include "engine/preparation/preparation.h"
 #include "engine/preparation/prompt_thread.h"
+#include "engine/request/cache_key.h"
 #include "engine/request/registry.h"
 #include "engine/step_loop.h"
 #include "ladder/use_kernels.h"
@@ -166,6 +168,25 @@ std::vector<Token> Engine::tokenize_segments(const SegmentPrompt& prompt) {
 
 void Engine::clear_prefixes() { impl_->loop.clear_prefixes(); }
 
+PrefixChanges Engine::take_prefix_changes(double timeout_ms) {
+  BlockLog* log = impl_->loop.blocks();
+  PYSERVE_CHECK(log != nullptr);
+  BlockChanges told = log->take_all(timeout_ms);
+  if (told.is_over) throw EngineError(ErrorCode::kUnavailable, "the engine has been stopped");
+  PrefixChanges changes{told.is_reset, {}};
+  for (BlockChange& change : told.changes) {
+    CacheKey key = read_cache_key(change.key, [this](const std::string& identity) {
+      const auto& adapters = impl_->model.adapters();
+      const auto it = std::ranges::find(adapters, identity, &Adapter::identity);
+      return static_cast<int>(it - adapters.begin());
+    });
+    changes.blocks.push_back({change.is_stored, std::move(key.adapters), std::move(key.tenant),
+                              std::move(key.cache_salt), change.parent, std::move(change.hashes),
+                              std::move(change.tokens)});
+  }
+  return changes;
+}
+
 ModelInfo Engine::info() const {
   ModelInfo info = impl_->model.info();
   info.kernels = name_of(rung_in_force());
@@ -216,6 +237,7 @@ void Engine::Impl::stop() {
   long_texts.stop();
   loop.request_stop();
   if (engine_thread.joinable()) engine_thread.join();
+  if (loop.blocks() != nullptr) loop.blocks()->close();
   registry.close_outbox();
 }
 

@@ -120,6 +120,8 @@ void StepLoop::fail_all(const ErrorInfo& error) {
 void StepLoop::publish() {
   EngineStats& counters = report_.counters;
   counters.n_running = counters.n_waiting = 0;
+  counters.running_adapters.clear();
+  counters.waiting_adapters.clear();
   batch_.count(counters);
   solo_.count(counters);
   embedding_.count(counters);

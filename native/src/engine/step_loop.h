@@ -40,6 +40,7 @@ class StepLoop {
   void request_stop();
 
   EngineStats stats() const;
+  BlockLog* blocks() const { return batch_.blocks(); }
   const Context& context() const { return batch_.context(); }
   const Guesser* guesser() const { return batch_.guesser(); }
   // Most tokens of a prompt whose numbers are asked for.

@@ -266,7 +266,7 @@ int PrefixCache::n_own_cells() const {
 
 int PrefixCache::n_free_cells() const {
   if (limits_.n_cells == INT_MAX) return INT_MAX;
-  return limits_.n_cells - tree_.n_locked_cells() - n_own_cells();
+  return limits_.n_cells - n_held_cells();
 }
 
 std::string PrefixCache::check() const {

@@ -92,9 +92,13 @@ class PrefixCache {
   // Is told what is about to be evicted, and may copy it.
   using OnEvict = std::function<void(const std::string& key, TokenSpan tokens)>;
   void on_evict(OnEvict on_evict) { on_evict_ = std::move(on_evict); }
+  // Has the log told which blocks of prefixes come and go. REQUIRES: nothing is kept yet.
+  void tell(BlockLog* log) { tree_.tell(log); }
 
   int n_forked(SeqId seq_id) const { return leases_[seq_id].n_forked; }
   int n_own_cells() const;
+  // Those that running requests need; what they share counts once.
+  int n_held_cells() const { return tree_.n_locked_cells() + n_own_cells(); }
   int n_used_cells() const { return tree_.n_cells() + n_own_cells(); }
   // Empty or evictable.
   int n_free_cells() const;

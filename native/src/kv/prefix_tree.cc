@@ -95,26 +95,9 @@ PrefixTree::View PrefixTree::view(const Node* node) const {
   view.n_run = node->n_run();
   view.pin = node->pin;
   view.is_leaf = node->is_leaf();
-  view.tokens.resize(node->end);
-  for (; !node->is_root(); node = node->parent) {
-    std::copy(node->run.begin(), node->run.end(), view.tokens.begin() + node->begin());
-  }
-  for (const auto& [key, root] : roots_) {
-    if (root.get() == node) view.key = key;
-  }
+  view.tokens = tail(node, 0);
+  view.key = key_of(node);
   return view;
-}
-
-template <typename Visit>
-void PrefixTree::for_each(const Visit& visit) const {
-  std::vector<Node*> stack;
-  for (const auto& [key, root] : roots_) stack.push_back(root.get());
-  while (!stack.empty()) {
-    Node* node = stack.back();
-    stack.pop_back();
-    if (!node->is_root()) visit(node);
-    for (const auto& [first, child] : node->children) stack.push_back(child.get());
-  }
 }
 
 PrefixTree::Node* PrefixTree::oldest_leaf() const {
@@ -211,6 +194,9 @@ PrefixTree::Node* PrefixTree::split(Node* node, int end) {
   upper->n_locks = node->n_locks;
   upper->used_at = node->used_at;
   node->run.erase(node->run.begin(), cut);
+  const auto blocks_cut = node->blocks.begin() + (node->blocks.empty() ? 0 : upper->n_blocks());
+  upper->blocks.assign(node->blocks.begin(), blocks_cut);
+  node->blocks.erase(node->blocks.begin(), blocks_cut);
   node->parent = upper.get();
   upper->children[node->run.front()] = std::move(place);
   place = std::move(upper);
@@ -223,7 +209,9 @@ PrefixTree::Node* PrefixTree::add_leaf(Node* parent, TokenSpan run) {
   leaf->end = parent->end + static_cast<int>(run.size());
   leaf->parent = parent;
   n_cells_ += leaf->n_run();
-  return (parent->children[run.front()] = std::move(leaf)).get();
+  Node* added = (parent->children[run.front()] = std::move(leaf)).get();
+  tell_stored(added);
+  return added;
 }
 
 // A node that neither branches nor holds anything is a part of its child.
@@ -232,6 +220,7 @@ void PrefixTree::merge_with_child(Node* node) {
   if (node->pin >= 0 || node->n_own_locks > 0) return;
   std::unique_ptr<Node> child = std::move(node->children.begin()->second);
   child->run.insert(child->run.begin(), node->run.begin(), node->run.end());
+  child->blocks.insert(child->blocks.begin(), node->blocks.begin(), node->blocks.end());
   child->parent = node->parent;
   std::unique_ptr<Node>& place = node->parent->children.at(child->run.front());
   place = std::move(child);
@@ -274,6 +263,7 @@ PrefixTree::Evicted PrefixTree::remove_leaf(Node* leaf) {
 // Returns the parent.
 PrefixTree::Node* PrefixTree::remove_node(Node* leaf) {
   Node* parent = leaf->parent;
+  tell_removed(leaf);
   set_pin(leaf, -1, false);
   n_cells_ -= leaf->n_run();
   parent->children.erase(leaf->run.front());

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kv/block_log.h"
 #include "pyserve/types.h"
 
 namespace pyserve {
@@ -37,6 +38,10 @@ class PrefixTree {
   // is_cuttable: fork_from is always 0. Then inner nodes need no pins of their own.
   PrefixTree(bool is_cuttable, ForkFrom fork_from);
   ~PrefixTree();
+
+  // Has the log told of all blocks that come and go; the log must outlive the tree.
+  // REQUIRES: the tree is empty.
+  void tell(BlockLog* log) { log_ = log; }
 
   // What a removal leaves to do: the sequence keeps `n_keep` tokens; 0 = it is free.
   struct Evicted {
@@ -112,8 +117,17 @@ class PrefixTree {
   template <typename Visit>
   void for_each(const Visit& visit) const;
 
+  // The tokens [begin, end of the node).
+  static std::vector<Token> tail(const Node* node, int begin);
+  const std::string& key_of(const Node* node) const;
+  void tell_stored(Node* leaf);
+  void tell_removed(const Node* leaf);
+  void tell_all();
+  static BlockChange stored(const std::string& key, const Node* node);
+
   const bool is_cuttable_;
   const ForkFrom fork_from_;
+  BlockLog* log_ = nullptr;
   std::map<std::string, std::unique_ptr<Node>> roots_;
   uint64_t clock_ = 0;
   int n_cells_ = 0;

@@ -34,6 +34,9 @@ std::string check_node(const PrefixTree::Node& node, bool is_cuttable, Sums& sum
   }
   if (node.is_root()) return node.is_leaf() ? "a root is empty" : "";
   if (node.n_locks != n_locks) return "locks do not add up";
+  if (!node.blocks.empty() && static_cast<int>(node.blocks.size()) != node.n_blocks()) {
+    return "blocks do not follow the runs";
+  }
   sums.n_cells += node.n_run();
   if (node.n_locks > 0) sums.n_locked += node.n_run();
   const bool is_bare = node.pin < 0 && node.n_own_locks == 0;

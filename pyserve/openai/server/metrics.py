@@ -13,11 +13,9 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.samples import Sample
 
 from pyserve.engine.protocol import EngineStats
 
-BLOCK_TOKENS = 64
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Labels = tuple[tuple[str, str], ...]
@@ -74,22 +72,22 @@ def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
         ("tokens_predicted_total", "counter", "Tokens generated.", n_decode),
         ("tokens_predicted_seconds_total", "counter", "Seconds of generating.", decode_s),
         ("n_decode_total", "counter", "Engine steps.", total("n_steps")),
-        ("prompt_tokens_seconds", "gauge", "Prompt tokens per second.", _ratio(n_prompt, prompt_s)),
-        ("predicted_tokens_seconds", "gauge", "Tokens per second.", _ratio(n_decode, decode_s)),
+        ("prompt_tokens_seconds", "gauge", "Prompt tokens per second.", ratio(n_prompt, prompt_s)),
+        ("predicted_tokens_seconds", "gauge", "Tokens per second.", ratio(n_decode, decode_s)),
         ("requests_processing", "gauge", "Running requests.", total("n_running")),
         ("requests_deferred", "gauge", "Queued requests.", total("n_waiting")),
         (
             "kv_cache_usage_ratio",
             "gauge",
             "Used part of the cache.",
-            _ratio(total("n_kv_used"), n_kv),
+            ratio(total("n_kv_used"), n_kv),
         ),
         ("kv_cache_tokens", "gauge", "Tokens in the KV cache.", total("n_kv_used")),
         (
             "n_busy_slots_per_decode",
             "gauge",
             "Tokens generated in a step.",
-            _ratio(n_decode, total("n_steps")),
+            ratio(n_decode, total("n_steps")),
         ),
     ]
     return [
@@ -123,6 +121,12 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
         ("kv_cells_used", "gauge", "Tokens in it, also those kept for later.", "n_kv_used"),
         ("kv_cells_held", "gauge", "Tokens that running requests need.", "n_kv_held"),
         ("prefix_copy_bytes", "gauge", "Copies of prefixes beside it.", "prefix_copy_bytes"),
+        (
+            "kv_event_losses_total",
+            "counter",
+            "How often events of prefixes were dropped, and all told again.",
+            "n_block_losses",
+        ),
         ("resident_bytes", "gauge", "Memory of the engine's process.", "rss_bytes"),
     ]
     return [*_rows(stats, rows), *_draft_metrics(stats), *_disk_metrics(stats)]
@@ -196,36 +200,6 @@ def _rows(
     ]
 
 
-def held_ratio(stats: Mapping[str, EngineStats]) -> Metric:
-    """How full the KV cache is for balancers: what is kept for later can be given up."""
-    return Metric(
-        "pyserve_kv_held_ratio",
-        "gauge",
-        "Part of the KV cache that running requests need.",
-        {
-            (("model", model),): _ratio(one.n_kv_held, one.n_kv_total)
-            for model, one in stats.items()
-        },
-    )
-
-
-def cache_config(stats: Mapping[str, EngineStats], name: str, label: str) -> Metric:
-    """Blocks of the prefix cache as balancers count them; ours has no blocks, but shares tokens."""
-    return Metric(
-        name,
-        "gauge",
-        "The KV cache in blocks.",
-        {
-            (
-                (label, model),
-                ("block_size", str(BLOCK_TOKENS)),
-                ("num_gpu_blocks", str(one.n_kv_total // BLOCK_TOKENS)),
-            ): 1.0
-            for model, one in stats.items()
-        },
-    )
-
-
 def gap_family(stats: Mapping[str, EngineStats]) -> Family:
     """The times between the tokens of answers."""
     about = "Between two tokens of an answer."
@@ -241,40 +215,6 @@ def gap_family(stats: Mapping[str, EngineStats]) -> Family:
     return family
 
 
-# Ours by vLLM's names. Source: vLLM's metrics, version 0.11.
-VLLM_NAMES = {
-    "pyserve_requests_running": "vllm:num_requests_running",
-    "pyserve_requests_waiting": "vllm:num_requests_waiting",
-    "pyserve_kv_held_ratio": "vllm:kv_cache_usage_perc",
-    "pyserve_prompt_tokens_computed": "vllm:prompt_tokens",
-    "pyserve_tokens_generated": "vllm:generation_tokens",
-    "pyserve_requests_preempted": "vllm:num_preemptions",
-    "pyserve_draft_tokens": "vllm:spec_decode_num_draft_tokens",
-    "pyserve_draft_tokens_accepted": "vllm:spec_decode_num_accepted_tokens",
-    "pyserve_inter_token_seconds": "vllm:inter_token_latency_seconds",
-    "pyserve_time_to_first_token_seconds": "vllm:time_to_first_token_seconds",
-    "pyserve_request_seconds": "vllm:e2e_request_latency_seconds",
-    "pyserve_queue_seconds": "vllm:request_queue_time_seconds",
-    "pyserve_prompt_tokens": "vllm:request_prompt_tokens",
-    "pyserve_generation_tokens": "vllm:request_generation_tokens",
-}
-
-
-def vllm_families(families: Iterable[Family]) -> Iterator[Family]:
-    """Those that vLLM has as well, by its names and with its label of the model."""
-    for family in families:
-        name = VLLM_NAMES.get(family.name)
-        if name is None:
-            continue
-        renamed = Family(name, family.documentation, family.type)
-        for sample in family.samples:
-            labels = {
-                "model_name" if key == "model" else key: v for key, v in sample.labels.items()
-            }
-            suffix = sample.name.removeprefix(family.name)
-            renamed.samples.append(Sample(name + suffix, labels, sample.value))
-        yield renamed
-
-
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """0 of nothing."""
     return part / whole if whole > 0 else 0.0

@@ -7,9 +7,11 @@ import pytest
 from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.kernels import KernelFall
 from pyserve.engine.protocol import EngineStats
-from pyserve.openai.server.metrics import Metric, cache_config, gap_family, held_ratio, text
+from pyserve.openai.server.balancers import balancer_metrics, vllm_families
+from pyserve.openai.server.metrics import Metric, engine_metrics, gap_family, text
 from pyserve.web.request.measures import PageCache
 from tests.support.clocks import Clock
+from tests.support.endpoint_picker import VLLM, read_load
 from tests.support.front import CHAT, COMPLETIONS, chat_body
 
 LINE = re.compile(r"# (HELP|TYPE) \S+ .+|[a-z_]+:?[a-z_]+(\{[^}]*\})? \S+")
@@ -120,8 +122,7 @@ def test_times_between_tokens_become_a_histogram():
 
 def test_what_is_kept_for_later_does_not_count_as_held():
     stats = {"m": EngineStats(n_kv_total=128, n_kv_used=128, n_kv_held=32)}
-    metrics = [held_ratio(stats), cache_config(stats, "pyserve_cache_config_info", "model")]
-    page = text(metric.family() for metric in metrics)
+    page = text(metric.family() for metric in balancer_metrics(stats, {}, 1.0))
     assert 'pyserve_kv_held_ratio{model="m"} 0.25' in page
     blocks = '{block_size="64",model="m",num_gpu_blocks="2"} 1.0'
     assert f"pyserve_cache_config_info{blocks}" in page
@@ -139,6 +140,27 @@ def test_vllm_names_stand_beside_ours_where_they_are_asked_for(start):
     assert found[f"vllm:e2e_request_latency_seconds_count{{{labels}}}"] == 1
     assert 'vllm:generation_tokens_total{model_name="tiny"}' in found
     assert any(name.startswith("vllm:cache_config_info{") for name in found)
+
+
+def test_an_endpoint_picker_reads_what_vllm_would_tell_it(start):
+    front = start(metrics_names="vllm")
+    load = read_load(front.client.get("/metrics").text, VLLM)
+    assert load[:5] == (0, 0, 0.0, 64, front.core.stats().n_kv_total // 64)
+    stats = EngineStats(
+        n_running=2,
+        n_waiting=3,
+        n_kv_total=640,
+        n_kv_held=160,
+        running_adapters=("poet", "cook"),
+        waiting_adapters=("poet",),
+    )
+    made = [*engine_metrics({"m": stats}), *balancer_metrics({"m": stats}, {"m": 4}, 1.7e9)]
+    page = text(vllm_families(metric.family() for metric in made))
+    assert read_load(page, VLLM) == (3, 2, 0.25, 64, 10, 4, ["poet", "cook"], ["poet"])
+    lora = text(metric.family() for metric in balancer_metrics({"m": stats}, {"m": 4}, 1.7e9))
+    assert 'pyserve_lora_requests_info{max_lora="4",model="m"' in lora
+    none = text(metric.family() for metric in balancer_metrics({"m": stats}, {"m": 0}, 1.7e9))
+    assert "pyserve_lora_requests_info{" not in none
 
 
 def test_open_metrics_show_all_models_without_a_key(start):

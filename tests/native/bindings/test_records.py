@@ -61,7 +61,14 @@ FROM_NATIVE: dict[str, type[msgspec.Struct]] = {
 # Fields that only Python has: it keeps them to itself, or makes arguments of them.
 ONLY_PYTHON = {
     "AcceptedEvent": {"request_id"},
-    "EngineConfig": {"model_id", "adapters", "shown_tokens"},
+    "EngineConfig": {
+        "model_id",
+        "adapters",
+        "shown_tokens",
+        "kv_events",
+        "kv_events_replay",
+        "kv_events_topic",
+    },
     "EngineStats": {"rss_bytes"},
     "FailedEvent": {"request_id"},
     "ProgressEvent": {"request_id"},
@@ -78,6 +85,14 @@ ONLY_PYTHON = {
         "adapters",
         "trace_id",
     },
+}
+
+
+ARGUMENTS: dict[str, Any] = {
+    "adapter_paths": [],
+    "shown_tokens": [],
+    "prefix_build": "",
+    "tells_blocks": False,
 }
 
 
@@ -145,7 +160,7 @@ def test_every_setting_is_read() -> None:
     config: Any = Spy(rope=rope)
 
     with pytest.raises(_native.EngineError):
-        _native.Engine(config, adapter_paths=[], shown_tokens=[], prefix_build="")
+        _native.Engine(config, **ARGUMENTS)
 
     assert config.asked == list(DEFAULTS["EngineConfig"])
     assert rope.asked == list(DEFAULTS["RopeConfig"])
@@ -153,7 +168,7 @@ def test_every_setting_is_read() -> None:
 
 def test_every_field_of_a_request_is_read(tiny_model: Path) -> None:
     config = EngineConfig(model_id="tiny", model_path=str(tiny_model))
-    engine = _native.Engine(config, adapter_paths=[], shown_tokens=[], prefix_build="")
+    engine = _native.Engine(config, **ARGUMENTS)
     sampling, thinking = Spy(), Spy()
     request: Any = Spy(sampling=sampling, thinking=thinking)
 
@@ -169,7 +184,7 @@ def test_a_value_that_does_not_fit_is_named() -> None:
     config = EngineConfig(model_id="tiny", model_path="", n_ctx=2**40)
 
     with pytest.raises(TypeError, match="n_ctx: this int does not fit"):
-        _native.Engine(config, adapter_paths=[], shown_tokens=[], prefix_build="")
+        _native.Engine(config, **ARGUMENTS)
 
 
 def _default(record: type[msgspec.Struct], name: str) -> object:

@@ -12,6 +12,9 @@ from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import SamplingParams
 from pyserve.errors import InvalidRequestError, ModelLoadError
 from tests.native.helpers import Answer, ask, assert_same_up_to_ties, read, submit
+from tests.support.endless import ENDLESS, occupy, submit_endless
+from tests.support.limits import SOON_S
+from tests.support.server import wait_until
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.tiny.lora import TinyLora, make_lora, write_lora, write_merged
 from tests.support.tiny.memories import write_tiny
@@ -60,6 +63,22 @@ def start_model() -> Iterator[Start]:
 @pytest.fixture
 def adapted(start_model: Start, tiny_model: Path, adapters: tuple[Adapter, ...]) -> LocalEngine:
     return start_model(tiny_model, adapters=adapters)
+
+
+def test_adapters_of_running_and_queued_requests_are_counted(
+    start_model: Start, tiny_model: Path, adapters: tuple[Adapter, ...]
+) -> None:
+    engine = start_model(
+        tiny_model, adapters=adapters, n_seq_max=1, n_ctx=ENDLESS, n_kv=ENDLESS + 64
+    )
+    streams = [occupy(engine, adapters={"one": 1.0})]
+    streams += [submit_endless(engine, "b", adapters=used) for used in SETS]
+    wait_until(lambda: engine.stats().n_waiting == len(SETS), SOON_S, "they are queued")
+    stats = engine.stats()
+    assert (stats.running_adapters, stats.waiting_adapters) == (("one",), ("one", "two"))
+    for stream in streams:
+        stream.cancel()
+    wait_until(lambda: engine.stats().running_adapters == (), SOON_S, "nothing runs")
 
 
 def bits(answer: Answer) -> list[tuple[int, float]]:

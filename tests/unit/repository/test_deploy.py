@@ -21,7 +21,12 @@ SUFFIX = re.compile(r"_(bucket|count|sum|total)$")
 
 def known_metrics() -> set[str]:
     """The names that the server's code gives to metrics."""
-    sources = ("api/metrics.py", "openai/server/metrics.py", "web/request/measures.py")
+    sources = (
+        "api/metrics.py",
+        "openai/server/metrics.py",
+        "openai/server/balancers.py",
+        "web/request/measures.py",
+    )
     text = "\n".join((REPOSITORY / "pyserve" / name).read_text() for name in sources)
     found = set(METRIC.findall(text))
     found |= {f"pyserve_{name}" for name in re.findall(r'\(\s*"([a-z_]+)",\s*"(?:gauge|cou)', text)}

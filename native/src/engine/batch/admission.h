@@ -27,6 +27,7 @@ class Admission {
 
   void add(RunningPtr request) { waiting_.push_back(std::move(request)); }
   size_t n_waiting() const { return waiting_.size(); }
+  const std::vector<RunningPtr>& waiting() const { return waiting_; }
   // admit() might start one: not all wait for the disk.
   bool can_start() const { return waiting_.size() > n_reading_; }
 

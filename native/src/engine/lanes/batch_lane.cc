@@ -16,6 +16,7 @@ constexpr int kMaxSamplers = 8;
 constexpr int64_t kMinParallelLogits = 500'000;
 // The supervisor kills an engine that takes longer to end.
 constexpr double kSaveMs = 1500;
+constexpr int kMinToldBlocks = 4096;
 
 PrefixCacheLimits cache_limits(const EngineConfig& config, Context& context, bool has_head) {
   PrefixCacheLimits limits;
@@ -36,6 +37,12 @@ std::unique_ptr<DiskPrefixes> open_disk(PrefixCache& cache, const EngineConfig& 
                                         std::move(wake));
 }
 
+// A consumer that is so far behind had better begin again.
+std::unique_ptr<BlockLog> open_log(const EngineConfig& config, const Context& context) {
+  if (!config.tells_blocks) return nullptr;
+  return std::make_unique<BlockLog>(std::max(kMinToldBlocks, 4 * (context.n_kv() / kBlockTokens)));
+}
+
 }  // namespace
 
 BatchLane::BatchLane(const Model& model, const EngineConfig& config, std::function<void()> wake)
@@ -43,12 +50,15 @@ BatchLane::BatchLane(const Model& model, const EngineConfig& config, std::functi
       config_(config),
       context_(model, config),
       guessers_(load_guessers(model, context_, config)),
+      blocks_(open_log(config, context_)),
       cache_(memory(), cache_limits(config, context_, guessers_.head != nullptr)),
       disk_(open_disk(cache_, config, context_, guessers_.head != nullptr, std::move(wake))),
       admission_(cache_, disk_.get(), config.n_seq_max),
       planner_(config, cache_, guessers_.guesser.get()),
       samplers_(std::clamp(config.n_threads, 1, kMaxSamplers)),
-      scratches_(samplers_.n_workers()) {}
+      scratches_(samplers_.n_workers()) {
+  cache_.tell(blocks_.get());
+}
 
 SequenceMemory& BatchLane::memory() {
   if (guessers_.head != nullptr) return guessers_.head->memory();
@@ -345,14 +355,17 @@ void BatchLane::check_cache() const {
 void BatchLane::count(EngineStats& stats) const {
   stats.n_running += static_cast<int64_t>(running_.size());
   stats.n_waiting += static_cast<int64_t>(admission_.n_waiting());
+  for (const RunningPtr& request : running_) note_adapters(*request, stats.running_adapters);
+  for (const RunningPtr& request : admission_.waiting()) {
+    note_adapters(*request, stats.waiting_adapters);
+  }
   stats.n_threads = planner_.n_threads();
   stats.n_kv_used = cache_.n_used_cells();
   stats.n_kv_total = context_.n_kv();
-  int64_t n_needed = 0;
-  for (const RunningPtr& request : running_) n_needed += request->progress().n_computed();
-  stats.n_kv_held = std::min(n_needed, stats.n_kv_used);  // what they share is needed once
+  stats.n_kv_held = cache_.n_held_cells();
   stats.n_prefix_pins = cache_.n_pins();
   stats.prefix_copy_bytes = static_cast<int64_t>(cache_.n_store_bytes());
+  if (blocks_ != nullptr) stats.n_block_losses = blocks_->n_losses();
   if (disk_ != nullptr) disk_->count(stats);
 }
 

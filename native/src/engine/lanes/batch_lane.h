@@ -49,6 +49,8 @@ class BatchLane final : public Lane {
     if (disk_ != nullptr) disk_->count_files(stats);
   }
   const Context& context() const { return context_; }
+  // What prefixes' blocks do; nullptr: nobody is told. Thread: any.
+  BlockLog* blocks() const { return blocks_.get(); }
   // nullptr: none.
   const Guesser* guesser() const { return guessers_.guesser.get(); }
 
@@ -87,6 +89,7 @@ class BatchLane final : public Lane {
   const EngineConfig config_;
   Context context_;
   const Guessers guessers_;
+  const std::unique_ptr<BlockLog> blocks_;  // may be null
   PrefixCache cache_;
   const std::unique_ptr<DiskPrefixes> disk_;  // may be null
   Admission admission_;

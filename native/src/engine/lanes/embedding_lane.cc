@@ -359,6 +359,8 @@ void EmbeddingLane::fail_all(const ErrorInfo& error, StepReport& report) {
 void EmbeddingLane::count(EngineStats& stats) const {
   stats.n_running += static_cast<int64_t>(running_.size());
   stats.n_waiting += static_cast<int64_t>(waiting_.size());
+  for (const Running& running : running_) note_adapters(*running.request, stats.running_adapters);
+  for (const auto& request : waiting_) note_adapters(*request, stats.waiting_adapters);
 }
 
 }  // namespace pyserve

@@ -66,6 +66,14 @@ inline bool is_foreground(const std::unique_ptr<RunningRequest>& request) {
   return !request->params().is_background;
 }
 
+// Adds a request's adapters to those that are named already, sorted.
+inline void note_adapters(const RunningRequest& request, std::vector<int>& named) {
+  for (const AdapterScale& used : request.params().adapters) {
+    const auto place = std::ranges::lower_bound(named, used.adapter);
+    if (place == named.end() || *place != used.adapter) named.insert(place, used.adapter);
+  }
+}
+
 inline ErrorInfo cancelled_error() {
   return {ErrorCode::kCancelled, "the request was cancelled", {}, {}};
 }

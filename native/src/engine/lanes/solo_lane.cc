@@ -151,6 +151,10 @@ void SoloLane::tell_progress(bool all, StepReport& report) {
 void SoloLane::count(EngineStats& stats) const {
   stats.n_running += is_running_ ? 1 : 0;
   stats.n_waiting += static_cast<int64_t>(queue_.size()) - (is_running_ ? 1 : 0);
+  for (size_t i = 0; i < queue_.size(); ++i) {
+    const bool is_running = is_running_ && i == 0;
+    note_adapters(*queue_[i], is_running ? stats.running_adapters : stats.waiting_adapters);
+  }
 }
 
 }  // namespace pyserve

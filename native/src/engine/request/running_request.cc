@@ -1,21 +1,12 @@
 #include "engine/request/running_request.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
+
+#include "engine/request/cache_key.h"
 
 namespace pyserve {
 namespace {
-
-// No tenant can choose a salt that makes its key another tenant's, or that of other adapters.
-std::string make_cache_key(const Model& model, const Request& request) {
-  std::string key;
-  for (const auto& [adapter, scale] : request.adapters) {
-    key += model.adapters().at(adapter).identity() + '*' +
-           std::to_string(std::bit_cast<uint32_t>(scale)) + ',';
-  }
-  return key + std::to_string(request.tenant.size()) + ':' + request.tenant + request.cache_salt;
-}
 
 // Numbers of the whole prompt come without rows.
 int n_rows_of(const Request& request) { return request.is_pooled() ? 0 : request.n_logit_rows; }
@@ -30,7 +21,8 @@ int max_answer(const Request& request, int n_prompt, int n_ctx) {
 
 RunningRequest::RunningRequest(const Model& model, PreparedRequest prepared, int n_ctx)
     : prepared_(std::move(prepared)),
-      cache_key_(make_cache_key(model, params())),
+      cache_key_(
+          make_cache_key(params(), [&model](int i) { return model.adapters().at(i).identity(); })),
       progress_(std::move(prepared_.tokens)),
       scores_(model, progress_.n_prompt(), params().n_prompt_logprobs),
       first_row_(progress_.n_prompt() - n_rows_of(params())),
