@@ -26,7 +26,7 @@ from pyserve.openai.tools.thinking import thinking_tags
 MAX_KNOWN = 256
 EFFORT_VARIABLES = ("reasoning_effort", "thinking_effort", "reasoning_strength")
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
-_known: dict[str, AnswerFormat] = {}
+_known: dict[tuple[str, str], AnswerFormat] = {}  # by template and vocabulary
 
 
 @functools.lru_cache(MAX_KNOWN)
@@ -52,12 +52,30 @@ def format_of(engine: Engine, source: str, profile: ModelProfile = PLAIN) -> Ans
             calls=calls,
             thinking=thinking_tags(info.file_template),
         )
-    key = hashlib.sha256(source.encode()).hexdigest()
+    key = (hashlib.sha256(source.encode()).hexdigest(), info.fingerprint)
     if key not in _known:
         if len(_known) >= MAX_KNOWN:
             _known.clear()
-        _known[key] = recognized(source, _renderer(engine))
+        form = recognized(source, _renderer(engine))
+        marks = (*form.marks, *_control_tags(engine, source))
+        _known[key] = msgspec.structs.replace(form, marks=tuple(dict.fromkeys(marks)))
     return _known[key]
+
+
+def _control_tags(engine: Engine, source: str) -> list[str]:
+    """The words such as `</think>` in a template that are control tokens, and so never text.
+
+    In most vocabularies they are tokens of text: a model that explains them writes these.
+    """
+
+    def is_control(mark: str) -> bool:
+        as_control, as_text = (
+            engine.tokenize(mark, add_special=False, parse_special=parses)
+            for parses in (True, False)
+        )
+        return len(as_control) == 1 and len(as_text) > 1
+
+    return [mark for mark in shown_marks(source) if is_control(mark)]
 
 
 def _renderer(engine: Engine) -> Render:

@@ -14,6 +14,7 @@ import jsonschema
 import openai
 import pytest
 
+from pyserve.engine.markers import shown_marks
 from tests.e2e.conftest import TIMEOUT_S
 from tests.support.server import served
 from tests.support.tiny.llama import write_tiny_llama
@@ -49,6 +50,11 @@ FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "final", "schema":
 QUESTION: dict[str, Any] = {"role": "user", "content": "What is the weather?"}
 
 
+def marks_of(source: str) -> list[str]:
+    """All that looks like a mark in a template, also words in tags."""
+    return list(dict.fromkeys([*controls_of(source), *shown_marks(source)]))
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
     folder = tmp_path_factory.mktemp("families")
@@ -58,7 +64,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
             folder / f"{model}.gguf",
             chat_template=source,
             n_ctx=4096,
-            controls=controls_of(source),
+            controls=marks_of(source),
         )
     with served("--models-dir", str(folder), "--parallel", "2") as server:
         url = f"{server.url}/v1"
@@ -129,7 +135,7 @@ def test_a_call_its_result_and_the_answer(client: openai.OpenAI, model: str) -> 
 
 @pytest.mark.parametrize("model", FAMILIES)
 def test_free_answers_hold_no_marks(client: openai.OpenAI, model: str) -> None:
-    marks = controls_of(TEMPLATES[FAMILIES[model]])
+    marks = marks_of(TEMPLATES[FAMILIES[model]])
     for seed in range(2):
         for fields in ({"tools": TOOLS}, {"reasoning_effort": "none"}):
             options = {"seed": seed, "temperature": 2, "max_tokens": 60, **fields}

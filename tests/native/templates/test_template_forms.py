@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import TemplateOptions
 from pyserve.openai.tools.formats import AnswerFormat
-from pyserve.openai.tools.parts import AnswerStyle
+from pyserve.openai.tools.parts import AnswerStyle, Thinking
 from pyserve.openai.tools.prompt import with_history
-from pyserve.openai.tools.recognition import recognized
+from pyserve.openai.tools.recognition import format_of, recognized
 from tests.support.parts import read
 from tests.support.tiny.llama import write_tiny_llama
 
@@ -121,13 +121,14 @@ HISTORY: list[dict[str, Any]] = [
 
 
 @contextmanager
-def engine_of(folder: Path, source: str) -> Iterator[LocalEngine]:
-    path = write_tiny_llama(folder / "tiny.gguf", chat_template=source, n_ctx=1024)
+def engine_of(folder: Path, source: str, controls: Sequence[str] = ()) -> Iterator[LocalEngine]:
+    path = folder / "tiny.gguf"
+    write_tiny_llama(path, chat_template=source, n_ctx=1024, controls=controls)
     with closing(LocalEngine(EngineConfig(model_id="m", model_path=str(path)))) as engine:
         yield engine
 
 
-def format_of(engine: LocalEngine, source: str) -> AnswerFormat:
+def form_of(engine: LocalEngine, source: str) -> AnswerFormat:
     def render(messages: Any, tools: Any, variables: Any) -> str:
         return engine.render(messages, TemplateOptions(tools=tools, variables=variables))
 
@@ -139,7 +140,7 @@ def test_the_form_of_calls_is_derived_and_read(tmp_path: Path, name: str) -> Non
     calls, expected, written = FORMS[name]
     source = TURNS.format(calls=calls)
     with engine_of(tmp_path, source) as engine:
-        form = format_of(engine, source)
+        form = form_of(engine, source)
         assert f"{form.origin} {form.calls.kind}" == expected
         style = AnswerStyle(None, form.calls, frozenset([("f", "a")]), marks=form.all_marks)
         for chunks in ([written], list(written)):
@@ -156,7 +157,7 @@ def test_the_form_of_calls_is_derived_and_read(tmp_path: Path, name: str) -> Non
 def test_results_in_the_turn_of_the_call_end_the_answer(tmp_path: Path) -> None:
     source = TURNS.format(calls=FORMS["texts between marks"][0])
     with engine_of(tmp_path, source) as engine:
-        assert format_of(engine, source).stops == ("<begin_result>",)
+        assert form_of(engine, source).stops == ("<begin_result>",)
 
 
 @pytest.mark.parametrize(
@@ -172,3 +173,21 @@ def test_results_in_the_turn_of_the_call_end_the_answer(tmp_path: Path) -> None:
 def test_what_is_not_given_is_none(tmp_path: Path, source: str, prompt: str) -> None:
     with engine_of(tmp_path, source + "{{ messages[0].content }}") as engine:
         assert engine.render([{"role": "user", "content": "hi"}]) == f"{prompt}hi"
+
+
+def test_tags_that_are_control_tokens_are_no_text(tmp_path: Path) -> None:
+    source = (
+        TURNS.format(
+            calls=f"{EACH}<tool_call>{{{{ c.function | tojson }}}}</tool_call>{{% endfor %}}"
+        )
+        + "<think></think>"
+    )
+    answer = 'a</think> b <tool_call>{"name": "f", "arguments": {}}</tool_call></tool_call> c'
+    told = {(): "a</think> b</tool_call> c", ("</think>", "</tool_call>"): "a b c"}
+    for controls, expected in told.items():
+        with engine_of(tmp_path, source, controls) as engine:
+            form = format_of(engine, source)
+        style = AnswerStyle(Thinking(*(form.thinking or ("", ""))), form.calls, marks=form.marks)
+        for chunks in ([answer], list(answer)):
+            text, _, calls = read(style, chunks)
+            assert (text, calls) == (expected, [("f", "{}")])
