@@ -181,6 +181,8 @@ class _Derivation:
             calls = msgspec.structs.replace(calls, has_short_ids=True)
         if two is None and self._prober.called(2, variables) is None:
             calls = msgspec.structs.replace(calls, has_one_call=True)
+        if self._prober.wants_names(variables):
+            calls = msgspec.structs.replace(calls, has_named_results=True)
         is_right = all(_reads(calls, core, told) for told in (one, two) if told is not None)
         return calls if is_right else None
 

@@ -52,6 +52,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     has_named_ids: ids are of the function's name and the place of the call.
     is_unshown: the template drops earlier calls, so they are text of the assistant.
     has_one_call: the template shows one call of a message, so earlier ones become messages each.
+    has_named_results: it wants the names of functions in their results.
     """
 
     name: str
@@ -78,6 +79,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     has_named_ids: bool = False
     is_unshown: bool = False
     has_one_call: bool = False
+    has_named_results: bool = False
     can_repeat: bool = True
 
     @property
@@ -144,6 +146,7 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     template shows. is_repeated: thoughts may come anywhere in an answer.
     marks: stand around text, and are no part of it. text_begin: those before text that begins an
     answer. stops: texts that end an answer. thoughts_key: of earlier thoughts in messages.
+    hides_text: an earlier answer with thoughts would lose its text.
     efforts: the template's words for reasoning efforts that it does not know by OpenAI's names.
     """
 
@@ -156,6 +159,7 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     text_begin: str = ""
     channels: Channels | None = None
     stops: tuple[str, ...] = ()
+    hides_text: bool = False
     efforts: dict[str, str] = {}
     thoughts_key: str = "reasoning_content"
 

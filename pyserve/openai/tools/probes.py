@@ -74,8 +74,12 @@ class Prober:
         thoughts: str = "",
         arguments: dict[str, Any] | None = None,
         ids: Sequence[str] = (),
+        has_names: bool = True,
     ) -> str | None:
-        """The same of an answer with calls, and their results. arguments: of the first call."""
+        """The same of an answer with calls, and their results. arguments: of the first call.
+
+        has_names: the results have the names of their functions.
+        """
         ids = ids or self._ids
         calls = [
             tool_call(name, given, call_id)
@@ -84,10 +88,25 @@ class Prober:
         if arguments is not None:
             calls[0] = tool_call(NAMES[0], arguments, ids[0])
         results = [
-            {"role": "tool", "tool_call_id": call["id"], "name": name, "content": RESULT}
+            {"role": "tool", "tool_call_id": call["id"], "content": RESULT}
+            | ({"name": name} if has_names else {})
             for call, name in zip(calls, NAMES, strict=False)
         ]
         return self._after_question([USER, assistant(text, thoughts, calls), *results], variables)
+
+    def wants_names(self, variables: dict[str, Any]) -> bool:
+        """Whether results without the names of their functions are refused, or lack just these."""
+        named = self.called(1, variables)
+        bare = self.called(1, variables, has_names=False)
+        if named is None or bare is None:
+            return named is not None
+        return len(named) - len(bare) == len(NAMES[0])
+
+    def hides_text(self, thoughts_key: str) -> bool:
+        """Whether an earlier answer loses its text where it has thoughts."""
+        answer = {**assistant(SAID), thoughts_key: THOUGHT}
+        thoughtful = self._after_question([USER, answer, USER_AGAIN], {}, has_tools=False)
+        return SAID in (self.said({}) or "") and SAID not in (thoughtful or "")
 
     def takes_calls(self) -> bool:
         """Whether conversations with tools, calls and results are rendered at all."""

@@ -29,6 +29,8 @@ def with_history(messages: Sequence[Message], layout: AnswerFormat) -> list[Mess
     """The messages with their tool calls and thoughts in the form that the template expects."""
     calls = layout.calls
     messages = _in_order_of_calls(messages)
+    if layout.hides_text:
+        messages = _with_shown_text(messages)
     if calls.is_generic:
         return _as_text(messages)
     if calls.is_unshown:
@@ -39,6 +41,8 @@ def with_history(messages: Sequence[Message], layout: AnswerFormat) -> list[Mess
         messages = [_with_short_ids(message) for message in messages]
     if calls.has_named_ids:
         messages = _with_named_ids(messages)
+    if calls.has_named_results:
+        messages = _with_named_results(messages)
     if layout.thoughts_key != THOUGHTS:
         messages = [_with_thoughts(message, layout.thoughts_key) for message in messages]
     return list(messages)
@@ -112,6 +116,32 @@ def _with_named_ids(messages: Sequence[Message]) -> list[Message]:
             changed["tool_call_id"] = names[message["tool_call_id"]]
         named.append(changed)
     return named
+
+
+def _with_named_results(messages: Sequence[Message]) -> list[Message]:
+    """The messages with the name of the function in each result."""
+    names = {
+        call.get("id", ""): call["function"]["name"]
+        for message in messages
+        for call in message.get("tool_calls", [])
+    }
+    return [
+        {"name": names.get(message.get("tool_call_id", ""), ""), **message}
+        if _is_result(message)
+        else message
+        for message in messages
+    ]
+
+
+def _with_shown_text(messages: Sequence[Message]) -> list[Message]:
+    """The messages without the thoughts of earlier answers that are no calls."""
+    *earlier, last = messages
+    return [
+        message
+        if message.get("tool_calls") or not message.get("content")
+        else {key: value for key, value in message.items() if key != THOUGHTS}
+        for message in earlier
+    ] + [last]
 
 
 def _with_written_calls(message: Message, layout: CallFormat) -> Message:

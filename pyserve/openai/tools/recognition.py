@@ -92,10 +92,12 @@ def recognized(source: str, render: Render) -> AnswerFormat:
     form = _recognized(source, render)
     shown = [*shown_marks(source), *(mark for mark in HEADER_MARKERS if mark in source)]
     marks = [mark for mark in shown if control_marks(mark) == (mark,)]
+    prober = Prober(render)
     return msgspec.structs.replace(
         form,
         marks=tuple(dict.fromkeys([*form.marks, *marks])),
-        efforts=form.efforts or _efforts(source, Prober(render)),
+        hides_text=prober.hides_text(form.thoughts_key),
+        efforts=form.efforts or _efforts(source, prober),
     )
 
 

@@ -191,3 +191,38 @@ def test_tags_that_are_control_tokens_are_no_text(tmp_path: Path) -> None:
         for chunks in ([answer], list(answer)):
             text, _, calls = read(style, chunks)
             assert (text, calls) == (expected, [("f", "{}")])
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        ("{% if not m.name %}{{ raise_exception('no name') }}{% endif %}{{ m.content }}", "Result"),
+        ("[{{ m.name }}:{{ m.content }}]", "[g:Result]"),
+    ],
+)
+def test_results_have_the_names_that_templates_want(
+    tmp_path: Path, result: str, shown: str
+) -> None:
+    calls = f"{EACH}<call>{{{{ c.function | tojson }}}}</call>{{% endfor %}}"
+    source = TURNS.format(calls=calls).replace(
+        "{{ m.content }}",
+        f"{{% if m.role == 'tool' %}}{result}{{% else %}}{{{{ m.content }}}}{{% endif %}}",
+    )
+    with engine_of(tmp_path, source) as engine:
+        form = form_of(engine, source)
+        assert form.calls.has_named_results
+        assert shown in engine.render(with_history(HISTORY, form))
+
+
+def test_an_earlier_answer_keeps_its_text_where_the_template_would_show_thoughts_in_its_place(
+    tmp_path: Path,
+) -> None:
+    source = TURNS.format(calls="").replace(
+        "{{ m.content }}", "{{ m.reasoning_content or m.content }}"
+    )
+    thoughtful = {"role": "assistant", "content": "Answer", "reasoning_content": "Hm."}
+    with engine_of(tmp_path, source) as engine:
+        form = form_of(engine, source)
+        messages = [HISTORY[0], thoughtful, HISTORY[0], thoughtful]
+        prompt = engine.render(with_history(messages, form))
+        assert (prompt.count("Answer"), prompt.count("Hm.")) == (1, 1)  # the last may be continued
