@@ -29,7 +29,7 @@ class Names:
     adapted: Collection[str] = ()
 
     def find(self, name: str | None, *, with_patterns: bool = True) -> str | None:
-        """The id that a name stands for."""
+        """The id that a name stands for; in any case, where that leaves no choice."""
         if not name:
             return None
         if name in self.ids:
@@ -40,9 +40,15 @@ class Names:
         for alias, model_id in self.aliases if with_patterns else ():
             if is_pattern(alias) and model_id in self.ids and fnmatchcase(name, alias):
                 return model_id
-        if name.endswith(LATEST):
-            return self.find(name.removesuffix(LATEST), with_patterns=with_patterns)
-        return None
+        if name.lower().endswith(LATEST):
+            return self.find(name[: -len(LATEST)], with_patterns=with_patterns)
+        return self._in_any_case(name.lower())
+
+    def _in_any_case(self, name: str) -> str | None:
+        found = {model_id for model_id in self.ids if model_id.lower() == name}
+        named = {model_id for alias, model_id in self.aliases if alias.lower() == name}
+        found |= named.intersection(self.ids)
+        return found.pop() if len(found) == 1 else None
 
     @property
     def only(self) -> str | None:

@@ -25,12 +25,16 @@ def remove(name: str, *, is_forced: bool = False) -> None:
     """Remove a model's file, or a further name of a model.
 
     is_forced: without waiting for its requests, which fail. Raises ModelNotFoundError,
-    PermissionDeniedError for files elsewhere, ModelBusyError.
+    InvalidRequestError for a name that stands for another, PermissionDeniedError for files
+    elsewhere, ModelBusyError.
     """
     parts = services()
     directory = own_directory(parts)
     if not remove_name(directory, name):
         status = exactly(name)
+        if status.id != name:
+            message = f"{name!r} stands for {status.id!r}: its file is removed by that name alone"
+            raise InvalidRequestError(message, param="model")
         path = Path(status.model_path)
         if status.parent is not None or path.parent != directory:
             message = f"{name!r} is no file of the models directory, and stays"

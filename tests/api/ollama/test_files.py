@@ -132,7 +132,8 @@ def test_a_file_of_the_models_directory_is_removed(start, models_dir):
 
 def test_nothing_else_is_removed(start, models_dir):
     front = with_file(start, models_dir)
-    for name, status in (("other", 403), ("../other", 404), ("own.gguf", 404), ("none", 404)):
+    named = (("other", 403), ("../other", 404), ("own.gguf", 404), ("none", 404), ("OWN", 400))
+    for name, status in named:
         response = remove(front, name)
         assert (response.status_code, set(response.get_json())) == (status, {"error"}), name
     assert (models_dir.parent / "other.gguf").is_file()

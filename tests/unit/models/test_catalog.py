@@ -86,7 +86,7 @@ def test_a_config_file_elsewhere(directory: Path, tmp_path_factory: pytest.TempP
     ("text", "words"),
     [
         ("name: x\nparameters:\n  model: a.gguf\n  temperature: hot", "x.yaml:4: error: x: parame"),
-        ("name: x\nparameters: {model: a.gguf, top_p: 3}", "parameters.top_p"),
+        ("name: x\nparameters: {model: a.gguf, top_p: -3}", "parameters.top_p"),
         ("name: x\ncontext_size: -5\nparameters: {model: a.gguf}", "x.yaml:2: error"),
         ("name: x\nparameters: {model: ../secret.gguf}", "not in the models directory"),
         ("name: x\nparameters: {model: /etc/passwd}", "not in the models directory"),

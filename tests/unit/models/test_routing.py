@@ -24,6 +24,16 @@ def test_the_model_that_answers(requested, bearer, available, answers):
     assert resolve(requested, bearer, Names(available)) == answers
 
 
+def test_case_counts_where_it_makes_a_difference_alone():
+    names = Names(["Tiny-Q4", "b", "B"], [("Mine", "Tiny-Q4"), ("B*", "b"), ("old", "gone")])
+    for name in ("tiny-q4", "TINY-Q4:Latest", "MINE", "mine:latest"):
+        assert names.find(name) == "Tiny-Q4"
+    assert (names.find("b"), names.find("B")) == ("b", "B")
+    assert names.find("OLD") is None
+    assert Names(["b", "B"]).find("b:LATEST") == "b"
+    assert Names(["ab", "aB"]).find("AB") is None
+
+
 def test_an_unknown_name_among_several_is_not_found_and_they_are_listed():
     with pytest.raises(ModelNotFoundError, match="a/b:c, d"):
         resolve("unknown", "d", Names(TWO))
