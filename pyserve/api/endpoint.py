@@ -75,15 +75,15 @@ class Endpoint:
 
         return add
 
-    def not_built(self, name: str, path: str, what: str) -> None:
-        """Refuse `POST path`, by which other servers do `what`, with 501."""
+    def not_built(self, name: str, path: str, what: str, method: str = "post") -> None:
+        """Refuse a method of `path`, by which other servers do `what`, with 501."""
 
         def refuse(**_: str) -> NoReturn:
             raise NotSupportedError(f"this server does not {what}")
 
         refuse.__name__ = name
         summary = f"Not here: {what}"
-        self.view(Operation(name=name, method="post", path=path, summary=summary, status=501))(
+        self.view(Operation(name=name, method=method, path=path, summary=summary, status=501))(
             refuse
         )
 

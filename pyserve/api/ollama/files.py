@@ -122,3 +122,4 @@ endpoint.not_built(
 )
 endpoint.not_built("ollamaPush", "/api/push", "push models")
 endpoint.not_built("ollamaBlob", "/api/blobs/{digest}", "take blobs")
+endpoint.not_built("ollamaHasBlob", "/api/blobs/{digest}", "have blobs", method="head")

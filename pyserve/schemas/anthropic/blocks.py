@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -100,7 +100,7 @@ class ForeignBlock(Block):
         return ""
 
 
-def _tag(kinds: Iterable[str]) -> Any:
+def _tag(kinds: Iterable[str], what: str = "blocks") -> Any:
     """The discriminator of a union of blocks with these types, each the tag of its class."""
     known = frozenset(kinds)
 
@@ -114,7 +114,7 @@ def _tag(kinds: Iterable[str]) -> Any:
     return Discriminator(
         tag,
         custom_error_type="unsupported_content",
-        custom_error_message=f"is not supported: there are only blocks of type {shown}",
+        custom_error_message=f"is not supported: there are only {what} of type {shown}",
     )
 
 
@@ -136,12 +136,100 @@ TextContent = Annotated[
 ]
 
 
+class PlainSource(Block):
+    """The text of a document."""
+
+    type: Literal["text"]
+    media_type: Literal["text/plain"]
+    data: str
+
+    @property
+    def text(self) -> str:
+        return self.data
+
+
+class BlocksSource(Block):
+    """The text of a document, maybe in blocks."""
+
+    type: Literal["content"]
+    content: TextContent
+
+    @property
+    def text(self) -> str:
+        return PART_END.join(texts_of(self.content))
+
+
+# Answers cite nothing, which is told where they are to.
+CITED = FieldTable({}, {**BLOCK.named, "citations": ({}, {"enabled": False})})
+
+
+class DocumentBlock(Block):
+    """A document as text, with what is said of it."""
+
+    foreign: ClassVar[FieldTable] = CITED
+
+    type: Literal["document"]
+    source: Annotated[
+        Annotated[PlainSource, Tag("<text>")] | Annotated[BlocksSource, Tag("<content>")],
+        _tag(("text", "content"), "sources"),
+    ]
+    title: str | None = None
+    context: str | None = None
+
+    @property
+    def text(self) -> str:
+        about = {"title": self.title, "context": self.context}
+        return _framed("document", about, self.source.text)
+
+    @property
+    def shown(self) -> str:
+        return self.text
+
+
+class SearchResultBlock(Block):
+    """What a search has found. source: where."""
+
+    foreign: ClassVar[FieldTable] = CITED
+
+    type: Literal["search_result"]
+    source: str
+    title: str
+    content: Annotated[list[TextOnly], Field(min_length=1, max_length=MAX_BLOCKS, fail_fast=True)]
+
+    @property
+    def text(self) -> str:
+        about = {"source": self.source, "title": self.title}
+        return _framed("search_result", about, PART_END.join(texts_of(self.content)))
+
+    @property
+    def shown(self) -> str:
+        return self.text
+
+
+def _framed(kind: str, about: Mapping[str, str | None], text: str) -> str:
+    """What the model reads: tags on lines of their own around the text, one for each thing said."""
+    said = [f"<{name}>{value}</{name}>" for name, value in about.items() if value]
+    return "\n".join([f"<{kind}>", *said, "<content>", text, "</content>", f"</{kind}>"])
+
+
+_READABLE = ("text", "document", "search_result")
+ResultPart = Annotated[
+    Annotated[TextBlock, Tag("<text>")]
+    | Annotated[DocumentBlock, Tag("<document>")]
+    | Annotated[SearchResultBlock, Tag("<search_result>")],
+    _tag(_READABLE),
+]
+ResultContent = Annotated[
+    Annotated[str, Tag("<string>")] | Annotated[list[ResultPart], _MANY, Tag("<blocks>")], _CONTENT
+]
+
+
 class ToolResultBlock(Block):
     """The result of a call, or with is_error why there is none."""
 
     type: Literal["tool_result"]
     tool_use_id: CallId
-    content: TextContent | None = None
+    content: ResultContent | None = None
     is_error: bool | None = None
 
     @property
@@ -149,14 +237,24 @@ class ToolResultBlock(Block):
         return PART_END.join(texts_of(self.content or ""))
 
 
-AnyBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock | ForeignBlock
+AnyBlock = (
+    TextBlock
+    | DocumentBlock
+    | SearchResultBlock
+    | ThinkingBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | ForeignBlock
+)
 ContentBlock = Annotated[
     Annotated[TextBlock, Tag("<text>")]
+    | Annotated[DocumentBlock, Tag("<document>")]
+    | Annotated[SearchResultBlock, Tag("<search_result>")]
     | Annotated[ThinkingBlock, Tag("<thinking>")]
     | Annotated[ToolUseBlock, Tag("<tool_use>")]
     | Annotated[ToolResultBlock, Tag("<tool_result>")]
     | Annotated[ForeignBlock, Tag("<foreign>")],
-    _tag(("text", "thinking", "tool_use", "tool_result", "foreign")),
+    _tag((*_READABLE, "thinking", "tool_use", "tool_result", "foreign")),
 ]
 Content = Annotated[
     Annotated[str, Tag("<string>")] | Annotated[list[ContentBlock], _MANY, Tag("<blocks>")],
@@ -164,7 +262,7 @@ Content = Annotated[
 ]
 # Which blocks a turn may have, by its role.
 _OF_ROLE: dict[str, tuple[type[Block], ...]] = {
-    "user": (TextBlock, ToolResultBlock, ForeignBlock),
+    "user": (TextBlock, DocumentBlock, SearchResultBlock, ToolResultBlock, ForeignBlock),
     "assistant": (TextBlock, ThinkingBlock, ToolUseBlock, ForeignBlock),
     "system": (TextBlock,),
 }
@@ -174,7 +272,8 @@ def texts_of(content: str | Sequence[Block]) -> list[str]:
     """The texts of a content, of which blocks of other types are no part."""
     if isinstance(content, str):
         return [content] if content else []
-    return [block.text for block in content if isinstance(block, TextBlock) and block.text]
+    kinds = (TextBlock, DocumentBlock, SearchResultBlock)
+    return [block.text for block in content if isinstance(block, kinds) and block.text]
 
 
 class TurnMessage(RequestModel):

@@ -203,6 +203,23 @@ def test_a_failure_on_the_way_is_the_last_event(front):
     assert front.stream_limit.n_held == 0
 
 
+@pytest.mark.parametrize(
+    ("citations", "named"),
+    [
+        ({"enabled": True}, "messages.0.content.0.citations"),
+        ({"enabled": False}, None),
+        (None, None),
+    ],
+)
+def test_citations_that_are_asked_for_are_named(front, citations, named):
+    source = {"type": "text", "media_type": "text/plain", "data": "a"}
+    block = {"type": "document", "source": source, "citations": citations}
+    response = front.post(MESSAGES, body_of([block, {"type": "text", "text": "b"}]))
+    assert response.headers.get("X-Ignored-Fields") == named
+    said = response.get_json()["content"][0]["text"]
+    assert said == "<document>\n<content>\na\n</content>\n</document>\nb"
+
+
 def test_silence_is_filled_with_pings(start):
     front = start(FakeScript(hold_after=1), keep_alive_s=0.0)
     response = front.post(MESSAGES, body_of(stream=True))

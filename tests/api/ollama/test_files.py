@@ -200,3 +200,8 @@ def test_what_is_not_built_says_so(front, path):
     response = front.post(path, {"model": "x"})
     assert (response.status_code, set(response.get_json())) == (501, {"error"})
     assert "this server does not" in response.get_json()["error"]
+
+
+def test_no_blob_is_here(front):
+    response = front.client.head(f"/api/blobs/sha256:{'0' * 64}")
+    assert (response.status_code, response.data) == (501, b"")

@@ -24,6 +24,22 @@ def result(call_id: str, content: Any = "r", **fields: Any) -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": call_id, "content": content, **fields}
 
 
+def document(source: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "document", "source": source, **fields}
+
+
+def found(content: Any, source: str = "https://a/b", title: str = "T") -> dict[str, Any]:
+    return {"type": "search_result", "source": source, "title": title, "content": content}
+
+
+PLAIN = {"type": "text", "media_type": "text/plain", "data": "a\n<b>"}
+PLAIN_SHOWN = "<document>\n<content>\na\n<b>\n</content>\n</document>"
+FOUND_SHOWN = (
+    "<search_result>\n<source>https://a/b</source>\n<title>T</title>\n<content>\na\nb\n</content>"
+    "\n</search_result>"
+)
+
+
 def tool(call_id: str, content: str = "r") -> dict[str, Any]:
     return {"role": "tool", "content": content, "tool_call_id": call_id}
 
@@ -105,6 +121,28 @@ def test_a_result_says_that_it_is_an_error(content, shown):
     assert last == tool("toolu_1", shown)
 
 
+def test_documents_and_search_results_are_their_texts():
+    about = {"title": "T", "context": "C", "citations": {"enabled": True}}
+    blocks = {"type": "content", "content": [text("a"), text("b")]}
+    (turn,) = turns_of(user(text("Look:"), document(PLAIN), document(blocks, **about)))
+    assert turn["content"] == (
+        f"Look:\n{PLAIN_SHOWN}\n<document>\n<title>T</title>\n<context>C</context>\n<content>\n"
+        "a\nb\n</content>\n</document>"
+    )
+    parts = [found([text("a"), text("b")]), document(PLAIN)]
+    *_, last, _ = turns_of(HI, answer(USE), user(result("toolu_1", parts), text("x")))
+    assert last == tool("toolu_1", f"{FOUND_SHOWN}\n{PLAIN_SHOWN}")
+    (turn,) = turns_of(user(found([text("a"), text("b")])))
+    assert turn["content"] == FOUND_SHOWN
+
+
+def test_texts_of_documents_count_as_texts():
+    large = document({**PLAIN, "data": "x" * (2 << 20)})
+    with pytest.raises(InvalidRequestError) as caught:
+        turns_of(user(large))
+    assert caught.value.param == "messages"
+
+
 def test_thoughts_go_before_the_text_whoever_signed_them():
     thoughts = {"type": "thinking", "thinking": "Hm", "signature": "of another server"}
     sealed = {"type": "thinking", "thinking": "", "signature": "of another server"}
@@ -128,7 +166,22 @@ def test_thoughts_go_before_the_text_whoever_signed_them():
         ([user(USE)], "messages.0.content.0"),
         ([HI, answer(result("toolu_1"))], "messages.1.content.0"),
         ([user(text("a"), {"type": "image", "source": {}})], "messages.0.content.1"),
-        ([user({"type": "document"})], "messages.0.content.0"),
+        ([user({"type": "document"})], "messages.0.content.0.source"),
+        ([user(document({"type": "base64", "data": "x"}))], "messages.0.content.0.source"),
+        ([user(document({"type": "url", "url": "x"}))], "messages.0.content.0.source"),
+        ([user(document({"type": "file", "file_id": "x"}))], "messages.0.content.0.source"),
+        ([user(document("x"))], "messages.0.content.0.source"),
+        (
+            [user(document({"type": "text", "media_type": "application/pdf", "data": "x"}))],
+            "messages.0.content.0.source.media_type",
+        ),
+        (
+            [user(document({"type": "content", "content": [{"type": "image"}]}))],
+            "messages.0.content.0.source.content.0",
+        ),
+        ([user(found([]))], "messages.0.content.0.content"),
+        ([user({**found([text("a")]), "source": None})], "messages.0.content.0.source"),
+        ([HI, answer(document(PLAIN))], "messages.1.content.0"),
         (
             [HI, answer(USE), user(result("toolu_1", [{"type": "image"}]))],
             "messages.2.content.0.content.0",
