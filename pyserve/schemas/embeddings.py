@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -46,6 +46,14 @@ Input = Annotated[
 ]
 
 
+def inputs_of(given: str | Sequence[Any]) -> list[str | list[int]]:
+    """One element for each text or list of tokens of an `Input`."""
+    if isinstance(given, str):
+        return [given]
+    tokens = [part for part in given if isinstance(part, int)]
+    return [tokens] if tokens else [part for part in given if not isinstance(part, int)]
+
+
 NativeInput = Annotated[
     Annotated[InputText, Tag("<text>")]
     | Annotated[InputTexts, Tag("<texts>")]
@@ -86,10 +94,7 @@ class EmbeddingRequest(RequestModel):
     @property
     def inputs(self) -> list[str | list[int]]:
         """One element for each vector."""
-        if self.input is None or isinstance(self.input, str):
-            return [self.input or ""]
-        tokens = [part for part in self.input if isinstance(part, int)]
-        return [tokens] if tokens else [part for part in self.input if not isinstance(part, int)]
+        return inputs_of(self.input or "")
 
 
 class NativeEmbeddingRequest(EmbeddingRequest, RenamedFields):

@@ -32,6 +32,7 @@ from pyserve.openai.embeddings import EmbeddingAnswer, NativeEmbeddingAnswer
 from pyserve.openai.ids import new_id
 from pyserve.openai.moderation.guards import Verdict
 from pyserve.openai.moderation.moderation import Moderations, moderated
+from pyserve.openai.ranking.classify import ClassifyAnswer
 from pyserve.openai.ranking.rerank import RerankAnswer
 from pyserve.openai.ranking.score import ScoreAnswer
 from pyserve.openai.responses.compaction import CompactAnswer, with_task
@@ -41,6 +42,7 @@ from pyserve.openai.server.models import Model, model_object
 from pyserve.openai.tools.formats import TAGGED, AnswerFormat
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.choose import ChooseRequest
+from pyserve.schemas.classify import ClassifyRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest, NativeEmbeddingRequest
@@ -102,6 +104,7 @@ RERANK: Mapping[str, Any] = {
     "return_documents": True,
 }
 MODERATION: Mapping[str, Any] = {"input": ["How do foxes hunt?"]}
+CLASSIFY: Mapping[str, Any] = {"model": MODEL, "input": "The food was good."}
 SCORE: Mapping[str, Any] = {
     "model": MODEL,
     "text_1": "What do foxes eat?",
@@ -135,7 +138,7 @@ INFO = ModelInfo(
     eos_token="<|im_end|>",
 )
 _RANDOM = re.compile(
-    r"((?:chatcmpl|cmpl|edit|rerank|score|modr)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}"
+    r"((?:chatcmpl|cmpl|edit|rerank|score|classify|modr)-|(?:resp|msg|cmp|fp)_)[0-9a-f]{12,}"
 )
 _TIMES = ("created", "created_at", "completed_at")
 
@@ -226,6 +229,16 @@ def moderation() -> Any:
 def score() -> Any:
     answer = ScoreAnswer(ScoreRequest.model_validate(SCORE), MODEL, INFO, _Scores())
     return _steady(_as_json(answer.response([])))
+
+
+def classify() -> Any:
+    info = msgspec.structs.replace(INFO, n_ranks=2, rank_labels=("negative", "positive"))
+    answer = ClassifyAnswer(ClassifyRequest.model_validate(CLASSIFY), MODEL, info, lambda _: [1])
+    output = Output()
+    usage = Usage(n_prompt_tokens=N_PROMPT, n_completion_tokens=0)
+    finish = Finish(reason="stop", usage=usage)
+    output.push(Delta(embedding=struct.pack("<2f", -0.5, 0.5), finish=finish))
+    return _steady(_as_json(answer.response([output])))
 
 
 def _scored(*logprobs: float) -> list[Output]:

@@ -127,7 +127,7 @@ def test_what_is_stored_is_read_as_it_says(front, document):
 
 @pytest.mark.parametrize("prefix", ["/v1", ""])
 def test_the_examples_work_and_get_what_it_says(front, start, document, prefix):
-    guard = start(chat_template=GUARD)
+    others = {"moderations": start(chat_template=GUARD), "classify": start(n_ranks=2)}
     stored = {"model": "tiny", "digest": "x", "id_slot": "0", **stored_ids(front)}
 
     def known(parameter: re.Match[str]) -> str:
@@ -144,7 +144,7 @@ def test_the_examples_work_and_get_what_it_says(front, start, document, prefix):
                 body["model"] = "tiny"
             if path == "/batches":
                 body["input_file_id"] = stored["file_id"]
-            asked = guard if path.endswith("/moderations") else front
+            asked = others.get(path.rpartition("/")[2], front)
             response = asked.post(prefix + re.sub(r"{(\w+)}", known, path), body)
             assert response.status_code == int(status), (path, response.get_data(as_text=True))
             if response.status_code == 200:  # else it is not built, and shows no example

@@ -6,6 +6,7 @@ import pytest
 
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.choose import ChooseRequest
+from pyserve.schemas.classify import ClassifyRequest
 from pyserve.schemas.completions import CompletionRequest
 from pyserve.schemas.edits import EditRequest
 from pyserve.schemas.embeddings import EmbeddingRequest
@@ -35,6 +36,7 @@ ENDPOINTS = {
     "/v1/choose": (ChooseRequest, {"messages": chat_body()["messages"], "choices": ["c"]}),
     "/v1/rerank": (RerankRequest, {"query": "q", "documents": ["d"]}),
     "/v1/moderations": (ModerationRequest, {"input": "i"}),
+    "/v1/classify": (ClassifyRequest, {"input": "i"}),
     "/v1/score": (ScoreRequest, {"text_1": "a", "text_2": "b"}),
     "/reranking": (TextRerankRequest, {"query": "q", "texts": ["d"]}),
     EDITS: (EditRequest, {"instruction": "i"}),
@@ -105,7 +107,11 @@ def test_nonsense_is_refused_by_the_fields_name(start, path):
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_null_is_absent_or_refused_by_name(start, path):
-    front = start(has_infill=True, chat_template=GUARD if path == "/v1/moderations" else "")
+    front = start(
+        has_infill=True,
+        chat_template=GUARD if path == "/v1/moderations" else "",
+        n_ranks=2 if path == "/v1/classify" else 0,
+    )
     _, body = ENDPOINTS[path]
     for name in fields_of(path):
         response = front.post(path, {**body, name: None})

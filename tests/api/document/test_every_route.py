@@ -261,7 +261,8 @@ def test_a_deadline_that_passes_in_the_queue_is_told_in_the_familys_way(front):
     held = front.post("/v1/completions", prompt, headers=bearer(USER), buffered=False)
     assert front.core.wait_submitted(1, SOON_S)
     for route in routes_of(front):
-        if route.endpoint.usecase is not None and "/render" not in route.rule:
+        is_other_models = route.rule.endswith("/classify")  # of those with a head, which do no more
+        if route.endpoint.usecase and "/render" not in route.rule and not is_other_models:
             refused(route, ask(front, route, ADMIN, **{"X-Request-Timeout": "0.001"}), 503)
     held.close()
     assert front.stream_limit.n_held == 0

@@ -153,6 +153,8 @@ def test_a_model_that_ranks_has_one_score_for_a_pair(http: httpx.Client):
     results = http.post("/v1/rerank", json=ranked).raise_for_status().json()["results"]
     scores = [result["relevance_score"] for result in results]
     assert scores == sorted(scores, reverse=True)
+    (told,) = http.post("/v1/classify", json={"model": "ranker", "input": STORY}).json()["data"]
+    assert (told["label"] in ("yes", "no"), round(sum(told["probs"]), 5)) == (True, 1)
     pairs = {"model": "ranker", "text_1": [STORY] * 4, "text_2": texts}
     data = http.post("/v1/score", json=pairs).raise_for_status().json()["data"]
     for result in results:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gguf
+import numpy as np
 import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, Segment, TokenStream
 from pyserve.errors import ContextLengthExceededError, InvalidRequestError
+from pyserve.openai.answer import Output
 from pyserve.openai.embeddings import unpacked
+from pyserve.openai.ranking.classify import ClassifyAnswer
+from pyserve.schemas.classify import ClassifyRequest
 from tests.support.tiny.llama import END_OF_TEXT, IM_END, write_tiny_llama
 from tests.support.tiny.memories import Writer, add_qwen3
 from tests.support.tiny.rankers import TEMPLATE, Reference, write_tiny_ranker
@@ -62,6 +67,17 @@ def test_a_head_may_have_labels(tmp_path: Path) -> None:
     assert (engine.info().n_ranks, engine.info().rank_labels) == (3, ("cat", "dog", "fox"))
     own = numbers(rank(engine, PROMPTS[3]))
     assert own == pytest.approx(reference.ranks(PROMPTS[3]), abs=5e-3)
+    body = ClassifyRequest.model_validate({"input": "some words", "use_activation": False})
+    tokenize = partial(engine.tokenize, add_special=True, parse_special=False)
+    answer = ClassifyAnswer(body, "tiny", engine.info(), tokenize)
+    output = Output()
+    for delta in engine.submit(answer.requests[0]):
+        output.push(delta)
+    (told,) = answer.response([output]).data
+    words = engine.tokenize("some words", add_special=False, parse_special=False)
+    tokens = [END_OF_TEXT, *words, IM_END]
+    assert told.probs == pytest.approx(reference.ranks(tokens), abs=5e-3)
+    assert told.label == ("cat", "dog", "fox")[int(np.argmax(told.probs))]
     engine.close()
 
 
