@@ -42,13 +42,15 @@ FAILURE = {
     "param": None,
 }
 _COLUMNS = "id, kind, tenant, created, body, status, previous, conversation, has_events, owner"
+_IS_RUNNING = f"status IN ({', '.join(repr(status) for status in sorted(RUNNING))})"
 
 
 class Store:
     """What several front workers remember together. Any thread.
 
     max_bytes: of all data; when it is more, the tenant with the most loses what it has not used for
-    the longest time. ttl_s: what was not used for so long is gone. clock: Unix seconds.
+    the longest time. ttl_s: what was not used for so long is gone, but for what still runs. clock:
+    Unix seconds.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class Store:
         with self._database.reading() as db:
             row = db.execute(
                 f"SELECT {_COLUMNS} FROM objects WHERE id = ? AND kind = ? AND tenant = ?"
-                " AND used > ?",
+                f" AND (used > ? OR {_IS_RUNNING})",
                 (object_id, kind, tenant, self._clock() - self._ttl_s),
             ).fetchone()
         if row is None:
@@ -122,10 +124,9 @@ class Store:
         """
         with self._database.writing() as db:
             row = db.execute(
-                "UPDATE objects SET status = ?, body = ?, n_bytes = n_bytes + ? - length(body)"
-                " WHERE id = ? AND status IN ('queued', 'in_progress')"
-                " RETURNING tenant, conversation",
-                (status, body, len(body), object_id),
+                "UPDATE objects SET status = ?, body = ?, n_bytes = n_bytes + ? - length(body),"
+                f" used = ? WHERE id = ? AND {_IS_RUNNING} RETURNING tenant, conversation",
+                (status, body, len(body), self._clock(), object_id),
             ).fetchone()
             if row is None:
                 return False
@@ -280,9 +281,7 @@ class Store:
     def _fail_abandoned(self) -> None:
         """End what was running in processes that have died."""
         with self._database.reading() as db:
-            rows = db.execute(
-                "SELECT tenant, id FROM objects WHERE status IN ('queued', 'in_progress')"
-            ).fetchall()
+            rows = db.execute(f"SELECT tenant, id FROM objects WHERE {_IS_RUNNING}").fetchall()
         for tenant, object_id in rows:
             self.get(tenant, "response", object_id)
 
@@ -329,10 +328,8 @@ class Store:
 
     def _trim(self, db: sqlite3.Connection) -> None:
         """Delete what has expired, and what is too much; never what runs."""
-        running = ", ".join(f"'{status}'" for status in sorted(RUNNING))
-        is_idle = f"status NOT IN ({running})"
         expired = self._clock() - self._ttl_s
-        db.execute(f"DELETE FROM objects WHERE used <= ? AND {is_idle}", (expired,))
+        db.execute(f"DELETE FROM objects WHERE used <= ? AND NOT {_IS_RUNNING}", (expired,))
         while True:
             totals = db.execute(
                 "SELECT tenant, sum(n_bytes) FROM objects GROUP BY tenant ORDER BY 2 DESC"
@@ -341,7 +338,7 @@ class Store:
                 return
             deleted = db.execute(
                 "DELETE FROM objects WHERE id = (SELECT id FROM objects WHERE tenant = ?"
-                f" AND {is_idle} ORDER BY used LIMIT 1)",
+                f" AND NOT {_IS_RUNNING} ORDER BY used LIMIT 1)",
                 (totals[0][0],),
             )
             if not deleted.rowcount:

@@ -118,6 +118,19 @@ def test_what_is_not_used_for_long_is_gone(make, clock):
     assert store.status("r") is None
 
 
+def test_what_runs_is_there_however_long_and_its_time_begins_at_its_end(make, clock):
+    store = make()
+    store.add(response("r", status="in_progress"))
+    clock.now += 2 * TTL_S
+    store.sweep()
+    assert store.get("a", "response", "r") is not None
+    assert store.change("r", "completed", b"{}")
+    clock.now += TTL_S - 1
+    assert store.get("a", "response", "r") is not None
+    clock.now += 1
+    assert store.get("a", "response", "r") is None
+
+
 def test_the_largest_tenant_loses_its_oldest_first(make, clock):
     store = make(20_000)
     for tenant, name in (("small", "s"), ("big", "b1"), ("big", "b2"), ("big", "b3")):
