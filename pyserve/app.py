@@ -29,6 +29,7 @@ from pyserve.web.request import services as app_services
 from pyserve.web.request.endpoints import Endpoints, generating_line
 from pyserve.web.request.rules import LazyRule
 from pyserve.web.request.services import Services
+from pyserve.web.request.spans import Export
 from pyserve.web.request.stream_limit import StreamLimit, share_of_one
 
 METRIC_PAGES = frozenset({"metrics", "models"})  # what gateways read, which cannot send a key
@@ -43,7 +44,7 @@ def create_app(
     keep_alive_s: float = KEEP_ALIVE_S,
     key_counts: SharedCounts | None = None,
     usage: Usage | None = None,
-    export_span: traces.Export | None = None,
+    export_span: Export | None = None,
 ) -> Flask:
     """Make a front's app over `backend`, which the caller closes. Apps share no state.
 

@@ -1,26 +1,17 @@
-"""Runs `pyserve serve`: starts the server, and is its supervisor process."""
+"""Runs `pyserve serve`: this process becomes the server's supervisor.
+
+The front's process takes longest to import what it needs, so it is started before all else.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from functools import partial
-from pathlib import Path
-
-from pyserve import __version__
-from pyserve.backend.local_servers import LocalServer, write_record
-from pyserve.backend.runtime import locked_runtime_dir
-from pyserve.cli.advice import advice_for
-from pyserve.cli.announce import Announcer, front_url
-from pyserve.cli.listener import at_address_of, bound_listener, listen, passed_listener
-from pyserve.cli.plan import plan_models, replan_models
-from pyserve.cli.stopping import stoppable
-from pyserve.cli.warmer import Warmer, check_warm
+from pyserve.backend.runtime import CONTROL_NAME, locked_runtime_dir
+from pyserve.cli.listener import at_address_of, bound_listener, passed_listener
+from pyserve.cli.warmer import check_warm
 from pyserve.config import ServeConfig
 from pyserve.process.logs import configure_logs
 from pyserve.process.output import protect_output
-from pyserve.supervisor.supervisor import Supervisor
+from pyserve.supervisor.processes import waiting_front
 from pyserve.web.connection.tls import check_tls
 from pyserve.web.keys.keys import check_access
 from pyserve.web.request.otlp import check_otlp
@@ -49,31 +40,10 @@ def launch(config: ServeConfig) -> int:
     with bound_listener(config, passed) as listener:
         if config.socket_path is None:
             config = config.model_copy(update={"port": listener.getsockname()[1]})
-        with stoppable():
-            models = plan_models(config)
-        listen(listener, config.host)
-        with locked_runtime_dir() as directory:
-            write_record(directory, _record(config))
-            announcer = Announcer(
-                config,
-                out=sys.stdout,
-                err=sys.stderr,
-                advice=advice_for(config, [model.id for model in models]),
-            )
-            supervisor = Supervisor(
-                config,
-                models,
-                directory,
-                listener=listener,
-                observer=Warmer(config, announcer),
-                replan=partial(replan_models, config),
-                check_front=partial(check_front, config),
-            )
-            return supervisor.run()
+        with (
+            locked_runtime_dir() as directory,
+            waiting_front(config, listener, directory / CONTROL_NAME) as front,
+        ):
+            from pyserve.cli.serving import run_server  # noqa: PLC0415  # the front imports, too
 
-
-def _record(config: ServeConfig) -> LocalServer:
-    url = f"unix:{config.socket_path.absolute()}" if config.socket_path else front_url(config)
-    log_file = str(Path(config.log_file).absolute()) if config.log_file else ""
-    started = time.time()  # noqa: TID251  # people are told
-    return LocalServer(os.getpid(), url, __version__, started, log_file)
+            return run_server(config, directory, listener, front, check_front)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyserve.config import ServeConfig
-from pyserve.supervisor.processes import describe_exit, start_front
+from pyserve.supervisor.processes import describe_exit, let_serve, start_front
 from pyserve.supervisor.restart_policy import RestartPolicy
 
 log = logging.getLogger(__name__)
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 class FrontSlot:
     """Keeps gunicorn running on `listener`, which stays open while gunicorn is restarted.
 
+    waiting: one that was started already, and waits to serve; None: there is none.
     Thread: the supervisor's loop only. Nothing blocks.
     """
 
@@ -28,11 +29,13 @@ class FrontSlot:
         listener: socket.socket,
         control_path: Path,
         clock: Callable[[], float],
+        waiting: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self._config = config
         self._listener = listener
         self._control_path = control_path
         self._clock = clock
+        self._waiting = waiting
         self._policy = RestartPolicy()
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -46,7 +49,10 @@ class FrontSlot:
     def start(self) -> None:
         self._restart_at = None
         self._started_at = self._clock()
-        self._process = start_front(self._config, self._listener, self._control_path)
+        waiting, self._waiting = self._waiting, None
+        process = waiting or start_front(self._config, self._listener, self._control_path)
+        let_serve(process)
+        self._process = process
 
     def check(self) -> None:
         """Notice that gunicorn ended; start it again when it is time."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import msgspec
@@ -86,18 +87,45 @@ def start_engine(
 def start_front(
     config: ServeConfig, listener: socket.socket, control_path: Path
 ) -> subprocess.Popen[bytes]:
-    """Start gunicorn with our settings, serving `listener`. Raises OSError."""
+    """Start gunicorn with our settings; `let_serve` has it serve `listener`. Raises OSError.
+
+    Until then it imports what it needs, so that this may go on beside other work. It ends when its
+    standard input does.
+    """
     environ = front_environ(os.environ | config.to_environ())
     environ[SUPERVISOR_SOCKET_ENV] = str(control_path)
     environ[LISTEN_FD_ENV] = str(listener.fileno())
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "pyserve.supervisor.front_main", str(os.getpid())],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=STDERR_FD,
         env=environ,
         pass_fds=[listener.fileno()],
         process_group=0,
     )
+
+
+def let_serve(front: subprocess.Popen[bytes]) -> None:
+    """Have gunicorn begin: there is a supervisor at the control socket."""
+    assert front.stdin is not None
+    with contextlib.suppress(OSError), front.stdin:  # it has ended
+        front.stdin.write(b"serve\n")
+
+
+@contextlib.contextmanager
+def waiting_front(
+    config: ServeConfig, listener: socket.socket, control_path: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The front process from `start_front`; one that was never let serve is ended afterwards."""
+    front = start_front(config, listener, control_path)
+    try:
+        yield front
+    finally:
+        assert front.stdin is not None
+        if not front.stdin.closed:
+            front.stdin.close()
+            front.kill()
+        front.wait()
 
 
 def reap_orphans(known: Container[int | None]) -> None:

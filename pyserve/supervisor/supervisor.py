@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -49,6 +50,7 @@ class Supervisor:
     models: the models to serve. replan: reads the configuration again.
     runtime_dir: private directory for the sockets; the caller removes it.
     listener: the bound socket that gunicorn serves; None runs engines only.
+    front: a gunicorn for it that waits to serve; one is started if None.
     check_front: raises PyserveError while keys or certificates cannot be used: the front is then
       not reloaded.
     must_load: stop with exit code 1 when at first no model at all can be loaded, or the front
@@ -64,6 +66,7 @@ class Supervisor:
         runtime_dir: Path,
         *,
         listener: socket.socket | None = None,
+        front: subprocess.Popen[bytes] | None = None,
         must_load: bool = True,
         observer: Observer = lambda _models, _is_front_up: None,
         replan: Replan | None = None,
@@ -77,7 +80,7 @@ class Supervisor:
         self._reports: dict[EngineSlot, socket.socket] = {}
         self._front: FrontSlot | None = None
         if listener is not None:
-            self._front = FrontSlot(config, listener, self._desk.path, self._clock)
+            self._front = FrontSlot(config, listener, self._desk.path, self._clock, front)
         self._front_stop_s = config.graceful_timeout_s + FRONT_STOP_EXTRA_S
         self._must_load = must_load
         self._observer = observer

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pyserve import __version__
 from pyserve.config import ServeConfig
 from pyserve.errors import InvalidRequestError
-from pyserve.web.request.traces import Span
+from pyserve.web.request.spans import Span
 
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 TRACES_PATH = "/v1/traces"

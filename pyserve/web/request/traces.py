@@ -6,14 +6,13 @@ Source: OpenTelemetry's semantic conventions of generative AI (spans), and W3C's
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response, g, request
 
 from pyserve.web.request.notes import Notes, notes
 from pyserve.web.request.services import services
+from pyserve.web.request.spans import Export, Span
 from pyserve.web.request.work import CANCELLED
 
 # LocalAI's usecases, in the words of the conventions.
@@ -25,24 +24,6 @@ OPERATIONS = {
     "rerank": "rerank",
 }
 PARENTS = ("traceparent", "tracestate")
-
-
-@dataclass(frozen=True)
-class Span:
-    """One request. Times in nanoseconds since 1970. parent: the headers that name it, if any.
-
-    error: the code of what went wrong, None: nothing.
-    """
-
-    name: str
-    begin_ns: int
-    end_ns: int
-    parent: Mapping[str, str] = field(default_factory=dict)
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    error: str | None = None
-
-
-Export = Callable[[Span], None]
 
 
 def install(app: Flask, export: Export) -> None:

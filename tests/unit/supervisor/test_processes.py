@@ -2,13 +2,20 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pyserve.supervisor.processes import engine_environ, front_environ
+from pyserve.config import ServeConfig
+from pyserve.supervisor.processes import (
+    engine_environ,
+    front_environ,
+    start_front,
+    waiting_front,
+)
 
 # A process that inherits orphans, as process 1 does, with a child of its own that has ended.
 INHERITOR = """
@@ -41,6 +48,20 @@ def test_orphans_are_reaped_and_known_children_left_to_their_owner():
         [sys.executable, "-c", INHERITOR], capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_front_that_is_not_let_serve_ends_with_the_start(tmp_path):
+    control = tmp_path / "control.sock"
+    with socket.socket() as listener:
+        with (
+            pytest.raises(RuntimeError, match="no model"),
+            waiting_front(ServeConfig(), listener, control) as given_up,
+        ):
+            raise RuntimeError("no model")
+        assert given_up.returncode is not None
+        front = start_front(ServeConfig(), listener, control)
+        front.communicate()  # says nothing: as when the supervisor has been killed
+    assert front.returncode == 0
 
 
 def test_engines_get_no_secrets_and_little_else():

@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "ggml-backend.h"
@@ -18,6 +21,7 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kGiveBackBytes = 256 << 10;
+constexpr size_t kJobBytes = size_t{4} << 20;
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -55,9 +59,10 @@ void pack_row(const PanelForm& form, size_t block_bytes, const char* row, size_t
 // What was read of a mapped file can be read again: its pages go back to the system.
 class ReadPages {
  public:
-  explicit ReadPages(const ggml_tensor* weights)
+  // begin: of what is read of `weights`; its first page may go back while others read it.
+  ReadPages(const ggml_tensor* weights, const char* begin)
       : is_file_(std::string_view(ggml_backend_buffer_name(weights->buffer)) == "CPU_Mapped"),
-        begin_(round_up(reinterpret_cast<uintptr_t>(weights->data), page_bytes())) {}
+        begin_(reinterpret_cast<uintptr_t>(begin) / page_bytes() * page_bytes()) {}
 
   // All before `end` has been read; waits until that is at least `n_bytes`.
   void give_back(const char* end, size_t n_bytes) {
@@ -74,7 +79,29 @@ class ReadPages {
   uintptr_t begin_;
 };
 
-void lay_out(const WeightType& type, const ggml_tensor* weights, DealOutFn deal_out, char* out) {
+// Panels [first, end) of some weights, to be written to `out`.
+struct Job {
+  const WeightType* type;
+  const ggml_tensor* weights;
+  size_t first;
+  size_t end;
+  char* out;
+};
+
+// Where the rows of a panel begin.
+struct PanelRows {
+  PanelRows(const ggml_tensor* weights, size_t panel) {
+    const auto n_each = static_cast<size_t>(panels_of_a_matrix(weights));
+    matrix = static_cast<const char*>(weights->data) + panel / n_each * weights->nb[2];
+    first = static_cast<int64_t>(panel % n_each) * kGemmRows;
+  }
+  const char* matrix;
+  int64_t first;
+};
+
+void lay_out(const Job& job, DealOutFn deal_out) {
+  const WeightType& type = *job.type;
+  const ggml_tensor* const weights = job.weights;
   const PanelForm& form = type.panel_form;
   const size_t panel_bytes = type.panel_bytes(weights->ne[0]);
   const size_t row_bytes = panel_bytes / kGemmRows;
@@ -82,12 +109,12 @@ void lay_out(const WeightType& type, const ggml_tensor* weights, DealOutFn deal_
   const size_t n_blocks = weights->ne[0] / ggml_blck_size(weights->type);
   const bool is_packed = form.n_together > 1 || form.packed_bytes != block_bytes;
   std::vector<char> packed(is_packed ? kGemmRows * row_bytes : 0);  // with zeros between blocks
-  ReadPages pages(weights);
-  const auto* data = static_cast<const char*>(weights->data);
-  const auto n_each = static_cast<size_t>(panels_of_a_matrix(weights));
-  for (size_t panel = 0; panel < n_panels(weights); ++panel) {
-    const char* const matrix = data + panel / n_each * weights->nb[2];
-    const int64_t first_row = static_cast<int64_t>(panel % n_each) * kGemmRows;
+  const PanelRows begin(weights, job.first);
+  const char* read = begin.matrix + begin.first * weights->nb[1];
+  ReadPages pages(weights, read);
+  char* out = job.out;
+  for (size_t panel = job.first; panel < job.end; ++panel) {
+    const auto [matrix, first_row] = PanelRows(weights, panel);
     const char* rows[kGemmRows];
     for (int i = 0; i < kGemmRows; ++i) {
       rows[i] = matrix + std::min(first_row + i, weights->ne[1] - 1) * weights->nb[1];
@@ -97,10 +124,38 @@ void lay_out(const WeightType& type, const ggml_tensor* weights, DealOutFn deal_
     }
     deal_out(rows, row_bytes, out);
     out += panel_bytes;
-    pages.give_back(matrix + std::min(first_row + kGemmRows, weights->ne[1]) * weights->nb[1],
-                    kGiveBackBytes);
+    read = matrix + std::min(first_row + kGemmRows, weights->ne[1]) * weights->nb[1];
+    pages.give_back(read, kGiveBackBytes);
   }
-  pages.give_back(data + ggml_nbytes(weights), 1);
+  pages.give_back(read, 1);
+}
+
+// Adds the panels of `weights`, from `out` on, in parts that keep all threads busy to the end.
+void add_jobs(const WeightType& type, const ggml_tensor* weights, char* out,
+              std::vector<Job>& jobs) {
+  const size_t panel_bytes = type.panel_bytes(weights->ne[0]);
+  const size_t n_most = std::max<size_t>(kJobBytes / panel_bytes, 1);
+  for (size_t first = 0; first < n_panels(weights); first += n_most) {
+    const size_t end = std::min(first + n_most, n_panels(weights));
+    jobs.push_back({&type, weights, first, end, out + first * panel_bytes});
+  }
+}
+
+// Does all jobs, with up to `n_threads` threads.
+void do_jobs(const std::vector<Job>& jobs, DealOutFn deal_out, int n_threads) {
+  std::atomic<size_t> next = 0;
+  const auto take = [&] {
+    for (size_t i = next++; i < jobs.size(); i = next++) lay_out(jobs[i], deal_out);
+  };
+  std::vector<std::thread> others;
+  try {
+    for (int i = 1; i < n_threads && static_cast<size_t>(i) < jobs.size(); ++i) {
+      others.emplace_back(take);
+    }
+  } catch (const std::system_error&) {  // the system grants no more: those that are there do it
+  }
+  take();
+  for (std::thread& other : others) other.join();
 }
 
 // Nullptr when there is no memory.
@@ -120,7 +175,7 @@ char* map_huge(size_t n_bytes) {
 
 }  // namespace
 
-Panels::Panels(std::span<ggml_tensor* const> weights) {
+Panels::Panels(std::span<ggml_tensor* const> weights, int n_threads) {
   const Int8GemmKernels* kernels = int8_gemm_kernels(rung_in_force());
   if (kernels == nullptr) return;
   struct Place {
@@ -141,11 +196,12 @@ Panels::Panels(std::span<ggml_tensor* const> weights) {
     n_bytes_ = 0;
     weights_.clear();
   }
+  std::vector<Job> jobs;
   for (size_t i = 0; i < weights_.size(); ++i) {
-    char* const out = memory_ + places[i].begin;
-    lay_out(*places[i].type, weights_[i], kernels->deal_out, out);
-    weights_[i]->extra = out;
+    add_jobs(*places[i].type, weights_[i], memory_ + places[i].begin, jobs);
   }
+  do_jobs(jobs, kernels->deal_out, n_threads);
+  for (size_t i = 0; i < weights_.size(); ++i) weights_[i]->extra = memory_ + places[i].begin;
 }
 
 Panels::~Panels() {

@@ -28,9 +28,9 @@ class Panels {
  public:
   Panels() = default;
   // Lays out those of `weights` that are matrices of a known type in the file's layout, or several
-  // one after the other (experts); without our kernels, or without the memory, none. REQUIRES: the
-  // weights outlive this.
-  explicit Panels(std::span<ggml_tensor* const> weights);
+  // one after the other (experts); without our kernels, or without the memory, none. With up to
+  // `n_threads` threads. REQUIRES: the weights outlive this.
+  explicit Panels(std::span<ggml_tensor* const> weights, int n_threads = 1);
   ~Panels();
   Panels(Panels&& other) noexcept;
   Panels& operator=(Panels&& other) noexcept;

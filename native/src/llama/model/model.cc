@@ -87,7 +87,7 @@ Panels lay_out(const llama_model& model, const EngineConfig& config) {
   const auto n_bytes = static_cast<int64_t>(llama_model_size(&model));
   const bool is_too_large = config.n_bytes_available > 0 && n_bytes > config.n_bytes_available;
   if (!wants_panels(config) || is_too_large) return {};
-  return Panels(matrices(model));
+  return Panels(matrices(model), std::max(config.n_threads, config.n_threads_batch));
 }
 
 // What the ranking head looks at.
