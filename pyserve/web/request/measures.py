@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import (
@@ -20,9 +21,9 @@ from prometheus_client import (
     disable_created_metrics,
     values,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from pyserve.web.request.notes import Notes
+from pyserve.web.request.summed_files import summed
 from pyserve.web.request.work import Work
 
 DIRECTORY_ENV = "PROMETHEUS_MULTIPROC_DIR"
@@ -84,11 +85,7 @@ class Measures:
     def families(self) -> Iterable[Any]:
         """All of it, over all front workers, as prometheus_client collects it."""
         directory = os.environ.get(DIRECTORY_ENV)
-        if directory is None:
-            return self._registry.collect()
-        collector: Any = MultiProcessCollector
-        found: Iterable[Any] = collector(CollectorRegistry(), directory).collect()
-        return found
+        return self._registry.collect() if directory is None else summed(Path(directory))
 
     def _counter(self, name: str, about: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"pyserve_{name}", about, labels, registry=self._registry)

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -141,6 +143,15 @@ void add_jobs(const WeightType& type, const ggml_tensor* weights, char* out,
   }
 }
 
+// Nullopt: the system grants no more of them.
+std::optional<std::thread> start_thread(const std::function<void()>& work) {
+  try {
+    return std::thread(work);
+  } catch (const std::system_error&) {
+    return std::nullopt;
+  }
+}
+
 // Does all jobs, with up to `n_threads` threads.
 void do_jobs(const std::vector<Job>& jobs, DealOutFn deal_out, int n_threads) {
   std::atomic<size_t> next = 0;
@@ -148,11 +159,8 @@ void do_jobs(const std::vector<Job>& jobs, DealOutFn deal_out, int n_threads) {
     for (size_t i = next++; i < jobs.size(); i = next++) lay_out(jobs[i], deal_out);
   };
   std::vector<std::thread> others;
-  try {
-    for (int i = 1; i < n_threads && static_cast<size_t>(i) < jobs.size(); ++i) {
-      others.emplace_back(take);
-    }
-  } catch (const std::system_error&) {  // the system grants no more: those that are there do it
+  for (int i = 1; i < n_threads && static_cast<size_t>(i) < jobs.size(); ++i) {
+    if (std::optional<std::thread> other = start_thread(take)) others.push_back(std::move(*other));
   }
   take();
   for (std::thread& other : others) other.join();
