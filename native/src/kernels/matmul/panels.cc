@@ -7,14 +7,12 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <functional>
-#include <optional>
+#include <memory>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "ggml-backend.h"
+#include "ggml-cpu.h"
 #include "ggml.h"
 #include "kernels/matmul/weight_types.h"
 
@@ -143,27 +141,30 @@ void add_jobs(const WeightType& type, const ggml_tensor* weights, char* out,
   }
 }
 
-// Nullopt: the system grants no more of them.
-std::optional<std::thread> start_thread(const std::function<void()>& work) {
-  try {
-    return std::thread(work);
-  } catch (const std::system_error&) {
-    return std::nullopt;
+struct Work {
+  const std::vector<Job>& jobs;
+  const DealOutFn deal_out;
+  std::atomic<size_t> next = 0;
+};
+
+void take_jobs(ggml_tensor* /*out*/, int /*thread*/, int /*n_threads*/, void* argument) {
+  auto* const work = static_cast<Work*>(argument);
+  const size_t n_jobs = work->jobs.size();
+  for (size_t i = work->next++; i < n_jobs; i = work->next++) {
+    lay_out(work->jobs[i], work->deal_out);
   }
 }
 
-// Does all jobs, with up to `n_threads` threads.
+// Does all jobs as the node of a graph, with the vendor's threads.
 void do_jobs(const std::vector<Job>& jobs, DealOutFn deal_out, int n_threads) {
-  std::atomic<size_t> next = 0;
-  const auto take = [&] {
-    for (size_t i = next++; i < jobs.size(); i = next++) lay_out(jobs[i], deal_out);
-  };
-  std::vector<std::thread> others;
-  for (int i = 1; i < n_threads && static_cast<size_t>(i) < jobs.size(); ++i) {
-    if (std::optional<std::thread> other = start_thread(take)) others.push_back(std::move(*other));
-  }
-  take();
-  for (std::thread& other : others) other.join();
+  constexpr size_t kGraphBytes = 64 << 10;
+  Work work{jobs, deal_out};
+  const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(
+      ggml_init({kGraphBytes, nullptr, false}), ggml_free);
+  ggml_cgraph* graph = ggml_new_graph_custom(context.get(), 1, false);
+  ggml_build_forward_expand(graph, ggml_custom_4d(context.get(), GGML_TYPE_F32, 1, 1, 1, 1, nullptr,
+                                                  0, take_jobs, GGML_N_TASKS_MAX, &work));
+  ggml_graph_compute_with_ctx(context.get(), graph, n_threads);
 }
 
 // Nullptr when there is no memory.

@@ -12,10 +12,11 @@ constexpr double kHalfLife = 2000;    // steps until a sample counts half
 constexpr int kPasses = 3;            // reweightings of a fit
 constexpr int kSweeps = 150;          // over the coordinates, per reweighting
 constexpr double kMinError = 0.01;    // relative; below it errors count as squares
-constexpr double kInTime = 0.9;       // share of the steps that late_factor() is about
+constexpr double kInTime = 0.95;      // share of the steps that late_factor() is about
 constexpr double kMostLate = 1.5;     // more is a disturbance, and no reason for shorter chunks
 constexpr double kUnknownLate = 1.1;  // until some were seen
 constexpr size_t kMinLateness = 5;
+constexpr size_t kNumNewest = 3;
 constexpr int kNumDecodeBuckets = 20;
 constexpr int kNumPromptBuckets = 16;
 
@@ -128,13 +129,20 @@ void StepCosts::learn_factors(const StepSample& sample) {
   }
   if (decode_errors.size() > 0) decode_factor_ = decode_errors.median();
   Recent<15> prompt_errors;
-  for (const StepSample& recent : recent_prompts_) {
+  Recent<kNumNewest> newest;
+  const size_t n_prompts = std::min(n_prompts_, recent_prompts_.size());
+  for (size_t age = n_prompts; age > 0; --age) {
+    const StepSample& recent = recent_prompts_[(n_prompts_ - age) % recent_prompts_.size()];
     const double fitted = fitted_prompt_ms(recent);
     const double rest = decode_ms(recent.n_decode, recent.n_ctx_tokens);
     // Beside many decodes a small chunk cannot be told from noise.
-    if (fitted > rest / 2) prompt_errors.push(std::max(recent.step_ms - rest, 0.0) / fitted);
+    if (fitted <= rest / 2) continue;
+    prompt_errors.push(std::max(recent.step_ms - rest, 0.0) / fitted);
+    newest.push(std::max(recent.step_ms - rest, 0.0) / fitted);
   }
-  if (prompt_errors.size() > 0) prompt_factor_ = prompt_errors.median();
+  if (prompt_errors.size() == 0) return;
+  // Two steps show that the machine has become slower; that it is faster again takes more of them.
+  prompt_factor_ = std::max(prompt_errors.median(), newest.median());
 }
 
 double StepCosts::fitted_prompt_ms(const StepSample& sample) const {

@@ -24,7 +24,8 @@ struct StepSample {
 // Samples are kept by the shape of their step, a few of each shape, so that a long time in one
 // shape does not drive out what the others have taught. The fit minimises the sum of relative
 // errors (not squares), so outliers do not move it. What the fit misses, a machine that has become
-// slower or a shape that is not on the plane, is made up for by the median error of recent steps.
+// slower or a shape that is not on the plane, is made up for by the median error of recent steps,
+// of the last three with prompts where these show more.
 // Costs are medians; late_factor() says how far steps are above them.
 // Thread: engine thread only.
 class StepCosts {
@@ -42,7 +43,7 @@ class StepCosts {
     return prompt_factor_ * (coefficients_[kPrompt] + coefficients_[kPromptContext] * n_ctx_tokens);
   }
 
-  // Nine of ten recent steps that decoded beside a prompt took at most this many times of what they
+  // 19 of 20 recent steps that decoded beside a prompt took at most this many times of what they
   // cost by the estimates before them. >= 1.
   double late_factor() const;
 
