@@ -255,7 +255,8 @@ def _style(
         marks=form.all_marks,
         channels=form.channels,
         is_continued=is_continued,
-        hides_thoughts=form.channels is not None and reasoning.reasoning_effort == "none",
+        hides_thoughts=reasoning.reasoning_effort == "none"
+        and (form.channels is not None or form.is_repeated),
     )
 
 

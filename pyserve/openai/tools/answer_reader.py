@@ -83,6 +83,8 @@ class AnswerReader(ABC):
         self._has_text = self._has_text or bool(text.strip(SPACE))
 
     def _think(self, text: str) -> None:
+        if self._style.hides_thoughts:
+            return
         self._put(Thought, text if self._has_thought else text.lstrip(SPACE))
         self._has_thought = self._has_thought or bool(text.strip(SPACE))
 

@@ -22,10 +22,10 @@ from pyserve.openai.tools.probes import (
     ARGUMENTS,
     IDS,
     KEYS,
-    LONG_ID,
     NAMED_ID,
     NAMES,
     NOT_THINKING,
+    OTHER_IDS,
     RESULT,
     SAID,
     TEXT,
@@ -177,7 +177,7 @@ class _Derivation:
         name = " ".join(_WORD.findall(trigger)) or shape.kind
         calls = CallFormat(name=name, kind=shape.kind, can_repeat=two is not None, **fields)
         calls = self._with_types(_with_holes(calls, two), variables)
-        if self._prober.called(1, variables, ids=(LONG_ID, LONG_ID)) is None:
+        if any(self._prober.called(1, variables, ids=(one, one)) is None for one in OTHER_IDS):
             calls = msgspec.structs.replace(calls, has_short_ids=True)
         if two is None and self._prober.called(2, variables) is None:
             calls = msgspec.structs.replace(calls, has_one_call=True)

@@ -26,7 +26,7 @@ ARGUMENTS: tuple[dict[str, Any], ...] = ({KEYS[0]: TEXT, KEYS[1]: NUMBER}, {KEYS
 IDS = ("probeid01", "probeid02")
 NAMED_ID = "functions."
 NAMED_IDS = tuple(f"{NAMED_ID}{name}:{i}" for i, name in enumerate(NAMES))
-LONG_ID = "call_0123456789abcdef"
+OTHER_IDS = ("call_0123456789abcdef", "c1")  # as long and as short as clients make them
 TYPED: dict[str, Any] = {
     "string": TEXT,
     "number": 0.5,
@@ -109,8 +109,8 @@ class Prober:
         return SAID in (self.said({}) or "") and SAID not in (thoughtful or "")
 
     def takes_calls(self) -> bool:
-        """Whether conversations with tools, calls and results are rendered at all."""
-        return any(self.called(1, variables) is not None for variables in ({}, THINKING))
+        """Whether conversations with tools and calls are rendered, with the results in them."""
+        return any(RESULT in (self.called(1, variables) or "") for variables in ({}, THINKING))
 
     def called_and_asked(self, variables: dict[str, Any]) -> str | None:
         """The same of an answer with a call, whose result is another question."""

@@ -126,7 +126,8 @@ def _recognized(source: str, render: Render) -> AnswerFormat:
     tags = thinking_tags(source)
     prober = Prober(render)
     known = unshown_format(source) or call_format(source)
-    derived = derive(prober, tags)
+    takes_calls = prober.takes_calls()
+    derived = derive(prober, tags) if takes_calls else None
     if derived is not None and known.trigger and not (derived.calls.trigger or known.is_generic):
         derived = None  # it tells its model another form than it shows, and one that is no text
     if derived is not None and CDATA in source:
@@ -134,7 +135,7 @@ def _recognized(source: str, render: Render) -> AnswerFormat:
         return msgspec.structs.replace(derived, calls=calls)
     if derived is not None:
         return derived
-    calls = known if prober.takes_calls() else GENERIC
+    calls = known if takes_calls else GENERIC
     thinking = derived_thinking(prober, tags)
     return AnswerFormat(
         name=calls.name,

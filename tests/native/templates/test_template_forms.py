@@ -226,3 +226,25 @@ def test_an_earlier_answer_keeps_its_text_where_the_template_would_show_thoughts
         messages = [HISTORY[0], thoughtful, HISTORY[0], thoughtful]
         prompt = engine.render(with_history(messages, form))
         assert (prompt.count("Answer"), prompt.count("Hm.")) == (1, 1)  # the last may be continued
+
+
+def test_where_results_would_be_left_out_the_system_message_describes_tools(tmp_path: Path) -> None:
+    source = TURNS.format(calls="<tool_call>{{ m.tool_calls | tojson }}</tool_call>")
+    source = source.replace(
+        "{% for m in messages %}", "{% for m in messages if m.role != 'tool' %}"
+    )
+    with engine_of(tmp_path, source) as engine:
+        form = form_of(engine, source)
+        assert form.origin == "generic"
+        assert "Result of g: Result" in engine.render(with_history(HISTORY, form))
+
+
+@pytest.mark.parametrize("refused", ["length > 9", "length < 9"])
+def test_ids_are_as_long_as_the_template_wants(tmp_path: Path, refused: str) -> None:
+    check = f"{{% if c.id | {refused} %}}{{{{ raise_exception('ids') }}}}{{% endif %}}"
+    calls = f"{EACH}{check}<call>{{{{ c.function | tojson }}}}</call>{{% endfor %}}"
+    source = TURNS.format(calls=calls)
+    with engine_of(tmp_path, source) as engine:
+        form = form_of(engine, source)
+        assert (form.origin, form.calls.has_short_ids) == ("derived", True)
+        assert "<call>" in engine.render(with_history(HISTORY, form))
