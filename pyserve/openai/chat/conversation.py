@@ -15,6 +15,7 @@ from pyserve.engine.protocol import Engine, TemplateOptions, ThinkingLimit
 from pyserve.errors import InvalidRequestError
 from pyserve.models.profile import PLAIN, CallProfile, ModelProfile
 from pyserve.openai.chat.verbosity import with_hint
+from pyserve.openai.structured.dialects import plain_schema
 from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import AnswerFormat
@@ -71,7 +72,7 @@ class Offer(msgspec.Struct, frozen=True):
         return [
             Function(
                 one.name,
-                one.parameters,
+                plain_schema(one.parameters),
                 param,
                 bool(one.strict),
                 self.schema_name,

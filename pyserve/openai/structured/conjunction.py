@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -39,7 +39,6 @@ class Document:
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._id = root.get("$id") if isinstance(root, Mapping) else None
 
     def resolve(self, reference: object) -> Any:
         """The schema that a reference points to (RFC 6901, 6); None: there is none."""
@@ -57,11 +56,8 @@ class Document:
         return place if isinstance(place, dict | bool) else None
 
     def _pointer(self, reference: object) -> str | None:
-        if not isinstance(reference, str):
-            return None
-        if isinstance(self._id, str) and self._id and reference.startswith(self._id):
-            reference = "#" + reference.removeprefix(self._id).removeprefix("#")
-        return reference if (reference + "/").startswith("#/") else None
+        is_one = isinstance(reference, str) and (reference + "/").startswith("#/")
+        return str(reference) if is_one else None
 
 
 def steps(reference: str) -> list[str]:

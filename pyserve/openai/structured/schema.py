@@ -20,6 +20,7 @@ from pyserve.openai.structured.conjunction import (
     Part,
     Path,
 )
+from pyserve.openai.structured.dialects import plain_schema
 from pyserve.openai.structured.disjoint import MAX_COMPARED, are_disjoint
 from pyserve.openai.structured.json_text import BOOLEAN, NULL, JsonRules, constant
 from pyserve.openai.structured.keywords import (
@@ -70,6 +71,7 @@ class SchemaGrammar:
         self.rules = JsonRules() if rules is None else rules
         self.issues: list[Issue] = []
         self.is_strict = is_strict
+        schema = plain_schema(schema)
         self._document = Document(schema)
         self._checker = Checker(schema)
         self._known: dict[frozenset[object], str | Impossible] = {}

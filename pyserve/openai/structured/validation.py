@@ -17,6 +17,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from referencing import Registry
 
+from pyserve.openai.structured.dialects import plain_schema
 from pyserve.openai.structured.regex import can_match
 from pyserve.openai.structured.regex_tree import UnsupportedRegexError, parsed_regex
 
@@ -87,7 +88,7 @@ def violation_of(schema: Any, text: str) -> SchemaViolation | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return SchemaViolation("$", "is no complete JSON")
-    return Checker(schema).violation(value)
+    return Checker(plain_schema(schema)).violation(value)
 
 
 def _bounded(base: Any, budget: _Budget) -> Any:

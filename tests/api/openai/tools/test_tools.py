@@ -215,6 +215,28 @@ def test_a_strict_schema_is_enforced_or_refused_by_its_path(front):
     assert error["param"] == "tools.0.function.parameters.type"
 
 
+def test_a_schema_in_capitals_with_named_parts_is_enforced_as_any(front):
+    """As clients of Gemini and generators of JSON Schema write them; the prompt has it as it is."""
+    parameters = {
+        "$id": "https://example.com/place",
+        "type": "OBJECT",
+        "properties": {"city": {"$ref": "#city"}},
+        "required": ["city"],
+        "$defs": {"c": {"$anchor": "city", "type": "STRING"}},
+    }
+    plain = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    asked = []
+    for schema in (parameters, plain):
+        function = {"name": "f", "parameters": schema}
+        body = chat_body(tools=[{"type": "function", "function": function}], tool_choice="required")
+        response = front.post(CHAT, body)
+        assert response.status_code == 200, response.text
+        assert "X-Unenforced" not in response.headers
+        asked.append(front.core.requests[-1])
+    assert asked[0].grammar == asked[1].grammar != ""
+    assert "OBJECT" in json.dumps(asked[0].messages)
+
+
 def test_text_beside_calls_can_be_held_to_a_schema(front):
     body = chat_body(tools=TOOLS, response_format={"type": "json_object"})
     assert front.post(CHAT, body).status_code == 200
