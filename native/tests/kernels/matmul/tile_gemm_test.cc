@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/kernel_rung.h"
 #include "ggml-backend.h"
 #include "ggml.h"
+#include "kernels/matmul/emulated_tiles.h"
 #include "kernels/matmul/panels.h"
 #include "kernels/matmul/tile_twin.h"
 
@@ -148,6 +150,31 @@ TEST_CASE("products in tiles have the bits of the kernels in registers") {
     CHECK(product(twin, *type.kernel(WeightLayout::kFile), rows, x, kColumns) ==
           product(vnni, other, rows, x, kColumns));
   }
+}
+
+TEST_CASE("the instructions of tiles, as compiled, make the bits of the kernels in registers") {
+  if (!can_run(Rung::kAvx512Vnni)) return;
+  std::optional<EmulatedTiles> emulated;
+  if (!can_run(Rung::kAmx)) emulated.emplace();
+  const int64_t n_before = EmulatedTiles::n_done();
+  const Int8GemmKernels& amx = *int8_gemm_kernels(Rung::kAmx);
+  const Int8GemmKernels& vnni = *int8_gemm_kernels(Rung::kAvx512Vnni);
+  constexpr int kMaxColumns = 35;
+  const std::vector<float> x = numbers(static_cast<size_t>(kK) * kMaxColumns, 4);
+  for (const WeightType& type : amx.types) {
+    for (const WeightLayout layout : {WeightLayout::kFile, WeightLayout::kPanel}) {
+      CAPTURE(std::string(ggml_type_name(type.type)) + " " + name_of(layout));
+      if (type.kernel(layout) == nullptr) continue;
+      const Rows rows(type.type, layout);
+      if (!rows.is_there()) continue;  // without kernels there are no panels
+      for (const int n : {1, 5, 16, kMaxColumns}) {
+        CAPTURE(n);
+        CHECK(product(amx, *type.kernel(layout), rows, x, n) ==
+              product(vnni, *vnni.find(type.type)->kernel(layout), rows, x, n));
+      }
+    }
+  }
+  if (emulated) CHECK(EmulatedTiles::n_done() > n_before);
 }
 
 }  // namespace pyserve
