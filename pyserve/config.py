@@ -321,6 +321,11 @@ class ServeConfig(BaseSettings):
         metavar="TEXT",
         engine="kv_events_topic",
     )
+    kv_events_format: Literal["array", "map"] = option(
+        "array",
+        "`array`, or `map`: how vLLM writes an event before 0.28, and since then.",
+        engine="kv_events_format",
+    )
     warm: Path | None = option(
         None,
         "File of prompts that are computed when the server is ready, before clients send them:"

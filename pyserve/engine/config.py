@@ -81,7 +81,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
       prefix_disk_read_only: nothing is written there or deleted.
     kv_events: ZeroMQ endpoint on which computed prefixes are told, "" = none.
       kv_events_replay: where what was missed is asked for, "" = none. kv_events_topic: with
-      `{host}` and `{model}`.
+      `{host}` and `{model}`. kv_events_format: of an event, "array" or "map".
     adapters: loaded with the model; requests choose among them.
     shown_tokens: texts of control tokens that are text in answers, beside the usual tags.
     """
@@ -123,6 +123,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     kv_events: str = ""
     kv_events_replay: str = ""
     kv_events_topic: str = "kv@{host}@{model}"
+    kv_events_format: str = "array"
     adapters: tuple[Adapter, ...] = ()
     shown_tokens: tuple[str, ...] = ()
 

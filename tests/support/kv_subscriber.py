@@ -2,7 +2,7 @@
 
 Three frames: topic, sequence number (8 bytes, big-endian), MessagePack `[time, [event...], rank]`.
 Events: `["BlockStored", hashes, parent, token_ids, block_size, lora_id, medium, lora_name,
-extra_keys]`, `["BlockRemoved", hashes]`, `["AllBlocksCleared"]`. What was missed is asked of a
+extra_keys]`, `["BlockRemoved", hashes]`, `["AllBlocksCleared"]`, or maps of the same. What was missed is asked of a
 ROUTER socket by a number of 8 bytes; it answers with the same frames, and last with an empty one.
 """
 
@@ -29,6 +29,39 @@ def read_message(frames: list[bytes]) -> Message:
     assert isinstance(time_s, float)
     assert rank is None
     return topic.decode(), int.from_bytes(number, "big"), events
+
+
+FIELDS = {
+    "BlockStored": (
+        "block_hashes",
+        "parent_block_hash",
+        "token_ids",
+        "block_size",
+        "lora_id",
+        "medium",
+        "lora_name",
+        "extra_keys",
+    ),
+    "BlockRemoved": ("block_hashes",),
+    "AllBlocksCleared": (),
+}
+
+
+def _fields(event: dict[str, Any]) -> list[Any]:
+    """A map as an array. Its hashes are bytes, of which balancers take the last eight."""
+    tag = event.pop("type")
+    assert event.pop("medium", "GPU") == "GPU"
+    for name in ("block_hashes", "parent_block_hash"):
+        if (value := event.get(name)) is not None:
+            is_list = isinstance(value, list)
+            event[name] = [_number(each) for each in value] if is_list else _number(value)
+    assert event.keys() == set(FIELDS[tag]) - {"medium"}
+    return [tag, *(event.get(name) for name in FIELDS[tag])]
+
+
+def _number(block_hash: bytes) -> int:
+    assert len(block_hash) == 32
+    return int.from_bytes(block_hash[-8:], "big")
 
 
 class Subscriber:
@@ -78,7 +111,8 @@ class Subscriber:
     def _apply(self, message: Message) -> None:
         _, number, events = message
         self.numbers.append(number)
-        for tag, *fields in events:
+        for event in events:
+            tag, *fields = _fields(dict(event)) if isinstance(event, dict) else event
             if tag == "BlockStored":
                 self._store(fields)
             elif tag == "BlockRemoved":

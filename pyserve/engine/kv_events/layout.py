@@ -1,7 +1,8 @@
 """Events of prefixes as vLLM's KV cache publishes them: what balancers read. Pure.
 
 A message has three frames: topic, sequence number (8 bytes, big-endian), and a batch as
-MessagePack: `[time, [event...], rank]`. Events are arrays that begin with their names.
+MessagePack: `[time, [event...], rank]`. Events are arrays that begin with their names, or, since vLLM 0.28, maps
+with their names as `type`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pyserve.engine.prefix_changes import BLOCK_TOKENS, PrefixBlocks, PrefixChan
 
 # Ends a replay, in place of a sequence number.
 END_OF_REPLAY = (-1).to_bytes(8, "big", signed=True)
+
+HASH_BYTES = 32
 
 ExtraKeys = list[list[str] | None]
 
@@ -50,16 +53,33 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     """Events of one time. rank: of a server that has several engines for a model; ours has one."""
 
     time_s: float
-    events: list[Event]
+    events: list[Event] | list[dict[str, object]]
     rank: None = None
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def encode(time_s: float, events: list[Event]) -> bytes:
+def encode(time_s: float, events: list[Event], *, as_maps: bool = False) -> bytes:
     """The third frame."""
+    if as_maps:
+        return _ENCODER.encode(Batch(time_s, [_map(event) for event in events]))
     return _ENCODER.encode(Batch(time_s, events))
+
+
+def _map(event: Event) -> dict[str, object]:
+    """With hashes of 32 bytes, as vLLM has them since then, and its word for the KV cache."""
+    fields = {"type": type(event).__name__, **msgspec.structs.asdict(event)}
+    if isinstance(event, AllBlocksCleared):
+        return fields
+    fields |= {"medium": "GPU", "block_hashes": [_wide(each) for each in event.block_hashes]}
+    if isinstance(event, BlockStored) and event.parent_block_hash is not None:
+        fields["parent_block_hash"] = _wide(event.parent_block_hash)
+    return fields
+
+
+def _wide(block_hash: int) -> bytes:
+    return block_hash.to_bytes(HASH_BYTES, "big")
 
 
 def sequence_frame(number: int) -> bytes:

@@ -73,6 +73,7 @@ class KvPublisher:
         self._zmq = zmq
         self._core = core
         self._adapters = config.adapters
+        self._as_maps = config.kv_events_format == "map"
         names = {"host": socket.gethostname(), "model": config.model_id}
         self._topic = filled(config.kv_events_topic, names).encode()
         self._kept = Kept()
@@ -146,7 +147,8 @@ class KvPublisher:
 
     def _send(self, events: list[Event]) -> None:
         """Never waits: a PUB socket drops what a subscriber does not take."""
-        payload = encode(time.time(), events)  # noqa: TID251  # for other machines
+        now_s = time.time()  # noqa: TID251  # for other machines
+        payload = encode(now_s, events, as_maps=self._as_maps)
         self._kept.add(self._n_sent, payload)
         self._publisher.send_multipart([self._topic, sequence_frame(self._n_sent), payload])
         self._n_sent += 1

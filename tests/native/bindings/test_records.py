@@ -68,6 +68,7 @@ ONLY_PYTHON = {
         "kv_events",
         "kv_events_replay",
         "kv_events_topic",
+        "kv_events_format",
     },
     "EngineStats": {"rss_bytes"},
     "FailedEvent": {"request_id"},

@@ -103,6 +103,16 @@ def test_a_balancer_follows_blocks_as_they_come_and_go(publish, subscriber):
         subscriber.follow()
 
 
+def test_events_are_maps_where_that_is_asked_for(publish, subscriber):
+    teller = publish(kv_events_format="map")
+    assert subscriber.follow()[2] == [{"type": "AllBlocksCleared"}]
+    teller.tell(PrefixBlocks(True, [11], tokens=RUN), PrefixBlocks(True, [12], 11, RUN))
+    teller.tell(PrefixBlocks(False, [12]))
+    while len(subscriber.numbers) < 3:
+        subscriber.follow()
+    assert subscriber.index == {11: RUN}
+
+
 def test_what_was_missed_can_be_asked_for_and_nonsense_is_passed_over(publish, tmp_path):
     teller = publish()
     for i in range(5):
