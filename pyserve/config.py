@@ -315,9 +315,9 @@ class ServeConfig(BaseSettings):
         metavar="ENDPOINT",
         engine="kv_events_replay",
     )
-    kv_events_topic: Annotated[str, Field(min_length=1, max_length=512)] = option(
+    kv_events_topic: Annotated[str, Field(max_length=512)] = option(
         "kv@{host}@{model}",
-        "Topic of these events; `{host}` and `{model}` are filled in.",
+        "Topic of these events, maybe empty; `{host}` and `{model}` are filled in.",
         metavar="TEXT",
         engine="kv_events_topic",
     )

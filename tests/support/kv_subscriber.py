@@ -2,8 +2,9 @@
 
 Three frames: topic, sequence number (8 bytes, big-endian), MessagePack `[time, [event...], rank]`.
 Events: `["BlockStored", hashes, parent, token_ids, block_size, lora_id, medium, lora_name,
-extra_keys]`, `["BlockRemoved", hashes]`, `["AllBlocksCleared"]`, or maps of the same. What was missed is asked of a
-ROUTER socket by a number of 8 bytes; it answers with the same frames, and last with an empty one.
+extra_keys]`, `["BlockRemoved", hashes]`, `["AllBlocksCleared"]`, or maps of the same.
+What was missed is asked of a ROUTER socket by a number of 8 bytes; it answers with the same frames,
+and last with an empty one.
 """
 
 from __future__ import annotations

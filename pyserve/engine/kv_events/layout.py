@@ -1,8 +1,8 @@
 """Events of prefixes as vLLM's KV cache publishes them: what balancers read. Pure.
 
 A message has three frames: topic, sequence number (8 bytes, big-endian), and a batch as
-MessagePack: `[time, [event...], rank]`. Events are arrays that begin with their names, or, since vLLM 0.28, maps
-with their names as `type`.
+MessagePack: `[time, [event...], rank]`. Events are arrays that begin with their names,
+or, since vLLM 0.28, maps with their names as `type`.
 """
 
 from __future__ import annotations
