@@ -62,6 +62,7 @@ export class MessageView {
     if (message.role === "assistant") {
       this.live.show(message.content);
       this.liveReasoning.show(message.reasoning ?? "");
+      if (!this.isRunning) this.live.finish();
     } else this.text.textContent = message.content;
     this.thoughts.hidden = !message.reasoning;
     this.element.classList.toggle("running", this.isRunning);

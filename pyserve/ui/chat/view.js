@@ -1,32 +1,32 @@
-// The tab of conversations: what is open, what runs, and what every button of a turn does.
+// The tab of conversations: its parts, and which conversation is open.
 
-import { say } from "../core/clipboard.js";
-import { confirmed } from "../core/dialog.js";
 import { make } from "../core/dom.js";
 import { iconButton } from "../core/icons.js";
 import { read, write } from "../core/prefs.js";
-import { showSnippets } from "../core/snippetdialog.js";
 import { defaultsOf } from "../models/defaults.js";
 import { ModelSelect } from "../models/select.js";
 import { models, rememberModel } from "../models/state.js";
 import { Composer } from "./composer.js";
 import * as store from "./conversations.js";
+import { Drawers, isWide } from "./drawers.js";
 import { Log } from "./log.js";
 import { Panel } from "./panel.js";
-import { bodyOf, newSettings } from "./request.js";
-import { PATH, Runs } from "./runs.js";
+import { newSettings } from "./request.js";
+import { Runs } from "./runs.js";
 import { Sidebar } from "./sidebar.js";
 import { Tree } from "./tree.js";
+import { Turns } from "./turns.js";
 
 export class ChatView {
   constructor() {
-    this.log = new Log(this.turnActions());
+    this.turns = new Turns(this);
+    this.log = new Log(this.turns.actions());
     this.status = make("p", { class: "status", role: "status" });
     this.composer = new Composer({
-      onsend: (text, files) => this.send(text, files),
+      onsend: (text, files) => this.turns.send(text, files),
       onstop: () => this.runs.stop(),
-      onsnippets: () => this.snippets(),
-      onlast: () => this.editLast(),
+      onsnippets: () => this.turns.snippets(),
+      onlast: () => this.turns.editLast(),
       onproblem: (text) => this.tell(text),
     });
     this.runs = new Runs({
@@ -61,9 +61,8 @@ export class ChatView {
   build() {
     this.title = make("h2", { class: "title" });
     this.empty = make("div", { class: "empty" });
-    const side = iconButton("menu", "Conversations", () => this.toggle("side"));
-    const settings = iconButton("sliders", "Settings", () => this.toggle("panel"));
-    this.toggles = { side, panel: settings };
+    const side = iconButton("menu", "Conversations", () => this.drawers.toggle("side"));
+    const settings = iconButton("sliders", "Settings", () => this.drawers.toggle("panel"));
     const bar = make("div", { class: "bar" }, side, this.title, this.model.element, settings);
     const down = iconButton("down", "To the end", () => this.log.toEnd(), {
       class: "quiet to-end",
@@ -79,64 +78,41 @@ export class ChatView {
       this.composer.element,
     );
     const { sidebar, panel } = this;
-    const shade = make("div", { class: "shade", onclick: () => this.closeDrawers() });
+    const shade = make("div", { class: "shade", onclick: () => this.drawers.close() });
     this.element = make("div", { class: "chat" }, sidebar.element, talk, panel.element, shade);
     this.element.addEventListener("keydown", (event) => this.key(event));
-    const isWide = matchMedia("(min-width: 60rem)").matches;
-    this.setDrawer("side", isWide && read("side", true));
-    this.setDrawer("panel", isWide && read("panel", false));
+    this.drawers = new Drawers(this.element, {
+      side: { element: sidebar.element, toggle: side, isOpen: true },
+      panel: { element: panel.element, toggle: settings, isOpen: false },
+    });
   }
 
   key(event) {
     if (event.key !== "Escape" || event.defaultPrevented) return;
     if (this.runs.isRunning) this.runs.stop();
-    else this.closeDrawers();
-  }
-
-  toggle(name) {
-    const isOpen = !this.element.classList.contains(`has-${name}`);
-    this.setDrawer(name, isOpen);
-    if (matchMedia("(min-width: 60rem)").matches) write(name, isOpen);
-    if (isOpen)
-      this[name === "side" ? "sidebar" : "panel"].element
-        .querySelector("button, select, input")
-        ?.focus();
-  }
-
-  setDrawer(name, isOpen) {
-    this.element.classList.toggle(`has-${name}`, isOpen);
-    this.toggles[name].setAttribute("aria-expanded", String(isOpen));
-    this[name === "side" ? "sidebar" : "panel"].element.inert = !isOpen;
-  }
-
-  closeDrawers() {
-    if (matchMedia("(min-width: 60rem)").matches) return;
-    this.setDrawer("side", false);
-    this.setDrawer("panel", false);
+    else this.drawers.close();
   }
 
   // Called when the tab is shown.
   enter() {
     this.sidebar.show();
-    if (matchMedia("(min-width: 60rem)").matches) this.composer.focus();
+    if (isWide()) this.composer.focus();
   }
 
   tell(text) {
     this.status.textContent = text;
   }
 
-  // Conversations ------------------------------------------------------------------------------
-
   fresh() {
     this.runs.stop();
     const settings = { ...newSettings(), ...read("settings", {}) };
     this.load(store.newConversation(settings), []);
-    this.closeDrawers();
+    this.drawers.close();
     this.composer.focus();
   }
 
   async open(id) {
-    if (id === this.conversation.id) return this.closeDrawers();
+    if (id === this.conversation.id) return this.drawers.close();
     const [conversation, messages] = await Promise.all([
       store.readConversation(id),
       store.readMessages(id),
@@ -144,7 +120,7 @@ export class ChatView {
     if (!conversation) return this.sidebar.show();
     this.runs.stop();
     this.load(conversation, messages);
-    this.closeDrawers();
+    this.drawers.close();
     return this.sidebar.show();
   }
 
@@ -205,170 +181,7 @@ export class ChatView {
     this.panel.parameters.showDefaults(await defaultsOf(this.model.chosen));
   }
 
-  // Turns --------------------------------------------------------------------------------------
-
-  turnActions() {
-    return {
-      edit: (message, text) => this.edit(message, text),
-      regenerate: (message) => this.answer(message.parent),
-      continue: (message) => this.continue(message),
-      branch: (message) => this.branch(message),
-      remove: (message) => this.remove(message),
-      turnTo: (message, step) => this.turnTo(message, step),
-      results: (message, texts) => this.giveResults(message, texts),
-      place: ({ id }) => {
-        const siblings = this.tree.siblings(id);
-        return { index: siblings.indexOf(id), n: siblings.length };
-      },
-      hasResults: ({ id }) => (this.tree.children.get(id) ?? []).length > 0,
-    };
-  }
-
-  async send(text, files) {
-    const message = store.newMessage(this.conversation, this.conversation.leaf, "user", text, {
-      files,
-    });
-    this.conversation.title ||= store.titleOf(text || files[0].name);
-    await this.addTurns([message]);
-    await this.answer(message.id);
-  }
-
-  // Adds messages that follow each other, and makes the last one the leaf.
-  async addTurns(messages) {
-    messages.forEach((message) => this.tree.add(message));
-    this.conversation.leaf = messages.at(-1).id;
-    this.conversation.updated = Date.now();
-    await store.saveTurn(this.conversation, messages).catch((error) => this.notSaved(error));
-    this.showPath();
-    this.log.refresh(messages.flatMap(({ id }) => this.tree.siblings(id)));
-    this.log.toEnd();
-    this.sidebar.show();
-  }
-
   notSaved(error) {
     this.tell(`This turn could not be saved in the browser: ${error.message}`);
-  }
-
-  async edit(message, text) {
-    const { role, parent, files } = message;
-    if (role === "user") this.runs.stop();
-    const edited = store.newMessage(this.conversation, parent, role, text, { files });
-    await this.addTurns([edited]);
-    if (role === "user") await this.answer(edited.id);
-  }
-
-  editLast() {
-    const last = this.path.findLast(({ role }) => role === "user");
-    const view = last && this.log.views.get(last.id);
-    view?.complete();
-    view?.edit();
-  }
-
-  turnTo(message, step) {
-    this.runs.stop();
-    const siblings = this.tree.siblings(message.id);
-    const next = siblings[siblings.indexOf(message.id) + step];
-    this.conversation.leaf = this.tree.newestBelow(next);
-    store.saveConversation(this.conversation);
-    this.showPath();
-    this.log.views.get(next)?.element.scrollIntoView({ block: "nearest" });
-  }
-
-  async remove(message) {
-    const n = this.path.length - this.path.indexOf(message);
-    const what = n === 1 ? "this turn" : `this turn and the ${n - 1} after it`;
-    if (!(await confirmed(`Delete ${what}?`, "Delete"))) return;
-    this.runs.stop();
-    const ids = this.tree.remove(message.id);
-    const other =
-      this.tree.siblings(message.id)[0] ?? this.tree.children.get(message.parent)?.at(-1);
-    this.conversation.leaf = other ? this.tree.newestBelow(other) : message.parent;
-    await store.deleteMessages(this.conversation, ids);
-    this.showPath();
-    this.log.refresh();
-  }
-
-  async branch(message) {
-    const path = this.tree.pathTo(message.id);
-    const { title, settings } = this.conversation;
-    const conversation = { ...store.newConversation(settings), title: `${title} (branch)` };
-    let parent = null;
-    const messages = path.map((one) => {
-      const copy = { ...one, id: store.newId(), conversation: conversation.id, parent };
-      parent = copy.id;
-      return copy;
-    });
-    conversation.leaf = parent;
-    await store.saveTurn(conversation, messages);
-    await this.open(conversation.id);
-    say("This is the new conversation.");
-  }
-
-  async giveResults(message, texts) {
-    let parent = message.id;
-    const results = message.calls.map(({ id: callId, name }, i) => {
-      const result = store.newMessage(this.conversation, parent, "tool", texts[i], {
-        callId,
-        name,
-      });
-      parent = result.id;
-      return result;
-    });
-    await this.addTurns(results);
-    this.log.refresh([message.id]);
-    await this.answer(parent);
-  }
-
-  // Answers ------------------------------------------------------------------------------------
-
-  body(path) {
-    return bodyOf({ ...this.conversation.settings, model: this.model.chosen }, path);
-  }
-
-  snippets() {
-    try {
-      const text = this.composer.area.value;
-      const { files } = this.composer.attachments;
-      const asked =
-        text || files.length
-          ? [...this.path, { role: "user", content: text, files }]
-          : this.lastAsked();
-      showSnippets(PATH, this.body(asked));
-    } catch (error) {
-      this.tell(error.message);
-    }
-  }
-
-  // The turns that the last answer was given to.
-  lastAsked() {
-    const { path } = this;
-    return path.at(-1)?.role === "assistant" ? path.slice(0, -1) : path;
-  }
-
-  // Has the conversation up to the message `parent` answered.
-  async answer(parent) {
-    const message = store.newMessage(this.conversation, parent, "assistant", "", {
-      model: this.model.chosen,
-    });
-    await this.run(message, () => this.body(this.tree.pathTo(parent)));
-  }
-
-  // Has an answer go on where it ended, as a further version of it.
-  async continue(message) {
-    const { parent, content, reasoning } = message;
-    const longer = store.newMessage(this.conversation, parent, "assistant", content, {
-      model: this.model.chosen,
-      reasoning,
-    });
-    await this.run(longer, () => {
-      const path = [...this.tree.pathTo(parent), message];
-      return { ...this.body(path), continue_final_message: true };
-    });
-  }
-
-  async run(message, makeBody) {
-    this.runs.stop();
-    await this.addTurns([message]);
-    await this.runs.run(message, makeBody);
   }
 }

@@ -9,6 +9,7 @@ export class LiveMarkdown {
   #text = "";
   #lastAt = 0; // where the last block begins
   #last = null;
+  #hasGrown = false;
 
   constructor(element) {
     this.#element = element;
@@ -21,7 +22,8 @@ export class LiveMarkdown {
     const rest = text.slice(this.#lastAt);
     const blocks = parseBlocks(rest);
     if (blocks.length === 0) return;
-    if (!this.#growCode(blocks)) {
+    this.#hasGrown = this.#growCode(blocks);
+    if (!this.#hasGrown) {
       this.#dropLast();
       this.#element.append(...blocks.map(blockElement));
     }
@@ -29,10 +31,17 @@ export class LiveMarkdown {
     this.#lastAt += offsetOf(rest, this.#last.line);
   }
 
+  // Nothing more comes: a listing that has grown gets its colours.
+  finish() {
+    if (this.#hasGrown) this.#element.lastElementChild.replaceWith(blockElement(this.#last));
+    this.#hasGrown = false;
+  }
+
   #reset() {
     this.#text = "";
     this.#lastAt = 0;
     this.#last = null;
+    this.#hasGrown = false;
     this.#element.replaceChildren();
   }
 

@@ -1,6 +1,7 @@
 // Blocks of Markdown as elements. Strings become text and nothing else; links go to the web or to
 // mail programs, and pictures are links: nothing is loaded from elsewhere.
 
+import { codeNodes } from "../code/colours.js";
 import { copyButton } from "../core/clipboard.js";
 import { make } from "../core/dom.js";
 import { parseInline } from "./inline.js";
@@ -44,8 +45,8 @@ export function blockElement(block) {
 }
 
 function codeElement({ info, text }) {
-  const code = make("code", {}, text);
   const [language] = info.split(/\s/);
+  const code = make("code", {}, ...codeNodes(text, language));
   const name = make("span", { class: "language" }, language || "text");
   const head = make(
     "div",
