@@ -94,6 +94,7 @@ def test_the_dashboard_follows_the_server(screen):
     expect(page.get_by_role("region", name="Models")).to_contain_text("ready")
     expect(page.get_by_role("region", name=re.compile("Used in"))).to_contain_text("fake")
     expect(page.get_by_label("Events").last).to_contain_text("is ready")
+    expect(page.locator(".plot", has_text="by key")).to_be_visible()
 
 
 def test_models_are_loaded_and_unloaded(screen):

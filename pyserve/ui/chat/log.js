@@ -20,10 +20,17 @@ export class Log {
     const options = { root: this.element, rootMargin: NEAR };
     this.near = new IntersectionObserver((entries) => this.came(entries), options);
     new ResizeObserver(() => this.follows && this.toEnd()).observe(this.turns);
-    this.element.addEventListener("scroll", () => {
-      this.follows = this.isAtEnd();
-      this.element.classList.toggle("is-away", !this.follows);
-    });
+    this.top = 0;
+    this.element.addEventListener("scroll", () => this.scrolled());
+  }
+
+  // Only who scrolls up leaves the end: what comes moves it away, too, before this is called.
+  scrolled() {
+    const { scrollTop } = this.element;
+    if (this.isAtEnd()) this.follows = true;
+    else if (scrollTop < this.top) this.follows = false;
+    this.top = scrollTop;
+    this.element.classList.toggle("is-away", !this.follows);
   }
 
   came(entries) {

@@ -5,6 +5,7 @@ import { getJson, getText } from "../core/http.js";
 import { read, write } from "../core/prefs.js";
 import { eventsBetween } from "./events.js";
 import { History, PLOTS } from "./history.js";
+import { KEYS_SPAN_S, keyLines, keyQuestion } from "./keys.js";
 import { parseMetrics, reduced } from "./metrics.js";
 import { Plot } from "./plot.js";
 import { modelTable, usageTable } from "./tables.js";
@@ -32,15 +33,28 @@ export class DashboardView {
     );
     this.problem = make("p", { class: "error", role: "status" });
     this.plots = PLOTS.map((make_) => ({ make: make_, plot: new Plot(make_) }));
+    this.keys = new Plot({ title: "Generated tokens per hour, by key", format: "number" });
+    this.keys.element.hidden = true;
+    this.keyRows = [];
     this.models = make("div");
     this.usage = make("div");
     this.log = make("ol", { class: "events", tabindex: "0", "aria-label": "Events" });
     this.element = make(
       "div",
       { class: "view dashboard" },
-      make("div", { class: "row" }, make("h2", {}, "Dashboard"), this.model, this.span),
+      make(
+        "div",
+        { class: "row" },
+        make("h2", {}, "Dashboard"),
+        make("div", { class: "choices" }, this.model, this.span),
+      ),
       this.problem,
-      make("div", { class: "plots" }, ...this.plots.map(({ plot }) => plot.element)),
+      make(
+        "div",
+        { class: "plots" },
+        ...this.plots.map(({ plot }) => plot.element),
+        this.keys.element,
+      ),
       this.models,
       this.usage,
       make("section", { "aria-label": "Events" }, make("h3", {}, "Events"), this.log),
@@ -80,9 +94,15 @@ export class DashboardView {
 
   async askUsage() {
     try {
-      const { data } = await getJson("usage?group_by=key,model");
+      const [{ data }, hours] = await Promise.all([
+        getJson("usage?group_by=key,model"),
+        getJson(keyQuestion(Date.now() / 1000)),
+      ]);
       this.usage.replaceChildren(usageTable(data));
+      this.keyRows = hours.data;
+      this.keys.element.hidden = false;
     } catch {
+      this.keys.element.hidden = true;
       const note = "What each key has used is shown with an administrator's key.";
       this.usage.replaceChildren(make("p", { class: "hint" }, note));
     }
@@ -128,5 +148,6 @@ export class DashboardView {
     for (const { make: make_, plot } of this.plots) {
       plot.show(this.history.lines(make_, this.model.value, spanS), spanS);
     }
+    this.keys.show(keyLines(this.keyRows, this.model.value, Date.now() / 1000), KEYS_SPAN_S);
   }
 }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { eventsBetween } from "../../../../pyserve/ui/dashboard/events.js";
 import { History, PLOTS } from "../../../../pyserve/ui/dashboard/history.js";
+import { keyLines, keyQuestion } from "../../../../pyserve/ui/dashboard/keys.js";
 import {
   growth,
   parseMetrics,
@@ -176,4 +177,38 @@ test("texts that have nothing in common are told apart as wholes", () => {
   const a = Array.from({ length: 4000 }, (_, i) => `a${i}`).join(" ");
   const b = Array.from({ length: 4000 }, (_, i) => `b${i}`).join("\n");
   assert.deepEqual(textsOf(diffWords(a, b)), [a, b]);
+});
+
+test("what keys used becomes lines by the hour, of one model or all", () => {
+  const now = 1_800_003_600 + 100; // a hundred seconds after a full hour
+  const hour = 1_800_003_600 - (1_800_003_600 % 3600);
+  const row = (key, model, ago, n) => ({
+    key,
+    model,
+    start_time: hour - ago * 3600,
+    completion_tokens: n,
+  });
+  const rows = [
+    row("a", "m", 0, 5),
+    row("a", "n", 0, 7),
+    row(null, "m", 23, 1),
+    row("a", "m", 24, 99),
+    ...Array.from({ length: 9 }, (_, i) => row(`k${i}`, "n", 1, 100 + i)),
+  ];
+  const all = keyLines(rows, "", now);
+  assert.equal(all.times.length, 24);
+  assert.equal(all.times.at(-1), hour);
+  assert.equal(all.lines.length, 8);
+  assert.equal(all.lines[0].label, "k8");
+  assert.deepEqual([all.lines.at(-1).label, all.lines.at(-1).values.at(-1)], ["others", 12]);
+  const one = keyLines(rows, "m", now);
+  assert.deepEqual(
+    one.lines.map(({ label, values }) => [label, values[0], values[23]]),
+    [
+      ["a", 0, 5],
+      ["(none)", 1, 0],
+    ],
+  );
+  assert.match(keyQuestion(now), /^usage\?group_by=hour,key,model&from=\d+$/);
+  assert.deepEqual(keyLines([], "", now).lines, []);
 });
