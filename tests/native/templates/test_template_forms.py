@@ -12,8 +12,10 @@ import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
-from pyserve.engine.protocol import TemplateOptions
+from pyserve.engine.protocol import GenerateRequest, TemplateOptions
+from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import AnswerFormat
+from pyserve.openai.tools.grammar import Calls, Surroundings, answer_grammar
 from pyserve.openai.tools.parts import AnswerStyle, Thinking
 from pyserve.openai.tools.prompt import with_history
 from pyserve.openai.tools.recognition import format_of, recognized
@@ -135,6 +137,29 @@ def form_of(engine: LocalEngine, source: str) -> AnswerFormat:
     return recognized(source, render)
 
 
+def check_grammar(engine: LocalEngine, form: AnswerFormat) -> None:
+    """The grammar of one required call allows what the template writes, and nothing after it."""
+    history = [HISTORY[0], {**HISTORY[1], "tool_calls": TOLD[:1]}, HISTORY[2]]
+    answer = engine.render(with_history(history, form)).rpartition("assistant\n")[0]
+    answer = (
+        answer.rpartition("assistant\n")[2]
+        .partition("<|im_end|>")[0]
+        .removesuffix("<begin_result>")
+    )
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    calls = Calls(
+        form.calls, [Function("f", schema, "tools.0")], is_required=True, can_repeat=False
+    )
+    grammar = answer_grammar(None, calls, "", Surroundings(form.text_begin, form.channels))
+    for text, is_allowed in ((answer, True), (answer[1:], False)):
+        said = engine.tokenize(text, add_special=False, parse_special=False)
+        request = GenerateRequest(prompt="x", grammar=grammar, said=said, max_tokens=len(said) + 9)
+        deltas = list(engine.submit(request))
+        ended = deltas[-1].finish is not None and deltas[-1].finish.reason == "stop"
+        more = "".join(delta.text for delta in deltas).strip()
+        assert (ended and not more) == is_allowed, (text, more)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_the_form_of_calls_is_derived_and_read(tmp_path: Path, name: str) -> None:
     calls, expected, written = FORMS[name]
@@ -150,6 +175,7 @@ def test_the_form_of_calls_is_derived_and_read(tmp_path: Path, name: str) -> Non
                 (one, json.loads(arguments)) for one, arguments in CALLS
             ]
         if form.origin == "derived":
+            check_grammar(engine, form)
             prompt = engine.render(with_history(HISTORY, form))
             assert "".join(written.split()) in "".join(prompt.split())
 
