@@ -25,7 +25,7 @@ from pyserve.openai.tools.parts import (
     Thinking,
 )
 from pyserve.openai.tools.prompt import introduced, with_history
-from pyserve.openai.tools.recognition import EFFORT_VARIABLES, format_of
+from pyserve.openai.tools.recognition import EFFORT_VARIABLES, ON, format_of
 from pyserve.openai.tools.tagged import ValueKind, ValuePath, value_kinds
 from pyserve.openai.tools.template_words import words_of
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
@@ -330,9 +330,10 @@ def _thinking_variables(reasoning: ReasoningFields, form: AnswerFormat | None) -
         thinks = effort != "none"
     switches = dict.fromkeys(("enable_thinking", "thinking"), thinks)
     words = {} if form is None else form.efforts
-    if effort is None or not (thinks or effort in words):
+    word = words.get(ON if effort is None else effort, effort if thinks else None)
+    if word is None or not (thinks or effort in words):
         return switches
-    return switches | dict.fromkeys(EFFORT_VARIABLES, words.get(effort, effort))
+    return switches | dict.fromkeys(EFFORT_VARIABLES, word)
 
 
 def thinking_budget(reasoning: ReasoningFields) -> int | None:

@@ -60,6 +60,13 @@ class Prober:
         """What stands after the question, where an answer begins."""
         return self._after_question([USER], variables, has_tools)
 
+    def question(self, variables: dict[str, Any]) -> str:
+        """The whole prompt of a question; "" = it is refused."""
+        try:
+            return self._render([USER], [], variables)
+        except InvalidRequestError:
+            return ""
+
     def said(self, variables: dict[str, Any], *, thoughts: bool = False) -> str | None:
         """The same of an earlier answer that is text, up to the next question."""
         answer = assistant(SAID, THOUGHT if thoughts else "")

@@ -19,12 +19,13 @@ from pyserve.openai.tools.known_formats import (
     special_format,
     unshown_format,
 )
-from pyserve.openai.tools.probes import THINKING, Message, Prober, Render
+from pyserve.openai.tools.probes import NOT_THINKING, THINKING, Message, Prober, Render
 from pyserve.openai.tools.tagged_values import CDATA
 from pyserve.openai.tools.thinking import thinking_tags
 
 MAX_KNOWN = 256
 EFFORT_VARIABLES = ("reasoning_effort", "thinking_effort", "reasoning_strength")
+ON = "on"  # the effort where thoughts are wanted and no effort is named
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _known: dict[tuple[str, str], AnswerFormat] = {}  # by template and vocabulary
 
@@ -97,12 +98,15 @@ def recognized(source: str, render: Render) -> AnswerFormat:
         form,
         marks=tuple(dict.fromkeys([*form.marks, *marks])),
         hides_text=prober.hides_text(form.thoughts_key),
-        efforts=form.efforts or _efforts(source, prober),
+        efforts=form.efforts or _efforts(source, prober, form.thinking),
     )
 
 
-def _efforts(source: str, prober: Prober) -> dict[str, str]:
-    """For each effort that the template refuses the nearest one that it takes."""
+def _efforts(source: str, prober: Prober, thinking: tuple[str, str] | None) -> dict[str, str]:
+    """For each effort that the template refuses the nearest one that it takes.
+
+    Where efforts alone switch thoughts, also "none", and what ON is.
+    """
     names = [name for name in EFFORT_VARIABLES if name in source]
     taken = {
         effort: prober.prompt({**THINKING, **dict.fromkeys(names, effort)}, has_tools=False)
@@ -116,7 +120,29 @@ def _efforts(source: str, prober: Prober) -> dict[str, str]:
         at = EFFORTS.index(effort)
         return min(known, key=lambda one: (abs(EFFORTS.index(one) - at), -EFFORTS.index(one)))
 
-    return {effort: nearest(effort) for effort in taken if effort not in known}
+    words = {effort: nearest(effort) for effort in taken if effort not in known}
+    return words | _switches(prober, names, thinking, words.get("medium", "medium"))
+
+
+def _switches(
+    prober: Prober, names: list[str], thinking: tuple[str, str] | None, usual: str
+) -> dict[str, str]:
+    """Efforts that switch thoughts off and on, where a template has no other switch."""
+
+    def asked(variables: dict[str, Any], effort: str = "") -> str:
+        efforts = dict.fromkeys(names, effort) if effort else {}
+        return prober.question({**variables, **efforts})
+
+    def is_open(prompt: str) -> bool:
+        return thinking is not None and prompt.rstrip().endswith(thinking[0].strip())
+
+    none, off, on = asked(NOT_THINKING, "none"), asked(NOT_THINKING), asked(THINKING)
+    if thinking is None or not none:
+        return {}
+    if is_open(off) and not is_open(none):
+        return {"none": "none"}
+    is_only_by_effort = none == off == on != asked(THINKING, usual)
+    return {ON: usual} if is_only_by_effort and not is_open(on) else {}
 
 
 def _recognized(source: str, render: Render) -> AnswerFormat:

@@ -13,12 +13,14 @@ import pytest
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, TemplateOptions
+from pyserve.openai.chat.chat import chat_conversation
 from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.grammar import Calls, Surroundings, answer_grammar
 from pyserve.openai.tools.parts import AnswerStyle, Thinking
 from pyserve.openai.tools.prompt import with_history
 from pyserve.openai.tools.recognition import format_of, recognized
+from pyserve.schemas.chat import ChatRequest
 from tests.support.parts import read
 from tests.support.tiny.llama import write_tiny_llama
 
@@ -274,3 +276,35 @@ def test_ids_are_as_long_as_the_template_wants(tmp_path: Path, refused: str) -> 
         form = form_of(engine, source)
         assert (form.origin, form.calls.has_short_ids) == ("derived", True)
         assert "<call>" in engine.render(with_history(HISTORY, form))
+
+
+@pytest.mark.parametrize(
+    ("source", "efforts"),
+    [
+        # levels alone, of which two are known
+        (
+            "{% set e = reasoning_effort or 'none' %}{% if e not in ['none', 'high'] %}"
+            "{{ raise_exception('none or high') }}{% endif %}<think></think>[{{ e }}]",
+            dict.fromkeys(("minimal", "low", "medium", "xhigh", "max", "on"), "high"),
+        ),
+        # thoughts are open unless the effort is small
+        (
+            "<think></think>{% if (reasoning_effort or 'high') not in ['none', 'low'] %}<think>"
+            "{% endif %}",
+            "none",
+        ),
+        # a switch of its own
+        ("<think></think>{{ reasoning_effort }}{{ '<think>' if enable_thinking }}", ""),
+    ],
+)
+def test_efforts_switch_thoughts_where_nothing_else_does(
+    tmp_path: Path, source: str, efforts: dict[str, str] | str
+) -> None:
+    wanted = {efforts: efforts} if isinstance(efforts, str) and efforts else efforts or {}
+    source = "{{ messages[-1].content }}" + source
+    with engine_of(tmp_path, source) as engine:
+        assert form_of(engine, source).efforts == wanted
+        if "on" in wanted:
+            body = {"messages": [HISTORY[0]], "enable_thinking": True}
+            made = chat_conversation(engine, ChatRequest.model_validate(body))
+            assert engine.render(made.messages, made.options).endswith("[high]")

@@ -304,6 +304,7 @@ def test_no_mark_is_ever_text(model: Rendered):
         ("openai-gpt-oss-120b", {"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}),
         ("tencent-Hy3", {"minimal": "low", "medium": "high", "xhigh": "high", "max": "high"}),
         ("Kimi-K3", {"minimal": "low", "medium": "high", "xhigh": "max"}),
+        ("Cohere2MoE", {"none": "none"}),
         ("Qwen-Qwen3-0.6B", {}),
     ],
 )
