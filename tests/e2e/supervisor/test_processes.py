@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -59,18 +62,66 @@ def engine_stats(server: ServerProcess) -> EngineStats:
     return stats
 
 
-def test_killed_engine_mid_stream(server, http):
+SPOKEN = "#slow=100 #words=20 x"
+STREAMS: dict[str, dict[str, object]] = {
+    CHAT: body(SPOKEN, stream=True),
+    "/v1/completions": {"prompt": SPOKEN, "max_tokens": 99, "stream": True},
+    "/v1/responses": {"input": SPOKEN, "stream": True},
+    "/v1/messages": {**body(SPOKEN, stream=True), "max_tokens": 99},
+    "/api/chat": {**body(SPOKEN, stream=True), "model": "x"},
+    "/api/generate": {"prompt": SPOKEN, "model": "x"},
+    "/completion": {"prompt": SPOKEN, "stream": True},
+}
+
+
+def text_in(event: dict[str, Any]) -> str:
+    """What an event of any API adds to the text of its answer."""
+    if "choices" in event:
+        return "".join(
+            (each.get("delta") or {}).get("content") or each.get("text") or ""
+            for each in event["choices"]
+        )
+    if isinstance(event.get("delta"), dict):
+        return str(event["delta"].get("text") or "")
+    message = event.get("message") or {}
+    found = event.get("delta"), message.get("content"), event.get("response"), event.get("content")
+    return next((text for text in found if isinstance(text, str)), "")
+
+
+class Listener(threading.Thread):
+    """Reads one stream to its end. text: of the answer; last: the last thing that came."""
+
+    def __init__(self, server: ServerProcess, path: str) -> None:
+        super().__init__()
+        self.text, self.last = "", ""
+        self.has_begun = threading.Event()
+        self._asked = server.url + path, STREAMS[path]
+
+    def run(self) -> None:
+        url, asked = self._asked
+        with httpx.stream("POST", url, json=asked, timeout=SOON_S, trust_env=False) as response:
+            for line in response.iter_lines():
+                data = line.removeprefix("data: ")
+                self.last = data or self.last
+                if data.startswith("{"):
+                    self.text += text_in(json.loads(data))
+                if "#words" in self.text:
+                    self.has_begun.set()
+
+
+def test_an_engine_killed_in_the_middle_of_every_kind_of_stream(server, http):
     front, engine = server.worker(), server.engine()
-    content = "#slow=100 #words=20 x"
-    with http.stream("POST", CHAT, json=body(content, stream=True)) as response:
-        events = sse_events(response)
-        begun = [next(events) for _ in range(4)]
-        engine.kill()
-        rest = rest_of(events)
-    assert rest[-1] == "[DONE]"
-    deltas = [event["choices"][0]["delta"] for event in [*begun, *rest[:-1]]]
-    text = "".join(delta.get("content") or "" for delta in deltas)
-    assert text == http.post(CHAT, json=body(content)).json()["choices"][0]["message"]["content"]
+    listeners = {path: Listener(server, path) for path in STREAMS}
+    for listener in listeners.values():
+        listener.start()
+    for listener in listeners.values():
+        assert listener.has_begun.wait(SOON_S)
+    engine.kill()
+    for listener in listeners.values():
+        listener.join(SOON_S)
+    answer = http.post(CHAT, json=body(SPOKEN)).json()["choices"][0]["message"]["content"]
+    assert {path: each.text for path, each in listeners.items()} == dict.fromkeys(STREAMS, answer)
+    assert [each.last for each in listeners.values() if "error" in each.last] == []
     wait_until(lambda: server.engine().pid != engine.pid, SOON_S, "a new engine")
     server.wait_healthy()
     assert server.worker().pid == front.pid
