@@ -139,9 +139,9 @@ bool ask_for_tiles() {
          ((supported >> kTileData) & 1) != 0;
 }
 
-void request() {
+bool request() {
   constexpr long kRequest = 0x1023;
-  syscall(SYS_arch_prctl, kRequest, kTileData);
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 }
 
 std::vector<CpuFeature> ask_cpu() {
@@ -150,7 +150,7 @@ std::vector<CpuFeature> ask_cpu() {
 
 #elif defined(__aarch64__) && defined(__linux__)
 
-void request() {}
+bool request() { return false; }
 
 std::vector<CpuFeature> ask_cpu() {
   return read_arm_features({getauxval(AT_HWCAP), getauxval(AT_HWCAP2)});
@@ -158,7 +158,7 @@ std::vector<CpuFeature> ask_cpu() {
 
 #else
 
-void request() {}
+bool request() { return false; }
 
 std::vector<CpuFeature> ask_cpu() { return {}; }
 
@@ -204,7 +204,7 @@ const std::vector<CpuFeature>& cpu_features() {
   return features;
 }
 
-void request_tiles() { request(); }
+bool request_tiles() { return request(); }
 
 std::string why_not(std::span<const std::string_view> required,
                     std::span<const CpuFeature> features) {

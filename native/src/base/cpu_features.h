@@ -47,9 +47,10 @@ std::vector<CpuFeature> read_arm_features(const ArmAnswers& answers);
 // Of this CPU; none where it is neither x86 nor 64-bit ARM.
 const std::vector<CpuFeature>& cpu_features();
 
-// Asks the system to let this process use tiles from now on; children inherit it. Without its leave
-// their instructions are illegal.
-void request_tiles();
+// Asks the system to let this process use tiles from now on; children inherit it. False: it does
+// not, as in some sandboxes, or for a stack of signals that is too small; then their instructions
+// are illegal.
+[[nodiscard]] bool request_tiles();
 
 // Why code that needs `required` cannot run, in words: what the CPU does not have, or what the
 // system does not grant of it. "": it can. Features that are not known here are not there.

@@ -188,7 +188,7 @@ void install_kernels(Rung rung) {
   auto& types = ggml_backend_cpu_get_extra_buffer_types();
   std::erase_if(types, [&](auto* each) { return each == &hook_type || each == amx; });
   make_loaders_copy();
-  if (rung == Rung::kAmx) request_tiles();
+  if (rung == Rung::kAmx && !request_tiles()) rung = Rung::kAvx512Vnni;
   hook = make_hook(rung);
   if (hook != nullptr) {
     hook_type.iface.get_name = hook_name;

@@ -38,6 +38,10 @@ bool granted_here(std::string_view name) {
 
 }  // namespace
 
+TEST_CASE("tiles are not granted where the processor has none") {
+  if (!can_run(Rung::kAmx)) CHECK_FALSE(request_tiles());
+}
+
 TEST_CASE("missing features are named in order, and why they are missing") {
   constexpr std::string_view kRequired[] = {"avx2", "fma", "avx512f"};
   const std::vector<CpuFeature> all{
