@@ -64,8 +64,8 @@ N_AHEAD = 4  # so many requests of one client wait in the engine beside those th
 class Generation:
     """Owns a permit, the lease of a model and the streams submitted to it. `close` may come twice.
 
-    No more requests than the engine runs at once, and some that wait, are with it at a time, so
-    that one client with many prompts leaves room in the queue for others.
+    No more requests than the engine runs at once, and some that wait, are with it at a time, which
+    clients with many prompts share: they leave room in the queue for others.
     """
 
     def __init__(self, parts: Services, permit: Permit, caller: Caller) -> None:
@@ -77,6 +77,7 @@ class Generation:
         self._before: list[TokenStream] = []
         self._lease: Lease | None = None
         self._n_finished = 0
+        self._leave_lists: Callable[[], None] = lambda: None
         self._has_output = False
         self._waiting: deque[GenerateRequest] = deque()
         self._shape = ShapeProfile()
@@ -147,6 +148,9 @@ class Generation:
         self._n_at_once = 1 if self._caller.is_background else engine.info().n_seq_max + N_AHEAD
         with self._naming_fields():
             requests = within_context(engine, wanted, target.n_ctx)
+            if len(requests) > 1:
+                self._leave_lists = self._parts.lists.enter(target.engine_id)
+            self._engine_id = target.engine_id
             self._waiting.extend(self._account.open(engine, requests))
             for stream in self._submit_more():
                 while not stream.wait_accepted(WATCH_S):
@@ -240,7 +244,8 @@ class Generation:
         """
         begin = len(self._streams)
         gives_up_at = time.monotonic() + RETRY_FOR_S
-        while self._waiting and self._n_with_engine < self._n_at_once:
+        n_most = self._parts.lists.share(self._engine_id, self._n_at_once)
+        while self._waiting and self._n_with_engine < n_most:
             patience = self._caller.patience
             deadline_ms = patience.left_ms
             request = self._waiting[0]
@@ -288,6 +293,7 @@ class Generation:
         for stream in streams:
             stream.cancel()
         self._account.close(streams)
+        self._leave_lists()
         if self._lease is not None:
             self._lease.release()
         self._permit.release()

@@ -15,6 +15,7 @@ from pyserve.web.keys.limits import KeyLimits
 from pyserve.web.keys.usage import Usage
 from pyserve.web.request.background_work import BackgroundWork
 from pyserve.web.request.endpoints import Endpoints
+from pyserve.web.request.lists import Lists
 from pyserve.web.request.measures import Measures, PageCache
 from pyserve.web.request.stream_limit import StreamLimit
 
@@ -39,6 +40,7 @@ class Services:
     measures: Measures = field(default_factory=Measures)
     metrics_pages: PageCache = field(default_factory=lambda: PageCache(METRICS_KEPT_S))
     usage: Usage = field(default_factory=Usage)
+    lists: Lists = field(default_factory=Lists)
     background: BackgroundWork = field(default_factory=BackgroundWork)
     memory: Memory = field(default_factory=lambda: Memory(Path(), MemoryLimits()))
 

@@ -45,6 +45,24 @@ def test_a_client_with_many_prompts_leaves_room_in_the_queue(start):
     assert len(front.core.requests) == len(PROMPTS) + 1
 
 
+def test_clients_with_many_prompts_share_what_one_may_have_with_the_engine(start):
+    front = start(FakeScript(hold_after=0), engine={"n_seq_max": 2})
+    posts = []
+    for n_together in (6, 6 + 3, 6 + 3 + 2, 6 + 3 + 2 + 1, 6 + 3 + 2 + 1 + 1):
+        posts.append(
+            threading.Thread(target=front.post, args=("/v1/embeddings", {"input": PROMPTS}))
+        )
+        posts[-1].start()
+        assert front.core.wait_submitted(n_together, SOON_S)
+    assert front.engine.submit(GenerateRequest(prompt="another")).wait_accepted(SOON_S)
+    assert len(front.core.requests) == n_together + 1
+    front.core.release()
+    for post in posts:
+        post.join(SOON_S)
+    assert len(front.core.requests) == len(posts) * len(PROMPTS) + 1
+    assert front.stream_limit.n_held == 0
+
+
 def test_a_late_prompt_that_does_not_fit_is_refused_by_name(start):
     front = start(engine={"n_seq_max": 1, "n_ctx": 32})
     response = front.post(COMPLETIONS, {"prompt": [*PROMPTS, "x " * 40], "max_tokens": 1})
