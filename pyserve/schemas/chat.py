@@ -208,9 +208,15 @@ class ChatRequest(
         return isinstance(self.truncation, Compact)
 
     @property
-    def compact_threshold(self) -> int | None:
-        """Tokens of a prompt beyond which they are; None: those that fit."""
-        return self.truncation.threshold if isinstance(self.truncation, Compact) else None
+    def compact(self) -> Compact | None:
+        """How they are."""
+        return self.truncation if isinstance(self.truncation, Compact) else None
+
+    @property
+    def cuts_turns(self) -> bool:
+        """Whether the oldest turns of what does not fit are left out."""
+        wanted = self.truncation if self.compact is None else self.compact.overflow
+        return wanted == "auto"
 
     @model_validator(mode="after")
     def _continued_by_message(self) -> ChatRequest:

@@ -15,7 +15,7 @@ from pyserve.schemas.common import (
     token_limit,
 )
 from pyserve.schemas.fields.accepted import AcceptedFields
-from pyserve.schemas.fields.compaction import MIN_COMPACTED_TOKENS
+from pyserve.schemas.fields.compaction import MIN_COMPACTED_TOKENS, Compact
 from pyserve.schemas.fields.constraints import TextFormat
 from pyserve.schemas.fields.reasoning import Effort, ReasoningFields, Verbosity
 from pyserve.schemas.fields.reports import PingFields
@@ -205,6 +205,18 @@ class ResponseRequest(
     def compacts(self) -> bool:
         """Whether the conversation may be made shorter."""
         return self.is_compaction or bool(self.context_management)
+
+    @property
+    def cuts_turns(self) -> bool:
+        """Whether the oldest turns of what does not fit are left out."""
+        return self.truncation == "auto"
+
+    @property
+    def compact(self) -> Compact | None:
+        """How older items are summarized."""
+        if not self.compacts:
+            return None
+        return Compact(type="compact", threshold=self.compact_threshold)
 
     @property
     def compact_threshold(self) -> int | None:

@@ -41,7 +41,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     **dict.fromkeys(
         (
             "artifacts", "debug", "feature_flags", "grpc", "mcp", "agent", "pii",
-            "router", "compression", "tests", "known_input",
+            "router", "tests", "known_input",
             "parameters.cache", "urls", "license", "icon", "tags",
             "size", "proxy", "known_input_modalities", "known_output_modalities", "config_file",
             "files", "remote", "installed", "gallery", "url",
@@ -70,6 +70,7 @@ WITHOUT_EFFECT: dict[str, str] = {
         ),
         TOOLS,
     ),
+    "compression.compressor_model": "the model of the conversation makes its summary",
     "lora_base": "adapters act on the model itself",
     **dict.fromkeys(
         (

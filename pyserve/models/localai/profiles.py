@@ -9,7 +9,7 @@ import msgspec
 
 from pyserve.engine.config import RopeConfig
 from pyserve.engine.overrides import parse_override
-from pyserve.models.localai.schema import Function, LocalModel, Reasoning
+from pyserve.models.localai.schema import Compression, Function, LocalModel, Reasoning
 from pyserve.models.patterns import PatternError, compiled
 from pyserve.models.profile import (
     CallProfile,
@@ -145,8 +145,22 @@ def _defaults(values: LocalModel) -> dict[str, Any]:
         "reasoning_effort": "none" if values.reasoning.disable else values.reasoning_effort,
         "chat_template_kwargs": values.chat_template_kwargs,
         "include_reasoning": False if values.reasoning.strip_reasoning_only else None,
+        "truncation": _truncation(values.compression),
     }
     return parameters | {name: value for name, value in others.items() if value is not None}
+
+
+def _truncation(wanted: Compression) -> dict[str, Any] | None:
+    if not wanted.enabled:
+        return None
+    drops = wanted.on_post_compression_overflow == "drop_oldest_summary"
+    return {
+        "type": "compact",
+        "ratio": wanted.trigger_at_ratio,
+        "tail_tokens": wanted.keep_tail_tokens,
+        "max_summary_tokens": wanted.max_summary_tokens,
+        "overflow": "auto" if drops else "disabled",
+    }
 
 
 def _usecases(names: Sequence[str]) -> Iterator[str]:

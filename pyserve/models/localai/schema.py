@@ -156,6 +156,16 @@ class Function(Section):
     grammar: FunctionGrammar = FunctionGrammar()
 
 
+class Compression(Section):
+    """`compression`: older turns of chats become a summary once a prompt is long."""
+
+    enabled: bool = False
+    trigger_at_ratio: Annotated[float, Field(gt=0, le=1)] = 0.75
+    keep_tail_tokens: Annotated[int, Field(ge=0, le=INT32_MAX)] = 8000
+    max_summary_tokens: Annotated[int, Field(ge=1, le=INT32_MAX)] = 2048
+    on_post_compression_overflow: Literal["drop_oldest_summary", "error"] = "drop_oldest_summary"
+
+
 class RequestLimits(Section):
     """`limits`: of one model's requests. 0: no limit, and for retry_after_s one second."""
 
@@ -237,6 +247,7 @@ class LocalModel(Section):
     options: Strings = []
     download_files: Annotated[list[DownloadFile], Field(max_length=MAX_STRINGS)] = []
     limits: RequestLimits = RequestLimits()
+    compression: Compression = Compression()
     concurrency_groups: Annotated[
         list[Name], Field(max_length=MAX_STRINGS), BeforeValidator(listed)
     ] = []
@@ -255,4 +266,5 @@ SECTIONS: dict[str, type[Section]] = {
     "function.grammar": FunctionGrammar,
     "reasoning": Reasoning,
     "limits": RequestLimits,
+    "compression": Compression,
 }

@@ -17,6 +17,7 @@ from pyserve.openai.answer import Output
 from pyserve.openai.chat.conversation import Conversation, Offer, conversation
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.tools.parsed_answer import ReadChoice
+from pyserve.schemas.fields.compaction import Compact
 from pyserve.schemas.fields.reasoning import ReasoningFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 
@@ -64,12 +65,19 @@ class Limits(msgspec.Struct, frozen=True):
     n_read: int
 
 
-def limits(n_ctx: int, threshold: int | None) -> Limits:
-    """Those for a context of `n_ctx` tokens. threshold: None: whatever fits stays."""
-    n_summary = max(1, min(SUMMARY_TOKENS, n_ctx // MAX_SUMMARY_SHARE))
+def limits(n_ctx: int, wanted: Compact) -> Limits:
+    """Those for a context of `n_ctx` tokens; without other wishes whatever fits stays."""
+    n_most = wanted.max_summary_tokens or SUMMARY_TOKENS
+    n_summary = max(1, min(n_most, n_ctx // MAX_SUMMARY_SHARE))
     n_prompt = n_ctx - n_ctx // MAX_SUMMARY_SHARE
-    n_prompt = n_prompt if threshold is None else min(n_prompt, threshold)
-    return Limits(n_prompt, n_prompt // TAIL_SHARE, n_summary, n_ctx - n_summary)
+    if wanted.threshold is not None:
+        n_prompt = min(n_prompt, wanted.threshold)
+    if wanted.ratio is not None:
+        n_prompt = min(n_prompt, int(n_ctx * wanted.ratio))
+    n_tail = n_prompt // TAIL_SHARE
+    if wanted.tail_tokens is not None:
+        n_tail = min(n_tail, wanted.tail_tokens)
+    return Limits(n_prompt, n_tail, n_summary, n_ctx - n_summary)
 
 
 class Parts(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from pyserve.schemas.anthropic.messages import ConversationFields
 from pyserve.schemas.chat import ChatRequest, Message
 from pyserve.schemas.common import MAX_CHOICES, RequestModel, as_list
 from pyserve.schemas.completions import MAX_LOGPROBS, CompletionRequest
+from pyserve.schemas.fields.compaction import Compact
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.sampling import SamplingFields
 from pyserve.schemas.responses import ResponseRequest
@@ -37,7 +38,7 @@ def with_defaults(body: Body, profile: ModelProfile) -> Body:
         names = next((same for same in SAME_THING if name in same), (name,))
         here = [same for same in names if same in fields]
         if here and all(getattr(body, same) is None for same in here) and _fits(body, name, value):
-            update[here[0]] = value
+            update[here[0]] = Compact.model_validate(value) if name == "truncation" else value
     variables = profile.defaults.get("chat_template_kwargs")
     given = getattr(body, "chat_template_kwargs", None)
     if variables and given is not None:
@@ -106,6 +107,8 @@ def _fits(body: RequestModel, name: str, value: Any) -> bool:
     if name == "n":
         n_prompts = getattr(body, "n_prompts", 0) or len(getattr(body, "inputs", [0]))
         return getattr(body, "best_of", None) is None and n_prompts * int(value) <= MAX_CHOICES
+    if name == "truncation":
+        return isinstance(body, ChatRequest)
     if name == "echo":
         return getattr(body, "suffix", None) is None
     return True

@@ -96,6 +96,10 @@ FIELDS = {
     "Compact.type": "What is done: compact.",
     "Compact.threshold": "Tokens of a prompt beyond which it is made shorter;"
     " absent: those that fit.",
+    "Compact.ratio": "The same as a share of the context.",
+    "Compact.tail_tokens": "Most tokens of the last turns, which stay; absent: half of them.",
+    "Compact.max_summary_tokens": "Most tokens of the summary; absent: 512.",
+    "Compact.overflow": "auto: the oldest turns of what is too long even then are left out.",
     "context_management": "Older items become a summary, the first item of the output.",
     "ContextManagement.type": "What is done: compaction.",
     "ContextManagement.compact_threshold": "Tokens of a prompt beyond which it is made shorter;"

@@ -30,9 +30,9 @@ def shortened(
 
     converse: the conversation of such messages. noted: gets what the summary stands for.
     """
-    if not body.compacts:
+    if body.compact is None:
         return None
-    sizes = limits(usable_context(engine, body.context_limit), body.compact_threshold)
+    sizes = limits(usable_context(engine, body.context_limit), body.compact)
 
     def count(some: list[Message]) -> int:
         made = converse(some)

@@ -16,11 +16,11 @@ from pyserve.web.request.notes import Notes
 def fitting(
     engine: Engine, conversation: Conversation, body: ChatRequest | ResponseRequest, noted: Notes
 ) -> Cut | None:
-    """The conversation's messages cut to fit by `cut_to_fit`; None unless truncation is auto.
+    """The conversation's messages cut to fit by `cut_to_fit`; None unless that is asked for.
 
     noted: gets the number of dropped messages.
     """
-    if body.truncation != "auto":
+    if not body.cuts_turns:
         return None
     n_dropped = noted.n_dropped or 0
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from pyserve.engine.fake.script import FakeScript
+from pyserve.models.profile import ModelProfile
 from pyserve.openai.chat.compaction import SUMMARY_HEAD, TASK
 from pyserve.openai.responses.opaque import sealed
 from tests.support.front import CHAT, RESPONSES, error_of
@@ -170,6 +171,60 @@ def test_a_chat_without_a_threshold_is_summarized_when_it_does_not_fit(start):
     assert ask(wide, CHAT, messages=TALK, truncation=wish).headers[HEADER] == "0"
     narrow = start(FakeScript(texts=(SAID,)), engine={"n_ctx": 600})
     assert int(ask(narrow, CHAT, messages=TALK, truncation=wish).headers[HEADER]) > 0
+
+
+RATIO = {"type": "compact", "ratio": 0.125, "tail_tokens": 0, "max_summary_tokens": 7}
+
+
+def test_a_chat_says_what_stays_and_how_long_its_summary_is(front):
+    """8,192 tokens, of which an eighth is 1,024."""
+    ask(front, CHAT, messages=TALK, truncation=RATIO)
+    assert turns(front) == [
+        ("system", "Be kind."),
+        ("user", SUMMARY_HEAD + " ".join(SAID.split()[:7])),
+        ("user", "And now?"),
+    ]
+    assert front.core.requests[0].max_tokens == 7
+    assert ask(front, CHAT, messages=TALK[:4], truncation=RATIO).headers[HEADER] == "0"
+
+
+def test_a_configuration_has_chats_summarized_that_say_nothing_else(start):
+    """As LocalAI's `compression`; what is too long even then loses its oldest turns, or is told."""
+
+    def front(overflow, n_ctx=8192):
+        defaults = {"truncation": {**RATIO, "overflow": overflow}}
+        profiles = {"tiny": ModelProfile(defaults=defaults)}
+        return start(FakeScript(texts=(SAID,)), engine={"n_ctx": n_ctx}, profiles=profiles)
+
+    wide = front("auto")
+    for stream in (False, True):
+        assert int(ask(wide, CHAT, messages=TALK, stream=stream).headers[HEADER]) == 8
+    assert HEADER not in ask(wide, CHAT, messages=TALK, truncation="disabled").headers
+    assert ask(wide, input=TALK).get_json()["truncation"] == "disabled"
+    few = [{"role": role, "content": "one two three"} for role in ("user", "assistant")]
+    body = {"messages": [*few, {"role": "user", "content": "word " * 160}]}
+    dropping = front("auto", 170)
+    assert dropping.post(CHAT, body).headers["X-Dropped-Messages"] == "1"
+    assert len(dropping.core.requests) == 2  # its summary, which is what is left out
+    error = error_of(front("disabled", 170).post(CHAT, body))
+    assert error["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ratio", 0),
+        ("ratio", 1.5),
+        ("tail_tokens", -1),
+        ("max_summary_tokens", 0),
+        ("overflow", "other"),
+        ("threshold", 1),
+    ],
+)
+def test_wishes_for_summaries_have_bounds(front, field, value):
+    wish = {"type": "compact", field: value}
+    response = front.post(CHAT, {"messages": TALK, "truncation": wish})
+    assert error_of(response)["param"] == f"truncation.{field}"
 
 
 @pytest.mark.parametrize(

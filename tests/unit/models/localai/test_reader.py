@@ -140,7 +140,13 @@ lora_adapters: []
 lora_scales: []
 limits: {max_concurrent: 2, retry_after_seconds: 5}
 concurrency_groups: [a]
-compression: {enabled: true}
+compression:
+  enabled: true
+  trigger_at_ratio: 0.5
+  keep_tail_tokens: 100
+  max_summary_tokens: 64
+  compressor_model: x
+  on_post_compression_overflow: error
 grpc: {attempts: 3}
 mcp: {remote: ""}
 agent: {max_attempts: 3}
@@ -165,6 +171,13 @@ def test_every_key_of_the_format_is_known(directory: Path) -> None:
     assert notes_of(catalog, "error") == []
     everything = model_of(catalog, "everything")
     assert everything.profile.defaults["logit_bias"] == {5: -10}
+    assert everything.profile.defaults["truncation"] == {
+        "type": "compact",
+        "ratio": 0.5,
+        "tail_tokens": 100,
+        "max_summary_tokens": 64,
+        "overflow": "disabled",
+    }
     assert everything.profile.thinking.tags == (("a", "b"),)
     assert everything.settings["shown_tokens"] == ("a", "b")
     assert everything.profile.shape.prefix == "x"
