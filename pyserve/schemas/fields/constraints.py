@@ -49,6 +49,8 @@ def _json_or_schema(value: object) -> object:
     """Ollama's `format`: "json" is any object, "" is nothing."""
     if value == "":
         return None
+    if isinstance(value, str) and value != "json":
+        raise invalid("invalid_value", f'must be "json" or a JSON Schema, but is {value[:20]!r}')
     return {"type": "object"} if value == "json" else value
 
 

@@ -182,7 +182,8 @@ def test_a_format_constrains_the_answer(front):
     assert anything.grammar
     assert constrained.grammar not in ("", anything.grammar)
     response = front.post(CHAT, chat(format="yaml"))
-    assert (response.status_code, set(response.get_json())) == (400, {"error"})
+    told = {"error": "format must be \"json\" or a JSON Schema, but is 'yaml'"}
+    assert (response.status_code, response.get_json()) == (400, told)
 
 
 def test_what_does_not_fit_is_refused_unless_it_may_be_cut(start):
