@@ -200,6 +200,14 @@ def test_a_page_is_made_at_most_so_often():
     assert cache.get("a", make) == "page 3"
 
 
+def test_a_front_that_holds_all_it_may_is_still_measured(start):
+    front = start(max_streams=1)
+    permit = front.stream_limit.acquire()
+    assert front.post(CHAT, chat_body()).status_code == 503
+    assert samples(front)["pyserve_requests_in_work"] == 1
+    permit.release()
+
+
 def test_labels_are_escaped():
     page = text([Metric("m", "gauge", "About.", {(("model", 'a"b\\c\nd'),): 1.0}).family()])
     assert page.splitlines()[-1] == 'm{model="a\\"b\\\\c\\nd"} 1.0'
