@@ -7,6 +7,11 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.support.limits import SOON_S
+from tests.support.server import wait_until
+
+END_PX = 48
+
 
 def test_turns_have_versions_and_branches(screen):
     page = screen.open()
@@ -30,6 +35,19 @@ def test_turns_have_versions_and_branches(screen):
     screen.press("Delete this turn and what follows", screen.answers().first)
     screen.press("Delete", page.get_by_role("dialog"))
     expect(page.locator(".turn")).to_have_count(1)
+
+
+def test_who_stays_at_the_end_is_kept_there_however_fast_an_answer_comes(screen):
+    page = screen.open()
+    screen.ask("\n".join(f"line {i}" for i in range(99)))
+    screen.answered("line 98")
+    log = page.locator(".log")
+    left = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight"
+    wait_until(lambda: log.evaluate(left) < END_PX, SOON_S, "the end is shown")
+    page.mouse.move(640, 300)
+    page.mouse.wheel(0, -400)
+    expect(page.get_by_role("button", name="To the end")).to_be_visible()
+    assert log.evaluate(left) > END_PX
 
 
 def test_an_answer_is_edited_and_continued(screen):

@@ -53,6 +53,7 @@ def test_markdown_is_shown_as_it_is_meant(screen):
     assert text.locator("em").inner_text() == "slanted"
     assert text.locator("tbody td").all_inner_texts() == ["1", "2"]
     assert text.locator("li li").inner_text() == "two"
+    assert text.locator(".code .string").all_inner_texts() == ['"hello"']
     assert text.locator("math mfrac").count() == 1
     assert text.locator("math msup").count() == 1
     screen.press("Copy", text)

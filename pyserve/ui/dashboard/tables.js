@@ -52,5 +52,5 @@ export function usageTable(rows) {
     ...[row.requests, row.prompt_tokens, row.cached_tokens, row.completion_tokens].map(count),
   ]);
   const heads = ["Key", "Model", "Requests", "Prompt tokens", "Cached", "Generated tokens"];
-  return table("Used in the last 30 days, by key and model", heads, shown);
+  return table("Used in 30 days, by key and model", heads, shown);
 }
