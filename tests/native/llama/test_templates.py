@@ -159,6 +159,35 @@ def test_templates_of_well_known_models_take_every_conversation(
                     assert message["content"] in prompt, (name, conversation)
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ 'y' if nope in ['a'] or 'b' in ['a'] else 'n' }}", "n"),
+        ("{{ 'y' if nope not in ['a'] else 'n' }}{{ 'y' if 'a' not in ['a'] else 'n' }}", "yn"),
+        ("{{ {'a': 1, 'b': 2} | list | join('-') }}{{ [1, 2] | list | join('-') }}", "a-b1-2"),
+        (
+            "{% set s = namespace(items=[1]) %}{{ s.items | length }}"
+            "{{ {'a': 1}.items() | length }}",
+            "11",
+        ),
+        (
+            "{% macro f(a, b='B', c) %}{{ a }}{{ b }}{{ c }}{% endmacro %}"
+            "{{ f(1, c='C') }}{{ f(2) }}",
+            "1BC2B",
+        ),
+        (
+            "{% macro f(a, b) %}{{ a }}{{ b is defined }}{% endmacro %}{{ f(b=1, a=2) }}{{ f(3) }}",
+            "2True3False",
+        ),
+    ],
+)
+def test_templates_run_as_in_jinja2(
+    tmp_path: Path, tiny_model: Path, source: str, expected: str
+) -> None:
+    with engine_of(tmp_path, tiny_model, {KEY: source}) as engine:
+        assert engine.render(said("user:a")) == expected
+
+
 def test_calls_and_their_results_are_not_merged(tmp_path: Path, tiny_model: Path) -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [

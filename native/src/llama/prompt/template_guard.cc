@@ -207,6 +207,38 @@ void guard_conditions(jinja::statement& node) {
   if (negation != nullptr && negation->op.value == "not") wrap_condition(negation->argument);
 }
 
+// What is looked for in a list: what is undefined as none is.
+struct Sought : jinja::expression {
+  explicit Sought(jinja::statement_ptr sought) : inner(std::move(sought)) {}
+  jinja::value execute_impl(jinja::context& context) const override {
+    jinja::value value = inner->execute(context);
+    if (!jinja::is_val<jinja::value_undefined>(value)) return value;
+    return jinja::mk_val<jinja::value_none>();
+  }
+  jinja::statement_ptr inner;
+};
+
+// What `| list` is put to. Of an object it is the keys.
+struct Listed : jinja::expression {
+  explicit Listed(jinja::statement_ptr operand) : inner(std::move(operand)) {}
+  jinja::value execute_impl(jinja::context& context) const override {
+    jinja::value value = inner->execute(context);
+    if (!jinja::is_val<jinja::value_object>(value)) return value;
+    auto keys = jinja::mk_val<jinja::value_array>();
+    for (const auto& [key, member] : value->as_ordered_object()) keys->push_back(key);
+    return keys;
+  }
+  jinja::statement_ptr inner;
+};
+
+void guard_list(jinja::statement& node) {
+  auto* filtered = dynamic_cast<jinja::filter_expression*>(&node);
+  if (filtered == nullptr) return;
+  const auto* name = dynamic_cast<const jinja::identifier*>(filtered->filter.get());
+  if (name == nullptr || name->val != "list") return;
+  filtered->operand = std::make_unique<Listed>(std::move(filtered->operand));
+}
+
 void insert_charge(jinja::statements& body) {
   body.insert(body.begin(), std::make_unique<Charge>());
 }
@@ -219,9 +251,13 @@ void guard(const jinja::statement& node) {
   }
   guard_conditions(mutable_node);
   guard_owner(mutable_node);
+  guard_list(mutable_node);
   auto* operation = dynamic_cast<jinja::binary_expression*>(&mutable_node);
   if (operation == nullptr) return;
   const std::string& sign = operation->op.value;
+  if (sign == "in" || sign == "not in") {
+    operation->left = std::make_unique<Sought>(std::move(operation->left));
+  }
   if (sign == "*" || sign == "+" || sign == "~") {
     operation->left = std::make_unique<FirstFactor>(std::move(operation->left));
     operation->right = std::make_unique<SecondFactor>(std::move(operation->right), sign != "*");

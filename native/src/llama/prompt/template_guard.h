@@ -14,7 +14,8 @@ void check_template_size(const jinja::lexer_result& tokens);
 
 // Has every loop and macro of `program` draw on the budget of its thread, and bounds range() and
 // texts that are multiplied or joined. Methods are true where a condition is wanted, have no
-// members, and are no members of objects in brackets, nor of namespaces.
+// members, and are no members of objects in brackets, nor of namespaces. What is undefined is
+// looked for in lists as none is, and the list of an object has its keys.
 void guard_template(jinja::program& program);
 
 // What the templates that this thread runs may use in all, while it lives; then they fail.
