@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.kv_events.publisher import KvPublisher
+from pyserve.engine.main import RunnerConfig
 from pyserve.engine.native import NativeCore
 from pyserve.engine.streams.hub import StreamEngine
 from tests.native.helpers import ask
 from tests.support.kv_subscriber import Subscriber
+from tests.support.limits import SOON_S
+from tests.support.server import short_dir
 
 N_KV = 1024
 
@@ -86,3 +93,30 @@ def test_blocks_of_a_cleared_cache_are_gone(published):
     while published.subscriber.index:
         published.subscriber.follow()
     assert published.subscriber.numbers == sorted(published.subscriber.numbers)
+
+
+def test_an_engine_process_publishes_until_it_ends(models):
+    ours, theirs = socket.socketpair()
+    with short_dir() as folder, ours, theirs:
+        config = EngineConfig(
+            model_id="tiny",
+            model_path=str(models["llama"]),
+            kv_events=f"ipc://{folder}/pub",
+            kv_events_replay=f"ipc://{folder}/again",
+        )
+        runner = RunnerConfig(
+            engine="native",
+            config=config,
+            socket_path=f"{folder}/engine",
+            report_fd=theirs.fileno(),
+        )
+        command = [sys.executable, "-m", "pyserve.engine.main"]
+        command.append(msgspec.json.encode(runner).decode())
+        with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
+            subscriber = Subscriber(config.kv_events, config.kv_events_replay)
+            topic, _, events = subscriber.follow()
+            subscriber.close()
+            process.terminate()
+            assert process.wait(SOON_S) == 0
+    assert topic == f"kv@{socket.gethostname()}@tiny"
+    assert events == [["AllBlocksCleared"]]
