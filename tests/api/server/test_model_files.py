@@ -7,10 +7,12 @@ import hashlib
 import json
 from typing import Any
 
+import openai
 import pytest
 
 from pyserve.web.pulls.watching import watchers_of
 from tests.api.ollama.test_files import ADMIN, KEYS, USER, with_file
+from tests.support.client import client_of
 from tests.support.front import Front, error_of
 from tests.support.limits import SOON_S
 from tests.support.server import wait_until
@@ -208,6 +210,41 @@ def test_events_tell_the_models_and_how_far_they_are_got(front, hub):
     last = next(each for each in told if each["event"] != "download_progress")
     assert last == {"model": TINY, "event": "download_finished", "data": {"served": None}}
     watched.close()
+
+
+def test_events_are_those_of_the_models_of_a_key_and_of_pulls_for_administrators(
+    start, models_dir, hub, tmp_path
+):
+    keys = tmp_path / "keys.toml"
+    keys.write_text(KEYS + 'models = ["b"]\n')  # of the last one, the user's
+    front = start(models=("a", "b"), models_dir=models_dir, api_key_file=keys)
+    assert front.client.get("/models/sse").status_code == 401
+    hub.goes_on.clear()
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    front.post("/models", {"model": TINY}, headers=headers)
+
+    def first(key: str, n: int) -> list[tuple[str, str]]:
+        headers = {"Authorization": f"Bearer {key}"}
+        watched = front.client.get("/models/sse", headers=headers, buffered=False)
+        told = [next(found) for found in [events(watched)] for _ in range(n)]
+        watched.close()
+        return [(each["model"], each["event"]) for each in told]
+
+    status = "model_status"
+    assert first(ADMIN, 3) == [("a", status), ("b", status), (TINY, "download_progress")]
+    assert first(USER, 1) == [("b", status)]
+    hub.goes_on.set()
+    wait_until(lambda: any(models_dir.glob("*.gguf")), SOON_S, "it is got")
+
+
+def test_the_official_client_deletes_a_model(start, models_dir):
+    front = with_file(start, models_dir)
+    with client_of(front, is_strict=True) as client:
+        deleted = client.models.delete("own")
+        assert (deleted.id, deleted.object, deleted.deleted) == ("own", "model", True)
+        with pytest.raises(openai.PermissionDeniedError):
+            client.models.delete("other")
+    assert not (models_dir / "own.gguf").exists()
 
 
 def test_events_have_places_and_end_when_the_worker_stops(front):
