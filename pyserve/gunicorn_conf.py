@@ -27,7 +27,6 @@ from pyserve.process.logs import JsonFormatter
 from pyserve.process.malloc import keep_little
 from pyserve.process.output import protect_output
 from pyserve.process.parent import die_with_parent
-from pyserve.process.slices import run_soon
 from pyserve.web.connection.tls import check_tls, worker_context
 from pyserve.web.keys.keys import check_access
 from pyserve.web.keys.shared_counts import create_memory
@@ -159,12 +158,8 @@ def ssl_context(conf: Any, _default: Any) -> ssl.SSLContext:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Ends a worker with its master, and closes its copy of the master's lifeline.
-
-    Its threads run as soon as there is something to do.
-    """
+    """Ends a worker with its master, and closes its copy of the master's lifeline."""
     keep_little()
-    run_soon(is_inherited=True)
     for writer in _lifeline_writers:
         os.close(writer)
     die_with_parent(signal.SIGKILL)

@@ -20,7 +20,6 @@ from pyserve.config import ServeConfig
 from pyserve.errors import PyserveError
 from pyserve.process.clock import OwnClock
 from pyserve.process.signals import SignalQueue
-from pyserve.process.slices import run_soon
 from pyserve.supervisor.engine_slot import EngineSlot
 from pyserve.supervisor.front_desk import FrontDesk, Replan
 from pyserve.supervisor.front_slot import FrontSlot
@@ -98,7 +97,6 @@ class Supervisor:
 
         All children have ended when it returns. A second signal ends them at once.
         """
-        run_soon(is_inherited=False)  # requests wait for its leases
         with SignalQueue(SIGNALS) as signals:
             self._selector.register(signals.wakeup, selectors.EVENT_READ, None)
             try:

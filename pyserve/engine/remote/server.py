@@ -36,7 +36,6 @@ from pyserve.engine.remote.wire import (
     front_decoder,
 )
 from pyserve.errors import ErrorInfo, InternalError, PyserveError
-from pyserve.process.slices import run_soon
 from pyserve.process.sockets import MAX_QUEUED_BYTES, RECV_BYTES
 
 N_CALL_THREADS = 4
@@ -73,11 +72,7 @@ class EngineServer:
         self._failure: BaseException | None = None
 
     def run(self) -> None:
-        """Serve until `stop`. Raises what made the core's `poll` fail.
-
-        The core's threads are there: those that are started from here on wake up before them.
-        """
-        run_soon(is_inherited=True)
+        """Serve until `stop`. Raises what made the core's `poll` fail."""
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
         self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._on_wake)
