@@ -163,7 +163,7 @@ def accept(listener, front, dispatched):
     """A worker after one turn."""
     worker = Worker.__new__(Worker)
     worker.cfg, worker.nr_conns = SimpleNamespace(is_ssl=False), 0
-    worker._refusals = Refusals(parts_of(front))
+    worker._refusals, worker._prefix = Refusals(parts_of(front)), ""
     with selectors.DefaultSelector() as poller:
         worker._arrivals = Arrivals(
             poller,
