@@ -6,7 +6,6 @@
 namespace pyserve {
 namespace {
 
-constexpr Token kMark = -1;  // no token of a text
 constexpr size_t kMaxPrompt = 65536;
 // What a count begins with, in tokens, and when it is halved, so that old ones fade.
 constexpr double kPriorTokens = 4;
@@ -32,7 +31,7 @@ Draft::Draft(TokenSpan prompt, TokenSpan known, int n_max, bool has_repetitions)
       index_(known.size() + prompt.size()),
       records_{make_records(kKnownChances), make_records(kOwnChances)} {
   for (const Token token : known) index_.add(token);
-  index_.add(kMark);
+  index_.part();
   for (const Token token : prompt.last(std::min(prompt.size(), kMaxPrompt))) index_.add(token);
 }
 

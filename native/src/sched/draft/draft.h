@@ -82,7 +82,7 @@ class Draft {
   int n_known_;
   int n_max_;
   bool has_repetitions_;
-  NgramIndex index_;  // what is known, a mark, the prompt, the answer
+  NgramIndex index_;  // what is known, a parting, the prompt, the answer
   Place place_;
   int anchor_ = 0;        // where the answer was last seen for certain
   int known_anchor_ = 0;  // the same within what is known

@@ -30,6 +30,11 @@ void NgramIndex::add(Token token) {
   tokens_.push_back(token);
 }
 
+void NgramIndex::part() {
+  older_.push_back(0);
+  tokens_.push_back(kParting);
+}
+
 NgramIndex::Match NgramIndex::find(Range preferred) const {
   Match best;
   const int n = size();

@@ -32,6 +32,8 @@ class NgramIndex {
   explicit NgramIndex(size_t n_tokens);
 
   void add(Token token);
+  // What is added from now on does not follow what was before: no match crosses it.
+  void part();
   // The longest match. Of equal ones the first in `preferred`, else the latest.
   Match find(Range preferred) const;
 
@@ -39,6 +41,7 @@ class NgramIndex {
   int size() const { return static_cast<int>(tokens_.size()); }
 
  private:
+  static constexpr Token kParting = -1;  // no token of a text
   static constexpr int kMaxPlaces = 64;  // that one search looks at
 
   size_t chain_of(Token first, Token second) const;

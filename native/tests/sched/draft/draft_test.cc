@@ -139,6 +139,19 @@ TEST_CASE("matches of one length that are right are used though others are wrong
   CHECK(run.ms < 0.75 * static_cast<double>(answer.size()));
 }
 
+TEST_CASE("what is proposed are tokens of the texts, also where the known text has ended") {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    std::vector<Token> tokens = noise(60, seed);
+    for (Token& token : tokens) token = 1 + token % 3;
+    const TokenSpan all(tokens);
+    Draft draft(all.first(6), all.subspan(6, 4));
+    for (const Token token : all.subspan(10)) {
+      for (const Token proposed : draft.propose(Draft::kMaxLength).tokens) REQUIRE(proposed > 0);
+      draft.accept(token);
+    }
+  }
+}
+
 TEST_CASE("a limit of none proposes nothing, and so does an empty draft") {
   Draft draft({}, range(0, 4));
   CHECK(draft.propose(0).tokens.empty());
