@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from concurrent.futures import Future
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -194,7 +195,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             req._expected_100_continue = False
             req.body = AwaitedBody(req.body, conn.sock)
         is_asked, is_last = asks_to_close(req.headers), req.should_close
-        req.should_close = lambda: is_asked or is_last() or must_close(req.body) or not self.alive
+        # gunicorn asks while it writes the head, afterwards, and before the next request, which has
+        # to be answered where the head has not said that none is.
+        is_stopping = cache(lambda: not self.alive)
+        req.should_close = lambda: is_asked or is_last() or must_close(req.body) or is_stopping()
         return super().handle_request(req, conn)
 
     def handle_error(self, _req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
