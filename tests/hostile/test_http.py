@@ -119,7 +119,7 @@ REFUSED = [
         (f"method {name.decode()}", method(name), *NOT_ALLOWED)
         for name in (b"TRACE", b"CONNECT", b"PUT", b"DELETE", b"PATCH", b"PROPFIND", b"GET")
     ),
-    ("POST of a list", method(b"POST", b"/v1/models"), *NOT_ALLOWED),
+    ("POST of a page", method(b"POST", b"/v1/metrics"), *NOT_ALLOWED),
     *(
         (f"path {path.decode()}", get(path), *UNKNOWN)
         for path in (

@@ -21,7 +21,10 @@ OWN = (
     "[{{ m.role }}:{{ m.content }}]{% endfor %}"
 )
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
-FOR_TOOLS = "<tool_call> {{ tools[0].function.name }}"
+FOR_TOOLS = (
+    "<tool_call> {{ tools[0].function.name }}{% for m in messages %}"
+    "[{{ m.role }}:{{ m.content }}]{% endfor %}"
+)
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def test_templates_of_all_places(server: ServerProcess, models_dir: Path) -> Non
     assert rendered(server, "beside", chat_template_kwargs=variables) == "beside own 1"
     # the file's own, and its variant for tools
     assert rendered(server, "own") == "[user:hi]"
-    assert rendered(server, "own", tools=TOOLS) == "<tool_call> weather"
+    assert rendered(server, "own", tools=TOOLS) == "<tool_call> weather[user:hi]"
     props = httpx.get(f"{server.url}/props", params={"model": "own"}, timeout=SOON_S).json()
     assert (props["chat_template"], props["chat_template_tool_use"]) == (OWN, FOR_TOOLS)
     # what is refused is arranged, or told in the template's words

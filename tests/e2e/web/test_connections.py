@@ -78,7 +78,7 @@ def test_head_of_what_cannot_be_got_has_no_body_either(connection, path) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "methods"), [(CHAT, {"POST", "OPTIONS"}), ("/v1/models", {"GET", "HEAD", "OPTIONS"})]
+    ("path", "methods"), [(CHAT, {"POST", "OPTIONS"}), ("/health", {"GET", "HEAD", "OPTIONS"})]
 )
 def test_options_name_the_methods(connection, path, methods) -> None:
     status, headers, body = connection.ask("OPTIONS", path)

@@ -52,7 +52,7 @@ def test_it_is_the_same_whenever_it_is_made():
 
 @pytest.mark.parametrize(("where", "content"), contents(), ids=lambda x: x if str(x) == x else "")
 def test_examples_are_as_the_schemas_say(where, content):
-    if "json" in where and "/openapi.json" not in where:
+    if where.endswith("/json") and "/openapi.json" not in where:
         assert content["example"]
         assert errors_of(content["example"], content["schema"]) == []
 
