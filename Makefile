@@ -34,7 +34,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist wheel test test-native test-kernels test-compilers test-aarch64 test-unit test-api test-e2e \
-        test-hostile test-long test-clients test-page test-wheel lint fmt options docs type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
+        test-hostile test-long test-cluster test-clients test-page test-wheel lint fmt options docs type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs), $(call get_into,environment,...): say what to do when it cannot.
 get = $(call get_into,$(VENV),$(1))
@@ -144,6 +144,14 @@ test-aarch64: $(VENV)/.build-deps ## the native tests for 64-bit ARM: needs g++-
 
 test-unit test-api test-e2e test-hostile test-long: test-%: $(BUILD)/.installed $(VENV)/.dev-deps ## one layer of the Python tests
 	@$(BIN)/pytest tests/$* $(ARGS)
+
+$(VENV)/.cluster-deps: $(VENV)/.dev-deps
+	@$(call get,--group cluster)
+	@touch $@
+
+test-cluster: $(BUILD)/.installed $(VENV)/.cluster-deps ## a Ray cluster of several nodes on this machine, and what befalls it
+	@$(BIN)/pyserve pull >/dev/null
+	@$(BIN)/pytest tests/cluster $(ARGS)
 
 $(CLIENTS)/.deps: pyproject.toml
 	@echo "making $(CLIENTS), with the clients: 1.3 GB"

@@ -32,6 +32,7 @@ from pyserve.errors import InvalidRequestError
 ENV_PREFIX = "PYSERVE_"
 UNIX_PREFIX = "unix:"
 ZMQ_PATTERN = r"^((tcp|ipc)://.+)?$"
+CLUSTER_PATTERN = r"^(auto|[A-Za-z0-9.:\[\]_-]+:\d+)?$"
 UNIX_PEERS = "unix"  # of trusted_proxy: whoever comes through the Unix socket
 
 
@@ -203,6 +204,14 @@ class ServeConfig(BaseSettings):
         default_text="`$XDG_DATA_HOME/pyserve/models`, or `~/.local/share/pyserve/models`",
     )
     models_config_file: Path | None = option(None, "YAML file of models in LocalAI's format.")
+    cluster: Annotated[str, Field(pattern=CLUSTER_PATTERN)] = option(
+        "",
+        "Serve the models of this Ray cluster, `HOST:PORT` or `auto`, in place of models of this"
+        " machine; needs `pip install 'pyserve[cluster]'`, see docs/cluster.md.",
+        default_text="none",
+        metavar="ADDRESS",
+        flags=("--cluster",),
+    )
     host: str = option("127.0.0.1", "Address to listen on, or `unix:/path` of a Unix socket.")
     port: Annotated[int, Field(ge=0, le=65535)] = option(8080, "Port; 0 takes a free one.")
     socket_mode: SocketMode = option(

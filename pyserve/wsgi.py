@@ -16,6 +16,7 @@ from pyserve.backend.environment import (
     SUPERVISOR_SOCKET_ENV,
 )
 from pyserve.backend.runtime import CONTROL_NAME
+from pyserve.cluster.backend import ClusterBackend
 from pyserve.config import ServeConfig
 from pyserve.errors import UnavailableError
 from pyserve.process.logs import configure_logs
@@ -32,13 +33,16 @@ FIRST_STATUS_S = 5.0
 USAGE_NAME = "usage.sqlite"
 
 
-def connect_backend() -> SupervisorBackend:
-    """The models of the supervisor in the environment, or of one that is started now."""
+def connect_backend() -> SupervisorBackend | ClusterBackend:
+    """The models of the cluster, or of the supervisor in the environment, or of one started now."""
     revival: dict[str, Any] = {
         "successor_wait_s": config.load_timeout_s,
         "resumes_streams": config.resume_streams,
     }
     control = os.environ.get(SUPERVISOR_SOCKET_ENV)
+    if config.cluster:
+        watched_at = None if control is None else Path(control)
+        return ClusterBackend(config.cluster, control_path=watched_at, **revival)
     if control is not None:
         return SupervisorBackend(Path(control), **revival)
     if RUNTIME_DIR_ENV not in os.environ:

@@ -30,6 +30,7 @@ COMMANDS = {
     "convert": ("pyserve.cli.convert", "convert", "Convert a GGML, GGMF or GGJT file to GGUF."),
     "quantize": ("pyserve.cli.quantize", "quantize", "Write a model with smaller weights."),
     "cache": ("pyserve.cli.cache", "cache", "Computed prefixes on disk: ls, clear, warm."),
+    "cluster": ("pyserve.cli.cluster", "cluster", "Serve models on several machines."),
     "models": ("pyserve.cli.models", "models", "List local models and the gallery."),
 }
 

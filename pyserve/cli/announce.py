@@ -53,6 +53,28 @@ class Announcer:
             print(text, file=file, flush=True)
 
 
+class ClusterAnnouncer:
+    """An observer of a supervisor without models: tells when the front is up. Thread: one."""
+
+    def __init__(self, config: ServeConfig, *, out: TextIO) -> None:
+        self._url = front_url(config)
+        self._cluster = config.cluster
+        self._out = out
+        self._is_announced = False
+
+    def __call__(self, models: Sequence[ModelStatus], is_front_up: bool) -> None:
+        del models
+        if is_front_up and not self._is_announced:
+            self._is_announced = True
+            with contextlib.suppress(OSError, ValueError):  # nobody reads us: serve nevertheless
+                print(
+                    f"\npyserve is ready at {self._url} (OpenAI API under {self._url}/v1) with the "
+                    f"models of the cluster {self._cluster}. Ctrl-C ends it.",
+                    file=self._out,
+                    flush=True,
+                )
+
+
 def describe(status: ModelStatus) -> str:
     """One line about a model."""
     match status.state:

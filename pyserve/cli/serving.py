@@ -14,13 +14,13 @@ from pathlib import Path
 from pyserve import __version__
 from pyserve.backend.local_servers import LocalServer, write_record
 from pyserve.cli.advice import advice_for
-from pyserve.cli.announce import Announcer, front_url
+from pyserve.cli.announce import Announcer, ClusterAnnouncer, front_url
 from pyserve.cli.listener import listen
 from pyserve.cli.plan import plan_models, replan_models
 from pyserve.cli.stopping import stoppable
 from pyserve.cli.warmer import Warmer
 from pyserve.config import ServeConfig
-from pyserve.supervisor.supervisor import Supervisor
+from pyserve.supervisor.supervisor import Observer, Supervisor
 
 
 def run_server(
@@ -35,16 +35,16 @@ def run_server(
     directory: the server's runtime directory. listener: bound. front: a gunicorn that waits.
     check_front: as `Supervisor` wants it. Raises PyserveError with a text for the user.
     """
-    with stoppable():
-        models = plan_models(config)
+    models = []
+    if not config.cluster:
+        with stoppable():
+            models = plan_models(config)
     listen(listener, config.host)
     write_record(directory, _record(config))
-    announcer = Announcer(
-        config,
-        out=sys.stdout,
-        err=sys.stderr,
-        advice=advice_for(config, [model.id for model in models]),
-    )
+    announcer: Observer = ClusterAnnouncer(config, out=sys.stdout)
+    if not config.cluster:
+        advice = advice_for(config, [model.id for model in models])
+        announcer = Announcer(config, out=sys.stdout, err=sys.stderr, advice=advice)
     supervisor = Supervisor(
         config,
         models,
@@ -52,7 +52,7 @@ def run_server(
         listener=listener,
         front=front,
         observer=Warmer(config, announcer),
-        replan=partial(replan_models, config),
+        replan=None if config.cluster else partial(replan_models, config),
         check_front=partial(check_front, config),
     )
     return supervisor.run()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,13 @@ from typing import Any
 from flask import Flask
 
 from pyserve.app import create_app
-from pyserve.backend.client import SupervisorBackend
 from pyserve.backend.protocol import Lease
-from pyserve.backend.runtime import CONTROL_NAME, create_runtime_dir
 from pyserve.cli.plan import plan_models
 from pyserve.config import ServeConfig, read_config
 from pyserve.errors import InvalidRequestError
-from pyserve.supervisor.starter import SupervisorStarter
+from pyserve.supervisor.private import PrivateSupervisor
 from pyserve.web.request.services import services_of
 
-START_S = 30.0  # for the supervisor to tell its models
 # What makes no difference here, or would be another server's.
 NO_KEYS: Mapping[str, Any] = {"api_key": [], "api_key_file": None, "otlp_endpoint": None}
 # A keyword that no field has is a mistake in a program.
@@ -40,22 +36,9 @@ class Engines:
         (spec,) = plan_models(config)
         self.model_id = spec.id
         with contextlib.ExitStack() as stack:
-            runtime_dir = create_runtime_dir()
-            stack.callback(shutil.rmtree, runtime_dir, ignore_errors=True)
-            lifeline, ours = os.pipe()
-            stack.callback(os.close, ours)
-            stack.callback(os.close, lifeline)
-            environ = os.environ | config.to_environ()
-            starter = SupervisorStarter(runtime_dir, lifeline, environ)
-            stack.callback(starter.stop)
-            self._backend = SupervisorBackend(
-                runtime_dir / CONTROL_NAME,
-                before_connect=starter,
-                successor_wait_s=config.load_timeout_s,
-                resumes_streams=config.resume_streams,
-            )
-            stack.callback(self._backend.close)
-            self._backend.wait_known(START_S)
+            supervisor = PrivateSupervisor(config, os.environ | config.to_environ())
+            stack.callback(supervisor.close)
+            self._backend = supervisor.backend
             self._load_timeout_s = config.load_timeout_s
             self.lease().release()
             self.app: Flask = create_app(config, self._backend)

@@ -219,7 +219,8 @@ class Supervisor:
     def _is_hopeless(self) -> bool:
         if self._front is not None and self._front.n_exits > 0 and not self._has_front_been_up:
             return True
-        return all(status.state == "failed" for status in self._pool.statuses())
+        statuses = self._pool.statuses()
+        return bool(statuses) and all(status.state == "failed" for status in statuses)
 
     def _finish_front(self) -> None:
         if self._front is not None and not self._front.reap():

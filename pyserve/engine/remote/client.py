@@ -52,7 +52,9 @@ _TIMEVAL = struct.Struct("@ll")
 
 
 class RemoteEngine(Askable):
-    """Implements `Engine` over the socket at `socket_path`. Any thread may call any method.
+    """Implements `Engine` over a socket. Any thread may call any method.
+
+    at: the path of an engine's Unix socket, or a connection, which is closed with the engine.
 
     When the engine process ends, every open stream and pending call fails at once with
     EngineRestartedError, and later calls raise UnavailableError; a new engine needs a new object.
@@ -64,7 +66,7 @@ class RemoteEngine(Askable):
 
     def __init__(
         self,
-        socket_path: str | Path,
+        at: str | Path | socket.socket,
         *,
         call_timeout_s: float = CALL_TIMEOUT_S,
         reviver: Reviver | None = None,
@@ -78,10 +80,11 @@ class RemoteEngine(Askable):
         self._lock = threading.Lock()  # calls, end
         self._calls: dict[int, Future[Reply]] = {}
         self._end: PyserveError | None = None
+        self._is_left = False
         self._send_lock = threading.Lock()
         self._info: ModelInfo | None = None
         try:
-            self._socket = connect(Path(socket_path))
+            self._socket = at if isinstance(at, socket.socket) else connect(Path(at))
         except OSError as error:
             raise UnavailableError(f"the engine cannot be reached: {error}") from error
         timeout = _TIMEVAL.pack(SEND_TIMEOUT_S, 0)
@@ -94,6 +97,11 @@ class RemoteEngine(Askable):
     def is_alive(self) -> bool:
         """False once the connection has ended."""
         return self._end is None
+
+    @property
+    def n_open(self) -> int:
+        """The number of requests that it has from here."""
+        return len(self._hub)
 
     def submit(self, request: GenerateRequest) -> TokenStream:
         if self._reviver is None:
@@ -147,6 +155,11 @@ class RemoteEngine(Askable):
 
     def close(self) -> None:
         self.abort(CancelledError("the engine was closed"))
+
+    def leave(self) -> None:
+        """Disconnect an engine that is to end; the reviver gets its requests, as after a crash."""
+        self._is_left = True
+        self._disconnect()
 
     def abort(self, error: PyserveError) -> None:
         """End all requests with `error` and disconnect, which cancels them. Idempotent."""
@@ -246,6 +259,6 @@ class RemoteEngine(Askable):
         if reviver is None:
             self._hub.fail_all(error, later=later)
         else:
-            reviver.take(self._hub.close(later), error)
+            reviver.take(self._hub.close(later), error, is_blamed=not self._is_left)
         for answer in answers:
             answer.set_exception(copy_error(error))

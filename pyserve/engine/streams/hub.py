@@ -46,6 +46,9 @@ class StreamHub:
         self._streams: dict[int, RequestStream] = {}
         self._closed_with: PyserveError | None = None
 
+    def __len__(self) -> int:
+        return len(self._streams)
+
     def open(self, request: GenerateRequest, cancel: Cancel) -> RequestStream:
         """A stream under a fresh id. Raises the error of `fail_all` once that was called."""
         with self._lock:

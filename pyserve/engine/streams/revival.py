@@ -123,14 +123,28 @@ class Reviver:
         self._closed_with: PyserveError | None = None
         self.n_revived = 0
 
-    def take(self, orphans: list[RequestStream], error: PyserveError) -> None:
-        """The engine of `orphans` died. Returns at once; those that cannot go on get `error`."""
+    def take(
+        self, orphans: list[RequestStream], error: PyserveError, *, is_blamed: bool = True
+    ) -> None:
+        """The engine of `orphans` died. Returns at once; those that cannot go on get `error`.
+
+        is_blamed: it may have died of one of them; else it ends in good order.
+        """
         if not orphans:
             return  # nobody has missed it; its supervisor says how it ended
         names = sorted({stream.request.trace_id for stream in orphans})
-        log.error("an engine ended with %d requests in work: %s", len(orphans), ", ".join(names))
+        log.log(
+            logging.ERROR if is_blamed else logging.INFO,
+            "an engine ended with %d requests in work: %s",
+            len(orphans),
+            ", ".join(names),
+        )
+        for stream in orphans:
+            stream.lose(is_blamed=is_blamed)
         waiting = [stream for stream in orphans if self._survives(stream, error)]
-        self._begin(sorted(waiting, key=lambda stream: not stream.has_started))
+        self._begin(
+            sorted(waiting, key=lambda stream: not stream.has_started), is_watched=is_blamed
+        )
 
     def take_new(self, request: GenerateRequest) -> RequestStream:
         """A request that came when its engine had just died; it is not to blame."""
@@ -148,7 +162,7 @@ class Reviver:
         for stream in list(self._waiting):
             stream.fail(error)
 
-    def _begin(self, waiting: list[RequestStream]) -> None:
+    def _begin(self, waiting: list[RequestStream], *, is_watched: bool = True) -> None:
         if not waiting:
             return
         self._waiting.update(waiting)
@@ -156,11 +170,10 @@ class Reviver:
             self.close(self._closed_with)
             return
         threading.Thread(
-            target=self._run, args=(waiting,), name="engine-revival", daemon=True
+            target=self._run, args=(waiting, is_watched), name="engine-revival", daemon=True
         ).start()
 
     def _survives(self, stream: RequestStream, error: PyserveError) -> bool:
-        stream.lose()
         if stream.is_cancelled:
             stream.fail(CancelledError("cancelled"))
         elif stream.n_blamed > 1 or stream.n_deaths > MAX_DEATHS:
@@ -171,12 +184,12 @@ class Reviver:
             stream.fail(error)
         return not stream.is_over
 
-    def _run(self, waiting: list[RequestStream]) -> None:
+    def _run(self, waiting: list[RequestStream], is_watched: bool) -> None:
         for n, stream in enumerate(waiting):
             with self._turn:
                 try:
                     self._revive(stream)
-                    if n < N_WATCHED:
+                    if is_watched and n < N_WATCHED:
                         stream.wait_progress(PROGRESS_S)
                 except PyserveError as error:
                     stream.fail(error)

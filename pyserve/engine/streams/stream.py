@@ -133,10 +133,11 @@ class RequestStream:
         self._progress.clear()
         self.request_id, self._cancel = request_id, cancel
 
-    def lose(self) -> None:
-        """Its engine has died."""
-        self.n_deaths += 1
-        self.n_blamed += self.n_deaths == 1 or not self.has_progressed
+    def lose(self, *, is_blamed: bool = True) -> None:
+        """Its engine has died; is_blamed: maybe of this request."""
+        if is_blamed:
+            self.n_deaths += 1
+            self.n_blamed += self.n_deaths == 1 or not self.has_progressed
         self._progress.set()
 
     def wait_progress(self, timeout_s: float) -> None:

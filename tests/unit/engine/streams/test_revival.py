@@ -286,3 +286,16 @@ def test_the_time_of_an_answer_goes_on_in_the_next_engine():
     assert 1 <= (left.max_total_ms or 0) <= 600
     stream.begun_at -= 8.7
     assert 1 <= (remaining(stream).max_total_ms or 0) <= 300
+
+
+def test_a_request_is_not_to_blame_for_engines_that_it_was_moved_from(line):
+    stream = line.remote.submit(HELD)
+    begun = read(stream, 2)
+    for _ in range(MAX_DEATHS + 1):
+        left = line.remote
+        line.begin()
+        left.leave()
+        assert line.core.wait_submitted(1, SOON_S)
+    line.core.release()
+    assert begun + "".join(delta.text for delta in stream) == HELD.prompt
+    assert (stream.n_deaths, stream.n_blamed) == (0, 0)

@@ -1,0 +1,172 @@
+"""`pyserve cluster`: a Ray cluster's nodes, and the models that run on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from pyserve.cli.errors import explained
+from pyserve.cli.options import config_file_option, given_options, with_options
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+address_option = click.option(
+    "--address",
+    envvar="RAY_ADDRESS",
+    default="auto",
+    metavar="HOST:PORT",
+    help="The cluster [default: the one of this machine's node].",
+)
+WAIT_S = 600.0
+
+
+@click.group()
+def cluster() -> None:
+    """Serve models on several machines, with Ray underneath: needs pip install pyserve[cluster].
+
+    `up` makes this machine a node, `deploy` has the nodes run models, and `pyserve serve --cluster
+    ADDRESS` answers requests with them.
+    """
+
+
+@cluster.command()
+@click.option("--join", metavar="HOST:PORT", help="Join the cluster there; else begin a new one.")
+@click.option("--port", default=6379, show_default=True, help="Of a new cluster; 0 takes any.")
+@click.option("--ip", metavar="IP", help="Address by which other nodes reach this one.")
+@click.option("--cpus", type=int, help="CPUs for models here [default: all].")
+@click.option("--memory-mib", type=int, help="Memory for models here [default: most of it].")
+@click.option("--temp-dir", help="Directory of Ray's sockets and logs, with a short path.")
+def up(**options: Any) -> None:
+    """Make this machine a node of a cluster, until Ctrl-C or SIGTERM."""
+    from pyserve.cluster.node import run_node  # noqa: PLC0415  # --help stays fast
+
+    with explained():
+        run_node(**options)
+
+
+@cluster.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--replicas", default=1, show_default=True, type=click.IntRange(0, 4096))
+@click.option("--per-node", default=0, help="Most replicas on one machine; 0 is no limit.")
+@click.option("--surge/--no-surge", default=True, help="Start new replicas before old ones end.")
+@click.option("--wait/--no-wait", default=True, help="Wait until the models are loaded.")
+@address_option
+@json_option
+@with_options
+@config_file_option
+def deploy(
+    models: tuple[str, ...],
+    replicas: int,
+    per_node: int,
+    surge: bool,
+    wait: bool,
+    address: str,
+    as_json: bool,
+    config_file: Path | None,
+    **options: Any,
+) -> None:
+    """Have the cluster run models, or replace those that run already by fresh replicas.
+
+    MODEL, and the options of `pyserve serve` that are about engines: as there. Each node reads its
+    own file of the model, and pulls one that is missing.
+    """
+    from pyserve.cli.deployment import plan_wishes  # noqa: PLC0415
+    from pyserve.cluster.app import deploy as deploy_all  # noqa: PLC0415
+    from pyserve.cluster.app import rows, wait_settled  # noqa: PLC0415
+    from pyserve.cluster.connection import join  # noqa: PLC0415
+    from pyserve.config import read_config  # noqa: PLC0415
+
+    with explained():
+        config = read_config(given_options((), options), config_file)
+        wishes = plan_wishes(config, models, n_replicas=replicas, per_node=per_node, surge=surge)
+        serve = join(address).serve
+        deploy_all(serve, wishes)
+        names = [wish.model_id for wish in wishes]
+        if wait:
+            wait_settled(serve, dict.fromkeys(names, replicas), WAIT_S, _shower(as_json))
+        _show(as_json, [row for row in rows(serve) if row.model in names])
+
+
+@cluster.command()
+@address_option
+@json_option
+def status(address: str, as_json: bool) -> None:
+    """Show the models of a cluster and their replicas."""
+    from pyserve.cluster.app import rows  # noqa: PLC0415
+    from pyserve.cluster.connection import join  # noqa: PLC0415
+
+    with explained():
+        found = rows(join(address).serve)
+    _show(as_json, found)
+
+
+@cluster.command()
+@click.argument("model")
+@click.argument("replicas", type=click.IntRange(0, 4096))
+@click.option("--wait/--no-wait", default=True, help="Wait until the replicas are there.")
+@address_option
+@json_option
+def scale(model: str, replicas: int, wait: bool, address: str, as_json: bool) -> None:
+    """Run a MODEL with so many REPLICAS; running ones stay as they are."""
+    from pyserve.cluster.app import rows, scale_to, wait_settled  # noqa: PLC0415
+    from pyserve.cluster.connection import join  # noqa: PLC0415
+
+    with explained():
+        serve = join(address).serve
+        scale_to(serve, model, replicas)
+        if wait:
+            wait_settled(serve, {model: replicas}, WAIT_S, _shower(as_json))
+        _show(as_json, [row for row in rows(serve) if row.model == model])
+
+
+@cluster.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--all", "is_all", is_flag=True, help="All models.")
+@address_option
+@json_option
+def down(models: tuple[str, ...], is_all: bool, address: str, as_json: bool) -> None:
+    """End models of a cluster; their running requests may finish. Nodes go on."""
+    from pyserve.cluster.app import remove, rows  # noqa: PLC0415
+    from pyserve.cluster.connection import join  # noqa: PLC0415
+
+    if bool(models) == is_all:
+        raise click.UsageError("name models, or give --all")
+    with explained():
+        serve = join(address).serve
+        named = list(models) or [row.model for row in rows(serve)]
+        remove(serve, named)
+        found = rows(serve)
+    _show(as_json, found)
+
+
+def _show(as_json: bool, found: list[Any]) -> None:
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("model", "state", "replicas", ""):
+        table.add_column(name, overflow="fold")
+    for row in found:
+        table.add_row(row.model, row.state, _replicas(row), row.message)
+    Console().print(table)
+
+
+def _shower(as_json: bool) -> Callable[[Any], None]:
+    """Shows a model on the terminal each time that its state changes."""
+
+    def show(row: Any) -> None:
+        if not as_json:
+            click.echo(
+                f"{row.model}: {row.state} {_replicas(row)} {row.message}".rstrip(), err=True
+            )
+
+    return show
+
+
+def _replicas(row: Any) -> str:
+    return ", ".join(f"{n} {state.lower()}" for state, n in sorted(row.replicas.items()))

@@ -1,0 +1,74 @@
+"""What `pyserve cluster deploy` wishes of the cluster, made of its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyserve.cli.plan import plan_models
+from pyserve.cluster.app import Wish
+from pyserve.config import ENV_PREFIX, ServeConfig, option_info
+from pyserve.errors import InvalidRequestError
+
+# Beside what engines are started with: where and how models are found and loaded.
+OF_REPLICAS = (
+    "engine",
+    "models_dir",
+    "models_config_file",
+    "lora",
+    "model_alias",
+    "default_model",
+    "chat_template",
+    "chat_template_file",
+    "chat_template_kwargs",
+    "override_kv",
+    "load_timeout_s",
+    "log_level",
+    "log_format",
+)
+
+
+def plan_wishes(
+    config: ServeConfig, models: Sequence[str], *, n_replicas: int, per_node: int, surge: bool
+) -> list[Wish]:
+    """One for each model. Raises PyserveError with a text for the user.
+
+    A model that is missing on this machine is pulled, because its size decides where it has room.
+    """
+    wishes = []
+    for name in models:
+        one = config.model_copy(update={"models": [name]})
+        specs = plan_models(one)
+        if len(specs) != 1:
+            raise InvalidRequestError(f"{name!r} is {len(specs)} models: name each of them")
+        threads = max(specs[0].engine.n_threads, specs[0].engine.n_threads_batch)
+        settings = _settings(config, name) | {
+            f"{ENV_PREFIX}THREADS": str(specs[0].engine.n_threads),
+            f"{ENV_PREFIX}THREADS_BATCH": str(specs[0].engine.n_threads_batch),
+        }
+        wishes.append(
+            Wish(
+                model_id=specs[0].id,
+                settings=settings,
+                n_replicas=n_replicas,
+                n_cpus=threads,
+                n_bytes=specs[0].n_bytes,
+                per_node=per_node,
+                surge=surge,
+            )
+        )
+    return wishes
+
+
+def _settings(config: ServeConfig, model: str) -> dict[str, str]:
+    """What was set of engines; defaults are each node's own. Keys of fronts stay here."""
+    environ = config.model_copy(update={"models": [model]}).to_environ()
+    names = {"models"} | {
+        name
+        for name in config.model_fields_set
+        if option_info(name)["engine"] or name in OF_REPLICAS
+    }
+    return {
+        variable: environ[variable]
+        for variable in (ENV_PREFIX + name.upper() for name in names)
+        if variable in environ
+    }

@@ -1,0 +1,1 @@
+"""Models on many machines, with Ray Serve underneath: the only room that knows Ray."""

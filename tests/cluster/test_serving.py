@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import httpx
+
+from tests.support.limits import SOON_S
+from tests.support.server import sse_events, wait_until
+
+MESSAGES = [{"role": "user", "content": "one two three"}]
+
+
+def chat(front, **fields):
+    body = {"model": "m", "messages": MESSAGES} | fields
+    return httpx.post(f"{front.url}/v1/chat/completions", json=body, timeout=SOON_S)
+
+
+def said(front, content: str, **fields) -> str:
+    """The text of a stream."""
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": content}]}
+    with httpx.stream(
+        "POST", f"{front.url}/v1/chat/completions", json=body | fields, timeout=SOON_S
+    ) as response:
+        assert response.status_code == 200, response.read()
+        events = list(sse_events(response))
+    assert events[-1] == "[DONE]"
+    choices = [event["choices"][0] for event in events[:-1]]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+def test_models_are_deployed_asked_scaled_and_removed(nodes, front):
+    assert nodes.run("status") == []
+    (row,) = nodes.deploy("m", "--replicas", "2")
+    assert (row["model"], row["state"], row["replicas"]) == ("m", "RUNNING", {"RUNNING": 2})
+    front.wait_healthy()
+    answer = chat(front).json()
+    assert answer["choices"][0]["message"]["content"] == "one two three"
+    assert said(front, "a b c") == "a b c"
+    models = httpx.get(f"{front.url}/v1/models").json()["data"]
+    assert [model["id"] for model in models] == ["m"]
+    for _ in range(4):
+        chat(front)
+    assert len(nodes.engines()) == 2
+    page = httpx.get(f"{front.url}/metrics").text
+    assert 'pyserve_model_ready{model="m"} 1.0' in page
+    refused = httpx.post(f"{front.url}/models/unload", json={"model": "m"}, timeout=SOON_S)
+    assert refused.status_code == 501
+    assert "pyserve cluster scale m 0" in refused.json()["error"]["message"]
+    (row,) = nodes.run("scale", "m", "1")
+    assert row["replicas"] == {"RUNNING": 1}
+    assert said(front, "d e f") == "d e f"
+    nodes.deploy("n")
+    wait_until(lambda: chat(front, model="n").status_code == 200, SOON_S, "the new model answers")
+    nodes.run("down", "m")
+    wait_until(lambda: chat(front, model="m").status_code == 404, SOON_S, "the model is gone")
+    assert said(front, "g h", model="n") == "g h"
+    nodes.clear()
