@@ -6,7 +6,6 @@ processes it starts (`ServeConfig.to_environ`), so gunicorn on its own works wit
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import types
@@ -28,6 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pyserve.config_file import VARIABLE, ConfigFile, read_config_file
 from pyserve.errors import InvalidRequestError
+from pyserve.spelling import did_you_mean
 
 ENV_PREFIX = "PYSERVE_"
 UNIX_PREFIX = "unix:"
@@ -734,9 +734,9 @@ def read_config(given: dict[str, Any], file: Path | None = None) -> ServeConfig:
     found = read_config_file(file)
     for name in found.values:
         if name not in ServeConfig.model_fields:
-            near = difflib.get_close_matches(name, ServeConfig.model_fields, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InvalidRequestError(f"{found.path}: there is no setting {name!r}{hint}")
+            hint = did_you_mean(name, ServeConfig.model_fields)
+            text = f"{found.path}: there is no setting {name!r}"
+            raise InvalidRequestError(f"{text}; {hint}" if hint else text)
     try:
         return ServeConfig(**{**_under_environment(found), **given})
     except ValidationError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
+import io
+import sys
 
 import click
 
 from pyserve import __version__
+from pyserve.spelling import did_you_mean
 
 # name -> (module, attribute, help)
 COMMANDS = {
@@ -33,6 +35,22 @@ COMMANDS = {
     "cluster": ("pyserve.cli.cluster", "cluster", "Serve models on several machines."),
     "models": ("pyserve.cli.models", "models", "List local models and the gallery."),
 }
+# What other programs call them.
+OTHER_NAMES = {
+    "chat": "run",
+    "delete": "rm",
+    "download": "pull",
+    "get": "pull",
+    "help": "--help",
+    "list": "models",
+    "ls": "models",
+    "remove": "rm",
+    "server": "serve",
+    "show": "info",
+    "start": "serve",
+    "status": "ps",
+    "version": "--version",
+}
 
 
 class LazyGroup(click.Group):
@@ -43,9 +61,10 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
-            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            other = OTHER_NAMES.get(cmd_name)
+            hint = f"did you mean {other}?" if other else did_you_mean(cmd_name, COMMANDS)
             raise click.UsageError(
-                f"there is no command {cmd_name!r}" + (f": did you mean {near[0]}?" if near else "")
+                f"there is no command {cmd_name!r}: {hint or '`pyserve --help` lists them'}"
             )
         module, attribute, _help = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
@@ -60,3 +79,6 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="pyserve")
 def main() -> None:
     """Serve GGUF language models on CPUs through the OpenAI text API."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a locale cannot show is no error
+            stream.reconfigure(errors="backslashreplace")

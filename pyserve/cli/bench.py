@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import statistics
 import threading
 import time
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from pyserve.cli.completion import model_names
 from pyserve.cli.doctor.bandwidth import measure
 from pyserve.cli.errors import explained
 from pyserve.cli.run.answering import chat_server, names
@@ -66,7 +68,7 @@ class Times(msgspec.Struct):
 
 
 @click.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=model_names)
 @click.option("--streams", multiple=True, type=click.IntRange(1, 256), default=(1, 8), show_default=True, help="Requests at a time. May be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--prompt-tokens", type=click.IntRange(1, 1 << 20), default=256, show_default=True)
 @click.option("--output-tokens", type=click.IntRange(2, 1 << 16), default=64, show_default=True)
@@ -122,7 +124,8 @@ class Load:
         self._model = model
         self._n_prompt = n_prompt
         self._n_output = n_output
-        self._random = random.Random(0)  # the same prompts in every run
+        self._random = random.Random(0)  # the same prompts in every run,
+        self._salt = secrets.token_hex(8)  # none of them computed before
 
     def run(
         self,
@@ -174,6 +177,7 @@ class Load:
             "prompt": prompt,
             "max_tokens": self._n_output,
             "ignore_eos": True,
+            "cache_salt": self._salt,
             "return_token_ids": True,
             "stream": True,
             "stream_options": {"include_usage": True},

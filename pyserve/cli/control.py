@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pyserve.backend.local_servers import LocalServer, local_servers
+from pyserve.cli.completion import served_names
 from pyserve.cli.errors import explained
 from pyserve.cli.target import key_option, the_local_server, the_server, url_option
 from pyserve.client.server import Server
@@ -76,39 +77,43 @@ def _bytes(n: int | None) -> str:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=served_names)
+@json_option
 @url_option
 @key_option
-def load(model: str, url: str | None, key: str) -> None:
+def load(model: str, as_json: bool, url: str | None, key: str) -> None:
     """Load a MODEL of a running server, and wait until it is ready."""
     with explained(), the_server(url, key) as server:
         done = server.post("/models/load", {"model": model})
-    click.echo(f"{done['model']}: loaded")
+    _tell(done, f"{done['model']}: loaded", as_json)
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=served_names)
 @click.option("--force", is_flag=True, help="End its running requests, instead of waiting.")
+@json_option
 @url_option
 @key_option
-def unload(model: str, force: bool, url: str | None, key: str) -> None:
+def unload(model: str, force: bool, as_json: bool, url: str | None, key: str) -> None:
     """Unload a MODEL of a running server; a request for it loads it again."""
     with explained(), the_server(url, key) as server:
         done = server.post("/models/unload", {"model": model, "force": force})
-    click.echo(f"{done['model']}: unloaded")
+    _tell(done, f"{done['model']}: unloaded", as_json)
 
 
 @click.command()
 @click.option("--url", help="Which one, if several run here.")
 @click.option("--wait/--no-wait", default=True, help="Wait until its requests have ended.")
-def stop(url: str | None, wait: bool) -> None:
+@json_option
+def stop(url: str | None, wait: bool, as_json: bool) -> None:
     """Stop a server of this user on this machine; its running requests may finish."""
     with explained():
         server = _local(url)
         os.kill(server.pid, signal.SIGTERM)
         while wait and server in local_servers():
             time.sleep(POLL_S)
-    click.echo(f"{server.url}: {'stopped' if wait else 'stops when its requests have ended'}")
+    text = f"{server.url}: {'stopped' if wait else 'stops when its requests have ended'}"
+    _tell({"url": server.url, "status": "stopped" if wait else "stopping"}, text, as_json)
 
 
 @click.command()
@@ -127,6 +132,11 @@ def logs(lines: int, follow: bool, url: str | None) -> None:
             return
         with path.open(errors="replace") as file:
             click.echo("".join(deque(file, lines)), nl=False)
+
+
+def _tell(done: Any, text: str, as_json: bool) -> None:
+    """What was done: for programs, or in words."""
+    click.echo(msgspec.json.format(msgspec.json.encode(done)).decode() if as_json else text)
 
 
 def _local(url: str | None) -> LocalServer:

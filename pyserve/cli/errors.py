@@ -12,9 +12,14 @@ from pyserve.errors import PyserveError
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Ends the command with code 1 and a message on a PyserveError or OSError."""
+    """Ends the command with code 1 and a message on a PyserveError or OSError.
+
+    Where nobody reads the output any more there is nobody to tell.
+    """
     try:
         yield
+    except BrokenPipeError:
+        raise
     except PyserveError as error:
         raise click.ClickException(error.message) from error
     except OSError as error:

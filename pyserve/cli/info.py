@@ -7,6 +7,7 @@ import json
 import click
 
 from pyserve.cli.answer_format import answer_format
+from pyserve.cli.completion import local_names
 from pyserve.cli.cpu import show_cpu
 from pyserve.cli.errors import explained
 from pyserve.cli.plan import engine_config
@@ -24,7 +25,7 @@ MAX_ELEMENTS = 8
 
 
 @click.command()
-@click.argument("model", metavar="[MODEL]", required=False)
+@click.argument("model", metavar="[MODEL]", required=False, shell_complete=local_names)
 @click.option("--cpu", is_flag=True, help="Describe this CPU and the kernels that it can use.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--template", is_flag=True, help="Print the chat template, and nothing else.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pyserve.cli.completion import local_names, model_names
 from pyserve.cli.errors import explained
 from pyserve.cli.stopping import stoppable
 from pyserve.config import read_config
@@ -33,7 +34,7 @@ models_dir_option = click.option(
 
 
 @click.command()
-@click.argument("what", metavar="[NAME|REPO|URL|FILE]", required=False)
+@click.argument("what", metavar="[NAME|REPO|URL|FILE]", required=False, shell_complete=model_names)
 @click.option("--sha256", help="Expected sha256 of a URL's or file's content.")
 @click.option("--accept-license", is_flag=True, help="Accept the terms of the model.")
 @models_dir_option
@@ -60,7 +61,7 @@ def pull(
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=local_names)
 @models_dir_option
 def rm(names: tuple[str, ...], models_dir: Path | None) -> None:
     """Remove models from the models directory, by the names that `pyserve models` lists."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pyserve.cli.completion import local_names
 from pyserve.cli.errors import explained
 from pyserve.config import read_config
 from pyserve.engine.config import EngineConfig
@@ -39,7 +40,7 @@ N_CTX = 64  # nothing is computed
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=local_names)
 @click.option(
     "--messages",
     "file",

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from pyserve.cli.completion import model_names
 from pyserve.cli.options import config_file_option, given_options, with_options
 
 
 @click.command()
-@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.argument("models", nargs=-1, metavar="[MODEL]...", shell_complete=model_names)
 @with_options
 @config_file_option
 def serve(models: tuple[str, ...], config_file: Path | None, **options: Any) -> None:

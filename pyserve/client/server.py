@@ -165,6 +165,11 @@ def explained(url: str) -> Iterator[None]:
     """Raises what goes wrong with the server at `url` as errors of ours."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        bad = error.object[error.start]
+        raise InvalidRequestError(
+            f"a text has {bad!r} at character {error.start}, which is half of one, or no UTF-8"
+        ) from error
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise NoServerError(f"no server answers at {url}: {error}") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from pyserve.backend.protocol import Lease
 from pyserve.cli.plan import plan_models
 from pyserve.config import ServeConfig, read_config
 from pyserve.errors import InvalidRequestError
+from pyserve.spelling import did_you_mean
 from pyserve.supervisor.private import PrivateSupervisor
 from pyserve.web.request.services import services_of
 
@@ -56,7 +56,7 @@ def read_settings(
     """The settings of a server of one model. Raises InvalidRequestError."""
     for name in given:
         if name not in ServeConfig.model_fields:
-            near = difflib.get_close_matches(name, ServeConfig.model_fields, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InvalidRequestError(f"there is no option {name!r}{hint}", param=name)
+            hint = did_you_mean(name, ServeConfig.model_fields)
+            text = f"there is no option {name!r}"
+            raise InvalidRequestError(f"{text}; {hint}" if hint else text, param=name)
     return read_config({**DEFAULTS, **given, **NO_KEYS, "models": [str(model)]}, config_file)

@@ -23,6 +23,7 @@ from pyserve.models.localai.profiles import with_aliases
 from pyserve.models.model_file import ModelFile, entry_file, gguf_files, named_file
 from pyserve.models.templates.jinja import with_chosen_templates
 from pyserve.schemas.fields.reasoning import ReasoningFields
+from pyserve.spelling import did_you_mean
 
 logger = logging.getLogger(__name__)
 
@@ -111,13 +112,18 @@ def find_local(name: str, directory: Path, gallery: Gallery) -> Path:
 
     Raises ModelNotFoundError.
     """
-    for file in local_files(directory, gallery):
+    files = local_files(directory, gallery)
+    for file in files:
         if name in (file.id, file.path.name):
             return file.path
     path = Path(name).expanduser().absolute()
     if path.is_file():
         return path
-    raise ModelNotFoundError(f"no model {name!r}: not in {directory}, not a file")
+    hint = did_you_mean(name, [file.id for file in files])
+    if not hint and gallery.find(name) is not None:
+        hint = f"get it with `pyserve pull {name}`"
+    text = f"no model {name!r}: not in {directory}, not a file"
+    raise ModelNotFoundError(f"{text}; {hint}" if hint else text)
 
 
 def _resolve(
@@ -138,9 +144,10 @@ def _resolve(
     path = Path(name).expanduser().absolute()
     if path.exists():
         return with_template_beside(named_file(path, gallery))
-    known = ", ".join(entry.name for entry in gallery.models)
+    known = [model.id for model in catalog.models] + [entry.name for entry in gallery.models]
+    hint = did_you_mean(name, known)
     raise ModelNotFoundError(
-        f"no model {name!r}: not in the gallery ({known}), not in {directory}, not a file. "
+        f"no model {name!r}: {hint or f'not in the gallery, not in {directory}, not a file.'} "
         "`pyserve models` lists what there is; `pyserve pull URL` gets another one"
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from contextlib import AbstractContextManager
 
 from pyserve.backend.local_servers import local_servers
@@ -14,6 +13,7 @@ from pyserve.cli.stopping import stoppable
 from pyserve.client.server import Server
 from pyserve.config import read_config
 from pyserve.errors import InvalidRequestError, PyserveError
+from pyserve.spelling import did_you_mean
 
 
 def chat_server(
@@ -26,7 +26,8 @@ def chat_server(
         server = Server(running.url, key)
         with contextlib.suppress(PyserveError):
             if model is None or model in names(server):
-                screen.say(f"{running.url} answers")
+                if screen.is_terminal:
+                    screen.say(f"{running.url} answers")
                 return server
         server.close()
     given = {"models": [model]} if model else {}
@@ -45,7 +46,6 @@ def names(server: Server) -> list[str]:
 def named(name: str, served: list[str]) -> str:
     """That model. Raises InvalidRequestError, with one of a name like it."""
     if name not in served:
-        near = difflib.get_close_matches(name, served, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(served)}"
+        hint = did_you_mean(name, served) or f"it has {', '.join(served)}"
         raise InvalidRequestError(f"this server has no model {name!r}: {hint}")
     return name

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from pyserve.cli.completion import model_names
 from pyserve.cli.errors import explained
 from pyserve.cli.run.answering import chat_server, named, names
 from pyserve.cli.run.commands import ASK, EXIT, Commands
@@ -28,7 +29,7 @@ MAX_NAME_CHARS = 256
 
 
 @click.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=model_names)
 @click.argument("prompt", nargs=-1)
 @click.option("--system", default="", help="System prompt.")
 @click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="Text file to put before the prompt. May be repeated.")  # fmt: skip  # noqa: E501
@@ -62,20 +63,24 @@ def run(
 
     What is piped in is part of the prompt:  git diff | pyserve run MODEL "Write a commit message."
     """
-    piped = "" if sys.stdin.isatty() else sys.stdin.read()
+    piped = "" if sys.stdin.isatty() else _piped()
     question = "\n\n".join(text for text in (piped.strip(), " ".join(prompt)) if text)
     is_chat = not question and sys.stdin.isatty()
     if not is_chat and not question:
         raise click.UsageError("give a PROMPT, or pipe one in")
     screen = Screen(as_markdown=not plain, verbose=not quiet and (is_chat or sys.stdout.isatty()))
     with explained(), ExitStack() as stack:
-        server = stack.enter_context(chat_server(model, url, key, screen))
-        session = Session(_named(server, model, is_strict=url is not None), system)
+        session = Session(model or "", system)
         for setting in settings:
-            session.set(setting.replace("=", " ", 1))
+            name, equals, value = setting.partition("=")
+            if not equals:
+                raise click.UsageError(f"--set {setting}: give NAME=VALUE")
+            session.set(f"{name} {value}")
         session.settings.update(_form(json_schema, grammar))
         for path in files:
             session.attach(path)
+        server = stack.enter_context(chat_server(model, url, key, screen))
+        session.model = _named(server, model, is_strict=url is not None)
         if is_chat:
             Chat(session, server, screen).run()
         elif as_json:
@@ -126,9 +131,9 @@ class Chat:
             return True
         try:
             ask(self._session, self._server, self._screen)
-        except PyserveError:
-            self._session.forget_question()  # so that the next one can be asked
-            raise
+        except PyserveError as error:
+            self._screen.say(error.message, "red")
+            self._screen.say("/retry asks once more")
         return True
 
 
@@ -166,6 +171,8 @@ def _form(json_schema: str | None, grammar: str | None) -> dict[str, Any]:
     """The fields that hold an answer to a schema or a grammar."""
     fields: dict[str, Any] = {}
     if json_schema is not None:
+        if not json_schema.lstrip().startswith(("{", "true", "false")):
+            Path(json_schema).stat()  # raises: it is to be a file
         try:
             schema = msgspec.json.decode(_text(json_schema))
         except msgspec.DecodeError as error:
@@ -181,3 +188,12 @@ def _text(text: str) -> str:
     """The content of the file of that name, if there is one, or the text itself."""
     is_name = "\n" not in text and len(text) < MAX_NAME_CHARS
     return Path(text).read_text() if is_name and Path(text).is_file() else text
+
+
+def _piped() -> str:
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        text = f"what is piped in is no UTF-8 text: byte {error.start}"
+        raise click.ClickException(text) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +12,20 @@ from pyserve.cli.run.answering import named, names
 from pyserve.cli.run.session import Session, chat_file, saved_chats, transcript
 from pyserve.client.server import Server
 from pyserve.errors import InvalidRequestError
+from pyserve.spelling import did_you_mean
 
 EXIT = "exit"
 ASK = "ask"
+# What the chats of other programs call them.
+OTHER_NAMES = {
+    "?": "help",
+    "bye": "exit",
+    "quit": "exit",
+    "read": "file",
+    "regen": "retry",
+    "regenerate": "retry",
+    "show": "set",
+}
 
 
 class Command(NamedTuple):
@@ -39,37 +49,37 @@ class Commands:
             "system": Command(self._system, "[TEXT]", "the system prompt; without a text, none"),
             "model": Command(self._model, "[NAME]", "another model of this server"),
             "file": Command(self._file, "PATH", "put a text file before the next message"),
-            "retry": Command(self._retry, "", "answer the last question once more"),
-            "regenerate": Command(self._retry, "", "the same as /retry"),
+            "retry": Command(self._retry, "", "answer the last question again (also /regenerate)"),
             "undo": Command(self._undo, "", "forget the last question and its answer"),
             "clear": Command(self._clear, "", "begin a new chat"),
             "history": Command(self._history, "", "what was said"),
             "save": Command(self._save, "[NAME]", "keep this chat; without a name, list them"),
             "load": Command(self._load, "[NAME]", "go on with a chat that was kept"),
             "exit": Command(lambda _rest: EXIT, "", "end, as Ctrl-D does (also /bye)"),
-            "bye": Command(lambda _rest: EXIT, "", "end"),
         }
 
     def do(self, line: str) -> str:
         """Do what the line says. Raises PyserveError or OSError."""
         name, _, rest = line.removeprefix("/").partition(" ")
-        command = self.by_name.get(name)
+        command = self.by_name.get(OTHER_NAMES.get(name, name))
         if command is None:
-            near = difflib.get_close_matches(name, self.by_name, n=1)
-            advice = f"did you mean /{near[0]}?" if near else "/help lists all"
-            raise InvalidRequestError(f"there is no command /{name}: {advice}")
+            advice = did_you_mean(name, self.by_name).replace("mean ", "mean /")
+            raise InvalidRequestError(f"there is no command /{name}: {advice or '/help lists all'}")
         return command.run(rest.strip())
 
     def _help(self, _rest: str) -> str:
-        rows = [(f"/{n} {c.usage}".strip(), c.about) for n, c in self.by_name.items() if n != "bye"]
+        rows = [(f"/{n} {c.usage}".strip(), c.about) for n, c in self.by_name.items()]
         rows += [('"""', "begins and ends a message of several lines (or: Alt-Enter)")]
         rows += [("Ctrl-C", "stops an answer"), ("Ctrl-D", "ends the chat")]
         width = max(len(left) for left, _ in rows)
         return "\n".join(f"{left:{width}}  {right}" for left, right in rows)
 
     def _set(self, rest: str) -> str:
+        name, _, value = rest.partition(" ")
+        if name == "system":  # as Ollama's chat has it, and `/set parameter NAME VALUE`
+            return self._system(value.strip().strip('"'))
         if rest:
-            self._session.set(rest)
+            self._session.set(value if name == "parameter" else rest)
         encode = msgspec.json.encode
         lines = [f"{name} {encode(v).decode()}" for name, v in self._session.settings.items()]
         return "\n".join(lines) or "the model's own settings"

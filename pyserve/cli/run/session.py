@@ -11,12 +11,17 @@ from typing import Any
 import msgspec
 
 from pyserve.errors import InvalidRequestError, NotFoundError
+from pyserve.schemas.chat import ChatRequest
+from pyserve.schemas.unsupported import GENERATION
+from pyserve.spelling import did_you_mean
 
 Message = dict[str, Any]
 
 MAX_FILE_BYTES = 1 << 20
 _NAME = re.compile(r"[\w.-]{1,100}")
 _SHOWN_CHARS = 60
+# Those that are known; others go to the server as they are, unless they look like one of these.
+FIELDS = {*ChatRequest.model_fields, *GENERATION.refused, *GENERATION.named}
 
 
 class SavedChat(msgspec.Struct, omit_defaults=True):
@@ -38,8 +43,18 @@ class Session:
     messages: list[Message] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the last question has no answer."""
+        return bool(self.messages) and self.messages[-1]["role"] == "user"
+
     def ask(self, text: str) -> None:
-        """The next turn of the user, with the attached files before it."""
+        """The next turn of the user, with the attached files before it.
+
+        It takes the place of a question that got no answer.
+        """
+        if self.is_unanswered:
+            self.messages.pop()
         parts = [f"{name}:\n```\n{content.rstrip()}\n```" for name, content in self.files]
         self.files.clear()
         self.messages.append({"role": "user", "content": "\n\n".join([*parts, text])})
@@ -84,6 +99,8 @@ class Session:
         name = name.replace("-", "_")
         if name in ("model", "messages", "stream"):
             raise InvalidRequestError(f"{name} is not set in this way")
+        if name not in FIELDS and (hint := did_you_mean(name, ChatRequest.model_fields)):
+            raise InvalidRequestError(f"there is no field {name!r}: {hint}")
         if not value.strip():
             self.settings.pop(name, None)
             return

@@ -48,6 +48,7 @@ from pyserve.models.gallery import (
     load_gallery,
     safe_file_name,
 )
+from pyserve.spelling import did_you_mean
 
 # Shows the notice of an entry and says whether the user accepts it.
 AcceptNotice = Callable[[GalleryEntry], bool]
@@ -93,7 +94,8 @@ def pull(
     """
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise PullError(f"{sha256!r} is not a sha256: 64 hexadecimal digits")
-    entry = (gallery or load_gallery()).find(what)
+    gallery = gallery or load_gallery()
+    entry = gallery.find(what)
     if entry is not None:
         return pull_entry(entry, options)
     if what.startswith(("http://", "https://")):
@@ -104,9 +106,10 @@ def pull(
     reference = parse_reference(what)
     if reference is not None:
         return pull_hub(reference, options, sha256=sha256)
+    hint = did_you_mean(what, [entry.name for entry in gallery.models])
     raise ModelNotFoundError(
         f"{what!r} is no gallery name, no http(s) URL, no file and no repository "
-        "(owner/name[:QUANT]); `pyserve models` lists the names"
+        f"(owner/name[:QUANT]); {hint or '`pyserve models` lists the names'}"
     )
 
 

@@ -32,7 +32,7 @@ def here(calm_server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> ServerP
     return calm_server
 
 
-def call(*args: str, input: str | None = None) -> Result:  # click's name
+def call(*args: str, input: str | bytes | None = None) -> Result:  # click's name
     return CliRunner().invoke(main, args, input=input)
 
 
@@ -42,7 +42,7 @@ def test_a_server_of_this_user_is_found_and_its_models_are_moved(here: ServerPro
     assert "ready" in call("ps").stdout
     assert call("unload", "fake").stdout == "fake: unloaded\n"
     assert "unloaded" in call("ps").stdout
-    assert call("load", "fake").stdout == "fake: loaded\n"
+    assert json.loads(call("load", "fake", "--json").stdout)["model"] == "fake"
     nothing = call("load", "nothing")
     assert (nothing.exit_code, "nothing" in nothing.stderr) == (1, True)
 
@@ -76,8 +76,16 @@ def test_one_question_is_answered_by_the_server_that_runs(here: ServerProcess) -
     assert whole["usage"]["completion_tokens"] == 2
     odd = call("run", "fake", "Hello", "--set", "max_tokens=2", "--set", "fooo=1")
     assert "without effect: fooo" in odd.stderr
-    bad = call("run", "fake", "Hello", "--set", "temperature=9")
-    assert (bad.exit_code, "temperature" in bad.stderr) == (1, True)
+    for wrong, code, said in (
+        (("temperature=9",), 1, "temperature"),
+        (("temprature=1",), 1, "did you mean temperature"),
+        (("temperature",), 2, "give NAME=VALUE"),
+        (("seed=1", "--json-schema", "nowhere.json"), 1, "nowhere.json: No such file"),
+    ):
+        bad = call("run", "fake", "Hello", "--set", *wrong)
+        assert (bad.exit_code, said in bad.stderr) == (code, True), bad.stderr
+    latin = call("run", "fake", input="caf\xe9".encode("latin-1"))
+    assert (latin.exit_code, "no UTF-8 text: byte 3" in latin.stderr) == (1, True)
 
 
 def test_a_named_server_has_to_have_the_named_model(calm_server: ServerProcess) -> None:

@@ -41,6 +41,10 @@ def test_a_request_has_the_system_prompt_the_turns_and_the_settings() -> None:
     }
     with pytest.raises(InvalidRequestError):
         session.set("messages []")
+    with pytest.raises(InvalidRequestError, match="did you mean temperature"):
+        session.set("temprature 1")
+    session.set("x_of_another_server 1")
+    assert session.request()["x_of_another_server"] == 1
 
 
 def test_answers_and_questions_are_forgotten() -> None:
@@ -51,7 +55,8 @@ def test_answers_and_questions_are_forgotten() -> None:
     session.answer("1")
     session.forget_answer()
     assert [message["content"] for message in session.messages] == ["one"]
-    assert (session.forget_question(), session.messages) == ("one", [])
+    session.ask("two")  # in place of the one that got no answer
+    assert (session.forget_question(), session.messages) == ("two", [])
 
 
 def test_files_go_before_the_next_message_once(tmp_path: Path) -> None:
@@ -60,8 +65,9 @@ def test_files_go_before_the_next_message_once(tmp_path: Path) -> None:
     session = Session("m")
     session.attach(path)
     session.ask("Explain.")
+    session.answer("")
     session.ask("Again.")
-    contents = [message["content"] for message in session.messages]
+    contents = [each["content"] for each in session.messages if each["role"] == "user"]
     assert contents == ["a.py:\n```\nx = 1\n```\n\nExplain.", "Again."]
     path.write_bytes(b"a\xff")
     with pytest.raises(InvalidRequestError, match="byte 1"):

@@ -152,10 +152,11 @@ def test_a_gallery_file_of_the_wrong_size_says_how_to_repair(tmp_path: Path) -> 
         resolve(tmp_path, "first")
 
 
-def test_an_unknown_name_lists_what_is_known(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="first, second") as error:
-        resolve(tmp_path, "third")
-    assert str(tmp_path) in error.value.message
+def test_an_unknown_name_tells_what_may_be_meant_or_where_it_is_not(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="did you mean first"):
+        resolve(tmp_path, "fist")
+    with pytest.raises(ModelNotFoundError, match=f"not in {tmp_path}, not a file"):
+        resolve(tmp_path, "xyzzy")
 
 
 def test_an_old_format_is_named(tmp_path: Path) -> None:
