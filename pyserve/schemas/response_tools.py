@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pyserve.schemas.common import RequestModel, invalid, kind_of
-from pyserve.schemas.fields.constraints import SchemaName
+from pyserve.schemas.fields.constraints import FunctionName
 from pyserve.schemas.fields.functions import FunctionDefinition
 from pyserve.schemas.fields.tools import (
     MAX_TOOLS,
@@ -57,7 +57,7 @@ class CustomTool(AnyTool):
     """A tool whose input is a text, not JSON."""
 
     type: Literal["custom"]
-    name: SchemaName
+    name: FunctionName
     description: Description | None = None
     format: InputFormat | None = None
 
@@ -90,7 +90,7 @@ class NamespaceTool(AnyTool):
     """Functions and custom tools whose names belong together."""
 
     type: Literal["namespace"]
-    name: SchemaName
+    name: FunctionName
     description: Description | None = None
     tools: Annotated[list[CallableTool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 

@@ -58,6 +58,8 @@ ANSWER_STYLES = tuple(
         Thinking("<think>", "</think>", is_repeated=layout.kind == "quoted"),
         layout,
         frozenset([("f", "text")]),
+        optional=frozenset([("f", "note")]),
+        parameters={"f": ("text", "note", "n"), "g": ()},
         marks=layout.control_marks,
     )
     for layout in (

@@ -251,7 +251,9 @@ def _style(
         thinking=None if reasoning.reasoning_format == "none" else thinking,
         calls=None if calls is None else form.calls,
         texts=frozenset(path for path, kind in kinds.items() if kind == "text"),
-        containers={path: kind for path, kind in kinds.items() if kind != "text"},
+        containers={path: kind for path, kind in kinds.items() if kind in ("object", "array")},
+        optional=frozenset(path for path, kind in kinds.items() if kind == "optional"),
+        parameters={} if calls is None else _parameters(calls),
         found=found,
         marks=form.all_marks,
         channels=form.channels,
@@ -268,6 +270,15 @@ def _text_begin(form: AnswerFormat, thinking: Thinking | None) -> str:
     if thinking is None or not thinking.is_open:
         return form.text_begin
     return f"{thinking.end}{form.text_begin}" if form.text_begin else f"\n{thinking.end}\n\n"
+
+
+def _parameters(calls: Calls) -> dict[str, tuple[str, ...]]:
+    """The names of the functions that may be called, each with those of its parameters."""
+    schemas = {function.name: function.parameters or {} for function in calls.functions}
+    properties = {name: schema.get("properties") for name, schema in schemas.items()}
+    return {
+        name: tuple(known) if isinstance(known, dict) else () for name, known in properties.items()
+    }
 
 
 def _kinds(calls: Calls | None) -> dict[ValuePath, ValueKind]:

@@ -2,184 +2,215 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 
-from pyserve.openai.tools.formats import CallFormat
-from pyserve.openai.tools.json_values import MAX_NAME_CHARS, is_json, read_string, read_value
-from pyserve.openai.tools.loose_values import PYTHON_QUOTES, LooseReader
-from pyserve.openai.tools.parts import CallArguments, CallBegin, Piece
-from pyserve.openai.tools.tagged_values import Containers, TaggedReader, Texts
+from pyserve.openai.tools.formats import HOLE, CallFormat
+from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_value
+from pyserve.openai.tools.loose_values import LooseReader
+from pyserve.openai.tools.object_calls import ObjectReader
+from pyserve.openai.tools.parts import AnswerStyle, CallArguments, CallBegin, Piece
+from pyserve.openai.tools.tagged_values import TaggedReader
 from pyserve.openai.tools.text_reader import MalformedError, Steps, TextReader
 
-_ARGUMENTS_KEYS = ("arguments", "parameters", "args")  # that models write for each other
-_NAME = re.compile(r"[A-Za-z0-9_.-]*")
+_SIGNS = ".:/"  # what may stand in names, and also after them
+# Ids that are of the function's name and a number, as models write them.
+_NAMED_ID = re.compile(r"(?:functions[._:])?(.+?)(?:[:_]\d+)?")
+_TAG = re.compile(r"<[^<>]*>|\[/?[A-Z_]+\]")
 
 
 class CallReader:
     """Reads runs of tool calls and gives their pieces to `emit`. One thread.
 
-    texts, containers: as of `AnswerStyle`. has_name: a call has been given of what is read.
-    bare_begin: as of its format.
+    style: says which functions are offered, and what their values are. has_name: a call has been
+    given of what is read. is_whole: nothing of a call is left to be read. bare_begin: as of its
+    format.
     """
 
     def __init__(
         self,
         reader: TextReader,
         layout: CallFormat,
-        texts: Texts,
-        containers: Containers,
+        style: AnswerStyle,
         emit: Callable[[Piece], None],
     ) -> None:
         self.has_name = False
+        self.is_whole = False
         self.bare_begin = layout.bare_begin
         self._is_draft = False
+        self._is_bare = False
+        self._name = ""  # of a call that is not given yet
         self._reader = reader
         self._layout = layout
+        self._parameters = style.parameters
         self._emit = emit
-        self._tagged = TaggedReader(reader, layout, texts, containers, self._add)
+        self._before, self._between = layout.before, layout.between
+        if layout.has_named_ids:  # which models also write without their first word
+            self._before = _to_last_mark(layout.before)
+            self._between = layout.between and _to_last_mark(layout.between)
+        signs = "".join(sign for sign in _SIGNS if not layout.name_end.startswith(sign))
+        self._name_chars = re.compile(f"[{signs}A-Za-z0-9_-]*")
+        self._tagged = TaggedReader(reader, layout, style, self._add)
+        self._objects = ObjectReader(reader, layout, self._begin, self._add)
 
-    def read_run(self, *, is_draft: bool = False) -> Steps[None]:
+    def read_run(self, *, is_draft: bool = False, is_bare: bool = False) -> Steps[None]:
         """Reads a run of calls, after its trigger. Raises MalformedError.
 
-        is_draft: all of it stays recorded.
+        is_draft: all of it stays recorded. is_bare: there was no trigger, so that a call is one
+        only if it is of an offered function.
         """
+        self.has_name = False
+        self.is_whole = False
+        self._is_draft = is_draft
+        self._is_bare = is_bare
+        if (yield from self._is_object()):
+            yield from self._read_objects()
+        else:
+            yield from self._read_calls()
+
+    def _read_calls(self) -> Steps[None]:
         layout, reader = self._layout, self._reader
         read = {
             "object": self._read_object,
-            "keyed": self._read_keyed,
+            "keyed": self._objects.read_keyed,
             "named": self._read_named,
             "tagged": self._read_tagged,
             "elements": self._read_tagged,
             "pythonic": self._read_pythonic,
             "quoted": self._read_quoted,
         }[layout.kind]
-        self.has_name = False
-        self._is_draft = is_draft
-        if layout.kind == "object" and (yield from self._opens_otherwise()):
-            yield from self._read_objects()
-            return
-        yield from reader.expect(layout.before)
+        if layout.kind != "pythonic" or (yield from reader.comes(layout.before)):
+            yield from reader.expect(self._before)
         while True:
             yield from read()
-            if layout.between is None:
-                if layout.kind == "object" and layout.after and (yield from self._goes_on()):
+            self.is_whole = True
+            if self._between is None:
+                can_go_on = layout.kind == "object" and bool(layout.after or not layout.trigger)
+                if can_go_on and (yield from self._goes_on()):
                     continue
-                yield from reader.expect(layout.after)
+                yield from self._end(layout.after)
                 return
-            if (yield from reader.one_of([layout.between, layout.after])) == layout.after:
+            if not (yield from self._is_followed(self._between)):
                 return
-            self.has_name = False
-            if not is_draft:
-                reader.begin_record("")
+            self._next()
 
-    def _opens_otherwise(self) -> Steps[bool]:
-        """Whether JSON begins a run, but not as the format has it: with or without a list."""
-        before = "".join(self._layout.before.split())
-        if (yield from self._reader.comes(before + "{")):
+    def _is_followed(self, between: str) -> Steps[bool]:
+        """Whether another call follows; else what ends the run is skipped, if it is there."""
+        after = self._layout.after
+        if after and (yield from self._reader.skip(after)):
             return False
-        if before and (yield from self._reader.comes(before)) and not before.endswith("["):
+        if between.strip():
+            return (yield from self._reader.skip(between))
+        return (yield from self._reader.comes("{")) or not (self._is_bare or after)
+
+    def _end(self, after: str) -> Steps[None]:
+        """Skips what ends a run, which one without a trigger may lack."""
+        if self._is_bare:
+            yield from self._reader.skip(after)
+        else:
+            yield from self._reader.expect(after)
+
+    def _next(self) -> None:
+        self.has_name = self.is_whole = False
+        if not self._is_draft:
+            self._reader.begin_record("")
+
+    def _is_object(self) -> Steps[bool]:
+        """Whether calls are JSON objects, but not as the format has it: in a list or in none."""
+        layout, reader = self._layout, self._reader
+        if layout.kind == "keyed":
             return False
-        yield from self._reader.skip_space()
-        return self._reader.rest[0] in "[{"
+        if layout.trigger and (yield from self._objects.skip_fence()):
+            return True
+        before = "".join(layout.before.split())
+        if layout.kind == "object":
+            if (yield from reader.comes(before + "{")):
+                return False
+            if before and (yield from reader.comes(before)) and not before.endswith("["):
+                return False
+        elif (yield from reader.comes("[")):
+            return (yield from reader.comes("[{"))
+        yield from reader.skip_space()
+        return reader.rest[0] in "[{"
 
     def _read_objects(self) -> Steps[None]:
         """Calls in a list, or one without, up to what ends a run."""
         reader = self._reader
-        if reader.rest[0] == "[":
-            reader.take(1)
-            yield from reader.skip_space()
+        yield from reader.skip("[")
         yield from self._read_object()
         while (yield from self._goes_on()):
             yield from self._read_object()
-        if reader.rest[0] == "]":
-            reader.take(1)
-        yield from reader.expect(self._layout.after.lstrip("]} \n"))
+        yield from reader.skip("]")
+        yield from self._objects.skip_fence()
+        yield from self._end(self._run_end.lstrip("]} \n"))
 
     def _goes_on(self) -> Steps[bool]:
         """Whether another object stands before what ends the run; a comma is skipped."""
         reader = self._reader
         yield from reader.skip_space()
-        if reader.rest[0] == ",":
+        if reader.rest[0] in ",;":
             reader.take(1)
             yield from reader.skip_space()
         if reader.rest[0] != "{":
             return False
-        self.has_name = False
-        if not self._is_draft:
-            reader.begin_record("")
+        self._next()
         return True
+
+    @property
+    def _run_end(self) -> str:
+        """What ends a run, whatever its calls are like."""
+        ends = self._layout.arguments_end.strip()
+        return self._layout.after.strip() or _TAG.sub("", ends, count=1).strip() or ends
 
     def skip_rest(self) -> Steps[None]:
         """Ends a call that was found to be malformed, and skips what is left of it."""
         self._tagged.close()
-        end = self._layout.after.strip() or self._layout.arguments_end.strip()
-        if end:
-            yield from self._reader.until(end, lambda _: None)
+        if self._run_end:
+            last = _TAG.findall(self._run_end) or [self._run_end]
+            yield from self._reader.until(last[-1], lambda _: None)
 
     def _read_object(self) -> Steps[None]:
-        reader = self._reader
-        early: list[str] = []  # arguments that stand before the name
-        has_arguments = is_inside = False
-        yield from reader.expect("{")
-        while True:
-            yield from reader.skip_space()
-            if reader.rest[0] in "},":
-                if reader.take(1) == "}":
-                    break
-                continue
-            key = yield from read_string(reader)
-            yield from reader.expect(":")
-            yield from reader.skip_space()
-            if key == self._layout.name_key and not self.has_name:
-                self._begin((yield from read_string(reader)))
-            elif key in (self._layout.arguments_key, *_ARGUMENTS_KEYS) and not has_arguments:
-                has_arguments = True
-                yield from self._read_arguments(self._add if self.has_name else early.append)
-            elif key == "function" and not self.has_name and reader.rest[0] == "{":
-                is_inside = True
-                yield from self._read_object()
-            else:
-                yield from read_value(reader, lambda _: None)
-        if not self.has_name:
-            raise MalformedError
-        if not is_inside:
-            self._add("".join(early) if has_arguments else "{}")
+        yield from self._objects.read(is_strict=self._is_bare)
+        self.is_whole = True
 
-    def _read_arguments(self, emit: Callable[[str], None]) -> Steps[None]:
-        """An object, or one that is written as a text."""
-        reader = self._reader
-        if (yield from reader.peek()) != '"':
-            yield from read_value(reader, emit)
-            return
-        parts: list[str] = []
-        yield from read_value(reader, parts.append)
-        written = "".join(parts)
-        inner = json.loads(written, strict=False) if is_json(written) else ""
-        emit(inner if inner.startswith("{") and is_json(inner) else written)
-
-    def _read_keyed(self) -> Steps[None]:
-        reader = self._reader
-        yield from reader.expect("{")
-        yield from reader.skip_space()
-        name = yield from read_string(reader)
-        yield from reader.expect(":")
+    def _read_named(self) -> Steps[None]:
+        layout, reader = self._layout, self._reader
+        if layout.has_named_ids:
+            name = yield from self._read_named_id()
+            yield from reader.expect(layout.name_end.rpartition(HOLE)[2])
+        else:
+            name = yield from self._read_name()
+            yield from self._read_name_end()
+        has_fence = yield from self._objects.skip_fence()
         yield from reader.skip_space()
         if reader.rest[0] != "{":
             raise MalformedError
         self._begin(name)
         yield from read_value(reader, self._add)
-        yield from reader.expect("}")
+        if has_fence:
+            yield from self._objects.skip_fence()
 
-    def _read_named(self) -> Steps[None]:
-        name = yield from self._read_name()
-        yield from self._reader.expect(self._layout.name_end)
-        yield from self._reader.skip_space()
-        if self._reader.rest[0] != "{":
+    def _read_name_end(self) -> Steps[None]:
+        """What stands between name and arguments; marks alone may be left out, and so may ids."""
+        name_end, reader = self._layout.name_end, self._reader
+        _, hole, after_id = name_end.rpartition(HOLE)
+        if hole and (yield from reader.skip(after_id)):
+            return
+        if self._layout.trigger and (yield from reader.comes("{")):
+            return
+        yield from reader.expect(name_end)
+
+    def _read_named_id(self) -> Steps[str]:
+        """The name in an id such as `functions.name:0`, up to the mark after it."""
+        layout, reader = self._layout, self._reader
+        mark = layout.name_end.rpartition(HOLE)[2].strip()
+        written = (yield from reader.short_text(mark)).strip()
+        if written in self._parameters:
+            return written
+        found = _NAMED_ID.fullmatch(written)
+        if found is None:
             raise MalformedError
-        self._begin(name)
-        yield from read_value(self._reader, self._add)
+        return found[1]
 
     def _read_tagged(self) -> Steps[None]:
         name = yield from self._read_name()
@@ -191,20 +222,20 @@ class CallReader:
         name = yield from self._read_name()
         yield from self._reader.expect("(")
         self._begin(name)
-        values = LooseReader(self._reader, PYTHON_QUOTES, has_escapes=True)
-        yield from values.read_pairs(")", "=", self._add)
+        names = self._parameters.get(name, ())
+        yield from LooseReader(self._reader).read_pairs(")", self._add, names)
 
     def _read_quoted(self) -> Steps[None]:
         name = yield from self._read_name()
         yield from self._reader.expect("{")
         self._begin(name)
-        values = LooseReader(self._reader, (self._layout.quote, '"'), has_escapes=False)
-        yield from values.read_pairs("}", ":", self._add)
+        values = LooseReader(self._reader, self._layout.quote)
+        yield from values.read_pairs("}", self._add)
 
     def _read_name(self) -> Steps[str]:
         yield from self._reader.skip_space()
         while True:
-            found = _NAME.match(self._reader.rest)
+            found = self._name_chars.match(self._reader.rest)
             n_chars = 0 if found is None else found.end()
             if not 0 < n_chars <= MAX_NAME_CHARS:
                 raise MalformedError
@@ -213,11 +244,25 @@ class CallReader:
             yield from self._reader.more()
 
     def _begin(self, name: str) -> None:
-        if not name:
+        """Begins a call; without a trigger it is none before its arguments begin."""
+        if not name or (self._is_bare and name not in self._parameters):
             raise MalformedError
+        self._name = name
+        if not self._is_bare:
+            self._put_begin()
+
+    def _put_begin(self) -> None:
         self.has_name = True
-        self._emit(CallBegin(name))
+        self._emit(CallBegin(self._name))
+        self._name = ""
 
     def _add(self, text: str) -> None:
+        if text and self._name:
+            self._put_begin()
         if text:
             self._emit(CallArguments(text))
+
+
+def _to_last_mark(text: str) -> str:
+    """`text` up to the last mark in it."""
+    return text[: text.rfind(">") + 1]

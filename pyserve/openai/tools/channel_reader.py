@@ -124,16 +124,25 @@ class ChannelReader(AnswerReader):
             if reader.rest[0] == "{":
                 self._put_call(CallBegin(name))
                 yield from read_value(reader, self._add)
+            elif (yield from self._ends()):
+                self._put_call(CallBegin(name))
+                self._add("{}")
         except EndedError:
             reader.rest = ""
             raise
         yield from self._read_body(_drop)
 
+    def _ends(self) -> Steps[bool]:
+        """Whether the message ends here."""
+        for end in self._channels.ends:
+            if (yield from self._reader.comes(end)):
+                return True
+        return False
+
     def _read_inner_calls(self) -> Steps[None]:
         layout, reader = self._style.calls, self._reader
         assert layout is not None
-        style = self._style
-        calls = CallReader(reader, layout, style.texts, style.containers, self._put_call)
+        calls = CallReader(reader, layout, self._style, self._put_call)
         signs = (layout.trigger, *self._breaks)
         while (sign := (yield from reader.until_any(signs, _drop))) == layout.trigger:
             reader.begin_record("")

@@ -27,12 +27,14 @@ HOLE = "\0"
 ITEM = "item"  # the name of the elements of a list, in formats that have such
 Kind = Literal["object", "keyed", "named", "tagged", "elements", "pythonic", "quoted"]
 Origin = Literal["derived", "known", "configured", "generic"]
+_TAG_BEGIN = re.compile(r"""(<\w+(?:=| name=)"?)\Z""")
 # Texts that nobody writes but a model that means them: no word of a language looks like these.
 _CONTROL = re.compile(
     r"\]<\][a-z]+\[>\[(?:</?[^<>\s]*>?)?"
     r"|</?[|\uff5c][^<>\s]*[|\uff5c>]>?|</?[^<>\s|]*[|\uff5c]>|</?[a-z_]+:[^<>\s]*>?"
     r"|<SPECIAL_\d+>|\[/?[A-Z]+_[A-Z_]+\]|\[/?(?:ARGS|THINK)\]"
 )
+_PARTS = re.compile(rf"({_CONTROL.pattern})|\s+")
 
 
 class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +91,29 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
         found = control_marks(first)
         is_first = bool(found) and first.startswith(found[0]) and found[0] != self.trigger.strip()
         return found[0] if self.trigger and is_first else ""
+
+    @property
+    def loose_begins(self) -> tuple[str, ...]:
+        """Texts that begin a call without its trigger where an offered function's name follows."""
+        if self.begin:
+            return ()
+        if self.trigger:
+            found = _TAG_BEGIN.search(self.before)
+            return (found[1],) if found else ()
+        lists = ("[", "") if self.before.strip() == "[" else ("",)
+        openings = [f'{self._opening[:-1]}{space}"' for space in ("", " ") if self._opening]
+        return tuple(begin + opening for begin in lists for opening in openings)
+
+    @property
+    def opening(self) -> str:
+        """What begins an answer that is a call without its trigger, as `loose_begins`."""
+        return self._opening if self.trigger else ""
+
+    @property
+    def _opening(self) -> str:
+        """The begin of a call that is an object, without white space."""
+        is_object = self.kind == "object" and not (self.has_arguments_first or self.id_key)
+        return f'{{"{self.name_key}":"' if is_object else ""
 
     @property
     def bare_begin(self) -> str:
@@ -174,6 +199,11 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
 TAGGED = CallFormat(name="tagged", trigger="<tool_call>", before="\n", after="\n</tool_call>")
 GENERIC = msgspec.structs.replace(TAGGED, name="generic", is_generic=True)
 BARE = CallFormat(name="bare", trigger="", can_repeat=False)  # nothing but the JSON object
+
+
+def split_at_marks(text: str) -> list[str]:
+    """The words and marks of `text`, without the white space between them."""
+    return [part.strip() for part in _PARTS.split(text) if part and part.strip()]
 
 
 def control_marks(*texts: str) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""Incremental JSON scanner on a `TextReader`: finds where values end."""
+"""Incremental JSON scanner on a `TextReader`: finds where values end.
+
+What models get wrong is put right on the way: commas after the last member, line breaks in texts,
+backslashes that escape nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,14 @@ from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextR
 
 MAX_NAME_CHARS = 256
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_STRUCTURE = re.compile(r'["{}\[\]]')
+_STRUCTURE = re.compile(r'["{}\[\],]')
 _STRING_END = re.compile(r'\\.|"', re.DOTALL)
 # What models forget to escape: line breaks in texts, most of all.
 _ESCAPED = {code: json.dumps(chr(code))[1:-1] for code in range(0x20)}
 _SCALAR_END = re.compile(r"[,}\]\s]")
+_ESCAPES = '"\\/bfnrt'
+_HEX = re.compile(r"[0-9a-fA-F]*")
+_N_UNICODE = 6  # characters of an escape such as \\u00e9
 
 
 def is_json(text: str) -> bool:
@@ -71,8 +78,12 @@ def _read_nested(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]
                 emit(reader.take(len(reader.rest)))
             yield from reader.more()
             continue
-        emit(reader.take(found.end()))
         mark = found.group()
+        if mark == ",":
+            emit(reader.take(found.start()))
+            yield from _read_comma(reader, emit)
+            continue
+        emit(reader.take(found.end()))
         if mark == '"':
             yield from _read_string_rest(reader, emit)
             continue
@@ -81,18 +92,44 @@ def _read_nested(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]
             return
 
 
+def _read_comma(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:
+    """A comma and the white space after it; the comma goes where no member follows."""
+    reader.take(1)
+    space = ""
+    while (yield from reader.peek()) in SPACE:
+        space += reader.take(1)
+    emit(space if reader.rest[0] in ",}]" else f",{space}")
+
+
 def _read_string_rest(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:
     while True:
         found = _STRING_END.search(reader.rest)
-        if found is not None:
-            emit(reader.take(found.end()).translate(_ESCAPED))
-            if found.group() == '"':
-                return
+        if found is None:
+            n_ready = len(reader.rest) - reader.rest.endswith("\\")
+            if n_ready:
+                emit(reader.take(n_ready).translate(_ESCAPED))
+            yield from reader.more()
             continue
-        n_ready = len(reader.rest) - reader.rest.endswith("\\")
-        if n_ready:
-            emit(reader.take(n_ready).translate(_ESCAPED))
-        yield from reader.more()
+        if found.group() == '"':
+            emit(reader.take(found.end()).translate(_ESCAPED))
+            return
+        if found.start():
+            emit(reader.take(found.start()).translate(_ESCAPED))
+        yield from _read_escape(reader, emit)
+
+
+def _read_escape(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:
+    """An escape, or a backslash that is none: `\\d`. REQUIRES: the letter is there."""
+    letter = reader.rest[1]
+    if letter == "u":
+        while len(reader.rest) < _N_UNICODE and _HEX.fullmatch(reader.rest, 2):
+            yield from reader.more()
+        is_whole = _HEX.fullmatch(reader.rest, 2, _N_UNICODE) and len(reader.rest) >= _N_UNICODE
+        emit(reader.take(_N_UNICODE) if is_whole else f"{reader.take(1)}\\")
+    elif letter in _ESCAPES:
+        emit(reader.take(2))
+    else:
+        emit(f"{reader.take(1)}\\")
 
 
 def _read_scalar(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:

@@ -46,7 +46,7 @@ HARMONY = AnswerFormat(
         starts=("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", " to=", "to="),
         marks=("<|constrain|>",),
         thought=r"<\|channel\|>\s*analysis",
-        call=r"to=(?!assistant\b)(?:functions\.)?([\w.-]+)",
+        call=r"to=(?!assistant\b)(?:functions\.)?([\w.:/-]+)",
         text_headers=(
             "<|channel|>final<|message|>",
             "<|channel|>final <|constrain|>json<|message|>",
@@ -72,7 +72,7 @@ _CHANNELED: tuple[tuple[tuple[str, ...], AnswerFormat], ...] = (
                 opens=(">>>",),
                 message="\n",
                 text=r"^all$",
-                call=r"^([\w.-]+)$",
+                call=r"^([\w.:/-]+)$",
                 text_headers=("all\n",),
                 next_header=">>>",
                 call_headers=(f"{HOLE}\n",),
@@ -106,7 +106,7 @@ _CHANNELED: tuple[tuple[tuple[str, ...], AnswerFormat], ...] = (
                 ends=("<|eom|>", "<|eot|>"),
                 starts=("<|start|>", "<|message|>", " to=", "to="),
                 thought=r"to=self\b",
-                call=r"to=(?!user\b|self\b)([\w.-]+)",
+                call=r"to=(?!user\b|self\b)([\w.:/-]+)",
                 has_calls_inside=True,
                 text_headers=(" to=user<|message|>",),
                 next_header="<|start|>assistant",
@@ -315,6 +315,15 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         for sign in ("<|start_header_id|>", "<|python_start|>")
     ),
 )
+# What models write in place of the marks around runs.
+_VARIANTS = {
+    "<|tool_calls_section_begin|>": ("<|tool_call_section_begin|>", "<|tool_call_section_end|>"),
+    "<｜DSML｜": tuple(
+        f"{slash}｜DSML｜{word}>"
+        for word in ("function_calls", "tool_calls", "toolcalls")
+        for slash in ("<", "</")
+    ),
+}
 SPECIAL_FORMATS = tuple(known for _, known in _CHANNELED)
 KNOWN_FORMATS = (
     *(layout for _, layout in _KNOWN),
@@ -344,6 +353,12 @@ def call_format(chat_template: str) -> CallFormat:
 def signed_format(template: str) -> CallFormat | None:
     """The known format with signs in this text."""
     return _first(_KNOWN, template)
+
+
+def variant_marks(calls: CallFormat) -> tuple[str, ...]:
+    """Marks that a model may write in place of those around its runs of calls."""
+    found = (marks for begin, marks in _VARIANTS.items() if calls.trigger.startswith(begin))
+    return tuple(mark for marks in found for mark in marks if mark != calls.trigger)
 
 
 def _first(table: Sequence[tuple[tuple[str, ...], T]], template: str) -> T | None:

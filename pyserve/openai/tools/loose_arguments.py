@@ -20,6 +20,11 @@ from pyserve.openai.tools.tagged import PYTHON_WORDS
 
 MAX_DEPTH = 5  # of objects held to their schemas in quotes that are not JSON's
 _NAME = "([a-zA-Z_] [a-zA-Z0-9_.-]{0,63})"
+_NO_NAME = char_class(
+    [(0, 0x20), (0x7F, 0x7F), *((ord(char), ord(char)) for char in ":=,(){}[]'\"<>")],
+    is_negated=True,
+)
+_ANY_NAME = f'({_NO_NAME}{{1,64}} (" " {_NO_NAME}{{1,64}}){{0,7}})'  # outside of Python
 _QUOTE, _ESCAPE = "'", "\\"
 _PLAIN = char_class(
     [(0, 0x1F), (0x7F, 0x7F), *((ord(char), ord(char)) for char in (_QUOTE, _ESCAPE))],
@@ -83,7 +88,8 @@ class _Values:
         if not properties:
             if schema.get("additionalProperties", True) is False:
                 return '""'
-            one = self._rules.add(f"{_NAME} {literal(sign)} {self._value(True, path)}")
+            name = _ANY_NAME if self._quote else _NAME
+            one = self._rules.add(f"{name} {literal(sign)} {self._value(True, path)}")
             return f"({one} ({comma} {one})*)?"
         rest = {True: self._rules.add('""'), False: self._rules.add('""')}  # after one, after none
         for name, part in reversed(properties.items()):
@@ -155,7 +161,7 @@ class _Values:
         if self._any is None:
             self._any = self._rules.reserve()
             comma = self._rules.comma
-            pair = self._rules.add(f'{_NAME} ":" {self._any}')
+            pair = self._rules.add(f'{_ANY_NAME} ":" {self._any}')
             items = f'"[" ({self._any} ({comma} {self._any})*)? "]"'
             pairs = f'"{{" ({pair} ({comma} {pair})*)? "}}"'
             parts = [self._text(), NUMBER, BOOLEAN, NULL, items, pairs]

@@ -19,7 +19,8 @@ PYTHON_QUOTES = ("'", '"')
 MAX_DEPTH = 64
 MAX_SCALAR_CHARS = 400
 _SCALAR_END = re.compile(r"[,:()\[\]{}\s]")
-_KEY = re.compile(r"[^\s:=,(){}\[\]'\"<>]+")
+_KEY = re.compile(r"[^:=,(){}\[\]'\"<>]+")
+_SIGNS = ":="
 _DIGITS = re.compile("[0-9a-fA-F]+")
 _WORDS = {"True": "true", "False": "false", "None": "null", "": "null"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "\n": ""}
@@ -30,12 +31,14 @@ Emit = Callable[[str], None]
 
 
 class LooseReader:
-    """Reads values. quotes: the texts around texts; has_escapes: as in Python. One thread."""
+    """Reads values. One thread.
 
-    def __init__(self, reader: TextReader, quotes: Sequence[str], *, has_escapes: bool) -> None:
+    quote: around texts that have no escapes; other texts are in the quotes of Python.
+    """
+
+    def __init__(self, reader: TextReader, quote: str = "") -> None:
         self._reader = reader
-        self._quotes = quotes
-        self._has_escapes = has_escapes
+        self._quotes = (quote, *PYTHON_QUOTES) if quote else PYTHON_QUOTES
 
     def read_value(self, emit: Emit, depth: int = 0) -> Steps[None]:
         """A value, given to `emit` as JSON. Raises MalformedError."""
@@ -53,39 +56,63 @@ class LooseReader:
         else:
             yield from self._read_scalar(emit)
 
-    def read_pairs(self, end: str, sign: str, emit: Emit, depth: int = 0) -> Steps[None]:
-        """`key sign value, ...` up to `end`, as the members of an object with its braces."""
+    def read_pairs(
+        self, end: str, emit: Emit, names: Sequence[str] = (), depth: int = 0
+    ) -> Steps[None]:
+        """`key: value, key=value, ...` up to `end`, as the members of an object with its braces.
+
+        names: of the keys of values without one, by their places.
+        """
         reader = self._reader
-        before = "{"
+        n_members = 0
         while True:
             yield from reader.skip_space()
             if reader.rest[0] == end:
                 reader.take(1)
                 break
-            if before != "{" and reader.rest[0] == ",":
+            if n_members and reader.rest[0] == ",":
                 reader.take(1)
                 continue
-            key = yield from self._read_key()
-            yield from reader.expect(sign)
-            emit(f"{before}{_quoted(key)}: ")
-            before = ", "
-            yield from self.read_value(emit, depth + 1)
-        emit("{}" if before == "{" else "}")
+            key, value = yield from self._read_key_or_value(depth)
+            if value:
+                if n_members >= len(names):
+                    raise MalformedError
+                key = names[n_members]
+            emit(f"{', ' if n_members else '{'}{_quoted(key)}: {value}")
+            n_members += 1
+            if not value:
+                yield from self.read_value(emit, depth + 1)
+        emit("}" if n_members else "{}")
 
-    def _quote(self) -> Steps[str | None]:
-        """The quote that comes next, which is skipped."""
-        rest = self._reader
+    def _read_key_or_value(self, depth: int) -> Steps[tuple[str, str]]:
+        """A key and the sign after it, and ""; or else a value as JSON after ""."""
+        reader = self._reader
+        if reader.rest[0] in "[{":
+            parts: list[str] = []
+            yield from self.read_value(parts.append, depth + 1)
+            return "", "".join(parts)
+        is_text = (yield from self._quote(is_skipped=False)) is not None
+        key = yield from self.read_key()
+        yield from reader.skip_space()
+        if reader.rest[0] in _SIGNS:
+            reader.take(1)
+            return key, ""
+        return "", _quoted(key) if is_text else _scalar(key)
+
+    def _quote(self, *, is_skipped: bool = True) -> Steps[str | None]:
+        """The quote that comes next."""
+        reader = self._reader
         while True:
             for quote in self._quotes:
-                if rest.rest.startswith(quote):
-                    return rest.take(len(quote))
-            if not any(quote.startswith(rest.rest) for quote in self._quotes):
+                if reader.rest.startswith(quote):
+                    return reader.take(len(quote)) if is_skipped else quote
+            if not any(quote.startswith(reader.rest) for quote in self._quotes):
                 return None
-            yield from rest.more()
+            yield from reader.more()
 
     def _read_members(self, emit: Emit, depth: int) -> Steps[None]:
         self._reader.take(1)
-        yield from self.read_pairs("}", ":", emit, depth)
+        yield from self.read_pairs("}", emit, (), depth)
 
     def _read_items(self, emit: Emit, depth: int) -> Steps[None]:
         reader = self._reader
@@ -104,7 +131,8 @@ class LooseReader:
             yield from self.read_value(emit, depth + 1)
         emit("]")
 
-    def _read_key(self) -> Steps[str]:
+    def read_key(self) -> Steps[str]:
+        """A text in quotes, or what stands before a sign."""
         quote = yield from self._quote()
         if quote is not None:
             parts: list[str] = []
@@ -117,12 +145,12 @@ class LooseReader:
             if n_chars > MAX_NAME_CHARS or (reader.rest and not n_chars):
                 raise MalformedError
             if n_chars < len(reader.rest):
-                return reader.take(n_chars)
+                return reader.take(n_chars).strip(SPACE)
             yield from reader.more()
 
     def _read_text(self, quote: str, emit: Emit) -> Steps[None]:
         emit('"')
-        if self._has_escapes:
+        if quote in PYTHON_QUOTES:
             yield from self._read_python_text(quote, emit)
         else:
             yield from self._reader.until(quote, lambda text: emit(_quoted(text)[1:-1]))

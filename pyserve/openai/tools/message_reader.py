@@ -11,6 +11,7 @@ from __future__ import annotations
 from pyserve.openai.tools.answer_reader import AnswerReader
 from pyserve.openai.tools.call_reader import CallReader
 from pyserve.openai.tools.formats import control_marks
+from pyserve.openai.tools.object_calls import FENCE
 from pyserve.openai.tools.parts import AnswerStyle, Piece, Thinking
 from pyserve.openai.tools.text_reader import SPACE, EndedError, MalformedError, Steps
 
@@ -28,13 +29,18 @@ class MessageReader(AnswerReader):
         self._calls: CallReader | None = None
         self._trigger = ""
         self._begin = ""  # of a call whose run has no trigger
+        self._loose: tuple[str, ...] = ()  # the same where an offered function's name follows
+        self._opening = ""  # the same at the begin of an answer only
+        self._line = ""  # the end of the text so far
+        self._is_in_code = False
+        self._owes_end = False  # a call has ended thoughts, whose end may follow
         if style.calls is not None:
-            self._calls = CallReader(
-                self._reader, style.calls, style.texts, style.containers, self._put_call
-            )
+            self._calls = CallReader(self._reader, style.calls, style, self._put_call)
             self._trigger = style.calls.trigger
             self._begin = style.calls.begin
-        signs = [*style.marks]
+            self._loose = style.calls.loose_begins if style.parameters else ()
+            self._opening = style.calls.opening if style.parameters else ""
+        signs = [*style.marks, *self._loose]
         signs += [sign for sign in (self._trigger, self._begin) if sign]
         if style.thinking is not None and style.thinking.is_repeated:
             signs.append(style.thinking.begin)
@@ -46,11 +52,18 @@ class MessageReader(AnswerReader):
             yield from self._read_first_thoughts(thinking)
         if self._calls is not None and not self._trigger:
             yield from self._read_bare_calls(self._calls)
+        elif self._calls is not None and self._opening:
+            yield from self._read_opening_call(self._calls)
         while True:
-            sign = yield from self._reader.until_any(self._signs, self._say)
+            owed = (thinking.end,) if thinking is not None and self._owes_end else ()
+            sign = yield from self._reader.until_any((*self._signs, *owed), self._say)
             if thinking is not None and thinking.is_repeated and sign == thinking.begin:
                 yield from self._read_thoughts(thinking)
-            elif sign in (self._trigger, self._begin) and self._calls is not None:
+            elif sign in owed:
+                self._owes_end = False
+            elif sign in self._loose and self._is_in_code:
+                self._say(sign)
+            elif sign in (self._trigger, self._begin, *self._loose) and self._calls is not None:
                 yield from self._read_run(self._calls, sign)
             elif not self._has_text:
                 self._held = ""  # white space before the mark of the text
@@ -59,6 +72,8 @@ class MessageReader(AnswerReader):
         has_tag = yield from self._begins_with(thinking.begin)
         if has_tag or thinking.is_open:
             yield from self._read_thoughts(thinking)
+            while not self._owes_end and (yield from self._thinks_again(thinking)):
+                yield from self._read_thoughts(thinking)
         elif (yield from self._begins_with(thinking.end)):
             yield from self._reader.skip_space()
 
@@ -69,19 +84,27 @@ class MessageReader(AnswerReader):
         ends = (thinking.end, *control_marks(self._trigger, self._begin))
         while True:
             may_call = self._calls is not None and self._n_drafts < MAX_DRAFTS
-            drafts = (self._trigger,) if may_call and self._trigger not in ends else ()
+            drafts = (self._trigger, *self._loose) if may_call else ()
+            drafts = tuple(sign for sign in drafts if sign not in ends)
             signs = tuple(filter(None, (*ends, *drafts, *self._style.marks)))
             sign = yield from self._reader.until_any(signs, self._think)
             if sign in ends:
                 break
             if sign in drafts and self._calls is not None:
-                yield from self._read_draft(self._calls, thinking)
+                yield from self._read_draft(self._calls, thinking, sign)
         self._held = ""
         self.is_thinking = False
-        if sign != thinking.end:
+        self._owes_end = sign != thinking.end
+        if self._owes_end:
             self._reader.rest = sign + self._reader.rest
             return
         yield from self._reader.skip_space()
+
+    def _thinks_again(self, thinking: Thinking) -> Steps[bool]:
+        """Skip the begin of more thoughts right after others."""
+        if self._trigger.startswith(thinking.begin):
+            return False
+        return (yield from self._begins_with(thinking.begin))
 
     def _begins_with(self, tag: str) -> Steps[bool]:
         """Skip the tag if it comes next."""
@@ -94,38 +117,55 @@ class MessageReader(AnswerReader):
                 return False
             yield from self._reader.more()
 
-    def _read_draft(self, calls: CallReader, thinking: Thinking) -> Steps[None]:
+    def _read_draft(self, calls: CallReader, thinking: Thinking, sign: str) -> Steps[None]:
         """Calls in thoughts, which are meant if the answer ends with them, else thoughts, too."""
         reader = self._reader
         reader.begin_record("")
-        self._drafted = []
-        is_whole = False
-        try:
-            while True:
-                is_whole = False
-                for _ in calls.read_run(is_draft=True):
-                    if thinking.end in reader.recorded + reader.rest:
-                        raise MalformedError
-                    yield
-                if thinking.end in reader.recorded:
-                    raise MalformedError
-                is_whole = True
-                yield from reader.expect(self._trigger)
-        except MalformedError:
-            drafted = None
-        except EndedError:
-            drafted = self._drafted if is_whole else None
+        drafted: list[Piece] = []
+        self._drafted = drafted
+        is_bare = sign in self._loose
+        if is_bare:
+            reader.rest = sign + reader.rest
+        is_meant = yield from self._ends_with_calls(calls, thinking, is_bare=is_bare)
         self._drafted = None
-        if drafted is None:
+        if not is_meant:
             self._n_drafts += 1
-            self._think(self._without_marks(self._trigger))
-            reader.rest = reader.recorded + reader.rest
+            written = reader.recorded + reader.rest
+            self._think(self._without_marks(sign))
+            reader.rest = written.removeprefix(sign) if is_bare else written
             return
         self.is_thinking = False
         for piece in drafted:
             self._put_call(piece)
         reader.rest = ""
         raise EndedError
+
+    def _ends_with_calls(
+        self, calls: CallReader, thinking: Thinking, *, is_bare: bool
+    ) -> Steps[bool]:
+        """Whether there are nothing but whole calls up to the end of the answer."""
+        reader = self._reader
+        try:
+            while True:
+                for _ in calls.read_run(is_draft=True, is_bare=is_bare):
+                    if thinking.end in reader.recorded + reader.rest:
+                        return False
+                    yield
+                if thinking.end in reader.recorded:
+                    return False
+                is_bare = not (yield from reader.skip(self._trigger))
+                if is_bare and not (yield from self._comes_loose()):
+                    return False
+        except MalformedError:
+            return False
+        except EndedError:
+            return calls.is_whole
+
+    def _comes_loose(self) -> Steps[bool]:
+        for begin in self._loose:
+            if (yield from self._reader.comes(begin)):
+                return True
+        return False
 
     def _put_call(self, piece: Piece) -> None:
         if self._drafted is None:
@@ -141,11 +181,13 @@ class MessageReader(AnswerReader):
         else:
             reader.rest = sign + reader.rest  # the call has it in `before`
             reader.begin_record("")
+        is_bare = sign in self._loose or (not sign and bool(self._trigger))
         try:
-            yield from calls.read_run()
+            yield from calls.read_run(is_bare=is_bare)
         except (MalformedError, EndedError) as error:
             is_cut = isinstance(error, EndedError)
-            if is_cut and (calls.has_name or self._style.has_sure_calls):
+            is_sure = self._style.has_sure_calls and not is_bare
+            if is_cut and (calls.has_name or is_sure):
                 reader.rest = ""  # a part of a call, or of what ends it
             elif not calls.has_name:
                 self._take_back(reader.recorded, sign)
@@ -153,6 +195,13 @@ class MessageReader(AnswerReader):
                 raise
             if calls.has_name:
                 yield from calls.skip_rest()
+
+    def _say(self, text: str) -> None:
+        super()._say(text)
+        if self._loose:
+            n_fences = (self._line + text).count(FENCE)
+            self._is_in_code ^= n_fences % 2 == 1
+            self._line = text[-2:] if n_fences else (self._line + text)[-2:]
 
     def _take_back(self, text: str, sign: str) -> None:
         """What was no call is read again as text, but for what began it."""
@@ -166,6 +215,12 @@ class MessageReader(AnswerReader):
         """An answer that is nothing but calls, in a format without a trigger."""
         if (yield from self._begins_with_call(calls.bare_begin)):
             yield from self._read_run(calls, self._trigger)
+
+    def _read_opening_call(self, calls: CallReader) -> Steps[None]:
+        """A call that begins the answer without its trigger."""
+        if (yield from self._reader.comes(self._opening)):
+            yield from self._reader.skip_space()
+            yield from self._read_run(calls, "")
 
     def _begins_with_call(self, begin: str) -> Steps[bool]:
         """Whether the next text may be a call, in a format without a trigger."""

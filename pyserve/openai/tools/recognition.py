@@ -18,6 +18,7 @@ from pyserve.openai.tools.known_formats import (
     signed_format,
     special_format,
     unshown_format,
+    variant_marks,
 )
 from pyserve.openai.tools.probes import NOT_THINKING, THINKING, Message, Prober, Render
 from pyserve.openai.tools.tagged_values import CDATA
@@ -96,7 +97,7 @@ def recognized(source: str, render: Render) -> AnswerFormat:
     prober = Prober(render)
     return msgspec.structs.replace(
         form,
-        marks=tuple(dict.fromkeys([*form.marks, *marks])),
+        marks=tuple(dict.fromkeys([*form.marks, *marks, *variant_marks(form.calls)])),
         hides_text=prober.hides_text(form.thoughts_key),
         efforts=form.efforts or _efforts(source, prober, form.thinking),
     )

@@ -32,11 +32,14 @@ _NAME = "([a-zA-Z0-9_] [a-zA-Z0-9_.-]{0,63})"
 
 MAX_DEPTH = 8  # of values whose kinds are told apart
 ValuePath = tuple[str, ...]
-ValueKind = Literal["text", "object", "array"]
+ValueKind = Literal["text", "optional", "object", "array"]
 
 
 def value_kinds(function: Function) -> dict[ValuePath, ValueKind]:
-    """What is a text, an object or a list in the arguments, by function, parameter and members."""
+    """What values in the arguments are, by function, parameter and members.
+
+    "optional": a text or null.
+    """
     return dict(_kinds((function.name,), {**(function.parameters or {}), "type": "object"}))
 
 
@@ -45,6 +48,8 @@ def _kinds(path: ValuePath, schema: Any) -> Iterator[tuple[ValuePath, ValueKind]
         return
     if _is_text(schema):
         yield path, "text"
+    elif _is_optional_text(schema):
+        yield path, "optional"
     elif (kind := schema.get("type")) in ("object", "array"):
         yield path, kind
         properties = schema.get("properties")
@@ -60,6 +65,18 @@ def _is_text(schema: Any) -> bool:
     if values is not None:
         return all(isinstance(value, str) for value in values)
     return bool(schema.get("type") == "string")
+
+
+def _is_optional_text(schema: dict[str, Any]) -> bool:
+    """Whether its values are texts and null, so that a text may stand for itself."""
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return set(kind) == {"string", "null"} and _constants(schema) is None
+    parts = schema.get("anyOf", schema.get("oneOf"))
+    if not isinstance(parts, list) or kind is not None:
+        return False
+    kinds = [isinstance(part, dict) and part.get("type") for part in parts]
+    return set(kinds) == {"string", "null"} and all(_constants(part) is None for part in parts)
 
 
 def tagged_arguments(
@@ -148,6 +165,9 @@ class _Writer:
 
     def _member(self, name: str, schema: Any, path: ValuePath) -> str:
         layout = self._layout
+        if layout.types and isinstance(schema, dict) and _is_optional_text(schema):
+            kinds = ({"type": "string"}, {"type": "null"})
+            return any_of(self._member(name, kind, path) for kind in kinds)
         key_end = layout.key_end.replace(HOLE, layout.types.get(_type_of(schema), HOLE))
         key = f"{literal(layout.key_begin + name)} {loose(self._rules, key_end)}"
         if layout.kind != "elements":
@@ -178,6 +198,8 @@ class _Writer:
     def _value(self, schema: Any, path: ValuePath, value_end: str) -> str:
         """A text as it is, or JSON by its schema."""
         grammar, rules, end = self._grammar, self._rules, literal(value_end)
+        if isinstance(schema, dict) and _is_optional_text(schema):
+            return text_until(rules, value_end, '""', can_end=False)[0]
         if not _is_text(schema):
             value = any_of([grammar.visit_inside(schema, path), *_python_words(schema)])
             return f"{rules.space} {value} {rules.space} {end}"

@@ -13,13 +13,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from pyserve.openai.tools.formats import ITEM, CallFormat
-from pyserve.openai.tools.json_values import MAX_NAME_CHARS, is_json
+from pyserve.openai.tools.formats import HOLE, ITEM, CallFormat
+from pyserve.openai.tools.json_values import MAX_NAME_CHARS, is_json, read_value
+from pyserve.openai.tools.parts import AnswerStyle
 from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextReader
 
-Texts = frozenset[tuple[str, ...]]
-Containers = dict[tuple[str, ...], str]
 CDATA, CDATA_END = "<![CDATA[", "]]>"
+_TYPE = re.compile(rf'\s+\w+="{HOLE}"')
+_NULLS = ("null", "None")
+_ANY_TAG = re.compile(r"<[^<>]*>")
+_TAG = re.compile(r"\s*<[^<>]*>")
 _NO_KEY = re.compile(r"[\r\n<>]")  # the tag of the key has no end
 MAX_DEPTH = 32
 MAX_LITERAL_CHARS = 100_000
@@ -28,45 +31,60 @@ MAX_LITERAL_CHARS = 100_000
 class TaggedReader:
     """Reads the arguments of one call at a time, and gives them to `add` as JSON. One thread.
 
-    texts: function and parameter where values are texts, in elements also members of them.
-    containers: of the elements that are objects and arrays.
+    style: says what values are.
     """
 
     def __init__(
         self,
         reader: TextReader,
         layout: CallFormat,
-        texts: Texts,
-        containers: Containers,
+        style: AnswerStyle,
         add: Callable[[str], None],
     ) -> None:
         self._reader = reader
         self._layout = layout
-        self._texts = texts
-        self._containers = containers
+        self._texts = style.texts
+        self._optional = style.optional
+        self._containers = style.containers
         self._before = ""  # what stands before the next key; "": no arguments are open
+        # What ends arguments, and what models leave out after it.
+        self._arguments_end, self._arguments_rest = _first_tag(layout.arguments_end)
+        closing = f"{layout.arguments_end}{layout.after}".strip()
+        self._closing = f"\n{closing}" if len(_ANY_TAG.findall(closing)) > 1 else ""
+        self._ends: tuple[str, ...] = ()
+        self._parameters = style.parameters
         self._add = add
 
     def read_arguments(self, name: str) -> Steps[None]:
         """The arguments of the function `name`, up to their end. Raises MalformedError."""
         layout, reader = self._layout, self._reader
         self._before = "{"
+        if (yield from reader.comes("{")):  # all of them as one object
+            self._before = ""
+            yield from read_value(reader, self._add)
+            yield from reader.expect(layout.arguments_end)
+            return
+        given: set[str] = set()
         while (yield from self._goes_on()):
             key = yield from self._read_key()
-            holes = yield from reader.expect(layout.key_end)
+            holes = yield from self._read_key_end()
             self._add(f"{self._before}{_quoted(key)}: ")
             self._before = ", "
-            is_text = (name, key) in self._texts
+            path = (name, key)
+            given.add(key)
+            self._ends = self._value_ends(name, given)
+            is_text = path in self._texts
             if holes and layout.types:
                 is_text = holes[0].strip() == layout.types.get("string")
             if layout.kind == "elements":
-                value = yield from self._read_node((name, key), 0)
+                value = yield from self._read_node(path, 0)
                 self._add(json.dumps(value, ensure_ascii=False))
-            elif is_text:
+            elif is_text or (path in self._optional and not (yield from self._is_null())):
                 yield from self._read_text()
             else:
                 yield from self._read_json()
         self.close()
+        yield from reader.skip(self._arguments_rest)
 
     def close(self) -> None:
         """Ends the object that has been begun."""
@@ -75,9 +93,37 @@ class TaggedReader:
         self._before = ""
 
     def _goes_on(self) -> Steps[bool]:
-        layout, reader = self._layout, self._reader
-        begin, end = layout.key_begin, layout.arguments_end
-        return (yield from reader.one_of([begin, end])) == begin
+        begin = self._layout.key_begin
+        return (yield from self._reader.one_of([begin, self._arguments_end])) == begin
+
+    def _value_ends(self, name: str, given: set[str]) -> tuple[str, ...]:
+        """What ends a value: its tag, or where that is left out another key, or all ends."""
+        layout = self._layout
+        ends = [layout.value_end]
+        if HOLE not in layout.key_end:
+            ends += [
+                f"\n{layout.key_begin}{key}{layout.key_end}"
+                for key in self._parameters.get(name, ())
+                if key not in given
+            ]
+        if self._closing:
+            ends.append(self._closing)
+        return tuple(ends)
+
+    def _until_end(self, emit: Callable[[str], None]) -> Steps[None]:
+        """Give everything before the end of a value to `emit`, and skip its tag alone."""
+        reader = self._reader
+        end = yield from reader.until_any(self._ends, emit)
+        if end != self._layout.value_end:
+            reader.unread(end)
+
+    def _is_null(self) -> Steps[bool]:
+        """Whether the value that comes next is none."""
+        end = "".join(self._layout.value_end.split())
+        for word in _NULLS:
+            if (yield from self._reader.comes(word + end)):
+                return True
+        return False
 
     def _read_key(self) -> Steps[str]:
         sign, *_ = self._layout.key_end.split()
@@ -86,6 +132,13 @@ class TaggedReader:
         if len(key) > MAX_NAME_CHARS or _NO_KEY.search(key):
             raise MalformedError
         return key
+
+    def _read_key_end(self) -> Steps[list[str]]:
+        """What is in its holes; [] where the type is left out."""
+        bare = _TYPE.sub("", self._layout.key_end)
+        if bare != self._layout.key_end and (yield from self._reader.skip(bare)):
+            return []
+        return (yield from self._reader.expect(self._layout.key_end))
 
     def _read_text(self) -> Steps[None]:
         """A raw text, without line breaks at its ends if the format has them there."""
@@ -105,9 +158,9 @@ class TaggedReader:
                 held = "\n" if text.endswith("\n") else ""
                 self._add_text(text.removesuffix("\n"))
 
-            yield from reader.until(layout.value_end, add)
+            yield from self._until_end(add)
         else:
-            yield from reader.until(layout.value_end, self._add_text)
+            yield from self._until_end(self._add_text)
         self._add('"')
 
     def _add_text(self, text: str) -> None:
@@ -126,7 +179,7 @@ class TaggedReader:
     def _read_json(self) -> Steps[None]:
         """JSON or a literal of Python, or else a raw text."""
         parts: list[str] = []
-        yield from self._reader.until(self._layout.value_end, parts.append)
+        yield from self._until_end(parts.append)
         self._add(_as_json("".join(parts).strip(SPACE)))
 
     def _read_node(self, path: tuple[str, ...], depth: int) -> Steps[Any]:
@@ -137,18 +190,27 @@ class TaggedReader:
         texts: list[str] = []
         if depth > MAX_DEPTH:
             raise MalformedError
-        signs = (end,) if path in self._texts else (end, layout.key_begin)
+        is_text = path in self._texts or path in self._optional
+        signs = (end,) if is_text else (end, layout.key_begin)
         while (yield from reader.until_any(signs, texts.append)) != end:
             inner = yield from self._read_key()
             yield from reader.expect(layout.key_end)
             members.append((inner, (yield from self._read_node((*path, inner), depth + 1))))
-        if path in self._texts:
-            return "".join(texts)
+        if is_text:
+            text = "".join(texts)
+            is_null = path in self._optional and text.strip(SPACE) in _NULLS
+            return None if is_null else text
         kind = self._containers.get(path)
         if not members:
             return _typed("".join(texts), kind)
         is_list = all(inner == ITEM for inner, _ in members) if kind is None else kind == "array"
         return [value for _, value in members] if is_list else dict(members)
+
+
+def _first_tag(text: str) -> tuple[str, str]:
+    """The first tag, or all of `text` where it begins with none; and what follows."""
+    found = _TAG.match(text)
+    return (found[0], text[found.end() :]) if found else (text, "")
 
 
 def _typed(text: str, kind: str | None) -> Any:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
-from pyserve.openai.tools.formats import HOLE
+from pyserve.openai.tools.formats import HOLE, split_at_marks
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -58,6 +58,11 @@ class TextReader:
         self.recorded += taken
         return taken
 
+    def unread(self, text: str) -> None:
+        """Puts back what was taken last."""
+        self.rest = text + self.rest
+        self.recorded = self.recorded.removesuffix(text)
+
     def skip_space(self) -> Steps[None]:
         while (yield from self.peek()) in SPACE:
             self.take(len(self.rest) - len(self.rest.lstrip(SPACE)))
@@ -76,13 +81,20 @@ class TextReader:
         return holes
 
     def _expect_words(self, text: str) -> Steps[None]:
-        for word in text.split():
+        for word in _words(text):
             yield from self.skip_space()
             while len(self.rest) < len(word) and word.startswith(self.rest):
                 yield from self.more()
             if not self.rest.startswith(word):
                 raise MalformedError
             self.take(len(word))
+
+    def skip(self, text: str) -> Steps[bool]:
+        """Skip `text` if it comes next, as `expect` does. Returns whether it did."""
+        if not (yield from self.comes(text)):
+            return False
+        yield from self.expect(text)
+        return True
 
     def comes(self, text: str) -> Steps[bool]:
         """Whether `text` comes next, up to its first hole, whatever white space is in it."""
@@ -153,6 +165,12 @@ class TextReader:
             else:
                 raise MalformedError
             yield from self.more()
+
+
+@functools.lru_cache(MAX_PATTERNS)
+def _words(text: str) -> tuple[str, ...]:
+    """The parts of `text` between which there may be white space."""
+    return tuple(split_at_marks(text))
 
 
 def held_chars(text: str, word: str) -> int:

@@ -60,6 +60,8 @@ ChoiceText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator
 ChoiceTexts = Annotated[
     list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICE_TEXTS, fail_fast=True)
 ]
+# Also as servers of tools have them, with dots, colons and slashes.
+FunctionName = Annotated[str, Field(pattern="^[A-Za-z0-9_-][A-Za-z0-9_.:/-]{0,127}$")]
 SchemaName = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
 JsonSchema = Annotated[dict[str, Any], AfterValidator(_bounded_schema)]
 JsonSchemaOrText = Annotated[

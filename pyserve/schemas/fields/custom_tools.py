@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pyserve.schemas.common import RequestModel, invalid
-from pyserve.schemas.fields.constraints import SchemaName
+from pyserve.schemas.fields.constraints import FunctionName
 from pyserve.schemas.fields.functions import FunctionDefinition
 
 INPUT = "input"  # the parameter of the function
@@ -42,7 +42,7 @@ class CustomFormat(RequestModel):
 class CustomDefinition(RequestModel):
     """A tool that takes a text."""
 
-    name: SchemaName
+    name: FunctionName
     description: Annotated[str, Field(max_length=65536)] | None = None
     format: CustomFormat | None = None
 

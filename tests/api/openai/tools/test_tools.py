@@ -169,7 +169,7 @@ def test_calls_and_results_of_a_conversation_become_text_for_such_a_template(fro
         ({"tools": TOOLS * 257}, "tools"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools.0.function.name"),
         (
-            {"tools": [{"type": "function", "function": {"name": "a" * 65}}]},
+            {"tools": [{"type": "function", "function": {"name": "a" * 129}}]},
             "tools.0.function.name",
         ),
         ({"tools": [{"type": "function"}]}, "tools.0.function"),

@@ -1,0 +1,370 @@
+# ruff: noqa: RUF001
+"""Calls that models were reported to write otherwise than their templates, read all the same.
+
+Each is read whole, split at every place, and one by one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from pyserve.openai.tools.arguments import Function
+from pyserve.openai.tools.formats import HOLE, TAGGED, CallFormat, control_marks
+from pyserve.openai.tools.known_formats import HARMONY, KNOWN_FORMATS, call_format, variant_marks
+from pyserve.openai.tools.parts import AnswerStyle, Thinking
+from pyserve.openai.tools.tagged import value_kinds
+from tests.support.parts import read
+
+OPEN = Thinking("<think>", "</think>", is_open=True)
+CLOSED = Thinking("<think>", "</think>")
+CODER = call_format("tools <tool_call> <function= <parameter=")
+GLM = msgspec.structs.replace(
+    call_format("tools <tool_call> <arg_key> <arg_value>"), has_line_breaks=False
+)
+LFM2 = next(known for known in KNOWN_FORMATS if known.name == "lfm2")
+LLAMA = call_format('tools <|python_tag|> "parameters"')
+XLAM = CallFormat(name="xlam", trigger="", before="[", between=", ", after="]")
+MINISTRAL = call_format("tools [TOOL_CALLS] [ARGS]")
+SMALL = CallFormat(
+    name="small", kind="named", trigger="[TOOL_CALLS]", name_end=f"[CALL_ID]{HOLE}[ARGS]"
+)
+APERTUS = CallFormat(
+    name="apertus",
+    kind="keyed",
+    trigger="<|tools_prefix|>",
+    before="[",
+    between=", ",
+    after="]<|tools_suffix|>",
+)
+KIMI = CallFormat(
+    name="kimi",
+    kind="named",
+    trigger="<|tool_calls_section_begin|>",
+    before="<|tool_call_begin|>functions.",
+    name_end=f":{HOLE}<|tool_call_argument_begin|>",
+    between="<|tool_call_end|><|tool_call_begin|>functions.",
+    after="<|tool_call_end|><|tool_calls_section_end|>",
+    has_named_ids=True,
+)
+MINIMAX = CallFormat(
+    name="minimax",
+    kind="tagged",
+    trigger="<minimax:tool_call>",
+    before='\n<invoke name="',
+    between='<invoke name="',
+    after="</minimax:tool_call>",
+    name_end='">\n',
+    key_begin='<parameter name="',
+    key_end='">',
+    value_end="</parameter>",
+    arguments_end="</invoke>\n",
+    has_line_breaks=False,
+)
+DEEPSEEK = CallFormat(
+    name="deepseek",
+    kind="tagged",
+    trigger="<｜DSML｜tool_calls>",
+    before='\n<｜DSML｜invoke name="',
+    between='<｜DSML｜invoke name="',
+    after="</｜DSML｜tool_calls>",
+    name_end='">\n',
+    key_begin='<｜DSML｜parameter name="',
+    key_end=f'" string="{HOLE}">',
+    types={"string": "true", "number": "false"},
+    value_end="</｜DSML｜parameter>",
+    arguments_end="</｜DSML｜invoke>\n",
+    has_line_breaks=False,
+)
+V31 = call_format("tools <｜tool▁calls▁begin｜> <｜tool▁sep｜>")
+GEMMA = CallFormat(
+    name="gemma",
+    kind="quoted",
+    trigger="<|tool_call>",
+    before="call:",
+    after="<tool_call|>",
+    quote='<|"|>',
+)
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "path": {"type": "string"},
+        "n": {"type": "integer"},
+        "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "kind": {"type": ["string", "null"]},
+        "items": {"type": "array"},
+    },
+}
+FUNCTIONS = [Function(name, SCHEMA, "tools.0") for name in ("f", "g", "ns.f", "mcp/f")]
+KINDS = {path: kind for function in FUNCTIONS for path, kind in value_kinds(function).items()}
+A, GIVEN = {"path": "/tmp/a"}, [("f", {"path": "/tmp/a"})]
+PATH = "<parameter=path>\n/tmp/a\n</parameter>"
+BARE = f"<function=f>\n{PATH}\n</function>"
+WRAPPED = f"<tool_call>\n{BARE}\n</tool_call>"
+OBJECT = '{"name": "f", "arguments": {"path": "/tmp/a"}}'
+JSON = '{"path": "/tmp/a"}'
+INVOKE = '<invoke name="f">\n<parameter name="path">/tmp/a</parameter>\n</invoke>\n'
+DSML = (
+    '<｜DSML｜invoke name="f">\n<｜DSML｜parameter name="path" string="true">/tmp/a'
+    "</｜DSML｜parameter>\n</｜DSML｜invoke>\n"
+)
+HEAD = "<|channel|>commentary to=functions.{} <|constrain|>json<|message|>"
+Row = tuple[CallFormat | None, Thinking | None, str, str, str, list[tuple[str, Any]]]
+
+
+def kimi(call_id: str) -> str:
+    call = f"{call_id}<|tool_call_argument_begin|>{JSON}<|tool_call_end|>"
+    return f"<|tool_calls_section_begin|><|tool_call_begin|>{call}<|tool_calls_section_end|>"
+
+
+def coder(inner: str) -> str:
+    return f"<tool_call>\n<function=f>\n{inner}\n</function>\n</tool_call>"
+
+
+def pick(calls: CallFormat, answer: str, made: list[tuple[str, Any]], text: str = "") -> Row:
+    """An answer without thoughts."""
+    return calls, None, answer, text, "", made
+
+
+def said(calls: CallFormat, answer: str) -> Row:
+    """An answer that is nothing but text."""
+    return calls, None, answer, answer, "", []
+
+
+# format, thoughts, answer -> text, thoughts, calls
+ROWS: dict[str, Row] = {
+    # The mark before a call is left out.
+    "no begin": pick(CODER, f"I read.\n\n{BARE}\n</tool_call>", GIVEN, "I read."),
+    "no begin and no end": pick(CODER, f"{BARE}\n{BARE}\nDone.", GIVEN * 2, "\nDone."),
+    "no begin, then one": pick(CODER, f"{BARE}\n</tool_call>\n{WRAPPED}", GIVEN * 2),
+    "a function that is not offered": said(CODER, "Use <function=h>\n</function>"),
+    "a function that is told of": said(CODER, "Use <function=f> here"),
+    "a call in a block of code": said(CODER, f"```xml\n{BARE}\n```\nSo."),
+    "a call after a block of code": pick(CODER, f"```\n1\n```\n{BARE}", GIVEN, "```\n1\n```"),
+    "no begin in thoughts": (CODER, OPEN, f"Hm.\n{BARE}", "", "Hm.", GIVEN),
+    "no begin after thoughts": (CODER, OPEN, f"Hm.</think>\n{BARE}", "", "Hm.", GIVEN),
+    "no begin, in thoughts that go on": (
+        CODER,
+        OPEN,
+        f"Say {BARE} or not.</think>No.",
+        "No.",
+        f"Say {BARE} or not.",
+        [],
+    ),
+    "invoke alone": pick(MINIMAX, f"So {INVOKE}</minimax:tool_call>", GIVEN, "So"),
+    "an object alone": pick(TAGGED, OBJECT, GIVEN),
+    "an object alone, pretty": pick(TAGGED, "\n" + OBJECT.replace(", ", ",\n  "), GIVEN),
+    "an object of no function": said(TAGGED, '{"name": "Bo", "arguments": {}}'),
+    "an object that describes": said(TAGGED, '{"name": "f", "type": "x"}'),
+    "text before an object": pick(LLAMA, f"I read. {OBJECT}", GIVEN, "I read."),
+    "text before a list": pick(XLAM, f"I read.\n[{OBJECT}, {OBJECT}]", GIVEN * 2, "I read."),
+    "objects with semicolons": pick(LLAMA, f"{OBJECT}; {OBJECT}", GIVEN * 2),
+    "an object in code": said(LLAMA, f"```json\n{OBJECT}\n```"),
+    # Other marks around runs.
+    "an older section": (
+        KIMI,
+        OPEN,
+        "Hm</think>" + kimi("functions.f:0").replace("calls_section", "call_section"),
+        "",
+        "Hm",
+        GIVEN,
+    ),
+    "spaces, and thoughts that end after it": (
+        KIMI,
+        OPEN,
+        f"Hm {kimi(' functions.f:0 ')}</think>",
+        "",
+        "Hm",
+        GIVEN,
+    ),
+    "ids without their word": pick(KIMI, kimi("f:0"), GIVEN),
+    "ids of letters": pick(KIMI, kimi("functions_f_1"), GIVEN),
+    "ids without a number": pick(KIMI, kimi("functions.f"), GIVEN),
+    "a name of the version before": pick(
+        DEEPSEEK, f"<｜DSML｜function_calls>\n{DSML}</｜DSML｜function_calls> So", GIVEN, " So"
+    ),
+    "a broken name": pick(DEEPSEEK, f"<｜DSML｜toolcalls>\n{DSML}</｜DSML｜tool_calls>", GIVEN),
+    "no mark around it": pick(DEEPSEEK, f"{DSML}</｜DSML｜tool_calls>", GIVEN),
+    "no end": pick(DEEPSEEK, f"<｜DSML｜tool_calls>\n{DSML}", GIVEN),
+    # Arguments in another form.
+    "an object in tags": pick(CODER, f"<tool_call>\n{OBJECT}\n</tool_call> So", GIVEN, " So"),
+    "arguments as an object": pick(CODER, coder(JSON), GIVEN),
+    "the same between marks": pick(
+        DEEPSEEK,
+        f'<｜DSML｜tool_calls><｜DSML｜invoke name="f">\n{JSON}\n</｜DSML｜invoke>\n'
+        "</｜DSML｜tool_calls>",
+        GIVEN,
+    ),
+    "a type left out": pick(
+        DEEPSEEK, "<｜DSML｜tool_calls>" + DSML.replace(' string="true"', ""), GIVEN
+    ),
+    "objects for Python": pick(LFM2, f"<|tool_call_start|>[{OBJECT}]<|tool_call_end|>", GIVEN),
+    "an object for Python": pick(LFM2, f"<|tool_call_start|>{OBJECT}<|tool_call_end|>", GIVEN),
+    "arguments by place": pick(
+        LFM2,
+        "<|tool_call_start|>[f('/tmp/a', 3, None), g([1], n=2), f({'x': 1})]<|tool_call_end|>",
+        [
+            ("f", {**A, "n": 3, "note": None}),
+            ("g", {"path": [1], "n": 2}),
+            ("f", {"path": {"x": 1}}),
+        ],
+    ),
+    "no list": pick(LFM2, "<|tool_call_start|>f(path='/tmp/a')<|tool_call_end|>", GIVEN),
+    "a list for arguments": pick(MINISTRAL, f"[TOOL_CALLS] [{OBJECT}]", GIVEN),
+    "an id left out": pick(
+        SMALL, f"[TOOL_CALLS]f[ARGS]{JSON}[TOOL_CALLS]g{{}}", [*GIVEN, ("g", {})]
+    ),
+    "names for keys": pick(APERTUS, f"<|tools_prefix|>[{OBJECT}]<|tools_suffix|>", GIVEN),
+    "a block of code": pick(TAGGED, f"<tool_call>\n```json\n{OBJECT}\n```\n</tool_call>", GIVEN),
+    "the same after a name": pick(
+        V31,
+        f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>```json\n{JSON}\n```"
+        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        GIVEN,
+    ),
+    "equals signs and other quotes": pick(
+        GEMMA,
+        """<|tool_call>call:f{path='/tmp/a',items=["a\\"b",'it\\'s'],n:3}<tool_call|>""",
+        [("f", {**A, "items": ['a"b', "it's"], "n": 3})],
+    ),
+    "keys with spaces": pick(
+        GEMMA,
+        '<|tool_call>call:f{path:{Basic LLM Chain:1,b:<|"|>x, \'y<|"|>}}<tool_call|>',
+        [("f", {"path": {"Basic LLM Chain": 1, "b": "x, 'y"}})],
+    ),
+    "a comma left out": pick(
+        GEMMA, '<|tool_call>call:f{path:<|"|>/tmp/a<|"|>n:3}<tool_call|>', [("f", {**A, "n": 3})]
+    ),
+    # JSON that is not quite JSON.
+    "commas after the last": pick(
+        TAGGED,
+        '<tool_call>{"name": "f", "arguments": {"path": [1, 2,\n], "n": "a,}",},}</tool_call>',
+        [("f", {"path": [1, 2], "n": "a,}"})],
+    ),
+    "escapes that are none": pick(
+        TAGGED,
+        r'<tool_call>{"name": "f", "arguments": {"path": "\d\u12 \u00e9 \ud83d\ude00 \n"}}',
+        [("f", {"path": "\\d\\u12 é 😀 \n"})],
+    ),
+    "single quotes": pick(
+        TAGGED,
+        "<tool_call>{'name': 'f', 'arguments': {'path': 'it\\'s', 'n': None}}</tool_call>",
+        [("f", {"path": "it's", "n": None})],
+    ),
+    "no arguments": pick(
+        TAGGED,
+        '<tool_call>{"name": "f", "arguments": null}\n{"arguments": "", "name": "g"}</tool_call>',
+        [("f", {}), ("g", {})],
+    ),
+    # Tags left out.
+    "no end of a value": pick(CODER, coder("<parameter=path>\n/tmp/a"), GIVEN),
+    "no end of a value before a key": pick(
+        CODER,
+        coder("<parameter=path>\n/tmp/a\n<parameter=n>\n3\n</parameter>"),
+        [("f", {**A, "n": 3})],
+    ),
+    "tags in a value": pick(
+        CODER,
+        coder("<parameter=path>\n<parameter=n> </function> </tool_call>\n</parameter>"),
+        [("f", {"path": "<parameter=n> </function> </tool_call>"})],
+    ),
+    "no end of a function": pick(
+        CODER, f"<tool_call>\n<function=f>\n{PATH}\n</tool_call> So", GIVEN, " So"
+    ),
+    # Values by their schemas.
+    "texts or null": pick(
+        CODER,
+        coder("<parameter=note>\n007\n</parameter>\n<parameter=kind>\nnull\n</parameter>"),
+        [("f", {"note": "007", "kind": None})],
+    ),
+    "texts that begin as null does": pick(
+        MINIMAX,
+        '<minimax:tool_call><invoke name="f"><parameter name="kind">nullable</parameter></invoke>'
+        "</minimax:tool_call>",
+        [("f", {"kind": "nullable"})],
+    ),
+    "names with dots and slashes": pick(
+        GLM,
+        "<tool_call>ns.f\n</tool_call><tool_call>mcp/f\n</tool_call>",
+        [("ns.f", {}), ("mcp/f", {})],
+    ),
+    # Thoughts.
+    "thoughts again": (CODER, OPEN, "a</think>\n\n<think>\nb\n</think>\n\nHi", "Hi", "a\nb", []),
+    "thoughts that are none": (CODER, CLOSED, "<think>\n\n</think>\n\nHi", "Hi", "", []),
+    "thoughts told of": (CODER, CLOSED, "The tag <think>", "The tag <think>", "", []),
+}
+CHANNELS: dict[str, tuple[str, str, str, list[tuple[str, Any]]]] = {
+    "nothing for arguments": (f"{HEAD.format('f')}<|call|>", "", "", [("f", {})]),
+    "a name with a slash": (f"{HEAD.format('mcp/f')}{JSON}<|call|>", "", "", [("mcp/f", A)]),
+    "two calls": (
+        f"{HEAD.format('f')}{JSON}<|call|><|start|>assistant{HEAD.format('g')}{{}}<|call|>",
+        "",
+        "",
+        [*GIVEN, ("g", {})],
+    ),
+    "a header twice": (
+        "<|channel|>commentary to=assistant<|channel|>analysis<|message|>Hm<|end|>"
+        "<|start|>assistant<|channel|>final <|constrain|>response<|message|>Hi<|return|>",
+        "Hi",
+        "Hm",
+        [],
+    ),
+    "a call in the channel of thoughts": (
+        f"<|channel|>analysis to=functions.f code<|message|>{JSON}<|call|>",
+        "",
+        "",
+        GIVEN,
+    ),
+}
+
+
+def style(calls: CallFormat | None, thinking: Thinking | None) -> AnswerStyle:
+    marks = (*calls.control_marks, *variant_marks(calls)) if calls else ()
+    return AnswerStyle(
+        thinking,
+        calls,
+        texts=frozenset(path for path, kind in KINDS.items() if kind == "text"),
+        optional=frozenset(path for path, kind in KINDS.items() if kind == "optional"),
+        parameters={function.name: tuple(SCHEMA["properties"]) for function in FUNCTIONS},
+        marks=(*marks, *control_marks(*marks)),
+    )
+
+
+def parts(given: AnswerStyle, chunks: list[str]) -> tuple[str, str, list[tuple[str, Any]]]:
+    text, thoughts, calls = read(given, chunks)
+    return text, thoughts, [(name, json.loads(arguments)) for name, arguments in calls]
+
+
+def check(given: AnswerStyle, answer: str, wanted: tuple[Any, ...]) -> None:
+    cuts = [[answer], list(answer)]
+    cuts += [[answer[:i], answer[i:]] for i in range(1, len(answer))]
+    for chunks in cuts:
+        assert parts(given, chunks) == wanted, chunks[0]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_it_becomes_a_call_wherever_it_is_cut(row: str) -> None:
+    calls, thinking, answer, *wanted = ROWS[row]
+    check(style(calls, thinking), answer, tuple(wanted))
+
+
+@pytest.mark.parametrize("row", CHANNELS)
+def test_messages_become_calls_wherever_they_are_cut(row: str) -> None:
+    answer, *wanted = CHANNELS[row]
+    given = AnswerStyle(
+        Thinking(*(HARMONY.thinking or ("", ""))), HARMONY.calls, channels=HARMONY.channels
+    )
+    check(given, answer, tuple(wanted))
+
+
+def test_large_arguments_come_as_they_are_written() -> None:
+    """What is held back is a part of a tag, however long a text is."""
+    reader_style = style(CODER, None)
+    line = "x < y </par\n"
+    body = line * 2000
+    answer = coder(f"<parameter=path>\n{body}</parameter>")
+    text, _, calls = parts(reader_style, [answer[i : i + 7] for i in range(0, len(answer), 7)])
+    assert (text, calls) == ("", [("f", {"path": body.removesuffix("\n")})])
