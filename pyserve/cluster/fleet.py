@@ -1,0 +1,190 @@
+"""What one front knows of the replicas: what they told, and what it has sent to them itself.
+
+Nothing here leaves the process or waits. Times are seconds of one clock, given by the caller.
+Thread: one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pyserve.cluster.choose import Candidate, Weights, affinity, is_hot, limit, rank, salt_of
+from pyserve.cluster.routes import Routes
+from pyserve.engine.prefixes.keys import BLOCK_TOKENS, PrefixKeys
+from pyserve.engine.prefixes.sketch import Digest
+
+# Up to so many replicas are all looked at; of more the nearest to the chat, and those that a prefix
+# was sent to.
+MAX_LOOKED_AT = 32
+N_NEAREST = 16
+N_KNOWN = 16
+
+
+class Load(NamedTuple):
+    """What a replica tells of itself. prompt_per_s: tokens; step_s: of a step of one request."""
+
+    n_running: int = 0
+    n_waiting: int = 0
+    prompt_per_s: float = 200.0
+    step_s: float = 0.05
+
+
+class _Seat:
+    """A replica. n_own: this front's requests there; n_others: all others, as last told."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.salt = salt_of(name)
+        self.load = Load()
+        self.digest = Digest()
+        self.n_own = 0
+        self.n_others = 0
+        self._backlog = 0.0
+        self._backlog_at = 0.0
+
+    @property
+    def n_requests(self) -> int:
+        return self.n_own + self.n_others
+
+    def backlog_at(self, now: float) -> float:
+        """Tokens of prompts that were sent there, less what it has computed since."""
+        computed = (now - self._backlog_at) * self.load.prompt_per_s
+        return max(self._backlog - computed, 0.0)
+
+    def sent(self, n_tokens: float, now: float) -> None:
+        self._backlog = self.backlog_at(now) + n_tokens
+        self._backlog_at = now
+
+    def told(self, load: Load, now: float) -> None:
+        self.sent(0, now)
+        self.load = load
+
+    def candidate(self, n_hit_blocks: int, now: float) -> Candidate:
+        n_waiting = min(self.load.n_waiting, self.n_requests)
+        return Candidate(
+            self.name,
+            self.salt,
+            n_hit_blocks,
+            self.n_requests - n_waiting,
+            n_waiting,
+            self.backlog_at(now),
+            max(self.load.prompt_per_s, 1.0),
+            max(self.load.step_s, 1e-5),
+        )
+
+
+class _Sent(NamedTuple):
+    seat: _Seat
+    chain: tuple[int, ...]
+
+
+class Fleet:
+    """The replicas of one model."""
+
+    def __init__(self, weights: Weights | None = None) -> None:
+        self._weights = weights or Weights()
+        self._seats: dict[str, _Seat] = {}
+        self._sent: dict[int, _Sent] = {}
+        self._uses: dict[int, int] = {}
+        self._routes = Routes()
+        self._n_requests = 0
+
+    @property
+    def n_requests(self) -> dict[str, int]:
+        """How many requests each replica is believed to have."""
+        return {name: seat.n_requests for name, seat in self._seats.items()}
+
+    def keep(self, names: Iterable[str]) -> None:
+        """These replicas are there, no others."""
+        wanted = dict.fromkeys(names)
+        for name in [name for name in self._seats if name not in wanted]:
+            self.remove(name)
+        for name in wanted:
+            if name not in self._seats:
+                self._seats[name] = _Seat(name)
+
+    def remove(self, name: str) -> None:
+        """The replica is gone, with all that it held."""
+        seat = self._seats.pop(name, None)
+        if seat is not None:
+            self._n_requests -= seat.n_requests
+            self._routes.forget(name)
+
+    def told(self, name: str, load: Load, now: float) -> None:
+        """What a replica tells of itself, of this front's requests too."""
+        seat = self._seats.get(name)
+        if seat is None:
+            return
+        seat.told(load, now)
+        n_others = max(load.n_running + load.n_waiting - seat.n_own, 0)
+        self._n_requests += n_others - seat.n_others
+        seat.n_others = n_others
+
+    def holds(self, name: str, digest: Digest) -> None:
+        """What a replica tells of the prefixes that it holds."""
+        seat = self._seats.get(name)
+        if seat is not None:
+            seat.digest = digest
+
+    def forget(self, name: str) -> None:
+        """The replica holds nothing any more: its engine was started again."""
+        self.holds(name, Digest())
+        self._routes.forget(name)
+
+    def rank(self, keys: PrefixKeys, now: float) -> list[str]:
+        """Names of replicas, best first; of a large fleet only some. Changes nothing."""
+        hits = self._routes.hits(keys.chain, now)
+        hot = is_hot(keys.chain, self._uses)
+        n_most = limit(self._n_requests, len(self._seats), self._weights, hot=hot)
+        candidates = []
+        for seat in self._looked_at(keys, hits, n_most):
+            n_hit = max(hits.get(seat.name, 0), seat.digest.n_held(keys.chain))
+            candidates.append(seat.candidate(n_hit, now))
+        ranked = rank(keys, candidates, n_most, self._uses, self._weights)
+        return [candidate.name for candidate in ranked]
+
+    def routed(self, request_id: int, name: str, keys: PrefixKeys, now: float) -> None:
+        """The request went to this replica."""
+        seat = self._seats.get(name)
+        if seat is None:
+            return
+        self.completed(request_id)
+        n_hit = max(self._routes.hits(keys.chain, now).get(name, 0), seat.digest.n_held(keys.chain))
+        seat.sent((keys.n_blocks - n_hit) * BLOCK_TOKENS, now)
+        seat.n_own += 1
+        self._n_requests += 1
+        self._routes.add(name, keys.chain, now)
+        for block in keys.chain:
+            self._uses[block] = self._uses.get(block, 0) + 1
+        self._sent[request_id] = _Sent(seat, keys.chain)
+
+    def completed(self, request_id: int) -> None:
+        """The request has ended, in whichever way. Unknown ones are ignored."""
+        sent = self._sent.pop(request_id, None)
+        if sent is None:
+            return
+        sent.seat.n_own -= 1
+        if self._seats.get(sent.seat.name) is sent.seat:
+            self._n_requests -= 1
+        for block in sent.chain:
+            left = self._uses[block] - 1
+            if left:
+                self._uses[block] = left
+            else:
+                del self._uses[block]
+
+    def _looked_at(self, keys: PrefixKeys, hits: dict[str, int], n_most: int) -> list[_Seat]:
+        seats = list(self._seats.values())
+        if len(seats) <= MAX_LOOKED_AT:
+            return seats
+        anchor = keys.anchor
+        near = [(affinity(anchor, seat.salt), seat.name) for seat in seats]
+        known = heapq.nlargest(N_KNOWN, hits, key=lambda name: hits[name])
+        for n_nearest in (N_NEAREST, len(seats)):
+            nearest = [name for _, name in heapq.nlargest(n_nearest, near)]
+            chosen = [self._seats[name] for name in dict.fromkeys([*nearest, *known])]
+            if any(seat.n_requests < n_most for seat in chosen):
+                break
+        return chosen
