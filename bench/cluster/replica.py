@@ -44,6 +44,7 @@ class Replica:
         self.machine = machine
         self.held = Sketch(machine.cache_tokens)
         self.now = 0.0
+        self.started: list[Turn] = []  # since somebody took them away
         self._queue: deque[Turn] = deque()
         self._prompt: Turn | None = None
         self._prompt_ends_at = 0.0
@@ -118,6 +119,7 @@ class Replica:
 
     def _answer(self, turn: Turn) -> None:
         turn.first_token_at = self._prompt_ends_at
+        self.started.append(turn)
         self.held.add(turn.keys.chain)
         self._number += 1
         ends_at = self._n_tokens + turn.n_answer_tokens

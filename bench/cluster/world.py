@@ -119,7 +119,11 @@ class World:
         self._schedule(replica)
 
     def _settle(self, replica: Replica) -> None:
-        for turn in replica.advance(self.now):
+        ended = replica.advance(self.now)
+        for turn in replica.started:
+            self._fleets[turn.front].started(turn.number)
+        replica.started.clear()
+        for turn in ended:
             self._fleets[turn.front].completed(turn.number)
             self.record.turns.append(turn)
             if turn.chat.n_left:

@@ -9,10 +9,12 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from pyserve.cluster.member import Member
+from pyserve.cluster.router import Router
 from pyserve.cluster.totals import total
 from pyserve.cluster.views import ReplicaView
 from pyserve.engine.calls import Askable, Call, ClearPrefixes, ScaleAdapters
 from pyserve.engine.model_info import EngineStats, ModelInfo
+from pyserve.engine.prefixes.keys import PrefixKeys, prefix_keys
 from pyserve.engine.protocol import GenerateRequest, TokenStream
 from pyserve.engine.remote.client import RemoteEngine
 from pyserve.engine.streams.revival import Blocklist, Reviver
@@ -53,6 +55,7 @@ class ClusterEngine(Askable):
         self._info: ModelInfo | None = None
         self._reviver = Reviver(self._find, blocklist, goes_on=goes_on)
         self._closed_with: PyserveError | None = None
+        self._router = Router()
         self._n_turns = 0
 
     @property
@@ -97,18 +100,26 @@ class ClusterEngine(Askable):
 
     def submit(self, request: GenerateRequest) -> TokenStream:
         self._reviver.check(request)
-        return self._first(self._ranked(request), lambda member: self._submit_to(member, request))
+        keys = prefix_keys(request)
+
+        def submit(member: Member) -> TokenStream:
+            stream = member.engine.submit(request)
+            self._note(member, stream, keys)
+            return stream
+
+        return self._first(self._ranked(keys), submit)
 
     def adopt(self, stream: RequestStream) -> bool:
         """As in `Successor`: the best replica for a request whose engine died gets it."""
-        members = self._ranked(stream.request)
+        keys = prefix_keys(stream.request)
+        members = self._ranked(keys)
         wanted = self._fingerprints.get(stream)
         if stream.request.deterministic and stream.has_started and wanted:
             members = self._alike(wanted)
 
         def take(member: Member) -> bool:
             is_taken = member.engine.adopt(stream)
-            self._note(member, stream)
+            self._note(member, stream, keys)
             return is_taken
 
         return self._first(members, take)
@@ -174,14 +185,19 @@ class ClusterEngine(Askable):
         for member in parting:
             member.leave()
 
-    def _ranked(self, request: GenerateRequest | None) -> list[Member]:
-        """The replicas that can be asked, the best first. Those that are to end come last."""
-        del request
+    def _ranked(self, keys: PrefixKeys | None) -> list[Member]:
+        """The replicas that can be asked, the best first. Those that are to end come last.
+
+        keys: of a request; None: a question, which is the same for all.
+        """
         ready = [member for member in self.members if member.is_ready]
+        listed = [member for member in ready if member.is_listed]
+        ending = [member for member in ready if not member.is_listed]
+        if keys is not None:
+            return self._router.rank(keys, listed) + ending
         self._n_turns += 1
-        turn = self._n_turns % max(len(ready), 1)
-        ready = ready[turn:] + ready[:turn]  # equal ones take turns
-        return sorted(ready, key=lambda member: (not member.is_listed, member.n_requests))
+        turn = self._n_turns % max(len(listed), 1)
+        return listed[turn:] + listed[:turn] + ending
 
     def _alike(self, fingerprint: str) -> list[Member]:
         """The replicas with which a deterministic answer goes on as it began; waits for one.
@@ -208,15 +224,12 @@ class ClusterEngine(Askable):
             )
         return members
 
-    def _submit_to(self, member: Member, request: GenerateRequest) -> TokenStream:
-        stream = member.engine.submit(request)
-        self._note(member, stream)
-        return stream
-
-    def _note(self, member: Member, stream: TokenStream) -> None:
+    def _note(self, member: Member, stream: TokenStream, keys: PrefixKeys) -> None:
         member.note_request()
-        if isinstance(stream, RequestStream) and member.info is not None:
-            self._fingerprints[stream] = member.info.fingerprint
+        if isinstance(stream, RequestStream):
+            self._router.sent(stream, keys, member)
+            if member.info is not None:
+                self._fingerprints[stream] = member.info.fingerprint
 
     def _first(self, members: list[Member], call: Callable[[Member], T]) -> T:
         """What the first replica answers that can. Raises the last one's error, or that of none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pyserve.cluster.choose import Candidate, Weights, affinity, is_hot, limit, rank, salt_of
@@ -20,27 +21,53 @@ from pyserve.engine.prefixes.sketch import Digest
 MAX_LOOKED_AT = 32
 N_NEAREST = 16
 N_KNOWN = 16
+NEWS_SHARE = 0.1
+# Of 8 cores with a model of 8 billion parameters, until a replica tells its own.
+PROMPT_PER_S, STEP_S = 200.0, 0.05
 
 
 class Load(NamedTuple):
-    """What a replica tells of itself. prompt_per_s: tokens; step_s: of a step of one request."""
+    """What a replica tells of itself. prompt_per_s: tokens; step_s: for a token of an answer.
+
+    0: it has not computed enough to know; then it is thought to be as fast as the others.
+    """
 
     n_running: int = 0
     n_waiting: int = 0
-    prompt_per_s: float = 200.0
-    step_s: float = 0.05
+    prompt_per_s: float = 0.0
+    step_s: float = 0.0
+
+
+class _Speeds:
+    """Of the fleet: what replicas told lately, on average."""
+
+    def __init__(self) -> None:
+        self.prompt_per_s = 0.0
+        self.step_s = 0.0
+
+    def note(self, load: Load) -> None:
+        if load.prompt_per_s > 0:
+            self.prompt_per_s = _mixed(self.prompt_per_s, load.prompt_per_s)
+        if load.step_s > 0:
+            self.step_s = _mixed(self.step_s, load.step_s)
+
+
+def _mixed(usual: float, new: float) -> float:
+    return usual + NEWS_SHARE * (new - usual) if usual else new
 
 
 class _Seat:
     """A replica. n_own: this front's requests there; n_others: all others, as last told."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, speeds: _Speeds) -> None:
         self.name = name
+        self._speeds = speeds
         self.salt = salt_of(name)
         self.load = Load()
         self.digest = Digest()
         self.n_own = 0
         self.n_others = 0
+        self.n_ahead = 0  # tokens of prompts of this front's requests that have no answer yet
         self._backlog = 0.0
         self._backlog_at = 0.0
 
@@ -48,17 +75,22 @@ class _Seat:
     def n_requests(self) -> int:
         return self.n_own + self.n_others
 
-    def backlog_at(self, now: float) -> float:
-        """Tokens of prompts that were sent there, less what it has computed since."""
-        computed = (now - self._backlog_at) * self.load.prompt_per_s
-        return max(self._backlog - computed, 0.0)
+    @property
+    def prompt_per_s(self) -> float:
+        return self.load.prompt_per_s or self._speeds.prompt_per_s or PROMPT_PER_S
 
-    def sent(self, n_tokens: float, now: float) -> None:
+    def backlog_at(self, now: float) -> float:
+        """Tokens of prompts that are to be computed there, less what it should have computed."""
+        computed = (now - self._backlog_at) * self.prompt_per_s
+        return min(max(self._backlog - computed, 0.0), self.n_ahead)
+
+    def sent(self, n_tokens: int, now: float) -> None:
         self._backlog = self.backlog_at(now) + n_tokens
         self._backlog_at = now
+        self.n_ahead += n_tokens
 
     def told(self, load: Load, now: float) -> None:
-        self.sent(0, now)
+        self.sent(0, now)  # by its speed until now
         self.load = load
 
     def candidate(self, n_hit_blocks: int, now: float) -> Candidate:
@@ -70,14 +102,18 @@ class _Seat:
             self.n_requests - n_waiting,
             n_waiting,
             self.backlog_at(now),
-            max(self.load.prompt_per_s, 1.0),
-            max(self.load.step_s, 1e-5),
+            self.prompt_per_s,
+            self.load.step_s or self._speeds.step_s or STEP_S,
         )
 
 
-class _Sent(NamedTuple):
+@dataclass
+class _Sent:
+    """n_ahead: tokens of its prompt that are to be computed."""
+
     seat: _Seat
     chain: tuple[int, ...]
+    n_ahead: int
 
 
 class Fleet:
@@ -89,6 +125,7 @@ class Fleet:
         self._sent: dict[int, _Sent] = {}
         self._uses: dict[int, int] = {}
         self._routes = Routes()
+        self._speeds = _Speeds()
         self._n_requests = 0
 
     @property
@@ -103,7 +140,7 @@ class Fleet:
             self.remove(name)
         for name in wanted:
             if name not in self._seats:
-                self._seats[name] = _Seat(name)
+                self._seats[name] = _Seat(name, self._speeds)
 
     def remove(self, name: str) -> None:
         """The replica is gone, with all that it held."""
@@ -118,6 +155,7 @@ class Fleet:
         if seat is None:
             return
         seat.told(load, now)
+        self._speeds.note(load)
         n_others = max(load.n_running + load.n_waiting - seat.n_own, 0)
         self._n_requests += n_others - seat.n_others
         seat.n_others = n_others
@@ -152,16 +190,25 @@ class Fleet:
             return
         self.completed(request_id)
         n_hit = max(self._routes.hits(keys.chain, now).get(name, 0), seat.digest.n_held(keys.chain))
-        seat.sent((keys.n_blocks - n_hit) * BLOCK_TOKENS, now)
+        n_ahead = (keys.n_blocks - n_hit) * BLOCK_TOKENS
+        seat.sent(n_ahead, now)
         seat.n_own += 1
         self._n_requests += 1
         self._routes.add(name, keys.chain, now)
         for block in keys.chain:
             self._uses[block] = self._uses.get(block, 0) + 1
-        self._sent[request_id] = _Sent(seat, keys.chain)
+        self._sent[request_id] = _Sent(seat, keys.chain, n_ahead)
+
+    def started(self, request_id: int) -> None:
+        """The request's answer has begun. Unknown ones are ignored."""
+        sent = self._sent.get(request_id)
+        if sent is not None:
+            sent.seat.n_ahead -= sent.n_ahead
+            sent.n_ahead = 0
 
     def completed(self, request_id: int) -> None:
         """The request has ended, in whichever way. Unknown ones are ignored."""
+        self.started(request_id)
         sent = self._sent.pop(request_id, None)
         if sent is None:
             return

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pyserve.backend.protocol import ModelStatus
 from pyserve.cluster.gate import enter
 from pyserve.cluster.views import ReplicaView
 from pyserve.engine.model_info import EngineStats
+from pyserve.engine.prefixes.sketch import Digest
 from pyserve.engine.protocol import ModelInfo
 from pyserve.engine.remote.client import RemoteEngine
 from pyserve.engine.streams.revival import Reviver
@@ -20,6 +22,18 @@ RECONNECT_S = 0.1
 MAX_RECONNECT_S = 2.0
 
 log = logging.getLogger(__name__)
+
+
+class News(NamedTuple):
+    """What an engine tells about once a second.
+
+    n_engines: that this is of, counted by connections. version: of `held`.
+    """
+
+    stats: EngineStats = EngineStats()
+    n_engines: int = 0
+    version: int = 0
+    held: Digest = Digest()
 
 
 class Member:
@@ -45,7 +59,8 @@ class Member:
         self._on_change = on_change
         self._before_use = before_use
         self._engine: RemoteEngine | None = None
-        self._stats = EngineStats()
+        self._news = News()
+        self._n_engines = 0
         self._n_since = 0  # requests since the stats
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="member", daemon=True)
@@ -86,12 +101,17 @@ class Member:
     @property
     def stats(self) -> EngineStats:
         """The engine's counters, at most a second old."""
-        return self._stats
+        return self._news.stats
+
+    @property
+    def news(self) -> News:
+        """What the engine told last, a new object each time."""
+        return self._news
 
     @property
     def n_requests(self) -> int:
         """About as many run or wait there, of all fronts."""
-        return self._stats.n_running + self._stats.n_waiting + self._n_since
+        return self.stats.n_running + self.stats.n_waiting + self._n_since
 
     def note_request(self) -> None:
         """A request was sent there."""
@@ -132,6 +152,7 @@ class Member:
 
     def _use(self, engine: RemoteEngine) -> None:
         """Until its connection ends."""
+        self._n_engines += 1
         try:
             self._before_use(engine)
             self._poll(engine)
@@ -147,6 +168,17 @@ class Member:
                 log.debug("%s: %s", self.replica_id, error)
 
     def _poll(self, engine: RemoteEngine) -> None:
+        known = self._news
         stats = engine.stats()
+        digest = engine.prefix_digest(known.version)
+        held = known.held if digest.data is None else _read(digest.data)
         self._n_since = 0
-        self._stats = stats
+        self._news = News(stats, self._n_engines, digest.version, held)
+
+
+def _read(data: bytes) -> Digest:
+    try:
+        return Digest(data)
+    except ValueError as error:
+        log.warning("a replica's prefixes are ignored: %s", error)
+        return Digest()

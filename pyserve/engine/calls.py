@@ -1,7 +1,8 @@
 """Calls to an engine beside generating (tokenize, render, info ...): a message and a method each.
 
 A new call is a struct and a method here, a case in each core (`native.py`, `fake/core.py`), and
-what the native engine does. Sockets and templates in between pass it on as it is.
+what the native engine does; or a case of what stands before each core (`prefixes/telling.py`).
+Sockets and templates in between pass it on as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 
-from pyserve.engine.model_info import EngineStats, ModelInfo
+from pyserve.engine.model_info import EngineStats, ModelInfo, PrefixDigest
 from pyserve.engine.request import Segment, TemplateOptions
 
 T = TypeVar("T")
@@ -116,6 +117,16 @@ class ClearPrefixes(Call[None], frozen=True, tag=True):
     answer_type = None
 
 
+class GetPrefixDigest(Call[PrefixDigest], frozen=True, tag=True):
+    """Which prefixes the engine holds. known: the version that the asker has, 0 = none.
+
+    What was submitted before the first of these calls is not told.
+    """
+
+    answer_type = PrefixDigest
+    known: int = 0
+
+
 AnyCall = (
     Tokenize
     | Detokenize
@@ -128,6 +139,7 @@ AnyCall = (
     | GetStats
     | ScaleAdapters
     | ClearPrefixes
+    | GetPrefixDigest
 )
 
 
@@ -174,3 +186,6 @@ class Askable(Protocol):
 
     def clear_prefixes(self) -> None:
         self.ask(ClearPrefixes())
+
+    def prefix_digest(self, known: int = 0) -> PrefixDigest:
+        return self.ask(GetPrefixDigest(known))

@@ -25,6 +25,7 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.kernels import KernelChoice
 from pyserve.engine.kv_events.publisher import KvPublisher
 from pyserve.engine.prefix_changes import PrefixTeller
+from pyserve.engine.prefixes.telling import TellingCore
 from pyserve.engine.protocol import EngineCore, ModelInfo
 from pyserve.engine.remote.server import EngineServer
 from pyserve.engine.remote.wire import (
@@ -133,7 +134,7 @@ def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
     except BaseException:
         core.close()
         raise
-    server = EngineServer(core, listener, on_tick=partial(reporter.beat, core))
+    server = EngineServer(TellingCore(core), listener, on_tick=partial(reporter.beat, core))
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.stop())
     info = core.info()
     log.info("%s: %s", config.config.model_id, _summary(info))

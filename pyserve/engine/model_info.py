@@ -176,3 +176,14 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     disk_read_ms: float = 0.0
     stalled_ms: float = 0.0
     rss_bytes: int = 0
+
+
+class PrefixDigest(msgspec.Struct, frozen=True):
+    """Which prefixes an engine holds, for those who choose among engines.
+
+    version: another one for each other content, and for each start of the engine. data: as
+    `prefixes.sketch.Digest` reads it; None: that of the version which the asker knows.
+    """
+
+    version: int
+    data: bytes | None = None

@@ -15,6 +15,7 @@ from pyserve.cluster.gate import Gate
 from pyserve.cluster.views import ReplicaView
 from pyserve.engine.config import Adapter, EngineConfig
 from pyserve.engine.fake.core import FakeCore
+from pyserve.engine.prefixes.telling import TellingCore
 from pyserve.engine.remote.server import EngineServer
 from pyserve.engine.streams.revival import Blocklist
 from pyserve.process.sockets import listen
@@ -46,7 +47,7 @@ class Replica:
             adapters=tuple(adapters),
         )
         self.core = FakeCore(config)
-        self._server = EngineServer(self.core, listen(path))
+        self._server = EngineServer(TellingCore(self.core), listen(path))
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
         token = secrets.token_bytes(32)
@@ -69,13 +70,21 @@ class Replica:
 
 
 class Fleet:
-    """Replicas in a directory, and a front's engine over those that are listed."""
+    """Replicas in a directory, and two fronts' engines over those that are listed."""
 
     def __init__(self, directory: Path) -> None:
         directory.chmod(0o700)
         self._directory = directory
         self.replicas: list[Replica] = []
-        self.engine = ClusterEngine(MODEL, Blocklist(), successor_wait_s=SOON_S, goes_on=True)
+        self.engine = _front()
+        self._others: list[ClusterEngine] = []
+
+    def another_front(self) -> ClusterEngine:
+        """That knows what replicas tell, and nothing else; over all replicas."""
+        engine = _front()
+        self._others.append(engine)
+        _list(engine, self.replicas)
+        return engine
 
     def add(self, **options: object) -> Replica:
         name = f"r{len(self.replicas)}"
@@ -85,14 +94,23 @@ class Fleet:
 
     def list(self, *replicas: Replica) -> None:
         """Ray has these now; returns when they are connected."""
-        self.engine.follow([replica.view for replica in replicas])
-        wait_until(
-            lambda: sum(m.is_ready and m.is_listed for m in self.engine.members) == len(replicas),
-            SOON_S,
-            "the replicas are connected",
-        )
+        _list(self.engine, replicas)
 
     def close(self) -> None:
-        self.engine.close()
+        for engine in (self.engine, *self._others):
+            engine.close()
         for replica in self.replicas:
             replica.close()
+
+
+def _front() -> ClusterEngine:
+    return ClusterEngine(MODEL, Blocklist(), successor_wait_s=SOON_S, goes_on=True)
+
+
+def _list(engine: ClusterEngine, replicas: Sequence[Replica]) -> None:
+    engine.follow([replica.view for replica in replicas])
+    wait_until(
+        lambda: sum(m.is_ready and m.is_listed for m in engine.members) == len(replicas),
+        SOON_S,
+        "the replicas are connected",
+    )

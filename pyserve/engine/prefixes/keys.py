@@ -45,14 +45,11 @@ class PrefixKeys(NamedTuple):
         return -(-self.n_bytes // BLOCK_BYTES)
 
 
-def prefix_keys(request: GenerateRequest, session: str = "") -> PrefixKeys:
-    """The request's keys. session: a name that all requests of a chat have, if it has one."""
+def prefix_keys(request: GenerateRequest) -> PrefixKeys:
+    """The request's keys. Without a chain where no prefix is reused."""
     seed = _digest(_pack(_circumstances(request)))
     body, n_anchor_bytes = _body(request)
-    if session:
-        anchor = _digest(session.encode("utf-8", "surrogatepass"))
-    else:
-        anchor = _digest(seed + body[:n_anchor_bytes])
+    anchor = _digest(seed + body[:n_anchor_bytes])
     chain = () if request.n_prompt_logprobs is not None else _chain(seed, body)
     return PrefixKeys(int.from_bytes(anchor, "little"), chain, len(body))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,20 +55,32 @@ def test_a_digest_tells_a_front_of_chats_that_it_has_not_seen() -> None:
     assert known.rank(chat(1, 44), 0.0)[-1] == last
 
 
-def test_prompts_that_were_just_sent_are_waited_for() -> None:
+@pytest.mark.parametrize("ends", ["in time", "with its first token", "with the request"])
+def test_a_prompt_that_is_being_computed_is_waited_for(ends: str) -> None:
     known = fleet()
     first, second, _ = known.rank(chat(1), 0.0)
     known.routed(1, first, chat(1, 400), 0.0)
-    known.completed(1)
     again = PrefixKeys(chat(1).anchor, chat(2).chain, chat(2).n_bytes)
     assert known.rank(again, 0.0)[0] == second
-    assert known.rank(again, 400 * BLOCK_TOKENS / 200)[0] == first
+    known.told(first, Load(), 1.0)
+    now = 2.0
+    match ends:
+        case "in time":
+            now = 400 * BLOCK_TOKENS / 200
+        case "with its first token":
+            known.started(1)
+            known.started(1)
+        case "with the request":
+            known.completed(1)
+    assert known._seats[first].backlog_at(now) == 0
+    known.completed(1)
+    assert known.rank(again, now)[0] == first
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["routed", "completed", "told", "keep", "forget"]),
+            st.sampled_from(["routed", "started", "completed", "told", "keep", "forget"]),
             st.integers(0, 5),
             st.integers(0, 3),
         )
@@ -80,6 +93,8 @@ def test_counts_stay_true_whatever_happens(steps: list[tuple[str, int, int]]) ->
         match step:
             case "routed":
                 known.routed(n, replica, chat(n), now)
+            case "started":
+                known.started(n)
             case "completed":
                 known.completed(n)
             case "told":
@@ -91,6 +106,7 @@ def test_counts_stay_true_whatever_happens(steps: list[tuple[str, int, int]]) ->
         counts = known.n_requests
         assert known._n_requests == sum(counts.values())
         assert all(count >= 0 for count in counts.values())
+        assert all(seat.n_ahead >= 0 for seat in known._seats.values())
         assert sorted(known.rank(chat(n), now)) == sorted(counts)
     for n in range(6):
         known.completed(n)
