@@ -22,6 +22,7 @@ _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93  # odd, their bits sprea
 class Weights(NamedTuple):
     """What is assumed of requests, and how far costs decide.
 
+    prompt_weight: what a second of computing the request's prompt costs: others wait for it, too.
     answer_tokens: of a usual answer. slowdown: how much longer a step takes for each request more
       in the batch, in steps of a batch of one.
     equal_share, equal_s: replicas whose cost is within this share and so many seconds of the best
@@ -31,6 +32,7 @@ class Weights(NamedTuple):
       same of prompts that are `is_hot`; where one is computed, the others soon are.
     """
 
+    prompt_weight: float = 2.0
     answer_tokens: int = 64
     slowdown: float = 0.25
     equal_share: float = 0.1
@@ -99,7 +101,8 @@ def cost(candidate: Candidate, keys: PrefixKeys, worth: Sequence[float], weights
     answer_s = weights.answer_tokens * candidate.step_s
     beyond = keys.n_blocks - len(keys.chain)
     n_blocks = worth[min(candidate.n_hit_blocks, len(keys.chain))] + beyond
-    prompt_s = (n_blocks * BLOCK_TOKENS + candidate.backlog_tokens) / candidate.prompt_per_s
+    own_tokens = weights.prompt_weight * n_blocks * BLOCK_TOKENS
+    prompt_s = (own_tokens + candidate.backlog_tokens) / candidate.prompt_per_s
     slower_s = weights.slowdown * candidate.n_running * answer_s
     if not candidate.n_waiting:
         return prompt_s + slower_s

@@ -95,7 +95,7 @@ def test_load_costs_and_hits_and_speed_save(candidate: Candidate, field: str) ->
         ({"prompt_per_s": 400.0}, {}),
         # A short wait is less than the prompt takes, a long one is more.
         ({"n_hit_blocks": 40, "backlog_tokens": 1000.0}, {}),
-        ({}, {"n_hit_blocks": 40, "backlog_tokens": 5000.0}),
+        ({}, {"n_hit_blocks": 40, "backlog_tokens": 6000.0}),
     ],
 )
 def test_seconds_decide(better: dict[str, Any], worse: dict[str, Any]) -> None:
@@ -150,5 +150,5 @@ def test_a_prompt_is_hot_while_several_run_that_share_most_of_it() -> None:
 def test_a_prompt_beyond_the_chain_costs_all_of_its_blocks() -> None:
     longer = KEYS._replace(n_bytes=80 * 256)
     worth = shares(CHAIN, {})
-    assert cost(replica("a", 40), longer, worth, WEIGHTS) == 40 * 64 / 200
+    assert cost(replica("a", 40), longer, worth, WEIGHTS) == WEIGHTS.prompt_weight * 40 * 64 / 200
     assert cost(replica("a", 99), KEYS, worth, WEIGHTS) == 0
