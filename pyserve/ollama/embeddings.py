@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 
 from pyserve.engine.protocol import Engine, GenerateRequest
-from pyserve.errors import ContextLengthExceededError
 from pyserve.ollama.lines import Clock
 from pyserve.openai.answer import Output
 from pyserve.openai.context_limit import usable_context
@@ -15,6 +14,8 @@ from pyserve.openai.embeddings import EmbeddingAnswer, shortened, unpacked
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.ollama import OllamaEmbedRequest
 from pyserve.schemas.validate import validate
+
+N_ADDED = 8  # tokens around a text, of which each has a byte
 
 
 class OllamaEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,23 +71,16 @@ class PromptEmbedAnswer(EmbedAnswer):
 def embed_requests(body: OllamaEmbedRequest, engine: Engine) -> list[GenerateRequest]:
     """One for each text. REQUIRES: a text.
 
-    Raises InvalidRequestError for more dimensions than the vectors have, and for more of a context
-    than the model has; ContextLengthExceededError.
+    Raises InvalidRequestError for more dimensions than the vectors have.
     """
     info = engine.info()
     data = {"model": body.model, "input": body.input, "dimensions": body.dimensions}
     requests = EmbeddingAnswer(validate(EmbeddingRequest, data), body.model, info).requests
-    n_ctx = body.given.num_ctx
-    n_most = usable_context(engine, n_ctx)
-    if body.truncate:
-        return [cut_request(request, engine, n_most) for request in requests]
-    for request in requests if n_ctx is not None else ():
-        n_tokens = len(_tokens(request, engine))
-        if n_tokens > n_most:
-            message = f"a text has {n_tokens:,} tokens, num_ctx is {n_most:,}"
-            details = {"n_prompt_tokens": n_tokens, "n_ctx": n_most}
-            raise ContextLengthExceededError(message, param="input", **details)
-    return requests
+    if body.truncate is False:
+        return requests
+    n_most = usable_context(engine, body.context_limit)
+    n_most = min(n_most, info.n_pooled or n_most)
+    return [cut_request(request, engine, n_most) for request in requests]
 
 
 def cut_request(request: GenerateRequest, engine: Engine, n_max: int) -> GenerateRequest:
@@ -94,6 +88,8 @@ def cut_request(request: GenerateRequest, engine: Engine, n_max: int) -> Generat
 
     Tokens that the model wants at the end of every text stay there.
     """
+    if len((request.prompt or "").encode()) + N_ADDED <= n_max:
+        return request  # without asking
     whole = _tokens(request, engine)
     if len(whole) <= n_max:
         return request

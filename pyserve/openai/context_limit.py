@@ -10,21 +10,15 @@ import msgspec
 
 from pyserve.engine.calls import Askable, Call, GetInfo
 from pyserve.engine.protocol import Engine, GenerateRequest, TokenStream
-from pyserve.errors import ContextLengthExceededError, InvalidRequestError
+from pyserve.errors import ContextLengthExceededError
 
 T = TypeVar("T")
 
 
 def usable_context(engine: Engine, n_ctx: int | None) -> int:
-    """The context of a request that asks for `n_ctx` tokens; None: the model's.
-
-    Raises InvalidRequestError if the model's is smaller.
-    """
+    """The context of a request that wants at most `n_ctx` tokens; None: the model's."""
     n_most = engine.info().n_ctx
-    if n_ctx is not None and n_ctx > n_most:
-        message = f"num_ctx is {n_ctx:,}, but the context has {n_most:,} tokens"
-        raise InvalidRequestError(message, param="num_ctx")
-    return n_most if n_ctx is None else n_ctx
+    return n_most if n_ctx is None else min(n_ctx, n_most)
 
 
 def within_context(
@@ -32,11 +26,10 @@ def within_context(
 ) -> list[GenerateRequest]:
     """The requests with answers so short that prompt and answer have at most `n_ctx` tokens.
 
-    Raises ContextLengthExceededError for a prompt that leaves no room, and as `usable_context`.
+    Raises ContextLengthExceededError for a prompt that leaves no room.
     """
-    if n_ctx is None:
+    if n_ctx is None or n_ctx >= engine.info().n_ctx:
         return list(requests)
-    usable_context(engine, n_ctx)
     counted = zip(requests, count_prompts(engine, requests), strict=True)
     return [_limited(request, n_prompt, n_ctx, "num_ctx") for request, n_prompt in counted]
 

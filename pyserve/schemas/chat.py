@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from pyserve.schemas.common import (
+    Arguments,
     MaxTokens,
     RequestModel,
     check_text_size,
@@ -49,7 +50,7 @@ class CalledFunction(RequestModel):
     """The function of an earlier tool call; arguments is JSON as the model wrote it."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
-    arguments: str
+    arguments: Arguments
 
 
 class ToolCall(RequestModel):

@@ -10,17 +10,20 @@ Unions carry tags in angle brackets; `validate` leaves them out of the reported 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
     ValidationInfo,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -76,7 +79,17 @@ def _shape(value: object) -> str | None:
     return "<many>" if isinstance(value, list) else None
 
 
+def _as_json(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+
+
 ModelName = Annotated[str, Field(max_length=256), AfterValidator(without_nul)]
+# The arguments of a call, a text; some clients send the object itself.
+Arguments = Annotated[
+    str,
+    BeforeValidator(_as_json),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
 TokenId = Annotated[int, Field(ge=0, le=INT32_MAX)]
 MaxTokens = Annotated[int, Field(ge=-1, le=INT32_MAX)]  # -1: no limit, 0: the prompt alone
 StopString = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(without_nul)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from pyserve.schemas.chat import MAX_MESSAGES
-from pyserve.schemas.common import RequestModel, invalid, kind_of
+from pyserve.schemas.common import Arguments, RequestModel, invalid, kind_of
 from pyserve.schemas.fields.content import MAX_PARTS, PART_END, RefusalPart
 from pyserve.schemas.response_tools import ResponseTools
 from pyserve.schemas.unsupported import MESSAGE, FieldTable
@@ -103,7 +103,7 @@ class FunctionCallItem(Item):
     call_id: CallId
     name: Name
     namespace: Name | None = None
-    arguments: str
+    arguments: Arguments
 
     @property
     def text(self) -> str:

@@ -125,6 +125,11 @@ class OptionFields(RequestModel):
         """The options, maybe none."""
         return self.options or OllamaOptions()
 
+    @property
+    def context_limit(self) -> int | None:
+        """Most tokens of prompt and answer; None: the model's context."""
+        return self.given.num_ctx
+
 
 class AnswerFields(OptionFields, SchedulingFields):
     """What chats and texts have in common. stream: absent is true.
@@ -147,11 +152,6 @@ class AnswerFields(OptionFields, SchedulingFields):
         if value and not info.data.get("logprobs"):
             raise invalid("invalid_value", "is only allowed together with logprobs: true")
         return value
-
-    @property
-    def context_limit(self) -> int | None:
-        """Most tokens of prompt and answer; None: the model's context."""
-        return self.given.num_ctx
 
 
 class OllamaFunctionCall(RequestModel):
@@ -241,7 +241,7 @@ class OllamaGenerateRequest(AnswerFields):
 
 
 class OllamaEmbedRequest(OptionFields):
-    """Texts to embed, maybe none. truncate: cut what does not fit, which is refused otherwise."""
+    """Texts to embed, maybe none. truncate: false refuses what does not fit, else it is cut."""
 
     input: Annotated[
         list[InputText],

@@ -15,6 +15,7 @@ from pyserve.openai.structured.regex import plain_regex
 from pyserve.openai.structured.regex_tree import UnsupportedRegexError
 from pyserve.openai.structured.rules import Rules, any_of, literal
 from pyserve.openai.structured.schema import Issue, SchemaGrammar
+from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.structured.validation import SchemaViolation, violation_of
 from pyserve.schemas.fields.constraints import (
     ConstraintFields,
@@ -143,6 +144,18 @@ def _choice_constraint(texts: Sequence[str], param: str) -> Constraint:
     return Constraint(_bounded(f"root ::= {any_of(literal(text) for text in texts)}\n", param))
 
 
+def _grammar_constraint(text: str, param: str) -> Constraint:
+    """Of GBNF, or of Lark, as clients of vLLM send it: a text that defines nothing as GBNF does."""
+    if "::=" in text or not text.strip():
+        return Constraint(text)
+    try:
+        grammar = TextGrammar("lark", text).gbnf(param)
+    except InvalidRequestError as error:
+        message = f"{error}; it is read as Lark, as GBNF it would have `root ::=`"
+        raise InvalidRequestError(message, param=param) from error
+    return Constraint(_bounded(grammar, param))
+
+
 def _bounded(grammar: str, param: str) -> str:
     n_bytes = len(grammar.encode())
     if n_bytes > MAX_COMPILED_BYTES:
@@ -158,5 +171,5 @@ _MAKERS: dict[str, Callable[[Any, str], Constraint]] = {
     "json_object": lambda _, param: schema_constraint(ANY_OBJECT, param),
     "regex": _regex_constraint,
     "choice": _choice_constraint,
-    "grammar": lambda text, _: Constraint(str(text)),
+    "grammar": _grammar_constraint,
 }

@@ -52,7 +52,7 @@ COMMON = {
     "SQL_COMMENT": r"--[^\n]*",
 }
 _TOKEN = re.compile(
-    r"""(?P<space>[ \t\f]+|//[^\n]*|\\\r?\n)
+    r"""(?P<space>[ \t\f]+|//[^\n]*|\#[^\n]*|\\\r?\n|%llguidance[ ]*\{[ ]*\})
     |(?P<line>\r?\n)
     |(?P<directive>%[a-z_]+)
     |(?P<string>"(?:\\.|[^"\\\n])*"i?)

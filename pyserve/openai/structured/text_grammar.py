@@ -31,8 +31,14 @@ class TextGrammar(msgspec.Struct, frozen=True):
 
     def check(self, param: str) -> None:
         """Raise InvalidRequestError with line and column if it cannot be enforced."""
+        self.gbnf(param)
+
+    def gbnf(self, param: str) -> str:
+        """A grammar of its own. Raises InvalidRequestError as `check`."""
+        rules = Rules()
+        root = rules.reserve_root()
         try:
-            self.expression(Rules(), raw_char)
+            rules.define(root, self.expression(rules, raw_char))
         except LarkError as error:
             raise InvalidRequestError(f"{param}: {error}", param=param) from error
         except UnsupportedRegexError as error:
@@ -40,3 +46,4 @@ class TextGrammar(msgspec.Struct, frozen=True):
             line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
             message = f"{param}: the expression {error} (line {line}, column {column})"
             raise InvalidRequestError(message, param=param) from error
+        return rules.text()

@@ -41,17 +41,11 @@ _EFFORTS: tuple[tuple[int, Effort], ...] = ((2048, "medium"), (8192, "high"))
 
 
 class ThinkingConfig(RequestModel):
-    """Whether to reason, and in how many tokens; adaptive: as the effort says."""
+    """Whether to reason, and in how many tokens; adaptive, or no number: as the effort says."""
 
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: Annotated[int, Field(ge=MIN_THINKING_TOKENS, le=INT32_MAX)] | None = None
     display: Literal["summarized", "omitted"] | None = None
-
-    @model_validator(mode="after")
-    def _has_a_budget(self) -> ThinkingConfig:
-        if self.type == "enabled" and self.budget_tokens is None:
-            raise invalid("missing_required_parameter", "is required", below="budget_tokens")
-        return self
 
 
 class OutputFormat(RequestModel):

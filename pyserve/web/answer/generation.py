@@ -90,6 +90,8 @@ class Generation:
         """
         try:
             self._lease = lease_engine(self._parts, target, self._caller)
+            if (target.n_ctx or 0) > self._lease.engine.info().n_ctx:
+                self._caller.noted.ignored.append("num_ctx")
             answer = self._made(make_answer(self._lease.engine), target)
             prompt_param, grammar_param = answer.prompt_param, answer.grammar_param
             self._submit(answer.requests, target, prompt_param, grammar_param)

@@ -118,6 +118,7 @@ def test_thoughts_that_are_not_shown_come_back_in_their_signature(say):
         (None, None, None, None),
         ({"type": "disabled"}, "high", False, None),
         ({"type": "enabled", "budget_tokens": 1500}, None, True, 1500),
+        ({"type": "enabled"}, None, True, 8192),
         ({"type": "adaptive"}, None, True, 8192),
         ({"type": "adaptive"}, "low", True, 512),
         (None, "medium", True, 2048),

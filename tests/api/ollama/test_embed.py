@@ -35,19 +35,19 @@ def test_no_text_is_no_vector(front):
     assert front.post(OLDER, {"model": "tiny"}).get_json() == {"embedding": []}
 
 
-def test_a_long_text_is_refused_unless_it_may_be_cut(start):
+def test_a_long_text_is_cut_unless_it_is_to_be_refused(start):
     front = start(engine={"n_ctx": 8})
-    asked = {"model": "tiny", "input": ["word " * 20, "short"]}
-    for fields in ({}, {"truncate": False}):
-        response = front.post(EMBED, {**asked, **fields})
-        assert (response.status_code, set(response.get_json())) == (400, {"error"})
-    reply = front.post(EMBED, {**asked, "truncate": True}).get_json()
-    assert reply["prompt_eval_count"] == 8 + 2
-    for options in ({"num_ctx": 4}, {"num_ctx": 9}):
-        refused = front.post(EMBED, {**asked, "input": "one two three four", "options": options})
-        assert "num_ctx" in refused.get_json()["error"]
-    few = {**asked, "truncate": True, "options": {"num_ctx": 4}}
+    asked = {"model": "tiny", "input": ["word " * 90, "short"]}
+    refused = front.post(EMBED, {**asked, "truncate": False})
+    assert (refused.status_code, set(refused.get_json())) == (400, {"error"})
+    for fields in ({}, {"truncate": True}, {"options": {"num_ctx": 99}}):
+        assert front.post(EMBED, {**asked, **fields}).get_json()["prompt_eval_count"] == 8 + 2
+    older = {"model": "tiny", "prompt": "word " * 90}
+    assert front.post(OLDER, older).status_code == 200
+    few = {**asked, "options": {"num_ctx": 4}}
     assert front.post(EMBED, few).get_json()["prompt_eval_count"] == 4 + 2
+    refused = front.post(EMBED, {**few, "truncate": False})
+    assert "num_ctx" in refused.get_json()["error"]
 
 
 @pytest.mark.parametrize(

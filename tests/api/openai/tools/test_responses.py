@@ -69,7 +69,8 @@ def test_a_stream_ends_with_the_plain_answer(say):
     assert "".join(thoughts) == "Hm hm"
 
 
-def test_items_that_are_sent_back_become_calls_and_results(say):
+@pytest.mark.parametrize("arguments", ["{}", {}])
+def test_items_that_are_sent_back_become_calls_and_results(say, arguments):
     front = say("fine")
     items = [
         {"role": "user", "content": "Weather?"},
@@ -79,7 +80,7 @@ def test_items_that_are_sent_back_become_calls_and_results(say):
             "summary": [],
             "content": [{"type": "reasoning_text", "text": "Hm"}],
         },
-        {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c", "name": "weather", "arguments": arguments},
         {"type": "function_call_output", "call_id": "c", "output": "rain"},
     ]
     assert front.post(RESPONSES, {"input": items}).status_code == 200

@@ -142,8 +142,9 @@ def test_a_choice_is_in_the_grammar(front, choice):
 
 
 def test_calls_and_results_of_a_conversation_become_text_for_such_a_template(front):
+    city = {"city": "Århus"}  # as an object: some clients do not write it as a text
     calls = [
-        {"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}},
+        {"id": "a", "type": "function", "function": {"name": "weather", "arguments": city}},
         {"id": "b", "type": "function", "function": {"name": "time", "arguments": "{}"}},
     ]
     messages = [
@@ -155,6 +156,7 @@ def test_calls_and_results_of_a_conversation_become_text_for_such_a_template(fro
     assert front.post(CHAT, {"messages": messages}).status_code == 200
     _, assistant, result = front.core.requests[0].messages
     assert assistant["content"].count("<tool_call>") == 2
+    assert '{"city": "Århus"}' in assistant["content"]
     assert "tool_calls" not in assistant
     assert result == {
         "role": "user",

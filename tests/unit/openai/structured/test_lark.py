@@ -8,6 +8,7 @@ import pytest
 
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured import lark
+from pyserve.openai.structured.constraint import constraint_of
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.lark import lark_expression
 from pyserve.openai.structured.lark_reader import COMMON, LarkError
@@ -15,6 +16,7 @@ from pyserve.openai.structured.regex import json_writer, raw_char
 from pyserve.openai.structured.regex_tree import length_bounds
 from pyserve.openai.structured.rules import Rules
 from pyserve.openai.structured.text_grammar import TextGrammar
+from pyserve.schemas.fields.constraints import ConstraintFields
 from tests.support.gbnf import as_regex
 
 # The format of patches that Codex describes to models.
@@ -192,3 +194,21 @@ def test_a_grammar_of_a_request_is_checked_at_its_place():
         with pytest.raises(InvalidRequestError, match=r"p: .*line \d, column \d") as caught:
             wrong.check("p")
         assert caught.value.param == "p"
+
+
+@pytest.mark.parametrize("field", ["grammar", "guided_grammar", "structured_outputs"])
+def test_a_grammar_without_definitions_as_gbnf_has_them_is_lark(field):
+    def constraint(text):
+        value = {"grammar": text} if field == "structured_outputs" else text
+        return constraint_of(ConstraintFields.model_validate({field: value})).grammar
+
+    lark_text = '%llguidance {}\n# sums\n?start: NUMBER ("+" NUMBER)*\n%import common.NUMBER\n'
+    sums = as_regex(constraint(lark_text))
+    assert sums.fullmatch("1+2.5")
+    assert not sums.fullmatch("1+")
+    assert constraint('root ::= "a"') == 'root ::= "a"'
+    with pytest.raises(InvalidRequestError, match=r"line 1.* read as Lark.*`root ::=`") as caught:
+        constraint("root = 'a'")
+    assert caught.value.param == {"structured_outputs": "structured_outputs.grammar"}.get(
+        field, field
+    )
