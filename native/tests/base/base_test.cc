@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <thread>
@@ -24,6 +25,19 @@ TEST_CASE("a queue gives everything in order and nothing twice") {
   queue.push_all({2, 3});
   CHECK(queue.take_all(0) == std::vector<int>{1, 2, 3});
   CHECK(queue.take_all(0).empty());
+}
+
+// The engine thread looks for requests between any two steps.
+TEST_CASE("a look into an empty queue does not sleep") {
+  const auto n_sleeps = [] {
+    rusage usage{};
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw;
+  };
+  Queue<int> queue;
+  const long n_before = n_sleeps();
+  for (int i = 0; i < 100; ++i) queue.take_all(0);
+  CHECK(n_sleeps() - n_before < 10);
 }
 
 TEST_CASE("a closed queue refuses items but gives what it holds") {
