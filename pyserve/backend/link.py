@@ -147,4 +147,4 @@ class SupervisorLink:
 
 
 def _gone() -> UnavailableError:
-    return UnavailableError("the supervisor is gone", retry_after_s=1)
+    return UnavailableError("the server has ended: its supervisor is gone", retry_after_s=1)

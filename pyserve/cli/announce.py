@@ -15,6 +15,7 @@ from pyserve.config import ServeConfig
 from pyserve.engine.protocol import ModelInfo
 from pyserve.errors import ErrorInfo, ModelLoadError
 
+KEY_HEADER = '-H "Authorization: Bearer KEY" '
 ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
 
@@ -27,6 +28,7 @@ class Announcer:
     def __init__(self, config: ServeConfig, *, out: TextIO, err: TextIO, advice: str = "") -> None:
         self._url = front_url(config)
         self._socket_path = config.socket_path
+        self._has_keys = bool(config.api_key or config.api_key_file)
         self._out = out
         self._err = err
         self._advice = advice
@@ -44,7 +46,8 @@ class Announcer:
         ready += [status for status in models if status.state == "unloaded"]
         if is_front_up and is_settled and ready and not self._is_announced:
             self._is_announced = True
-            self._print(banner(self._url, ready, self._socket_path), self._out)
+            text = banner(self._url, ready, self._socket_path, has_keys=self._has_keys)
+            self._print(text, self._out)
             if self._advice:
                 self._print(self._advice, self._out)
 
@@ -108,8 +111,17 @@ def summary(info: ModelInfo) -> str:
     )
 
 
-def banner(url: str, ready: Sequence[ModelStatus], socket_path: Path | None = None) -> str:
-    """The server's address and a command to try it, with the first of the models."""
+def banner(
+    url: str,
+    ready: Sequence[ModelStatus],
+    socket_path: Path | None = None,
+    *,
+    has_keys: bool = False,
+) -> str:
+    """The server's address and a command to try it, with the first of the models.
+
+    has_keys: the command says where one of them goes.
+    """
     body = {
         "model": ready[0].id,
         "messages": [{"role": "user", "content": "Say this is a test!"}],
@@ -123,7 +135,8 @@ def banner(url: str, ready: Sequence[ModelStatus], socket_path: Path | None = No
         )
     return (
         f"\npyserve is ready at {where} (OpenAI API under {url}/v1). Try it:\n\n"
-        f'curl {way}{url}/v1/chat/completions -H "Content-Type: application/json" '
+        f"curl {way}{url}/v1/chat/completions {KEY_HEADER if has_keys else ''}"
+        f'-H "Content-Type: application/json" '
         f"-d {shlex.quote(text)}\n\nCtrl-C ends it."
     )
 

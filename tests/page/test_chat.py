@@ -194,3 +194,48 @@ def test_what_is_copied_needs_no_secure_address(screen):
     area.fill("")
     area.press("Control+V")
     expect(area).to_have_value(re.compile("^curl http.*copied", re.DOTALL))
+
+
+def test_two_windows_of_one_browser_show_the_same_conversations(screen):
+    page = screen.open()
+    screen.ask("first")
+    screen.answered("first")
+    other = screen.context.new_page()
+    other.goto(screen.url)
+    other.locator(".conversations .open").first.click()
+    expect(other.locator(".turn")).to_have_count(2)
+    screen.ask("second")
+    screen.answered("second")
+    expect(other.locator(".turn")).to_have_count(4)
+    expect(other.locator(".turn").last).to_contain_text("second")
+    page.locator(".conversations li").first.hover()
+    screen.press("Delete first")
+    screen.press("Delete", page.get_by_role("dialog"))
+    expect(other.locator(".turn")).to_have_count(0)
+    expect(other.get_by_text("deleted in another tab")).to_be_visible()
+    expect(other.locator(".conversations")).to_contain_text("stay in this browser")
+
+
+def test_a_server_that_is_gone_and_comes_back_is_seen(screen):
+    page = screen.open()
+    screen.ask("here")
+    screen.answered("here")
+    state = page.locator("#tools .state")
+    expect(state).to_have_class("state ready")
+    page.route("**/v1/**", lambda route: route.abort())
+    screen.ask("gone")
+    screen.answered("the server cannot be reached")
+    expect(state).to_have_class("state failed")
+    page.unroute("**/v1/**")
+    expect(state).to_have_class("state ready")
+    screen.press("Regenerate", screen.answers().last)
+    screen.answered("gone")
+    assert all("ERR_FAILED" in line for line in screen.problems)
+    screen.problems.clear()
+
+
+def test_a_context_that_is_full_says_what_to_do(screen):
+    screen.open()
+    screen.ask("word " * 5000)
+    screen.answered("Begin a new chat, delete turns, or set truncation to auto.")
+    screen.problems.clear()

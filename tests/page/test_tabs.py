@@ -114,6 +114,8 @@ def test_the_document_is_shown(screen, path):
     page.get_by_label("Find an endpoint or type").fill("chat/completions")
     page.get_by_role("link", name="post /v1/chat/completions", exact=True).click()
     expect(page.locator("#createChatCompletion")).to_be_in_viewport()
+    expect(page.locator("#ollamaChat")).to_contain_text(f"curl -X POST {screen.url}/api/chat")
+    expect(page.locator("#deleteModel")).to_contain_text("curl -X DELETE ")
 
 
 def test_a_key_is_asked_for_and_kept_for_the_tab(browser):
@@ -121,8 +123,11 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(browser):
         screen = Screen(browser, server.url)
         page = screen.open()
         dialog = page.get_by_role("dialog")
-        dialog.get_by_label("API key", exact=True).fill(KEY)
-        screen.press("Save", dialog)
+        expect(dialog.get_by_label("API key", exact=True)).to_be_focused()
+        screen.press("Close", dialog)
+        screen.press("Enter the key")
+        page.keyboard.type(KEY)
+        page.keyboard.press("Enter")
         expect(page.get_by_label("Model", exact=True)).to_have_value("fake")
         screen.ask("hello there")
         screen.answered("hello there")

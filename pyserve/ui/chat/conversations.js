@@ -5,6 +5,18 @@ import { all, allOf, deleteAllOf, each, get, put, write } from "../core/database
 
 const BOTH = ["conversations", "messages"];
 const TITLE_CHARS = 60;
+const OTHERS = globalThis.BroadcastChannel && new BroadcastChannel("pyserve conversations");
+
+// Calls `see(id)` after another tab of this browser has changed a conversation.
+export function watchOthers(see) {
+  OTHERS?.addEventListener("message", ({ data }) => see(data));
+}
+
+// Tells the other tabs, when it is done.
+export async function tellOthers(id, done) {
+  await done;
+  OTHERS?.postMessage(id);
+}
 
 export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
@@ -49,7 +61,7 @@ export function readMessages(id) {
 }
 
 export function saveConversation(conversation) {
-  return put("conversations", conversation);
+  return tellOthers(conversation.id, put("conversations", conversation));
 }
 
 export function saveMessage(message) {
@@ -58,24 +70,27 @@ export function saveMessage(message) {
 
 // Both in one transaction: neither is there without the other.
 export function saveTurn(conversation, messages) {
-  return write(BOTH, (stores) => {
+  const done = write(BOTH, (stores) => {
     stores.conversations.put(conversation);
     messages.forEach((message) => stores.messages.put(message));
   });
+  return tellOthers(conversation.id, done);
 }
 
 export function deleteMessages(conversation, ids) {
-  return write(BOTH, (stores) => {
+  const done = write(BOTH, (stores) => {
     stores.conversations.put(conversation);
     ids.forEach((id) => stores.messages.delete(id));
   });
+  return tellOthers(conversation.id, done);
 }
 
 export function deleteConversation(id) {
-  return write(BOTH, (stores) => {
+  const done = write(BOTH, (stores) => {
     stores.conversations.delete(id);
     deleteAllOf(stores.messages, "conversation", id);
   });
+  return tellOthers(id, done);
 }
 
 // The ids of the conversations that have the text in their title or in a message.

@@ -2,16 +2,16 @@
 
 import { announce } from "../core/clipboard.js";
 import { costOf, streamAnswer } from "./answering.js";
-import { saveMessage } from "./conversations.js";
+import { saveMessage, tellOthers } from "./conversations.js";
 import { progressText } from "./cost.js";
 
 export const PATH = "chat/completions";
 const SAVE_MS = 2000;
 
-// onbegin(), onproblem(error): it could not be saved.
+// onbegin(), onend(), onproblem(error): it could not be saved.
 export class Runs {
-  constructor({ log, composer, onbegin, onproblem }) {
-    Object.assign(this, { log, composer, onbegin, onproblem });
+  constructor({ log, composer, onbegin, onend, onproblem }) {
+    Object.assign(this, { log, composer, onbegin, onend, onproblem });
     this.running = null; // {controller, message, timer}
   }
 
@@ -59,7 +59,8 @@ export class Runs {
     }
     view.isRunning = false;
     view.show();
-    await saveMessage(message).catch(this.onproblem);
+    await tellOthers(message.conversation, saveMessage(message)).catch(this.onproblem);
+    this.onend();
   }
 
   stop() {

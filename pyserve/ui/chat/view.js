@@ -1,11 +1,12 @@
 // The tab of conversations: its parts, and which conversation is open.
 
-import { make } from "../core/dom.js";
+import { button, make } from "../core/dom.js";
 import { iconButton } from "../core/icons.js";
 import { read, write } from "../core/prefs.js";
 import { defaultsOf } from "../models/defaults.js";
 import { ModelSelect } from "../models/select.js";
-import { models, rememberModel } from "../models/state.js";
+import { models, refreshModels, rememberModel } from "../models/state.js";
+import { showKey } from "../settings/keydialog.js";
 import { Composer } from "./composer.js";
 import * as store from "./conversations.js";
 import { Drawers, isWide } from "./drawers.js";
@@ -16,6 +17,8 @@ import { Runs } from "./runs.js";
 import { Sidebar } from "./sidebar.js";
 import { Tree } from "./tree.js";
 import { Turns } from "./turns.js";
+
+const UNAUTHORIZED = 401;
 
 export class ChatView {
   constructor() {
@@ -33,6 +36,7 @@ export class ChatView {
       log: this.log,
       composer: this.composer,
       onbegin: () => this.tell(""),
+      onend: () => this.isBehind && this.catchUp(),
       onproblem: (error) => this.notSaved(error),
     });
     this.panel = new Panel({
@@ -50,8 +54,10 @@ export class ChatView {
       value: () => this.conversation?.settings.model ?? "",
       onchange: (id) => this.chooseModel(id),
     });
+    this.isBehind = false; // another tab has changed what is open here
     this.build();
     this.fresh();
+    store.watchOthers((id) => this.changedElsewhere(id));
     models.watch(() => {
       this.showEmpty();
       this.askDefaults();
@@ -137,6 +143,39 @@ export class ChatView {
     this.sidebar.show();
   }
 
+  changedElsewhere(id) {
+    this.sidebar.show();
+    if (id !== this.conversation.id) return;
+    this.isBehind = true;
+    if (!this.runs.isRunning) this.catchUp();
+  }
+
+  // Takes over what another tab did to the open conversation; who was at its end goes on there.
+  async catchUp() {
+    this.isBehind = false;
+    const { id, leaf } = this.conversation;
+    const [kept, messages] = await Promise.all([
+      store.readConversation(id),
+      store.readMessages(id),
+    ]);
+    if (id !== this.conversation.id || this.runs.isRunning) return;
+    if (!kept) {
+      if (messages.length) store.deleteConversation(id); // what was saved after it was deleted
+      this.fresh();
+      this.tell("This conversation was deleted in another tab.");
+      return;
+    }
+    this.tree = new Tree(messages);
+    const isAhead = this.tree.pathTo(kept.leaf).some((message) => message.id === leaf);
+    const here = this.tree.get(leaf) ? leaf : kept.leaf;
+    this.conversation = { ...kept, leaf: isAhead ? kept.leaf : here };
+    this.log.clear();
+    this.showPath();
+    this.log.toEnd();
+    this.panel.show();
+    this.model.show();
+  }
+
   renamed(id, title) {
     if (id !== this.conversation.id) return;
     this.conversation.title = title;
@@ -158,9 +197,14 @@ export class ChatView {
     this.empty.hidden = this.log.path.length > 0;
     const { list, error } = models.value;
     let text = "Ask anything. What you write stays in this browser and goes to this server alone.";
-    if (error) text = `The models could not be listed: ${error.message}`;
+    if (error?.status === UNAUTHORIZED) text = "This server wants an API key.";
+    else if (error) text = `The models could not be listed: ${error.message}`;
     else if (list?.length === 0) text = "No model is served.";
-    this.empty.replaceChildren(make("p", {}, text));
+    const parts = [make("p", {}, text)];
+    if (error?.status === UNAUTHORIZED) {
+      parts.push(button("Enter the key", () => showKey(refreshModels), { class: "primary" }));
+    }
+    this.empty.replaceChildren(...parts);
   }
 
   changeSettings(settings) {

@@ -12,16 +12,28 @@ export class ApiError extends Error {
   }
 }
 
+// The error of a server that is not there; whoever shows its state looks again.
+function lost(message) {
+  globalThis.dispatchEvent(new Event("server-lost"));
+  return new ApiError(message, 0);
+}
+
 async function errorOf(response) {
   const text = await response.text();
   try {
     const body = JSON.parse(text);
-    const { message, param } = body.error;
-    return new ApiError(param ? `${message} (${param})` : message, response.status, body);
+    const { message, param, code } = body.error;
+    const hint = HINTS[code] ?? (param ? ` (${param})` : "");
+    return new ApiError(message + hint, response.status, body);
   } catch {
     return new ApiError(`the server answered ${response.status}`, response.status);
   }
 }
+
+// What a user of the page can do.
+const HINTS = {
+  context_length_exceeded: " Begin a new chat, delete turns, or set truncation to auto.",
+};
 
 async function ask(path, options = {}) {
   const key = readKey();
@@ -31,7 +43,7 @@ async function ask(path, options = {}) {
     response = await fetch(API + path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("the server cannot be reached", 0);
+    throw lost("the server cannot be reached");
   }
   if (response.ok) return response;
   const error = await errorOf(response);
@@ -72,7 +84,7 @@ export async function* stream(path, body, signal) {
     }
   } catch (error) {
     if (error.name === "AbortError" || error instanceof ApiError) throw error;
-    throw new ApiError("the connection was lost", 0);
+    throw lost("the connection was lost");
   } finally {
     reader.cancel().catch(() => {});
   }

@@ -8,7 +8,11 @@ export function rootOf(pathname) {
 export const ROOT = globalThis.location === undefined ? "/" : rootOf(location.pathname);
 export const API = `${ROOT}v1/`;
 
-// The same with the host, as programs elsewhere need it; without a slash at its end.
+// The same with the host, as programs elsewhere need it; without a slash at their ends.
+export function serverUrl() {
+  return location.origin + ROOT.slice(0, -1);
+}
+
 export function apiUrl() {
-  return `${location.origin}${ROOT}v1`;
+  return `${serverUrl()}/v1`;
 }

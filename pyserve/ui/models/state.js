@@ -5,6 +5,7 @@ import { read, write } from "../core/prefs.js";
 import { Signal } from "../core/signal.js";
 
 const CALM_MS = 15_000;
+const LOST_MS = 3_000;
 const BUSY_MS = 1_000;
 const BUSY = new Set(["loading", "unloading"]);
 
@@ -22,9 +23,15 @@ export async function refreshModels() {
   } catch (error) {
     models.set({ list: models.value.list, error });
   }
-  const isBusy = (models.value.list ?? []).some(({ meta }) => BUSY.has(meta.state));
-  timer = setTimeout(again, isBusy ? BUSY_MS : CALM_MS);
+  const { list, error } = models.value;
+  const isBusy = (list ?? []).some(({ meta }) => BUSY.has(meta.state));
+  timer = setTimeout(again, isBusy ? BUSY_MS : error?.status === 0 ? LOST_MS : CALM_MS);
 }
+
+// Some other request found nobody there.
+globalThis.addEventListener?.("server-lost", () => {
+  if (models.value.error === null) setTimeout(refreshModels, BUSY_MS / 4);
+});
 
 function again() {
   if (!document.hidden) return refreshModels();

@@ -2,7 +2,7 @@
 
 import { copyButton } from "../core/clipboard.js";
 import { make, sentence } from "../core/dom.js";
-import { apiUrl } from "../core/place.js";
+import { serverUrl } from "../core/place.js";
 
 // What links to an endpoint or a type: the page it is on may have more before the name.
 let linkPrefix = "#";
@@ -74,9 +74,16 @@ function pretty(value) {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
 
+// The path, below /v1 unless the operation has servers of its own.
+function wholePath(path, operation) {
+  return (operation.servers ? "" : "/v1") + path;
+}
+
+const OPTION_OF = { get: "", head: "-I ", post: "-X POST ", delete: "-X DELETE " };
+
 function curlOf(method, path, body) {
   const filled = path.replace(/\{(\w+)\}/g, "smollm2-135m-instruct");
-  const line = `curl ${method === "get" ? "" : "-X POST "}${apiUrl()}${filled}`;
+  const line = `curl ${OPTION_OF[method]}${serverUrl()}${filled}`;
   if (body === undefined) return line;
   const json = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
   return `${line} \\\n  -H "Content-Type: application/json" \\\n  -d '${json}'`;
@@ -117,7 +124,7 @@ function responseOf(api, status, response) {
 }
 
 function titleOf(method, path) {
-  return [make("span", { class: "method" }, method), " ", make("code", {}, `/v1${path}`)];
+  return [make("span", { class: "method" }, method), " ", make("code", {}, path)];
 }
 
 // shown: request types that an endpoint above has explained already.
@@ -169,8 +176,9 @@ export function referenceOf(api, prefix) {
     make("p", {}, ...sentence(api.info.description)),
     make("p", {}, `Version ${api.info.version}`),
   ];
-  for (const [path, methods] of Object.entries(api.paths)) {
+  for (const [name, methods] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
+      const path = wholePath(name, operation);
       sections.push(operationSection(api, path, method, operation, shown));
       const [tag] = operation.tags;
       const entry = [operation.operationId, ...titleOf(method, path)];

@@ -10,7 +10,7 @@ let isOpen = false;
 export function showKey(onsaved, why = "") {
   if (isOpen) return;
   isOpen = true;
-  const key = make("input", { type: "password", value: readKey(), autocomplete: "off" });
+  const key = make("input", { type: "password", value: readKey(), autocomplete: "off", autofocus: true });
   const keep = make("input", { type: "checkbox", checked: isKept() });
   const form = make(
     "form",

@@ -286,6 +286,8 @@ def test_what_is_said_about_a_model():
 def test_the_curl_line_is_quoted_for_the_shell():
     status = ModelStatus(id="it's", created=1, state="ready", info=MODEL)
     assert "it'\"'\"'s" in banner("http://h:1", [status])
+    assert "Bearer" not in banner("http://h:1", [status])
+    assert '-H "Authorization: Bearer KEY"' in banner("http://h:1", [status], has_keys=True)
 
 
 @pytest.mark.parametrize(
