@@ -104,7 +104,7 @@ SERVICES: Unsupported = {
 # What the answer may look like.
 CONSTRAINTS: Unsupported = {
     "choice": (),
-    "ebnf": ("",),
+    "ebnf": (),
     "format": ("",),
     "function_call": ("none", "auto"),
     "functions": ([],),

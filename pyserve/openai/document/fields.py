@@ -206,6 +206,7 @@ FIELDS = {
     "guided_regex": "The name that vLLM gives to regex.",
     "guided_choice": "The name that vLLM gives to choice.",
     "guided_grammar": "The name that vLLM gives to grammar.",
+    "ebnf": "The name that SGLang gives to grammar.",
     "structured_outputs": "One of json, json_object, regex, choice, grammar, as vLLM has them.",
     "format": 'The name that Ollama gives to json_schema; "json" is any JSON object.',
     "SchemaCheckRequest.schema": "The JSON Schema to check.",

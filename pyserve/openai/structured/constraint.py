@@ -172,4 +172,5 @@ _MAKERS: dict[str, Callable[[Any, str], Constraint]] = {
     "regex": _regex_constraint,
     "choice": _choice_constraint,
     "grammar": _grammar_constraint,
+    "ebnf": _grammar_constraint,
 }

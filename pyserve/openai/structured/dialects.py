@@ -1,7 +1,8 @@
 """What some write in a JSON Schema as everybody else does: references by $id and $anchor become
-those by place, `#/...`, and types in capitals, as Gemini has them, small.
+those by place, `#/...`; what `_common` lists becomes what it means.
 
 Source: JSON Schema 2020-12, 8.2 (base URIs, $id, $anchor); Draft 7 writes an anchor as `$id: #x`.
+OpenAPI 3.0.3, Schema Object (`nullable`, exclusive bounds that are booleans, as in Draft 4).
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ _ALONE = frozenset(
 )
 _CAPITALS = {name.upper(): name for name in TYPES}
 _NAMED = ("$id", "$anchor")
+_NULLABLE = frozenset({"const", "default", "example"})
+_BOUNDS = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
 
 
 def plain_schema(schema: Any) -> Any:
     """`schema` in plain words; itself where it has them already. What leads nowhere stays."""
     found = _Names()
     found.read(schema, "", "")
-    if not (found.is_needed or _has_capitals(schema)):
+    if not (found.is_needed or _is_uncommon(schema)):
         return schema
     return _Plain(found if found.is_needed else None).written(schema, "")
 
@@ -77,6 +80,7 @@ class _Plain:
     def written(self, schema: Any, base: str) -> Any:
         if not isinstance(schema, dict):
             return schema
+        schema = _common(schema)
         base, _ = base_of(schema, base)
         plain = {key: self._value(key, value, base) for key, value in schema.items()}
         if self._names is None:
@@ -92,8 +96,6 @@ class _Plain:
         }
 
     def _value(self, key: str, value: Any, base: str) -> Any:
-        if key == "type":
-            return _small(value)
         if key in _BY_NAME and isinstance(value, dict):
             return {name: self.written(inner, base) for name, inner in value.items()}
         if key in _IN_LISTS and isinstance(value, list):
@@ -138,11 +140,59 @@ def _step(name: str) -> str:
     return quote(name.replace("~", "~0").replace("/", "~1"), safe="~$")
 
 
-def _has_capitals(schema: Any) -> bool:
+def _is_uncommon(schema: Any) -> bool:
     if not isinstance(schema, dict):
         return False
-    given = schema.get("type")
-    return _small(given) != given or any(_has_capitals(inner) for _, inner in _inside(schema))
+    return _common(schema) is not schema or any(_is_uncommon(inner) for _, inner in _inside(schema))
+
+
+def _common(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema as most write it, without regard to those in it; itself where it is.
+
+    Keywords that are null, as programs in Go write what is not set, are absent. Types in capitals
+    and `propertyOrdering` are Gemini's, `any` is Draft 3's.
+    """
+    if not _is_said_otherwise(schema):
+        return schema
+    plain = {key: value for key, value in schema.items() if value is not None or key in _NULLABLE}
+    names = plain.get("type")
+    plain["type"] = _small(names)
+    if names is None or "any" in (names if isinstance(names, list) else [names]):
+        del plain["type"]
+    if isinstance(plain.get("nullable"), bool):
+        _be_nullable(plain, is_nullable=plain.pop("nullable"))
+    for bound, exclusive in _BOUNDS.items():
+        if isinstance(plain.get(exclusive), bool) and plain.pop(exclusive) and bound in plain:
+            plain[exclusive] = plain.pop(bound)
+    order, members = plain.get("propertyOrdering"), plain.get("properties")
+    if isinstance(order, list) and isinstance(members, dict):
+        first = [name for name in order if isinstance(name, str) and name in members]
+        plain["properties"] = {name: members[name] for name in [*first, *members]}
+        del plain["propertyOrdering"]
+    return plain
+
+
+def _is_said_otherwise(schema: dict[str, Any]) -> bool:
+    names = schema.get("type")
+    return (
+        any(value is None and key not in _NULLABLE for key, value in schema.items())
+        or _small(names) != names
+        or "any" in (names if isinstance(names, list) else [names])
+        or isinstance(schema.get("nullable"), bool)
+        or any(isinstance(schema.get(each), bool) for each in _BOUNDS.values())
+        or (
+            isinstance(schema.get("propertyOrdering"), list)
+            and isinstance(schema.get("properties"), dict)
+        )
+    )
+
+
+def _be_nullable(schema: dict[str, Any], *, is_nullable: bool) -> None:
+    """Adds null to the types; without `type` the keyword means nothing."""
+    names = schema.get("type")
+    if is_nullable and isinstance(names, str | list):
+        listed = [names] if isinstance(names, str) else names
+        schema["type"] = [*listed, *([] if "null" in listed else ["null"])]
 
 
 def _small(given: Any) -> Any:

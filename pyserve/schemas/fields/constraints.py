@@ -88,7 +88,7 @@ class NamedSchema(RequestModel):
 
 
 class ResponseFormat(RequestModel):
-    """The format of the answer. `schema` beside json_object is llama-server's."""
+    """The format of the answer. `schema` beside `type` is llama-server's."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
@@ -96,15 +96,15 @@ class ResponseFormat(RequestModel):
 
     @model_validator(mode="after")
     def _schema_fits_type(self) -> ResponseFormat:
-        if self.type == "json_schema" and self.json_schema is None:
+        if self.type == "json_schema" and self.json_schema is None and self.schema_ is None:
             raise invalid(
                 "missing_required_parameter", "is required", "response_format.json_schema"
             )
         if self.type != "json_schema" and self.json_schema is not None:
             message = 'needs type "json_schema"'
             raise invalid("invalid_value", message, "response_format.json_schema")
-        if self.type != "json_object" and self.schema_ is not None:
-            message = 'needs type "json_object"'
+        if self.schema_ is not None and (self.type == "text" or self.json_schema is not None):
+            message = 'needs type "json_object" or "json_schema", and no json_schema beside it'
             raise invalid("invalid_value", message, "response_format.schema")
         return self
 
@@ -170,6 +170,7 @@ class ConstraintFields(RequestModel):
     guided_regex: Regex | None = None
     guided_choice: ChoiceTexts | None = None
     guided_grammar: Grammar | None = None
+    ebnf: Grammar | None = None
     structured_outputs: StructuredOutputs | None = None
     format: OllamaFormat | None = None
 

@@ -28,6 +28,7 @@ def grammar_for(front, fields, path=CHAT):
     [
         {"response_format": {"type": "json_object"}},
         {"response_format": {"type": "json_object", "schema": SCHEMA}},
+        {"response_format": {"type": "json_schema", "schema": SCHEMA}},
         {"response_format": {"type": "json_schema", "json_schema": NAMED}},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "any"}}},
         {"json_schema": SCHEMA},
@@ -39,6 +40,7 @@ def grammar_for(front, fields, path=CHAT):
         {"guided_choice": ["yes", "no"]},
         {"grammar": 'root ::= "x"'},
         {"guided_grammar": 'root ::= "x"'},
+        {"ebnf": 'root ::= "x"'},
         {"structured_outputs": {"json": SCHEMA}},
         {"structured_outputs": {"json_object": True}},
         {"structured_outputs": {"regex": "[ab]+"}},

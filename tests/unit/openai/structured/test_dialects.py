@@ -128,8 +128,43 @@ def test_types_in_capitals_are_types():
     assert SchemaGrammar(schema).issues == []
     assert violation_of(schema, '{"a":["x"],"b":null}') is None
     assert violation_of(schema, '{"a":[1],"b":null}') is not None
-    for other in ("Object", "TYPE_UNSPECIFIED", 1, None, {"a": 1}):
+    for other in ("Object", "TYPE_UNSPECIFIED", 1, {"a": 1}):
         assert plain_schema({"type": other}) == {"type": other}
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (
+            {
+                **{"type": "object", "properties": {"a": {"type": "any", "enum": None}}},
+                **{"required": None, "additionalProperties": None, "description": None},
+            },
+            {"type": "object", "properties": {"a": {}}},
+        ),
+        ({"type": None, "const": None, "default": None}, {"const": None, "default": None}),
+        ({"type": "string", "nullable": True}, {"type": ["string", "null"]}),
+        ({"type": ["STRING", "NULL"], "nullable": True}, {"type": ["string", "null"]}),
+        ({"type": "string", "nullable": False}, {"type": "string"}),
+        ({"anyOf": [{"type": "ANY"}, {"type": ["any"]}], "nullable": True},
+         {"anyOf": [{"type": "ANY"}, {}]}),
+        ({"minimum": 1, "exclusiveMinimum": True, "maximum": 9, "exclusiveMaximum": False},
+         {"exclusiveMinimum": 1, "maximum": 9}),
+        ({"exclusiveMinimum": True}, {}),
+        ({"$defs": {"nullable": {}}, "nullable": 1}, {"$defs": {"nullable": {}}, "nullable": 1}),
+    ],
+)  # fmt: skip
+def test_what_some_say_otherwise_means_the_same(said, meant):
+    assert plain_schema(said) == meant
+    assert plain_schema(meant) is meant
+
+
+def test_members_come_in_the_order_that_gemini_has_for_them():
+    members = {name: {"type": "null"} for name in "abc"}
+    order = ["c", "x", 1, "b", "c"]
+    schema = {"type": "OBJECT", "properties": members, "propertyOrdering": order}
+    assert list(plain_schema(schema)["properties"]) == ["c", "b", "a"]
+    assert SchemaGrammar({**schema, "required": ["a", "c"]}).issues == []
 
 
 def test_a_plain_schema_stays_as_it_is():
@@ -145,7 +180,10 @@ VALUES = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["$id", "$anchor", "$ref", "type", "properties", "items", "$defs", "allOf", "a/~"]
+                [
+                    *("$id", "$anchor", "$ref", "type", "properties", "items", "$defs", "allOf"),
+                    *("a/~", "nullable", "minimum", "exclusiveMinimum", "propertyOrdering"),
+                ]
             ),
             inner,
             max_size=4,

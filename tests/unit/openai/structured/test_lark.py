@@ -196,7 +196,7 @@ def test_a_grammar_of_a_request_is_checked_at_its_place():
         assert caught.value.param == "p"
 
 
-@pytest.mark.parametrize("field", ["grammar", "guided_grammar", "structured_outputs"])
+@pytest.mark.parametrize("field", ["grammar", "guided_grammar", "ebnf", "structured_outputs"])
 def test_a_grammar_without_definitions_as_gbnf_has_them_is_lark(field):
     def constraint(text):
         value = {"grammar": text} if field == "structured_outputs" else text

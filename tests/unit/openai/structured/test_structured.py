@@ -41,7 +41,6 @@ def malformed(schema):
         ("uniqueItems", True),
         ("format", "regex"),
         ("pattern", "^(?<=a)$"),
-        ("nullable", True),
         ("oneOf", [{"type": "integer"}, {"type": "number"}]),
         ("minLength", 2**31),
     ],
