@@ -149,15 +149,16 @@ PYSERVE_RECORD(DraftCount, SAME(kind), SAME(n_tokens), SAME(n_accepted));
 PYSERVE_RECORD(EngineStats, SAME(n_running), SAME(n_waiting), SAME(running_adapters),
                SAME(waiting_adapters), SAME(n_finished), SAME(n_failed), SAME(n_cancelled),
                SAME(n_prompt_tokens), SAME(n_cached_tokens), SAME(n_decode_tokens), SAME(n_steps),
-               SAME(n_preempted), SAME(n_gave_way), SAME(n_threads), SAME(prompt_ms),
-               SAME(decode_ms), SAME(n_kv_used), SAME(n_kv_total), SAME(n_kv_held),
-               SAME(n_draft_tokens), SAME(n_draft_accepted), SAME(drafts), SAME(gaps),
-               SAME(gaps_ms), SAME(n_prefix_hits), SAME(n_prefix_restored), SAME(n_prefix_pins),
-               SAME(prefix_copy_bytes), SAME(n_block_losses), SAME(n_disk_hits),
-               SAME(n_disk_tokens), SAME(n_disk_absent), SAME(n_disk_slow), SAME(n_disk_full),
-               SAME(n_disk_late), SAME(n_disk_damaged), SAME(n_disk_gone), SAME(disk_bytes),
-               SAME(n_disk_pieces), SAME(n_disk_written), SAME(disk_written_bytes),
-               SAME(n_disk_errors), SAME(disk_read_bytes), SAME(disk_read_ms), SAME(stalled_ms));
+               SAME(n_step_requests), SAME(n_tokens_max), SAME(n_preempted), SAME(n_gave_way),
+               SAME(n_threads), SAME(prompt_ms), SAME(decode_ms), SAME(n_kv_used), SAME(n_kv_total),
+               SAME(n_kv_held), SAME(n_draft_tokens), SAME(n_draft_accepted), SAME(n_drafts),
+               SAME(n_accepted_at), SAME(drafts), SAME(gaps), SAME(gaps_ms), SAME(n_prefix_hits),
+               SAME(n_prefix_restored), SAME(n_prefix_pins), SAME(prefix_copy_bytes),
+               SAME(n_block_losses), SAME(n_disk_hits), SAME(n_disk_tokens), SAME(n_disk_absent),
+               SAME(n_disk_slow), SAME(n_disk_full), SAME(n_disk_late), SAME(n_disk_damaged),
+               SAME(n_disk_gone), SAME(disk_bytes), SAME(n_disk_pieces), SAME(n_disk_written),
+               SAME(disk_written_bytes), SAME(n_disk_errors), SAME(disk_read_bytes),
+               SAME(disk_read_ms), SAME(stalled_ms));
 
 PYSERVE_RECORD(ErrorInfo, SAME(code), SAME_AS(kReadable, message), SAME_AS(kNoneIfEmpty, param),
                SAME(details));

@@ -109,6 +109,8 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since the engine started, and what it holds now.
 
     running_adapters, waiting_adapters: model names of the LoRA adapters of these requests.
+    n_step_requests: that steps had, of all steps together. n_tokens_max: most of a prompt with its
+      answer so far, of those that had one.
     n_threads: that computed the last step.
     n_prefix_hits: requests that began with a prefix others had computed; n_prefix_restored of them
       from a copy of what the KV cache had evicted.
@@ -117,6 +119,8 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_block_losses: how often what prefixes' blocks did was not taken in time (`kv_events`).
     n_kv_held: of the n_kv_used cells, those that running requests need.
     n_draft_tokens: guessed tokens that steps checked; n_draft_accepted: those that were right.
+    n_drafts: that steps checked, each of one request; n_accepted_at: how many of their first,
+      second … tokens were right.
     drafts: the same by kind: "known" texts, "ngram", "model", "mtp", "eagle3".
     gaps: how many times of up to so many milliseconds, and more than the bound before, lay between
       two tokens of an answer; gaps_ms: all of them together.
@@ -141,6 +145,8 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_cached_tokens: int = 0
     n_decode_tokens: int = 0
     n_steps: int = 0
+    n_step_requests: int = 0
+    n_tokens_max: int = 0
     n_preempted: int = 0
     n_gave_way: int = 0
     n_threads: int = 0
@@ -151,6 +157,8 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
     n_kv_held: int = 0
     n_draft_tokens: int = 0
     n_draft_accepted: int = 0
+    n_drafts: int = 0
+    n_accepted_at: tuple[int, ...] = ()
     drafts: tuple[DraftCount, ...] = ()
     gaps: tuple[tuple[float, int], ...] = NO_GAPS
     gaps_ms: float = 0.0

@@ -253,6 +253,8 @@ struct EngineStats {
   int64_t n_cached_tokens = 0;
   int64_t n_decode_tokens = 0;
   int64_t n_steps = 0;
+  int64_t n_step_requests = 0;  // of all steps together
+  int64_t n_tokens_max = 0;     // most of a prompt with its answer so far
   int64_t n_preempted = 0;
   int64_t n_gave_way = 0;  // steps of the background that were broken off for others
   int64_t n_threads = 0;   // of the last step
@@ -261,16 +263,18 @@ struct EngineStats {
   int64_t n_kv_used = 0;
   int64_t n_kv_total = 0;
   int64_t n_kv_held = 0;  // of those in use: needed by running requests; the rest can be given up
-  int64_t n_draft_tokens = 0;      // guessed tokens that steps checked
-  int64_t n_draft_accepted = 0;    // of these, what the answer said
-  std::vector<DraftCount> drafts;  // the same by where they came from, as far as there were any
-  GapCounts gaps = kNoGaps;        // between tokens of an answer; those of one step share its time
-  double gaps_ms = 0;              // all of them together
-  int64_t n_prefix_hits = 0;       // requests that began with a prefix of others
-  int64_t n_prefix_restored = 0;   // of these, from a copy of what the KV cache had evicted
-  int64_t n_prefix_pins = 0;       // prefixes kept in the KV cache now
-  int64_t prefix_copy_bytes = 0;   // copies kept now
-  int64_t n_block_losses = 0;      // how often what prefixes' blocks did was not taken in time
+  int64_t n_draft_tokens = 0;          // guessed tokens that steps checked
+  int64_t n_draft_accepted = 0;        // of these, what the answer said
+  int64_t n_drafts = 0;                // of steps and requests
+  std::vector<int64_t> n_accepted_at;  // tokens that were right, by their places in drafts
+  std::vector<DraftCount> drafts;      // the same by where they came from, as far as there were any
+  GapCounts gaps = kNoGaps;       // between tokens of an answer; those of one step share its time
+  double gaps_ms = 0;             // all of them together
+  int64_t n_prefix_hits = 0;      // requests that began with a prefix of others
+  int64_t n_prefix_restored = 0;  // of these, from a copy of what the KV cache had evicted
+  int64_t n_prefix_pins = 0;      // prefixes kept in the KV cache now
+  int64_t prefix_copy_bytes = 0;  // copies kept now
+  int64_t n_block_losses = 0;     // how often what prefixes' blocks did was not taken in time
   // Prefixes looked for on disk that were read, and their tokens; those that were not, because
   // there was none, computing was faster, the KV cache had no room, reading took too long, or a
   // file was damaged or gone.

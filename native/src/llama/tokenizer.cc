@@ -40,6 +40,21 @@ std::vector<Token> tokenize_piece(const Model& model, std::string_view text, boo
   return tokens;
 }
 
+// What the vendor puts around a text.
+struct Frame {
+  std::vector<Token> begin;
+  std::vector<Token> end;
+};
+
+Frame frame_of(const Model& model) {
+  if (!has_frame(model)) return {};
+  const std::vector<Token> tokens = tokenize_piece(model, {}, true, false);
+  // The beginning and the end of a text, one of them, or neither.
+  const size_t n_begin = tokens.size() == 2 || model.adds_bos() ? 1 : 0;
+  const auto end = tokens.begin() + static_cast<ptrdiff_t>(std::min(n_begin, tokens.size()));
+  return {{tokens.begin(), end}, {end, tokens.end()}};
+}
+
 }  // namespace
 
 std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_special,
@@ -52,11 +67,8 @@ std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_
   const TextCutter& cutter = model.text_cutter();
   const std::vector<std::string_view> pieces = cutter.cut(text, parse_special);
   if (pieces.size() <= 1) return tokenize_piece(model, text, add_special, parse_special);
-  std::vector<Token> tokens = tokenize_piece(model, {}, add_special, parse_special);
-  // The beginning and the end of a text, one of them, or neither.
-  const size_t n_begin = tokens.size() == 2 || model.adds_bos() ? 1 : 0;
-  const std::vector<Token> end(tokens.begin() + std::min(n_begin, tokens.size()), tokens.end());
-  tokens.resize(tokens.size() - end.size());
+  const Frame frame = add_special ? frame_of(model) : Frame();
+  std::vector<Token> tokens = frame.begin;
   std::string_view last;
   std::vector<Token> of_last;  // a run has many equal pieces
   for (const std::string_view piece : pieces) {
@@ -65,11 +77,12 @@ std::vector<Token> tokenize(const Model& model, std::string_view text, bool add_
     const size_t n_extra = cutter.n_extra_tokens(text, piece.data() - text.data(), parse_special);
     tokens.insert(tokens.end(), of_last.begin() + n_extra, of_last.end());
   }
-  tokens.insert(tokens.end(), end.begin(), end.end());
+  tokens.insert(tokens.end(), frame.end.begin(), frame.end.end());
   return tokens;
 }
 
-Tokenizer::Tokenizer(const Model& model) : model_(model), splitter_(model.special_tokens()) {}
+Tokenizer::Tokenizer(const Model& model)
+    : model_(model), splitter_(model.special_tokens()), end_(frame_of(model).end) {}
 
 std::vector<Token> Tokenizer::tokenize_prompt(const std::vector<PromptPart>& parts,
                                               bool add_bos) const {

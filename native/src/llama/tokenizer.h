@@ -29,6 +29,9 @@ class Tokenizer {
     return pyserve::tokenize(model_, text, add_special, parse_special);
   }
 
+  // What the vendor puts behind a text: an end token, BERT's separator, or nothing.
+  TokenSpan end() const { return end_; }
+
   // Valid UTF-8. Throws EngineError(kInvalidRequest) for ids outside the vocabulary.
   std::string detokenize(const std::vector<Token>& tokens) const;
 
@@ -41,6 +44,7 @@ class Tokenizer {
  private:
   const Model& model_;
   SpecialSplitter splitter_;
+  const std::vector<Token> end_;
 };
 
 }  // namespace pyserve

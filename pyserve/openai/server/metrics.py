@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import zip_longest
 from math import isinf
 from typing import NamedTuple, cast
 
@@ -18,6 +19,11 @@ from prometheus_client.utils import floatToGoString
 from pyserve.engine.protocol import EngineStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_DRAFTS = "Drafts that steps checked."
+_DRAFT_TOKENS = "Guessed tokens that steps checked."
+_ACCEPTED = "Those that were right."
+_ACCEPTED_AT = "Guessed tokens that were right, by their place in the draft, from 0."
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -79,33 +85,41 @@ def llama_metrics(all_stats: Iterable[EngineStats]) -> list[Metric]:
 
     n_prompt, n_decode = total("n_prompt_tokens"), total("n_decode_tokens")
     prompt_s, decode_s = total("prompt_ms") / 1000, total("decode_ms") / 1000
-    n_kv = total("n_kv_total")
+    n_used, n_cells = total("n_kv_used"), total("n_kv_total")
+    n_most = float(max((one.n_tokens_max for one in stats), default=0))
+    n_busy = ratio(total("n_step_requests"), total("n_steps"))
     rows = [
-        ("prompt_tokens_total", "counter", "Prompt tokens computed.", n_prompt),
-        ("prompt_seconds_total", "counter", "Seconds of steps with prompts.", prompt_s),
-        ("tokens_predicted_total", "counter", "Tokens generated.", n_decode),
-        ("tokens_predicted_seconds_total", "counter", "Seconds of generating.", decode_s),
-        ("n_decode_total", "counter", "Engine steps.", total("n_steps")),
-        ("prompt_tokens_seconds", "gauge", "Prompt tokens per second.", ratio(n_prompt, prompt_s)),
-        ("predicted_tokens_seconds", "gauge", "Tokens per second.", ratio(n_decode, decode_s)),
-        ("requests_processing", "gauge", "Running requests.", total("n_running")),
-        ("requests_deferred", "gauge", "Queued requests.", total("n_waiting")),
-        (
-            "kv_cache_usage_ratio",
-            "gauge",
-            "Used part of the cache.",
-            ratio(total("n_kv_used"), n_kv),
-        ),
-        ("kv_cache_tokens", "gauge", "Tokens in the KV cache.", total("n_kv_used")),
-        (
-            "n_busy_slots_per_decode",
-            "gauge",
-            "Tokens generated in a step.",
-            ratio(n_decode, total("n_steps")),
-        ),
+        ("prompt_tokens_total", "Prompt tokens computed.", n_prompt),
+        ("prompt_tokens_cached_total", "Prompt tokens read from cache.", total("n_cached_tokens")),
+        ("prompt_seconds_total", "Seconds of steps with prompts.", prompt_s),
+        ("tokens_predicted_total", "Tokens generated.", n_decode),
+        ("tokens_predicted_seconds_total", "Seconds of generating.", decode_s),
+        ("n_decode_total", "Engine steps.", total("n_steps")),
+        ("n_tokens_max", "Most tokens of a prompt with its answer.", n_most),
+        ("prompt_tokens_seconds", "Prompt tokens per second.", ratio(n_prompt, prompt_s)),
+        ("predicted_tokens_seconds", "Tokens per second.", ratio(n_decode, decode_s)),
+        ("requests_processing", "Running requests.", total("n_running")),
+        ("requests_deferred", "Queued requests.", total("n_waiting")),
+        ("kv_cache_usage_ratio", "Used part of the cache.", ratio(n_used, n_cells)),
+        ("kv_cache_tokens", "Tokens in the KV cache.", n_used),
+        ("n_busy_slots_per_decode", "Requests in a step.", n_busy),
+        ("spec_decode_num_drafts_total", _DRAFTS, total("n_drafts")),
+        ("spec_decode_num_draft_tokens_total", _DRAFT_TOKENS, total("n_draft_tokens")),
+        ("spec_decode_num_accepted_tokens_total", _ACCEPTED, total("n_draft_accepted")),
     ]
+    accepted_at = zip_longest(*(one.n_accepted_at for one in stats), fillvalue=0)
+    by_place: dict[Labels, float] = {
+        (("position", str(i)),): float(sum(each)) for i, each in enumerate(accepted_at)
+    }
+    singles: list[tuple[str, str, dict[Labels, float]]] = [
+        (name, about, {(): value}) for name, about, value in rows
+    ]
+    places = ("spec_decode_num_accepted_tokens_per_pos_total", _ACCEPTED_AT, by_place)
     return [
-        Metric(f"llamacpp:{name}", kind, about, {(): value}) for name, kind, about, value in rows
+        Metric(
+            f"llamacpp:{name}", "counter" if name.endswith("_total") else "gauge", about, samples
+        )
+        for name, about, samples in (*singles, places)
     ]
 
 
@@ -127,8 +141,10 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
         ("compute_threads", "gauge", "Compute threads of the last step.", "n_threads"),
         ("prompt_tokens_computed_total", "counter", "Prompt tokens computed.", "n_prompt_tokens"),
         ("tokens_generated_total", "counter", "Tokens generated.", "n_decode_tokens"),
-        ("draft_tokens_total", "counter", "Guessed tokens that steps checked.", "n_draft_tokens"),
-        ("draft_tokens_accepted_total", "counter", "Those that were right.", "n_draft_accepted"),
+        ("drafts_total", "counter", _DRAFTS, "n_drafts"),
+        ("draft_tokens_total", "counter", _DRAFT_TOKENS, "n_draft_tokens"),
+        ("draft_tokens_accepted_total", "counter", _ACCEPTED, "n_draft_accepted"),
+        ("tokens_max", "gauge", "Most tokens of a prompt with its answer.", "n_tokens_max"),
         ("requests_running", "gauge", "Running requests.", "n_running"),
         ("requests_waiting", "gauge", "Queued requests.", "n_waiting"),
         ("kv_cells", "gauge", "Tokens that the KV cache has room for.", "n_kv_total"),
@@ -147,8 +163,13 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
 
 
 def _draft_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
-    """Guessed tokens by where they came from."""
-    return [
+    """Guessed tokens by their places in drafts, and by where they came from."""
+    accepted_at: dict[Labels, float] = {
+        (("model", model), ("position", str(i))): float(n)
+        for model, one in stats.items()
+        for i, n in enumerate(one.n_accepted_at)
+    }
+    by_kind = [
         Metric(
             f"pyserve_draft_{name}_total",
             "counter",
@@ -164,6 +185,8 @@ def _draft_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
             ("kind_tokens_accepted", "Those that were right, by kind.", "n_accepted"),
         )
     ]
+    places = Metric("pyserve_draft_tokens_accepted_at_total", "counter", _ACCEPTED_AT, accepted_at)
+    return [places, *by_kind]
 
 
 def _disk_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:

@@ -8,7 +8,13 @@ from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.kernels import KernelFall
 from pyserve.engine.protocol import EngineStats
 from pyserve.openai.server.balancers import balancer_metrics, vllm_families
-from pyserve.openai.server.metrics import Metric, engine_metrics, gap_family, text
+from pyserve.openai.server.metrics import (
+    Metric,
+    engine_metrics,
+    gap_family,
+    llama_metrics,
+    text,
+)
 from pyserve.web.request.measures import PageCache
 from tests.support.clocks import Clock
 from tests.support.endpoint_picker import VLLM, read_load
@@ -55,6 +61,8 @@ def test_every_line_is_of_the_format(front):
         "llamacpp:n_decode_total",
         "llamacpp:requests_processing",
         "llamacpp:requests_deferred",
+        "llamacpp:n_tokens_max",
+        "llamacpp:spec_decode_num_drafts_total",
         'pyserve_model_ready{model="tiny"}',
         'pyserve_engine_restarts_total{model="tiny"}',
         "pyserve_requests_revived_total",
@@ -118,6 +126,41 @@ def test_times_between_tokens_become_a_histogram():
         'pyserve_inter_token_seconds_count{model="m"} 6.0',
         'pyserve_inter_token_seconds_sum{model="m"} 0.6',
     ]
+
+
+def test_drafts_have_the_names_of_llama_server_and_vllm():
+    one = EngineStats(
+        n_steps=4,
+        n_step_requests=6,
+        n_tokens_max=30,
+        n_drafts=5,
+        n_draft_tokens=9,
+        n_draft_accepted=4,
+        n_accepted_at=(3, 1),
+    )
+    other = EngineStats(
+        n_tokens_max=20, n_drafts=1, n_draft_tokens=1, n_draft_accepted=1, n_accepted_at=(1,)
+    )
+    native = text(metric.family() for metric in llama_metrics([one, other]))
+    for line in (
+        "n_tokens_max 30.0",
+        "n_busy_slots_per_decode 1.5",
+        "spec_decode_num_drafts_total 6.0",
+        "spec_decode_num_draft_tokens_total 10.0",
+        "spec_decode_num_accepted_tokens_total 5.0",
+        'spec_decode_num_accepted_tokens_per_pos_total{position="0"} 4.0',
+        'spec_decode_num_accepted_tokens_per_pos_total{position="1"} 1.0',
+    ):
+        assert f"\nllamacpp:{line}\n" in native
+    page = text(vllm_families(metric.family() for metric in engine_metrics({"m": one})))
+    for line in (
+        'num_drafts_total{model_name="m"} 5.0',
+        'num_draft_tokens_total{model_name="m"} 9.0',
+        'num_accepted_tokens_total{model_name="m"} 4.0',
+        'num_accepted_tokens_per_pos_total{model_name="m",position="0"} 3.0',
+        'num_accepted_tokens_per_pos_total{model_name="m",position="1"} 1.0',
+    ):
+        assert f"\nvllm:spec_decode_{line}\n" in page
 
 
 def test_what_is_kept_for_later_does_not_count_as_held():

@@ -78,6 +78,12 @@ def test_a_head_that_knows_takes_few_steps(start_with: StartWith, kind: str) -> 
     assert_same_up_to_ties(expected, answer)
     n_tokens, n_accepted = drafted(engine)
     assert len(answer.deltas) + n_accepted == len(expected.deltas) == 60
+    stats = engine.stats()
+    assert (stats.n_draft_tokens, sum(stats.n_accepted_at)) == (n_tokens, n_accepted)
+    assert stats.n_accepted_at == tuple(sorted(stats.n_accepted_at, reverse=True))
+    assert stats.n_accepted_at[0] <= stats.n_drafts < stats.n_steps
+    assert stats.n_tokens_max == answer.finish.usage.n_prompt_tokens + 60
+    assert stats.n_step_requests == stats.n_steps
     assert n_accepted > 30
     assert n_tokens > n_accepted  # not all were right, so that some were taken back
     assert answer.finish.usage.n_draft_accepted == 0  # it is no prediction of the client's

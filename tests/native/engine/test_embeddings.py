@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 
 from pyserve.engine.config import EngineConfig
@@ -23,6 +24,7 @@ from pyserve.openai.embeddings import unpacked
 from tests.native.helpers import ask, assert_same_up_to_ties, submit
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.tiny.memories import write_tiny
+from tests.support.tiny.vocabularies import add_unigram, add_wordpiece
 
 TEXTS = [f"{'the cat ' * (5 * i % 17)}jumped out of window {i}" for i in range(24)]
 LONG = [65 + i % 26 for i in range(256)]
@@ -130,6 +132,23 @@ def test_pooling_is_what_the_file_says(tmp_path: Path) -> None:
     assert math.dist(vector(embed(last, b)), vector(embed(first, b))) > 0.01
     for engine in (mean, first, last, unsaid):
         engine.close()
+
+
+@pytest.mark.parametrize("add_vocabulary", [add_wordpiece, add_unigram])
+def test_a_text_has_what_its_vocabulary_puts_around_it(
+    tmp_path: Path, add_vocabulary: Callable[[gguf.GGUFWriter, int], None]
+) -> None:
+    path = write_tiny_llama(tmp_path / "tiny.gguf", pooling=3, add_vocabulary=add_vocabulary)
+    engine, text, end = start(path), "a the aa", 2
+    bare, framed = (
+        engine.tokenize(text, add_special=is_framed, parse_special=False)
+        for is_framed in (False, True)
+    )
+    assert framed[-1] == end != bare[-1]
+    own = vector(embed(engine, text))
+    assert own == pytest.approx(vector(embed(engine, framed)), abs=1e-5)
+    assert math.dist(own, vector(embed(engine, bare))) > 0.01
+    engine.close()
 
 
 def test_a_prompt_may_fill_the_context_and_no_more(tiny_model: Path) -> None:

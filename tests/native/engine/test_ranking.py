@@ -76,6 +76,8 @@ def test_a_head_may_have_labels(tmp_path: Path) -> None:
     (told,) = answer.response([output]).data
     words = engine.tokenize("some words", add_special=False, parse_special=False)
     tokens = [END_OF_TEXT, *words, IM_END]
+    of_text = engine.submit(GenerateRequest(prompt="some words", wants_ranks=True))
+    assert numbers(of_text) == pytest.approx(told.probs, abs=1e-5)
     assert told.probs == pytest.approx(reference.ranks(tokens), abs=5e-3)
     assert told.label == ("cat", "dog", "fox")[int(np.argmax(told.probs))]
     engine.close()

@@ -216,6 +216,7 @@ void BatchLane::charge(const StepPlan& plan, const StepSample& sample, double st
   }
   const double share = static_cast<double>(sample.n_prompt) / (sample.n_prompt + sample.n_decode);
   ++counters.n_steps;
+  counters.n_step_requests += static_cast<int64_t>(plan.items.size());
   counters.n_prompt_tokens += sample.n_prompt;
   counters.n_decode_tokens += sample.n_decode;
   counters.prompt_ms += step_ms * share;

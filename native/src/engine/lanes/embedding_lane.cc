@@ -106,6 +106,7 @@ void EmbeddingLane::step(StepReport& report) {
   }
   EngineStats& counters = report.counters;
   ++counters.n_steps;
+  counters.n_step_requests += static_cast<int64_t>(items.size());
   for (const BatchItem& item : items) {
     counters.n_prompt_tokens += static_cast<int64_t>(item.tokens.size());
   }
@@ -299,7 +300,7 @@ void EmbeddingLane::pool(StepReport& report) {
     if (vector.empty()) {
       report.fail(request, unusable_error());
     } else {
-      report.events.push_back({request.ticket().id, request.finish_with(std::move(vector))});
+      report.add(request, request.finish_with(std::move(vector)));
     }
     running.is_over = true;
     if (shares_) keep(request);

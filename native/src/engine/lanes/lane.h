@@ -27,6 +27,7 @@ struct StepReport {
     if (auto progress = request.last_progress()) {
       events.push_back({request.ticket().id, *progress});
     }
+    counters.n_tokens_max = std::max<int64_t>(counters.n_tokens_max, request.progress().n_known());
     count(request.take_cost(delta.n_tokens));
     events.push_back({request.ticket().id, std::move(delta)});
   }
@@ -113,6 +114,10 @@ inline void StepReport::count(const TokenCost& cost) {
 inline void StepReport::count_draft(const TokenCost& cost) {
   counters.n_draft_tokens += cost.n_drafted;
   counters.n_draft_accepted += cost.n_accepted;
+  ++counters.n_drafts;
+  std::vector<int64_t>& accepted = counters.n_accepted_at;
+  accepted.resize(std::max(accepted.size(), static_cast<size_t>(cost.n_drafted)));
+  for (int i = 0; i < cost.n_accepted; ++i) ++accepted[i];
   const std::string kind = name_of(cost.draft_kind);
   auto found = std::ranges::find(counters.drafts, kind, &DraftCount::kind);
   if (found == counters.drafts.end()) {

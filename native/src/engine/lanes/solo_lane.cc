@@ -83,6 +83,7 @@ void SoloLane::step(StepReport& report) {
   request.progress().advance(n_tokens);
   EngineStats& counters = report.counters;
   ++counters.n_steps;
+  ++counters.n_step_requests;
   (is_prompt ? counters.n_prompt_tokens : counters.n_decode_tokens) += n_tokens;
   (is_prompt ? counters.prompt_ms : counters.decode_ms) += elapsed_ms(started_at, Clock::now());
   if (n_logits > 0) take_logits(request, n_logits, report);

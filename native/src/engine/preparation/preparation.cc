@@ -192,10 +192,12 @@ std::vector<Token> Preparation::prompt_tokens(Request& request, bool must_fit) c
   check_text(n_bytes);
   if (must_fit) check_bytes(n_bytes);
   std::vector<Token> tokens = tokenizer_.tokenize_prompt(parts, true);
-  // Models made for embeddings want their end token, whose state they look at.
-  if (request.wants_embedding && model_.adds_eos() &&
-      (tokens.empty() || tokens.back() != model_.eos())) {
-    tokens.push_back(model_.eos());
+  // Models made for vectors and ranks were trained on texts with their end, whose state some look
+  // at.
+  if (const TokenSpan end = tokenizer_.end();
+      request.is_pooled() &&
+      !std::ranges::equal(end, TokenSpan(tokens).last(std::min(end.size(), tokens.size())))) {
+    tokens.insert(tokens.end(), end.begin(), end.end());
   }
   // An empty text still has a beginning.
   if (tokens.empty())
