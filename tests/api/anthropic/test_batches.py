@@ -12,11 +12,14 @@ import pytest
 from tests.api.anthropic.test_messages import body_of, error_of
 from tests.api.openai.test_files_and_batches import FIRST, SECOND, archive_of, keyed
 from tests.support.anthropic_client import anthropic_client_of
+from tests.support.batches import Batches, by_custom_id
 from tests.support.front import Front
 from tests.support.limits import SOON_S
 from tests.support.server import wait_until
 
 BATCHES = "/v1/messages/batches"
+_ALL = Batches(BATCHES, lambda batch: batch["processing_status"] == "ended")
+get, ended = _ALL.get, _ALL.ended
 
 
 def asked(custom_id: str, content: Any = "one two", **fields: Any) -> dict[str, Any]:
@@ -29,24 +32,10 @@ def begin(front: Front, *requests: Any, headers: Any = None) -> str:
     return str(response.get_json()["id"])
 
 
-def get(front: Front, batch_id: str, headers: Any = None) -> dict[str, Any]:
-    found: dict[str, Any] = front.client.get(f"{BATCHES}/{batch_id}", headers=headers).get_json()
-    return found
-
-
-def ended(front: Front, batch_id: str, headers: Any = None) -> dict[str, Any]:
-    def is_over() -> bool:
-        return get(front, batch_id, headers)["processing_status"] == "ended"
-
-    wait_until(is_over, SOON_S, "the batch is over")
-    return get(front, batch_id, headers)
-
-
 def results(front: Front, batch_id: str, headers: Any = None) -> dict[str, Any]:
     with front.client.get(f"{BATCHES}/{batch_id}/results", headers=headers) as response:
         assert response.content_type == "application/x-jsonl"
-        found = [json.loads(line) for line in response.text.splitlines()]
-    return {each["custom_id"]: each["result"] for each in found}
+        return {name: each["result"] for name, each in by_custom_id(response.text).items()}
 
 
 def counts(**others: int) -> dict[str, int]:

@@ -13,6 +13,7 @@ import pytest
 
 from pyserve.batch.journal import Answer, Journal, new_result
 from pyserve.memory.batches import Archive, result_id
+from tests.support.batches import Batches, by_custom_id
 from tests.support.client import client_of
 from tests.support.front import CHAT, Front, chat_body, error_of
 from tests.support.limits import SOON_S
@@ -20,6 +21,8 @@ from tests.support.server import wait_until
 
 FILES, BATCHES = "/v1/files", "/v1/batches"
 OVER = ("completed", "failed", "expired", "cancelled")
+_ALL = Batches(BATCHES, lambda batch: batch["status"] in OVER)
+get, ended = _ALL.get, _ALL.ended
 KEYS = """
 [[keys]]
 key = "key-of-the-first"
@@ -61,26 +64,9 @@ def begin(front: Front, *lines: Any, endpoint: str = CHAT, headers: Any = None) 
     return str(response.get_json()["id"])
 
 
-def get(front: Front, batch_id: str, headers: Any = None) -> dict[str, Any]:
-    found: dict[str, Any] = front.client.get(f"{BATCHES}/{batch_id}", headers=headers).get_json()
-    return found
-
-
-def ended(front: Front, batch_id: str, headers: Any = None) -> dict[str, Any]:
-    def is_over() -> bool:
-        return get(front, batch_id, headers)["status"] in OVER
-
-    wait_until(is_over, SOON_S, "the batch is over")
-    return get(front, batch_id, headers)
-
-
 def results(front: Front, file_id: str | None, headers: Any = None) -> dict[str, dict[str, Any]]:
     assert file_id is not None
-    text = front.client.get(f"{FILES}/{file_id}/content", headers=headers).text
-    found = [json.loads(each) for each in text.splitlines()]
-    by_id = {each["custom_id"]: each for each in found}
-    assert len(by_id) == len(found)
-    return by_id
+    return by_custom_id(front.client.get(f"{FILES}/{file_id}/content", headers=headers).text)
 
 
 def test_every_line_is_answered_once_in_the_background(front, run):
