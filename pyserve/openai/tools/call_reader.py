@@ -14,8 +14,8 @@ from pyserve.openai.tools.tagged_values import TaggedReader
 from pyserve.openai.tools.text_reader import MalformedError, Steps, TextReader
 
 _SIGNS = ".:/"  # what may stand in names, and also after them
-# Ids that are of the function's name and a number, as models write them.
-_NAMED_ID = re.compile(r"(?:functions[._:])?(.+?)(?:[:_]\d+)?")
+# Ids that are of the function's name and a number or other word, as models write them.
+_NAMED_ID = re.compile(r"(?:functions[._:])?(.+?)(?::[^:]*|_\d+)?")
 _TAG = re.compile(r"<[^<>]*>|\[/?[A-Z_]+\]")
 
 

@@ -182,6 +182,7 @@ ROWS: dict[str, Row] = {
     ),
     "ids without their word": pick(KIMI, kimi("f:0"), GIVEN),
     "ids of letters": pick(KIMI, kimi("functions_f_1"), GIVEN),
+    "ids with another word": pick(KIMI, kimi("functions.f:a_1"), GIVEN),
     "ids without a number": pick(KIMI, kimi("functions.f"), GIVEN),
     "a name of the version before": pick(
         DEEPSEEK, f"<｜DSML｜function_calls>\n{DSML}</｜DSML｜function_calls> So", GIVEN, " So"
