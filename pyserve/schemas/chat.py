@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from pydantic import (
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -46,11 +47,18 @@ MAX_DOCUMENTS = 1000
 Document = Annotated[str | dict[str, Any], Field(union_mode="left_to_right")]
 
 
+def _given(arguments: object) -> object:
+    return "{}" if arguments is None else arguments
+
+
 class CalledFunction(RequestModel):
-    """The function of an earlier tool call; arguments is JSON as the model wrote it."""
+    """The function of an earlier tool call; arguments is JSON as the model wrote it.
+
+    It may also be the object itself, or left out.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
-    arguments: Arguments
+    arguments: Annotated[Arguments, BeforeValidator(_given)] = "{}"
 
 
 class ToolCall(RequestModel):
@@ -122,7 +130,10 @@ class Message(RequestModel):
     @field_validator("content", mode="before")
     @classmethod
     def _content_is_there(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None or info.data.get("role") == "assistant":
+        role = info.data.get("role")
+        if value == [] and role in ("assistant", "tool"):
+            return ""
+        if value is not None or role == "assistant":
             return value
         raise invalid("missing_required_parameter", "must be a string or a list of text parts")
 

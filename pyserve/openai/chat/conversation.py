@@ -24,7 +24,7 @@ from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,
 )
-from pyserve.openai.tools.prompt import introduced, with_history
+from pyserve.openai.tools.prompt import introduced, with_history, with_message_tools
 from pyserve.openai.tools.recognition import EFFORT_VARIABLES, ON, format_of
 from pyserve.openai.tools.tagged import ValueKind, ValuePath, value_kinds
 from pyserve.openai.tools.template_words import words_of
@@ -202,6 +202,8 @@ def conversation(
         if layout.is_generic:
             must_call = offer.mode == "required"
             messages = introduced(messages, offer.tools(), must_call=must_call)
+        elif layout.has_message_tools:
+            messages = with_message_tools(messages, offer.tools())
         else:
             tools = offer.tools()
         can_repeat = not layout.is_generic if offer.can_repeat is None else offer.can_repeat

@@ -36,6 +36,7 @@ from pyserve.openai.tools.probes import (
 )
 
 Tags = tuple[str, str]
+_SECOND = ARGUMENTS[1][KEYS[0]]
 _TOKEN = re.compile(
     r"\]<\][a-z]+\[>\[<[^<>]*>?|<[^<>]*>?|\[/?[A-Z_]+\]|\s+|[^\s<\[{]+|.", re.DOTALL
 )
@@ -179,7 +180,7 @@ class _Derivation:
         calls = self._with_types(_with_holes(calls, two), variables)
         if any(self._prober.called(1, variables, ids=(one, one)) is None for one in OTHER_IDS):
             calls = msgspec.structs.replace(calls, has_short_ids=True)
-        if two is None and self._prober.called(2, variables) is None:
+        if two is None and _SECOND not in (self._prober.called(2, variables) or ""):
             calls = msgspec.structs.replace(calls, has_one_call=True)
         if self._prober.wants_names(variables):
             calls = msgspec.structs.replace(calls, has_named_results=True)

@@ -53,6 +53,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     has_short_ids: the template takes ids of nine letters and digits only.
     has_named_ids: ids are of the function's name and the place of the call.
     is_unshown: the template drops earlier calls, so they are text of the assistant.
+    has_message_tools: the template shows tools as a text in the field `tools` of a message alone.
     has_one_call: the template shows one call of a message, so earlier ones become messages each.
     has_named_results: it wants the names of functions in their results.
     """
@@ -80,6 +81,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     has_short_ids: bool = False
     has_named_ids: bool = False
     is_unshown: bool = False
+    has_message_tools: bool = False
     has_one_call: bool = False
     has_named_results: bool = False
     can_repeat: bool = True
@@ -164,6 +166,22 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
     next_header: str = ""
 
 
+class Refusals(msgspec.Struct, frozen=True, kw_only=True):
+    """What a template refuses, or silently leaves out, in earlier turns.
+
+    first_answers: a conversation that an answer begins. lone_results: results without a call
+    before them. asked_results: a question right after results. empty_answers: answers without
+    text and calls. text_beside_calls: calls in a message with text, where messages of their own
+    are shown.
+    """
+
+    first_answers: bool = False
+    lone_results: bool = False
+    asked_results: bool = False
+    empty_answers: bool = False
+    text_beside_calls: bool = False
+
+
 class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     """The format of a model's answers.
 
@@ -173,6 +191,7 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     answer. stops: texts that end an answer. thoughts_key: of earlier thoughts in messages.
     hides_text: an earlier answer with thoughts would lose its text.
     efforts: the template's words for reasoning efforts that it does not know by OpenAI's names.
+    refuses: what of earlier turns is arranged for it.
     """
 
     name: str
@@ -186,6 +205,7 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     stops: tuple[str, ...] = ()
     hides_text: bool = False
     efforts: dict[str, str] = {}
+    refuses: Refusals = Refusals()
     thoughts_key: str = "reasoning_content"
 
     @property

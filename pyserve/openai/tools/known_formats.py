@@ -195,6 +195,18 @@ _CHANNELED: tuple[tuple[tuple[str, ...], AnswerFormat], ...] = (
 # Templates that drop calls: the last of each row's signs are of the descriptions of tools.
 _UNSHOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
     (
+        ("<|tool|>", "<|/tool|>", "['tools']"),
+        CallFormat(
+            name="phi-4-mini",
+            is_unshown=True,
+            has_message_tools=True,
+            trigger="<|tool_call|>",
+            before="[",
+            between=", ",
+            after="]<|/tool_call|>",
+        ),
+    ),
+    (
         ("List of tools: ", "<|im_start|>"),
         CallFormat(
             name="lfm2",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyserve.errors import InvalidRequestError
+from pyserve.openai.tools.formats import Refusals
 
 Message = dict[str, Any]
 # A prompt of messages, tools and variables. Raises InvalidRequestError for what it does not take.
@@ -115,6 +116,30 @@ class Prober:
         thoughtful = self._after_question([USER, answer, USER_AGAIN], {}, has_tools=False)
         return SAID in (self.said({}) or "") and SAID not in (thoughtful or "")
 
+    def refusals(self) -> Refusals:
+        """What is refused of earlier turns, or left out. Probed where calls are taken."""
+        call = assistant("", "", [tool_call(NAMES[0], ARGUMENTS[0], self._ids[0])])
+        alone = {"role": "tool", "tool_call_id": self._ids[0], "content": RESULT}
+        result = {**alone, "name": NAMES[0]}
+        said = assistant(SAID)
+
+        def shows(*turns: Message, texts: Sequence[str] = ()) -> bool:
+            prompt = self._after_question([USER, *turns], {})
+            return prompt is not None and all(text in prompt for text in texts)
+
+        takes_calls = shows(call, result, texts=(TEXT, RESULT))
+        beside = {**call, "content": SAID}
+        asks = takes_calls and not shows(call, result, USER_AGAIN, texts=[RESULT])
+        return Refusals(
+            first_answers=self._prompt([assistant(TEXT), USER], {}) is None,
+            lone_results=asks or not shows(alone, said, texts=[RESULT]),
+            asked_results=asks,
+            empty_answers=shows(said, USER_AGAIN) and not shows(assistant(""), USER_AGAIN),
+            text_beside_calls=takes_calls
+            and not shows(beside, result, texts=[TEXT])
+            and shows(said, call, result, texts=(SAID, TEXT)),
+        )
+
     def takes_calls(self) -> bool:
         """Whether conversations with tools and calls are rendered, with the results in them."""
         return any(RESULT in (self.called(1, variables) or "") for variables in ({}, THINKING))
@@ -127,13 +152,18 @@ class Prober:
     def _after_question(
         self, messages: list[Message], variables: dict[str, Any], has_tools: bool = True
     ) -> str | None:
-        tools = [_tool(name) for name in NAMES] if has_tools else []
-        try:
-            prompt = self._render(messages, tools, variables)
-        except InvalidRequestError:
-            return None
+        prompt = self._prompt(messages, variables, has_tools) or ""
         _, found, after = prompt.rpartition(QUESTION)
         return after if found else None
+
+    def _prompt(
+        self, messages: list[Message], variables: dict[str, Any], has_tools: bool = True
+    ) -> str | None:
+        tools = [_tool(name) for name in NAMES] if has_tools else []
+        try:
+            return self._render(messages, tools, variables)
+        except InvalidRequestError:
+            return None
 
 
 def assistant(text: str, thoughts: str = "", calls: Sequence[Message] = ()) -> Message:

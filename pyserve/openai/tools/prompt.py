@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyserve.openai.tools.formats import AnswerFormat, CallFormat
+from pyserve.openai.tools.history import arranged, is_result, result_text
 from pyserve.openai.tools.probes import NAMED_ID
 
 Message = dict[str, Any]
@@ -21,6 +22,7 @@ _INTRODUCTION = (
     "{when}, write its name and its arguments as JSON between tags:\n"
     '<tool_call>\n{{"name": "the name", "arguments": {{"parameter": "value"}}}}\n</tool_call>'
 )
+_TOOLS_ALONE = "You are a helpful assistant with some tools."
 _MAY_CALL = "To call a function"
 _MUST_CALL = "Answer with nothing but a call. To call a function"
 
@@ -28,7 +30,7 @@ _MUST_CALL = "Answer with nothing but a call. To call a function"
 def with_history(messages: Sequence[Message], layout: AnswerFormat) -> list[Message]:
     """The messages with their tool calls and thoughts in the form that the template expects."""
     calls = layout.calls
-    messages = _in_order_of_calls(messages)
+    messages = _in_order_of_calls(arranged(messages, layout.refuses))
     if layout.hides_text:
         messages = _with_shown_text(messages)
     if calls.is_generic:
@@ -60,6 +62,17 @@ def introduced(
     return [{**first, "content": f"{first['content']}\n\n{text}"}, *rest]
 
 
+def with_message_tools(
+    messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+) -> list[Message]:
+    """The messages with `tools` as JSON in a field of the first system message."""
+    text = json.dumps([tool["function"] for tool in tools], ensure_ascii=False)
+    first, *rest = messages
+    if first["role"] != "system":
+        first, rest = {"role": "system", "content": _TOOLS_ALONE}, list(messages)
+    return [{**first, "tools": text}, *rest]
+
+
 def _in_order_of_calls(messages: Sequence[Message]) -> list[Message]:
     """The messages, each call's result at its call's place among the results.
 
@@ -69,7 +82,7 @@ def _in_order_of_calls(messages: Sequence[Message]) -> list[Message]:
     ordered = list(messages)
     for i, message in enumerate(messages):
         places = {call.get("id"): n for n, call in enumerate(message.get("tool_calls") or ())}
-        results = list(itertools.takewhile(_is_result, messages[i + 1 :])) if places else []
+        results = list(itertools.takewhile(is_result, messages[i + 1 :])) if places else []
         ids = [result.get("tool_call_id") for result in results]
         if None not in ids and places.keys() >= set(ids) and len(set(ids)) == len(ids):
             results.sort(key=lambda result: places[result["tool_call_id"]])
@@ -79,7 +92,7 @@ def _in_order_of_calls(messages: Sequence[Message]) -> list[Message]:
 
 def _one_by_one(messages: Sequence[Message]) -> list[Message]:
     """Messages of several calls become several messages, each followed by its result."""
-    results = {message.get("tool_call_id"): message for message in messages if _is_result(message)}
+    results = {message.get("tool_call_id"): message for message in messages if is_result(message)}
     placed: set[int] = set()
     ordered: list[Message] = []
     for message in messages:
@@ -127,7 +140,7 @@ def _with_named_results(messages: Sequence[Message]) -> list[Message]:
     }
     return [
         {"name": names.get(message.get("tool_call_id", ""), ""), **message}
-        if _is_result(message)
+        if is_result(message)
         else message
         for message in messages
     ]
@@ -177,10 +190,6 @@ def _with_one_text(message: Message) -> Message:
     return {**message, THOUGHTS: f"{message[THOUGHTS]}\n\n{message['content']}", "content": ""}
 
 
-def _is_result(message: Message) -> bool:
-    return bool(message["role"] == "tool")
-
-
 def _with_thoughts(message: Message, key: str) -> Message:
     """The message with its thoughts under this key."""
     if THOUGHTS not in message:
@@ -196,7 +205,7 @@ def _as_text(messages: Sequence[Message]) -> list[Message]:
     follows_result = False
     for message in messages:
         if message["role"] == "tool":
-            text = _result_text(message, names)
+            text = result_text(message, names.get(message.get("tool_call_id", ""), ""))
             if follows_result:
                 plain[-1] = {**plain[-1], "content": f"{plain[-1]['content']}\n{text}"}
             else:
@@ -214,11 +223,6 @@ def _as_text(messages: Sequence[Message]) -> list[Message]:
 
 def _call_text(function: dict[str, Any]) -> str:
     return f"<tool_call>\n{_as_object(function)}\n</tool_call>"
-
-
-def _result_text(message: Message, names: dict[str, str]) -> str:
-    name = message.get("name") or names.get(message.get("tool_call_id", ""), "the function")
-    return f"Result of {name}: {message['content']}"
 
 
 def _with_short_ids(message: Message) -> Message:

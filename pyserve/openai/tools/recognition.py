@@ -99,6 +99,7 @@ def recognized(source: str, render: Render) -> AnswerFormat:
         form,
         marks=tuple(dict.fromkeys([*form.marks, *marks, *variant_marks(form.calls)])),
         hides_text=prober.hides_text(form.thoughts_key),
+        refuses=prober.refusals(),
         efforts=form.efforts or _efforts(source, prober, form.thinking),
     )
 

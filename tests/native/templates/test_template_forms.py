@@ -203,6 +203,36 @@ def test_what_is_not_given_is_none(tmp_path: Path, source: str, prompt: str) -> 
         assert engine.render([{"role": "user", "content": "hi"}]) == f"{prompt}hi"
 
 
+PHI = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}"
+    "{% if m.role == 'system' and m['tools'] %}<|tool|>{{ m['tools'] }}<|/tool|>{% endif %}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@pytest.mark.parametrize("system", [[], [{"role": "system", "content": "Be brief."}]])
+def test_tools_stand_in_the_system_message_of_templates_that_show_them_there(
+    tmp_path: Path, system: list[Any]
+) -> None:
+    function = {"name": "f", "description": "Ends <|end|> it.", "parameters": {"type": "object"}}
+    body = {"messages": [*system, *HISTORY], "tools": [{"type": "function", "function": function}]}
+    with engine_of(tmp_path, PHI, ["<|end|>", "<|tool|>", "<|tool_call|>"]) as engine:
+        made = chat_conversation(engine, ChatRequest.model_validate(body))
+        prompt = engine.render(made.messages, made.options)
+    head = system[0]["content"] if system else "You are a helpful assistant with some tools."
+    assert prompt.startswith(f"<|system|>{head}<|tool|>[{json.dumps(function)}]<|/tool|><|end|>")
+    assert '<|tool_call|>[{"name": "f", "arguments": {"a": "x"}}, ' in prompt
+    answer = 'So<|tool_call|>[{"name": "f", "arguments": {}}]<|/tool_call|>'
+    for chunks in ([answer], list(answer)):
+        assert read(made.style, chunks) == ("So", "", [("f", "{}")])
+
+
+def test_raw_parts_of_a_template_are_text(tmp_path: Path) -> None:
+    source = "{% raw %}{{ x }} {% if %}'{% endraw %}{{ messages[0].content }}"
+    with engine_of(tmp_path, source) as engine:
+        assert engine.render([{"role": "user", "content": "hi"}]) == "{{ x }} {% if %}'hi"
+
+
 def test_tags_that_are_control_tokens_are_no_text(tmp_path: Path) -> None:
     source = (
         TURNS.format(

@@ -14,6 +14,7 @@
 #include "llama/prompt/macro_calls.h"
 #include "llama/prompt/template_guard.h"
 #include "pyserve/error.h"
+#include "text/raw_blocks.h"
 
 namespace pyserve {
 
@@ -260,7 +261,7 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
   if (source.empty()) return;
   try {
     jinja::lexer lexer;
-    const jinja::lexer_result tokens = lexer.tokenize(source);
+    const jinja::lexer_result tokens = lexer.tokenize(without_raw_blocks(source));
     check_template_size(tokens);
     jinja::program program = jinja::parse_from_tokens(tokens);
     settle_macro_calls(program);
