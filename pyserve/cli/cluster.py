@@ -53,7 +53,11 @@ def up(**options: Any) -> None:
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--replicas", default=1, show_default=True, type=click.IntRange(0, 4096))
 @click.option("--per-node", default=0, help="Most replicas on one machine; 0 is no limit.")
-@click.option("--surge/--no-surge", default=True, help="Start new replicas before old ones end.")
+@click.option(
+    "--surge/--no-surge",
+    default=None,
+    help="Start new replicas before old ones end [default: where a CPU for each thread is free].",
+)
 @click.option("--wait/--no-wait", default=True, help="Wait until the models are loaded.")
 @address_option
 @json_option
@@ -63,7 +67,7 @@ def deploy(
     models: tuple[str, ...],
     replicas: int,
     per_node: int,
-    surge: bool,
+    surge: bool | None,
     wait: bool,
     address: str,
     as_json: bool,

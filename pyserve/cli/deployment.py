@@ -28,7 +28,12 @@ OF_REPLICAS = (
 
 
 def plan_wishes(
-    config: ServeConfig, models: Sequence[str], *, n_replicas: int, per_node: int, surge: bool
+    config: ServeConfig,
+    models: Sequence[str],
+    *,
+    n_replicas: int,
+    per_node: int,
+    surge: bool | None,
 ) -> list[Wish]:
     """One for each model. Raises PyserveError with a text for the user.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,9 +27,9 @@ CONTROL_S = 30.0
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """One model to deploy. settings: variables PYSERVE_* of its replicas.
 
-    n_cpus: of each replica. n_bytes: memory of each, 0 = not told to Ray. surge: a replica more
-    than n_replicas may run while they are replaced, so that one alone is never missing.
-    per_node: most replicas on one machine, 0 = as many as there is room for.
+    n_cpus: of each replica. n_bytes: memory of each, 0 = not told to Ray. surge: one replica more
+    than n_replicas runs while they are replaced, so that one alone is never missing; None: where
+    there is room. per_node: most replicas on one machine, 0 = as many as there is room for.
     """
 
     model_id: str
@@ -36,7 +37,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     n_replicas: int = 1
     n_cpus: float = 1.0
     n_bytes: int = 0
-    surge: bool = True
+    surge: bool | None = None
     per_node: int = 0
 
 
@@ -54,11 +55,14 @@ def deploy(serve: Any, wishes: list[Wish]) -> None:
 
     Raises UnavailableError.
     """
+    import ray  # noqa: PLC0415  # an extra
+
     with told_by_ray("the models cannot be deployed"):
+        free = ray.available_resources().get("CPU", 0.0)
         serve.start(proxy_location="Disabled")
         targets = [
             serve.RunTarget(
-                target=_deployment(serve, wish).bind(dict(wish.settings)),
+                target=_deployment(serve, wish, free).bind(dict(wish.settings)),
                 name=app_name(wish.model_id),
                 route_prefix=None,
                 external_scaler_enabled=True,
@@ -72,7 +76,18 @@ def deploy(serve: Any, wishes: list[Wish]) -> None:
         )
 
 
-def _deployment(serve: Any, wish: Wish) -> Any:
+def surge_percent(wish: Wish, n_free: float) -> int:
+    """How many more replicas may run meanwhile: none, or one. n_free: CPUs that nobody has.
+
+    None where there are bounds per node, which count the replicas that are to end, too.
+    """
+    has_room = n_free >= wish.n_cpus and not wish.per_node
+    if not (has_room if wish.surge is None else wish.surge):
+        return 0
+    return math.ceil(100 / max(wish.n_replicas, 1))
+
+
+def _deployment(serve: Any, wish: Wish, n_free: float) -> Any:
     resources: dict[str, Any] = {"num_cpus": wish.n_cpus}
     if wish.n_bytes:
         resources["memory"] = wish.n_bytes
@@ -88,7 +103,7 @@ def _deployment(serve: Any, wish: Wish) -> Any:
         graceful_shutdown_wait_loop_s=0.5,
         graceful_shutdown_timeout_s=DRAIN_S + MOVE_S + 10.0,
         rolling_update_percentage=BATCH,
-        max_surge_percent=100 if wish.surge else 0,
+        max_surge_percent=surge_percent(wish, n_free),
         **more,
     )
 

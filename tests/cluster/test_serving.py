@@ -13,14 +13,18 @@ def chat(front, **fields):
     return httpx.post(f"{front.url}/v1/chat/completions", json=body, timeout=SOON_S)
 
 
-def said(front, content: str, **fields) -> str:
-    """The text of a stream."""
+def said(front, content: str, *, on_first=lambda: None, **fields) -> str:
+    """The text of a stream; `on_first` is called when it has begun."""
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": content}]}
     with httpx.stream(
         "POST", f"{front.url}/v1/chat/completions", json=body | fields, timeout=SOON_S
     ) as response:
         assert response.status_code == 200, response.read()
-        events = list(sse_events(response))
+        events = []
+        for event in sse_events(response):
+            events.append(event)
+            if len(events) == 3:
+                on_first()
     assert events[-1] == "[DONE]"
     choices = [event["choices"][0] for event in events[:-1]]
     return "".join(choice["delta"].get("content") or "" for choice in choices)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from pyserve.cluster.app import Wish, surge_percent
 from pyserve.cluster.follower import KEEP_S, ReplicaBook
 from pyserve.cluster.replica import CRASH_WINDOW_S, MAX_CRASHES, CrashCount
 from pyserve.cluster.totals import total
@@ -70,3 +71,24 @@ def test_counters_of_engines_are_added():
 )
 def test_news_arrive_as_they_were_told(news):
     assert news_decoder().feed(encode(news)) == [news]
+
+
+@pytest.mark.parametrize(
+    ("n_replicas", "per_node", "surge", "n_free", "percent"),
+    [
+        (1, 0, None, 4.0, 100),
+        (1, 0, None, 3.0, 0),
+        (3, 0, None, 4.0, 34),
+        (3, 1, None, 4.0, 0),
+        (3, 1, True, 0.0, 34),
+        (1, 0, False, 4.0, 0),
+        (0, 0, None, 4.0, 100),
+    ],
+)
+def test_one_replica_more_runs_while_they_are_replaced_where_there_is_room(
+    n_replicas, per_node, surge, n_free, percent
+):
+    wish = Wish(
+        model_id="m", settings={}, n_replicas=n_replicas, n_cpus=4, per_node=per_node, surge=surge
+    )
+    assert surge_percent(wish, n_free) == percent
