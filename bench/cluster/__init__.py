@@ -1,1 +1,1 @@
-"""Fleets of replicas in simulated time, chosen among by the fronts' own code."""
+"""Fleets of replicas: in simulated time by the fronts' own code, and on Ray (`live.py`)."""

@@ -82,18 +82,19 @@ def deploy(
     from pyserve.cli.deployment import plan_wishes  # noqa: PLC0415
     from pyserve.cluster.app import deploy as deploy_all  # noqa: PLC0415
     from pyserve.cluster.app import rows, wait_settled  # noqa: PLC0415
-    from pyserve.cluster.connection import join  # noqa: PLC0415
+    from pyserve.cluster.connection import joined  # noqa: PLC0415
     from pyserve.config import read_config  # noqa: PLC0415
 
     with explained():
         config = read_config(given_options((), options), config_file)
         wishes = plan_wishes(config, models, n_replicas=replicas, per_node=per_node, surge=surge)
-        serve = join(address).serve
-        deploy_all(serve, wishes)
         names = [wish.model_id for wish in wishes]
-        if wait:
-            wait_settled(serve, dict.fromkeys(names, replicas), WAIT_S, _shower(as_json))
-        _show(as_json, [row for row in rows(serve) if row.model in names])
+        with joined(address) as serve:
+            deploy_all(serve, wishes)
+            if wait:
+                wait_settled(serve, dict.fromkeys(names, replicas), WAIT_S, _shower(as_json))
+            found = [row for row in rows(serve) if row.model in names]
+    _show(as_json, found)
 
 
 @cluster.command()
@@ -102,10 +103,10 @@ def deploy(
 def status(address: str, as_json: bool) -> None:
     """Show the models of a cluster and their replicas."""
     from pyserve.cluster.app import rows  # noqa: PLC0415
-    from pyserve.cluster.connection import join  # noqa: PLC0415
+    from pyserve.cluster.connection import joined  # noqa: PLC0415
 
-    with explained():
-        found = rows(join(address).serve)
+    with explained(), joined(address) as serve:
+        found = rows(serve)
     _show(as_json, found)
 
 
@@ -118,14 +119,14 @@ def status(address: str, as_json: bool) -> None:
 def scale(model: str, replicas: int, wait: bool, address: str, as_json: bool) -> None:
     """Run a MODEL with so many REPLICAS; running ones stay as they are."""
     from pyserve.cluster.app import rows, scale_to, wait_settled  # noqa: PLC0415
-    from pyserve.cluster.connection import join  # noqa: PLC0415
+    from pyserve.cluster.connection import joined  # noqa: PLC0415
 
-    with explained():
-        serve = join(address).serve
+    with explained(), joined(address) as serve:
         scale_to(serve, model, replicas)
         if wait:
             wait_settled(serve, {model: replicas}, WAIT_S, _shower(as_json))
-        _show(as_json, [row for row in rows(serve) if row.model == model])
+        found = [row for row in rows(serve) if row.model == model]
+    _show(as_json, found)
 
 
 @cluster.command()
@@ -136,12 +137,11 @@ def scale(model: str, replicas: int, wait: bool, address: str, as_json: bool) ->
 def down(models: tuple[str, ...], is_all: bool, address: str, as_json: bool) -> None:
     """End models of a cluster; their running requests may finish. Nodes go on."""
     from pyserve.cluster.app import remove, rows  # noqa: PLC0415
-    from pyserve.cluster.connection import join  # noqa: PLC0415
+    from pyserve.cluster.connection import joined  # noqa: PLC0415
 
     if bool(models) == is_all:
         raise click.UsageError("name models, or give --all")
-    with explained():
-        serve = join(address).serve
+    with explained(), joined(address) as serve:
         named = list(models) or [row.model for row in rows(serve)]
         remove(serve, named)
         found = rows(serve)

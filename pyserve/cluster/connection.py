@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 from pyserve.errors import InvalidRequestError, UnavailableError
@@ -58,3 +61,24 @@ def join(address: str) -> Any:
             retry_after_s=5,
         ) from error
     return ray
+
+
+@contextlib.contextmanager
+def joined(address: str) -> Iterator[Any]:
+    """The module `ray.serve` in the cluster at `address`, while whatever Ray prints goes to stderr.
+
+    Raises as `join` does.
+    """
+    sys.stdout.flush()
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        ray = join(address)
+        try:
+            yield ray.serve
+        finally:
+            ray.shutdown()
+    finally:
+        sys.stdout.flush()
+        os.dup2(ours, 1)
+        os.close(ours)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.ray_nodes import RayNodes
+from bench.cluster.nodes import RayNodes
 from tests.support.server import ServerProcess, short_dir
 
 collect_ignore_glob = [] if importlib.util.find_spec("ray") else ["test_*.py"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,12 +12,13 @@ import httpx
 import psutil
 import pytest
 
+from bench.cluster.nodes import RayNodes
 from tests.cluster.test_serving import chat, said
 from tests.support.limits import SOON_S
-from tests.support.ray_nodes import RayNodes
 from tests.support.server import ServerProcess, short_dir, wait_until
 
 N_STREAMS = 8
+N_OWN_SOCKETS = 4  # of an engine: to its supervisor, its listener, a pair to wake itself
 WORDS = 60
 SLOW = f"#slow=40 #words={WORDS} a b c"  # some seconds
 
@@ -43,10 +45,10 @@ def wait_both(front: ServerProcess, nodes: RayNodes) -> None:
     wait_until(lambda: len(nodes.engines()) == 2 and asked(), SOON_S, "both replicas are used")
 
 
-def is_connected(engine: psutil.Process) -> bool:
-    """More than the replica's own supervisor link is open: a gate has let a front through."""
+def is_connected(engine: int) -> bool:
+    """More than what its replica itself has open: a gate has let a front through."""
     with contextlib.suppress(psutil.Error):
-        return len(engine.net_connections("unix")) > 4
+        return len(psutil.Process(engine).net_connections("unix")) > N_OWN_SOCKETS
     return False
 
 
@@ -83,15 +85,15 @@ def test_what_is_expected_is_what_is_said(ready):
 
 
 def kill_engine(nodes: RayNodes) -> None:
-    nodes.engines()[0].kill()
+    os.kill(nodes.engines()[0], signal.SIGKILL)
 
 
 def kill_supervisor(nodes: RayNodes) -> None:
-    nodes.find("pyserve.cli.supervise")[0].kill()
+    os.kill(nodes.find("pyserve.cli.supervise")[0], signal.SIGKILL)
 
 
 def kill_replica(nodes: RayNodes) -> None:
-    nodes.find("ray::ServeReplica")[0].kill()
+    os.kill(nodes.find("ray::ServeReplica")[0], signal.SIGKILL)
 
 
 def kill_node(nodes: RayNodes) -> None:
@@ -104,12 +106,12 @@ def kill_node(nodes: RayNodes) -> None:
 def test_answers_go_on_elsewhere_and_the_dead_are_replaced(
     nodes: RayNodes, ready: ServerProcess, fault: Callable[[RayNodes], None]
 ) -> None:
-    before = {engine.pid for engine in nodes.engines()}
+    before = set(nodes.engines())
     streams = Streams(ready)
     fault(nodes)
     streams.wait_whole()
     wait_until(
-        lambda: {e.pid for e in nodes.engines()} != before and len(nodes.engines()) == 2,
+        lambda: set(nodes.engines()) != before and len(nodes.engines()) == 2,
         SOON_S,
         "it is replaced",
     )
@@ -117,7 +119,7 @@ def test_answers_go_on_elsewhere_and_the_dead_are_replaced(
 
 
 def test_an_upgrade_loses_nothing(nodes: RayNodes, ready: ServerProcess) -> None:
-    before = {engine.pid for engine in nodes.engines()}
+    before = set(nodes.engines())
     streams = Streams(ready)
     codes: list[int] = []
     is_over = threading.Event()
@@ -136,7 +138,7 @@ def test_an_upgrade_loses_nothing(nodes: RayNodes, ready: ServerProcess) -> None
         asking.join(SOON_S)
     wait_both(ready, nodes)
     assert set(codes) == {200}
-    assert before.isdisjoint(engine.pid for engine in nodes.engines())
+    assert before.isdisjoint(nodes.engines())
 
 
 @contextlib.contextmanager
@@ -189,13 +191,13 @@ def test_fronts_and_engines_go_on_while_ray_stands_still(
     streams = Streams(ready)
     try:
         for process in stopped:
-            process.send_signal(signal.SIGSTOP)
+            os.kill(process, signal.SIGSTOP)
         assert chat(ready).status_code == 200
         streams.wait_whole()
         assert said(ready, "x y z") == "x y z"
     finally:
         for process in stopped:
-            process.send_signal(signal.SIGCONT)
+            os.kill(process, signal.SIGCONT)
     wait_until(
         lambda: [row["replicas"] for row in nodes.run("status")] == [{"RUNNING": 2}],
         SOON_S,
