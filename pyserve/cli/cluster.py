@@ -132,11 +132,12 @@ def scale(model: str, replicas: int, wait: bool, address: str, as_json: bool) ->
 @cluster.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--all", "is_all", is_flag=True, help="All models.")
+@click.option("--wait/--no-wait", default=True, help="Wait until their replicas have ended.")
 @address_option
 @json_option
-def down(models: tuple[str, ...], is_all: bool, address: str, as_json: bool) -> None:
+def down(models: tuple[str, ...], is_all: bool, wait: bool, address: str, as_json: bool) -> None:
     """End models of a cluster; their running requests may finish. Nodes go on."""
-    from pyserve.cluster.app import remove, rows  # noqa: PLC0415
+    from pyserve.cluster.app import remove, rows, wait_gone  # noqa: PLC0415
     from pyserve.cluster.connection import joined  # noqa: PLC0415
 
     if bool(models) == is_all:
@@ -144,6 +145,8 @@ def down(models: tuple[str, ...], is_all: bool, address: str, as_json: bool) -> 
     with explained(), joined(address) as serve:
         named = list(models) or [row.model for row in rows(serve)]
         remove(serve, named)
+        if wait:
+            wait_gone(serve, named, WAIT_S)
         found = rows(serve)
     _show(as_json, found)
 

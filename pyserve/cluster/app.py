@@ -185,6 +185,15 @@ def remove(serve: Any, model_ids: list[str]) -> None:
             serve.delete(app_name(model_id), _blocking=False)
 
 
+def wait_gone(serve: Any, model_ids: list[str], timeout_s: float) -> None:
+    """Wait until the replicas of these models have ended. Raises UnavailableError."""
+    deadline = time.monotonic() + timeout_s
+    while left := [row.model for row in rows(serve) if row.model in model_ids]:
+        if time.monotonic() >= deadline:
+            raise UnavailableError(f"after {timeout_s:g} s there are still {', '.join(left)}")
+        time.sleep(POLL_S)
+
+
 def scale_to(serve: Any, model_id: str, n_replicas: int) -> None:
     """Change how many replicas a model has; does not wait. Raises ModelNotFoundError."""
     if model_id not in {row.model for row in rows(serve)}:

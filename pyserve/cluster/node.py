@@ -46,4 +46,14 @@ def run_node(
         "RAY_gcs_rpc_server_reconnect_timeout_s": str(HEADLESS_S),
         "PATH": f"{ray.parent}:{os.environ.get('PATH', '')}",
     }
+    print(_hint(join), flush=True)
     os.execve(ray, arguments, os.environ | environ)
+
+
+def _hint(join: str | None) -> str:
+    if join is not None:
+        return f"joining the cluster at {join}; Ctrl-C or SIGTERM ends the node\n"
+    return (
+        "beginning a cluster; Ctrl-C or SIGTERM ends the node. Below, Ray says the address ADDRESS "
+        "that others\nreach it by: `pyserve cluster up --join ADDRESS` on the other machines.\n"
+    )

@@ -48,6 +48,9 @@ def test_models_are_deployed_asked_scaled_and_removed(nodes, front):
     refused = httpx.post(f"{front.url}/models/unload", json={"model": "m"}, timeout=SOON_S)
     assert refused.status_code == 501
     assert "pyserve cluster scale m 0" in refused.json()["error"]["message"]
+    for path in ("/models", "/api/pull"):
+        pull = httpx.post(f"{front.url}{path}", json={"model": "gemma-3-270m"}, timeout=SOON_S)
+        assert "pyserve cluster deploy" in pull.text
     (row,) = nodes.run("scale", "m", "1")
     assert row["replicas"] == {"RUNNING": 1}
     assert said(front, "d e f") == "d e f"

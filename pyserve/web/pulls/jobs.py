@@ -48,9 +48,10 @@ def the_job(job_id: str) -> PullState:
 def begin(model: str, get: Pull, name: str | None = None) -> PullState:
     """Begin to get a model; one that is being got already goes on. name: a further one for it.
 
-    Raises QueueFullError.
+    Raises QueueFullError, and NotSupportedError where none can be got.
     """
     pulls, parts = the_pulls(), services()
+    models_directory(parts)
     running = pulls.running(model)
     if running is not None:
         return running

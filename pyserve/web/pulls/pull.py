@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from pyserve.errors import InvalidRequestError, QueueFullError
+from pyserve.errors import InvalidRequestError, NotSupportedError, QueueFullError
 from pyserve.models.download.pull import PullOptions
 from pyserve.models.download.remote import Pull
 from pyserve.models.download.shown import SaidText, Shown
@@ -53,6 +53,9 @@ def pull_model(get: Pull, parts: Services, shown: Shown) -> Path:
 
 
 def models_directory(parts: Services) -> Path:
+    """Raises NotSupportedError in front of a cluster, whose nodes have files of their own."""
+    if parts.config.cluster:
+        raise NotSupportedError("models of a cluster are got by `pyserve cluster deploy`")
     return parts.config.models_dir.expanduser().absolute()
 
 
