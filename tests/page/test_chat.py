@@ -71,6 +71,14 @@ def test_escape_stops_an_answer_and_what_came_stays(screen):
     page.locator(".conversations .open").first.click()
     screen.answered("Stopped.")
     expect(screen.answers().last).to_contain_text("one")
+    screen.ask("four five #hold=1")
+    expect(screen.answers().last).to_contain_text("four")
+    page.set_viewport_size({"width": 390, "height": 800})
+    expect(page.get_by_role("button", name="New chat", exact=True)).not_to_be_in_viewport()
+    page.reload()
+    screen.press("Conversations")
+    page.locator(".conversations .open").first.click()
+    screen.answered("did not come to its end")
 
 
 def test_errors_are_shown_and_can_be_tried_again(screen):

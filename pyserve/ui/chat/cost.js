@@ -31,6 +31,7 @@ export function progressText(reader, elapsedMs) {
 const ENDS = {
   length: "The limit of tokens ended the answer.",
   stopped: "Stopped.",
+  unfinished: "The answer did not come to its end.",
   content_filter: "A filter ended the answer.",
 };
 

@@ -2,7 +2,9 @@
 
 import { read, write } from "../core/prefs.js";
 
-export const isWide = () => matchMedia("(min-width: 60rem)").matches;
+const wide = globalThis.matchMedia?.("(min-width: 60rem)");
+
+export const isWide = () => wide.matches;
 
 export class Drawers {
   // parts: by name, {element, toggle, isOpen}; isOpen: at first, on wide screens.
@@ -10,7 +12,12 @@ export class Drawers {
   constructor(element, parts) {
     this.element = element;
     this.parts = parts;
-    for (const [name, { isOpen }] of Object.entries(parts)) {
+    this.begin();
+    wide.addEventListener("change", () => this.begin());
+  }
+
+  begin() {
+    for (const [name, { isOpen }] of Object.entries(this.parts)) {
       this.set(name, isWide() && read(name, isOpen));
     }
   }

@@ -7,6 +7,7 @@ import { progressText } from "./cost.js";
 
 export const PATH = "chat/completions";
 const SAVE_MS = 2000;
+export const UNFINISHED = "unfinished"; // while it is given, and if the page is left then
 
 // onbegin(), onend(), onproblem(error): it could not be saved.
 export class Runs {
@@ -39,6 +40,7 @@ export class Runs {
     } catch (error) {
       message.error = error.message;
     }
+    if (message.error && message.finish === UNFINISHED) message.finish = null;
     await this.end(message, view);
   }
 
@@ -78,7 +80,7 @@ export class Runs {
 function take(message, reader, before) {
   message.content = before.content + reader.content;
   message.reasoning = before.reasoning + reader.reasoning;
-  message.finish = reader.finish;
+  message.finish = reader.finish ?? UNFINISHED;
   if (reader.calls.length) message.calls = reader.calls.filter(Boolean);
   if (reader.tokens.length) message.tokens = reader.tokens;
 }

@@ -5,7 +5,7 @@ import { confirmed } from "../core/dialog.js";
 import { showSnippets } from "../core/snippetdialog.js";
 import * as store from "./conversations.js";
 import { bodyOf } from "./request.js";
-import { PATH } from "./runs.js";
+import { PATH, UNFINISHED } from "./runs.js";
 
 export class Turns {
   // view: of the conversation that is open, its `conversation`, `tree` and `path`, what shows them,
@@ -189,6 +189,7 @@ export class Turns {
 
   async run(message, makeBody) {
     this.runs.stop();
+    message.finish = UNFINISHED;
     await this.addTurns([message]);
     await this.runs.run(message, makeBody);
   }

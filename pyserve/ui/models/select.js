@@ -21,12 +21,16 @@ export class ModelSelect {
   }
 
   show() {
+    const { error } = models.value;
+    const isKnown = models.value.list !== null || error !== null;
     const list = models.value.list ?? [];
     const { chosen } = this;
     const options = list.map(({ id, meta }) => {
       return new Option(meta.state === "ready" ? id : `${id} (${meta.state})`, id);
     });
-    if (!list.some(({ id }) => id === chosen)) {
+    if (!isKnown) {
+      options.unshift(new Option(chosen || "…", chosen));
+    } else if (!list.some(({ id }) => id === chosen)) {
       options.unshift(new Option(chosen ? `${chosen} (not served)` : "no model", chosen));
     }
     this.element.replaceChildren(...options);
