@@ -97,7 +97,8 @@ if not TYPE_CHECKING:  # checkers know what there is
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
-            raise AttributeError(f"module 'pyserve' has no attribute {name!r}")
+            hint = ": LLM(path, ctx_size=...) runs a model" if name == "Llama" else ""
+            raise AttributeError(f"module 'pyserve' has no attribute {name!r}{hint}")
         import importlib  # noqa: PLC0415  # not before it is needed
 
         value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -21,6 +21,7 @@ from pyserve.client.outputs import (
     Usage,
 )
 from pyserve.client.params import LogitsProcessor, SamplingParams
+from pyserve.errors import InvalidRequestError
 
 T = TypeVar("T")
 Prompt = str | Sequence[int]
@@ -116,6 +117,9 @@ def _conversation(messages: Sequence[Message] | str) -> list[dict[str, Any]]:
 
 
 def _body(params: SamplingParams, schema: AnswerSchema | None, more: Fields) -> dict[str, Any]:
+    if more.get("stream"):
+        message = "stream=True: the methods stream and stream_chat give an answer in pieces"
+        raise InvalidRequestError(message, param="stream")
     body = {**params.body(), **{name: value for name, value in more.items() if value is not None}}
     if schema is not None:
         body["response_format"] = response_format(schema)

@@ -87,7 +87,7 @@ class AsyncQuestions(ABC):
         answers = await self._ask_all(
             [
                 asks.completion(prompt, one, schema, more)
-                for prompt, one in zip(each, as_params(params, len(each)), strict=True)
+                for prompt, one in zip(each, as_params(params, len(each), more), strict=True)
             ]
         )
         return answers[0] if is_one_prompt(prompts) else answers
@@ -130,7 +130,7 @@ class AsyncQuestions(ABC):
         answers = await self._ask_all(
             [
                 asks.chat(chat, one, schema, more)
-                for chat, one in zip(each, as_params(params, len(each)), strict=True)
+                for chat, one in zip(each, as_params(params, len(each), more), strict=True)
             ]
         )
         return answers[0] if is_one_chat(messages) else answers
@@ -140,7 +140,7 @@ class AsyncQuestions(ABC):
     ) -> AsyncIterator[Chunk]:
         """As `SyncClient.stream`."""
         return self._stream(
-            asks.streamed(asks.completion(prompt, params or asks.PLAIN, None, more))
+            asks.streamed(asks.completion(prompt, as_params(params, 1, more)[0], None, more))
         )
 
     def stream_chat(
@@ -155,7 +155,8 @@ class AsyncQuestions(ABC):
     ) -> AsyncIterator[Chunk]:
         """As `SyncClient.stream_chat`."""
         more = {"tools": tools and list(tools), "tool_choice": tool_choice, **more}
-        return self._stream(asks.streamed(asks.chat(messages, params or asks.PLAIN, schema, more)))
+        one = as_params(params, 1, more)[0]
+        return self._stream(asks.streamed(asks.chat(messages, one, schema, more)))
 
     @overload
     async def embed(self, texts: Prompt, **more: Any) -> list[float]: ...

@@ -7,7 +7,16 @@ from typing import Any
 
 import httpx
 
-from pyserve.client.server import CONNECT_S, UNIX_PREFIX, chunk_of, explained, json_of
+from pyserve.client.server import (
+    CONNECT_S,
+    JSON,
+    UNIX_PREFIX,
+    chunk_of,
+    encoded,
+    explained,
+    json_of,
+    opened,
+)
 
 
 class AsyncServer:
@@ -45,14 +54,19 @@ class AsyncServer:
     ) -> Any:
         """The JSON that answers `body`. extensions: for the transport."""
         with explained(self.url):
-            return json_of(await self._client.post(path, json=body, extensions=extensions))
+            client, content = opened(self._client), encoded(body)
+            sent = client.post(path, content=content, headers=JSON, extensions=extensions)
+            return json_of(await sent)
 
     async def stream(
         self, path: str, body: Mapping[str, Any], extensions: dict[str, Any] | None = None
     ) -> AsyncIterator[Any]:
         """The chunks that answer `body`, as they come; closing the iterator cancels the request."""
         with explained(self.url):
-            answer = self._client.stream("POST", path, json=body, extensions=extensions)
+            client, content = opened(self._client), encoded(body)
+            answer = client.stream(
+                "POST", path, content=content, headers=JSON, extensions=extensions
+            )
             async with answer as response:
                 if response.status_code != httpx.codes.OK:
                     await response.aread()

@@ -25,16 +25,24 @@ def is_one_chat(chats: Chats) -> bool:
 
 
 def as_prompts(prompts: Prompts) -> list[Prompt]:
+    """Raises InvalidRequestError."""
+    _check_is_list(prompts, "prompts")
     return cast("list[Prompt]", [prompts] if is_one_prompt(prompts) else list(prompts))
 
 
 def as_chats(chats: Chats) -> list[Sequence[Message] | str]:
+    """Raises InvalidRequestError."""
+    _check_is_list(chats, "messages")
     one = [chats] if is_one_chat(chats) else list(chats)
     return cast("list[Sequence[Message] | str]", one)
 
 
-def as_params(params: Params, n: int) -> list[SamplingParams]:
-    """One for each of `n`. Raises InvalidRequestError for another number of them."""
+def as_params(params: Params, n: int, more: dict[str, Any]) -> list[SamplingParams]:
+    """One for each of `n`. Raises InvalidRequestError for another number of them.
+
+    more: the other keywords, of which `sampling_params` is taken away: vLLM's name of params.
+    """
+    params = more.pop("sampling_params", None) if params is None else params
     if params is None or isinstance(params, SamplingParams):
         return [params or PLAIN] * n
     if len(params) != n:
@@ -45,6 +53,12 @@ def as_params(params: Params, n: int) -> list[SamplingParams]:
 
 def as_texts(texts: str | Sequence[str]) -> str | list[str]:
     return texts if isinstance(texts, str) else list(texts)
+
+
+def _check_is_list(given: object, name: str) -> None:
+    if not isinstance(given, str) and (isinstance(given, bytes) or not hasattr(given, "__len__")):
+        message = f"{name}: a text, or a list, not {type(given).__name__}"
+        raise InvalidRequestError(message, param=name)
 
 
 def _has_first(values: Sequence[Any], is_it: Any) -> bool:

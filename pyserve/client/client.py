@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pyserve.client import asks
 from pyserve.client.answer_schema import AnswerSchema
@@ -28,6 +28,15 @@ T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 MAX_CONCURRENCY = 16
+# Methods as llama-cpp-python and vLLM call them.
+OTHER_NAMES = {
+    "create_chat_completion": "chat",
+    "create_completion": "generate",
+    "create_embedding": "embed",
+    "encode": "embed",
+    "eval": "logits",
+    "get_tokenizer": "tokenize and detokenize",
+}
 
 
 class SyncClient(ABC):
@@ -45,6 +54,13 @@ class SyncClient(ABC):
     """
 
     _n_at_once = MAX_CONCURRENCY
+
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            other = OTHER_NAMES.get(name)
+            raise AttributeError(f"{text}: it is {other} here" if other else text)
 
     @abstractmethod
     def _ask(self, ask: Ask[T]) -> T: ...
@@ -97,7 +113,7 @@ class SyncClient(ABC):
         answers = self._ask_all(
             [
                 asks.completion(prompt, one, schema, more)
-                for prompt, one in zip(each, as_params(params, len(each)), strict=True)
+                for prompt, one in zip(each, as_params(params, len(each), more), strict=True)
             ]
         )
         return answers[0] if is_one_prompt(prompts) else answers
@@ -145,7 +161,7 @@ class SyncClient(ABC):
         answers = self._ask_all(
             [
                 asks.chat(chat, one, schema, more)
-                for chat, one in zip(each, as_params(params, len(each)), strict=True)
+                for chat, one in zip(each, as_params(params, len(each), more), strict=True)
             ]
         )
         return answers[0] if is_one_chat(messages) else answers
@@ -155,7 +171,7 @@ class SyncClient(ABC):
     ) -> Iterator[Chunk]:
         """`generate` in pieces, as they come. Closing the iterator cancels the request."""
         return self._stream(
-            asks.streamed(asks.completion(prompt, params or asks.PLAIN, None, more))
+            asks.streamed(asks.completion(prompt, as_params(params, 1, more)[0], None, more))
         )
 
     def stream_chat(
@@ -170,7 +186,8 @@ class SyncClient(ABC):
     ) -> Iterator[Chunk]:
         """`chat` in pieces, as they come. Closing the iterator cancels the request."""
         more = {"tools": tools and list(tools), "tool_choice": tool_choice, **more}
-        return self._stream(asks.streamed(asks.chat(messages, params or asks.PLAIN, schema, more)))
+        one = as_params(params, 1, more)[0]
+        return self._stream(asks.streamed(asks.chat(messages, one, schema, more)))
 
     @overload
     def embed(self, texts: Prompt, **more: Any) -> list[float]: ...

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -26,6 +27,7 @@ from pyserve.errors import (
 )
 
 UNIX_PREFIX = "unix:"
+JSON = {"Content-Type": "application/json"}
 CONNECT_S = 5.0
 IGNORED_FIELDS = "X-Ignored-Fields"
 _DATA = "data: "
@@ -108,6 +110,11 @@ class Server:
     def close(self) -> None:
         self._client.close()
 
+    @property
+    def _open(self) -> httpx.Client:
+        """Raises NoServerError when it was closed."""
+        return opened(self._client)
+
     def __enter__(self) -> Server:
         return self
 
@@ -124,13 +131,16 @@ class Server:
     ) -> Any:
         """The JSON that answers `body`. extensions: for the transport."""
         with self._explained():
-            return json_of(self._client.post(path, json=body, extensions=extensions))
+            answer = self._open.post(
+                path, content=encoded(body), headers=JSON, extensions=extensions
+            )
+            return json_of(answer)
 
     def ask(
         self, path: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of what is said to `body`, which is JSON; whatever it is."""
-        sent = {"Content-Type": "application/json", **headers}
+        sent = {**JSON, **headers}
         with self._explained():
             response = self._client.post(path, content=body, headers=sent)
             return response.status_code, response.headers, response.content
@@ -144,7 +154,9 @@ class Server:
         """
         with (
             self._explained(),
-            self._client.stream("POST", path, json=body, extensions=extensions) as response,
+            self._open.stream(
+                "POST", path, content=encoded(body), headers=JSON, extensions=extensions
+            ) as response,
         ):
             if response.status_code != httpx.codes.OK:
                 response.read()
@@ -160,16 +172,33 @@ class Server:
         return explained(self.url)
 
 
+Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
+
+
+def opened(client: Client) -> Client:
+    """The client. Raises NoServerError when it was closed."""
+    if client.is_closed:
+        raise NoServerError("it was closed")
+    return client
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """The body as JSON. Raises InvalidRequestError for what is none."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        bad = error.object[error.start]
+        message = f"a text has {bad!r}, which is half of a character, or was no UTF-8"
+        raise InvalidRequestError(message) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from error
+
+
 @contextlib.contextmanager
 def explained(url: str) -> Iterator[None]:
     """Raises what goes wrong with the server at `url` as errors of ours."""
     try:
         yield
-    except UnicodeEncodeError as error:
-        bad = error.object[error.start]
-        raise InvalidRequestError(
-            f"a text has {bad!r} at character {error.start}, which is half of one, or no UTF-8"
-        ) from error
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise NoServerError(f"no server answers at {url}: {error}") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:

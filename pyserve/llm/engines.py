@@ -21,6 +21,21 @@ from pyserve.web.request.services import services_of
 
 # What makes no difference here, or would be another server's.
 NO_KEYS: Mapping[str, Any] = {"api_key": [], "api_key_file": None, "otlp_endpoint": None}
+# Options as llama-cpp-python and vLLM call them, and those that mean nothing here.
+OTHER_NAMES: Mapping[str, str] = {
+    "chat_format": "chat_template",
+    "kv_cache_dtype": "cache_type_k",
+    "lora_path": "lora",
+    "max_model_len": "ctx_size",
+    "max_num_batched_tokens": "batch_size",
+    "max_num_seqs": "parallel",
+    "n_batch": "batch_size",
+    "n_ctx": "ctx_size",
+    "n_threads": "threads",
+    "n_threads_batch": "threads_batch",
+    "verbose": "log_level",
+}
+OF_GPUS = {"gpu_memory_utilization", "main_gpu", "n_gpu_layers", "tensor_parallel_size"}
 # A keyword that no field has is a mistake in a program.
 DEFAULTS: Mapping[str, Any] = {"strict_fields": True}
 
@@ -56,7 +71,11 @@ def read_settings(
     """The settings of a server of one model. Raises InvalidRequestError."""
     for name in given:
         if name not in ServeConfig.model_fields:
-            hint = did_you_mean(name, ServeConfig.model_fields)
+            other = OTHER_NAMES.get(name)
+            hint = (
+                f"did you mean {other}?" if other else did_you_mean(name, ServeConfig.model_fields)
+            )
+            hint = "leave it out: models run on the CPU alone" if name in OF_GPUS else hint
             text = f"there is no option {name!r}"
             raise InvalidRequestError(f"{text}; {hint}" if hint else text, param=name)
     return read_config({**DEFAULTS, **given, **NO_KEYS, "models": [str(model)]}, config_file)

@@ -17,6 +17,7 @@ from pyserve.errors import InvalidRequestError, ModelLoadError, ModelNotFoundErr
 from pyserve.gguf.kind import file_kind
 from pyserve.models.adapters import parsed_adapter, with_lora
 from pyserve.models.catalog import Catalog, read_catalog, with_template_beside
+from pyserve.models.download.hub import parse_reference
 from pyserve.models.download.pull import PullOptions, pull_entry
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
 from pyserve.models.localai.profiles import with_aliases
@@ -146,9 +147,10 @@ def _resolve(
         return with_template_beside(named_file(path, gallery))
     known = [model.id for model in catalog.models] + [entry.name for entry in gallery.models]
     hint = did_you_mean(name, known)
+    what = "URL" if parse_reference(name) is None else name
     raise ModelNotFoundError(
         f"no model {name!r}: {hint or f'not in the gallery, not in {directory}, not a file.'} "
-        "`pyserve models` lists what there is; `pyserve pull URL` gets another one"
+        f"`pyserve models` lists what there is; `pyserve pull {what}` gets another one"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from pyserve.client import asks
-from pyserve.client.batch import is_one_chat, is_one_prompt
+from pyserve.client.batch import as_params, is_one_chat, is_one_prompt
 from pyserve.client.client import Client
 from pyserve.client.params import SamplingParams
 from pyserve.client.server import NoServerError, Server, ServerAnswerError
@@ -113,3 +114,26 @@ def test_a_client_takes_no_functions_of_this_program() -> None:
             client.generate("a", params)
         with pytest.raises(NoServerError, match="no server answers"):
             client.generate("a")
+
+
+def test_what_others_call_it_is_taken_or_told() -> None:
+    params = SamplingParams(max_tokens=3)
+    more: dict[str, Any] = {"sampling_params": params, "seed": 1}
+    assert (as_params(None, 2, more), more) == ([params, params], {"seed": 1})
+    client = Client("http://127.0.0.1:9")
+    wrong: list[tuple[Callable[[], Any], str]] = [
+        (lambda: client.generate("a", stream=True), "stream and stream_chat"),
+        (lambda: client.generate(None), "prompts: a text, or a list, not NoneType"),  # type: ignore[call-overload]
+        (lambda: client.chat(5), "messages: a text, or a list, not int"),  # type: ignore[call-overload]
+        (lambda: client.tokenize(b"a"), "written as JSON"),  # type: ignore[arg-type]
+        (lambda: client.generate("a", temperature=float("nan")), "written as JSON"),
+        (lambda: client.generate("\ud800"), "half of a character"),
+    ]
+    for ask, said in wrong:
+        with pytest.raises(InvalidRequestError, match=said):
+            ask()
+    with pytest.raises(AttributeError, match="it is chat here"):
+        getattr(client, "create_chat_completion")  # noqa: B009  # checkers know better
+    client.close()
+    with pytest.raises(NoServerError, match="it was closed"):
+        client.generate("a")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pyserve.config import ServeConfig
 from pyserve.errors import InvalidRequestError
-from pyserve.llm.engines import read_settings
+from pyserve.llm.engines import OF_GPUS, OTHER_NAMES, read_settings
 
 
 def test_options_go_before_environment_and_file(
@@ -33,5 +34,10 @@ def test_a_bad_option_is_named() -> None:
     with pytest.raises(InvalidRequestError, match="did you mean threads") as caught:
         read_settings("m", None, {"thread": 3})
     assert caught.value.param == "thread"
+    for name, said in (("n_ctx", "did you mean ctx_size"), ("n_gpu_layers", "leave it out")):
+        with pytest.raises(InvalidRequestError, match=said):
+            read_settings("m", None, {name: 3})
+    assert set(OTHER_NAMES.values()) <= set(ServeConfig.model_fields)
+    assert not (set(OTHER_NAMES) | OF_GPUS) & set(ServeConfig.model_fields)
     with pytest.raises(InvalidRequestError, match="--threads"):
         read_settings("m", None, {"threads": 0})
