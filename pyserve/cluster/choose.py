@@ -88,9 +88,14 @@ def shares(chain: Sequence[int], uses: dict[int, int]) -> list[float]:
     uses: how many running requests have a block. A block that several have is computed for all of
     them: each bears a share of it. So a prefix that many want comes to many replicas.
     """
-    get = uses.get
-    worth = [1 / (1 + get(block, 0)) for block in reversed(chain)] if uses else [1.0] * len(chain)
-    return list(accumulate(worth, initial=0.0))[::-1]
+    worth = []
+    for block in chain:
+        n = uses.get(block, 0)
+        if not n:
+            break  # nobody has what comes after it, either
+        worth.append(1 / (1 + n))
+    worth += [1.0] * (len(chain) - len(worth))
+    return list(accumulate(reversed(worth), initial=0.0))[::-1]
 
 
 def cost(candidate: Candidate, keys: PrefixKeys, worth: Sequence[float], weights: Weights) -> float:

@@ -40,17 +40,25 @@ class Routes:
         self._turn(now)
         young, old = self._young.get, self._old.get
         found: dict[str, int] = {}
-        holders = _ALL
-        for n, block in enumerate(chain):
-            still = holders & (young(block, 0) | old(block, 0))
-            if still != holders:
-                if n:
-                    self._note(holders & ~still, n, found)
-                holders = still
-                if not holders:
-                    return found
-        if chain:
-            self._note(holders, len(chain), found)
+
+        def holders(n: int) -> int:
+            """Of the first n blocks; never more than of fewer."""
+            block = chain[n - 1]
+            return young(block, 0) | old(block, 0)
+
+        # Parts of the chain, by their ends and who holds these.
+        parts = [(0, _ALL, len(chain) + 1, 0)]
+        while parts:
+            low, of_low, high, of_high = parts.pop()
+            if of_low == of_high:
+                continue
+            if high - low == 1:
+                if low:
+                    self._note(of_low & ~of_high, low, found)
+                continue
+            middle = (low + high) // 2
+            of_middle = holders(middle)
+            parts += (low, of_low, middle, of_middle), (middle, of_middle, high, of_high)
         return found
 
     def forget(self, name: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from array import array
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pyserve.engine.prefixes.keys import BLOCK_TOKENS
 
@@ -54,7 +55,7 @@ class Sketch:
 
     def n_held(self, chain: Sequence[int]) -> int:
         """How many blocks of the chain's beginning are held."""
-        return _last_true(len(chain), lambda n: chain[n - 1] in self._blocks)
+        return bisect_left(chain, True, key=lambda block: block not in self._blocks)
 
     def clear(self) -> None:
         """Nothing is held: the engine was started again."""
@@ -87,29 +88,18 @@ class Digest:
     def n_held(self, chain: Sequence[int]) -> int:
         """About how many blocks of the chain's beginning are held."""
         held, stride = self._held, self._stride
-        if not held:
-            return 0
-
-        def is_told(n: int) -> bool:
-            """Two in a row: one alone may be another's fingerprint."""
-            last = n * stride - 1
-            return chain[last] & _FINGERPRINT in held and (
-                n == 1 or chain[last - stride] & _FINGERPRINT in held
-            )
-
-        return stride * _last_true(len(chain) // stride, is_told)
-
-
-def _last_true(n: int, is_true: Callable[[int], bool]) -> int:
-    """The last of 1 ... n that it is true of, 0 for none; true of all before that one."""
-    low, high = 0, n
-    while low < high:
-        middle = (low + high + 1) // 2
-        if is_true(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+        low, high = 0, len(chain) // stride if held else 0
+        while low < high:
+            middle = (low + high + 1) // 2
+            last = middle * stride - 1
+            # Two in a row: one alone may be another's fingerprint.
+            if chain[last] & _FINGERPRINT in held and (
+                middle == 1 or chain[last - stride] & _FINGERPRINT in held
+            ):
+                low = middle
+            else:
+                high = middle - 1
+        return low * stride
 
 
 def _encode(blocks: Sequence[tuple[int, int]]) -> bytes:
