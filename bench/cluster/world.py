@@ -25,7 +25,10 @@ STATS_BYTES = len(msgspec.msgpack.encode(EngineStats()))
 
 @dataclass
 class Record:
-    """What happened. told_bytes: stats and digests, from all replicas to all fronts."""
+    """What happened.
+
+    turns: whose prompts were computed. told_bytes: stats and digests, from all replicas to all fronts.
+    """
 
     turns: list[Turn] = field(default_factory=list)
     decision_s: list[float] = field(default_factory=list)
@@ -122,10 +125,10 @@ class World:
         ended = replica.advance(self.now)
         for turn in replica.started:
             self._fleets[turn.front].started(turn.number)
+        self.record.turns += replica.started
         replica.started.clear()
         for turn in ended:
             self._fleets[turn.front].completed(turn.number)
-            self.record.turns.append(turn)
             if turn.chat.n_left:
                 self.at(self.now + turn.chat.pause_s(), partial(self.begin, turn.chat))
 
