@@ -27,7 +27,8 @@ STATS_BYTES = len(msgspec.msgpack.encode(EngineStats()))
 class Record:
     """What happened.
 
-    turns: whose prompts were computed. told_bytes: stats and digests, from all replicas to all fronts.
+    turns: whose prompts were computed. told_bytes: stats and digests, from all
+    replicas to all fronts.
     """
 
     turns: list[Turn] = field(default_factory=list)

@@ -52,6 +52,19 @@ def up(**options: Any) -> None:
 @cluster.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--replicas", default=1, show_default=True, type=click.IntRange(0, 4096))
+@click.option(
+    "--max-replicas",
+    default=0,
+    type=click.IntRange(0, 4096),
+    help="From --replicas to so many, by the work that waits; 0: always --replicas.",
+)
+@click.option(
+    "--idle-s",
+    default=600.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="With --replicas 0 --max-replicas N: until an unused model is unloaded.",
+)
 @click.option("--per-node", default=0, help="Most replicas on one machine; 0 is no limit.")
 @click.option(
     "--surge/--no-surge",
@@ -66,6 +79,8 @@ def up(**options: Any) -> None:
 def deploy(
     models: tuple[str, ...],
     replicas: int,
+    max_replicas: int,
+    idle_s: float,
     per_node: int,
     surge: bool | None,
     wait: bool,
@@ -85,14 +100,25 @@ def deploy(
     from pyserve.cluster.connection import joined  # noqa: PLC0415
     from pyserve.config import read_config  # noqa: PLC0415
 
+    if max_replicas and max_replicas < replicas:
+        raise click.UsageError(f"--max-replicas {max_replicas} is less than --replicas {replicas}")
     with explained():
         config = read_config(given_options((), options), config_file)
-        wishes = plan_wishes(config, models, n_replicas=replicas, per_node=per_node, surge=surge)
+        wishes = plan_wishes(
+            config,
+            models,
+            n_replicas=replicas,
+            n_most=max_replicas,
+            idle_s=idle_s,
+            per_node=per_node,
+            surge=surge,
+        )
         names = [wish.model_id for wish in wishes]
+        n_wanted = None if max_replicas else replicas
         with joined(address) as serve:
             deploy_all(serve, wishes)
             if wait:
-                wait_settled(serve, dict.fromkeys(names, replicas), WAIT_S, _shower(as_json))
+                wait_settled(serve, dict.fromkeys(names, n_wanted), WAIT_S, _shower(as_json))
             found = [row for row in rows(serve) if row.model in names]
     _show(as_json, found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pyserve.cli.plan import plan_models
 from pyserve.cluster.app import Wish
@@ -27,15 +28,8 @@ OF_REPLICAS = (
 )
 
 
-def plan_wishes(
-    config: ServeConfig,
-    models: Sequence[str],
-    *,
-    n_replicas: int,
-    per_node: int,
-    surge: bool | None,
-) -> list[Wish]:
-    """One for each model. Raises PyserveError with a text for the user.
+def plan_wishes(config: ServeConfig, models: Sequence[str], **wished: Any) -> list[Wish]:
+    """One for each model, with these fields of `Wish`. Raises PyserveError with a text for users.
 
     A model that is missing on this machine is pulled, because its size decides where it has room.
     """
@@ -54,11 +48,9 @@ def plan_wishes(
             Wish(
                 model_id=specs[0].id,
                 settings=settings,
-                n_replicas=n_replicas,
                 n_cpus=threads,
                 n_bytes=specs[0].n_bytes,
-                per_node=per_node,
-                surge=surge,
+                **wished,
             )
         )
     return wishes

@@ -9,12 +9,19 @@ from typing import Any
 
 import msgspec
 
+from pyserve.cluster.autoscale import DOWN_DELAY_S, UP_DELAY_S
 from pyserve.cluster.errors import told_by_ray
 from pyserve.cluster.replica import DRAIN_S, MOVE_S, EngineReplica
 from pyserve.cluster.views import APP_PREFIX, app_name
-from pyserve.errors import ModelLoadError, ModelNotFoundError, UnavailableError
+from pyserve.errors import (
+    InvalidRequestError,
+    ModelLoadError,
+    ModelNotFoundError,
+    UnavailableError,
+)
 
 DEPLOYMENT = "engine"
+POLICY = "pyserve.cluster.autoscale:replicas_wanted"
 HEALTH_PERIOD_S = 2.0
 HEALTH_TIMEOUT_S = 10.0
 BATCH = 0.34  # of the replicas are replaced at once
@@ -30,6 +37,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     n_cpus: of each replica. n_bytes: memory of each, 0 = not told to Ray. surge: one replica more
     than n_replicas runs while they are replaced, so that one alone is never missing; None: where
     there is room. per_node: most replicas on one machine, 0 = as many as there is room for.
+    n_most: there are n_replicas up to so many, by the work that waits (`autoscale.py`); 0 = always
+    n_replicas. idle_s: where n_replicas is 0, the last one ends after so long without a request.
     """
 
     model_id: str
@@ -39,6 +48,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes: int = 0
     surge: bool | None = None
     per_node: int = 0
+    n_most: int = 0
+    idle_s: float = DOWN_DELAY_S
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +76,7 @@ def deploy(serve: Any, wishes: list[Wish]) -> None:
                 target=_deployment(serve, wish, free).bind(dict(wish.settings)),
                 name=app_name(wish.model_id),
                 route_prefix=None,
-                external_scaler_enabled=True,
+                external_scaler_enabled=not wish.n_most,
             )
             for wish in wishes
         ]
@@ -92,10 +103,21 @@ def _deployment(serve: Any, wish: Wish, n_free: float) -> Any:
     if wish.n_bytes:
         resources["memory"] = wish.n_bytes
     more: dict[str, Any] = {"max_replicas_per_node": wish.per_node} if wish.per_node else {}
+    if wish.n_most:
+        more["autoscaling_config"] = {
+            "min_replicas": wish.n_replicas,
+            "max_replicas": wish.n_most,
+            "upscale_delay_s": UP_DELAY_S,
+            "downscale_delay_s": DOWN_DELAY_S,
+            "downscale_to_zero_delay_s": wish.idle_s,
+            "look_back_period_s": UP_DELAY_S,
+            "policy": {"policy_function": POLICY},
+        }
+    else:
+        more["num_replicas"] = wish.n_replicas
     return serve.deployment(
         EngineReplica,
         name=DEPLOYMENT,
-        num_replicas=wish.n_replicas,
         ray_actor_options=resources,
         max_ongoing_requests=MAX_CONTROL_CALLS,
         health_check_period_s=HEALTH_PERIOD_S,
@@ -134,11 +156,13 @@ def rows(serve: Any) -> list[ModelRow]:
 
 def wait_settled(
     serve: Any,
-    counts: Mapping[str, int],
+    counts: Mapping[str, int | None],
     timeout_s: float,
     show: Callable[[ModelRow], None],
 ) -> None:
     """Wait until these models run with so many replicas; `show` is called with each change.
+
+    None: with as many as there happen to be.
 
     Raises ModelLoadError for one that cannot be started, UnavailableError when the time is over.
     """
@@ -161,8 +185,10 @@ def wait_settled(
         time.sleep(POLL_S)
 
 
-def _is_done(row: ModelRow, n_replicas: int) -> bool:
+def _is_done(row: ModelRow, n_replicas: int | None) -> bool:
     """It runs with so many replicas, and none comes or goes."""
+    if n_replicas is None:
+        return row.state == "RUNNING" and set(row.replicas) <= {"RUNNING"}
     return row.state == "RUNNING" and row.replicas == (
         {"RUNNING": n_replicas} if n_replicas else {}
     )
@@ -195,7 +221,10 @@ def wait_gone(serve: Any, model_ids: list[str], timeout_s: float) -> None:
 
 
 def scale_to(serve: Any, model_id: str, n_replicas: int) -> None:
-    """Change how many replicas a model has; does not wait. Raises ModelNotFoundError."""
+    """Change how many replicas a model has; does not wait.
+
+    Raises ModelNotFoundError; InvalidRequestError for one whose number follows its work.
+    """
     if model_id not in {row.model for row in rows(serve)}:
         raise ModelNotFoundError(f"{model_id!r} is not deployed")
     import ray  # noqa: PLC0415  # an extra
@@ -204,6 +233,15 @@ def scale_to(serve: Any, model_id: str, n_replicas: int) -> None:
 
     with told_by_ray(f"{model_id} cannot be scaled"):
         controller = _get_global_client()._controller
+        is_free = ray.get(
+            controller.get_external_scaler_enabled.remote(app_name(model_id)), timeout=CONTROL_S
+        )
+    if not is_free:
+        raise InvalidRequestError(
+            f"{model_id} has as many replicas as its work wants, since it was deployed with "
+            "--max-replicas: deploy it without, or with other limits"
+        )
+    with told_by_ray(f"{model_id} cannot be scaled"):
         ray.get(
             controller.update_deployment_replicas.remote(
                 DeploymentID(name=DEPLOYMENT, app_name=app_name(model_id)), n_replicas

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from pyserve.backend.protocol import ModelStatus
+from pyserve.cluster.autoscale import WorkMeter
 from pyserve.cluster.gate import Gate
 from pyserve.cluster.views import ReplicaView
 from pyserve.config import ENV_PREFIX, ServeConfig
@@ -68,6 +69,7 @@ class EngineReplica:
         config = ServeConfig()
         self._load_timeout_s = config.load_timeout_s
         self._crashes = CrashCount()
+        self._meter = WorkMeter()
         self._token = secrets.token_bytes(TOKEN_BYTES)
         with contextlib.ExitStack() as stack:
             supervisor = PrivateSupervisor(config, os.environ)
@@ -109,9 +111,9 @@ class EngineReplica:
             )
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """What the autoscaler decides by."""
-        stats = self._stats()
-        return {"running": float(stats.n_running), "waiting": float(stats.n_waiting)}
+        """What the autoscaler decides by: `Work`."""
+        work = self._meter.see(self._stats())
+        return {name: float(value) for name, value in work._asdict().items()}
 
     def __del__(self) -> None:
         """Ray Serve stops the replica: fronts send no more, and move what is left elsewhere."""
