@@ -82,6 +82,7 @@ class FakeCore(Askable):
         self.cancelled: list[int] = []
         self._config = config
         self._script = script
+        self._n_before_script = 0
         info = fake_info(config, has_chat_template, has_infill, n_ranks)
         self._info = msgspec.structs.replace(info, chat_template=chat_template)
         self._vocab = FakeVocab()
@@ -94,13 +95,18 @@ class FakeCore(Askable):
         self._is_closed = False
         self._n_over = {"finished": 0, "failed": 0, "cancelled": 0}
 
+    def play(self, script: FakeScript) -> None:
+        """Requests that are submitted from now on follow `script`, from its first text on."""
+        with self._changed:
+            self._script, self._n_before_script = script, len(self.requests)
+
     def submit(self, request_id: int, request: GenerateRequest) -> None:
         with self._changed:
             self._check_open()
             if len(self._requests) >= self._config.n_seq_max + self._config.n_queue_max:
                 raise QueueFullError("the queue is full", retry_after_s=1)
             self._adapter_scales.chosen(request.adapters)
-            index = len(self.requests)
+            index = len(self.requests) - self._n_before_script
             self.requests.append(request)
             prompt = self._prompt(request)
             words = [] if request.tokens else split_words(prompt)

@@ -64,21 +64,25 @@ def tokens_of(choice: dict[str, Any]) -> list[Any]:
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
 @FEW
 @given(texts=TEXTS, options=OPTIONS)
-def test_chunks_are_the_choices(start, path, texts, options):
+def test_chunks_are_the_choices(front, path, texts, options):
     body = chat_body("x") if path == CHAT else {"prompt": "x"}
     body |= options
     if path == CHAT and "logprobs" in body:
         body["logprobs"] = True
-    plain = plain_choices(start(FakeScript(texts=texts)), path, body)
-    assert streamed_choices(start(FakeScript(texts=texts)), path, body) == plain
+    front.core.play(FakeScript(texts=texts))
+    plain = plain_choices(front, path, body)
+    front.core.play(FakeScript(texts=texts))
+    assert streamed_choices(front, path, body) == plain
 
 
 @FEW
 @given(texts=TEXTS, n_tokens=st.none() | st.integers(1, 4))
-def test_events_are_the_response(start, texts, n_tokens):
+def test_events_are_the_response(front, texts, n_tokens):
     body = {"input": "x", "max_output_tokens": n_tokens, "top_logprobs": 1}
-    plain = start(FakeScript(texts=texts)).post(RESPONSES, body).get_json()
-    streamed = start(FakeScript(texts=texts)).post(RESPONSES, {**body, "stream": True})
+    front.core.play(FakeScript(texts=texts))
+    plain = front.post(RESPONSES, body).get_json()
+    front.core.play(FakeScript(texts=texts))
+    streamed = front.post(RESPONSES, {**body, "stream": True})
     lines = [line for line in streamed.text.split("\n") if line.startswith("data: {")]
     events = [json.loads(line.removeprefix("data: ")) for line in lines]
     deltas = [event for event in events if event["type"] == "response.output_text.delta"]
