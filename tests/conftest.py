@@ -6,6 +6,6 @@ import gc
 
 
 def pytest_collection_finish() -> None:
-    """Has the garbage collector pass over what is loaded and stays, which is most of what it saw."""
+    """Has the garbage collector pass over what is loaded and stays: most of what it saw."""
     gc.collect()
     gc.freeze()
