@@ -15,6 +15,7 @@ THINKING_TAGS = (
     ("<seed:think>", "</seed:think>"),
     ("◁think▷", "◁/think▷"),
     ("<|inner_prefix|>", "<|inner_suffix|>"),
+    ("<|channel>thought", "<channel|>"),
 )
 CALL_MARKERS = (
     "<tool_call>",

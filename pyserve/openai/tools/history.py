@@ -65,6 +65,7 @@ def _pair(ids: list[str | None], given: list[str | None]) -> None:
     """Fills in the ids of calls and those of their results."""
     known = [one for one in ids if one is not None and ids.count(one) == 1]
     open_calls = [place for place, one in enumerate(ids) if one not in known or one not in given]
+    clear = {one for one in given if one and given.count(one) == 1}
     for n, one in enumerate(given):
         if one in known:
             continue
@@ -74,7 +75,7 @@ def _pair(ids: list[str | None], given: list[str | None]) -> None:
             continue
         open_calls.remove(place)
         if ids[place] not in known:
-            ids[place] = one if one and given.count(one) == 1 else f"call{place}"
+            ids[place] = one if one in clear else f"call{place}"
         given[n] = ids[place]
     for place in open_calls:
         if ids[place] not in known:
@@ -96,17 +97,14 @@ def _object(function: dict[str, Any]) -> str:
     """Arguments as an object; what is none becomes the member of one, so that it is shown."""
     written = function["arguments"]
     try:
-        value = json.loads(written) if written.strip() else {}
-    except (ValueError, RecursionError):  # cut off, or too deep
-        value = written
-    if not isinstance(value, dict):
-        value = {} if value is None else {"arguments": value}
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-        text.encode()
-    except ValueError:  # half a character
-        return json.dumps(value)
-    return text
+        value = json.loads(written) if written.strip() else None
+        if value is None or isinstance(value, dict):
+            text = json.dumps(value or {}, ensure_ascii=False, allow_nan=False)
+            text.encode()
+            return text
+    except (ValueError, RecursionError):  # cut off, no number, half a character, or too deep
+        pass
+    return json.dumps({"arguments": written})
 
 
 def _with_told_results(messages: Sequence[Message]) -> Iterator[Message]:

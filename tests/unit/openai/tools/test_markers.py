@@ -3,6 +3,13 @@ from __future__ import annotations
 
 from pyserve.engine.markers import CALL_MARKERS, shown_marks
 from pyserve.openai.tools.known_formats import KNOWN_FORMATS
+from pyserve.openai.tools.thinking import thinking_tags
+
+
+def test_tags_of_thoughts_are_found_where_a_template_takes_earlier_ones_out():
+    source = "{%- for part in text.split('<channel|>') -%}{{ part.split('<|channel>')[0] }}"
+    assert thinking_tags(source) == ("<|channel>thought", "<channel|>")
+    assert thinking_tags("{{ messages }}") is None
 
 
 def test_every_mark_is_one_of_a_format():
