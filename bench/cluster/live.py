@@ -6,7 +6,7 @@ cancel  how soon an engine is rid of requests whose clients leave, and of those 
 faults  pauses of 16 streams when an engine, a replica, a node dies, or Ray stands still
 upgrade a rolling upgrade of three replicas at five requests a second
 head    a minute without Ray's head: running and new requests
-scale   from no replica to one: until a request is answered
+scale   a request for a model without replicas: until it is answered
 memory  what Ray's own processes take
 real    tokens/s of one and of two replicas of a real model with one thread each: --model NAME
 
@@ -422,17 +422,16 @@ def scale(_options: argparse.Namespace) -> Figures:
     with cluster(1) as nodes:
         nodes.deploy(MODEL)
         with clustered(nodes) as front:
-            nodes.run("scale", MODEL, "0")
-            time.sleep(3.0)
-            began_s = time.monotonic()
-            nodes.run("scale", MODEL, "1", "--no-wait")
-            told_s = time.monotonic() - began_s
-            (reply,) = asyncio.run(at_once(front.url, [asked("a b c")]))
-            return {
-                "command_s": round(told_s, 1),
-                "answered_s": round(time.monotonic() - began_s, 1),
-                "error": reply.error,
-            }
+            took_s = []
+            for _ in range(5):
+                nodes.run("scale", MODEL, "0")
+                time.sleep(3.0)
+                began_s = time.monotonic()
+                (reply,) = asyncio.run(at_once(front.url, [asked("a b c")]))
+                took_s.append(round(time.monotonic() - began_s, 1))
+                if reply.error:
+                    raise RuntimeError(reply.error)
+            return {"answered_after_s": took_s}
 
 
 def memory(_options: argparse.Namespace) -> Figures:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from pyserve.cluster.app import scale_to
 from pyserve.cluster.connection import join
 from pyserve.cluster.views import (
     APP_PREFIX,
@@ -35,6 +36,7 @@ from pyserve.process.sockets import RECV_BYTES
 LOOK_S = 1.0
 RETRY_S = 2.0
 ANSWER_S = 2.0  # for a replica to describe itself
+WAKE_S = 15.0  # a replica that is started is seen by then
 KEEP_S = 10.0  # so long a replica stays known that does not answer, although Ray has it
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class Follower:
         self._serve = serve
         self._handles: dict[str, Any] = {}
         self._books: dict[str, ReplicaBook] = {}
+        self._woken_at: dict[str, float] = {}
 
     def look(self) -> Directory:
         """All deployed models. Raises what Ray does when it does not answer."""
@@ -87,10 +90,13 @@ class Follower:
         )
 
     def wake(self, model_id: str) -> None:
-        """Have Ray notice that a model without replicas is wanted."""
-        handle = self._handles.get(APP_PREFIX + model_id)
-        if handle is not None:
-            handle.wake.remote()
+        """Have Ray start a replica of a model without any; asked again too soon it does nothing."""
+        app, now = APP_PREFIX + model_id, time.monotonic()
+        book = self._books.get(app)
+        if book is None or book.views or now - self._woken_at.get(app, -WAKE_S) < WAKE_S:
+            return
+        self._woken_at[app] = now
+        scale_to(self._serve, model_id, 1)
 
     def _replicas(self, app: str) -> list[ReplicaView]:
         book = self._books.setdefault(app, ReplicaBook())

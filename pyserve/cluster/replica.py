@@ -93,9 +93,6 @@ class EngineReplica:
         )
         return msgspec.msgpack.encode(view)
 
-    def wake(self) -> None:
-        """Nothing: that it is called has Ray start a first replica."""
-
     def stats(self) -> bytes:
         """The engine's `EngineStats`, as MessagePack; those of a fresh one while there is none."""
         return msgspec.msgpack.encode(self._stats())

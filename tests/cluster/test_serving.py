@@ -54,6 +54,9 @@ def test_models_are_deployed_asked_scaled_and_removed(nodes, front):
     (row,) = nodes.run("scale", "m", "1")
     assert row["replicas"] == {"RUNNING": 1}
     assert said(front, "d e f") == "d e f"
+    assert nodes.run("scale", "m", "0")[0]["replicas"] == {}
+    assert said(front, "g h i") == "g h i"
+    assert nodes.run("status")[0]["replicas"] == {"RUNNING": 1}
     nodes.deploy("n")
     wait_until(lambda: chat(front, model="n").status_code == 200, SOON_S, "the new model answers")
     nodes.run("down", "m")
