@@ -21,7 +21,14 @@ from bench.cluster.world import STATS_BYTES, Record, World
 
 SETTLED_S = 2.0  # a hot prefix is spread by then
 # Of a large fleet: when some die or come, and the end.
-CHANGE_S, END_S = 240.0, 360.0
+CHANGE_S, END_S = 120.0, 180.0
+FLEET_HABITS = Habits(n_systems=32, answer_tokens=100.0, think_s=5.0)
+CASES = (
+    ("die", "fleet"),
+    ("come", "fleet"),
+    ("none", "no digests"),
+    ("none", "random"),
+)
 ROUTINGS = ("fleet", "no digests", "random")
 
 
@@ -115,14 +122,14 @@ def compare_hot(seed: int) -> list[dict[str, Any]]:
 def fleet(
     n_replicas: int, n_fronts: int, *, n_chats: int, event: str, routing: str, seed: int
 ) -> dict[str, Any]:
-    """Chats that begin all the time; after 240 s a tenth of the machines dies, or as many come."""
+    """Chats that begin all the time; after 120 s a tenth of the machines dies, or as many come."""
     world = World(n_replicas, n_fronts, routing=routing, seed=seed, machine=Machine())
     n_begun = 0
 
     def begin() -> None:
         nonlocal n_begun
         n_begun += 1
-        world.begin(Chat(Habits(n_systems=32), random.Random(f"{seed} {n_begun}")))
+        world.begin(Chat(FLEET_HABITS, random.Random(f"{seed} {n_begun}")))
         if world.now < END_S:
             world.at(world.now + world.chance.expovariate(n_chats / 100), begin)
 
@@ -133,10 +140,10 @@ def fleet(
         world.at(CHANGE_S, lambda: world.kill(names))
     elif event == "come":
         world.at(CHANGE_S, lambda: world.add(n_changed))
-    world.at(CHANGE_S - 60, lambda: world.watch(1.0))
+    world.at(CHANGE_S - 40, lambda: world.watch(1.0))
     record = world.run(END_S)
     windows = {
-        "60 s before": (CHANGE_S - 60, CHANGE_S),
+        "40 s before": (CHANGE_S - 40, CHANGE_S),
         "10 s after": (CHANGE_S, CHANGE_S + 10),
         "to 30 s after": (CHANGE_S + 10, CHANGE_S + 30),
         "later": (CHANGE_S + 30, END_S),
@@ -146,7 +153,7 @@ def fleet(
         for name, (begin, end) in windows.items()
     }
     first = [turn.first_token_at - turn.asked_at for turn in record.turns]
-    crowding = [ratio for when, ratio in record.crowding if CHANGE_S - 60 <= when < CHANGE_S]
+    crowding = [ratio for when, ratio in record.crowding if CHANGE_S - 40 <= when < CHANGE_S]
     return {
         "case": "fleet",
         "replicas": n_replicas,
@@ -173,7 +180,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="how many runs of `chats`")
     parser.add_argument("--replicas", type=int, default=1000)
     parser.add_argument("--fronts", type=int, default=8)
-    parser.add_argument("--chats", type=int, default=8_000, help="begun in 100 s, by `fleet`")
+    parser.add_argument("--chats", type=int, default=4_000, help="begun in 100 s, by `fleet`")
     options = parser.parse_args()
     seed = options.seed
     if options.case in (None, "chats"):
@@ -182,13 +189,7 @@ def main() -> None:
         for row in compare_hot(seed):
             print(json.dumps(row))
     if options.case in (None, "fleet"):
-        for event, routing in (
-            ("none", "fleet"),
-            ("none", "no digests"),
-            ("none", "random"),
-            ("die", "fleet"),
-            ("come", "fleet"),
-        ):
+        for event, routing in CASES:
             row = fleet(
                 options.replicas,
                 options.fronts,
