@@ -1,6 +1,6 @@
 """How prefixes and loads spread over replicas: python -m bench.cluster_simulation
 
-Simulated time, equal for equal seeds but for the times that decisions take, which are measured.
+Simulated time, equal for equal seeds but for the CPU times that decisions take, which are measured.
 chats: few replicas, against one replica that is as large, and against chance. hot: one prefix that
 everybody wants. fleet: many machines, of which some die and some come.
 """

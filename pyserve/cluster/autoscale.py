@@ -34,9 +34,10 @@ class WorkMeter:
         n_ended = stats.n_finished + stats.n_failed + stats.n_cancelled
         n_running = max(stats.n_running, int(n_ended != self._n_ended))
         self._n_ended = n_ended
+        busy_ms = stats.prompt_ms + stats.decode_ms
         request_s = REQUEST_S
-        if stats.n_finished:
-            request_s = (stats.prompt_ms + stats.decode_ms) / stats.n_finished / 1000
+        if stats.n_finished and busy_ms > 0:
+            request_s = busy_ms / stats.n_finished / 1000
         # One that runs is what a replica is there for; the others are half done, on average.
         n_in_work = max(stats.n_running - 1, 0) / 2
         return Work(n_running, stats.n_waiting, (stats.n_waiting + n_in_work) * request_s)

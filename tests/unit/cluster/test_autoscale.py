@@ -55,6 +55,7 @@ def test_work_is_measured_in_seconds_of_the_engine() -> None:
     assert work_of() == Work(0, 0, 0.0)
     assert work_of(n_running=1) == Work(1, 0, 0.0)
     assert work_of(n_running=3, n_waiting=2) == Work(3, 2, 30.0)
+    assert work_of(n_running=3, n_waiting=2, n_finished=1) == Work(3, 2, 30.0)
     known = {"n_finished": 100, "prompt_ms": 150_000.0, "decode_ms": 50_000.0}
     assert work_of(n_running=5, n_waiting=4, **known) == Work(5, 4, 12.0)
 
