@@ -47,7 +47,7 @@ def list_all() -> Response:
     def answer(engine: Engine) -> list[LoraAdapter]:
         return adapter_list(target.profile.adapters, engine.adapter_scales({}))
 
-    return json_reply(ask_engine(target, answer))
+    return json_reply(ask_engine(target, answer, is_look=True))
 
 
 @endpoint.view(

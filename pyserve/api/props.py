@@ -40,7 +40,7 @@ def get_props() -> Response:
         form = format_of(engine, info.template_for(has_tools=True), target.profile)
         return model_props(target.model_id, path, info, form, target.profile)
 
-    return json_reply(ask_engine(target, answer))
+    return json_reply(ask_engine(target, answer, is_look=True))
 
 
 endpoint.not_built("changeProps", "/props", "change what a model is loaded with")

@@ -40,7 +40,7 @@ def get_slots() -> Response:
     def answer(engine: Engine) -> list[Slot]:
         return slots_of(engine.info(), engine.stats())
 
-    slots = ask_engine(target, answer)
+    slots = ask_engine(target, answer, is_look=True)
     if request.args.get("fail_on_no_slot") and all(slot.is_processing for slot in slots):
         raise QueueFullError(f"no slot is free: all {len(slots)} run requests")
     return json_reply(slots)

@@ -158,7 +158,8 @@ def detokenize() -> Response:
     )
 )
 def get_tokenizer_info() -> Response:
-    return json_reply(ask_engine(choose_target(), lambda engine: tokenizer_info(engine.info())))
+    info = ask_engine(choose_target(), lambda engine: engine.info(), is_look=True)
+    return json_reply(tokenizer_info(info))
 
 
 @endpoint.view(

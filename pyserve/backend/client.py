@@ -90,13 +90,18 @@ class SupervisorBackend:
         *,
         wait_s: float = 0.0,
         keep_alive_s: float | None = None,
+        is_look: bool = False,
         on_wait: OnWait = _no_wait,
         is_successor: bool = False,
     ) -> EngineLease:
         """As in `Backend`. is_successor: for requests that have leases, of an engine that died."""
         deadline = time.monotonic() + wait_s
         wish = Acquire(
-            call_id=0, model_id=model_id, keep_alive_s=keep_alive_s, is_successor=is_successor
+            call_id=0,
+            model_id=model_id,
+            keep_alive_s=keep_alive_s,
+            is_look=is_look,
+            is_successor=is_successor,
         )
         while True:
             status = self._find(model_id)

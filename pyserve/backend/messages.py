@@ -30,12 +30,14 @@ class Acquire(msgspec.Struct, frozen=True, kw_only=True, tag="acquire"):
     """A request wants the model loaded until its Release. Replied to when it is.
 
     keep_alive_s: seconds until the idle model is unloaded; None: as configured, < 0: never.
-    is_successor: for requests that have leases already, of an engine that died.
+    is_successor: for requests that have leases already, of an engine that died. is_look: it is no
+    use of the model, which leaves when it would have left.
     """
 
     call_id: int
     model_id: str
     keep_alive_s: float | None = None
+    is_look: bool = False
     is_successor: bool = False
 
 

@@ -102,11 +102,13 @@ class Backend(Protocol):
         *,
         wait_s: float = 0.0,
         keep_alive_s: float | None = None,
+        is_look: bool = False,
         on_wait: Callable[[], None] = lambda: None,
     ) -> Lease:
         """Lease a model's engine; loads the model if need be, and waits up to `wait_s` for that.
 
         keep_alive_s: seconds until the idle model is unloaded; None: as configured, < 0: never.
+        is_look: the model is not used, and leaves when it would have left.
         on_wait: called about once a second meanwhile; what it raises ends the wait.
         Raises ModelNotFoundError, ModelLoadingError (details: retry_after_s) or ModelLoadError.
         """

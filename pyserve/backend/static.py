@@ -45,6 +45,7 @@ class StaticBackend:
         *,
         wait_s: float = 0.0,
         keep_alive_s: float | None = None,
+        is_look: bool = False,
         on_wait: Callable[[], None] = lambda: None,
     ) -> EngineLease:
         """As in `Backend`; never waits, because nothing here ever finishes loading."""
@@ -52,7 +53,8 @@ class StaticBackend:
         if model_id in self._engines:
             self._unloaded.discard(model_id)
             self._n_leases[model_id] += 1
-            self.keep_alives.append(keep_alive_s)
+            if not is_look:
+                self.keep_alives.append(keep_alive_s)
             return EngineLease(self._engines[model_id], once(partial(self._release, model_id)))
         status = self._find(model_id)
         if status.error is not None:

@@ -108,10 +108,11 @@ class ClusterBackend:
         *,
         wait_s: float = 0.0,
         keep_alive_s: float | None = None,
+        is_look: bool = False,
         on_wait: Callable[[], None] = lambda: None,
     ) -> EngineLease:
-        """As in `Backend`; Ray decides what is kept, so `keep_alive_s` changes nothing."""
-        del keep_alive_s
+        """As in `Backend`; Ray decides what is kept, by what is used."""
+        del keep_alive_s, is_look
         deadline = time.monotonic() + wait_s
         while True:
             engine, status = self._find(model_id)

@@ -18,7 +18,7 @@ class Lease:
 
     model: the key of the model. asked_at: on the caller's clock.
     keep_alive_s: seconds until the idle model is unloaded; None: as configured, below 0: never.
-    tell: sends the reply.
+    is_look: it does not count as a use of the model. tell: sends the reply.
     """
 
     lease_id: int
@@ -26,6 +26,7 @@ class Lease:
     asked_at: float
     tell: Tell
     keep_alive_s: float | None = None
+    is_look: bool = False
     is_granted: bool = False
 
 
@@ -77,6 +78,10 @@ class LeaseTable:
 
     def is_waited_for(self, model: Hashable) -> bool:
         return model in self._waiting
+
+    def waits_to_use(self, model: Hashable) -> bool:
+        """Whether one that waits for the model does more than look at it."""
+        return any(not lease.is_look for lease in self._waiting.get(model, {}).values())
 
     def waiting(self) -> list[tuple[float, Hashable]]:
         """Models with waiting leases, and since when; the longest first."""

@@ -92,7 +92,8 @@ class ModelPool:
         if error is not None:
             tell(Reply(call_id=message.call_id, error=error))
             return
-        lease = Lease(message.call_id, entry, self._clock(), tell, message.keep_alive_s)
+        asked_at, stay_s = self._clock(), message.keep_alive_s
+        lease = Lease(message.call_id, entry, asked_at, tell, stay_s, message.is_look)
         self._leases.add(front, lease)
 
     def release(self, front: Hashable, call_id: int) -> None:
@@ -158,7 +159,7 @@ class ModelPool:
 
     def _end_use(self, lease: Lease) -> None:
         entry = lease.model
-        if lease.is_granted and isinstance(entry, Entry):
+        if lease.is_granted and not lease.is_look and isinstance(entry, Entry):
             entry.used_at, entry.keep_alive_s = self._clock(), lease.keep_alive_s
 
     def _end_departing(self) -> None:
@@ -181,7 +182,8 @@ class ModelPool:
         if entry.state == "ready" and not entry.must_leave and entry not in self._loader.draining:
             socket_path = entry.slot.status.socket_path
             assert socket_path is not None, "a ready model has a socket"
-            entry.used_at = now
+            if self._leases.waits_to_use(entry):
+                entry.used_at = now
             self._leases.grant(entry, socket_path)
         elif entry.state == "failed" and not entry.can_start:
             self._leases.deny(entry, entry.why_failed())

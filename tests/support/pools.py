@@ -46,9 +46,9 @@ class Front:
         self._pool.unload(self, message, self._note)
         return self._n_calls
 
-    def use(self, model_id: str, keep_alive_s: float | None = None) -> int:
+    def use(self, model_id: str, keep_alive_s: float | None = None, **more: bool) -> int:
         """Have the model loaded, and hold it."""
-        lease = self.acquire(model_id, keep_alive_s)
+        lease = self.acquire(model_id, keep_alive_s, **more)
         run_until(self._pool, lambda: lease in self.replies)
         assert self.replies[lease].error is None
         return lease

@@ -17,16 +17,19 @@ from pyserve.web.request.services import Services, services
 T = TypeVar("T")
 
 
-def lease_engine(parts: Services, target: Target, caller: Caller) -> Lease:
+def lease_engine(
+    parts: Services, target: Target, caller: Caller, *, is_look: bool = False
+) -> Lease:
     """Lease the model's engine with its templates; waits within the client's patience.
 
-    It has no more context than the caller's API key may use.
+    is_look: as in `Backend.lease`. It has no more context than the caller's API key may use.
     Raises what `Backend.lease` raises, and ClientGoneError. Any thread; needs no Flask.
     """
     lease = parts.backend.lease(
         target.engine_id,
         wait_s=caller.patience.at_most(parts.config.load_timeout_s),
         keep_alive_s=target.keep_alive_s,
+        is_look=is_look,
         on_wait=caller.watch.check,
     )
     engine = caller.with_engine(lease.engine)
@@ -36,14 +39,14 @@ def lease_engine(parts: Services, target: Target, caller: Caller) -> Lease:
     return EngineLease(engine, lease.release)
 
 
-def ask_engine(target: Target, call: Callable[[Engine], T]) -> T:
+def ask_engine(target: Target, call: Callable[[Engine], T], *, is_look: bool = False) -> T:
     """Run `call` with the engine of the model, under a lease.
 
-    Meanwhile it counts as a generating request.
+    Meanwhile it counts as a generating request. is_look: as in `Backend.lease`.
     """
     permit = admit()
     try:
-        lease = lease_engine(services(), target, current_caller())
+        lease = lease_engine(services(), target, current_caller(), is_look=is_look)
         try:
             return call(lease.engine)
         finally:

@@ -143,6 +143,17 @@ def test_the_last_request_says_how_long_the_model_stays(make_pool, clock):
     assert states(pool) == {"a": "ready"}
 
 
+def test_who_only_looks_changes_nothing_of_when_a_model_leaves(make_pool, clock):
+    pool = make_pool(spec("a", ttl_s=5.0))
+    front = Front(pool)
+    for keep_alive_s, n_looks, is_ready in ((-1.0, 2, True), (60.0, 1, True), (None, 2, False)):
+        front.release(front.use("a", keep_alive_s=keep_alive_s))
+        for _ in range(n_looks):
+            clock.ahead_s += 4
+            front.release(front.use("a", is_look=True))
+        run_until(pool, lambda wanted=is_ready: (states(pool) == {"a": "ready"}) is wanted)
+
+
 def test_a_failed_model_is_tried_again_when_somebody_says_so(make_pool):
     pool = make_pool(spec("a"), load_timeout_s=0.001)
     front = Front(pool)
