@@ -3,11 +3,14 @@
 //   pyserve_engine_stress MODEL SECONDS SEED [DRAFT_MODEL [ADAPTER...]]
 //
 // DRAFT_MODEL may be -: none.
-// Exit code 0: every request ended exactly once, before the engine was idle or stopped.
+// Exit code 0: every request ended exactly once, before the engine was idle or stopped, and what
+// was told of prefixes holds together. Keeps prefixes in the folder stress-prefixes, which it
+// empties.
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <mutex>
 #include <random>
 #include <set>
@@ -15,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "kv/block_log.h"
 #include "pyserve/engine.h"
 
 namespace pyserve {
@@ -24,6 +28,7 @@ constexpr int kSubmitters = 3;
 constexpr double kPollMs = 20;
 constexpr double kStallMs = 60'000;
 constexpr auto kRound = std::chrono::seconds(4);
+constexpr const char* kPrefixes = "stress-prefixes";
 
 [[noreturn]] void fail(const std::string& what) {
   std::fprintf(stderr, "engine_stress: %s\n", what.c_str());
@@ -81,6 +86,41 @@ class Ledger {
   std::mutex mutex_;
   std::set<RequestId> open_;
   size_t n_ended_ = 0;
+};
+
+// What a gateway knows of the prefixes that an engine keeps.
+class KnownBlocks {
+ public:
+  void take(const PrefixChanges& changes) {
+    if (changes.is_reset) known_.clear();
+    n_resets_ += changes.is_reset ? 1 : 0;
+    for (const PrefixBlocks& blocks : changes.blocks) {
+      n_told_ += blocks.hashes.size();
+      blocks.is_stored ? add(blocks) : remove(blocks);
+    }
+  }
+
+  size_t n_told() const { return n_told_; }
+  int n_resets() const { return n_resets_; }
+
+ private:
+  void add(const PrefixBlocks& blocks) {
+    if (blocks.tokens.size() != blocks.hashes.size() * kBlockTokens) fail("a block of other size");
+    if (blocks.parent != 0 && !known_.contains(blocks.parent)) fail("a block after an unknown one");
+    for (const BlockHash hash : blocks.hashes) {
+      if (!known_.insert(hash).second) fail("a block was stored twice");
+    }
+  }
+
+  void remove(const PrefixBlocks& blocks) {
+    for (const BlockHash hash : blocks.hashes) {
+      if (known_.erase(hash) == 0) fail("an unknown block has gone");
+    }
+  }
+
+  std::set<BlockHash> known_;
+  size_t n_told_ = 0;
+  int n_resets_ = 0;
 };
 
 // The rarer samplers, some of them, in any order.
@@ -213,9 +253,12 @@ class Round {
         seed_(seed),
         sizes_{engine_.info().n_vocab, static_cast<int>(config.adapter_paths.size())} {}
 
+  const KnownBlocks& blocks() const { return blocks_; }
+
   // is_drained: end with all requests finished; else stop the engine under them.
   size_t run(Clock::duration duration, bool is_drained) {
     std::thread poller([this] { poll_until_stopped(); });
+    std::thread gateway([this] { follow_until_stopped(); });
     std::vector<std::thread> users;
     for (int i = 0; i < kSubmitters; ++i) users.emplace_back([this, i] { submit_and_cancel(i); });
     users.emplace_back([this] { ask(); });
@@ -226,6 +269,7 @@ class Round {
     if (is_drained) drain();
     engine_.stop();
     poller.join();
+    gateway.join();
     if (ledger_.n_open() > 0) fail("requests were left behind by stop()");
     return ledger_.n_ended();
   }
@@ -265,6 +309,19 @@ class Round {
     }
   }
 
+  // Often too slow, so that what is told is dropped, and told again.
+  void follow_until_stopped() {
+    Random random(seed_ * 100 + kSubmitters + 1);
+    try {
+      while (true) {
+        blocks_.take(engine_.take_prefix_changes(kPollMs));
+        if (random.one_in(20)) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      }
+    } catch (const EngineError& error) {
+      if (error.info().code != ErrorCode::kUnavailable) fail(error.what());
+    }
+  }
+
   void take(const Event& event) {
     ledger_.expect_open(event.id);
     if (const auto* failed = std::get_if<FailedEvent>(&event.body)) {
@@ -282,6 +339,7 @@ class Round {
         engine_.detokenize(engine_.tokenize(random_text(random), true, random.one_in(2)));
         engine_.render({R"([{"role": "user", "content": "hi"}])", "", "", ""});
         if (engine_.stats().n_kv_used < 0) fail("negative statistics");
+        if (random.one_in(100)) engine_.clear_prefixes();
       } catch (const EngineError& error) {
         if (error.info().code != ErrorCode::kUnavailable) fail(error.what());
       }
@@ -314,6 +372,7 @@ class Round {
   }
 
   Engine engine_;
+  KnownBlocks blocks_;
   const uint64_t seed_;
   const Sizes sizes_;
   Ledger ledger_;
@@ -339,6 +398,10 @@ EngineConfig crowded(const Files& files, int n_threads) {
   config.n_threads = n_threads;
   config.n_threads_batch = n_threads;
   config.n_queue_max = 16;
+  config.prefix_disk_dir = kPrefixes;
+  config.prefix_disk_mib = 1;
+  config.prefix_disk_min_tokens = 32;
+  config.tells_blocks = true;
   return config;
 }
 
@@ -356,11 +419,21 @@ int main(int argc, char** argv) {
     files.draft_model = argv[4] == std::string("-") ? "" : argv[4];
     files.adapters.assign(argv + 5, argv + argc);
   }
+  std::filesystem::remove_all(pyserve::kPrefixes);
+  std::filesystem::create_directory(pyserve::kPrefixes);
   size_t n_ended = 0;
+  size_t n_blocks = 0;
+  int n_resets = 0;
   int n_rounds = 0;
   do {
     pyserve::Round round(pyserve::crowded(files, 1 + n_rounds / 2 % 2), seed++);
     n_ended += round.run(pyserve::kRound, n_rounds++ % 2 == 0);
+    n_blocks += round.blocks().n_told();
+    n_resets += round.blocks().n_resets();
   } while (pyserve::Clock::now() < end);
-  std::printf("engine_stress: %d engines, %zu requests, all ended once\n", n_rounds, n_ended);
+  std::filesystem::remove_all(pyserve::kPrefixes);
+  if (n_blocks == 0) pyserve::fail("nothing was told of prefixes");
+  std::printf(
+      "engine_stress: %d engines, %zu requests, all ended once; %zu blocks told, %d resets\n",
+      n_rounds, n_ended, n_blocks, n_resets);
 }

@@ -58,7 +58,7 @@ bool find_entry(const std::string& path, Entry& entry) {
 // Every parent has the usual rights; the last one is for this user alone.
 int make_private(const std::string& folder) {
   std::error_code error;
-  fs::create_directories(fs::path(folder).parent_path(), error);
+  fs::create_directories(fs::absolute(folder).parent_path(), error);
   if (error) return error.value();
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return errno;
   return ::access(folder.c_str(), W_OK | X_OK) == 0 ? 0 : errno;

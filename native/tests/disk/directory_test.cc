@@ -101,6 +101,17 @@ TEST_CASE("a directory that is only read stays as it is") {
   CHECK_FALSE(fs::exists(scratch.path() + "/none"));
 }
 
+TEST_CASE("a directory may be named from where the process stands") {
+  const ScratchFolder scratch;
+  const fs::path before = fs::current_path();
+  fs::current_path(scratch.path());
+  PrefixDirectory directory("prefixes", "one", {1 << 20, false, kDay});
+  const int error = directory.open("{}");
+  fs::current_path(before);
+  REQUIRE(error == 0);
+  CHECK(fs::exists(scratch.path() + "/prefixes/one"));
+}
+
 TEST_CASE("a directory that cannot be made is an error, not an exception") {
   const ScratchFolder scratch;
   std::ofstream(scratch.path() + "/file") << "x";

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "kv/prefix_tree.h"
 
@@ -19,8 +20,9 @@ Tokens run_of(int n_tokens, Token token) { return Tokens(n_tokens, token); }
 // Knows what a balancer would: the blocks that it was told of and that are not gone.
 class Follower {
  public:
-  void take(BlockLog& log) {
-    const BlockChanges told = log.take_all(0);
+  // False when the log is closed, and all of it was taken.
+  bool take(BlockLog& log, double timeout_ms = 0) {
+    const BlockChanges told = log.take_all(timeout_ms);
     if (told.is_reset) known_.clear();
     for (const BlockChange& change : told.changes) {
       if (change.is_stored) {
@@ -29,6 +31,7 @@ class Follower {
         for (const BlockHash hash : change.hashes) CHECK(known_.erase(hash) == 1);
       }
     }
+    return !told.is_over;
   }
 
   // Leading blocks of `tokens` that it knows.
@@ -145,6 +148,31 @@ TEST_CASE("whoever follows the log knows the blocks of the tree, after any opera
     for (PrefixTree::Node* lock : locks) tree.unlock(lock);
     while (auto* leaf = tree.oldest_leaf()) tree.evict(leaf);
     follower.take(log);
+    CHECK(follower.n_blocks() == 0);
+  }
+}
+
+TEST_CASE("whoever follows the log from another thread ends with what is kept") {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    CAPTURE(seed);
+    BlockLog log(seed % 2 == 0 ? 6 : 10'000);
+    Follower follower;
+    std::thread thread([&] {
+      while (follower.take(log, 1000)) std::this_thread::yield();
+    });
+    PrefixTree tree(true, [](SeqId) { return 0; });
+    tree.tell(&log);
+    std::mt19937 rng(seed);
+    for (SeqId pin = 0; pin < 500; ++pin) {
+      Tokens tokens = run_of(64 + static_cast<int>(rng() % 200), static_cast<Token>(rng() % 3));
+      tokens.push_back(1000 + pin);
+      tree.insert("", tokens, pin);
+      if (rng() % 3 == 0) tree.evict(tree.oldest_leaf());
+      if (rng() % 50 == 0) std::this_thread::yield();
+    }
+    while (auto* leaf = tree.oldest_leaf()) tree.evict(leaf);
+    log.close();
+    thread.join();
     CHECK(follower.n_blocks() == 0);
   }
 }
