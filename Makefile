@@ -169,7 +169,7 @@ test-page: $(BUILD)/.installed $(VENV)/.dev-deps ## the page in Chromium, if tha
 	@$(BIN)/pytest tests/unit/ui tests/e2e/page tests/page $(ARGS)
 
 test-wheel: wheel ## install the wheel into a fresh environment without a compiler, and serve
-	@$(BIN)/python tools/try_wheel.py dist/pyserve-*.whl $(MODEL)
+	@$(BIN)/python -m tools.try_wheel dist/pyserve-*.whl $(MODEL)
 
 asan: PRESET := dev
 tsan: PRESET := tsan

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Installs a wheel into a fresh environment where no compiler is found, and serves with it.
 
-    python tools/try_wheel.py WHEEL [MODEL]
+    python -m tools.try_wheel WHEEL [MODEL]     in the repository
 
 MODEL: a file or a name, by default the one that `pyserve pull` gets.
 
 1. pip installs the wheel, and its dependencies from wheels alone.
 2. Each level that this machine has runs when it is asked for; with qemu's user mode installed,
-   CPUs of other years get theirs.
+   CPUs of other years get theirs, `pyserve doctor` finds no fault there, and a tiny model has the
+   log-probabilities that the same kernels compute here.
 3. `pyserve serve` answers a chat.
 
 Exit status 1 when something fails.
@@ -29,13 +30,37 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.tiny.llama import write_tiny_llama
+
 MAX_ANSWER_S = 30
 QEMU = "qemu-x86_64"
-QEMU_CPUS = {"Nehalem": "x86-64-v2", "Haswell": "x86-64-v3"}
+# qemu knows no AVX-512: the last two are tried as far as it is their CPU.
+QEMU_CPUS = {
+    "Nehalem": "x86-64-v2",
+    "Haswell": "x86-64-v3",
+    "Skylake-Server": "x86-64-v3",
+    "Cooperlake": "x86-64-v3",
+}
+MAX_DIFFERENCE = 0.001  # of log-probabilities by the same kernels
 _SHOW_LEVELS = (
     "from pyserve import _levels; "
     "print(*[name for name, needs in _levels.levels if not _levels.missing_features(needs)])"
 )
+_SCORE = """
+import sys
+from pyserve.engine.config import EngineConfig
+from pyserve.engine.native import LocalEngine
+from pyserve.engine.protocol import GenerateRequest, SamplingParams
+engine = LocalEngine(EngineConfig(model_id="tiny", model_path=sys.argv[1], n_threads=2))
+request = GenerateRequest(
+    prompt="the cat jumped out of the window", max_tokens=4, n_prompt_logprobs=0,
+    sampling=SamplingParams(temperature=0, ignore_eos=True),
+)
+deltas = list(engine.submit(request))
+assert deltas[-1].finish.usage.n_completion_tokens == 4
+print(*[score.logprob for delta in deltas for score in delta.prompt_logprobs or () if score])
+engine.close()
+"""
 
 
 class Failure(Exception):
@@ -83,9 +108,30 @@ def check_levels(environment: Environment) -> None:
     for level in levels:
         report = environment.cpu_report(PYSERVE_CPU_LEVEL=level)
         _check_report(f"{level}, this CPU", report, level)
-    qemu = shutil.which(QEMU)
-    for cpu, level in QEMU_CPUS.items() if qemu else ():
-        _check_report(f"{level}, a {cpu}", environment.cpu_report(str(qemu), "-cpu", cpu), level)
+
+
+def check_other_cpus(environment: Environment, qemu: str) -> None:
+    """Load the levels of other CPUs, and compute with them; Failure if that goes wrong."""
+    model = environment.directory / "tiny.gguf"
+    plain = write_tiny_llama(environment.directory / "plain.gguf")
+    environment.output(*environment.command("pyserve", "quantize", str(plain), str(model), "Q8_0"))
+    score = environment.command("python", "-c", _SCORE, str(model))
+    for cpu, level in QEMU_CPUS.items():
+        emulated = (qemu, "-cpu", cpu)
+        report = environment.cpu_report(*emulated)
+        _check_report(f"{level}, a {cpu}", report, level)
+        environment.output(*emulated, *environment.command("python", "-m", "pyserve", "doctor"))
+        same = {"PYSERVE_CPU_LEVEL": level, "PYSERVE_KERNELS": report["choice"]["kernels"]}
+        expected = _numbers(environment.output(*score, **same))
+        found = _numbers(environment.output(*emulated, *score))
+        worst = max(abs(a - b) for a, b in zip(found, expected, strict=True))
+        if worst > MAX_DIFFERENCE:
+            raise Failure(f"a {cpu} is wrong by {worst:.3f} in log-probabilities")
+        print(f"    pyserve doctor; {len(found)} log-probabilities, {worst:.1g} from those here")
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(word) for word in text.split()]
 
 
 def _check_report(what: str, report: dict[str, Any], level: str) -> None:
@@ -139,6 +185,10 @@ def main(argv: Sequence[str]) -> int:
             environment.output(*pip, "install", "--only-binary=:all:", str(wheel))
             print(f"installed in {time.monotonic() - started_s:.1f} s")
             check_levels(environment)
+            if qemu := shutil.which(QEMU):
+                check_other_cpus(environment, qemu)
+            else:
+                print(f"{QEMU} is not there: other CPUs were left out")
             model = environment.output(*environment.command("pyserve", "pull", *argv[1:]))
             started_s = time.monotonic()
             with serving(environment, model) as address:
