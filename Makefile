@@ -34,7 +34,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help serve pull setup build dist wheel test test-native test-kernels test-compilers test-aarch64 test-unit test-api test-e2e \
-        test-hostile test-long test-cluster test-clients test-page test-wheel lint fmt options docs type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
+        test-hostile test-long test-cluster test-clients test-page test-wheel test-container lint fmt options docs type tidy asan tsan fuzz bench bench-quick bench-micro soak soak-models ci clean
 
 # $(call get,what pip installs), $(call get_into,environment,...): say what to do when it cannot.
 get = $(call get_into,$(VENV),$(1))
@@ -170,6 +170,9 @@ test-page: $(BUILD)/.installed $(VENV)/.dev-deps ## the page in Chromium, if tha
 
 test-wheel: wheel ## install the wheel into a fresh environment without a compiler, and serve
 	@$(BIN)/python -m tools.try_wheel dist/pyserve-*.whl $(MODEL)
+
+test-container: $(BUILD)/.installed ## build deploy's image with buildah, and ask it a question: needs root; ARGS="--debian root.tar" without a registry
+	@$(BIN)/python tools/try_container.py "$$($(BIN)/pyserve pull $(MODEL))" $(ARGS)
 
 asan: PRESET := dev
 tsan: PRESET := tsan

@@ -74,3 +74,7 @@ def test_the_container_file_copies_what_it_made() -> None:
     assert text.count("\nFROM ") + text.startswith("FROM ") == 2
     assert "USER 10001" in text.rpartition("\nFROM ")[2]
     assert "make wheel" in text
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    assert {".venv*", "build", "dist", "vendor/llama.cpp", "**/*.so"} <= set(ignored)
+    made_of = {"pyserve", "native", "cmake", "tools", "vendor", "Makefile", "pyproject.toml"}
+    assert not made_of & set(ignored)
