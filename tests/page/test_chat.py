@@ -247,3 +247,24 @@ def test_a_context_that_is_full_says_what_to_do(screen):
     screen.ask("word " * 5000)
     screen.answered("Begin a new chat, delete turns, or set truncation to auto.")
     screen.problems.clear()
+
+
+def test_a_browser_without_room_says_so_and_the_chat_goes_on(screen):
+    page = screen.open()
+    screen.ask("kept")
+    screen.answered("kept")
+    page.evaluate(
+        "() => { IDBObjectStore.prototype.put = () => {"
+        " throw new DOMException('it is full', 'QuotaExceededError') } }"
+    )
+    status = page.locator("p.status")
+    for act in (
+        lambda: screen.ask("lost"),
+        lambda: screen.press("Branch into a new conversation", screen.answers().first),
+        lambda: screen.set_up().get_by_label("temperature", exact=True).fill("0.5"),
+    ):
+        page.evaluate("document.querySelector('p.status').textContent = ''")
+        act()
+        page.keyboard.press("Tab")
+        expect(status).to_have_text("This could not be saved in the browser: it is full")
+    screen.answered("lost")

@@ -92,7 +92,7 @@ export class Turns {
     const siblings = this.tree.siblings(message.id);
     const next = siblings[siblings.indexOf(message.id) + step];
     this.conversation.leaf = this.tree.newestBelow(next);
-    store.saveConversation(this.conversation);
+    store.saveConversation(this.conversation).catch((error) => this.view.notSaved(error));
     this.view.showPath();
     this.log.views.get(next)?.element.scrollIntoView({ block: "nearest" });
   }
@@ -122,9 +122,13 @@ export class Turns {
       return copy;
     });
     conversation.leaf = parent;
-    await store.saveTurn(conversation, messages);
+    try {
+      await store.saveTurn(conversation, messages);
+    } catch (error) {
+      return this.view.notSaved(error);
+    }
     await this.view.open(conversation.id);
-    say("This is the new conversation.");
+    return say("This is the new conversation.");
   }
 
   async giveResults(message, texts) {

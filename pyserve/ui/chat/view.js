@@ -211,7 +211,7 @@ export class ChatView {
     this.conversation.settings = settings;
     const { model: _, ...usual } = settings;
     if (this.log.path.length === 0) write("settings", usual);
-    else store.saveConversation(this.conversation);
+    else store.saveConversation(this.conversation).catch((error) => this.notSaved(error));
   }
 
   chooseModel(id) {
@@ -226,6 +226,6 @@ export class ChatView {
   }
 
   notSaved(error) {
-    this.tell(`This turn could not be saved in the browser: ${error.message}`);
+    this.tell(`This could not be saved in the browser: ${error.message}`);
   }
 }
