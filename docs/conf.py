@@ -58,7 +58,7 @@ TREE = {
         "troubleshooting",
     ),
     "APIs": ("api", "anthropic", "ollama", "batches"),
-    "Running it": ("models", "deployment", "gateways", "cluster", "security", "reliability", "reliability-inputs"),
+    "Running it": ("models", "deployment", "gateways", "cluster", "cluster-at-scale", "security", "reliability", "reliability-inputs"),
     "Speed": ("performance", "measurements/index"),
     "References": ("options", "generated/api", "generated/library"),
     "Working on it": (
