@@ -15,6 +15,7 @@ TEST_CASE("white space at its edges goes as with other tags") {
   CHECK(without_raw_blocks("a\n  {%- raw -%}\n {{ x }} {%- endraw -%}\n b") == "a{{ '{{ x }}' }}b");
   CHECK(without_raw_blocks("a\n  {% raw %}\n  b\n  {% endraw %}\nc") == "a\n{{ '\n  b\n' }}c");
   CHECK(without_raw_blocks("a  {% raw %} {% endraw +%}") == "a  {{ ' ' }}");
+  CHECK(without_raw_blocks("a\n  {%+ raw %}b{% endraw %}\n\nc") == "a\n  {{ 'b' }}\nc");
 }
 
 TEST_CASE("what is no raw block stays what it is") {

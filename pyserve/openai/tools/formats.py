@@ -191,7 +191,8 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     answer. stops: texts that end an answer. thoughts_key: of earlier thoughts in messages.
     hides_text: an earlier answer with thoughts would lose its text.
     efforts: the template's words for reasoning efforts that it does not know by OpenAI's names.
-    refuses: what of earlier turns is arranged for it.
+    refuses: what of earlier turns is arranged for it. turn_end: the mark after an answer that is
+    text, "": it is no mark, or another part of an answer may follow it.
     """
 
     name: str
@@ -206,6 +207,7 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     hides_text: bool = False
     efforts: dict[str, str] = {}
     refuses: Refusals = Refusals()
+    turn_end: str = ""
     thoughts_key: str = "reasoning_content"
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyserve.errors import InvalidRequestError
-from pyserve.openai.tools.formats import Refusals
+from pyserve.openai.tools.formats import Refusals, control_marks
 
 Message = dict[str, Any]
 # A prompt of messages, tools and variables. Raises InvalidRequestError for what it does not take.
@@ -115,6 +115,12 @@ class Prober:
         answer = {**assistant(SAID), thoughts_key: THOUGHT}
         thoughtful = self._after_question([USER, answer, USER_AGAIN], {}, has_tools=False)
         return SAID in (self.said({}) or "") and SAID not in (thoughtful or "")
+
+    def turn_end(self) -> str:
+        """The mark after an answer that is text; "": there is none."""
+        after = (self.said({}) or "").partition(SAID)[2].partition(AGAIN)[0].lstrip()
+        marks = control_marks(after)
+        return marks[0] if marks and after.startswith(marks[0]) else ""
 
     def refusals(self) -> Refusals:
         """What is refused of earlier turns, or left out. Probed where calls are taken."""

@@ -60,7 +60,12 @@ def format_of(engine: Engine, source: str, profile: ModelProfile = PLAIN) -> Ans
             _known.clear()
         form = recognized(source, _renderer(engine))
         marks = (*form.marks, *_control_tags(engine, source))
-        _known[key] = msgspec.structs.replace(form, marks=tuple(dict.fromkeys(marks)))
+        stops = form.stops
+        if form.turn_end and not _is_control(engine, form.turn_end):
+            stops = (*stops, form.turn_end)  # which such a model spells
+        _known[key] = msgspec.structs.replace(
+            form, marks=tuple(dict.fromkeys(marks)), stops=tuple(dict.fromkeys(stops))
+        )
     return _known[key]
 
 
@@ -69,15 +74,15 @@ def _control_tags(engine: Engine, source: str) -> list[str]:
 
     In most vocabularies they are tokens of text: a model that explains them writes these.
     """
+    return [mark for mark in shown_marks(source) if _is_control(engine, mark)]
 
-    def is_control(mark: str) -> bool:
-        as_control, as_text = (
-            engine.tokenize(mark, add_special=False, parse_special=parses)
-            for parses in (True, False)
-        )
-        return len(as_control) == 1 and len(as_text) > 1
 
-    return [mark for mark in shown_marks(source) if is_control(mark)]
+def _is_control(engine: Engine, mark: str) -> bool:
+    """Whether a text is a control token."""
+    as_control, as_text = (
+        engine.tokenize(mark, add_special=False, parse_special=parses) for parses in (True, False)
+    )
+    return len(as_control) == 1 and len(as_text) > 1
 
 
 def _renderer(engine: Engine) -> Render:
@@ -95,11 +100,13 @@ def recognized(source: str, render: Render) -> AnswerFormat:
     shown = [*shown_marks(source), *(mark for mark in HEADER_MARKERS if mark in source)]
     marks = [mark for mark in shown if control_marks(mark) == (mark,)]
     prober = Prober(render)
+    ends = prober.turn_end()
     return msgspec.structs.replace(
         form,
         marks=tuple(dict.fromkeys([*form.marks, *marks, *variant_marks(form.calls)])),
         hides_text=prober.hides_text(form.thoughts_key),
         refuses=prober.refusals(),
+        turn_end="" if form.channels or ends in (*form.all_marks, *marks) else ends,
         efforts=form.efforts or _efforts(source, prober, form.thinking),
     )
 

@@ -227,6 +227,13 @@ def test_tools_stand_in_the_system_message_of_templates_that_show_them_there(
         assert read(made.style, chunks) == ("So", "", [("f", "{}")])
 
 
+def test_an_end_of_turns_that_is_no_token_ends_the_answer(tmp_path: Path) -> None:
+    source = TURNS.format(calls="").replace("<|im_end|>", "<|over|>")
+    for controls, stops in (((), ("<|over|>",)), (("<|over|>",), ())):
+        with engine_of(tmp_path, source, controls) as engine:
+            assert format_of(engine, source).stops == stops
+
+
 def test_raw_parts_of_a_template_are_text(tmp_path: Path) -> None:
     source = "{% raw %}{{ x }} {% if %}'{% endraw %}{{ messages[0].content }}"
     with engine_of(tmp_path, source) as engine:
