@@ -76,10 +76,18 @@ def _body(request: GenerateRequest) -> tuple[bytes, int]:
     if request.segments is not None:
         body = _segments(request.segments)
     elif request.tokens is not None:
-        body = array("i", request.tokens).tobytes()
+        body = _packed(request.tokens)
     else:
         body = (request.prompt or "").encode("utf-8", "surrogatepass")
     return body, N_ANCHOR_BLOCKS * BLOCK_BYTES
+
+
+def _packed(tokens: list[int]) -> bytes:
+    """Nothing for numbers that are no tokens: the engine refuses them."""
+    try:
+        return array("i", tokens).tobytes()
+    except OverflowError:
+        return b""
 
 
 def _n_opening(messages: list[dict[str, object]]) -> int:

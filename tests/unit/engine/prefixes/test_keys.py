@@ -141,6 +141,7 @@ def test_hostile_texts_have_keys() -> None:
     for text in ("", "\0" * 1000, "\ud800" * 300, "\n" * 5000, "😀" * 400):
         assert prefix_keys(GenerateRequest(prompt=text)) is not None
     assert prefix_keys(chat([])).chain == ()
+    assert prefix_keys(GenerateRequest(tokens=[1, 2**31] * 200)).chain == ()
     long = prefix_keys(GenerateRequest(prompt="x" * (BLOCK_BYTES * MAX_BLOCKS + 999)))
     assert len(long.chain) == MAX_BLOCKS
     assert long.n_blocks == MAX_BLOCKS + 4
