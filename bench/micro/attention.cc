@@ -111,6 +111,7 @@ void bench_attention() {
     print_heading(std::string("attention of ") + heads.model, "llama.cpp");
     for (const Load& load : {Load{1, 1, 256},
                              {1, 1, 2048},
+                             {1, 1, 32768},
                              {8, 1, 512},
                              {32, 1, 512},
                              {32, 1, 512, 448},

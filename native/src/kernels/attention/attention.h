@@ -26,6 +26,7 @@ struct HeadGroup {
   float soft_cap;          // a score s becomes soft_cap * tanh(s), q being scaled for that; 0: none
   const float* slopes;     // [n_q] ALiBi: a score grows by slope * distance; nullptr: none
   const float* distances;  // of the cells that are added, in their order, with slopes
+  int n_next = 0;          // cells after those that are added, which are probably added next
 };
 
 inline constexpr int kMaxQueries = 64;

@@ -6,6 +6,7 @@
 //                                     then soft-capping and ALiBi
 //   2. softmax      running maximum and sum; the block's scores become weights
 //   3. acc[g] += weights[g][c] * V[c] V converted once for up to kMixHeads heads
+// While 1 is computed the block's V is fetched, and K of the next block during 3.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "kernels/attention/ahead.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/cell_row.h"
 
@@ -27,6 +29,30 @@ struct Attention {
   static constexpr int kManyHeads = 12;  // from here on transposing K pays
   static constexpr int kMostDims = Simd::kRegisters >= 32 ? 256 : 128;  // of K when transposed
   static constexpr int kTileVecs = Simd::kRegisters >= 32 ? 4 : 2;      // of V in registers at once
+
+  // Cells that are computed at once, and what is fetched meanwhile.
+  struct Block {
+    const int32_t* cells;
+    int n_cells;
+    Ahead ahead;
+  };
+
+  static size_t row_bytes(CellType type, int n_numbers) {
+    const auto n = static_cast<size_t>(n_numbers);
+    const size_t n_blocks = n / kRowBlock;
+    switch (type) {
+      case CellType::kF32:
+        return n * sizeof(float);
+      case CellType::kF16:
+      case CellType::kBf16:
+        return n * sizeof(uint16_t);
+      case CellType::kQ80:
+        return n_blocks * (sizeof(uint16_t) + kRowBlock);
+      case CellType::kQ40:
+        return n_blocks * (sizeof(uint16_t) + kRowBlock / 2);
+    }
+    return 0;
+  }
 
   static const char* row(const char* base, size_t stride, int32_t cell) {
     return base + static_cast<size_t>(cell) * stride;
@@ -59,13 +85,17 @@ struct Attention {
 
   template <typename Row, int kQ>
   static void score_heads(const HeadGroup& group, const float* q, const int32_t* cells, int n_cells,
-                          float* scores) {
+                          float* scores, const Ahead& ahead) {
     constexpr int kCells = kLanes / kQ;
     int c = 0;
     for (; c + kCells <= n_cells; c += kCells) {
+      for (int i = 0; i < kCells; ++i) ahead.fetch(c + i);
       score_tile<Row, kQ, kCells>(group, q, cells + c, scores + c);
     }
-    for (; c < n_cells; ++c) score_tile<Row, kQ, 1>(group, q, cells + c, scores + c);
+    for (; c < n_cells; ++c) {
+      ahead.fetch(c);
+      score_tile<Row, kQ, 1>(group, q, cells + c, scores + c);
+    }
   }
 
   // Calls f(first, n), n a constant, for all of n_heads: kMost at once, then the rest.
@@ -76,10 +106,11 @@ struct Attention {
   }
 
   template <typename Row>
-  static void score_few(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
+  static void score_few(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores,
+                        const Ahead& ahead) {
     in_groups<kHeads>(group.n_q, [&](int g, auto n) {
       score_heads<Row, n>(group, group.q + static_cast<size_t>(g) * group.n_k, cells, n_cells,
-                          scores + g * kBlockCells);
+                          scores + g * kBlockCells, g == 0 ? ahead : Ahead());
     });
   }
 
@@ -119,9 +150,11 @@ struct Attention {
 
   // n_cells: a multiple of kLanes.
   template <typename Row>
-  static void score_many(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
+  static void score_many(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores,
+                         const Ahead& ahead) {
     alignas(64) float k_lanes[kMostDims * kLanes];
     for (int c = 0; c < n_cells; c += kLanes) {
+      for (int i = 0; i < kLanes; ++i) ahead.fetch(c + i);
       transpose_k<Row>(group, cells + c, k_lanes);
       in_groups<kHeads>(group.n_q, [&](int g, auto n) {
         Vec sums[n];
@@ -133,11 +166,13 @@ struct Attention {
   }
 
   template <typename Row>
-  static void score(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores) {
+  static void score(const HeadGroup& group, const int32_t* cells, int n_cells, float* scores,
+                    const Ahead& ahead) {
     const bool is_many = group.n_q >= kManyHeads && group.n_k <= kMostDims;
     const int n_many = is_many ? n_cells / kLanes * kLanes : 0;
-    if (n_many > 0) score_many<Row>(group, cells, n_many, scores);
-    if (n_many < n_cells) score_few<Row>(group, cells + n_many, n_cells - n_many, scores + n_many);
+    if (n_many > 0) score_many<Row>(group, cells, n_many, scores, ahead);
+    if (n_many == n_cells) return;
+    score_few<Row>(group, cells + n_many, n_cells - n_many, scores + n_many, ahead.after(n_many));
   }
 
   // tanh(x) = (e^x - e^-x) / (e^x + e^-x), both made smaller by e^|x|.
@@ -198,14 +233,16 @@ struct Attention {
 
   // acc[g][0, kVecs lanes) of kQ heads.
   template <typename Row, int kQ, int kVecs>
-  static void mix_tile(const HeadGroup& group, const int32_t* cells, int n_cells,
-                       const float* weights, int d, float* acc) {
+  static void mix_tile(const HeadGroup& group, const Block& block, const float* weights, int d,
+                       float* acc) {
+    const Ahead ahead = d == 0 ? block.ahead : Ahead();
     Vec out[kQ][kVecs];
     for (int g = 0; g < kQ; ++g) {
       for (int i = 0; i < kVecs; ++i) out[g][i] = Simd::load(acc + g * group.n_v + d + i * kLanes);
     }
-    for (int c = 0; c < n_cells; ++c) {
-      const char* v = row(group.v, group.v_stride, cells[c]);
+    for (int c = 0; c < block.n_cells; ++c) {
+      ahead.fetch(c);
+      const char* v = row(group.v, group.v_stride, block.cells[c]);
       Vec vv[kVecs];
       for (int i = 0; i < kVecs; ++i) vv[i] = Row::load(v, d + i * kLanes);
       for (int g = 0; g < kQ; ++g) {
@@ -219,21 +256,20 @@ struct Attention {
   }
 
   template <typename Row, int kQ>
-  static void mix_heads(const HeadGroup& group, const int32_t* cells, int n_cells,
-                        const float* weights, float* acc) {
+  static void mix_heads(const HeadGroup& group, const Block& block, const float* weights,
+                        float* acc) {
     int d = 0;
     for (; d + kTileVecs * kLanes <= group.n_v; d += kTileVecs * kLanes) {
-      mix_tile<Row, kQ, kTileVecs>(group, cells, n_cells, weights, d, acc);
+      mix_tile<Row, kQ, kTileVecs>(group, block, weights, d, acc);
     }
-    for (; d < group.n_v; d += kLanes) mix_tile<Row, kQ, 1>(group, cells, n_cells, weights, d, acc);
+    for (; d < group.n_v; d += kLanes) mix_tile<Row, kQ, 1>(group, block, weights, d, acc);
   }
 
   template <typename Row>
-  static void mix(const HeadGroup& group, const int32_t* cells, int n_cells, const float* weights,
-                  float* acc) {
+  static void mix(const HeadGroup& group, const Block& block, const float* weights, float* acc) {
     in_groups<kMixHeads>(group.n_q, [&](int g, auto n) {
-      mix_heads<Row, n>(group, cells, n_cells, weights + g * kBlockCells,
-                        acc + static_cast<size_t>(g) * group.n_v);
+      mix_heads<Row, n>(group, {block.cells, block.n_cells, g == 0 ? block.ahead : Ahead()},
+                        weights + g * kBlockCells, acc + static_cast<size_t>(g) * group.n_v);
     });
   }
 
@@ -258,9 +294,9 @@ struct Attention {
     }
   }
 
-  using ScoreFn = void (*)(const HeadGroup&, const int32_t* cells, int n_cells, float* scores);
-  using MixFn = void (*)(const HeadGroup&, const int32_t* cells, int n_cells, const float* weights,
-                         float* acc);
+  using ScoreFn = void (*)(const HeadGroup&, const int32_t* cells, int n_cells, float* scores,
+                           const Ahead& ahead);
+  using MixFn = void (*)(const HeadGroup&, const Block& block, const float* weights, float* acc);
   // By CellType.
   static constexpr ScoreFn kScore[] = {&score<F32Row<Simd>>, &score<F16Row<Simd>>,
                                        &score<Bf16Row<Simd>>, &score<Q8Row<Simd>>,
@@ -272,17 +308,27 @@ struct Attention {
                      const Partial& partial) {
     const ScoreFn score = kScore[static_cast<int>(group.k_type)];
     const MixFn mix = kMix[static_cast<int>(group.v_type)];
+    const Ahead all_k = {.base = group.k,
+                         .stride = group.k_stride,
+                         .n_bytes = row_bytes(group.k_type, group.n_k),
+                         .cells = cells,
+                         .n_cells = n_cells + group.n_next};
+    const Ahead all_v = {.base = group.v,
+                         .stride = group.v_stride,
+                         .n_bytes = row_bytes(group.v_type, group.n_v),
+                         .cells = cells,
+                         .n_cells = n_cells};
     alignas(64) float scores[kMaxQueries * kBlockCells];
     for (int begin = 0; begin < n_cells; begin += kBlockCells) {
       const int n = std::min(kBlockCells, n_cells - begin);
-      score(group, cells + begin, n, scores);
+      score(group, cells + begin, n, scores, all_v.after(begin));
       if (group.soft_cap != 0) cap(group, n, scores);
       if (group.slopes != nullptr) slope(group, group.distances + begin, n, scores);
       for (int g = 0; g < group.n_q; ++g) {
         soften(scores + g * kBlockCells, n, group.n_v, partial.max[g], partial.sum[g],
                partial.acc + static_cast<size_t>(g) * group.n_v);
       }
-      mix(group, cells + begin, n, scores, partial.acc);
+      mix(group, {cells + begin, n, all_k.after(begin + n)}, scores, partial.acc);
     }
   }
 };

@@ -188,14 +188,16 @@ void FlashAttnWorker::attend(const Run& run, const HeadGroup& heads, int piece,
   const int n_most = piece_cells(rows_[run.first].n_cells);
   const int begin = piece * n_most;
   const int n_shared = std::clamp(run.n_shared - begin, 0, n_most);
-  if (n_shared > 0) kernels_.attend(heads, rows_[run.first].cells + begin, n_shared, state);
   HeadGroup own = heads;
+  own.n_next = rows_[run.first].n_cells - begin - n_shared;
+  if (n_shared > 0) kernels_.attend(own, rows_[run.first].cells + begin, n_shared, state);
   own.n_q = node_.n_group;
   for (int i = 0; i < run.n_rows; ++i, own.q += static_cast<size_t>(node_.n_group) * node_.n_k) {
     const Row& row = rows_[run.first + i];
     const int n_own = std::min(n_most, row.n_cells - begin) - n_shared;
     if (n_own <= 0) continue;
     own.distances = heads.distances + begin + n_shared;
+    own.n_next = row.n_cells - begin - n_shared - n_own;
     kernels_.attend(own, row.cells + begin + n_shared, n_own, state_of(state, i));
   }
 }

@@ -15,6 +15,7 @@
 #include "ggml.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/cell_order.h"
+#include "kernels/attention/worker.h"
 #include "rungs.h"
 
 using namespace pyserve;
@@ -239,11 +240,12 @@ class Graph {
     }
   }
 
-  void set_mask(const std::vector<float>& mask) {
+  void set_mask(const std::vector<float>& mask) const {
     ggml_fp32_to_fp16_row(mask.data(), static_cast<ggml_fp16_t*>(mask_->data),
                           static_cast<int64_t>(mask.size()));
   }
   void compute(int n_threads) { ggml_graph_compute_with_ctx(context_.get(), graph_, n_threads); }
+  const ggml_tensor* node(size_t layer) const { return results_[layer]; }
   std::vector<float> result(size_t layer) const {
     const auto* data = static_cast<const float*>(results_[layer]->data);
     return {data, data + ggml_nelements(results_[layer])};
@@ -575,6 +577,49 @@ TEST_CASE("a head's attention is the same bits whatever heads are computed with 
         }
       }
     }
+  }
+}
+
+namespace {
+
+// The cells that a kernel was given, and how many it was told to fetch.
+struct Call {
+  const int32_t* cells;
+  int n_cells;
+  int n_next;
+};
+std::vector<Call> calls;
+
+void record(const HeadGroup& group, const int32_t* cells, int n_cells, const Partial& /*partial*/) {
+  calls.push_back({cells, n_cells, group.n_next});
+}
+
+}  // namespace
+
+TEST_CASE("a kernel is told of the cells that follow, up to the last one that the token sees") {
+  const Case c({64, 64, 9, 3, 1, 1300}, 7);
+  const Graph graph({&c, 1}, nullptr);
+  graph.set_mask(std::vector<float>(c.shape.n_cells, 0.0F));
+  AttentionKernels kernels = *kernels_here(attention_kernels).front();
+  kernels.attend = record;
+  for (const int n_threads : {1, 2}) {  // with two the cells of a head are split
+    const FlashAttnNode node(graph.node(0), n_threads);
+    std::vector<char> memory(n_threads * node.thread_bytes() + node.shared_bytes());
+    ggml_compute_params params{};
+    params.nth = n_threads;
+    params.wdata = memory.data();
+    FlashAttnWorker worker(node, kernels, &params);
+    calls.clear();
+    for (int item = 0; item < node.n_items(); ++item) worker.run(item);
+    int n_seen = 0;
+    for (const Call& call : calls) {
+      n_seen += call.n_cells;
+      CHECK(call.n_next == c.shape.n_cells - n_seen);
+      CHECK(call.cells[call.n_cells + call.n_next - 1] == c.shape.n_cells - 1);
+      if (call.n_next == 0) n_seen = 0;
+    }
+    CHECK(calls.size() > 3);
+    CHECK(n_seen == 0);
   }
 }
 
