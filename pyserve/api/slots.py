@@ -23,7 +23,8 @@ endpoint = Endpoint("slots", tag="llama-server", is_below_v1=False)
         method="get",
         path="/slots",
         summary="How many requests a model runs, and can run",
-        details="What a running request is made of is not told.",
+        details="What a running request is made of is not told. A model that is not loaded has no"
+        " slots, and is not loaded for it.",
         query={
             "model": "The model, if several are served.",
             "fail_on_no_slot": "1: 503 if no slot is free.",
@@ -36,6 +37,8 @@ endpoint = Endpoint("slots", tag="llama-server", is_below_v1=False)
 )
 def get_slots() -> Response:
     target = choose_target()
+    if not target.is_ready:
+        return json_reply([])
 
     def answer(engine: Engine) -> list[Slot]:
         return slots_of(engine.info(), engine.stats())

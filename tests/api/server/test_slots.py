@@ -40,6 +40,13 @@ def test_running_requests_take_slots_and_are_not_shown(start):
     assert full.headers["Retry-After"]
 
 
+def test_a_model_that_is_not_loaded_has_none_and_stays_so(front):
+    assert front.post("/models/unload", {"model": "tiny"}).status_code == 200
+    assert slots_of(front, "?fail_on_no_slot=1") == []
+    (model,) = front.client.get("/v1/models").get_json()["data"]
+    assert model["status"]["value"] == "unloaded"
+
+
 def test_slots_need_a_key_where_keys_are_set(start):
     front = start(api_key=["k" * 20])
     assert front.client.get("/slots").status_code == 401
