@@ -110,7 +110,7 @@ def clustered(nodes: RayNodes) -> Front:
     return front
 
 
-def asked(text: str, n_tokens: int = 1000) -> Request:
+def asked(text: str, n_tokens: int = 3000) -> Request:
     """A request for a scripted answer."""
     messages = [{"role": "user", "content": text}]
     return Request(messages, n_tokens, may_end=True, extra={"model": MODEL})
@@ -203,11 +203,12 @@ def engine_of(nodes: RayNodes) -> RemoteEngine:
     """A connection of our own with the only replica, to look at its counters."""
     import msgspec  # noqa: PLC0415
 
-    from pyserve.cluster.connection import join  # noqa: PLC0415
+    from pyserve.cluster.connection import joined  # noqa: PLC0415
     from pyserve.cluster.views import app_name  # noqa: PLC0415
 
-    serve = join(nodes.address).serve
-    (data,) = serve.get_app_handle(app_name(MODEL)).broadcast("describe").results(timeout_s=10.0)
+    with joined(nodes.address) as serve:
+        handle = serve.get_app_handle(app_name(MODEL))
+        (data,) = handle.broadcast("describe").results(timeout_s=10.0)
     view = msgspec.msgpack.decode(data, type=ReplicaView)
     return RemoteEngine(enter(view.host, view.port, view.token))
 
