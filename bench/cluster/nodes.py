@@ -119,7 +119,8 @@ class RayNodes:
     def _end(self) -> None:
         known = {each for node in (self.head, *self.workers) for each in self.of_node(node)}
         names = {pid: command(pid) for pid in known}
-        self._cluster.shutdown()
+        with contextlib.suppress(Exception):  # the head may be dead: then all are killed below
+            self._cluster.shutdown()
         for pid, name in names.items():
             if name and command(pid) == name:  # it is still that process
                 with contextlib.suppress(ProcessLookupError):
