@@ -13,7 +13,7 @@ from pyserve.cli.advice import advice, advice_for
 from pyserve.cli.announce import Announcer
 from pyserve.cli.models import list_models, models
 from pyserve.config import ServeConfig
-from pyserve.models.fitting import GIB, Machine
+from pyserve.models.fitting import GIB, Machine, advised
 from pyserve.models.gallery import load_gallery
 from tests.unit.cli.test_serve import READY
 
@@ -26,8 +26,11 @@ def test_the_best_model_is_named_with_the_command_that_gets_it() -> None:
 
 
 def test_a_program_that_is_not_on_the_path_is_called_as_it_was() -> None:
-    text = advice(load_gallery(), Machine(8 * GIB, 4), ".venv/bin/pyserve")
-    assert ".venv/bin/pyserve serve gemma-4-e4b" in text
+    gallery, machine = load_gallery(), Machine(8 * GIB, 4)
+    best = advised(gallery, machine)
+    assert best is not None
+    text = advice(gallery, machine, ".venv/bin/pyserve")
+    assert f"\n\n.venv/bin/pyserve serve {best.name}\n" in text
     assert ".venv/bin/pyserve models --fits" in text
 
 

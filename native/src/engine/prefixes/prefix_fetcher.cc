@@ -63,13 +63,19 @@ PieceChain PrefixFetcher::missing_part(PieceChain chain, int n_cached) const {
   return chain;
 }
 
+bool PrefixFetcher::is_loaded(const Fetch& fetch) {
+  return fetch.n_loaded == static_cast<int>(fetch.tokens.size());
+}
+
 void PrefixFetcher::work(bool is_busy) {
   for (Fetch& fetch : fetches_) {
     do {
       if (!take_one(fetch)) break;
     } while (!is_busy);
     const bool is_late = elapsed_ms(fetch.begun_at, Clock::now()) > fetch.limit_ms;
-    if (fetch.is_done || is_late || fetch.read->is_over()) end(fetch);
+    // A reader may be some time in noticing that nothing is left to read.
+    const bool is_over = is_loaded(fetch) || fetch.read->is_over();
+    if (fetch.is_done || is_late || is_over) end(fetch);
   }
   std::erase_if(fetches_, [](const Fetch& fetch) { return fetch.is_done; });
 }
@@ -94,7 +100,7 @@ bool PrefixFetcher::take_one(Fetch& fetch) {
 
 void PrefixFetcher::end(Fetch& fetch) {
   const FileFault fault = fetch.read->fault();
-  if (fetch.n_loaded == static_cast<int>(fetch.tokens.size())) {
+  if (is_loaded(fetch)) {
     ++counts_.n_hits;
     counts_.n_tokens += fetch.n_loaded;
     std::vector<Digest> names;

@@ -60,6 +60,7 @@ class PrefixFetcher {
   };
 
   PieceChain missing_part(PieceChain chain, int n_cached) const;
+  static bool is_loaded(const Fetch& fetch);
   bool take_one(Fetch& fetch);
   void end(Fetch& fetch);
 
