@@ -39,6 +39,7 @@ from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.validate import validate
 from pyserve.web.request.json_gate import parse_object
+from tests.support.formats import APERTUS, GEMMA
 
 BODIES: tuple[type[RequestModel], ...] = (
     ChatRequest,
@@ -64,22 +65,8 @@ ANSWER_STYLES = tuple(
     )
     for layout in (
         *KNOWN_FORMATS,
-        CallFormat(
-            name="gemma",
-            kind="quoted",
-            trigger="<|tool_call>",
-            before="call:",
-            after="<tool_call|>",
-            quote='<|"|>',
-        ),
-        CallFormat(
-            name="apertus",
-            kind="keyed",
-            trigger="<|tools_prefix|>",
-            before="[",
-            between=", ",
-            after="]<|tools_suffix|>",
-        ),
+        GEMMA,
+        APERTUS,
         CallFormat(
             name="elements",
             kind="elements",

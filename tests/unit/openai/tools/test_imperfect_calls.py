@@ -17,6 +17,7 @@ from pyserve.openai.tools.formats import HOLE, TAGGED, CallFormat, control_marks
 from pyserve.openai.tools.known_formats import HARMONY, KNOWN_FORMATS, call_format, variant_marks
 from pyserve.openai.tools.parts import AnswerStyle, Thinking
 from pyserve.openai.tools.tagged import value_kinds
+from tests.support.formats import APERTUS, GEMMA, KIMI
 from tests.support.parts import read
 
 OPEN = Thinking("<think>", "</think>", is_open=True)
@@ -31,24 +32,6 @@ XLAM = CallFormat(name="xlam", trigger="", before="[", between=", ", after="]")
 MINISTRAL = call_format("tools [TOOL_CALLS] [ARGS]")
 SMALL = CallFormat(
     name="small", kind="named", trigger="[TOOL_CALLS]", name_end=f"[CALL_ID]{HOLE}[ARGS]"
-)
-APERTUS = CallFormat(
-    name="apertus",
-    kind="keyed",
-    trigger="<|tools_prefix|>",
-    before="[",
-    between=", ",
-    after="]<|tools_suffix|>",
-)
-KIMI = CallFormat(
-    name="kimi",
-    kind="named",
-    trigger="<|tool_calls_section_begin|>",
-    before="<|tool_call_begin|>functions.",
-    name_end=f":{HOLE}<|tool_call_argument_begin|>",
-    between="<|tool_call_end|><|tool_call_begin|>functions.",
-    after="<|tool_call_end|><|tool_calls_section_end|>",
-    has_named_ids=True,
 )
 MINIMAX = CallFormat(
     name="minimax",
@@ -80,14 +63,6 @@ DEEPSEEK = CallFormat(
     has_line_breaks=False,
 )
 V31 = call_format("tools <｜tool▁calls▁begin｜> <｜tool▁sep｜>")
-GEMMA = CallFormat(
-    name="gemma",
-    kind="quoted",
-    trigger="<|tool_call>",
-    before="call:",
-    after="<tool_call|>",
-    quote='<|"|>',
-)
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {

@@ -9,32 +9,17 @@ import msgspec
 import pytest
 
 from pyserve.openai.tools.formats import BARE, HOLE, TAGGED, CallFormat
-from pyserve.openai.tools.known_formats import HARMONY, call_format
+from pyserve.openai.tools.known_formats import HARMONY, KNOWN_FORMATS, call_format
 from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,
 )
+from tests.support.formats import KIMI
 from tests.support.parts import read
 
 THINK = Thinking("<think>", "</think>", is_open=True)
 CODER = call_format("tools <tool_call> <function= <parameter=")
-LFM2 = CallFormat(
-    name="lfm2",
-    kind="pythonic",
-    trigger="<|tool_call_start|>",
-    before="[",
-    between=", ",
-    after="]<|tool_call_end|>",
-)
-KIMI = CallFormat(
-    name="kimi",
-    kind="named",
-    trigger="<|tool_calls_section_begin|>",
-    before="<|tool_call_begin|>functions.",
-    name_end=f":{HOLE}<|tool_call_argument_begin|>",
-    between="<|tool_call_end|><|tool_call_begin|>functions.",
-    after="<|tool_call_end|><|tool_calls_section_end|>",
-)
+LFM2 = next(known for known in KNOWN_FORMATS if known.name == "lfm2")
 TEXTS = frozenset(("f", key) for key in ("path", "content", "cmd", "note"))
 READ = (
     "<tool_call>\n<function=f>\n<parameter=path>\n/tmp/a\n</parameter>\n</function>\n</tool_call>"
