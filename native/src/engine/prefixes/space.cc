@@ -31,11 +31,11 @@ std::string text_of(const RopeConfig& rope) {
 
 std::string text_of(const MetadataOverride& changed) {
   const std::string value = std::visit(
-      [](const auto& value) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
-          return value;
+      [](const auto& given) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(given)>, std::string>) {
+          return given;
         } else {
-          return std::to_string(value);
+          return std::to_string(given);
         }
       },
       changed.value);

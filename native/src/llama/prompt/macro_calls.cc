@@ -11,7 +11,7 @@ namespace {
 
 // A parameter that a call leaves out. The macro owns its default.
 struct LeftOut : jinja::expression {
-  explicit LeftOut(const jinja::keyword_argument_expression* parameter) : parameter(parameter) {}
+  explicit LeftOut(const jinja::keyword_argument_expression* left_out) : parameter(left_out) {}
   jinja::value execute_impl(jinja::context& context) const override {
     if (parameter == nullptr) return jinja::mk_val<jinja::value_undefined>();
     return parameter->val->execute(context);

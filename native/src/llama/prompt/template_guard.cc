@@ -135,8 +135,8 @@ struct FirstFactor : jinja::expression {
 };
 
 struct SecondFactor : jinja::expression {
-  SecondFactor(jinja::statement_ptr factor, bool is_sum)
-      : inner(std::move(factor)), is_sum(is_sum) {}
+  SecondFactor(jinja::statement_ptr factor, bool is_of_sum)
+      : inner(std::move(factor)), is_sum(is_of_sum) {}
   jinja::value execute_impl(jinja::context& context) const override {
     const jinja::value first = TemplateBudget::take();
     jinja::value second = inner->execute(context);
@@ -155,8 +155,8 @@ struct SecondFactor : jinja::expression {
 // What a member is looked up in. `schema['items']` is undefined where there is no such member,
 // instead of a method; so are all members of methods.
 struct Owner : jinja::expression {
-  Owner(jinja::statement_ptr owner, std::string key)
-      : inner(std::move(owner)), key(std::move(key)) {}
+  Owner(jinja::statement_ptr owner, std::string member)
+      : inner(std::move(owner)), key(std::move(member)) {}
   jinja::value execute_impl(jinja::context& context) const override {
     jinja::value value = inner->execute(context);
     const bool is_method = !key.empty() && jinja::is_val<jinja::value_object>(value) &&
