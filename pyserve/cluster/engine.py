@@ -91,6 +91,10 @@ class ClusterEngine(Askable):
                     member.is_listed, member.unlisted_at = False, now
         self._part(now)
 
+    @property
+    def is_alive(self) -> bool:
+        return self.is_ready
+
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until a replica is connected."""
         with self._changed:
@@ -126,7 +130,7 @@ class ClusterEngine(Askable):
 
     def ask(self, call: Call[T]) -> T:
         def of_one(member: Member) -> T:
-            return member.engine.ask(call)
+            return member.engine.ask_once(call)
 
         ranked = self._ranked(None)
         if not isinstance(call, TO_ALL):
@@ -135,6 +139,9 @@ class ClusterEngine(Askable):
             raise self._nobody()
         first, *_ = [self._first([member], of_one) for member in ranked]
         return first
+
+    def ask_once(self, call: Call[T]) -> T:
+        return self.ask(call)  # the next replica answers for one that ended
 
     def info(self) -> ModelInfo:
         for member in self.members:

@@ -143,6 +143,16 @@ class RemoteEngine(Askable):
             raise
 
     def ask(self, call: Call[T]) -> T:
+        """As in `Engine`. A call whose engine ends is asked of the next one, once."""
+        try:
+            return self.ask_once(call)
+        except EngineRestartedError:
+            if self._reviver is None:
+                raise
+            return self._reviver.ask(call)
+
+    def ask_once(self, call: Call[T]) -> T:
+        """As `ask`; raises EngineRestartedError when the engine has ended, or ends."""
         return self._ask(call, self._call_timeout_s)
 
     def info(self) -> ModelInfo:

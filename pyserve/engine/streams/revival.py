@@ -15,14 +15,16 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
+from pyserve.engine.calls import Call
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.engine.streams.stream import RequestStream
 from pyserve.errors import (
     CancelledError,
+    EngineRestartedError,
     PoisonRequestError,
     PyserveError,
     QueueFullError,
@@ -37,11 +39,20 @@ LEAST_MS = 1.0  # of a time that is over; 0 is no limit
 MAX_REFUSED = 1024
 MAX_DEATHS = 8
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
 class Successor(Protocol):
-    """An engine that can take over requests."""
+    """An engine that can take over requests and calls."""
+
+    @property
+    def is_alive(self) -> bool: ...
+
+    def ask_once(self, call: Call[T]) -> T:
+        """As `Engine.ask`. Raises EngineRestartedError when this engine ends meanwhile."""
+        ...
 
     def adopt(self, stream: RequestStream) -> bool:
         """Submit what is left of a request. Raises what `Engine.submit` raises.
@@ -151,6 +162,21 @@ class Reviver:
         stream = RequestStream(request, 0, lambda _request_id: None)
         self._begin([stream])
         return stream
+
+    def ask(self, call: Call[T]) -> T:
+        """What the next engine answers to a call whose engine died. Raises as `Engine.ask`.
+
+        Only that one is asked: engines may die of a call.
+        """
+        gives_up_at = time.monotonic() + QUEUE_PATIENCE_S
+        while time.monotonic() < gives_up_at:
+            if self._closed_with is not None:
+                raise self._closed_with
+            engine = self._find()
+            if engine.is_alive:
+                return engine.ask_once(call)
+            time.sleep(RETRY_S)  # it is known to have ended, but not yet to the supervisor
+        raise EngineRestartedError("no engine came in place of the one that ended", retry_after_s=1)
 
     def check(self, request: GenerateRequest) -> None:
         """Raises PoisonRequestError for a request that brought engines down."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyserve.engine.calls import Tokenize
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake.core import FakeCore
 from pyserve.engine.protocol import Delta, GenerateRequest
@@ -24,6 +25,7 @@ from tests.support.limits import SOON_S
 from tests.support.server import wait_until
 
 HELD = GenerateRequest(prompt="#hold=2 b c d")
+WORDS = Tokenize("a b", add_special=False, parse_special=False)
 UNSTARTED = GenerateRequest(prompt="#hold=0 b c d")
 
 
@@ -299,3 +301,28 @@ def test_a_request_is_not_to_blame_for_engines_that_it_was_moved_from(line):
     line.core.release()
     assert begun + "".join(delta.text for delta in stream) == HELD.prompt
     assert (stream.n_deaths, stream.n_blamed) == (0, 0)
+
+
+def test_a_call_whose_engine_ended_is_asked_of_the_next_one(line):
+    earlier = line.remote
+    line.crash()
+    wait_until(lambda: not earlier.is_alive, SOON_S, "the end of the engine")
+    assert earlier.ask(WORDS) == line.remote.ask(WORDS)
+    later = line.remote
+    line.crash_for_good()
+    wait_until(lambda: not later.is_alive, SOON_S, "the end of the engine")
+    with pytest.raises(UnavailableError, match="no other engine"):
+        earlier.ask(WORDS)
+
+
+def test_a_call_is_asked_of_one_more_engine_only(line, monkeypatch):
+    asked = []
+
+    def dies(engine, call):
+        asked.append(engine)
+        raise EngineRestartedError("the engine process ended")
+
+    monkeypatch.setattr(RemoteEngine, "ask_once", dies)
+    with pytest.raises(EngineRestartedError):
+        line.remote.ask(WORDS)
+    assert asked == [line.remote] * 2
