@@ -121,15 +121,18 @@ def _checked(make: Callable[[EngineConfig], EngineCore]) -> Callable[[EngineConf
     return load_core
 
 
-def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
-    """The server of a loaded model, listening. SIGTERM stops it. Raises when the load fails."""
+def load(config: RunnerConfig, reporter: Reporter, ending: contextlib.ExitStack) -> EngineServer:
+    """The server of a loaded model, listening. SIGTERM stops it. Raises when the load fails.
+
+    ending: gets what has to be done when the server has ended, or the load has failed.
+    """
     kind = find_kind(config.engine)
     choice = kind.choose_kernels(config.config.kernels)
     reporter.send(KernelsChosen(choice=choice))
     exit_on_eof(reporter.connection)  # not before: kernels are proved while there is one thread
     core = kind.load_core(msgspec.structs.replace(config.config, kernels=choice.kernels))
     try:
-        _publish_prefixes(core, config.config)
+        _publish_prefixes(core, config.config, ending)
         listener = listen(Path(config.socket_path))
     except BaseException:
         core.close()
@@ -142,10 +145,14 @@ def load(config: RunnerConfig, reporter: Reporter) -> EngineServer:
     return server
 
 
-def _publish_prefixes(core: EngineCore, config: EngineConfig) -> None:
-    """With `kv_events`: until the core is closed. Raises ModelLoadError where it cannot."""
+def _publish_prefixes(core: EngineCore, config: EngineConfig, ending: contextlib.ExitStack) -> None:
+    """With `kv_events`: until the core is closed. Raises ModelLoadError where it cannot.
+
+    Its thread must have ended before the interpreter does: that ends threads which come back from
+    C++, and C++ answers by aborting the process.
+    """
     if config.kv_events and isinstance(core, PrefixTeller):
-        KvPublisher(core, config)
+        ending.callback(KvPublisher(core, config).close)
 
 
 def _summary(info: ModelInfo) -> str:
@@ -183,8 +190,14 @@ def main(argv: list[str]) -> int:
     )
     reporter = Reporter(config.report_fd)
     be_a_child()
+    with contextlib.ExitStack() as ending:
+        return run(config, reporter, ending)
+
+
+def run(config: RunnerConfig, reporter: Reporter, ending: contextlib.ExitStack) -> int:
+    """Load and serve; the exit code. ending: as `load` has it."""
     try:
-        server = load(config, reporter)
+        server = load(config, reporter, ending)
     except PyserveError as error:
         reporter.send(LoadFailed(error=error.to_info()))
         return 1

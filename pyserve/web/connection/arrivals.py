@@ -8,6 +8,7 @@ larger bodies are read by the thread, under its deadlines. With TLS the handshak
 
 from __future__ import annotations
 
+import math
 import re
 import selectors
 import socket
@@ -27,6 +28,7 @@ from pyserve.web.connection.incoming import (
 
 MAX_LINE_BYTES = 4096
 MAX_KEPT_BYTES = 512  # of what has come, which tells the path
+STOP_IDLE_S = 2.0  # so long a worker that stops awaits the begin of a request, as for kept-alive
 END_OF_HEAD = b"\r\n\r\n"
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^ ]+ HTTP/1\.[01]\r")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -74,12 +76,12 @@ class _Arrival:
     begin: bytes = b""
     has_head: bool = False
 
-    def is_there(self) -> bool:
-        """Whether enough of the request has come for a thread to read it."""
+    def data(self) -> bytes:
+        """What is there now; nothing where that cannot be known."""
         try:
-            return n_missing(self.incoming.look()[0])[0] == 0
+            return self.incoming.look()[0]
         except OSError:
-            return False
+            return b""
 
 
 class Arrivals:
@@ -111,6 +113,7 @@ class Arrivals:
         self._timeouts = timeouts
         self._clock = clock
         self._waiting: dict[socket.socket, _Arrival] = {}
+        self._idle_until_s = math.inf  # of the clock
 
     def take(self, connection: Any) -> None:
         """Dispatch a connection now, or as soon as its request has arrived."""
@@ -118,16 +121,22 @@ class Arrivals:
         self._look(_Arrival(connection, self._incoming(connection), deadline_s))
 
     def expire(self, *, is_stopping: bool) -> None:
-        """Close connections past their deadline, and when stopping also idle ones.
+        """Close connections past their deadline, and some time after stopping also idle ones.
 
         A connection whose request has arrived is dispatched: this loop was late, not its client.
         """
         now_s = self._clock()
+        if is_stopping:  # a client that has just been accepted is about to send
+            self._idle_until_s = min(self._idle_until_s, now_s + STOP_IDLE_S)
         for arrival in list(self._waiting.values()):
-            if arrival.deadline_s <= now_s or (is_stopping and not arrival.begin):
+            is_idle = not arrival.begin and self._idle_until_s <= now_s
+            if arrival.deadline_s <= now_s or is_idle:
                 self._forget(arrival)
-                if arrival.is_there():
+                data = arrival.data()
+                if n_missing(data)[0] == 0:
                     self._give(arrival)
+                elif data and arrival.deadline_s > now_s:
+                    self._look(arrival)
                 else:
                     self._end(arrival.connection, arrival.begin)
 

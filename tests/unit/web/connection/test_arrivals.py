@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyserve.web.connection.arrivals import Arrivals, is_whole, n_missing
+from pyserve.web.connection.arrivals import STOP_IDLE_S, Arrivals, is_whole, n_missing
 from pyserve.web.connection.deadlines import ClientTimeouts
 from pyserve.web.connection.incoming import MAX_HEAD_BYTES, MAX_WAITING_BODY_BYTES
 
@@ -193,7 +193,22 @@ def test_silent_clients_do_not_hold_up_the_end(bench: Bench) -> None:
     bench.connect()
     bench.connect(LINE)
     bench.arrivals.expire(is_stopping=True)
+    bench.now_s = STOP_IDLE_S - 0.1
+    bench.arrivals.expire(is_stopping=True)
+    assert bench.ended == []  # a request may be on its way
+    bench.now_s = STOP_IDLE_S
+    bench.arrivals.expire(is_stopping=True)
     assert bench.ended == [b""]
+
+
+def test_a_request_of_which_only_the_head_has_come_is_awaited_while_stopping(bench: Bench) -> None:
+    client, connection = bench.connect()
+    bench.arrivals.expire(is_stopping=True)
+    client.sendall(HEAD)
+    select_readable(connection.sock)
+    bench.now_s = STOP_IDLE_S
+    bench.arrivals.expire(is_stopping=True)
+    assert bench.ended == []
 
 
 @pytest.mark.parametrize("is_stopping", [False, True])
