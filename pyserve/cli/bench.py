@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.completion import model_names
 from pyserve.cli.doctor.bandwidth import measure
 from pyserve.cli.errors import explained
@@ -73,7 +74,7 @@ class Times(msgspec.Struct):
 @click.option("--prompt-tokens", type=click.IntRange(1, 1 << 20), default=256, show_default=True)
 @click.option("--output-tokens", type=click.IntRange(2, 1 << 16), default=64, show_default=True)
 @click.option("--rounds", type=click.IntRange(1, 100), default=2, show_default=True, help="Requests of each stream.")  # fmt: skip  # noqa: E501
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @url_option
 @key_option
 def bench(
@@ -104,7 +105,7 @@ def bench(
         limit = _limit(server, name) if url is None else None
     if as_json:
         found = {"model": name, "rows": rows, "limit": limit}
-        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print_json(found)
         return
     Console().print(_table(rows))
     if limit is not None:

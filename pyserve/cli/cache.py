@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import click
 
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.errors import explained
 from pyserve.cli.warming import Server, read_prompts, warm_all
 from pyserve.config import read_config
@@ -27,14 +27,14 @@ def cache() -> None:
 
 
 @cache.command("ls")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @directory_option
 def list_cache(as_json: bool, prefix_cache_dir: Path | None) -> None:
     """List what is on disk: a line for each model and its settings."""
     with explained():
         folders = list_folders(_directory(prefix_cache_dir))
     if as_json:
-        click.echo(json.dumps([_row(folder) for folder in folders], indent=2))
+        print_json([_row(folder) for folder in folders])
         return
     for folder in folders:
         name = Path(folder.file).name or "?"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pyserve.cli.answer_format import answer_format
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.errors import explained
 from pyserve.config import read_config
-from pyserve.engine.config import Override
+from pyserve.engine.config import Adapter, Override
 from pyserve.gguf.texts import CHAT_TEMPLATE, find_texts
 from pyserve.models.catalog import read_catalog
 from pyserve.models.files import config_file
@@ -31,7 +34,8 @@ from pyserve.openai.tools.recognition import in_words
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="YAML file of models in LocalAI's format.",
 )
-def check(directory: Path | None, models_config_file: Path | None) -> None:
+@json_option
+def check(directory: Path | None, models_config_file: Path | None, as_json: bool) -> None:
     """Check the models in DIRECTORY and their configuration, without loading one.
 
     The exit code is 1 when there are errors; the models they are about are not served.
@@ -41,16 +45,24 @@ def check(directory: Path | None, models_config_file: Path | None) -> None:
         config = read_config(given)
         where = (directory or config.models_dir).expanduser().absolute()
         catalog = read_catalog(where, load_gallery(), config_file(config))
-    for model in catalog.models:
-        click.echo(described(model))
-        _print_notes([note for note in catalog.notes if note.model == model.id])
     served = {model.id for model in catalog.models}
     others = [note for note in catalog.notes if note.model not in served]
+    n_errors = sum(note.level == "error" for note in catalog.notes)
+    models = [
+        (facts_of(model), [note for note in catalog.notes if note.model == model.id])
+        for model in catalog.models
+    ]
+    if as_json:
+        rows = [{**facts, "notes": notes} for facts, notes in models]
+        print_json({"models": rows, "notes": others, "n_errors": n_errors})
+        sys.exit(1 if n_errors else 0)
+    for facts, notes in models:
+        click.echo("\n".join(_lines(facts)))
+        _print_notes(notes)
     if others:
         click.echo("Not served, or about no model:")
         _print_notes(others)
-    n_errors = sum(note.level == "error" for note in catalog.notes)
-    click.echo(f"{len(catalog.models)} models can be served; errors: {n_errors}")
+    click.echo(f"{len(models)} models can be served; errors: {n_errors}")
     sys.exit(1 if n_errors else 0)
 
 
@@ -77,41 +89,70 @@ def _format(model: ModelFile) -> str:
     return in_words(found) if found else ""
 
 
-def described(model: ModelFile) -> str:
-    """A model's name, file, and all that its configuration sets."""
+def facts_of(model: ModelFile) -> dict[str, Any]:
+    """A model's name, file, and all that its configuration sets; only what is not empty."""
     profile, prompt = model.profile, model.profile.prompt
     templates = [kind for kind in KINDS if getattr(prompt, kind) is not None]
     if model.jinja is not None:
         templates.append(f"chat in Jinja, by {model.jinja.name}")
-    shaping = [name for name in profile.shape.__struct_fields__ if getattr(profile.shape, name)]
     unset = CallProfile()
-    calls = [
-        name
-        for name in unset.__struct_fields__
-        if getattr(profile.calls, name) != getattr(unset, name)
-    ]
     facts = {
-        "engine": ", ".join(
-            f"{name} {_shown(value)}"
-            for name, value in model.settings.items()
-            if name != "adapters"
-        ),
-        "requests at once": str(model.limits.max_concurrent or ""),
-        "not loaded together with others of": ", ".join(sorted(model.limits.groups)),
-        "adapters": ", ".join(
-            f"{adapter.name} ({Path(adapter.path).name}, scale {adapter.scale:g}) as "
-            f"{adapter.model_id}"
-            for adapter in profile.adapters
-        ),
-        "defaults": ", ".join(f"{name} {value}" for name, value in profile.defaults.items()),
-        "stop": ", ".join(repr(text) for text in profile.stop),
-        "system prompt": prompt.system_prompt[:60],
-        "templates": ", ".join(templates) or "the model file's own",
-        "format of answers": _format(model),
-        "answers are shaped by": ", ".join(shaping),
-        "calls are read by": ", ".join(calls),
-        "aliases": ", ".join(profile.aliases),
-        "for": ", ".join(profile.usecases or ()),
+        "id": model.id,
+        "file": str(model.path),
+        "engine": {name: value for name, value in model.settings.items() if name != "adapters"},
+        "max_concurrent": model.limits.max_concurrent,
+        "groups": sorted(model.limits.groups),
+        "adapters": profile.adapters,
+        "defaults": profile.defaults,
+        "stop": profile.stop,
+        "system_prompt": prompt.system_prompt,
+        "templates": templates,
+        "answer_format": _format(model),
+        "shaping": [
+            name for name in profile.shape.__struct_fields__ if getattr(profile.shape, name)
+        ],
+        "calls": [
+            name
+            for name in unset.__struct_fields__
+            if getattr(profile.calls, name) != getattr(unset, name)
+        ],
+        "aliases": profile.aliases,
+        "usecases": profile.usecases,
     }
-    lines = [f"  {name}: {text}" for name, text in facts.items() if text]
-    return "\n".join([f"{model.id} ({model.path.name})", *lines])
+    return {name: value for name, value in facts.items() if value}
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
+    """The facts in words."""
+    yield f"{facts['id']} ({Path(facts['file']).name})"
+    for name, title, in_text in LINES:
+        text = in_text(facts[name]) if name in facts else "the model file's own"
+        if name in facts or name == "templates":
+            yield f"  {title}: {text}"
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
+
+
+def _adapter(adapter: Adapter) -> str:
+    return (
+        f"{adapter.name} ({Path(adapter.path).name}, scale {adapter.scale:g}) as {adapter.model_id}"
+    )
+
+
+LINES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("engine", "engine", _pairs),
+    ("max_concurrent", "requests at once", str),
+    ("groups", "not loaded together with others of", ", ".join),
+    ("adapters", "adapters", lambda adapters: ", ".join(map(_adapter, adapters))),
+    ("defaults", "defaults", _pairs),
+    ("stop", "stop", lambda texts: ", ".join(map(repr, texts))),
+    ("system_prompt", "system prompt", lambda text: text[:60]),
+    ("templates", "templates", ", ".join),
+    ("answer_format", "format of answers", str),
+    ("shaping", "answers are shaped by", ", ".join),
+    ("calls", "calls are read by", ", ".join),
+    ("aliases", "aliases", ", ".join),
+    ("usecases", "for", ", ".join),
+)

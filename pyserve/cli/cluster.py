@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.errors import explained
 from pyserve.cli.options import config_file_option, given_options, with_options
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 address_option = click.option(
     "--address",
     envvar="RAY_ADDRESS",
@@ -179,7 +178,7 @@ def down(models: tuple[str, ...], is_all: bool, wait: bool, address: str, as_jso
 
 def _show(as_json: bool, found: list[Any]) -> None:
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print_json(found)
         return
     table = Table(box=None, pad_edge=False)
     for name in ("model", "state", "replicas", ""):

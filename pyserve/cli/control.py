@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from pyserve.backend.local_servers import LocalServer, local_servers
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.completion import served_names
 from pyserve.cli.errors import explained
 from pyserve.cli.target import key_option, the_local_server, the_server, url_option
@@ -24,7 +24,6 @@ from pyserve.errors import InvalidRequestError, NotFoundError
 from pyserve.models.download.progress import format_bytes
 
 POLL_S = 0.1
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()
@@ -40,7 +39,7 @@ def ps(as_json: bool, url: str | None, key: str) -> None:
         places = [url] if url else [server.url for server in local_servers()]
         found = [_state(place, key) for place in places]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print_json(found)
     elif not found:
         click.echo("no server of yours runs here")
     for server in () if as_json else found:
@@ -136,7 +135,10 @@ def logs(lines: int, follow: bool, url: str | None) -> None:
 
 def _tell(done: Any, text: str, as_json: bool) -> None:
     """What was done: for programs, or in words."""
-    click.echo(msgspec.json.format(msgspec.json.encode(done)).decode() if as_json else text)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(text)
 
 
 def _local(url: str | None) -> LocalServer:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from pyserve.cli.as_json import print_json
 from pyserve.cli.errors import explained
 from pyserve.config import read_config
 from pyserve.engine.kernels import CpuReport, KernelRung
@@ -36,7 +37,7 @@ def show_cpu(as_json: bool) -> None:
     name, n_cores = cpu_name(), usable_threads()
     if as_json:
         facts = {"cpu": name, "usable_cores": n_cores, **msgspec.to_builtins(report)}
-        click.echo(msgspec.json.format(msgspec.json.encode(facts)).decode())
+        print_json(facts)
         return
     click.echo(f"{name}, {n_cores} usable cores; llama.cpp compiled for: {report.level}\n")
     click.echo("Kernels, the best ones first")

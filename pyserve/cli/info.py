@@ -7,6 +7,7 @@ import json
 import click
 
 from pyserve.cli.answer_format import answer_format
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.completion import local_names
 from pyserve.cli.cpu import show_cpu
 from pyserve.cli.errors import explained
@@ -27,7 +28,7 @@ MAX_ELEMENTS = 8
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False, shell_complete=local_names)
 @click.option("--cpu", is_flag=True, help="Describe this CPU and the kernels that it can use.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option("--template", is_flag=True, help="Print the chat template, and nothing else.")
 def info(model: str | None, cpu: bool, as_json: bool, template: bool) -> None:
     """Describe a model: a name in the models directory, or a GGUF file.
@@ -46,8 +47,7 @@ def info(model: str | None, cpu: bool, as_json: bool, template: bool) -> None:
         click.echo(found.template or "", nl=not (found.template or "").endswith("\n"))
     elif as_json:
         form = answer_format(found.template) if found.template else None
-        facts = {**found.as_json(), "answer_format": form and in_words(form)}
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        print_json({**found.as_json(), "answer_format": form and in_words(form)})
     else:
         _print(found)
 

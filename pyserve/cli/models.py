@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.completion import local_names, model_names
 from pyserve.cli.errors import explained
 from pyserve.cli.stopping import stoppable
@@ -22,6 +22,7 @@ from pyserve.models.download.pull import pull as pull_model
 from pyserve.models.files import local_models
 from pyserve.models.fitting import Machine, memory_bytes, runs_well, this_machine, tokens_per_s
 from pyserve.models.gallery import Gallery, GalleryEntry, load_gallery
+from pyserve.models.model_file import named_file
 from pyserve.models.remove import remove_model
 
 CONTEXTS = (8192, 32768)
@@ -37,9 +38,14 @@ models_dir_option = click.option(
 @click.argument("what", metavar="[NAME|REPO|URL|FILE]", required=False, shell_complete=model_names)
 @click.option("--sha256", help="Expected sha256 of a URL's or file's content.")
 @click.option("--accept-license", is_flag=True, help="Accept the terms of the model.")
+@json_option
 @models_dir_option
 def pull(
-    what: str | None, sha256: str | None, accept_license: bool, models_dir: Path | None
+    what: str | None,
+    sha256: str | None,
+    accept_license: bool,
+    as_json: bool,
+    models_dir: Path | None,
 ) -> None:
     """Get a model: a gallery name, a repository of the Hugging Face hub (owner/name[:QUANT] or
     owner/name/FILE.gguf), a URL of a GGUF file, or a file to copy.
@@ -57,22 +63,32 @@ def pull(
             room=machine.room if machine.n_bytes else None,
         )
         path = pull_model(what or load_gallery().default, options, sha256=sha256)
-    click.echo(str(path))
+    if as_json:
+        model = named_file(path, load_gallery())
+        print_json({"id": model.id, "file": str(path), "size_bytes": path.stat().st_size})
+    else:
+        click.echo(str(path))
 
 
 @click.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=local_names)
+@json_option
 @models_dir_option
-def rm(names: tuple[str, ...], models_dir: Path | None) -> None:
+def rm(names: tuple[str, ...], as_json: bool, models_dir: Path | None) -> None:
     """Remove models from the models directory, by the names that `pyserve models` lists."""
+    removed = []
     with explained():
         for name in names:
             for path in remove_model(name, _directory(models_dir), load_gallery()):
-                click.echo(f"removed {path}")
+                removed.append({"id": name, "file": str(path)})
+                if not as_json:
+                    click.echo(f"removed {path}")
+    if as_json:
+        print_json(removed)
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option("--fits", is_flag=True, help="Those of the gallery that this machine runs well.")
 @models_dir_option
 def models(as_json: bool, fits: bool, models_dir: Path | None) -> None:
@@ -84,7 +100,7 @@ def models(as_json: bool, fits: bool, models_dir: Path | None) -> None:
         rows = [row for row in rows if row.get("fits")]
         rows.sort(key=lambda row: (-row["rank"], row["size_bytes"]))
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        print_json(rows)
     elif fits:
         _print_fitting(rows, machine)
     else:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.errors import explained
 from pyserve.cli.stopping import stoppable
 from pyserve.engine.quantize_job import QuantizeJob
@@ -27,13 +29,15 @@ from pyserve.process.threads import usable_threads
     help="Also take weights that are quantized already, and lose more than the original would.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-def quantize(
+@json_option
+def quantize(  # options
     source: Path,
     target: Path,
     kind: str,
     threads: int | None,
     allow_requantize: bool,
     force: bool,
+    as_json: bool,
 ) -> None:
     """Write the GGUF file IN with weights of TYPE to OUT.
 
@@ -49,7 +53,12 @@ def quantize(
     progress = ProgressLine(f"quantizing {source.name} to {job.type}", sys.stderr)
     with explained(), stoppable(), contextlib.closing(progress):
         written = quantize_file(job, progress, is_forced=force)
-    sizes = [format_bytes(path.stat().st_size) for path in (source, target)]
+    n_bytes = [path.stat().st_size for path in (source, target)]
+    if as_json:
+        facts = {"file": str(target), "size_bytes": n_bytes[1], "size_bytes_before": n_bytes[0]}
+        print_json(facts | {"type": job.type, **msgspec.to_builtins(written)})
+        return
+    sizes = [format_bytes(n) for n in n_bytes]
     click.echo(f"{target}: {sizes[0]} became {sizes[1]}")
     types = ", ".join(f"{n} of {name}" for name, n in written.n_by_type.items())
     click.echo(f"matrices: {types}")

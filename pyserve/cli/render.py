@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.completion import local_names
 from pyserve.cli.errors import explained
 from pyserve.config import read_config
@@ -57,12 +58,15 @@ N_CTX = 64  # nothing is computed
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of the model files.",
 )
-def render(model: str, file: Any, template: Path | None, models_dir: Path | None) -> None:
+@json_option
+def render(
+    model: str, file: Any, template: Path | None, models_dir: Path | None, as_json: bool
+) -> None:
     """Render the prompts of a conversation with the templates of MODEL.
 
     First those of its configuration, then the Jinja template: the model file's, or the one in its
-    place. Completions and edits get
-    the last message. Functions are those of the request, or a sample.
+    place. Completions and edits get the last message. Functions are those of the request, or a
+    sample.
     """
     with explained():
         given: dict[str, Any] = {"models": [model]}
@@ -73,9 +77,14 @@ def render(model: str, file: Any, template: Path | None, models_dir: Path | None
         (found,) = resolve_models(read_config(given))
         body = with_defaults(read_messages(file), found.profile)
         tools = offer_of(body).tools() or SAMPLE_TOOLS
+        rendered = []
         for title, prompt in prompts(found, template_messages(body), tools):
-            click.secho(f"--- {title}", fg="cyan", err=True)
-            click.echo(prompt)
+            rendered.append({"template": title, "prompt": prompt})
+            if not as_json:
+                click.secho(f"--- {title}", fg="cyan", err=True)
+                click.echo(prompt)
+    if as_json:
+        print_json(rendered)
 
 
 def read_messages(file: Any) -> ChatRequest:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.errors import explained
 from pyserve.cli.options import config_file_option, given_options, with_options
 from pyserve.config import origin, read_config
@@ -24,7 +24,7 @@ DEFAULT = "default"
 @with_options
 @config_file_option
 @click.option("--set", "only_set", is_flag=True, help="Only those that are set somewhere.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def config(
     models: tuple[str, ...],
     config_file: Path | None,
@@ -46,7 +46,7 @@ def config(
     ]
     rows = [row for row in rows if not only_set or row["origin"] != DEFAULT]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        print_json(rows)
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "value", "from"):

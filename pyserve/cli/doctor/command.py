@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 
 import click
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pyserve.cli.as_json import json_option, print_json
 from pyserve.cli.cpu import cpu_name
 from pyserve.cli.doctor import checks
 from pyserve.cli.doctor.bandwidth import measure
@@ -26,7 +26,7 @@ STYLES = {"ok": "green", "advice": "yellow", "fault": "bold red"}
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def doctor(as_json: bool) -> None:
     """Look at this machine and the settings, and say what to change.
 
@@ -36,7 +36,7 @@ def doctor(as_json: bool) -> None:
     with explained():
         findings = [finding for finding in _findings(read_config({})) if finding]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
+        print_json(findings)
     else:
         Console().print(_table(findings))
     sys.exit(any(finding.level == "fault" for finding in findings))

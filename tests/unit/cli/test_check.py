@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -42,3 +43,18 @@ def test_check_tells_of_adapters(directory: Path) -> None:
     result = CliRunner().invoke(check, [str(directory)])
     assert result.exit_code == 0
     assert "adapters: l (l.gguf, scale 1) as x-l" in result.output
+
+
+def test_check_prints_json(directory: Path) -> None:
+    text = "name: x\nparameters: {model: a.gguf, temperature: 0.5}\ncontext_size: 2048\n"
+    (directory / "x.yaml").write_text(f"{text}gpu_layers: 3\n")
+    (directory / "y.yaml").write_text("name: [")
+    result = CliRunner().invoke(check, [str(directory), "--json"])
+    assert result.exit_code == 1
+    found = msgspec.json.decode(result.output)
+    (model,) = [model for model in found["models"] if model["id"] == "x"]
+    assert model["file"] == str(directory / "a.gguf")
+    assert (model["engine"], model["defaults"]) == ({"n_ctx": 2048}, {"temperature": 0.5})
+    assert [note["line"] for note in model["notes"]] == [4]
+    assert [note["file"] for note in found["notes"] if note["level"] == "error"] == ["y.yaml"]
+    assert found["n_errors"] == 1

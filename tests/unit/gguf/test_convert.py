@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import gguf
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -67,6 +68,9 @@ def test_the_command(tmp_path: Path):
     result = CliRunner().invoke(main, ["convert", str(old), new])
     assert result.exit_code == 0, result.output
     assert "GGJT version 3" in result.output
+    result = CliRunner().invoke(main, ["convert", str(old), new, "--force", "--json"])
+    facts = msgspec.json.decode(result.stdout)
+    assert (facts["format"], facts["version"], facts["file"]) == ("GGJT", 3, new)
     for bad in (str(tmp_path / "none.bin"), new):
         result = CliRunner().invoke(main, ["convert", bad, str(tmp_path / "x.gguf")])
         assert result.exit_code == 1
