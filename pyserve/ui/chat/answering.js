@@ -1,18 +1,26 @@
 // Asks for an answer and follows it.
 
 import { stream } from "../core/http.js";
+import { refreshModels, stateOf } from "../models/state.js";
+import { progressText } from "./cost.js";
 import { AnswerReader } from "./reader.js";
 import { TOLD } from "./request.js";
 
-// Streams the answer to `body`; calls `update(reader)` at most once for each picture of the screen.
+const TICK_MS = 1000;
+
+// Streams the answer to `body`; calls `update(reader, progress)` at most once for each picture of the
+// screen, and every second while nothing comes. progress: what is to be said of it.
 // Returns the reader and how it ended: {reader, firstMs, error}, error null if it was whole.
 // An AbortError is no error: what is there stays.
 export async function streamAnswer(path, body, signal, update) {
   const reader = new AnswerReader();
-  const painter = new Painter(() => update(reader));
   const begin = performance.now();
+  const painter = new Painter(show);
   let firstMs = null;
   let error = null;
+  setTimeout(() => reader.isSilent && refreshModels(), TICK_MS); // it may be loading its model
+  const clock = setInterval(() => reader.isSilent && show(), TICK_MS);
+  show();
   try {
     for await (const { chunk, comment } of stream(path, { ...body, ...TOLD }, signal)) {
       if (comment) reader.comment(comment);
@@ -24,9 +32,14 @@ export async function streamAnswer(path, body, signal, update) {
     if (failure.name === "AbortError") reader.finish = "stopped";
     else error = failure;
   }
+  clearInterval(clock);
   painter.end();
-  update(reader);
+  show();
   return { reader, firstMs, error };
+
+  function show() {
+    update(reader, progressText(reader, performance.now() - begin, stateOf(body.model)));
+  }
 }
 
 const FRAME_MS = 16;

@@ -14,8 +14,8 @@ export function costText({ nPrompt, nCached, nTokens, perSecond, firstMs }) {
   return parts.join(" · ");
 }
 
-// What is said of an answer that is being given.
-export function progressText(reader, elapsedMs) {
+// What is said of an answer that is being given. state: of its model.
+export function progressText(reader, elapsedMs, state) {
   if (reader.nDeltas > 0) {
     const isThinking = reader.reasoning && !reader.content && reader.calls.length === 0;
     return isThinking ? "thinking …" : "answering …";
@@ -25,7 +25,11 @@ export function progressText(reader, elapsedMs) {
     return `reading the prompt: ${count(done)} of ${count(total)} tokens`;
   }
   if (reader.waiting) return reader.waiting;
-  return elapsedMs > 1000 ? `waiting for ${seconds(elapsedMs / 1000)}` : "waiting …";
+  const isShort = elapsedMs < 1000;
+  if (state === "loading") {
+    return isShort ? "loading the model …" : `loading the model: ${seconds(elapsedMs / 1000)}`;
+  }
+  return isShort ? "waiting …" : `waiting for ${seconds(elapsedMs / 1000)}`;
 }
 
 const ENDS = {

@@ -12,6 +12,11 @@ export class AnswerReader {
   waiting = ""; // what the server says of a request that waits
   nDeltas = 0;
 
+  // Whether nothing has come that could be shown.
+  get isSilent() {
+    return this.nDeltas === 0 && !this.progress && !this.waiting;
+  }
+
   comment(text) {
     const place = /^queued position=(\d+) of=(\d+)(?: eta=(\d+)s)?/.exec(text);
     if (!place) return;

@@ -3,7 +3,6 @@
 import { announce } from "../core/clipboard.js";
 import { costOf, streamAnswer } from "./answering.js";
 import { saveMessage, tellOthers } from "./conversations.js";
-import { progressText } from "./cost.js";
 
 export const PATH = "chat/completions";
 const SAVE_MS = 2000;
@@ -29,10 +28,9 @@ export class Runs {
     this.begin(controller, message, view);
     try {
       const body = makeBody();
-      const begin = performance.now();
-      const update = (reader) => {
+      const update = (reader, progress) => {
         take(message, reader, before);
-        view.show(progressText(reader, performance.now() - begin));
+        view.show(progress);
       };
       const done = await streamAnswer(PATH, body, controller.signal, update);
       message.error = done.error?.message;

@@ -57,6 +57,11 @@ export function usualModel() {
   return (last ?? list.find(chats) ?? list[0])?.id ?? "";
 }
 
+// The state of a model as it was last known.
+export function stateOf(id) {
+  return models.value.list?.find((model) => model.id === id)?.meta.state ?? "ready";
+}
+
 export function rememberModel(id) {
   write("model", id);
 }

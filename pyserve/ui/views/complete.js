@@ -1,7 +1,7 @@
 // The tab of plain texts: a prompt that goes on, or a gap that is filled in.
 
 import { streamAnswer, costOf } from "../chat/answering.js";
-import { costText, endText, progressText } from "../chat/cost.js";
+import { costText, endText } from "../chat/cost.js";
 import { probabilitiesElement } from "../chat/probabilities.js";
 import { formatFields } from "../chat/request.js";
 import { copyButton } from "../core/clipboard.js";
@@ -115,11 +115,10 @@ export class CompleteView {
     this.said = "";
     this.accept.hidden = true;
     this.output.replaceChildren();
-    const begin = performance.now();
-    const done = await streamAnswer(PATH, this.body(), signal, (reader) => {
+    const done = await streamAnswer(PATH, this.body(), signal, (reader, progress) => {
       this.said = reader.content;
       this.output.textContent = reader.content;
-      this.runner.status.textContent = progressText(reader, performance.now() - begin);
+      this.runner.status.textContent = progress;
     });
     const { reader, error } = done;
     if (reader.tokens.length) this.output.replaceChildren(probabilitiesElement(reader.tokens));

@@ -1,7 +1,7 @@
 // One side of a comparison: a model, its settings, its own conversation.
 
 import { costOf, streamAnswer } from "../chat/answering.js";
-import { costText, endText, progressText } from "../chat/cost.js";
+import { costText, endText } from "../chat/cost.js";
 import { bodyOf, newSettings } from "../chat/request.js";
 import { field, make } from "../core/dom.js";
 import { Kept } from "../core/kept.js";
@@ -77,10 +77,10 @@ export class Contender {
   async follow(turns, signal, place, status) {
     signal.throwIfAborted();
     const live = new LiveMarkdown(place);
-    const begin = performance.now();
-    const done = await streamAnswer("chat/completions", this.body(turns), signal, (reader) => {
+    const body = this.body(turns);
+    const done = await streamAnswer("chat/completions", body, signal, (reader, progress) => {
       live.show(reader.content);
-      status.textContent = progressText(reader, performance.now() - begin);
+      status.textContent = progress;
       this.log.scrollTop = this.log.scrollHeight;
     });
     const { reader, error } = done;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { progressText } from "../../../../pyserve/ui/chat/cost.js";
 import { AnswerReader } from "../../../../pyserve/ui/chat/reader.js";
 import { bodyOf, newSettings, withFiles } from "../../../../pyserve/ui/chat/request.js";
 import { exported, imported } from "../../../../pyserve/ui/chat/transfer.js";
@@ -221,4 +222,15 @@ test("the root of the server is found from each page, also below a prefix", () =
   ]) {
     assert.equal(rootOf(path), root, path);
   }
+});
+
+test("what is said of an answer of which nothing has come names a model that is being loaded", () => {
+  const reader = new AnswerReader();
+  assert.equal(progressText(reader, 400, "ready"), "waiting …");
+  assert.equal(progressText(reader, 400, "loading"), "loading the model …");
+  assert.match(progressText(reader, 5000, "loading"), /^loading the model: 5/);
+  assert.ok(reader.isSilent);
+  reader.chunk({ choices: [], prompt_progress: { processed: 256, total: 1024 } });
+  assert.match(progressText(reader, 5000, "loading"), /^reading the prompt: 256 of 1.?024 tokens/);
+  assert.ok(!reader.isSilent);
 });
