@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ from pyserve.engine.model_info import EngineStats, ModelInfo
 from pyserve.engine.prefixes.keys import PrefixKeys, prefix_keys
 from pyserve.engine.protocol import GenerateRequest, TokenStream
 from pyserve.engine.remote.client import RemoteEngine
-from pyserve.engine.streams.revival import Blocklist, Reviver
+from pyserve.engine.streams.revival import Blocklist, Reviver, refused
 from pyserve.engine.streams.stream import RequestStream
 from pyserve.errors import (
     EngineRestartedError,
@@ -30,9 +31,13 @@ from pyserve.errors import (
 T = TypeVar("T")
 
 DRAIN_S = 15.0  # requests of a replica that is to end may finish for so long
+MAX_LOST = 2  # replicas that end, or stand still, under one call
+NOTICE_S = 0.1  # engines that ended together with another one are known by then
 SAME_BITS_S = 10.0  # a deterministic answer waits so long for a replica that computes as its first
 
 TO_ALL = (ScaleAdapters, ClearPrefixes)
+
+log = logging.getLogger(__name__)
 
 
 class ClusterEngine(Askable):
@@ -239,17 +244,29 @@ class ClusterEngine(Askable):
                 self._fingerprints[stream] = member.info.fingerprint
 
     def _first(self, members: list[Member], call: Callable[[Member], T]) -> T:
-        """What the first replica answers that can. Raises the last one's error, or that of none."""
+        """What the first replica answers that can. Raises the last one's error, or that of none.
+
+        No more than MAX_LOST are lost to it: then it is refused, if they ended.
+        """
         failure: PyserveError | None = None
+        n_lost = 0
         for member in members:
+            was_there = member.is_ready and member.is_listed
             try:
                 return call(member)
-            except (QueueFullError, EngineRestartedError) as error:
+            except QueueFullError as error:
                 failure = error
             except UnavailableError as error:
-                if type(error) is not UnavailableError:
+                if type(error) not in (UnavailableError, EngineRestartedError):
                     raise  # the request's own: its deadline
                 failure = error
+                n_lost += was_there
+                if n_lost == MAX_LOST:
+                    break
+                time.sleep(NOTICE_S)
+        if n_lost == MAX_LOST and isinstance(failure, EngineRestartedError):
+            log.error("%d engines of %s ended under a call: it is refused", n_lost, self.model_id)
+            raise refused()
         raise failure or self._nobody()
 
     def _nobody(self) -> PyserveError:

@@ -18,6 +18,7 @@ from pyserve.engine.fake.core import FakeCore
 from pyserve.engine.prefixes.telling import TellingCore
 from pyserve.engine.remote.server import EngineServer
 from pyserve.engine.streams.revival import Blocklist
+from pyserve.errors import UnavailableError
 from pyserve.process.sockets import listen
 from tests.support.limits import SOON_S
 from tests.support.server import wait_until
@@ -46,7 +47,7 @@ class Replica:
             n_queue_max=n_queue_max,
             adapters=tuple(adapters),
         )
-        self.core = FakeCore(config)
+        self.core = FakeCore(config, kill=self._die)
         self._server = EngineServer(TellingCore(self.core), listen(path))
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
@@ -64,9 +65,18 @@ class Replica:
         self._thread.join(SOON_S)
         assert not self._thread.is_alive()
 
+    @property
+    def has_crashed(self) -> bool:
+        return not self._thread.is_alive()
+
     def close(self) -> None:
         self.gate.close()
         self.crash()
+
+    def _die(self, _signal: int) -> None:
+        """Of a call, in whose thread this is: the connection has ended before it is answered."""
+        self.crash()
+        raise UnavailableError("the engine was killed")
 
 
 class Fleet:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -33,7 +34,7 @@ from pyserve.engine.calls import (
 from pyserve.engine.config import EngineConfig
 from pyserve.engine.fake.model import BOS, FakeVocab, fake_info
 from pyserve.engine.fake.request import FakeRequest
-from pyserve.engine.fake.script import FakeScript, make_plan, split_words
+from pyserve.engine.fake.script import CRASH, FakeScript, make_plan, split_words
 from pyserve.engine.protocol import (
     Accepted,
     EngineStats,
@@ -65,7 +66,7 @@ class FakeCore(Askable):
     requests: every request ever submitted, in order. cancelled: the ids that `cancel` ended.
     The engine config's n_seq_max requests run at once, n_queue_max more may wait, for as long as
     their deadlines allow. chat_template: is shown; prompts are made without it. n_ranks: the model
-    only ranks, by so many numbers.
+    only ranks, by so many numbers. kill: ends the process with a signal, when the script says so.
     """
 
     def __init__(
@@ -77,11 +78,13 @@ class FakeCore(Askable):
         has_infill: bool = False,
         chat_template: str = "",
         n_ranks: int = 0,
+        kill: Callable[[int], None] = signal.raise_signal,
     ) -> None:
         self.requests: list[GenerateRequest] = []
         self.cancelled: list[int] = []
         self._config = config
         self._script = script
+        self._kill = kill
         self._n_before_script = 0
         info = fake_info(config, has_chat_template, has_infill, n_ranks)
         self._info = msgspec.structs.replace(info, chat_template=chat_template)
@@ -163,6 +166,8 @@ class FakeCore(Askable):
     def _answer(self, call: Call[Any]) -> object:  # noqa: C901, PLR0911  # a table
         match call:
             case Tokenize(text=text, add_special=add_special):
+                if self._script.commands and CRASH in text:
+                    self._kill(signal.SIGKILL)
                 return self._tokens(text, add_special)
             case Detokenize(tokens=tokens):
                 with self._changed:
@@ -306,7 +311,7 @@ class FakeCore(Askable):
         """End the process if the script says so now."""
         is_spared = turn == "ill" and self._config.kernels == "stock"
         if turn in DEADLY and not is_spared:
-            signal.raise_signal(DEADLY[turn])  # for this thread, at once
+            self._kill(DEADLY[turn])  # for this thread, at once
 
     def _fail(self, request: FakeRequest, error: Any, how: str) -> None:
         info = error.to_info() if isinstance(error, PyserveError) else error

@@ -6,6 +6,7 @@ With `FakeScript.commands` a prompt can steer its own answer, which reaches thro
   #bus=3      ends with SIGBUS after 3 tokens #ill=3      with SIGILL, unless the kernels are stock
   #hold=3     waits after 3 tokens for cancel or release
   #slow=50    takes 50 ms per token           #words=100  the answer is repeated up to 100 words
+  #crash      in a text to be tokenized: the process is killed
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pyserve.errors import ErrorInfo
 
 WORD = re.compile(r"\s*\S+|\s+\Z")
 COMMAND = re.compile(r"#(refuse|fail|die|bus|ill|hold|slow|words)(?:=(\d{1,6}))?")
+CRASH = "#crash"
 FAILURE = ErrorInfo(code="internal_error", message="the script says so")
 
 

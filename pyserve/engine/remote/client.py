@@ -144,12 +144,13 @@ class RemoteEngine(Askable):
 
     def ask(self, call: Call[T]) -> T:
         """As in `Engine`. A call whose engine ends is asked of the next one, once."""
+        was_there = self.is_alive and not self._is_left
         try:
             return self.ask_once(call)
         except EngineRestartedError:
             if self._reviver is None:
                 raise
-            return self._reviver.ask(call)
+            return self._reviver.ask(call, is_blamed=was_there)
 
     def ask_once(self, call: Call[T]) -> T:
         """As `ask`; raises EngineRestartedError when the engine has ended, or ends."""

@@ -163,10 +163,10 @@ class Reviver:
         self._begin([stream])
         return stream
 
-    def ask(self, call: Call[T]) -> T:
+    def ask(self, call: Call[T], *, is_blamed: bool) -> T:
         """What the next engine answers to a call whose engine died. Raises as `Engine.ask`.
 
-        Only that one is asked: engines may die of a call.
+        is_blamed: it may have died of the call, which is refused then if the next one dies, too.
         """
         gives_up_at = time.monotonic() + QUEUE_PATIENCE_S
         while time.monotonic() < gives_up_at:
@@ -174,7 +174,12 @@ class Reviver:
                 raise self._closed_with
             engine = self._find()
             if engine.is_alive:
-                return engine.ask_once(call)
+                try:
+                    return engine.ask_once(call)
+                except EngineRestartedError:
+                    if is_blamed:
+                        raise refused() from None
+                    raise
             time.sleep(RETRY_S)  # it is known to have ended, but not yet to the supervisor
         raise EngineRestartedError("no engine came in place of the one that ended", retry_after_s=1)
 
@@ -239,4 +244,5 @@ class Reviver:
 
 
 def refused() -> PoisonRequestError:
+    """The error of a request or call that engines die of."""
     return PoisonRequestError("the engine crashed twice while it worked on this request")

@@ -169,6 +169,27 @@ def test_calls_are_answered_by_whoever_can_and_scales_are_everybodys(fleet):
     assert fleet.engine.detokenize([1]) != ""
 
 
+def test_a_call_that_engines_die_of_is_refused_after_the_second_one(fleet):
+    fleet.list(*(fleet.add() for _ in range(4)))
+    with pytest.raises(PoisonRequestError, match="crashed twice"):
+        fleet.engine.tokenize("a #crash b", add_special=False, parse_special=False)
+    assert sum(replica.has_crashed for replica in fleet.replicas) == 2
+    assert len(fleet.engine.tokenize("a b", add_special=False, parse_special=False)) == 2
+
+
+def test_a_call_may_find_any_number_of_replicas_that_had_ended_before(fleet):
+    replicas = [fleet.add() for _ in range(4)]
+    fleet.list(*replicas)
+    for replica in replicas[:3]:
+        replica.crash()
+    wait_until(
+        lambda: sum(member.is_ready for member in fleet.engine.members) == 1, SOON_S, "it is seen"
+    )
+    assert len(fleet.engine.tokenize("a b", add_special=False, parse_special=False)) == 2
+    with pytest.raises(EngineRestartedError):
+        fleet.engine.tokenize("a #crash b", add_special=False, parse_special=False)
+
+
 def test_the_end_of_the_front_is_told_to_all_requests(fleet):
     fleet.list(fleet.add())
     stream = fleet.engine.submit(HELD)

@@ -323,6 +323,6 @@ def test_a_call_is_asked_of_one_more_engine_only(line, monkeypatch):
         raise EngineRestartedError("the engine process ended")
 
     monkeypatch.setattr(RemoteEngine, "ask_once", dies)
-    with pytest.raises(EngineRestartedError):
+    with pytest.raises(PoisonRequestError, match="crashed twice"):
         line.remote.ask(WORDS)
     assert asked == [line.remote] * 2
