@@ -173,8 +173,13 @@ def test_a_call_that_engines_die_of_is_refused_after_the_second_one(fleet):
     fleet.list(*(fleet.add() for _ in range(4)))
     with pytest.raises(PoisonRequestError, match="crashed twice"):
         fleet.engine.tokenize("a #crash b", add_special=False, parse_special=False)
-    assert sum(replica.has_crashed for replica in fleet.replicas) == 2
+
+    def n_crashed() -> int:
+        return sum(replica.has_crashed for replica in fleet.replicas)
+
+    wait_until(lambda: n_crashed() == 2, SOON_S, "two have ended")
     assert len(fleet.engine.tokenize("a b", add_special=False, parse_special=False)) == 2
+    assert n_crashed() == 2
 
 
 def test_a_call_may_find_any_number_of_replicas_that_had_ended_before(fleet):
