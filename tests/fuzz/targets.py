@@ -31,6 +31,7 @@ from pyserve.openai.tools.parts import (
     Thinking,
     Thought,
 )
+from pyserve.openai.tools.value_types import OPTIONAL_TEXT, TEXT
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.common import RequestModel
 from pyserve.schemas.completions import CompletionRequest
@@ -58,8 +59,7 @@ ANSWER_STYLES = tuple(
     AnswerStyle(
         Thinking("<think>", "</think>", is_repeated=layout.kind == "quoted"),
         layout,
-        frozenset([("f", "text")]),
-        optional=frozenset([("f", "note")]),
+        {("f", "text"): TEXT, ("f", "note"): OPTIONAL_TEXT},
         parameters={"f": ("text", "note", "n"), "g": ()},
         marks=layout.control_marks,
     )
@@ -85,7 +85,7 @@ ANSWER_STYLES = tuple(
     AnswerStyle(
         Thinking(*(form.thinking or ("<think>", "</think>"))),
         form.calls,
-        frozenset([("f", "text")]),
+        {("f", "text"): TEXT},
         marks=form.all_marks,
         channels=form.channels,
     )

@@ -26,9 +26,9 @@ from pyserve.openai.tools.parts import (
 )
 from pyserve.openai.tools.prompt import introduced, with_history, with_message_tools
 from pyserve.openai.tools.recognition import EFFORT_VARIABLES, ON, format_of
-from pyserve.openai.tools.tagged import ValueKind, ValuePath, value_kinds
 from pyserve.openai.tools.template_words import words_of
 from pyserve.openai.tools.thinking import EFFORT_TOKENS, thinking_of
+from pyserve.openai.tools.value_types import Types, ValuePath, ValueTypes, value_types
 from pyserve.schemas.fields.custom_tools import CustomTool
 from pyserve.schemas.fields.functions import FunctionDefinition
 from pyserve.schemas.fields.reasoning import ReasoningFields
@@ -248,13 +248,10 @@ def _style(
     """How an answer is read. Tags that a prompt has closed are still no text where they recur."""
     if thinking is None and form.thinking is not None and (form.is_repeated or form.channels):
         thinking = Thinking(*form.thinking, is_repeated=form.is_repeated)
-    kinds = _kinds(calls)
     return AnswerStyle(
         thinking=None if reasoning.reasoning_format == "none" else thinking,
         calls=None if calls is None else form.calls,
-        texts=frozenset(path for path, kind in kinds.items() if kind == "text"),
-        containers={path: kind for path, kind in kinds.items() if kind in ("object", "array")},
-        optional=frozenset(path for path, kind in kinds.items() if kind == "optional"),
+        types=_types(calls),
         parameters={} if calls is None else _parameters(calls),
         found=found,
         marks=form.all_marks,
@@ -283,13 +280,13 @@ def _parameters(calls: Calls) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _kinds(calls: Calls | None) -> dict[ValuePath, ValueKind]:
-    """What values are, in formats that do not tell."""
-    if calls is None or calls.format.kind not in ("tagged", "elements"):
+def _types(calls: Calls | None) -> ValueTypes:
+    """The types of values, for formats that do not tell, or whose siblings do not."""
+    if calls is None or not calls.format.trigger:
         return {}
-    found: dict[ValuePath, ValueKind] = {}
+    found: dict[ValuePath, Types] = {}
     for function in calls.functions:
-        found |= value_kinds(function)
+        found |= value_types(function)
     return found
 
 

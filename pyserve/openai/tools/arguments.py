@@ -112,6 +112,20 @@ def _with_input(schema: dict[str, Any], grammar: TextGrammar | None) -> dict[str
     return {**schema, "properties": {**schema.get("properties", {}), INPUT: text}}
 
 
+def with_sorted_keys(schema: Any) -> Any:
+    """The schema whose properties, at every depth, stand in the order of their names."""
+    if isinstance(schema, list):
+        return [with_sorted_keys(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {key: with_sorted_keys(part) for key, part in schema.items()}
+    properties = parts.get("properties")
+    if isinstance(properties, dict):
+        names = sorted(properties, key=str.lower)
+        parts["properties"] = {name: properties[name] for name in names}
+    return parts
+
+
 def any_object(rules: JsonRules) -> str:
     return SchemaGrammar(ANY_OBJECT, rules=rules).expression
 

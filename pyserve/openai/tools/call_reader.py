@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pyserve.openai.tools.formats import HOLE, CallFormat
 from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_value
+from pyserve.openai.tools.known_formats import siblings
 from pyserve.openai.tools.loose_values import LooseReader
 from pyserve.openai.tools.object_calls import ObjectReader
 from pyserve.openai.tools.parts import AnswerStyle, CallArguments, CallBegin, Piece
@@ -17,6 +18,7 @@ _SIGNS = ".:/"  # what may stand in names, and also after them
 # Ids that are of the function's name and a number or other word, as models write them.
 _NAMED_ID = re.compile(r"(?:functions[._:])?(.+?)(?::[^:]*|_\d+)?")
 _TAG = re.compile(r"<[^<>]*>|\[/?[A-Z_]+\]")
+_CLOSING = re.compile(r"</[^<>]*>")
 
 
 class CallReader:
@@ -50,6 +52,8 @@ class CallReader:
             self._between = layout.between and _to_last_mark(layout.between)
         signs = "".join(sign for sign in _SIGNS if not layout.name_end.startswith(sign))
         self._name_chars = re.compile(f"[{signs}A-Za-z0-9_-]*")
+        self._style = style
+        self._strays = tuple(dict.fromkeys(_CLOSING.findall(layout.arguments_end + layout.after)))
         self._tagged = TaggedReader(reader, layout, style, self._add)
         self._objects = ObjectReader(reader, layout, self._begin, self._add)
 
@@ -63,10 +67,54 @@ class CallReader:
         self.is_whole = False
         self._is_draft = is_draft
         self._is_bare = is_bare
+        trigger = "" if is_bare else self._layout.trigger
+        while trigger and (yield from self._reader.skip(trigger)):
+            continue  # it is written twice
         if (yield from self._is_object()):
             yield from self._read_objects()
         else:
             yield from self._read_calls()
+        while (yield from self._skips_stray()):
+            continue
+
+    def suited(self) -> Steps[CallReader]:
+        """The reader of the run that comes next: of another form with this trigger, or this one."""
+        others = siblings(self._layout) if self._parameters else ()
+        if others:
+            readers = [self._of(layout) for layout in others]
+            readers = sorted((self, *readers), key=lambda one: len(one._begin_text), reverse=True)
+            for one in readers:
+                if (yield from one._comes()):
+                    return one
+        return self
+
+    def _of(self, layout: CallFormat) -> CallReader:
+        return CallReader(self._reader, layout, self._style, self._emit)
+
+    @property
+    def _begin_text(self) -> str:
+        return "".join(self._layout.before.partition(HOLE)[0].split())
+
+    def _comes(self) -> Steps[bool]:
+        """Whether a call of an offered function in this form comes next."""
+        layout, begin = self._layout, self._begin_text
+        if layout.kind in ("object", "keyed"):
+            return (yield from self._reader.comes(begin + "{"))
+        after = {"pythonic": "(", "quoted": "{", "named": "{"}.get(layout.kind, layout.key_begin)
+        ends = {layout.name_end.partition(HOLE)[0].strip() or after}
+        if layout.kind == "named":
+            ends.add(after)
+        for text in (begin + name + end for name in self._parameters for end in sorted(ends)):
+            if (yield from self._reader.comes(text)):
+                return True
+        return False
+
+    def _skips_stray(self) -> Steps[bool]:
+        """Skips what ends a run, written once more."""
+        for tag in self._strays:
+            if (yield from self._reader.skip(tag)):
+                return True
+        return False
 
     def _read_calls(self) -> Steps[None]:
         layout, reader = self._layout, self._reader
@@ -205,8 +253,10 @@ class CallReader:
         layout, reader = self._layout, self._reader
         mark = layout.name_end.rpartition(HOLE)[2].strip()
         written = (yield from reader.short_text(mark)).strip()
-        if written in self._parameters:
-            return written
+        offered = sorted(self._parameters, key=len, reverse=True)
+        for name in offered:
+            if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", written):
+                return name
         found = _NAMED_ID.fullmatch(written)
         if found is None:
             raise MalformedError

@@ -83,8 +83,11 @@ def _object(text: str, at: int, end: int, name: str, arguments: dict[str, Any]) 
         return None
     order = [keys.index(fields[field]) for field in by_value]
     fields["has_arguments_first"] = order[0] > order[1]
-    if min(order) == 1 and isinstance(value[keys[0]], str):
+    ids = [key for key in (keys[0], keys[-1]) if isinstance(value[key], str)]
+    if min(order) == 1 and keys[0] in ids:
         fields["id_key"] = keys[0]
+    elif max(order) == len(keys) - 2 and keys[-1] in ids:
+        fields |= {"id_key": keys[-1], "has_last_id": True}
     return Shape(begin=begin, end=end, kind="object", fields=fields)
 
 

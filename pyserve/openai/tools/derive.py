@@ -34,6 +34,8 @@ from pyserve.openai.tools.probes import (
     TYPED,
     Prober,
 )
+from pyserve.openai.tools.value_types import TEXT as TEXT_TYPE
+from pyserve.openai.tools.value_types import ValueTypes
 
 Tags = tuple[str, str]
 _SECOND = ARGUMENTS[1][KEYS[0]]
@@ -182,6 +184,10 @@ class _Derivation:
             calls = msgspec.structs.replace(calls, has_short_ids=True)
         if two is None and _SECOND not in (self._prober.called(2, variables) or ""):
             calls = msgspec.structs.replace(calls, has_one_call=True)
+        swapped = {KEYS[1]: _SECOND, KEYS[0]: TEXT}
+        told = self._prober.called(1, variables, arguments=swapped) or ""
+        if 0 <= told.find(KEYS[0]) < told.find(KEYS[1]):
+            calls = msgspec.structs.replace(calls, has_sorted_keys=True)
         if self._prober.wants_names(variables):
             calls = msgspec.structs.replace(calls, has_named_results=True)
         is_right = all(_reads(calls, core, told) for told in (one, two) if told is not None)
@@ -292,8 +298,8 @@ def _with_holes(calls: CallFormat, two: _Told | None) -> CallFormat:
 
 def _reads(calls: CallFormat, core: str, told: _Told) -> bool:
     """Whether the format reads the calls that were told, and nothing before them."""
-    texts = frozenset((name, KEYS[0]) for name in NAMES)
-    reader = MessageReader(AnswerStyle(None, calls, texts))
+    types: ValueTypes = {(name, KEYS[0]): TEXT_TYPE for name in NAMES}
+    reader = MessageReader(AnswerStyle(None, calls, types))
     written = core + told.text[told.calls[0].begin :].partition(RESULT)[0]
     found: list[list[str]] = []
     for piece in [*reader.feed(written), *reader.close()]:

@@ -43,12 +43,13 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     trigger: what begins a run in an answer; "": calls are the whole answer, or none of it.
     between: what separates the calls of a run; None: each call is a run of its own.
     name_key, arguments_key: of an `object` call; has_arguments_first: their order. id_key: of the
-      id that the model writes before them, "" = none.
+      id that the model writes before them, or after them if has_last_id; "" = none.
     name_end: between the name and the arguments of others.
     key_begin ... arguments_end: of a `tagged` one, whose values are JSON, but texts as they are.
     has_line_breaks: its texts stand between line breaks. types: what stands for the HOLE in
       `key_end`, by the JSON type. has_cdata: its texts may be CDATA sections.
     quote: around the texts of a `quoted` one.
+    has_sorted_keys: arguments stand in the order of their names.
     is_generic: the template knows no tools, so they are described in the system message.
     has_short_ids: the template takes ids of nine letters and digits only.
     has_named_ids: ids are of the function's name and the place of the call.
@@ -68,6 +69,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     arguments_key: str = "arguments"
     has_arguments_first: bool = False
     id_key: str = ""
+    has_last_id: bool = False
     name_end: str = ""
     key_begin: str = ""
     key_end: str = ""
@@ -77,6 +79,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     types: dict[str, str] = {}
     has_cdata: bool = False
     quote: str = ""
+    has_sorted_keys: bool = False
     is_generic: bool = False
     has_short_ids: bool = False
     has_named_ids: bool = False
@@ -114,7 +117,11 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def _opening(self) -> str:
         """The begin of a call that is an object, without white space."""
-        is_object = self.kind == "object" and not (self.has_arguments_first or self.id_key)
+        is_object = (
+            self.kind == "object"
+            and not self.has_arguments_first
+            and (not self.id_key or self.has_last_id)
+        )
         return f'{{"{self.name_key}":"' if is_object else ""
 
     @property

@@ -23,14 +23,17 @@ def loose(rules: JsonRules, text: str) -> str:
     return " ".join(shown) or '""'
 
 
-def text_until(rules: JsonRules, tag: str, after: str, *, can_end: bool) -> list[str]:
+def text_until(
+    rules: JsonRules, tag: str, after: str, *, can_end: bool, other_end: str = ""
+) -> list[str]:
     """Rules for a text that ends with the first `tag`, which `after` follows.
 
     One rule for each number of characters of `tag` that the text so far ends with; the first one
-    is where a text begins. can_end: the text may also end without the tag.
+    is where a text begins. can_end: the text may also end without the tag, or with `other_end`, an
+    expression that may stand in it as well.
     """
     names = [rules.reserve() for _ in tag]
-    ends = ['""'] if can_end else []
+    ends = ['""'] if can_end else [other_end] if other_end else []
     for n_seen, name in enumerate(names):
         reached = {char: _overlap(tag, tag[:n_seen] + char) for char in dict.fromkeys(tag)}
         known = {char: n for char, n in reached.items() if n}

@@ -7,7 +7,7 @@ an offered function, and its arguments follow their schema.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -22,6 +22,7 @@ from pyserve.openai.tools.arguments import (
     any_object,
     arguments_expression,
     issues_of,
+    with_sorted_keys,
 )
 from pyserve.openai.tools.formats import HOLE, CallFormat, Channels
 from pyserve.openai.tools.free_text import ID, loose, text_until
@@ -214,7 +215,7 @@ class _Writer:
     def run(self) -> str:
         """Calls without the trigger before the first one."""
         layout, rules = self.calls.format, self.rules
-        call = rules.add(any_of(self._call(function) for function in self.calls.functions))
+        call = rules.add(any_of(self._call(function) for function in self._functions()))
         n_more = MAX_CALLS - 1 if self.calls.can_repeat and layout.can_repeat else 0
         begin, end = loose(rules, layout.before), loose(rules, layout.after)
         if layout.between is not None:
@@ -225,6 +226,14 @@ class _Writer:
             return one
         one = rules.add(one)
         return f"{one} ({GAP} {literal(layout.trigger)} {one}){{0,{n_more}}}"
+
+    def _functions(self) -> Iterator[Function]:
+        """The functions, their parameters in the order in which models write them."""
+        for function in self.calls.functions:
+            parameters = function.parameters
+            if parameters and self.calls.format.has_sorted_keys:
+                parameters = with_sorted_keys(parameters)
+            yield msgspec.structs.replace(function, parameters=parameters)
 
     def channel_calls(self, channels: Channels) -> list[str]:
         """The messages that are calls."""
@@ -264,8 +273,7 @@ class _Writer:
         name = literal(function.name)
         if layout.kind in ("tagged", "elements"):
             arguments = tagged_arguments(function, layout, rules, is_loose=self._is_loose)
-            begin = f"{name} {loose(rules, layout.name_end)}"
-            return f"{begin} {arguments} {loose(rules, layout.arguments_end)}"
+            return f"{name} {loose(rules, layout.name_end)} {arguments}"
         if layout.kind in ("pythonic", "quoted"):
             return f"{name} {loose_arguments(function, layout, rules, is_loose=self._is_loose)}"
         arguments = self._arguments(function)
@@ -277,8 +285,10 @@ class _Writer:
         name = f"{literal(json.dumps(layout.name_key))} {rules.colon} {name}"
         arguments = f"{literal(json.dumps(layout.arguments_key))} {rules.colon} {arguments}"
         first, second = (arguments, name) if layout.has_arguments_first else (name, arguments)
-        call_id = ""
+        before = after = ""
         if layout.id_key:
-            key = literal(json.dumps(layout.id_key))
-            call_id = f'{key} {rules.colon} "\\"" {ID} "\\"" {rules.comma}'
-        return f'"{{" {rules.space} {call_id} {first} {rules.comma} {second} {rules.space} "}}"'
+            call_id = f'{literal(json.dumps(layout.id_key))} {rules.colon} "\\"" {ID} "\\""'
+            before = "" if layout.has_last_id else f"{call_id} {rules.comma}"
+            after = f"({rules.comma} {call_id})?" if layout.has_last_id else ""
+        members = f"{before} {first} {rules.comma} {second} {after}"
+        return f'"{{" {rules.space} {members} {rules.space} "}}"'

@@ -245,6 +245,16 @@ _KNOWN: tuple[tuple[tuple[str, ...], CallFormat], ...] = (
         ),
     ),
     (
+        ("[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"),
+        CallFormat(
+            name="mistral-ids",
+            kind="named",
+            trigger="[TOOL_CALLS]",
+            name_end=f"[CALL_ID]{HOLE}[ARGS]",
+            has_short_ids=True,
+        ),
+    ),
+    (
         ("[TOOL_CALLS]", "[ARGS]"),
         CallFormat(
             name="mistral-args",
@@ -365,6 +375,21 @@ def call_format(chat_template: str) -> CallFormat:
 def signed_format(template: str) -> CallFormat | None:
     """The known format with signs in this text."""
     return _first(_KNOWN, template)
+
+
+@functools.lru_cache(MAX_KNOWN)
+def _by_trigger(trigger: str) -> tuple[CallFormat, ...]:
+    return tuple(one for one in KNOWN_FORMATS if trigger and one.trigger == trigger)
+
+
+def siblings(calls: CallFormat) -> tuple[CallFormat, ...]:
+    """The other known formats whose runs begin as those of `calls`: models mix them up."""
+    own = (calls.kind, calls.before.split(), calls.name_end.split())
+    return tuple(
+        one
+        for one in _by_trigger(calls.trigger)
+        if (one.kind, one.before.split(), one.name_end.split()) != own
+    )
 
 
 def variant_marks(calls: CallFormat) -> tuple[str, ...]:

@@ -182,7 +182,10 @@ class MessageReader(AnswerReader):
             reader.rest = sign + reader.rest  # the call has it in `before`
             reader.begin_record("")
         is_bare = sign in self._loose or (not sign and bool(self._trigger))
+        calls.has_name = False
         try:
+            if not is_bare:
+                calls = yield from calls.suited()
             yield from calls.read_run(is_bare=is_bare)
         except (MalformedError, EndedError) as error:
             is_cut = isinstance(error, EndedError)

@@ -6,6 +6,7 @@ import msgspec
 
 from pyserve.models.profile import CallProfile
 from pyserve.openai.tools.formats import CallFormat, Channels
+from pyserve.openai.tools.value_types import ValueTypes
 
 
 class Thinking(msgspec.Struct, frozen=True):
@@ -23,10 +24,8 @@ class Thinking(msgspec.Struct, frozen=True):
 class AnswerStyle(msgspec.Struct, frozen=True):
     """The parts that an answer may have beside text.
 
-    texts: function and parameter where values are texts, for formats that do not quote them.
-    containers: where they are objects and arrays, for formats that do not tell. optional: where
-    they are texts or null. parameters: the names of those of each offered function, in order; {}:
-    the functions are not known.
+    types: of values, by function and parameter, for formats that do not tell them. parameters:
+    the names of those of each offered function, in order; {}: the functions are not known.
     found: how the model's configuration finds calls and text, once the answer is whole.
     marks: texts that are dropped from the answer. channels: it is made of messages.
     is_continued: the prompt ends inside of the text. hides_thoughts: they are not given out.
@@ -36,9 +35,7 @@ class AnswerStyle(msgspec.Struct, frozen=True):
 
     thinking: Thinking | None = None
     calls: CallFormat | None = None
-    texts: frozenset[tuple[str, ...]] = frozenset()
-    containers: dict[tuple[str, ...], str] = {}
-    optional: frozenset[tuple[str, ...]] = frozenset()
+    types: ValueTypes = {}
     parameters: dict[str, tuple[str, ...]] = {}
     found: CallProfile | None = None
     marks: tuple[str, ...] = ()

@@ -21,8 +21,8 @@ from pyserve.openai.tools.known_formats import (
     variant_marks,
 )
 from pyserve.openai.tools.probes import NOT_THINKING, THINKING, Message, Prober, Render
-from pyserve.openai.tools.tagged_values import CDATA
 from pyserve.openai.tools.thinking import thinking_tags
+from pyserve.openai.tools.value_texts import CDATA
 
 MAX_KNOWN = 256
 EFFORT_VARIABLES = ("reasoning_effort", "thinking_effort", "reasoning_strength")

@@ -7,25 +7,34 @@ Oslo
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 from pyserve.openai.tools.formats import HOLE, ITEM, CallFormat
-from pyserve.openai.tools.json_values import MAX_NAME_CHARS, is_json, read_value
+from pyserve.openai.tools.json_values import MAX_NAME_CHARS, read_value
 from pyserve.openai.tools.parts import AnswerStyle
-from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextReader
+from pyserve.openai.tools.text_reader import (
+    SPACE,
+    EndedError,
+    MalformedError,
+    Steps,
+    TextReader,
+)
+from pyserve.openai.tools.value_texts import CDATA, CDATA_END, as_json, quoted
+from pyserve.openai.tools.value_types import OPTIONAL_TEXT, TEXT, UNKNOWN, Types
 
-CDATA, CDATA_END = "<![CDATA[", "]]>"
 _TYPE = re.compile(rf'\s+\w+="{HOLE}"')
 _NULLS = ("null", "None")
 _ANY_TAG = re.compile(r"<[^<>]*>")
 _TAG = re.compile(r"\s*<[^<>]*>")
+_CLOSING = re.compile(r"</[^<>]*>")
 _NO_KEY = re.compile(r"[\r\n<>]")  # the tag of the key has no end
+_AROUND_KEYS = f"{SPACE}\"'"
+_CONTAINERS = frozenset({"object", "array"})
 MAX_DEPTH = 32
-MAX_LITERAL_CHARS = 100_000
+MAX_LINE_CHARS = 1000
 
 
 class TaggedReader:
@@ -43,24 +52,45 @@ class TaggedReader:
     ) -> None:
         self._reader = reader
         self._layout = layout
-        self._texts = style.texts
-        self._optional = style.optional
-        self._containers = style.containers
+        self._types = style.types
         self._before = ""  # what stands before the next key; "": no arguments are open
+        self._is_in_value = False
         # What ends arguments, and what models leave out after it.
         self._arguments_end, self._arguments_rest = _first_tag(layout.arguments_end)
         closing = f"{layout.arguments_end}{layout.after}".strip()
-        self._closing = f"\n{closing}" if len(_ANY_TAG.findall(closing)) > 1 else ""
+        self._closing = _ANY_TAG.findall(closing)
+        self._closing_text = f"\n{closing}" if len(self._closing) > 1 else ""
+        self._n_own_ends = len(_ANY_TAG.findall(layout.arguments_end))
+        self._key_signs = _signs(layout.key_end)
+        # Closing tags that models write where none belongs.
+        self._strays = tuple(
+            tag
+            for tag in dict.fromkeys(_CLOSING.findall(layout.key_end + layout.value_end))
+            if layout.kind == "tagged" and tag != self._arguments_end.strip()
+        )
         self._ends: tuple[str, ...] = ()
         self._parameters = style.parameters
         self._add = add
 
     def read_arguments(self, name: str) -> Steps[None]:
-        """The arguments of the function `name`, up to their end. Raises MalformedError."""
-        layout, reader = self._layout, self._reader
+        """The arguments of the function `name`, up to their end. Raises MalformedError.
+
+        An answer that ends between two of them ends their object.
+        """
         self._before = "{"
+        self._is_in_value = False
+        try:
+            yield from self._read_members(name)
+        except EndedError:
+            if not self._is_in_value:
+                self.close()
+            raise
+
+    def _read_members(self, name: str) -> Steps[None]:
+        layout, reader = self._layout, self._reader
         if (yield from reader.comes("{")):  # all of them as one object
             self._before = ""
+            self._is_in_value = True
             yield from read_value(reader, self._add)
             yield from reader.expect(layout.arguments_end)
             return
@@ -68,21 +98,13 @@ class TaggedReader:
         while (yield from self._goes_on()):
             key = yield from self._read_key()
             holes = yield from self._read_key_end()
-            self._add(f"{self._before}{_quoted(key)}: ")
+            self._add(f"{self._before}{quoted(key)}: ")
             self._before = ", "
-            path = (name, key)
             given.add(key)
             self._ends = self._value_ends(name, given)
-            is_text = path in self._texts
-            if holes and layout.types:
-                is_text = holes[0].strip() == layout.types.get("string")
-            if layout.kind == "elements":
-                value = yield from self._read_node(path, 0)
-                self._add(json.dumps(value, ensure_ascii=False))
-            elif is_text or (path in self._optional and not (yield from self._is_null())):
-                yield from self._read_text()
-            else:
-                yield from self._read_json()
+            self._is_in_value = True
+            yield from self._read_member((name, key), holes)
+            self._is_in_value = False
         self.close()
         yield from reader.skip(self._arguments_rest)
 
@@ -94,7 +116,25 @@ class TaggedReader:
 
     def _goes_on(self) -> Steps[bool]:
         begin = self._layout.key_begin
-        return (yield from self._reader.one_of([begin, self._arguments_end])) == begin
+        signs = (begin, self._arguments_end, *self._strays)
+        while (sign := (yield from self._reader.one_of(signs))) in self._strays:
+            continue
+        return sign == begin
+
+    def _read_member(self, path: tuple[str, ...], holes: list[str]) -> Steps[None]:
+        layout, types = self._layout, self._types.get(path, UNKNOWN)
+        is_text = types == TEXT
+        if holes and layout.types:
+            is_text = holes[0].strip() == layout.types.get("string")
+        if layout.kind == "elements":
+            value = yield from self._read_node(path, 0)
+            self._add(json.dumps(value, ensure_ascii=False))
+        elif is_text or (types == OPTIONAL_TEXT and not (yield from self._is_null())):
+            yield from self._read_text()
+        else:
+            parts: list[str] = []
+            yield from self._until_end(parts.append)
+            self._add(as_json("".join(parts), types))
 
     def _value_ends(self, name: str, given: set[str]) -> tuple[str, ...]:
         """What ends a value: its tag, or where that is left out another key, or all ends."""
@@ -106,16 +146,51 @@ class TaggedReader:
                 for key in self._parameters.get(name, ())
                 if key not in given
             ]
-        if self._closing:
-            ends.append(self._closing)
+        if self._closing_text:
+            ends.append(self._closing_text)
         return tuple(ends)
 
-    def _until_end(self, emit: Callable[[str], None]) -> Steps[None]:
-        """Give everything before the end of a value to `emit`, and skip its tag alone."""
+    def _until_end(self, emit: Callable[[str], None], *, has_breaks: bool = True) -> Steps[None]:
+        """Give everything before the end of a value to `emit`, and skip its tag alone.
+
+        has_breaks: a line break before the tag is none of the value.
+        """
         reader = self._reader
-        end = yield from reader.until_any(self._ends, emit)
+        held = ""
+
+        def add(text: str) -> None:
+            nonlocal held
+            text = held + text
+            held = "\n" if text.endswith("\n") else ""
+            if ready := text.removesuffix("\n"):
+                emit(ready)
+
+        signs = (*self._ends, *self._closing)
+        while True:
+            end = yield from reader.until_any(signs, add)
+            if end in self._ends or (yield from self._is_closed(end)):
+                break
+            add(end)
         if end != self._layout.value_end:
             reader.unread(end)
+        elif held and not has_breaks:
+            emit(held)
+
+    def _is_closed(self, tag: str) -> Steps[bool]:
+        """Whether the other ends of a call follow this one, and then nothing or another call."""
+        n_before = self._closing.index(tag) + 1
+        wanted = [_bare("".join(self._closing[n_before:])) + _bare(self._layout.trigger)]
+        if n_before == self._n_own_ends and (between := self._layout.between):
+            wanted.append(_bare(between.partition(HOLE)[0]))
+        while True:
+            seen = _bare(self._reader.rest)
+            if any(seen.startswith(text) for text in wanted):
+                return True
+            if self._reader.is_closed:
+                return any(text.startswith(seen) for text in wanted)
+            if not any(text.startswith(seen) for text in wanted):
+                return False
+            yield from self._reader.more()
 
     def _is_null(self) -> Steps[bool]:
         """Whether the value that comes next is none."""
@@ -126,45 +201,59 @@ class TaggedReader:
         return False
 
     def _read_key(self) -> Steps[str]:
-        sign, *_ = self._layout.key_end.split()
-        sign = sign.partition("\0")[0]
-        key = yield from self._reader.short_text(sign)
+        key = yield from self._reader.short_text(*self._key_signs)
+        key = key.strip(_AROUND_KEYS)
         if len(key) > MAX_NAME_CHARS or _NO_KEY.search(key):
             raise MalformedError
         return key
 
     def _read_key_end(self) -> Steps[list[str]]:
         """What is in its holes; [] where the type is left out."""
-        bare = _TYPE.sub("", self._layout.key_end)
-        if bare != self._layout.key_end and (yield from self._reader.skip(bare)):
+        reader, signs = self._reader, self._key_signs
+        if len(signs) > 1:  # any of them twice, or left out before the last
+            while (yield from reader.one_of(signs)) != signs[-1]:
+                continue
             return []
-        return (yield from self._reader.expect(self._layout.key_end))
+        bare = _TYPE.sub("", self._layout.key_end)
+        if bare != self._layout.key_end and (yield from reader.skip(bare)):
+            return []
+        return (yield from reader.expect(self._layout.key_end))
 
     def _read_text(self) -> Steps[None]:
         """A raw text, without line breaks at its ends if the format has them there."""
         layout, reader = self._layout, self._reader
-        if layout.has_line_breaks and (yield from reader.peek()) == "\n":
-            reader.take(1)
         self._add('"')
         if layout.has_cdata and (yield from self._begins_with(CDATA)):
             yield from reader.until(CDATA_END, self._add_text)
             yield from reader.expect(layout.value_end)
         elif layout.has_line_breaks:
-            held = ""
-
-            def add(text: str) -> None:
-                nonlocal held
-                text = held + text
-                held = "\n" if text.endswith("\n") else ""
-                self._add_text(text.removesuffix("\n"))
-
-            yield from self._until_end(add)
-        else:
+            yield from self._begins_with("\n")
             yield from self._until_end(self._add_text)
+        elif not (yield from self._is_line()):
+            yield from self._until_end(self._add_text, has_breaks=False)
         self._add('"')
 
+    def _is_line(self) -> Steps[bool]:
+        """Whether the text is a line between line breaks, which is read without them then."""
+        reader = self._reader
+        if (yield from reader.peek()) != "\n":
+            return False
+        while (end := reader.rest.find("\n", 1, MAX_LINE_CHARS)) < 0:
+            if reader.is_closed or len(reader.rest) >= MAX_LINE_CHARS:
+                return False
+            yield from reader.more()
+        reader.take(1)
+        line = reader.take(end - 1)
+        if self._layout.value_end not in line and (
+            yield from self._begins_with(f"\n{self._layout.value_end}")
+        ):
+            self._add_text(line)
+            return True
+        reader.unread(f"\n{line}")
+        return False
+
     def _add_text(self, text: str) -> None:
-        self._add(_quoted(text)[1:-1])
+        self._add(quoted(text)[1:-1])
 
     def _begins_with(self, text: str) -> Steps[bool]:
         """Whether `text` comes next, which is skipped then."""
@@ -176,12 +265,6 @@ class TaggedReader:
         reader.take(len(text))
         return True
 
-    def _read_json(self) -> Steps[None]:
-        """JSON or a literal of Python, or else a raw text."""
-        parts: list[str] = []
-        yield from self._until_end(parts.append)
-        self._add(_as_json("".join(parts).strip(SPACE)))
-
     def _read_node(self, path: tuple[str, ...], depth: int) -> Steps[Any]:
         """The value that stands up to the end of the element: its text, or its elements."""
         layout, reader = self._layout, self._reader
@@ -190,7 +273,8 @@ class TaggedReader:
         texts: list[str] = []
         if depth > MAX_DEPTH:
             raise MalformedError
-        is_text = path in self._texts or path in self._optional
+        types = self._types.get(path, UNKNOWN)
+        is_text = types in (TEXT, OPTIONAL_TEXT)
         signs = (end,) if is_text else (end, layout.key_begin)
         while (yield from reader.until_any(signs, texts.append)) != end:
             inner = yield from self._read_key()
@@ -198,12 +282,13 @@ class TaggedReader:
             members.append((inner, (yield from self._read_node((*path, inner), depth + 1))))
         if is_text:
             text = "".join(texts)
-            is_null = path in self._optional and text.strip(SPACE) in _NULLS
+            is_null = types == OPTIONAL_TEXT and text.strip(SPACE) in _NULLS
             return None if is_null else text
-        kind = self._containers.get(path)
         if not members:
-            return _typed("".join(texts), kind)
-        is_list = all(inner == ITEM for inner, _ in members) if kind is None else kind == "array"
+            return _typed("".join(texts), types)
+        is_list = all(inner == ITEM for inner, _ in members)
+        if types & _CONTAINERS:
+            is_list = "array" in types and (is_list or "object" not in types)
         return [value for _, value in members] if is_list else dict(members)
 
 
@@ -213,33 +298,21 @@ def _first_tag(text: str) -> tuple[str, str]:
     return (found[0], text[found.end() :]) if found else (text, "")
 
 
-def _typed(text: str, kind: str | None) -> Any:
-    """What the text of an element looks like. kind: of the container that it is."""
-    empty = {"object": dict, "array": list}.get(kind or "")
+def _signs(key_end: str) -> tuple[str, ...]:
+    """The tags that end a key, or what stands before the first hole."""
+    if HOLE in key_end or _ANY_TAG.sub("", key_end).strip():
+        return (key_end.split(maxsplit=1)[0].partition(HOLE)[0],)
+    return tuple(_ANY_TAG.findall(key_end))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def _typed(text: str, types: Types) -> Any:
+    """What the text of an element looks like."""
     bare = text.strip(SPACE)
-    if not bare:
-        return empty() if empty is not None else text or None
-    found = json.loads(_as_json(bare))
+    if not bare and not types & (_CONTAINERS | {"null"}):
+        return text or None
+    found = json.loads(as_json(bare, types))
     return text if found == bare else found  # a text keeps the white space around it
-
-
-def _as_json(text: str) -> str:
-    if text.startswith(CDATA) and text.endswith(CDATA_END):
-        return _quoted(text[len(CDATA) : -len(CDATA_END)])
-    return text if is_json(text) else _from_literal(text)
-
-
-def _from_literal(text: str) -> str:
-    """A list, an object or a word in Python's syntax as JSON; else `text` is a text."""
-    if text in ("True", "False", "None") or (
-        text[:1] in ("{", "[") and len(text) <= MAX_LITERAL_CHARS
-    ):
-        try:
-            return json.dumps(ast.literal_eval(text), ensure_ascii=False, allow_nan=False)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            return _quoted(text)
-    return _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -107,13 +107,13 @@ class TextReader:
                 return False
             yield from self.more()
 
-    def short_text(self, sign: str) -> Steps[str]:
-        """The text before `sign`, which stays unread. Raises MalformedError if it is long."""
-        while sign not in self.rest:
+    def short_text(self, *signs: str) -> Steps[str]:
+        """The text before any of `signs`, which stays unread. Raises MalformedError if long."""
+        while not any(sign in self.rest for sign in signs):
             if len(self.rest) > MAX_HOLE_CHARS:
                 raise MalformedError
             yield from self.more()
-        return self.take(self.rest.index(sign))
+        return self.take(min(self.rest.index(sign) for sign in signs if sign in self.rest))
 
     def until(self, tag: str, emit: Callable[[str], None]) -> Steps[None]:
         """Give everything before `tag` to `emit` as it comes, and skip the tag."""

@@ -28,7 +28,7 @@ from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,
 )
-from pyserve.openai.tools.tagged import value_kinds
+from pyserve.openai.tools.value_types import value_types
 from tests.native.helpers import read
 from tests.support.tiny.llama import IM_END, write_tiny_llama
 
@@ -63,7 +63,7 @@ FORMATS = [
     call_format("tools <tool_call> <function= <parameter="),
     call_format("tools <tool_call> <arg_key> <arg_value>"),
 ]
-TEXTS = frozenset(path for path, kind in value_kinds(FUNCTIONS[0]).items() if kind == "text")
+TYPES = value_types(FUNCTIONS[0])
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_forced_calls_follow_their_schemas(engine, layout: CallFormat, is_thinki
     n_whole = 0
     for stream in streams:
         answer = read(stream)
-        choice = ReadChoice(AnswerStyle(thinking, layout, TEXTS)).push_all(answer.deltas)
+        choice = ReadChoice(AnswerStyle(thinking, layout, TYPES)).push_all(answer.deltas)
         if answer.finish.reason == "length":
             continue
         n_whole += 1

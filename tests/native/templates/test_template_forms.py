@@ -20,6 +20,7 @@ from pyserve.openai.tools.grammar import Calls, Surroundings, answer_grammar
 from pyserve.openai.tools.parts import AnswerStyle, Thinking
 from pyserve.openai.tools.prompt import with_history
 from pyserve.openai.tools.recognition import format_of, recognized
+from pyserve.openai.tools.value_types import TEXT
 from pyserve.schemas.chat import ChatRequest
 from tests.support.parts import read
 from tests.support.tiny.llama import write_tiny_llama
@@ -169,7 +170,7 @@ def test_the_form_of_calls_is_derived_and_read(tmp_path: Path, name: str) -> Non
     with engine_of(tmp_path, source) as engine:
         form = form_of(engine, source)
         assert f"{form.origin} {form.calls.kind}" == expected
-        style = AnswerStyle(None, form.calls, frozenset([("f", "a")]), marks=form.all_marks)
+        style = AnswerStyle(None, form.calls, {("f", "a"): TEXT}, marks=form.all_marks)
         for chunks in ([written], list(written)):
             text, _, made = read(style, chunks)
             assert text.strip() == ""
@@ -247,8 +248,8 @@ def test_tags_that_are_control_tokens_are_no_text(tmp_path: Path) -> None:
         )
         + "<think></think>"
     )
-    answer = 'a</think> b <tool_call>{"name": "f", "arguments": {}}</tool_call></tool_call> c'
-    told = {(): "a</think> b</tool_call> c", ("</think>", "</tool_call>"): "a b c"}
+    answer = 'a</think> b <tool_call>{"name": "f", "arguments": {}}</tool_call> c</tool_call>'
+    told = {(): "a</think> b c</tool_call>", ("</think>", "</tool_call>"): "a b c"}
     for controls, expected in told.items():
         with engine_of(tmp_path, source, controls) as engine:
             form = format_of(engine, source)

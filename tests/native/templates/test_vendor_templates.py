@@ -26,7 +26,9 @@ from pyserve.openai.tools.parts import (
     Thinking,
 )
 from pyserve.openai.tools.recognition import may_think, recognized
+from pyserve.openai.tools.value_types import TEXT
 from tests.support import family_texts
+from tests.support.gbnf import Acceptor
 from tests.support.parts import read
 from tests.support.tiny.llama import write_tiny_llama
 from tests.support.vendor_templates import vendor_templates
@@ -131,7 +133,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 SIMPLE: dict[str, Any] = {"text": "Oslo"}
 CALLS: list[family_texts.Call] = [("first_one", ARGUMENTS), ("other_one", SIMPLE)]
-TEXTS = frozenset((name, "text") for name, _ in CALLS)
+TEXTS = {(name, "text"): TEXT for name, _ in CALLS}
 # Templates that cannot write some values themselves: what is left of the arguments.
 LOSSY = {
     "openbmb-MiniCPM5-1B": ("text", "number", "ratio", "flag"),  # objects are left out
@@ -329,7 +331,7 @@ TYPED = {
 }
 LOOSE = {
     "type": "object",
-    "properties": {"text": {"type": "string"}},
+    "properties": {"text": {"type": "string"}, "more": {"type": "integer"}},
     "required": ["text"],
     "additionalProperties": False,
 }
@@ -337,14 +339,20 @@ LOOSE = {
 # Messages with headers are calls of their own: the grammar ends with the first.
 ONE_CALL = {"meetkai-functionary-medium-v3.2", "muse-glimmer", "openai-gpt-oss-120b"}
 
-# Lists and objects are Python's there, or left out; the grammar holds them to JSON.
+# Lists and objects are Python's there, or left out, or have escapes of half characters; the grammar
+# holds them to JSON.
 OTHER_SPELLING = {
+    "Reka-Edge",
     "ByteDance-Seed-OSS",
     "LFM2-8B-A1B",
     "LFM2.5-8B-A1B",
     "LFM2.5-Instruct",
     "openbmb-MiniCPM5-1B",
 }
+
+
+# What they write between thoughts and calls, or after calls, is left out where a call is forced.
+SHORTENED = {"Kimi-K3", "upstage-Solar-Open-100B"}
 
 
 def grammar_of(model: Rendered, *, can_repeat: bool) -> str:
@@ -379,7 +387,10 @@ def test_what_a_template_writes_is_what_the_grammar_allows(model: Rendered):
     if model.name not in OTHER_SPELLING:
         told.append(("", CALLS[:1]))
     for thoughts, made in told:
-        check_end(model, grammar, model.written(thoughts, "", made))
+        answer = model.written(thoughts, "", made)
+        check_end(model, grammar, answer)
+        if not (thoughts and model.name in SHORTENED) and model.name != "Kimi-K3":
+            assert Acceptor(grammar).accepts(answer), answer
 
 
 def test_the_grammar_allows_as_many_calls_as_an_answer_may_have(model: Rendered):

@@ -16,7 +16,7 @@ from pyserve.openai.tools.arguments import Function
 from pyserve.openai.tools.formats import HOLE, TAGGED, CallFormat, control_marks
 from pyserve.openai.tools.known_formats import HARMONY, KNOWN_FORMATS, call_format, variant_marks
 from pyserve.openai.tools.parts import AnswerStyle, Thinking
-from pyserve.openai.tools.tagged import value_kinds
+from pyserve.openai.tools.value_types import value_types
 from tests.support.formats import APERTUS, GEMMA, KIMI
 from tests.support.parts import read
 
@@ -62,6 +62,8 @@ DEEPSEEK = CallFormat(
     arguments_end="</｜DSML｜invoke>\n",
     has_line_breaks=False,
 )
+R1 = call_format("tools <｜tool▁calls▁begin｜> function<｜tool▁sep｜> ```json")
+NEMO = call_format("tools [TOOL_CALLS]")
 V31 = call_format("tools <｜tool▁calls▁begin｜> <｜tool▁sep｜>")
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -71,12 +73,14 @@ SCHEMA: dict[str, Any] = {
         "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
         "kind": {"type": ["string", "null"]},
         "items": {"type": "array"},
+        "on": {"type": "boolean"},
     },
 }
 FUNCTIONS = [Function(name, SCHEMA, "tools.0") for name in ("f", "g", "ns.f", "mcp/f")]
-KINDS = {path: kind for function in FUNCTIONS for path, kind in value_kinds(function).items()}
+TYPES = {path: types for function in FUNCTIONS for path, types in value_types(function).items()}
 A, GIVEN = {"path": "/tmp/a"}, [("f", {"path": "/tmp/a"})]
 PATH = "<parameter=path>\n/tmp/a\n</parameter>"
+KEY = "<arg_key>path</arg_key>"
 BARE = f"<function=f>\n{PATH}\n</function>"
 WRAPPED = f"<tool_call>\n{BARE}\n</tool_call>"
 OBJECT = '{"name": "f", "arguments": {"path": "/tmp/a"}}'
@@ -97,6 +101,14 @@ def kimi(call_id: str) -> str:
 
 def coder(inner: str) -> str:
     return f"<tool_call>\n<function=f>\n{inner}\n</function>\n</tool_call>"
+
+
+def glm(value: str) -> str:
+    return f"<tool_call>f\n{KEY}\n<arg_value>{value}</tool_call>"
+
+
+def given(key: str, value: str) -> str:
+    return f"<parameter={key}>\n{value}\n</parameter>"
 
 
 def pick(calls: CallFormat, answer: str, made: list[tuple[str, Any]], text: str = "") -> Row:
@@ -250,7 +262,54 @@ ROWS: dict[str, Row] = {
     "no end of a function": pick(
         CODER, f"<tool_call>\n<function=f>\n{PATH}\n</tool_call> So", GIVEN, " So"
     ),
+    "no end of a value but the call's": pick(
+        CODER, "<tool_call>\n<function=f>\n<parameter=path>\n/tmp/a</function></tool_call>", GIVEN
+    ),
+    "the same and another call": pick(GLM, f"{glm('/tmp/a')}\n{glm('/tmp/a')}", GIVEN * 2),
+    "the end of a call in a value": pick(
+        GLM, glm("a</tool_call> b</arg_value>"), [("f", {"path": "a</tool_call> b"})]
+    ),
+    "ends where none belong": pick(
+        GLM,
+        f"<tool_call>f</arg_key>\n{KEY}</arg_key><arg_value>/tmp/a</arg_value></arg_key>\n"
+        "<arg_key>n</arg_key><arg_value>3</arg_value></arg_value></tool_call></tool_call> So",
+        [("f", {**A, "n": 3})],
+        " So",
+    ),
+    "no end of a key": pick(GLM, glm("/tmp/a</arg_value>").replace("</arg_key>", ""), GIVEN),
+    "a line of its own": pick(GLM, glm("\n/tmp/a\n</arg_value>"), GIVEN),
+    "several lines": pick(GLM, glm("\na\nb\n</arg_value>"), [("f", {"path": "\na\nb\n"})]),
+    "a begin twice": pick(TAGGED, f"<tool_call>\n<tool_call>\n{OBJECT}\n</tool_call>", GIVEN),
+    "an end twice": pick(TAGGED, f"<tool_call>{OBJECT}</tool_call></tool_call> So", GIVEN, " So"),
+    "quotes around keys": pick(CODER, coder(PATH.replace("=path", '= "path" ')), GIVEN),
+    # Cut off.
+    "cut between arguments": pick(CODER, f"<tool_call>\n<function=f>\n{PATH}\n", GIVEN),
+    "cut in a key": pick(CODER, f"<tool_call>\n<function=f>\n{PATH}\n<parameter=n", GIVEN),
+    "cut before arguments": pick(CODER, "<tool_call>\n<function=f>\n", [("f", {})]),
+    # The forms of other families, whose runs begin alike.
+    "an older form of DeepSeek": pick(
+        V31,
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n"
+        f"```json\n{JSON}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        GIVEN,
+    ),
+    "a newer form of DeepSeek": pick(
+        R1,
+        f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{JSON}"
+        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        GIVEN,
+    ),
+    "a newer form of Mistral": pick(NEMO, f"[TOOL_CALLS]f[ARGS]{JSON}", GIVEN),
+    "another of Mistral": pick(NEMO, f"[TOOL_CALLS]f[CALL_ID]abc[ARGS]{JSON}", GIVEN),
+    "tags where an object should be": pick(TAGGED, WRAPPED, GIVEN),
+    "keys and values where an object should be": pick(TAGGED, glm("/tmp/a</arg_value>"), GIVEN),
+    "tags of another family": pick(GLM, WRAPPED, GIVEN),
     # Values by their schemas.
+    "words of other languages": pick(
+        CODER,
+        coder(f"{given('on', 'FALSE')}\n{given('n', ' - 5 ')}\n{given('items', '[None]')}"),
+        [("f", {"on": False, "n": -5, "items": [None]})],
+    ),
     "texts or null": pick(
         CODER,
         coder("<parameter=note>\n007\n</parameter>\n<parameter=kind>\nnull\n</parameter>"),
@@ -302,8 +361,7 @@ def style(calls: CallFormat | None, thinking: Thinking | None) -> AnswerStyle:
     return AnswerStyle(
         thinking,
         calls,
-        texts=frozenset(path for path, kind in KINDS.items() if kind == "text"),
-        optional=frozenset(path for path, kind in KINDS.items() if kind == "optional"),
+        types=TYPES,
         parameters={function.name: tuple(SCHEMA["properties"]) for function in FUNCTIONS},
         marks=(*marks, *control_marks(*marks)),
     )

@@ -19,6 +19,7 @@ from pyserve.openai.tools.parts import (
     Thinking,
     Thought,
 )
+from pyserve.openai.tools.value_types import TEXT
 
 THINK = Thinking("<think>", "</think>")
 OPEN = Thinking("<think>", "</think>", is_open=True)
@@ -57,7 +58,7 @@ F_CALL = '{"name": "f", "arguments": {"a": 1}}'
 F = [CallBegin("f"), CallArguments('{"a": 1}')]
 G = [CallBegin("g"), CallArguments("{}")]
 
-TEXTS = frozenset([("f", "text")])
+TEXTS = {("f", "text"): TEXT}
 TAGS: list[tuple[CallFormat, str, list[Piece]]] = [
     (
         CODER,
@@ -115,7 +116,7 @@ CASES: list[tuple[Thinking | None, CallFormat | None, str, list[Piece]]] = [
     (None, TAGGED, "a <tool_call> b </tool_call>", [Text("a <tool_call> b </tool_call>")]),
     (None, TAGGED, '<tool_call>{"a": 1}</tool_call>', [Text('<tool_call>{"a": 1}</tool_call>')]),
     (None, TAGGED, '<tool_call>["f"]', [Text('<tool_call>["f"]')]),
-    (None, TAGGED, f"<tool_call><tool_call>{F_CALL}</tool_call>", [Text("<tool_call>"), *F]),
+    (None, TAGGED, f"<tool_call><tool_call>{F_CALL}</tool_call>", F),
     # Thoughts.
     (THINK, None, "<think>\nHm.\n\n</think>\n\nHi!", [Thought("Hm."), Text("Hi!")]),
     (THINK, None, "\n <think></think>Hi", [Text("Hi")]),

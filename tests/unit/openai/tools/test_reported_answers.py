@@ -14,13 +14,14 @@ from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,
 )
+from pyserve.openai.tools.value_types import TEXT
 from tests.support.formats import KIMI
 from tests.support.parts import read
 
 THINK = Thinking("<think>", "</think>", is_open=True)
 CODER = call_format("tools <tool_call> <function= <parameter=")
 LFM2 = next(known for known in KNOWN_FORMATS if known.name == "lfm2")
-TEXTS = frozenset(("f", key) for key in ("path", "content", "cmd", "note"))
+TEXTS = {("f", key): TEXT for key in ("path", "content", "cmd", "note")}
 READ = (
     "<tool_call>\n<function=f>\n<parameter=path>\n/tmp/a\n</parameter>\n</function>\n</tool_call>"
 )
