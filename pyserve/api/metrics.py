@@ -19,6 +19,7 @@ from pyserve.openai.server.metrics import (
     engine_metrics,
     gap_family,
     llama_metrics,
+    replica_metrics,
     text,
 )
 from pyserve.web.answer.model_names import may_use
@@ -49,6 +50,7 @@ def _page() -> str:
     n_adapters = {each.id: len(each.profile.adapters) for each in parts.backend.models()}
     made = [
         *engine_metrics(stats),
+        *replica_metrics([each for each in parts.backend.replicas() if may_use(each.model_id)]),
         *balancer_metrics(stats, n_adapters, time.time()),  # noqa: TID251  # Prometheus has it
         *_front_metrics(),
     ]

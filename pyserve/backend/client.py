@@ -15,7 +15,7 @@ import msgspec
 from pyserve.backend.connections import EngineConnections
 from pyserve.backend.link import SupervisorLink
 from pyserve.backend.messages import Acquire, Load, Release, Reload, Reply, Request, Unload
-from pyserve.backend.protocol import EngineLease, ModelStatus
+from pyserve.backend.protocol import EngineLease, ModelStatus, ReplicaStatus
 from pyserve.engine.remote.client import RemoteEngine
 from pyserve.errors import (
     CancelledError,
@@ -150,6 +150,9 @@ class SupervisorBackend:
             if status.state == "ready" and status.socket_path and status.info is not None:
                 self._connections.connect(status.id, status.socket_path, status.info.kernels)
         return self._connections.engines()
+
+    def replicas(self) -> list[ReplicaStatus]:
+        return []
 
     @property
     def n_revived(self) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 from pyserve.engine.config import Adapter
 from pyserve.engine.kernels import KernelFall
-from pyserve.engine.protocol import Engine, ModelInfo
+from pyserve.engine.protocol import Engine, EngineStats, ModelInfo
 from pyserve.errors import ErrorInfo
 from pyserve.models.profile import PLAIN, ModelProfile
 
@@ -68,6 +68,16 @@ def _adapted(status: ModelStatus, adapter: Adapter) -> ModelStatus:
     return msgspec.structs.replace(
         status, id=adapter.model_id, parent=status.id, profile=profile, model_path=adapter.path
     )
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several engines of a model. host: where it runs. stats: what it told last."""
+
+    model_id: str
+    name: str
+    host: str
+    is_ready: bool
+    stats: EngineStats
 
 
 class Lease(Protocol):
@@ -143,6 +153,10 @@ class Backend(Protocol):
 
     def engines(self) -> Mapping[str, Engine]:
         """The engines of loaded models, for their counters. Loads none."""
+        ...
+
+    def replicas(self) -> list[ReplicaStatus]:
+        """The engines of models that may have several; others are not in it."""
         ...
 
     @property

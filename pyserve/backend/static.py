@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from pyserve.backend.protocol import EngineLease, ModelStatus
+from pyserve.backend.protocol import EngineLease, ModelStatus, ReplicaStatus
 from pyserve.engine.protocol import Engine
 from pyserve.errors import ModelBusyError, ModelLoadingError, ModelNotFoundError, from_info
 from pyserve.models.profile import PLAIN, ModelProfile
@@ -91,6 +91,9 @@ class StaticBackend:
         return {
             name: engine for name, engine in self._engines.items() if name not in self._unloaded
         }
+
+    def replicas(self) -> list[ReplicaStatus]:
+        return []
 
     @property
     def n_revived(self) -> int:

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from pyserve.backend.link import SupervisorLink
-from pyserve.backend.protocol import EngineLease, ModelStatus
+from pyserve.backend.protocol import EngineLease, ModelStatus, ReplicaStatus
 from pyserve.cluster.engine import ClusterEngine
 from pyserve.cluster.follower_link import FollowerLink
 from pyserve.cluster.views import Directory, ModelView, News, Trouble
@@ -155,6 +155,11 @@ class ClusterBackend:
         with self._changed:
             engines = dict(self._engines)
         return {name: engine for name, engine in engines.items() if engine.is_ready}
+
+    def replicas(self) -> list[ReplicaStatus]:
+        with self._changed:
+            engines = list(self._engines.values())
+        return [replica for engine in engines for replica in engine.replicas()]
 
     @property
     def n_revived(self) -> int:

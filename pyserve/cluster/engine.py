@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
+from pyserve.backend.protocol import ReplicaStatus
 from pyserve.cluster.member import Member
 from pyserve.cluster.router import Router
 from pyserve.cluster.totals import total
@@ -159,6 +160,19 @@ class ClusterEngine(Askable):
 
     def stats(self) -> EngineStats:
         return total([member.stats for member in self.members if member.is_ready])
+
+    def replicas(self) -> list[ReplicaStatus]:
+        """As in `Backend`."""
+        return [
+            ReplicaStatus(
+                model_id=self.model_id,
+                name=member.replica_id,
+                host=member.view.host,
+                is_ready=member.is_ready,
+                stats=member.stats,
+            )
+            for member in self.members
+        ]
 
     def abort(self, error: PyserveError) -> None:
         """End all requests with `error`, and disconnect. Idempotent."""

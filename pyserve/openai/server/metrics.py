@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from math import isinf
@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.utils import floatToGoString
 
+from pyserve.backend.protocol import ReplicaStatus
 from pyserve.engine.protocol import EngineStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -160,6 +161,40 @@ def engine_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:
         ("resident_bytes", "gauge", "Memory of the engine's process.", "rss_bytes"),
     ]
     return [*_rows(stats, rows), *_draft_metrics(stats), *_disk_metrics(stats)]
+
+
+def replica_metrics(replicas: Sequence[ReplicaStatus]) -> list[Metric]:
+    """What tells the replicas of a model from each other; nothing where there are none."""
+    if not replicas:
+        return []
+    rows = [
+        ("requests_running", "gauge", "Running requests.", "n_running"),
+        ("requests_waiting", "gauge", "Queued requests.", "n_waiting"),
+        ("kv_cells", "gauge", "Tokens that its KV cache has room for.", "n_kv_total"),
+        ("kv_cells_held", "gauge", "Tokens that running requests need.", "n_kv_held"),
+        ("cached_tokens_total", "counter", "Prompt tokens read from cache.", "n_cached_tokens"),
+        ("prompt_tokens_computed_total", "counter", "Prompt tokens computed.", "n_prompt_tokens"),
+        ("tokens_generated_total", "counter", "Tokens generated.", "n_decode_tokens"),
+    ]
+    names: list[Labels] = [
+        (("model", each.model_id), ("replica", each.name), ("host", each.host)) for each in replicas
+    ]
+    ready = {name: float(each.is_ready) for name, each in zip(names, replicas, strict=True)}
+    return [
+        Metric("pyserve_replica_ready", "gauge", "1 while this front reaches it.", ready),
+        *(
+            Metric(
+                f"pyserve_replica_{name}",
+                kind,
+                about,
+                {
+                    labels: float(getattr(each.stats, field))
+                    for labels, each in zip(names, replicas, strict=True)
+                },
+            )
+            for name, kind, about, field in rows
+        ),
+    ]
 
 
 def _draft_metrics(stats: Mapping[str, EngineStats]) -> list[Metric]:

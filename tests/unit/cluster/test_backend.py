@@ -16,6 +16,7 @@ from pyserve.errors import (
     NotSupportedError,
     UnavailableError,
 )
+from pyserve.openai.server.metrics import replica_metrics, text
 from tests.support.limits import SOON_S
 from tests.support.replicas import MODEL, Replica
 from tests.support.server import wait_until
@@ -104,6 +105,34 @@ def test_a_model_has_the_state_of_its_replicas(cluster):
     assert list(cluster.backend.engines()) == [MODEL]
     stream = engine.submit(GenerateRequest(prompt="a b"))
     assert "".join(delta.text for delta in stream) == "a b"
+
+
+def test_replicas_are_told_from_each_other(cluster):
+    one, two = cluster.add(), cluster.add()
+    cluster.tell(one, two)
+    wait_until(
+        lambda: all(each.is_ready for each in cluster.backend.replicas()), SOON_S, "connected"
+    )
+    cluster.backend.lease(MODEL).engine.submit(GenerateRequest(prompt="#hold=1 a b"))
+    wait_until(
+        lambda: sum(each.stats.n_running for each in cluster.backend.replicas()) == 1,
+        SOON_S,
+        "it is counted",
+    )
+    two.crash()
+    wait_until(
+        lambda: [each.is_ready for each in cluster.backend.replicas()] == [True, False],
+        SOON_S,
+        "one has gone",
+    )
+    page = text(metric.family() for metric in replica_metrics(cluster.backend.replicas()))
+    names = [
+        f'host="127.0.0.1",model="{MODEL}",replica="{each.view.replica_id}"' for each in (one, two)
+    ]
+    assert f"pyserve_replica_ready{{{names[0]}}} 1.0" in page
+    assert f"pyserve_replica_ready{{{names[1]}}} 0.0" in page
+    assert page.count("pyserve_replica_requests_running{") == 2
+    assert replica_metrics([]) == []
 
 
 def test_a_model_without_replicas_is_wanted_by_who_waits_for_it(cluster):
