@@ -126,6 +126,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: what logs call it. Changes nothing else.
     tenant, cache_salt: computed prefixes are reused among requests in which both are equal,
       and the adapters.
+    session: what its client calls the conversation. In a cluster the requests of one go to the same
+      replica, where others are no better. Changes nothing else.
     saves_prefix: what is computed for it may be written to disk, where the engine does that.
     priority: higher ones start first. deadline_ms: a request that still waits this long after it
       was submitted fails with `deadline_exceeded`. max_total_ms: since it was submitted; then an
@@ -165,6 +167,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = ""
     tenant: str = ""
     cache_salt: str = ""
+    session: str = ""
     saves_prefix: bool = True
     priority: int = 0
     background: bool = False

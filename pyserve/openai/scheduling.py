@@ -11,6 +11,7 @@ def scheduling(fields: SchedulingFields) -> dict[str, Any]:
     """Scheduling fields of an engine request, from those of the request body."""
     return {
         "cache_salt": fields.cache_salt or "",
+        "session": fields.prompt_cache_key or "",
         "saves_prefix": fields.prompt_cache_retention in (None, "24h"),
         "priority": fields.priority_used,
         "deterministic": bool(fields.deterministic),

@@ -305,7 +305,6 @@ MEANS: Unsupported = {
     "num_keep": (),
     "num_thread": (),
     "numa": (False,),
-    "prompt_cache_key": (ANY,),
     "prompt_cache_options": (),
     "prompt_lookup_num_tokens": (0,),
     "provider": (),

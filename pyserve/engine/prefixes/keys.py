@@ -31,8 +31,9 @@ _to_lines = msgspec.json.Encoder(order="sorted").encode_lines
 class PrefixKeys(NamedTuple):
     """chain: a hash for each whole block and all before it, at most `MAX_BLOCKS`.
 
-    anchor: what all turns of one chat have in common and other chats have not: the messages up to
-    the user's first; of other prompts their first blocks. n_bytes: of the whole prompt.
+    anchor: what all turns of one chat have in common and other chats have not: its session, if it
+    has one, else the messages up to the user's first; of other prompts their first blocks.
+    n_bytes: of the whole prompt.
     """
 
     anchor: int
@@ -50,6 +51,8 @@ def prefix_keys(request: GenerateRequest) -> PrefixKeys:
     seed = _digest(_pack(_circumstances(request)))
     body, n_anchor_bytes = _body(request)
     anchor = _digest(seed + body[:n_anchor_bytes])
+    if request.session:
+        anchor = _digest(_pack([request.tenant, request.session]))
     chain = () if request.n_prompt_logprobs is not None else _chain(seed, body)
     return PrefixKeys(int.from_bytes(anchor, "little"), chain, len(body))
 

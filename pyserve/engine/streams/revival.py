@@ -111,7 +111,7 @@ class Blocklist:
 
     def _digest(self, request: GenerateRequest) -> bytes:
         content = msgspec.structs.replace(
-            request, said=[], deadline_ms=None, max_total_ms=None, trace_id=""
+            request, said=[], deadline_ms=None, max_total_ms=None, trace_id="", session=""
         )
         return hashlib.blake2b(msgspec.msgpack.encode(content), key=self._key).digest()
 

@@ -30,6 +30,10 @@ HEADERS = {
         "`true`: it is worked on only while nothing else is.",
         {"type": "string", "enum": ["true", "false"]},
     ),
+    "X-Session-Id": (
+        "What the conversation is called, in place of `prompt_cache_key`.",
+        {"type": "string", "maxLength": 512},
+    ),
 }
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},

@@ -268,7 +268,7 @@ FIELDS = {
     "safety_identifier": "Identifies the end user; the server does nothing with it.",
     "service_tier": "priority, fast and ultrafast add 10 to the priority, flex takes 10 from it.",
     "prompt_cache_retention": "What is computed may be written to disk; `in_memory`: it may not.",
-    "prompt_cache_key": "Accepted; prefixes are shared by their content.",
+    "prompt_cache_key": "Name of the conversation: in a cluster its requests go to one replica.",
 }
 
 

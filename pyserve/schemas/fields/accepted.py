@@ -22,5 +22,4 @@ class AcceptedFields(RequestModel):
     metadata: Metadata | None = None
     store: bool | None = None
     safety_identifier: Label | None = None
-    prompt_cache_key: Label | None = None
     parallel_tool_calls: bool | None = None

@@ -27,8 +27,9 @@ class SchedulingFields(RenamedFields):
 
     priority: higher ones start first, 0 is the default; service_tier moves it. deterministic: the
     same seed gives the same bytes whatever else runs; slower. cache_salt: computed prefixes are
-    shared only among requests with the same one. prompt_cache_retention, which is OpenAI's: with
-    in_memory they are not written to disk. keep_alive: how long the model stays loaded
+    shared only among requests with the same one. Of OpenAI's, prompt_cache_key: in a cluster
+    requests with the same one go to the same replica; prompt_cache_retention: with in_memory
+    prefixes are not written to disk. keep_alive: how long the model stays loaded
     afterwards; ttl is LM Studio's name of it.
     max_token_gap_ms: prompts of others may move the tokens of the answer so far apart, if that is
     more than the server's option of this name; 0: as far as they like, as with the tier flex.
@@ -42,6 +43,7 @@ class SchedulingFields(RenamedFields):
     max_token_gap_ms: Annotated[float, Field(ge=0, le=MAX_GAP_MS)] | None = None
     deterministic: bool | None = None
     cache_salt: Annotated[str, Field(max_length=256)] | None = None
+    prompt_cache_key: Annotated[str, Field(max_length=512)] | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
     keep_alive: KeepAlive | None = None
     ttl: KeepAlive | None = None

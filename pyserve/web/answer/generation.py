@@ -257,6 +257,7 @@ class Generation:
                 max_total_ms=deadline_ms if patience.is_whole else None,
                 tenant=self._caller.tenant,
                 trace_id=self._caller.request_id,
+                session=self._caller.session or request.session,
                 background=self._caller.is_background,
                 adapters=self._adapters if request.adapters is None else request.adapters,
             )

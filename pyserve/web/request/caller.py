@@ -16,6 +16,9 @@ from pyserve.web.request.inside import BACKGROUND_HEADER, InsideWatch, as_it_is,
 from pyserve.web.request.notes import Notes, notes, request_id
 from pyserve.web.request.wait_budget import Patience, request_patience
 
+SESSION_HEADER = "X-Session-Id"
+MAX_SESSION_CHARS = 512
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -24,7 +27,8 @@ class Caller:
     watch: detects a disconnect. patience: its limit for waiting until work begins.
     tenant: the owner of the computed prefixes it shares. request_id: for logs and errors.
     key: its API key, if it has one. noted: the notes of the request. is_background: it runs only
-    while no others do. with_engine: what is put in front of its engine.
+    while no others do. with_engine: what is put in front of its engine. session: what it calls the
+    conversation, "" = nothing.
     """
 
     watch: ClientWatch
@@ -35,6 +39,7 @@ class Caller:
     noted: Notes
     is_background: bool = False
     with_engine: Callable[[Engine], Engine] = as_it_is
+    session: str = ""
 
 
 def current_caller() -> Caller:
@@ -50,6 +55,7 @@ def current_caller() -> Caller:
         notes(),
         _is_background() if inside is None else inside.is_background,
         as_it_is if inside is None else inside.with_engine,
+        request.headers.get(SESSION_HEADER, "")[:MAX_SESSION_CHARS],
     )
 
 

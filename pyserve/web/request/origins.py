@@ -29,7 +29,8 @@ ANY = "*"
 PREFLIGHT_AGE_S = 600
 ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS"
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, X-Api-Key, X-Background, X-Request-Id, X-Request-Timeout"
+    "Authorization, Content-Type, X-Api-Key, X-Background, X-Request-Id, X-Request-Timeout, "
+    "X-Session-Id"
 )
 ID_HEADERS = tuple(each.id_header for each in FAMILIES if each.id_header)
 EXPOSED_HEADERS = ", ".join((*NOTE_HEADERS, *ID_HEADERS, "Retry-After", *RATE_LIMIT_HEADERS))

@@ -10,6 +10,7 @@ import pytest
 from pyserve.engine.fake.script import FakeScript
 from pyserve.engine.protocol import GenerateRequest
 from pyserve.errors import ErrorInfo
+from pyserve.web.request.caller import SESSION_HEADER
 from pyserve.web.request.wait_budget import HEADER
 from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of, events_of
 
@@ -95,3 +96,14 @@ def test_streams_say_the_tier_where_they_are_asked(front):
     for tier in ("flex", None):
         events = events_of(front.post(CHAT, chat_body(service_tier=tier, stream=True)))
         assert {event.get("service_tier") for event in events[:-1]} == {tier}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_session_has_the_name_that_header_or_body_gives_it(front, path):
+    key = {"prompt_cache_key": "of-the-body"}
+    for fields, headers in [({}, {}), (key, {}), (key, {SESSION_HEADER: "s" * 600})]:
+        response = front.post(path, {**BODIES[path], **fields}, headers=headers)
+        assert response.status_code == 200
+        assert "X-Ignored-Fields" not in response.headers
+    names = [request.session for request in front.core.requests]
+    assert names == ["", "of-the-body", "s" * 512]

@@ -84,6 +84,7 @@ ONLY_PYTHON = {
         "segments",
         "tokens",
         "adapters",
+        "session",
         "trace_id",
     },
 }

@@ -20,10 +20,12 @@ from tests.support.bodies import chat, completion, edit
     ],
 )
 def test_what_the_scheduler_should_know_reaches_the_engine(requests_of):
-    fields = {"cache_salt": "s", "priority": -3, "deterministic": True, "speculative.n_max": 0}
+    fields = {"cache_salt": "s", "prompt_cache_key": "k", "priority": -3}
+    fields |= {"deterministic": True, "speculative.n_max": 0}
     (given,) = requests_of(**fields)
     assert (given.cache_salt, given.priority, given.deterministic) == ("s", -3, True)
     (absent,) = requests_of()
+    assert (given.session, absent.session) == ("k", "")
     assert (given.n_draft_max, absent.n_draft_max) == (0, None)
     assert (absent.cache_salt, absent.priority, absent.deterministic) == ("", 0, False)
 

@@ -131,6 +131,15 @@ def test_chats_that_share_their_system_prompt_have_anchors_of_their_own() -> Non
     assert n_common(keys, others) >= 4
 
 
+def test_requests_of_a_session_have_its_anchor_and_the_chains_of_their_texts() -> None:
+    other = [MESSAGES[0], {"role": "user", "content": "Another question"}]
+    keys = prefix_keys(chat(MESSAGES, session="a"))
+    assert prefix_keys(chat(other, session="a")).anchor == keys.anchor
+    assert prefix_keys(chat(MESSAGES, session="b")).anchor != keys.anchor
+    assert prefix_keys(chat(MESSAGES, session="a", tenant="t")).anchor != keys.anchor
+    assert keys.chain == prefix_keys(chat(MESSAGES)).chain
+
+
 def test_a_request_that_reuses_no_prefix_has_no_chain() -> None:
     keys = prefix_keys(chat(MESSAGES, n_prompt_logprobs=0))
     assert (keys.chain, keys.anchor) == ((), prefix_keys(chat(MESSAGES)).anchor)
