@@ -8,6 +8,7 @@ upgrade a rolling upgrade of three replicas at five requests a second
 head    a minute without Ray's head: running and new requests
 scale   a request for a model without replicas: until it is answered
 memory  what Ray's own processes take
+mixed   mixed traffic over two nodes that die and are replaced: --seconds 600, --real with --model
 real    tokens/s of one and of two replicas of a real model with one thread each: --model NAME
 
 The last line of each part is its figures as JSON. All run on this machine, beside its clients.
@@ -23,22 +24,22 @@ import os
 import random
 import signal
 import statistics
-import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from bench.cluster.nodes import PYSERVE, RayNodes, wait_until
+from bench.cluster import mixed as mixed_traffic
+from bench.cluster.fronts import PATIENCE_S, Front, cluster, clustered
+from bench.cluster.nodes import RayNodes, wait_until
 from bench.load.client import Reply, Target, stream
 from bench.load.figures import quantiles_ms
 from bench.load.workloads import Request
+from bench.models import resolve as resolve_model
 from bench.peers import proc
-from bench.peers.server import free_port
-from bench.peers.tied import tied
 from pyserve.cluster.gate import enter
 from pyserve.cluster.views import ReplicaView
 from pyserve.engine.remote.client import RemoteEngine
@@ -46,68 +47,9 @@ from pyserve.engine.remote.client import RemoteEngine
 MODEL = "m"
 N_STREAMS = 16
 LOOK_S = 0.005
-PATIENCE_S = 60.0
-OK = 200
+N_TURNS = 3
 
 Figures = dict[str, Any]
-
-
-class Front:
-    """`pyserve serve` with these arguments."""
-
-    def __init__(self, *args: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._directory = tempfile.TemporaryDirectory(prefix="fr-", dir="/tmp")
-        home = self._directory.name
-        environ = {"XDG_RUNTIME_DIR": home, "XDG_STATE_HOME": home, "XDG_CACHE_HOME": home}
-        with Path(f"{home}/log").open("wb") as log:
-            self._process = subprocess.Popen(
-                tied([*PYSERVE, "serve", "--port", str(self.port), *args]),
-                env=os.environ | environ,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(self.is_ready, "the server is ready")
-
-    def is_ready(self) -> bool:
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/ready").status_code == OK
-        return False
-
-    @property
-    def pids(self) -> list[int]:
-        return proc.tree(self._process.pid)
-
-    def kill(self) -> None:
-        for pid in reversed(self.pids):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(PATIENCE_S)
-        self._directory.cleanup()
-
-    def __enter__(self) -> Front:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-
-@contextlib.contextmanager
-def cluster(n_nodes: int = 3, n_cpus: int = 2) -> Iterator[RayNodes]:
-    with RayNodes() as nodes:
-        for _ in range(n_nodes):
-            nodes.add(n_cpus)
-        yield nodes
-
-
-def clustered(nodes: RayNodes) -> Front:
-    front = Front("--cluster", nodes.address)
-    time.sleep(2.0)  # all replicas are connected
-    return front
 
 
 def asked(text: str, n_tokens: int = 3000) -> Request:
@@ -435,6 +377,23 @@ def scale(_options: argparse.Namespace) -> Figures:
             return {"answered_after_s": took_s}
 
 
+def mixed(options: argparse.Namespace) -> Figures:
+    with cluster(2, 2) as nodes:
+        spread = ("--replicas", "2", "--per-node", "1", "--parallel", "16")
+        if options.real:
+            sizes = ("--threads", "1", "--ctx-size", "16384", "--prefix-cache-disk-mib", "0")
+            nodes.run("deploy", options.model, *spread, *sizes)
+        else:
+            nodes.deploy(MODEL, *spread)
+        with clustered(nodes) as front:
+            mix = (
+                mixed_traffic.RealMix(1, mixed_traffic.references(front.url))
+                if options.real
+                else mixed_traffic.FakeMix(1)
+            )
+            return mixed_traffic.run(nodes, front.url, mix, seconds=options.seconds, n_cpus=2)
+
+
 def memory(_options: argparse.Namespace) -> Figures:
     def of(pids: list[int]) -> Figures:
         rss = pss = 0
@@ -469,34 +428,48 @@ def _is_follower(pid: int) -> bool:
 
 
 def real(options: argparse.Namespace) -> Figures:
-    found: Figures = {}
-    with cluster(2, 1) as nodes:
-        for n_replicas in (1, 2, 1, 2):
-            nodes.run(
-                "deploy", options.model, "--replicas", str(n_replicas), "--threads", "1",
-                "--ctx-size", "2048", "--no-surge", "--prefix-cache-disk-mib", "0",
-            )  # fmt: skip
-            with Front("--cluster", nodes.address) as front:
-                time.sleep(3.0)
-                texts = [f"Tell me a long story about the number {n}." for n in range(8)]
-                requests = [
-                    Request([{"role": "user", "content": text}], 64, extra={"model": options.model})
-                    for text in texts
-                ]
-                asyncio.run(at_once(front.url, requests))
-                began_s = time.monotonic()
-                replies = asyncio.run(at_once(front.url, requests + requests))
-                wall_s = time.monotonic() - began_s
-                n_tokens = sum(reply.n_tokens for reply in replies)
-                rates = found.setdefault(f"{n_replicas}_tokens_per_s", [])
-                rates.append(round(n_tokens / wall_s, 1))
-    ratio = statistics.mean(found["2_tokens_per_s"]) / statistics.mean(found["1_tokens_per_s"])
-    return found | {"ratio": round(ratio, 2)}
+    """One replica and two, in turns; each has a core of its own, which the rest shares."""
+    rates: dict[str, list[float]] = {"one": [], "two": []}
+    with cluster(2, 2) as nodes, tempfile.TemporaryDirectory() as directory:
+        (model,) = resolve_model([options.model])
+        sizes = ("--threads", "1", "--parallel", "8", "--ctx-size", "4096")
+        for n_replicas, name in enumerate(rates, 1):
+            path = Path(directory) / f"{name}.gguf"
+            path.symlink_to(model.path)
+            known = set(nodes.engines())
+            spread = ("--replicas", str(n_replicas), "--per-node", "1")
+            nodes.run("deploy", str(path), *spread, *sizes, "--prefix-cache-disk-mib", "0")
+            for core, engine in enumerate(set(nodes.engines()) - known):
+                pin(engine, core)
+        with clustered(nodes) as front:
+            for n in range(1 + N_TURNS):
+                for name in sorted(rates, reverse=n % 2 == 0):
+                    requests = [_story(name, i) for i in range(48)]
+                    began_s = time.monotonic()
+                    replies = asyncio.run(at_once(front.url, requests))
+                    n_tokens = sum(reply.n_tokens for reply in replies)
+                    if n:  # else it was the first time for all
+                        rates[name].append(round(n_tokens / (time.monotonic() - began_s), 1))
+    ratio = statistics.median(rates["two"]) / statistics.median(rates["one"])
+    return {f"{name}_tokens_per_s": found for name, found in rates.items()} | {
+        "ratio": round(ratio, 2)
+    }
+
+
+def _story(model: str, n: int) -> Request:
+    text = f"Tell me a long story about the number {n}."
+    return Request([{"role": "user", "content": text}], 64, extra={"model": model})
+
+
+def pin(pid: int, core: int) -> None:
+    """All threads of the process run on this core alone."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {core})
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     part.__name__: part
-    for part in (first, items, cancel, faults, upgrade, head, scale, memory, real)
+    for part in (first, items, cancel, faults, upgrade, head, scale, mixed, memory, real)
 }
 
 
@@ -504,7 +477,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="+", choices=list(PARTS), metavar="PART")
     parser.add_argument("--model", default="smollm2-135m-instruct")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of the part `head`")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of `head` and `mixed`")
+    parser.add_argument("--real", action="store_true", help="`mixed` with the real engine")
     options = parser.parse_args()
     for name in options.parts:
         figures = PARTS[name](options)
