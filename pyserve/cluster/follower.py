@@ -34,6 +34,8 @@ from pyserve.process.logs import configure_logs
 from pyserve.process.sockets import RECV_BYTES
 
 LOOK_S = 1.0
+# While a replica is started that a request waits for, looks delay it by a tenth at most.
+WAKING_LOOK_S, WAKING_SHARE = 0.1, 0.1
 RETRY_S = 2.0
 ANSWER_S = 2.0  # for a replica to describe itself
 WAKE_S = 15.0  # a replica that is started is seen by then
@@ -59,14 +61,43 @@ class ReplicaBook:
         return sorted((view for view, _ in self._seen.values()), key=lambda view: view.replica_id)
 
 
+class WakeBook:
+    """Models without replicas for which one is being started. Any thread; times by the caller."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._woken_at: dict[str, float] = {}
+
+    def may_wake(self, name: str, now: float) -> bool:
+        """Notes that it is woken, unless it is being woken already."""
+        with self._lock:
+            if now - self._woken_at.get(name, -WAKE_S) < WAKE_S:
+                return False
+            self._woken_at[name] = now
+            return True
+
+    def forget(self, name: str) -> None:
+        """It has a replica, or is gone."""
+        with self._lock:
+            self._woken_at.pop(name, None)
+
+    def look_in_s(self, now: float) -> float:
+        """How soon to look again."""
+        with self._lock:
+            ages = [now - woken_at for woken_at in self._woken_at.values()]
+        soon = [max(WAKING_SHARE * age, WAKING_LOOK_S) for age in ages if age < WAKE_S]
+        return min([LOOK_S, *soon])
+
+
 class Follower:
-    """Looks at Ray Serve once a second. Thread: `look` one, `wake` any."""
+    """Looks at Ray Serve. Thread: `wake` any, the others one."""
 
     def __init__(self, serve: Any) -> None:
         self._serve = serve
         self._handles: dict[str, Any] = {}
         self._books: dict[str, ReplicaBook] = {}
-        self._woken_at: dict[str, float] = {}
+        self._waking = WakeBook()
+        self._has_woken = threading.Event()
 
     def look(self) -> Directory:
         """All deployed models. Raises what Ray does when it does not answer."""
@@ -77,6 +108,7 @@ class Follower:
         }
         for name in self._handles.keys() - apps.keys():
             del self._handles[name], self._books[name]
+            self._waking.forget(name)
         return Directory(
             models=[
                 ModelView(
@@ -91,15 +123,22 @@ class Follower:
 
     def wake(self, model_id: str) -> None:
         """Have Ray start a replica of a model without any; asked again too soon it does nothing."""
-        app, now = APP_PREFIX + model_id, time.monotonic()
+        app = APP_PREFIX + model_id
         book = self._books.get(app)
-        if book is None or book.views or now - self._woken_at.get(app, -WAKE_S) < WAKE_S:
+        if book is None or book.views or not self._waking.may_wake(app, time.monotonic()):
             return
-        self._woken_at[app] = now
+        self._has_woken.set()
         scale_to(self._serve, model_id, 1)
+
+    def wait(self) -> None:
+        """Until it is time to look again."""
+        self._has_woken.wait(self._waking.look_in_s(time.monotonic()))
+        self._has_woken.clear()
 
     def _replicas(self, app: str) -> list[ReplicaView]:
         book = self._books.setdefault(app, ReplicaBook())
+        if book.views:
+            self._waking.forget(app)
         try:
             if app not in self._handles:
                 self._handles[app] = self._serve.get_app_handle(app)
@@ -179,7 +218,7 @@ def main(argv: list[str]) -> int:
         except Exception as error:
             log.warning("Ray does not answer: %r", error)
             time.sleep(RETRY_S)
-        time.sleep(LOOK_S)
+        follower.wait()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,14 @@ import msgspec
 import pytest
 
 from pyserve.cluster.app import Wish, surge_percent
-from pyserve.cluster.follower import KEEP_S, ReplicaBook
+from pyserve.cluster.follower import (
+    KEEP_S,
+    LOOK_S,
+    WAKE_S,
+    WAKING_LOOK_S,
+    ReplicaBook,
+    WakeBook,
+)
 from pyserve.cluster.replica import CRASH_WINDOW_S, MAX_CRASHES, CrashCount
 from pyserve.cluster.totals import total
 from pyserve.cluster.views import Directory, ModelView, ReplicaView, Trouble, news_decoder
@@ -29,6 +36,20 @@ def test_a_replica_that_ray_has_no_more_is_gone_at_once():
     book.note([view("a"), view("b")], 0, 0.0)
     assert book.note([view("b")], 0, 1.0) == [view("b")]
     assert book.views == [view("b")]
+
+
+def test_a_model_is_woken_once_at_a_time_and_looked_at_more_often_meanwhile():
+    book = WakeBook()
+    assert book.look_in_s(100.0) == LOOK_S
+    assert book.may_wake("m", 100.0)
+    assert book.look_in_s(100.0) == WAKING_LOOK_S
+    assert book.look_in_s(104.0) == pytest.approx(0.4)
+    assert not book.may_wake("m", 104.0)
+    book.forget("m")
+    assert book.look_in_s(104.0) == LOOK_S
+    assert book.may_wake("m", 104.0)
+    assert book.look_in_s(104.0 + WAKE_S) == LOOK_S
+    assert book.may_wake("m", 104.0 + WAKE_S)
 
 
 def test_crashes_count_for_a_while():
