@@ -115,6 +115,17 @@ class ModelLoadError(PyserveError):
     code = "model_load_failed"
 
 
+class ModelNotLoadedError(InvalidRequestError):
+    """The model is not loaded, and what was asked loads none."""
+
+    code = "model_not_loaded"
+
+    @classmethod
+    def of(cls, model_id: str) -> ModelNotLoadedError:
+        message = f"the model {model_id} is not loaded, and looking at it does not load it: "
+        return cls(f"{message}ask with autoload=true, or POST /models/load", param="model")
+
+
 class UnavailableError(PyserveError):
     """The server cannot serve this now. details: retry_after_s."""
 

@@ -10,7 +10,7 @@ from pyserve.openai.adapters import AdaptersScaled, LoraAdapter, adapter_list, s
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.schemas.fields.lora import ScaleAdaptersRequest
-from pyserve.web.answer.leasing import ask_engine
+from pyserve.web.answer.leasing import LOOK_QUERY, ask_engine, look_at_engine
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.access import require_admin
 from pyserve.web.request.body import read_body
@@ -26,7 +26,7 @@ endpoint = Endpoint("adapters", tag="Models")
         path="/lora-adapters",
         summary="The LoRA adapters of a model",
         details="The same as in llama-server.",
-        query={"model": "The model, if several are served."},
+        query=LOOK_QUERY,
         response=LoraAdapter,
         is_list=True,
         example=lambda: [
@@ -47,7 +47,7 @@ def list_all() -> Response:
     def answer(engine: Engine) -> list[LoraAdapter]:
         return adapter_list(target.profile.adapters, engine.adapter_scales({}))
 
-    return json_reply(ask_engine(target, answer, is_look=True))
+    return json_reply(look_at_engine(target, answer))
 
 
 @endpoint.view(

@@ -10,7 +10,7 @@ from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.props import Props, model_props
 from pyserve.openai.tools.recognition import format_of
-from pyserve.web.answer.leasing import ask_engine
+from pyserve.web.answer.leasing import LOOK_QUERY, look_at_engine
 from pyserve.web.answer.model_names import served_models
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.replies import json_reply
@@ -25,7 +25,7 @@ endpoint = Endpoint("props", tag="Models")
         path="/props",
         summary="The context and the defaults of a model",
         details="The same as in llama-server.",
-        query={"model": "The model, if several are served."},
+        query=LOOK_QUERY,
         response=Props,
         example=lambda: model_props(examples.MODEL, "model.gguf", examples.INFO, examples.FORM),
         asks_model=True,
@@ -40,7 +40,7 @@ def get_props() -> Response:
         form = format_of(engine, info.template_for(has_tools=True), target.profile)
         return model_props(target.model_id, path, info, form, target.profile)
 
-    return json_reply(ask_engine(target, answer, is_look=True))
+    return json_reply(look_at_engine(target, answer))
 
 
 endpoint.not_built("changeProps", "/props", "change what a model is loaded with")

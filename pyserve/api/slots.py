@@ -6,7 +6,7 @@ from flask import Response, request
 
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine, EngineStats
-from pyserve.errors import QueueFullError
+from pyserve.errors import ModelNotLoadedError, QueueFullError
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
 from pyserve.openai.server.slots import Slot, slots_of
@@ -43,7 +43,10 @@ def get_slots() -> Response:
     def answer(engine: Engine) -> list[Slot]:
         return slots_of(engine.info(), engine.stats())
 
-    slots = ask_engine(target, answer, is_look=True)
+    try:
+        slots = ask_engine(target, answer, is_look=True)
+    except ModelNotLoadedError:  # it has just left
+        return json_reply([])
     if request.args.get("fail_on_no_slot") and all(slot.is_processing for slot in slots):
         raise QueueFullError(f"no slot is free: all {len(slots)} run requests")
     return json_reply(slots)

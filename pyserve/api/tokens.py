@@ -32,7 +32,7 @@ from pyserve.openai.server.tokens import (
 from pyserve.schemas.chat import ChatRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.schemas.tokens import DetokenizeRequest, TokenizeChatRequest, TokenizeRequest
-from pyserve.web.answer.leasing import ask_engine
+from pyserve.web.answer.leasing import LOOK_QUERY, ask_engine, look_at_engine
 from pyserve.web.answer.target import Target, choose_target
 from pyserve.web.request.body import read_body, read_chosen
 from pyserve.web.request.replies import json_reply
@@ -151,14 +151,14 @@ def detokenize() -> Response:
         path="/tokenizer_info",
         summary="The special tokens and the chat template of a model",
         details="The same as in vLLM.",
-        query={"model": "The model, if several are served."},
+        query=LOOK_QUERY,
         response=TokenizerInfo,
         example=lambda: tokenizer_info(examples.INFO),
         asks_model=True,
     )
 )
 def get_tokenizer_info() -> Response:
-    info = ask_engine(choose_target(), lambda engine: engine.info(), is_look=True)
+    info = look_at_engine(choose_target(), lambda engine: engine.info())
     return json_reply(tokenizer_info(info))
 
 

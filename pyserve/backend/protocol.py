@@ -118,9 +118,10 @@ class Backend(Protocol):
         """Lease a model's engine; loads the model if need be, and waits up to `wait_s` for that.
 
         keep_alive_s: seconds until the idle model is unloaded; None: as configured, < 0: never.
-        is_look: the model is not used, and leaves when it would have left.
+        is_look: the model is not used: it leaves when it would have left, and is not loaded.
         on_wait: called about once a second meanwhile; what it raises ends the wait.
-        Raises ModelNotFoundError, ModelLoadingError (details: retry_after_s) or ModelLoadError.
+        Raises ModelNotFoundError, ModelLoadingError (details: retry_after_s), ModelLoadError, and
+        for a look ModelNotLoadedError.
         """
         ...
 

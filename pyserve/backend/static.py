@@ -9,7 +9,13 @@ from functools import partial
 
 from pyserve.backend.protocol import EngineLease, ModelStatus, ReplicaStatus
 from pyserve.engine.protocol import Engine
-from pyserve.errors import ModelBusyError, ModelLoadingError, ModelNotFoundError, from_info
+from pyserve.errors import (
+    ModelBusyError,
+    ModelLoadingError,
+    ModelNotFoundError,
+    ModelNotLoadedError,
+    from_info,
+)
 from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.process.once import once
 
@@ -50,6 +56,8 @@ class StaticBackend:
     ) -> EngineLease:
         """As in `Backend`; never waits, because nothing here ever finishes loading."""
         del wait_s
+        if is_look and model_id in self._unloaded:
+            raise ModelNotLoadedError.of(model_id)
         if model_id in self._engines:
             self._unloaded.discard(model_id)
             self._n_leases[model_id] += 1

@@ -22,6 +22,7 @@ from pyserve.errors import (
     ModelLoadError,
     ModelLoadingError,
     ModelNotFoundError,
+    ModelNotLoadedError,
     NotSupportedError,
     PyserveError,
     UnavailableError,
@@ -112,7 +113,7 @@ class ClusterBackend:
         on_wait: Callable[[], None] = lambda: None,
     ) -> EngineLease:
         """As in `Backend`; Ray decides what is kept, by what is used."""
-        del keep_alive_s, is_look
+        del keep_alive_s
         deadline = time.monotonic() + wait_s
         while True:
             engine, status = self._find(model_id)
@@ -122,6 +123,8 @@ class ClusterBackend:
             if status.error is not None:
                 raise ModelLoadError(status.error.message)
             if status.state == "unloaded":
+                if is_look:
+                    raise ModelNotLoadedError.of(model_id)
                 self._follower.want(model_id)
             on_wait()
             if left_s <= 0:

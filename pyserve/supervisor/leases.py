@@ -18,7 +18,7 @@ class Lease:
 
     model: the key of the model. asked_at: on the caller's clock.
     keep_alive_s: seconds until the idle model is unloaded; None: as configured, below 0: never.
-    is_look: it does not count as a use of the model. tell: sends the reply.
+    is_look: it is no use of the model, and loads none. tell: sends the reply.
     """
 
     lease_id: int

@@ -89,7 +89,7 @@ class Loader:
 
     def _is_urgent(self, entry: Entry) -> bool:
         """Whether the model may be loaded at the expense of others."""
-        return entry.is_urgent or entry.spec.is_pinned or self._leases.is_waited_for(entry)
+        return entry.is_urgent or entry.spec.is_pinned or self._leases.waits_to_use(entry)
 
     def _residents(
         self, wanted: Entry, loaded: Collection[Entry], departing: Collection[Entry], now: float

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyserve.backend.messages import Acquire, Load, Reply, Unload
 from pyserve.backend.protocol import ModelStatus
 from pyserve.config import ServeConfig
-from pyserve.errors import ErrorInfo, ModelNotFoundError
+from pyserve.errors import ErrorInfo, ModelNotFoundError, ModelNotLoadedError
 from pyserve.process.memory import available_bytes
 from pyserve.supervisor.engine_slot import EngineSlot
 from pyserve.supervisor.leases import Lease, LeaseTable, Tell
@@ -140,6 +140,7 @@ class ModelPool:
                 entry.slot.unload()
         self._end_departing()
         self._tell_unloaded()
+        self._deny_looks()
         self._loader.load_wanted(self._entries.values(), self._departing, now)
         for _asked_at, entry in self._loader.waiting():
             self._answer(entry, now)
@@ -167,6 +168,13 @@ class ModelPool:
             if self._leases.n_granted(entry) == 0:
                 entry.slot.unload()
         self._departing = [entry for entry in self._departing if not entry.slot.reap()]
+
+    def _deny_looks(self) -> None:
+        """Nobody loads a model by looking at it."""
+        for _asked_at, entry in self._loader.waiting():
+            is_wanted = entry.wants_load or self._leases.waits_to_use(entry)
+            if entry.can_start and not is_wanted:
+                self._leases.deny(entry, ModelNotLoadedError.of(entry.spec.id).to_info())
 
     def _tell_unloaded(self) -> None:
         for key, (entry, tell) in list(self._unloads.items()):

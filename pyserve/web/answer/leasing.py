@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from flask import request
+
 from pyserve.backend.protocol import EngineLease, Lease
 from pyserve.engine.protocol import Engine
 from pyserve.openai.configured.templated import templated
@@ -15,6 +17,10 @@ from pyserve.web.request.caller import Caller, current_caller
 from pyserve.web.request.services import Services, services
 
 T = TypeVar("T")
+LOOK_QUERY = {
+    "model": "The model, if several are served.",
+    "autoload": "true: loads a model that is not loaded; else 400 `model_not_loaded`.",
+}
 
 
 def lease_engine(
@@ -53,3 +59,12 @@ def ask_engine(target: Target, call: Callable[[Engine], T], *, is_look: bool = F
             lease.release()
     finally:
         permit.release()
+
+
+def look_at_engine(target: Target, call: Callable[[Engine], T]) -> T:
+    """The same for what tells of a model: loads none, unless the query says `autoload=true`.
+
+    Raises ModelNotLoadedError.
+    """
+    is_look = request.args.get("autoload", "").lower() not in ("true", "1")
+    return ask_engine(target, call, is_look=is_look)

@@ -208,6 +208,19 @@ def test_vllms_clients_find_what_they_ask_for(front):
     assert plain["max_model_len"] == 4096
 
 
+@pytest.mark.parametrize("path", ["/props", "/v1/lora-adapters", "/tokenizer_info"])
+def test_what_tells_of_a_model_loads_it_when_asked_to(front, path):
+    assert front.post("/models/unload", {"model": "tiny"}).status_code == 200
+    for query in ("", "?model=tiny", "?autoload=false"):
+        response = front.client.get(path + query)
+        error = error_of(response)
+        assert (response.status_code, error["code"]) == (400, "model_not_loaded")
+        assert error["param"] == "model"
+        assert front.backend.models()[0].state == "unloaded"
+    assert front.client.get(f"{path}?autoload=true").status_code == 200
+    assert front.client.get(path).status_code == 200
+
+
 def test_props_name_the_model_and_its_context(start):
     front = start(models=("a", "b"), engine={"n_ctx": 99, "n_seq_max": 3})
     body = front.client.get("/props?model=b").get_json()

@@ -25,7 +25,7 @@ def test_recommended_sampling_is_the_default(make_server: MakeServer, run_dir: P
     assert [
         model["id"] for model in httpx.get(f"{server.url}/v1/models", timeout=SOON_S).json()["data"]
     ] == [entry.name]
-    params = httpx.get(f"{server.url}/props", timeout=SOON_S).json()
+    params = httpx.get(f"{server.url}/props?autoload=true", timeout=SOON_S).json()
     found = params["default_generation_settings"]["params"]
     wanted = entry.sampling.model_dump(exclude_none=True)
     assert {name: found[name] for name in wanted} == wanted

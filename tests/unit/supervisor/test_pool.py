@@ -154,6 +154,25 @@ def test_who_only_looks_changes_nothing_of_when_a_model_leaves(make_pool, clock)
         run_until(pool, lambda wanted=is_ready: (states(pool) == {"a": "ready"}) is wanted)
 
 
+def test_who_only_looks_loads_nothing_but_waits_for_what_is_being_loaded(make_pool):
+    pool = make_pool(spec("a"))
+    front = Front(pool)
+    look = front.acquire("a", is_look=True)
+    pool.check()
+    assert front.replies[look].error.code == "model_not_loaded"
+    assert states(pool) == {"a": "unloaded"}
+    use, look = front.acquire("a"), front.acquire("a", is_look=True)
+    run_until(pool, lambda: {use, look} <= front.replies.keys())
+    assert front.replies[look].error is None
+    front.release(look)
+    front.unload("a")
+    look = front.acquire("a", is_look=True)
+    front.release(use)
+    run_until(pool, lambda: look in front.replies)
+    assert front.replies[look].error.code == "model_not_loaded"
+    assert states(pool) == {"a": "unloaded"}
+
+
 def test_a_failed_model_is_tried_again_when_somebody_says_so(make_pool):
     pool = make_pool(spec("a"), load_timeout_s=0.001)
     front = Front(pool)
