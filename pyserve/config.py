@@ -86,6 +86,7 @@ def option(
 
 
 PositiveInt = Annotated[int, Field(ge=1)]
+WholeSeconds = Annotated[int, Field(ge=1, le=10**9)]
 Timeout = Annotated[float, Field(gt=0, le=1e6)]
 MAX_CTX = 2**24
 NTokens = Annotated[int, Field(ge=1, le=MAX_CTX)]
@@ -509,8 +510,11 @@ class ServeConfig(BaseSettings):
         0, "Memory for all models together; 0 is what the system and its cgroups have."
     )
     load_timeout_s: Annotated[float, Field(gt=0)] = option(120.0, "Longest load of a model.")
-    graceful_timeout_s: PositiveInt = option(
+    graceful_timeout_s: WholeSeconds = option(
         25, "How long running requests may go on when the server is stopped."
+    )
+    reload_timeout_s: WholeSeconds = option(
+        3600, "How long requests may go on that run when `SIGHUP` replaces the front's workers."
     )
     header_timeout_s: Timeout = option(
         10.0, "How long a client may take to send its headers; 408 after it."

@@ -27,6 +27,7 @@ from pyserve.process.logs import JsonFormatter
 from pyserve.process.malloc import keep_little
 from pyserve.process.output import protect_output
 from pyserve.process.parent import die_with_parent
+from pyserve.web.connection.master import Master
 from pyserve.web.connection.tls import check_tls, worker_context
 from pyserve.web.keys.keys import check_access
 from pyserve.web.keys.shared_counts import create_memory
@@ -125,11 +126,12 @@ if _config.log_format == "json":
     }
 
 
-def on_starting(_server: Any) -> None:
-    """Without a supervisor: prepares the directory and the lifeline for one.
+def on_starting(server: Any) -> None:
+    """Makes the master ours. Without a supervisor: prepares directory and lifeline for one.
 
     The first worker starts it.
     """
+    server.__class__ = Master
     if _is_supervised:
         _keep_measures(Path(os.environ[SUPERVISOR_SOCKET_ENV]).parent)
         return

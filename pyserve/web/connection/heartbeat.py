@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ class Heartbeat(WorkerTmp):  # type: ignore[misc]
 
     Time in which the master stood still does not count: a frozen container freezes both, and the
     worker has missed nothing. REQUIRES: `last_update` is called about every second, by one thread.
+    The master also says here that all is being stopped, and not this worker alone.
     """
 
     def __init__(self, cfg: Any, now: Callable[[], float] = time.monotonic) -> None:
@@ -25,6 +27,14 @@ class Heartbeat(WorkerTmp):  # type: ignore[misc]
         self._read_at = self._own_clock()
         self._touched_at = 0.0
         self._silent_s = 0.0
+        self._stop = mmap.mmap(-1, 1)  # shared with the processes that are forked
+
+    @property
+    def is_stop_announced(self) -> bool:
+        return self._stop[0] != 0
+
+    def announce_stop(self) -> None:
+        self._stop[0] = 1
 
     def last_update(self) -> float:
         """The time of the last heartbeat, on a clock that stopped while the master was stopped."""

@@ -18,12 +18,11 @@ from types import FrameType
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
-from gunicorn.workers.workertmp import WorkerTmp  # type: ignore[import-untyped]
 
 from pyserve.config import ServeConfig
 from pyserve.web.connection.arrivals import Arrivals
 from pyserve.web.connection.deadlines import ClientTimeouts, Deadlines, TimedApp
-from pyserve.web.connection.drain import begin_drain, end_drain
+from pyserve.web.connection.drain import Drain
 from pyserve.web.connection.expect import AwaitedBody, asks_to_close, must_close
 from pyserve.web.connection.heartbeat import Heartbeat
 from pyserve.web.connection.incoming import MAX_BYTES, Encrypted, Plain, send_now
@@ -34,17 +33,20 @@ from pyserve.web.request.families import DEFAULT, family_of, family_of_line
 from pyserve.web.request.refusal import is_malformed, needs_tls, refuse, stalled
 from pyserve.web.request.services import services_of
 
-FAREWELL_S = 3.0  # so long before the kill, streams are ended with an error event
 OVERLOAD_PAUSE_S = 0.02  # of the main loop after refusals: each time it wakes up slows the engine
 N_ACCEPTED_AT_ONCE = 64
 BACKGROUND_CHECK_S = 1.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Drops clients that stall; on SIGTERM refuses new connections and ends streams in time."""
+    """Drops clients that stall; on SIGTERM refuses new connections and ends streams in time.
+
+    That is `--graceful-timeout-s` when the server stops, and `--reload-timeout-s` when others take
+    this worker's place.
+    """
 
     wsgi: Any
-    tmp: WorkerTmp
+    tmp: Heartbeat
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,6 +60,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         )
         self._deadlines = Deadlines(timeouts)
         self._deadlines.start()
+        self._drain = Drain(config.graceful_timeout_s, config.reload_timeout_s)
+        self.cfg.set("graceful_timeout", self._drain.longest_s)  # a stop's end is the master's
         self._prefix = config.api_prefix
         self._served = threading.local()  # the connection of a thread
         super().init_process()
@@ -219,12 +223,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             client.sendall(refuse(exc).to_bytes(family=family))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.alive:
-            farewell_s = max(self.cfg.graceful_timeout - FAREWELL_S, 0.0)
-            for seconds, call in ((0.0, begin_drain), (farewell_s, end_drain)):
-                timer = threading.Timer(seconds, call)
-                timer.daemon = True
-                timer.start()
+        """Called once or more when others take this worker's place, and when the master stops."""
+        self._drain.tell(is_stop=self.tmp.is_stop_announced)
         super().handle_exit(sig, frame)
 
     def set_accept_enabled(self, enabled: bool) -> None:

@@ -325,6 +325,29 @@ def test_sighup_reloads_the_front_and_keeps_the_engine(calm_server):
     assert server.engine().pid == engine.pid
 
 
+def test_an_old_worker_keeps_its_streams_and_the_new_one_is_replaced(make_server):
+    # With so little time, a server that stops ends its streams at once.
+    server = make_server(["--engine", "fake", "--graceful-timeout-s", "3"]).start()
+    old = server.worker()
+    with (
+        httpx.Client(base_url=server.url, timeout=SOON_S, trust_env=False) as http,
+        held_stream(http) as events,
+    ):
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.worker() != old, SOON_S, "a new worker")
+        new = server.worker()
+        server.wait_healthy()
+        new.kill()
+        wait_until(lambda: server.worker() not in (old, new), SOON_S, "another one")
+        server.wait_healthy()
+        assert is_alive(old)
+        assert in_work(server) == 1
+        server.signal(signal.SIGTERM)
+        assert rest_of(events)[-1]["error"]["message"] == "the server is shutting down"
+    assert server.wait() == 0
+    server.wait_gone()
+
+
 def test_a_taken_port_is_explained(make_server):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

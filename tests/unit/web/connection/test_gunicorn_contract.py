@@ -1,7 +1,7 @@
 """What we use of gunicorn beside its documentation: an upgrade that changes it fails here.
 
-Used by `web/connection/worker.py` and `heartbeat.py`, `web/request/refusal.py` and `disconnect.py`,
-`gunicorn_conf.py` and `supervisor/front_main.py`.
+Used by `web/connection/worker.py`, `master.py` and `heartbeat.py`, `web/request/refusal.py` and
+`disconnect.py`, `gunicorn_conf.py` and `supervisor/front_main.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gunicorn.workers.workertmp import WorkerTmp
 
 from pyserve.web.connection.expect import MAX_SKIPPED_BYTES
 from pyserve.web.connection.heartbeat import Heartbeat
+from pyserve.web.connection.master import Master
 from pyserve.web.connection.worker import Worker
 from pyserve.web.request.disconnect import SOCKET_KEY
 
@@ -162,6 +163,21 @@ def test_the_master_asks_our_heartbeat():
     } == {"__init__", "last_update"}
     assert parameters_of(WorkerTmp) == ["cfg"]
     assert {"tmp", "last_update"} <= names_used_by(arbiter.Arbiter)
+
+
+def test_a_master_does_what_ours_counts_on():
+    assert {name for name in vars(Master) if hasattr(arbiter.Arbiter, name)} - {
+        *("__doc__", "__module__"),
+    } == {"manage_workers", "reload", "setup", "stop"}
+    methods = {name: getattr(arbiter.Arbiter, name) for name in ("reload", "setup", "stop")}
+    assert [parameters_of(each) for each in methods.values()] == [[], ["app"], ["graceful"]]
+    called = set(methods["reload"].__code__.co_names)
+    assert {"setup", "spawn_worker", "manage_workers", "graceful_timeout", "worker_age"} <= called
+    master = arbiter.Arbiter.__new__(Master)
+    assert {"num_workers", "WORKERS", "kill_worker", "spawn_worker"} <= {
+        *dir(master),
+        *arbiter.Arbiter.__init__.__code__.co_names,
+    }
 
 
 def test_each_setting_is_known():

@@ -60,3 +60,16 @@ def test_a_worker_that_starts_has_all_the_time_it_needs():
     for now[0] in range(100):
         assert heartbeat.last_update() >= now[0]
     heartbeat.close()
+
+
+def test_a_stop_is_announced_to_a_process_that_was_forked_before(watched):
+    assert not watched.heartbeat.is_stop_announced
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.read(reader, 1)
+        os._exit(watched.heartbeat.is_stop_announced)
+    watched.heartbeat.announce_stop()
+    os.write(writer, b"x")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    os.close(reader)
+    os.close(writer)
