@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
@@ -70,18 +71,23 @@ def up(**options: Any) -> None:
     default=None,
     help="Start new replicas before old ones end [default: where a CPU for each thread is free].",
 )
+@click.option("--prune", is_flag=True, help="With a FILE: end the models that are not in it.")
 @click.option("--wait/--no-wait", default=True, help="Wait until the models are loaded.")
 @address_option
 @json_option
 @with_options
 @config_file_option
+@click.pass_context
 def deploy(
+    context: click.Context,
+    /,
     models: tuple[str, ...],
     replicas: int,
     max_replicas: int,
     idle_s: float,
     per_node: int,
     surge: bool | None,
+    prune: bool,
     wait: bool,
     address: str,
     as_json: bool,
@@ -92,33 +98,46 @@ def deploy(
 
     MODEL, and the options of `pyserve serve` that are about engines: as there. Each node reads its
     own file of the model, and pulls one that is missing.
+
+    A FILE.yaml in place of MODEL lists models with their options: docs/cluster.md. Those that run
+    as it says stay as they are.
     """
     from pyserve.cli.deployment import plan_wishes  # noqa: PLC0415
+    from pyserve.cli.fleet_file import is_fleet_file, plan_fleet  # noqa: PLC0415
     from pyserve.cluster.app import deploy as deploy_all  # noqa: PLC0415
-    from pyserve.cluster.app import rows, wait_settled  # noqa: PLC0415
+    from pyserve.cluster.app import remove, rows, wait_settled  # noqa: PLC0415
     from pyserve.cluster.connection import joined  # noqa: PLC0415
     from pyserve.config import read_config  # noqa: PLC0415
 
+    is_file = any(map(is_fleet_file, models))
+    if is_file:
+        _check_alone(context, models)
+    elif prune:
+        raise click.UsageError("--prune is for a FILE")
     if max_replicas and max_replicas < replicas:
         raise click.UsageError(f"--max-replicas {max_replicas} is less than --replicas {replicas}")
     with explained():
-        config = read_config(given_options((), options), config_file)
-        wishes = plan_wishes(
-            config,
-            models,
-            n_replicas=replicas,
-            n_most=max_replicas,
-            idle_s=idle_s,
-            per_node=per_node,
-            surge=surge,
-        )
-        names = [wish.model_id for wish in wishes]
-        n_wanted = None if max_replicas else replicas
+        given = given_options((), options)
+        if is_file:
+            wishes = plan_fleet(Path(models[0]), given, config_file)
+        else:
+            wishes = plan_wishes(
+                read_config(given, config_file),
+                models,
+                n_replicas=replicas,
+                n_most=max_replicas,
+                idle_s=idle_s,
+                per_node=per_node,
+                surge=surge,
+            )
+        counts = {wish.model_id: None if wish.n_most else wish.n_replicas for wish in wishes}
         with joined(address) as serve:
             deploy_all(serve, wishes)
+            if prune:
+                remove(serve, [row.model for row in rows(serve) if row.model not in counts])
             if wait:
-                wait_settled(serve, dict.fromkeys(names, n_wanted), WAIT_S, _shower(as_json))
-            found = [row for row in rows(serve) if row.model in names]
+                wait_settled(serve, counts, WAIT_S, _shower(as_json))
+            found = [row for row in rows(serve) if row.model in counts]
     _show(as_json, found)
 
 
@@ -174,6 +193,16 @@ def down(models: tuple[str, ...], is_all: bool, wait: bool, address: str, as_jso
             wait_gone(serve, named, WAIT_S)
         found = rows(serve)
     _show(as_json, found)
+
+
+def _check_alone(context: click.Context, models: tuple[str, ...]) -> None:
+    """A file says how many replicas there are. Raises UsageError."""
+    if len(models) > 1:
+        raise click.UsageError(f"{len(models)} arguments: a FILE comes alone")
+    for name in ("replicas", "max_replicas", "idle_s", "per_node", "surge"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{option}: {models[0]} says it of each model")
 
 
 def _show(as_json: bool, found: list[Any]) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
+from pyserve import __version__
 from pyserve.cli.plan import plan_models
 from pyserve.cluster.app import Wish
 from pyserve.config import ENV_PREFIX, ServeConfig, option_info
@@ -26,6 +30,17 @@ OF_REPLICAS = (
     "log_level",
     "log_format",
 )
+
+
+def is_of_replicas(name: str) -> bool:
+    """Whether a setting is one of replicas; others are those of fronts."""
+    return bool(option_info(name)["engine"]) or name in OF_REPLICAS
+
+
+def version_of(wish: Wish) -> str:
+    """Equal for wishes whose replicas would be alike: how many there are makes no difference."""
+    alike = [__version__, wish.model_id, sorted(wish.settings.items()), wish.n_cpus, wish.n_bytes]
+    return hashlib.sha256(msgspec.json.encode(alike)).hexdigest()[:16]
 
 
 def plan_wishes(config: ServeConfig, models: Sequence[str], **wished: Any) -> list[Wish]:
@@ -59,11 +74,7 @@ def plan_wishes(config: ServeConfig, models: Sequence[str], **wished: Any) -> li
 def _settings(config: ServeConfig, model: str) -> dict[str, str]:
     """What was set of engines; defaults are each node's own. Keys of fronts stay here."""
     environ = config.model_copy(update={"models": [model]}).to_environ()
-    names = {"models"} | {
-        name
-        for name in config.model_fields_set
-        if option_info(name)["engine"] or name in OF_REPLICAS
-    }
+    names = {"models"} | {name for name in config.model_fields_set if is_of_replicas(name)}
     return {
         variable: environ[variable]
         for variable in (ENV_PREFIX + name.upper() for name in names)

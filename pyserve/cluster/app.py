@@ -39,6 +39,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     there is room. per_node: most replicas on one machine, 0 = as many as there is room for.
     n_most: there are n_replicas up to so many, by the work that waits (`autoscale.py`); 0 = always
     n_replicas. idle_s: where n_replicas is 0, the last one ends after so long without a request.
+    version: replicas that run with the same one stay; "": all are replaced.
     """
 
     model_id: str
@@ -50,6 +51,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     per_node: int = 0
     n_most: int = 0
     idle_s: float = DOWN_DELAY_S
+    version: str = ""
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +117,7 @@ def _deployment(serve: Any, wish: Wish, n_free: float) -> Any:
         }
     else:
         more["num_replicas"] = wish.n_replicas
-    return serve.deployment(
+    deployment = serve.deployment(
         EngineReplica,
         name=DEPLOYMENT,
         ray_actor_options=resources,
@@ -128,6 +130,10 @@ def _deployment(serve: Any, wish: Wish, n_free: float) -> Any:
         max_surge_percent=surge_percent(wish, n_free),
         **more,
     )
+    if wish.version:
+        # Serve's own way to say so, for its declarative deployments alone.
+        return deployment.options(version=wish.version, _internal=True)
+    return deployment
 
 
 def rows(serve: Any) -> list[ModelRow]:

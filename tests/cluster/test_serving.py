@@ -30,6 +30,11 @@ def said(front, content: str, *, on_first=lambda: None, **fields) -> str:
     return "".join(choice["delta"].get("content") or "" for choice in choices)
 
 
+def models_of(front) -> list[str]:
+    models = httpx.get(f"{front.url}/v1/models", timeout=SOON_S).json()["data"]
+    return [model["id"] for model in models]
+
+
 def test_models_are_deployed_asked_scaled_and_removed(nodes, front):
     assert nodes.run("status") == []
     (row,) = nodes.deploy("m", "--replicas", "2")
@@ -38,13 +43,16 @@ def test_models_are_deployed_asked_scaled_and_removed(nodes, front):
     answer = chat(front).json()
     assert answer["choices"][0]["message"]["content"] == "one two three"
     assert said(front, "a b c") == "a b c"
-    models = httpx.get(f"{front.url}/v1/models").json()["data"]
-    assert [model["id"] for model in models] == ["m"]
+    assert models_of(front) == ["m"]
     for _ in range(4):
         chat(front)
     assert len(nodes.engines()) == 2
-    page = httpx.get(f"{front.url}/metrics").text
-    assert 'pyserve_model_ready{model="m"} 1.0' in page
+
+    def page() -> str:
+        return httpx.get(f"{front.url}/metrics", timeout=SOON_S).text
+
+    assert 'pyserve_model_ready{model="m"} 1.0' in page()
+    wait_until(lambda: page().count("pyserve_replica_ready{") == 2, SOON_S, "both are told")
     refused = httpx.post(f"{front.url}/models/unload", json={"model": "m"}, timeout=SOON_S)
     assert refused.status_code == 501
     assert "pyserve cluster scale m 0" in refused.json()["error"]["message"]
@@ -60,6 +68,31 @@ def test_models_are_deployed_asked_scaled_and_removed(nodes, front):
     nodes.deploy("n")
     wait_until(lambda: chat(front, model="n").status_code == 200, SOON_S, "the new model answers")
     nodes.run("down", "m")
-    wait_until(lambda: chat(front, model="m").status_code == 404, SOON_S, "the model is gone")
+    wait_until(lambda: models_of(front) == ["n"], SOON_S, "the model is gone")
     assert said(front, "g h", model="n") == "g h"
+    nodes.clear()
+
+
+def test_a_file_says_what_runs_and_leaves_what_runs_as_it_says(nodes, tmp_path):
+    path = tmp_path / "fleet.yaml"
+    both = "engine: fake\nthreads: 1\nmodels:\n- {model: m, replicas: 2}\n- {model: n}\n"
+
+    def replicas(text: str, *options: str) -> dict[str, dict[str, int]]:
+        path.write_text(text)
+        nodes.run("deploy", str(path), *options)
+        return {row["model"]: row["replicas"] for row in nodes.run("status")}
+
+    assert replicas(both) == {"m": {"RUNNING": 2}, "n": {"RUNNING": 1}}
+    before = set(nodes.engines())
+    assert replicas(both.replace("replicas: 2", "replicas: 3"))["m"] == {"RUNNING": 3}
+    assert before < set(nodes.engines())
+    alone = "engine: fake\nthreads: 1\nmodels:\n- {model: m, replicas: 1, parallel: 2}\n"
+    assert replicas(alone)["n"] == {"RUNNING": 1}
+    nodes.run("deploy", str(path), "--prune")
+    wait_until(
+        lambda: [row["model"] for row in nodes.run("status")] == ["m"],
+        SOON_S,
+        "the other has ended",
+    )
+    assert before.isdisjoint(nodes.engines())
     nodes.clear()
