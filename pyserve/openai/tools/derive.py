@@ -208,8 +208,8 @@ class _Derivation:
     def _start(self, before: str) -> str:
         """What a prompt has of `before`, which stands between a question and a call."""
         for starts in (self._prompts, [self._before_said], [self._base]):
-            found = [start for start in starts if start and before.startswith(start)]
-            if found:
+            found = [_shared(before, start) for start in starts if start]
+            if any(found):
                 return max(found, key=len)
         return ""
 
@@ -313,7 +313,13 @@ def _reads(calls: CallFormat, core: str, told: _Told) -> bool:
         read = [(name, json.loads(arguments)) for name, arguments in found]
     except ValueError:
         return False
-    return read == list(zip(NAMES, ARGUMENTS, strict=True))[: len(told.calls)]
+    wanted = list(zip(NAMES, ARGUMENTS, strict=True))[: len(told.calls)]
+    return read == wanted or (calls.kind in ("quoted", "pythonic") and read == _as_texts(wanted))
+
+
+def _as_texts(calls: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """The calls with all values in quotes, as some templates write them."""
+    return [(name, {key: str(given[key]) for key in given}) for name, given in calls]
 
 
 def _to_mark_end(texts: list[str]) -> str:
@@ -323,6 +329,16 @@ def _to_mark_end(texts: list[str]) -> str:
     if begun >= 0 and ">" not in shared[begun:]:
         shared = shared[:begun]
     return re.sub(r"\]<\][a-z]+\[>\[\Z", "", shared)
+
+
+def _shared(text: str, start: str) -> str:
+    """What `text` begins with that is `start`, whatever white space ends it; "": it does not."""
+    if text.startswith(start):
+        return start
+    words = start.rstrip()
+    rest = text.removeprefix(words)
+    is_whole = bool(words) and text.startswith(words) and rest[:1].isspace()
+    return text[: len(text) - len(rest.lstrip())] if is_whole else ""
 
 
 def _marks_before(text: str) -> list[str]:

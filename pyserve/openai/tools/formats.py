@@ -27,6 +27,13 @@ HOLE = "\0"
 ITEM = "item"  # the name of the elements of a list, in formats that have such
 Kind = Literal["object", "keyed", "named", "tagged", "elements", "pythonic", "quoted"]
 Origin = Literal["derived", "known", "configured", "generic"]
+# What begins and ends objects that are calls, where models write another's marks for their own.
+_OTHER_MARKS = {
+    "<tool_call>": "</tool_call>",
+    "<|tool_call|>": "<|/tool_call|>",
+    "[TOOL_CALLS]": "",
+    "functools": "",
+}
 _TAG_BEGIN = re.compile(r"""(<\w+(?:=| name=)"?)\Z""")
 # Texts that nobody writes but a model that means them: no word of a language looks like these.
 _CONTROL = re.compile(
@@ -105,18 +112,21 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
         if self.trigger:
             found = _TAG_BEGIN.search(self.before)
             return (found[1],) if found else ()
-        lists = ("[", "") if self.before.strip() == "[" else ("",)
-        openings = [f'{self._opening[:-1]}{space}"' for space in ("", " ") if self._opening]
-        return tuple(begin + opening for begin in lists for opening in openings)
+        if not self.opening:
+            return ()
+        return ("[", "{") if self.before.strip() == "[" else ("{",)
+
+    @property
+    def other_marks(self) -> dict[str, str]:
+        """Other models' marks before and after calls, where an offered function's name follows."""
+        own = f"{self.trigger}{self.before}"
+        return {
+            begin: end for begin, end in _OTHER_MARKS.items() if self.opening and begin not in own
+        }
 
     @property
     def opening(self) -> str:
-        """What begins an answer that is a call without its trigger, as `loose_begins`."""
-        return self._opening if self.trigger else ""
-
-    @property
-    def _opening(self) -> str:
-        """The begin of a call that is an object, without white space."""
+        """The begin of a call that is an object, without white space; "": calls are none."""
         is_object = (
             self.kind == "object"
             and not self.has_arguments_first

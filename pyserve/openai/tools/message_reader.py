@@ -30,7 +30,8 @@ class MessageReader(AnswerReader):
         self._trigger = ""
         self._begin = ""  # of a call whose run has no trigger
         self._loose: tuple[str, ...] = ()  # the same where an offered function's name follows
-        self._opening = ""  # the same at the begin of an answer only
+        self._others: dict[str, str] = {}  # the same, and what ends such calls
+        self._opening = ""  # of a call that is an object, without its white space
         self._line = ""  # the end of the text so far
         self._is_in_code = False
         self._owes_end = False  # a call has ended thoughts, whose end may follow
@@ -39,12 +40,14 @@ class MessageReader(AnswerReader):
             self._trigger = style.calls.trigger
             self._begin = style.calls.begin
             self._loose = style.calls.loose_begins if style.parameters else ()
+            self._others = style.calls.other_marks if style.parameters else {}
             self._opening = style.calls.opening if style.parameters else ""
-        signs = [*style.marks, *self._loose]
+        signs = [*style.marks, *self._loose, *self._others]
         signs += [sign for sign in (self._trigger, self._begin) if sign]
         if style.thinking is not None and style.thinking.is_repeated:
             signs.append(style.thinking.begin)
         self._signs = tuple(dict.fromkeys(signs))
+        self._call_signs = (self._trigger, self._begin, *self._loose, *self._others)
 
     def _read(self) -> Steps[None]:
         thinking = self._style.thinking
@@ -61,9 +64,11 @@ class MessageReader(AnswerReader):
                 yield from self._read_thoughts(thinking)
             elif sign in owed:
                 self._owes_end = False
-            elif sign in self._loose and self._is_in_code:
+            elif sign in (*self._loose, *self._others) and (
+                self._is_in_code or not (yield from self._may_call(sign))
+            ):
                 self._say(sign)
-            elif sign in (self._trigger, self._begin, *self._loose) and self._calls is not None:
+            elif sign in self._call_signs and self._calls is not None:
                 yield from self._read_run(self._calls, sign)
             elif not self._has_text:
                 self._held = ""  # white space before the mark of the text
@@ -91,6 +96,9 @@ class MessageReader(AnswerReader):
             if sign in ends:
                 break
             if sign in drafts and self._calls is not None:
+                if sign in self._loose and not (yield from self._may_call(sign)):
+                    self._think(sign)
+                    continue
                 yield from self._read_draft(self._calls, thinking, sign)
         self._held = ""
         self.is_thinking = False
@@ -163,9 +171,26 @@ class MessageReader(AnswerReader):
 
     def _comes_loose(self) -> Steps[bool]:
         for begin in self._loose:
-            if (yield from self._reader.comes(begin)):
+            if (yield from self._reader.comes(f"{begin}{self._after_loose(begin)}")):
                 return True
         return False
+
+    def _may_call(self, sign: str) -> Steps[bool]:
+        """Whether what follows a sign without the trigger may be a call."""
+        reader = self._reader
+        openings = [f"{sign}{self._after_loose(sign)}"]
+        if sign in self._others:
+            openings = [f"{sign}[{self._opening}", f"{sign}{self._opening}"]
+        reader.rest = sign + reader.rest  # it is text where nothing follows it
+        is_call = False
+        for opening in openings:
+            is_call = is_call or (yield from reader.comes(opening))
+        reader.rest = reader.rest[len(sign) :]
+        return is_call
+
+    def _after_loose(self, begin: str) -> str:
+        """What must follow the begin of a call in a format without a trigger."""
+        return "" if self._trigger else self._opening.removeprefix(begin)
 
     def _put_call(self, piece: Piece) -> None:
         if self._drafted is None:
@@ -176,17 +201,20 @@ class MessageReader(AnswerReader):
     def _read_run(self, calls: CallReader, sign: str) -> Steps[None]:
         """A run of calls after the sign of it, which is text if it is none."""
         reader = self._reader
-        if sign == self._trigger:
+        is_other = sign in self._others
+        if sign == self._trigger or is_other:
             reader.begin_record(sign)
         else:
             reader.rest = sign + reader.rest  # the call has it in `before`
             reader.begin_record("")
-        is_bare = sign in self._loose or (not sign and bool(self._trigger))
+        is_bare = sign in self._loose or is_other or (not sign and bool(self._trigger))
         calls.has_name = False
         try:
             if not is_bare:
                 calls = yield from calls.suited()
             yield from calls.read_run(is_bare=is_bare)
+            if is_other and self._others[sign]:
+                yield from reader.skip(self._others[sign])
         except (MalformedError, EndedError) as error:
             is_cut = isinstance(error, EndedError)
             is_sure = self._style.has_sure_calls and not is_bare

@@ -18,6 +18,7 @@ SPACE = " \t\r\n"
 MAX_HOLE_CHARS = 256
 MAX_PATTERNS = 1024
 _NOTHING = "(?!)"
+_BETWEEN_TAGS = re.compile(r"(?<=>)(?=<)")
 
 
 class MalformedError(Exception):
@@ -99,8 +100,11 @@ class TextReader:
     def comes(self, text: str) -> Steps[bool]:
         """Whether `text` comes next, up to its first hole, whatever white space is in it."""
         wanted = "".join(text.partition(HOLE)[0].split())
+        n_chars = 4 * len(wanted) + 64  # enough, but for much white space
         while True:
-            seen = "".join(self.rest.split())
+            seen = "".join(self.rest[:n_chars].split())
+            if wanted.startswith(seen) and len(self.rest) > n_chars:
+                seen = "".join(self.rest.split())
             if seen.startswith(wanted):
                 return True
             if not wanted.startswith(seen):
@@ -170,7 +174,7 @@ class TextReader:
 @functools.lru_cache(MAX_PATTERNS)
 def _words(text: str) -> tuple[str, ...]:
     """The parts of `text` between which there may be white space."""
-    return tuple(split_at_marks(text))
+    return tuple(word for part in split_at_marks(text) for word in _BETWEEN_TAGS.split(part))
 
 
 def held_chars(text: str, word: str) -> int:

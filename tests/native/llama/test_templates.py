@@ -179,6 +179,14 @@ def test_templates_of_well_known_models_take_every_conversation(
             "{% macro f(a, b) %}{{ a }}{{ b is defined }}{% endmacro %}{{ f(b=1, a=2) }}{{ f(3) }}",
             "2True3False",
         ),
+        ("{{ '{%s} %d%%' | format('a%s', 5) }}{{ '%s' | format([1, 'b']) }}", "{a%s} 5%[1, 'b']"),
+        ("{{ [{'a': 1}, {'b': 2}] | selectattr('a', 'undefined') | list | tojson }}", '[{"b": 2}]'),
+        ("{{ [{'a': 1}, {'b': 2}] | rejectattr('a', 'defined') | list | tojson }}", '[{"b": 2}]'),
+        ("{{ [1, 'b'] | select('string') | join }}{{ [1, 'b'] | reject('string') | join }}", "b1"),
+        (
+            "{{ [{'a': 1}, {'a': 2}] | selectattr('a', 'equalto', 2) | list | tojson }}",
+            '[{"a": 2}]',
+        ),
     ],
 )
 def test_templates_run_as_in_jinja2(
@@ -186,6 +194,24 @@ def test_templates_run_as_in_jinja2(
 ) -> None:
     with engine_of(tmp_path, tiny_model, {KEY: source}) as engine:
         assert engine.render(said("user:a")) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "refusal"),
+    [
+        ("{{ '%s%s' | format('a') }}", "too few values"),
+        ("{{ '%x' | format(1) }}", "only %s, %d, %i and %% can be filled in"),
+        ("{{ 'a%' | format(1) }}", "only %s, %d, %i and %% can be filled in"),
+    ],
+)
+def test_what_cannot_be_filled_in_is_refused(
+    tmp_path: Path, tiny_model: Path, source: str, refusal: str
+) -> None:
+    with (
+        engine_of(tmp_path, tiny_model, {KEY: source}) as engine,
+        pytest.raises(InvalidRequestError, match=refusal),
+    ):
+        engine.render(said("user:a"))
 
 
 def test_calls_and_their_results_are_not_merged(tmp_path: Path, tiny_model: Path) -> None:

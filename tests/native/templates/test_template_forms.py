@@ -75,6 +75,24 @@ FORMS: dict[str, tuple[str, str, str]] = {
         "derived pythonic",
         '[f(a="x"), g()]',
     ),
+    "Python with values that are all texts": (
+        "[" + EACH + "{{ c.function.name }}({% for k, v in c.function.arguments | items %}"
+        "{{ k }}=\"{{ '%s' | format(v) }}\""
+        + ELSE
+        + ", {% endif %}{% endfor %})"
+        + ELSE
+        + ", {% endif %}{% endfor %}]",
+        "derived pythonic",
+        '[f(a="x"), g()]',
+    ),
+    "marks around all values": (
+        EACH + "<begin_call>call:{{ c.function.name }}{{ '{' }}"
+        "{% for k, v in c.function.arguments | dictsort %}{{ k }}:<escape>{{ v }}<escape>"
+        + ELSE
+        + ",{% endif %}{% endfor %}{{ '}' }}<end_call>{% endfor %}<begin_result>",
+        "derived quoted",
+        "<begin_call>call:f{a:<escape>x<escape>}<end_call><begin_call>call:g{}<end_call>",
+    ),
     "arguments that are texts": (
         "<calls>[" + EACH + '{"name": "{{ c.function.name }}", "arguments": '
         "{{ c.function.arguments | string }}}" + ELSE + ", {% endif %}{% endfor %}]</calls>",
@@ -181,6 +199,18 @@ def test_the_form_of_calls_is_derived_and_read(tmp_path: Path, name: str) -> Non
             check_grammar(engine, form)
             prompt = engine.render(with_history(HISTORY, form))
             assert "".join(written.split()) in "".join(prompt.split())
+
+
+def test_white_space_before_a_call_is_no_part_of_its_mark(tmp_path: Path) -> None:
+    source = (
+        "{{ tools | tojson }}{% for m in messages %}{{ m.role }}:"
+        "{% for c in m.tool_calls or [] %}{{ '\n<call> ' }}{{ c.function | tojson }}{% endfor %}"
+        "{% if not m.tool_calls %} {{ m.content }}{% endif %}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: \n{% endif %}"
+    )
+    with engine_of(tmp_path, source) as engine:
+        form = form_of(engine, source)
+    assert (form.origin, form.calls.trigger) == ("derived", "<call>")
 
 
 def test_results_in_the_turn_of_the_call_end_the_answer(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@
 #include "jinja/runtime.h"
 #include "json.h"
 #include "llama/prompt/arrangement.h"
+#include "llama/prompt/filter_calls.h"
 #include "llama/prompt/input_guard.h"
 #include "llama/prompt/macro_calls.h"
 #include "llama/prompt/template_guard.h"
@@ -265,6 +266,7 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string bos_text, std:
     check_template_size(tokens);
     jinja::program program = jinja::parse_from_tokens(tokens);
     settle_macro_calls(program);
+    settle_filter_calls(program);
     guard_template(program);
     const TemplateBudget budget;
     const jinja::caps caps = jinja::caps_get(program);  // tries it on some conversations

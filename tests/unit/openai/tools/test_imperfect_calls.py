@@ -29,6 +29,8 @@ GLM = msgspec.structs.replace(
 LFM2 = next(known for known in KNOWN_FORMATS if known.name == "lfm2")
 LLAMA = call_format('tools <|python_tag|> "parameters"')
 XLAM = CallFormat(name="xlam", trigger="", before="[", between=", ", after="]")
+GLM_DENSE = msgspec.structs.replace(GLM, name_end="", key_end="</arg_key><arg_value>")
+GRANITE = call_format("tools <|tool_call|>")
 MINISTRAL = call_format("tools [TOOL_CALLS] [ARGS]")
 SMALL = CallFormat(
     name="small", kind="named", trigger="[TOOL_CALLS]", name_end=f"[CALL_ID]{HOLE}[ARGS]"
@@ -150,6 +152,25 @@ ROWS: dict[str, Row] = {
     "text before a list": pick(XLAM, f"I read.\n[{OBJECT}, {OBJECT}]", GIVEN * 2, "I read."),
     "objects with semicolons": pick(LLAMA, f"{OBJECT}; {OBJECT}", GIVEN * 2),
     "an object in code": said(LLAMA, f"```json\n{OBJECT}\n```"),
+    "text before a pretty object": pick(
+        LLAMA, "I read. " + OBJECT.replace("{", "{\n  ").replace(", ", ",\n  "), GIVEN, "I read."
+    ),
+    "objects in text": said(LLAMA, 'The set {1} and {"name": "h"}, {'),
+    "objects in thoughts": (LLAMA, OPEN, "So {1}, {", "", "So {1}, {", []),
+    # Another model's marks.
+    "a mark of Mistral": pick(XLAM, f"I read.[TOOL_CALLS][{OBJECT}]", GIVEN, "I read."),
+    "tags of Hermes": pick(
+        XLAM, f"I read.\n<tool_call>[{OBJECT}]</tool_call>\nSo", GIVEN, "I read.\nSo"
+    ),
+    "tags around one": pick(
+        GRANITE, f"<tool_call>\n{OBJECT}\n</tool_call> <|tool_call|>[{OBJECT}]", GIVEN * 2
+    ),
+    "a word of Phi": pick(LLAMA, f"functools[\n{OBJECT},\n{OBJECT}]", GIVEN * 2),
+    "another's mark without its own name": said(
+        GRANITE, 'Write <tool_call>[{"name": "h", "arguments": {}}]</tool_call>'
+    ),
+    "another's word in text": said(LLAMA, "from functools import wraps, functools"),
+    "another's mark in code": said(LLAMA, f"```\n<tool_call>{OBJECT}</tool_call>\n```"),
     # Other marks around runs.
     "an older section": (
         KIMI,
@@ -320,6 +341,12 @@ ROWS: dict[str, Row] = {
         '<minimax:tool_call><invoke name="f"><parameter name="kind">nullable</parameter></invoke>'
         "</minimax:tool_call>",
         [("f", {"kind": "nullable"})],
+    ),
+    "line breaks between tags": pick(
+        GLM_DENSE,
+        "<tool_call>f\n<arg_key>path</arg_key>\n<arg_value>/tmp/a</arg_value>\n"
+        "<arg_key>n</arg_key><arg_value>3</arg_value></tool_call>",
+        [("f", {**A, "n": 3})],
     ),
     "names with dots and slashes": pick(
         GLM,
