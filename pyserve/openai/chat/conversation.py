@@ -255,6 +255,7 @@ def _style(
         parameters={} if calls is None else _parameters(calls),
         found=found,
         marks=form.all_marks,
+        text_tags=form.text_tags,
         channels=form.channels,
         is_continued=is_continued,
         hides_thoughts=reasoning.reasoning_effort == "none"

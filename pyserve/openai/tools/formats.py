@@ -206,6 +206,7 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     template shows. is_repeated: thoughts may come anywhere in an answer.
     marks: stand around text, and are no part of it. text_begin: those before text that begins an
     answer. stops: texts that end an answer. thoughts_key: of earlier thoughts in messages.
+    text_tags: plain tags that may stand around the text of an answer.
     hides_text: an earlier answer with thoughts would lose its text.
     efforts: the template's words for reasoning efforts that it does not know by OpenAI's names.
     refuses: what of earlier turns is arranged for it. turn_end: the mark after an answer that is
@@ -219,6 +220,7 @@ class AnswerFormat(msgspec.Struct, frozen=True, kw_only=True):
     is_repeated: bool = False
     marks: tuple[str, ...] = ()
     text_begin: str = ""
+    text_tags: tuple[str, str] | None = None
     channels: Channels | None = None
     stops: tuple[str, ...] = ()
     hides_text: bool = False

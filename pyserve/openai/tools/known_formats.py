@@ -346,6 +346,11 @@ _VARIANTS = {
         for slash in ("<", "</")
     ),
 }
+# Tags around the text of an answer, and the signs of them in a template.
+_ANSWER_TAGS: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
+    (("<response></response>",), ("<response>", "</response>")),  # Granite
+    (("<answer>", "</answer>"), ("<answer>", "</answer>")),  # Hunyuan
+)
 SPECIAL_FORMATS = tuple(known for _, known in _CHANNELED)
 KNOWN_FORMATS = (
     *(layout for _, layout in _KNOWN),
@@ -390,6 +395,11 @@ def siblings(calls: CallFormat) -> tuple[CallFormat, ...]:
         for one in _by_trigger(calls.trigger)
         if (one.kind, one.before.split(), one.name_end.split()) != own
     )
+
+
+def answer_tags(chat_template: str) -> tuple[str, str] | None:
+    """The tags around text that a template tells its model to write."""
+    return _first(_ANSWER_TAGS, chat_template)
 
 
 def variant_marks(calls: CallFormat) -> tuple[str, ...]:

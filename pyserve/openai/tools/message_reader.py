@@ -35,6 +35,8 @@ class MessageReader(AnswerReader):
         self._line = ""  # the end of the text so far
         self._is_in_code = False
         self._owes_end = False  # a call has ended thoughts, whose end may follow
+        self._text_end = ""  # the tag that may end the text
+        self._after_end = ""  # that tag, and what follows it: text only if there is more
         if style.calls is not None:
             self._calls = CallReader(self._reader, style.calls, style, self._put_call)
             self._trigger = style.calls.trigger
@@ -53,25 +55,34 @@ class MessageReader(AnswerReader):
         thinking = self._style.thinking
         if thinking is not None:
             yield from self._read_first_thoughts(thinking)
+        yield from self._read_text_begin()
         if self._calls is not None and not self._trigger:
             yield from self._read_bare_calls(self._calls)
         elif self._calls is not None and self._opening:
             yield from self._read_opening_call(self._calls)
         while True:
-            owed = (thinking.end,) if thinking is not None and self._owes_end else ()
-            sign = yield from self._reader.until_any((*self._signs, *owed), self._say)
-            if thinking is not None and thinking.is_repeated and sign == thinking.begin:
-                yield from self._read_thoughts(thinking)
-            elif sign in owed:
-                self._owes_end = False
-            elif sign in (*self._loose, *self._others) and (
-                self._is_in_code or not (yield from self._may_call(sign))
-            ):
-                self._say(sign)
-            elif sign in self._call_signs and self._calls is not None:
-                yield from self._read_run(self._calls, sign)
-            elif not self._has_text:
-                self._held = ""  # white space before the mark of the text
+            yield from self._read_to_sign(thinking)
+
+    def _read_to_sign(self, thinking: Thinking | None) -> Steps[None]:
+        """Text up to the next sign, and what that begins."""
+        owed = (thinking.end,) if thinking is not None and self._owes_end else ()
+        ends = (self._text_end,) if self._text_end else ()
+        sign = yield from self._reader.until_any((*self._signs, *owed, *ends), self._say)
+        if thinking is not None and thinking.is_repeated and sign == thinking.begin:
+            yield from self._read_thoughts(thinking)
+        elif sign in owed:
+            self._owes_end = False
+        elif sign in ends:
+            self._after_end += self._held + sign
+            self._held = ""
+        elif sign in (*self._loose, *self._others) and (
+            self._is_in_code or not (yield from self._may_call(sign))
+        ):
+            self._say(sign)
+        elif sign in self._call_signs and self._calls is not None:
+            yield from self._read_run(self._calls, sign)
+        elif not self._has_text:
+            self._held = ""  # white space before the mark of the text
 
     def _read_first_thoughts(self, thinking: Thinking) -> Steps[None]:
         has_tag = yield from self._begins_with(thinking.begin)
@@ -80,6 +91,15 @@ class MessageReader(AnswerReader):
             while not self._owes_end and (yield from self._thinks_again(thinking)):
                 yield from self._read_thoughts(thinking)
         elif (yield from self._begins_with(thinking.end)):
+            yield from self._reader.skip_space()
+
+    def _read_text_begin(self) -> Steps[None]:
+        """Skip the tag that begins the text, whose partner may end it."""
+        tags = self._style.text_tags
+        if tags is None or self._style.is_continued or self._owes_end:
+            return
+        if (yield from self._begins_with(tags[0])):
+            self._text_end = tags[1]
             yield from self._reader.skip_space()
 
     def _read_thoughts(self, thinking: Thinking) -> Steps[None]:
@@ -194,6 +214,7 @@ class MessageReader(AnswerReader):
 
     def _put_call(self, piece: Piece) -> None:
         if self._drafted is None:
+            self._after_end = ""
             super()._put_call(piece)
         else:
             self._drafted.append(piece)
@@ -228,6 +249,12 @@ class MessageReader(AnswerReader):
                 yield from calls.skip_rest()
 
     def _say(self, text: str) -> None:
+        if self._after_end:
+            text = self._after_end + text
+            is_more = bool(text.removeprefix(self._after_end).strip(SPACE))
+            self._after_end = "" if is_more else text
+            if not is_more:
+                return
         super()._say(text)
         if self._loose:
             n_fences = (self._line + text).count(FENCE)

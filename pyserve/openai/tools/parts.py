@@ -27,7 +27,8 @@ class AnswerStyle(msgspec.Struct, frozen=True):
     types: of values, by function and parameter, for formats that do not tell them. parameters:
     the names of those of each offered function, in order; {}: the functions are not known.
     found: how the model's configuration finds calls and text, once the answer is whole.
-    marks: texts that are dropped from the answer. channels: it is made of messages.
+    marks: texts that are dropped from the answer. text_tags: dropped where they are around it, as
+    its first and last words. channels: it is made of messages.
     is_continued: the prompt ends inside of the text. hides_thoughts: they are not given out.
     has_sure_calls: what begins as a call is one, also where it is cut off. is_call: it is nothing
     but calls, and thoughts before them.
@@ -39,6 +40,7 @@ class AnswerStyle(msgspec.Struct, frozen=True):
     parameters: dict[str, tuple[str, ...]] = {}
     found: CallProfile | None = None
     marks: tuple[str, ...] = ()
+    text_tags: tuple[str, str] | None = None
     channels: Channels | None = None
     is_continued: bool = False
     hides_thoughts: bool = False
@@ -48,7 +50,7 @@ class AnswerStyle(msgspec.Struct, frozen=True):
     @property
     def is_plain(self) -> bool:
         has_parts = self.thinking is not None or self.calls is not None or self.found is not None
-        return not (has_parts or self.marks or self.channels)
+        return not (has_parts or self.marks or self.text_tags or self.channels)
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.tools.derive import derive, derived_thinking
 from pyserve.openai.tools.formats import GENERIC, AnswerFormat, configured_format, control_marks
 from pyserve.openai.tools.known_formats import (
+    answer_tags,
     call_format,
     signed_format,
     special_format,
@@ -104,6 +105,7 @@ def recognized(source: str, render: Render) -> AnswerFormat:
     return msgspec.structs.replace(
         form,
         marks=tuple(dict.fromkeys([*form.marks, *marks, *variant_marks(form.calls)])),
+        text_tags=answer_tags(source) if form.thinking else None,
         hides_text=prober.hides_text(form.thoughts_key),
         refuses=prober.refusals(),
         turn_end="" if form.channels or ends in (*form.all_marks, *marks) else ends,

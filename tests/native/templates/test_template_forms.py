@@ -213,6 +213,29 @@ def test_white_space_before_a_call_is_no_part_of_its_mark(tmp_path: Path) -> Non
     assert (form.origin, form.calls.trigger) == ("derived", "<call>")
 
 
+@pytest.mark.parametrize(
+    ("told", "tags"),
+    [
+        ("think in <think></think>, answer in <response></response>", "response"),
+        (
+            "{{ m.content.split('</think>')[-1].split('<answer>')[-1].split('</answer>')[0] }}",
+            "answer",
+        ),
+        ("answer in <response></response>", ""),  # and it does not think
+        ("results in <response>1</response>, <think></think>", ""),
+    ],
+)
+def test_tags_around_text_are_told_by_the_template(tmp_path: Path, told: str, tags: str) -> None:
+    source = TURNS.format(calls="") + f"{{% if false %}}{told}{{% endif %}}"
+    with engine_of(tmp_path, source) as engine:
+        body = {"messages": [HISTORY[0]]}
+        made = chat_conversation(engine, ChatRequest.model_validate(body))
+    assert made.style.text_tags == ((f"<{tags}>", f"</{tags}>") if tags else None)
+    if tags:
+        answer = f"<think>a</think><{tags}>b</{tags}>"
+        assert read(made.style, list(answer)) == ("b", "a", [])
+
+
 def test_results_in_the_turn_of_the_call_end_the_answer(tmp_path: Path) -> None:
     source = TURNS.format(calls=FORMS["texts between marks"][0])
     with engine_of(tmp_path, source) as engine:

@@ -412,6 +412,25 @@ def test_it_becomes_a_call_wherever_it_is_cut(row: str) -> None:
     check(style(calls, thinking), answer, tuple(wanted))
 
 
+@pytest.mark.parametrize(
+    ("answer", "text", "thoughts", "calls"),
+    [
+        ("<think>\na\n</think>\n<response>\nb\n</response>\n", "b", "a", []),
+        ("<response>b", "b", "", []),
+        ("<response>It ends with </response>.</response> ", "It ends with </response>.", "", []),
+        ("<response>b</response>\n\nc", "b</response>\n\nc", "", []),
+        ("b <response>c</response>", "b <response>c</response>", "", []),
+        (f"<response>b</response>\n<|tool_call|>[{OBJECT}]", "b", "", GIVEN),
+        (f"<think>a<|tool_call|>[{OBJECT}]", "", "a", GIVEN),
+    ],
+)
+def test_tags_around_the_text_are_no_part_of_it(
+    answer: str, text: str, thoughts: str, calls: list[tuple[str, Any]]
+) -> None:
+    given = msgspec.structs.replace(style(GRANITE, CLOSED), text_tags=("<response>", "</response>"))
+    check(given, answer, (text, thoughts, calls))
+
+
 @pytest.mark.parametrize("row", CHANNELS)
 def test_messages_become_calls_wherever_they_are_cut(row: str) -> None:
     answer, *wanted = CHANNELS[row]
