@@ -92,11 +92,13 @@ struct Avx512 {
   // sums[i] = sum of the lanes of x[i], for i < 16.
   static Vec reduce_add_all(const Vec* x) {
     Vec a[8];
+#pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
       a[i] = add(_mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]),
                  _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]));
     }
     Vec b[4];
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       const __m512d lo = _mm512_castps_pd(a[2 * i]);
       const __m512d hi = _mm512_castps_pd(a[2 * i + 1]);

@@ -7,7 +7,6 @@
 
 #include "base/process_usage.h"
 #include "sched/draft/guess_policy.h"
-#include "sched/draft/plan.h"
 
 namespace pyserve {
 namespace {
@@ -19,9 +18,7 @@ constexpr double kAloneGaps = 4;  // as long as so many gaps
 constexpr int kMinBackground = 64;
 // Rows of a step with drafts: so many cost a few times one, and more are better used by requests.
 constexpr int kMaxDraftRows = 16;
-constexpr int kDraftTrials = 8;
-constexpr double kTrialRowCost = 0.15;  // of a step without drafts
-constexpr int kGuessEvery = 128;        // steps between trials of a guesser that does not pay
+constexpr int kGuessEvery = 128;  // steps between trials of a guesser that does not pay
 constexpr int kTrialGuesses = 2;
 constexpr double kNoLimitMs = std::numeric_limits<double>::infinity();
 
@@ -37,6 +34,7 @@ StepPlanner::StepPlanner(const EngineConfig& config, const PrefixCache& cache, G
     : config_(config),
       cache_(cache),
       guesser_(guesser),
+      row_costs_(kMaxDraftRows),
       concurrency_(concurrency_options(config)),
       turns_(config.max_token_gap_ms),
       n_background_most_(config.n_batch) {}
@@ -130,29 +128,52 @@ double StepPlanner::gap_ms(const RunningRequest& request) const {
 // Requests decode several tokens at once where that pays.
 void StepPlanner::add_drafts(const Running& running, const StepPlan& plan) {
   n_drafted_ = 0;
-  if (plan.items.empty()) return;
-  const bool can_draft = is_pure_decode_ && plan.preempt.empty() && cache_.can_undo();
-  const auto n_items = static_cast<int>(plan.items.size());
-  const StepMs step_ms = draft_step_ms(running, plan);
+  const size_t n_items = plan.items.size();
   std::vector<Proposal> proposals(n_items);
-  if (can_draft) proposals = propose(running, plan, step_ms);
-  std::vector<std::vector<double>> chances;
-  for (const Proposal& proposal : proposals) chances.push_back(proposal.chances);
-  DraftLimits limits;
-  if (config_.drafts_always) limits.min_gain = 0;
-  limits.n_rows_max = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()});
-  const std::vector<int> n_tokens = plan_drafts(chances, limits, step_ms);
-  for (int i = 0; i < n_items; ++i) {
+  std::vector<int> n_tokens(n_items);
+  if (can_draft(plan)) n_tokens = choose_drafts(running, plan, proposals);
+  for (size_t i = 0; i < n_items; ++i) {
     running[plan.items[i].index]->add_draft(proposals[i], n_tokens[i]);
     n_drafted_ += n_tokens[i];
   }
-  if (n_drafted_ > 0) ++n_draft_steps_;
+}
+
+bool StepPlanner::can_draft(const StepPlan& plan) const {
+  return is_pure_decode_ && plan.preempt.empty() && plan.items.size() < kMaxDraftRows &&
+         cache_.can_undo();
+}
+
+// How many tokens of `proposals`, which it makes, the step checks.
+std::vector<int> StepPlanner::choose_drafts(const Running& running, const StepPlan& plan,
+                                            std::vector<Proposal>& proposals) {
+  const auto n_items = static_cast<int>(plan.items.size());
+  DraftLimits limits;
+  limits.n_rows_max = std::min({kMaxDraftRows, config_.n_batch, cache_.n_free_cells()});
+  StepMs step_ms = [](int /*n_rows*/) { return 1.0; };
+  if (config_.drafts_always) {
+    limits.min_gain = 0;
+  } else {
+    step_ms = [this](int n_rows) { return row_costs_.step_ms(n_rows); };
+    double target_ms = kNoLimitMs;
+    for (const PlanItem& item : plan.items) {
+      target_ms = std::min(target_ms, gap_ms(*running[item.index]));
+    }
+    limits.most_ms = most_draft_ms(n_items, target_ms, step_ms(n_items));
+    limits.n_rows_max = std::min(limits.n_rows_max, row_costs_.n_trial_max(limits.most_ms));
+  }
+  if (limits.n_rows_max <= n_items) return std::vector<int>(n_items);
+  const TimePoint begin = Clock::now();
+  proposals = propose(running, plan, limits, step_ms);
+  limits.most_ms -= elapsed_ms(begin, Clock::now());
+  std::vector<std::vector<double>> chances;
+  for (const Proposal& proposal : proposals) chances.push_back(proposal.chances);
+  return plan_drafts(chances, limits, step_ms);
 }
 
 // What was said before, or what the guesser says where that is likelier. The latter costs time even
 // if nothing comes of it, so while it does not pay it is asked now and then.
 std::vector<Proposal> StepPlanner::propose(const Running& running, const StepPlan& plan,
-                                           const StepMs& step_ms) {
+                                           const DraftLimits& limits, const StepMs& step_ms) {
   const auto n_items = static_cast<int>(plan.items.size());
   const int n_most = kMaxDraftRows - n_items;
   std::vector<Proposal> proposals;
@@ -168,7 +189,7 @@ std::vector<Proposal> StepPlanner::propose(const Running& running, const StepPla
     wishes.push_back({request.progress().seq_id(), request.progress().tokens(), n_max});
     wishing.push_back(i);
   }
-  const int n_ahead = wishes.empty() ? 0 : n_guesses(n_items, wishes, step_ms);
+  const int n_ahead = wishes.empty() ? 0 : n_guesses(n_items, wishes, limits, step_ms);
   if (n_ahead == 0) return proposals;
   for (GuessWish& wish : wishes) wish.n_max = std::min(wish.n_max, n_ahead);
   std::vector<Proposal> guesses = guesser_->guess(wishes);
@@ -180,7 +201,7 @@ std::vector<Proposal> StepPlanner::propose(const Running& running, const StepPla
 
 // How many tokens ahead for each wish; 0: it is not asked now.
 int StepPlanner::n_guesses(int n_requests, const std::vector<GuessWish>& wishes,
-                           const StepMs& step_ms) {
+                           const DraftLimits& limits, const StepMs& step_ms) {
   int n_most = 0;
   for (const GuessWish& wish : wishes) n_most = std::max(n_most, wish.n_max);
   if (config_.drafts_always) return std::min(n_most, std::max(kMaxDraftRows / n_requests - 1, 1));
@@ -188,27 +209,14 @@ int StepPlanner::n_guesses(int n_requests, const std::vector<GuessWish>& wishes,
   choice.n_max = n_most;
   choice.n_requests = n_requests;
   choice.n_asked = static_cast<int>(wishes.size());
-  choice.n_rows_max = kMaxDraftRows;
+  choice.n_rows_max = limits.n_rows_max;
   choice.chance = guesser_->chance();
   choice.guess_ms = guesser_->guess_ms(choice.n_asked);
+  choice.most_ms = limits.most_ms;
   int n_ahead = choose_guesses(choice, step_ms);
   if (n_ahead == 0 && ++n_unguessed_ >= kGuessEvery) n_ahead = kTrialGuesses;
   if (n_ahead > 0) n_unguessed_ = 0;
   return n_ahead;
-}
-
-// Until steps with drafts have been measured they are supposed to be worth a trial.
-StepPlanner::StepMs StepPlanner::draft_step_ms(const Running& running, const StepPlan& plan) const {
-  if (config_.drafts_always) return [](int /*n_rows*/) { return 1.0; };
-  const auto n_items = static_cast<int>(plan.items.size());
-  int64_t n_ctx_tokens = 0;
-  for (const PlanItem& item : plan.items) n_ctx_tokens += running[item.index]->progress().n_known();
-  const bool is_trial = n_draft_steps_ < kDraftTrials;
-  const double one_ms = costs_.decode_ms(n_items, n_ctx_tokens);
-  return [=, this](int n_rows) {
-    if (is_trial) return std::max(one_ms, 1.0) * (1 + kTrialRowCost * (n_rows - n_items));
-    return costs_.decode_ms(n_rows, n_ctx_tokens * n_rows / n_items);
-  };
 }
 
 StepSample StepPlanner::observe_decode(const Running& running, const StepPlan& plan,
@@ -231,6 +239,7 @@ StepSample StepPlanner::observe_decode(const Running& running, const StepPlan& p
     n_background_most_ = std::min(2 * n_background_most_, config_.n_batch);
   }
   costs_.observe(sample);
+  if (is_pure_decode_) row_costs_.observe(sample.n_decode, decode_ms);
   threads_.observe(decode_ms, monotonic_ms(), n_preemptions());
   return sample;
 }

@@ -10,11 +10,13 @@
 #include "engine/request/running_request.h"
 #include "kv/prefix_cache.h"
 #include "pyserve/config.h"
+#include "sched/draft/plan.h"
 #include "sched/step/adapter_turns.h"
 #include "sched/step/concurrency.h"
 #include "sched/step/costs.h"
 #include "sched/step/plan.h"
 #include "sched/step/recent.h"
+#include "sched/step/row_costs.h"
 #include "sched/step/thread_count.h"
 
 namespace pyserve {
@@ -57,15 +59,19 @@ class StepPlanner {
   StepLimits limits(const Running& running, const std::vector<RunningView>& views);
   double gap_ms(const RunningRequest& request) const;
   void add_drafts(const Running& running, const StepPlan& plan);
+  bool can_draft(const StepPlan& plan) const;
+  std::vector<int> choose_drafts(const Running& running, const StepPlan& plan,
+                                 std::vector<Proposal>& proposals);
   std::vector<Proposal> propose(const Running& running, const StepPlan& plan,
-                                const StepMs& step_ms);
-  int n_guesses(int n_requests, const std::vector<GuessWish>& wishes, const StepMs& step_ms);
-  StepMs draft_step_ms(const Running& running, const StepPlan& plan) const;
+                                const DraftLimits& limits, const StepMs& step_ms);
+  int n_guesses(int n_requests, const std::vector<GuessWish>& wishes, const DraftLimits& limits,
+                const StepMs& step_ms);
 
   const EngineConfig config_;
   const PrefixCache& cache_;
   Guesser* const guesser_;
   StepCosts costs_;
+  RowCosts row_costs_;
   Concurrency concurrency_;
   ThreadCount threads_;
   AdapterTurns turns_;
@@ -76,7 +82,6 @@ class StepPlanner {
   int64_t n_turns_ = 0;
   bool is_pure_decode_ = false;  // the planned step has no prompt
   int n_drafted_ = 0;            // tokens of drafts that it checks
-  int64_t n_draft_steps_ = 0;    // with drafts so far
   int n_unguessed_ = 0;          // steps since the guesser was last asked
 };
 

@@ -26,7 +26,7 @@ struct Attention {
   static constexpr int kLanes = Simd::kLanes;
   static constexpr int kHeads = 4;                                  // in registers at once
   static constexpr int kMixHeads = Simd::kRegisters >= 32 ? 6 : 4;  // the same for V
-  static constexpr int kManyHeads = 12;  // from here on transposing K pays
+  static constexpr int kManyHeads = kLanes >= 16 ? 20 : 12;  // from here on transposing K pays
   static constexpr int kMostDims = Simd::kRegisters >= 32 ? 256 : 128;  // of K when transposed
   static constexpr int kTileVecs = Simd::kRegisters >= 32 ? 4 : 2;      // of V in registers at once
 
@@ -63,14 +63,23 @@ struct Attention {
   static void score_tile(const HeadGroup& group, const float* q, const int32_t* cells,
                          float* scores) {
     const char* k[kCells];
-    for (int c = 0; c < kCells; ++c) k[c] = row(group.k, group.k_stride, cells[c]);
+    for (int c = 0; c < kCells; ++c) {
+      k[c] = row(group.k, group.k_stride, cells[c]);
+      // NOTE: or GCC multiplies four of them in a vector, which takes longer than one by one.
+      asm("" : "+r"(k[c]));
+    }
+    // NOTE: what is not unrolled at once is kept in memory, and so are then all sums.
     Vec acc[kLanes];
-    for (Vec& sum : acc) sum = Simd::zero();
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) acc[i] = Simd::zero();
     for (int d = 0; d < group.n_k; d += kLanes) {
       Vec kv[kCells];
+#pragma GCC unroll 16
       for (int c = 0; c < kCells; ++c) kv[c] = Row::load(k[c], d);
+#pragma GCC unroll 16
       for (int g = 0; g < kQ; ++g) {
         const Vec qv = Simd::load(q + static_cast<size_t>(g) * group.n_k + d);
+#pragma GCC unroll 16
         for (int c = 0; c < kCells; ++c) {
           acc[g * kCells + c] = Simd::fmadd(qv, kv[c], acc[g * kCells + c]);
         }
@@ -237,20 +246,27 @@ struct Attention {
                        float* acc) {
     const Ahead ahead = d == 0 ? block.ahead : Ahead();
     Vec out[kQ][kVecs];
+#pragma GCC unroll 8
     for (int g = 0; g < kQ; ++g) {
+#pragma GCC unroll 8
       for (int i = 0; i < kVecs; ++i) out[g][i] = Simd::load(acc + g * group.n_v + d + i * kLanes);
     }
     for (int c = 0; c < block.n_cells; ++c) {
       ahead.fetch(c);
       const char* v = row(group.v, group.v_stride, block.cells[c]);
       Vec vv[kVecs];
+#pragma GCC unroll 8
       for (int i = 0; i < kVecs; ++i) vv[i] = Row::load(v, d + i * kLanes);
+#pragma GCC unroll 8
       for (int g = 0; g < kQ; ++g) {
         const Vec weight = Simd::set1(weights[g * kBlockCells + c]);
+#pragma GCC unroll 8
         for (int i = 0; i < kVecs; ++i) out[g][i] = Simd::fmadd(weight, vv[i], out[g][i]);
       }
     }
+#pragma GCC unroll 8
     for (int g = 0; g < kQ; ++g) {
+#pragma GCC unroll 8
       for (int i = 0; i < kVecs; ++i) Simd::store(acc + g * group.n_v + d + i * kLanes, out[g][i]);
     }
   }

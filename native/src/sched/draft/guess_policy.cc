@@ -12,9 +12,9 @@ int choose_guesses(const GuessChoice& choice, const std::function<double(int)>& 
     const int n_rows = choice.n_requests + n * choice.n_asked;
     if (n_rows > choice.n_rows_max) break;
     n_expected += choice.n_asked * (all *= choice.chance);
-    const double rate = n_expected / (step_ms(n_rows) + n * choice.guess_ms);
-    if (rate <= best) continue;
-    best = rate;
+    const double ms = step_ms(n_rows) + n * choice.guess_ms;
+    if (ms > choice.most_ms || n_expected / ms <= best) continue;
+    best = n_expected / ms;
     n_best = n;
   }
   return n_best;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 
 namespace pyserve {
 
@@ -13,6 +14,7 @@ struct GuessChoice {
   int n_rows_max = 0;   // of the step, those of the requests themselves included
   double chance = 0;    // that a guessed token is right when those before it are
   double guess_ms = 0;  // one more token for each that is asked for
+  double most_ms = std::numeric_limits<double>::infinity();  // of guesses and the step together
 };
 
 // How many tokens ahead should be guessed, so that most tokens come per time; 0: it does not pay.

@@ -23,14 +23,20 @@ std::vector<int> plan_drafts(const std::vector<std::vector<double>>& chances,
   int n_best = 0;
   for (int n = 1; n <= n_max; ++n) {
     n_expected += ranked[n - 1].first;
-    const double rate = n_expected / step_ms(n_requests + n);
-    if (rate > best) {
-      best = rate;
-      n_best = n;
-    }
+    const double ms = step_ms(n_requests + n);
+    if (ms > limits.most_ms || n_expected / ms <= best) continue;
+    best = n_expected / ms;
+    n_best = n;
   }
   for (int n = 0; n < n_best; ++n) ++n_tokens[ranked[n].second];
   return n_tokens;
+}
+
+double most_draft_ms(int n_requests, double target_ms, double plain_ms) {
+  constexpr double kUnnoticedMs = 100;
+  constexpr double kMostOfPlain = 1.5;
+  const double gap_ms = n_requests == 1 ? std::max(target_ms, kUnnoticedMs) : target_ms;
+  return std::max(gap_ms, kMostOfPlain * plain_ms);
 }
 
 }  // namespace pyserve

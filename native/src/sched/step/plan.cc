@@ -111,7 +111,7 @@ double prompt_rank(int n_missing, double waited_ms, int priority) {
 }
 
 int prefill_budget(double ms_per_token, double target_ms, int n_min, int n_max, double decode_ms) {
-  if (ms_per_token <= 0) return n_max;
+  if (ms_per_token <= 0) return n_min;
   const double n_fit = (target_ms - decode_ms) / ms_per_token;
   return static_cast<int>(
       std::clamp(n_fit, static_cast<double>(n_min), static_cast<double>(n_max)));

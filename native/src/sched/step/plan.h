@@ -74,7 +74,8 @@ std::vector<PlanItem> items_after_preemption(const StepPlan& plan);
 double prompt_rank(int n_missing, double waited_ms, int priority = 0);
 
 // Prompt tokens that fit beside decodes of `decode_ms` into a step of `target_ms`, at
-// `ms_per_token`: at least `n_min`, at most `n_max`. An unknown rate (<= 0) gives `n_max`.
+// `ms_per_token`: at least `n_min`, at most `n_max`. Of an unknown rate (<= 0) the worst is
+// supposed: the first chunk that is ever computed is as small as any.
 int prefill_budget(double ms_per_token, double target_ms, int n_min, int n_max,
                    double decode_ms = 0);
 

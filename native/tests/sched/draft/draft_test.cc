@@ -193,6 +193,15 @@ TEST_CASE("a draft model guesses more the surer it is, and nothing where it is d
   CHECK(choose(0.9, 0.05, 16, 15) == 0);
 }
 
+TEST_CASE("guesses and the step that checks them end in time") {
+  GuessChoice choice{1, 1, 15, 16, 0.9, 0.05};
+  choice.most_ms = 1.5;
+  const int n = choose_guesses(choice, step_ms);
+  CHECK(n == 2);
+  choice.most_ms = 1;
+  CHECK(choose_guesses(choice, step_ms) == 0);
+}
+
 TEST_CASE("requests that are guessed for together share the rows of a step") {
   const auto same = [](int) { return 10.0; };
   CHECK(choose_guesses({1, 1, 15, 16, 0.9, 0.1}, same) == 15);

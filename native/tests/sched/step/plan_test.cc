@@ -237,7 +237,6 @@ TEST_CASE("random plans keep the batch, the cells and the requests") {
 }
 
 TEST_CASE("the prompt budget follows the measured speed") {
-  CHECK(prefill_budget(0, 100, 16, 512) == 512);
   CHECK(prefill_budget(1, 100, 16, 512) == 100);
   CHECK(prefill_budget(50, 100, 16, 512) == 16);
   CHECK(prefill_budget(0.01, 100, 16, 512) == 512);
@@ -246,5 +245,9 @@ TEST_CASE("the prompt budget follows the measured speed") {
 TEST_CASE("decodes and the prompt piece beside them fit into the target") {
   CHECK(prefill_budget(1, 100, 16, 512, 40) == 60);
   CHECK(prefill_budget(1, 100, 16, 512, 300) == 16);
-  CHECK(prefill_budget(0, 100, 16, 512, 40) == 512);
+}
+
+TEST_CASE("the first prompt piece, of which nothing is known, is as small as any") {
+  CHECK(prefill_budget(0, 100, 16, 512) == 16);
+  CHECK(prefill_budget(0, 100, 16, 512, 40) == 16);
 }
