@@ -56,7 +56,7 @@ class LineAnswer:
             **self._maker.clock.counts(output.finish),
         )
 
-    def open(self) -> list[msgspec.Struct]:
+    def open(self, n_prompt_tokens: int = 0) -> list[msgspec.Struct]:  # noqa: ARG002
         return []
 
     def push(self, index: int, delta: Delta) -> list[msgspec.Struct]:  # noqa: ARG002

@@ -11,9 +11,13 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from pyserve.engine.protocol import Delta, Finish, GenerateRequest, ModelInfo, TokenLogprob
+from pyserve.engine.protocol import Delta, Finish, GenerateRequest, ModelInfo, TokenLogprob, Usage
 from pyserve.openai.ids import fingerprint, new_id
+from pyserve.schemas.fields.sampling import StreamFields
+
+NOTHING_YET = Finish(reason="length", usage=Usage(n_prompt_tokens=0, n_completion_tokens=0))
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -48,8 +52,8 @@ class Answer(Protocol):
 class StreamAnswer(Answer, Protocol):
     """An answer that can also be given in chunks."""
 
-    def open(self) -> Sequence[Any]:
-        """The chunks that precede all output."""
+    def open(self, n_prompt_tokens: int = 0) -> Sequence[Any]:
+        """The chunks that precede all output. n_prompt_tokens: of the prompts of all requests."""
         ...
 
     def push(self, index: int, delta: Delta) -> Sequence[Any]:
@@ -166,23 +170,42 @@ def token_usage(
 
 
 class StreamUsage:
-    """The usage field of streamed chunks: absent, or null until the last chunk has the counts."""
+    """The usage field of streamed chunks.
+
+    It is absent, or null until the last chunk has the counts, or those up to each chunk.
+    fields: of the request; n: requests of a prompt; before: the ends of those that they needed.
+    """
 
     def __init__(
-        self, include: bool, n_requests: int, n: int, before: Sequence[Finish] = ()
+        self, fields: StreamFields, n_requests: int, n: int, before: Sequence[Finish] = ()
     ) -> None:
-        self._include = include
+        self._include = fields.include_usage
+        self._is_running = fields.has_running_usage
         self._n = n
         self._before = before
         self._finishes: list[Finish | None] = [None] * n_requests
+        self._so_far = [NOTHING_YET] * n_requests
+        self._n_prompt = sum(finish.usage.n_prompt_tokens for finish in before)
+
+    def open(self, n_prompt_tokens: int) -> None:
+        """n_prompt_tokens: of the prompts of all requests, which tell their own one by one."""
+        self._n_prompt += n_prompt_tokens // self._n
 
     def push(self, index: int, delta: Delta) -> None:
+        self._so_far[index] = delta.finish or delta.so_far or self._so_far[index]
         if delta.finish is not None:
             self._finishes[index] = delta.finish
 
-    @property
-    def before_end(self) -> msgspec.UnsetType | None:
-        return None if self._include else msgspec.UNSET
+    def before_end(self, n_reasoning: int = 0) -> TokenUsage | UnsetType | None:
+        """That of a chunk which is not the last. n_reasoning: up to there."""
+        if not self._include:
+            return UNSET
+        if not self._is_running:
+            return None
+        usage = token_usage(self._so_far, self._n, n_reasoning, self._before)
+        n_prompt = max(usage.prompt_tokens, self._n_prompt)
+        total = n_prompt + usage.completion_tokens
+        return msgspec.structs.replace(usage, prompt_tokens=n_prompt, total_tokens=total)
 
     @property
     def is_complete(self) -> bool:

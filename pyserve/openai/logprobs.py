@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pyserve.engine.protocol import TokenLogprob
+from pyserve.engine.protocol import TokenLogprob, TopLogprob
+
+TokenName = Callable[[TokenLogprob | TopLogprob], str]
 
 LOWEST_LOGPROB = -9999.0  # JSON has no infinity
 
@@ -40,17 +42,21 @@ def finite(logprob: float) -> float:
     return logprob if logprob > LOWEST_LOGPROB else LOWEST_LOGPROB
 
 
-def chat_logprobs(tokens: Sequence[TokenLogprob]) -> ChatLogprobs:
-    return ChatLogprobs([_chat_token(token) for token in tokens])
+def chat_logprobs(tokens: Sequence[TokenLogprob], *, has_ids: bool = False) -> ChatLogprobs:
+    """has_ids: tokens are named by their ids."""
+    name = id_name if has_ids else _text
+    return ChatLogprobs([_chat_token(token, name) for token in tokens])
 
 
-def _chat_token(token: TokenLogprob) -> ChatTokenLogprob:
-    top = [
-        ChatTopLogprob(_text(best.piece), finite(best.logprob), list(best.piece))
-        for best in token.top
-    ]
-    return ChatTokenLogprob(_text(token.piece), finite(token.logprob), list(token.piece), top)
+def id_name(token: TokenLogprob | TopLogprob) -> str:
+    """A token by its id, as vLLM writes it."""
+    return f"token_id:{token.token}"
 
 
-def _text(piece: bytes) -> str:
-    return piece.decode(errors="replace")
+def _chat_token(token: TokenLogprob, name: TokenName) -> ChatTokenLogprob:
+    top = [ChatTopLogprob(name(best), finite(best.logprob), list(best.piece)) for best in token.top]
+    return ChatTokenLogprob(name(token), finite(token.logprob), list(token.piece), top)
+
+
+def _text(token: TokenLogprob | TopLogprob) -> str:
+    return token.piece.decode(errors="replace")

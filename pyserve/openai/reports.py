@@ -67,11 +67,13 @@ def _ratio(value: float, by: float) -> float:
     return value / by if by > 0 else 0.0
 
 
-def reporting(fields: ReportFields, *, is_streamed: bool) -> dict[str, Any]:
-    """Fields of an engine request, from those of the request body."""
+def reporting(
+    fields: ReportFields, *, is_streamed: bool, has_counts: bool = False
+) -> dict[str, Any]:
+    """Fields of an engine request, from those of the body. has_counts: chunks have token counts."""
     return {
         "wants_progress": is_streamed and bool(fields.return_progress),
-        "wants_timings": is_streamed and bool(fields.timings_per_token),
+        "wants_timings": is_streamed and (has_counts or bool(fields.timings_per_token)),
     }
 
 

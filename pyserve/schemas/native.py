@@ -63,6 +63,7 @@ class NativeRequest(CompletionRequest):
         "best_of": (1,),
         "echo": (False,),
         "return_token_ids": (False,),
+        "return_tokens_as_token_ids": (False,),
         "suffix": ("",),
     }
     other_names: ClassVar[Mapping[str, str]] = {"n_probs": "logprobs"}

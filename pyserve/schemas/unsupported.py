@@ -382,9 +382,7 @@ OPTIONS = FieldTable(
     }
 )
 REASONING = FieldTable(named={"summary": ()})
-STREAM_OPTIONS = FieldTable(
-    named={"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
-)
+STREAM_OPTIONS = FieldTable(named={"include_obfuscation": (False,)})
 # Parts of earlier answers and of conversations that clients send back as they came.
 MESSAGE = FieldTable(
     named={

@@ -84,7 +84,7 @@ class ChatAnswer:
         self._n = body.n or 1
         self._head = msgspec.structs.asdict(new_head("chatcmpl", model, info))
         self._chunk_head = {**self._head, "service_tier": body.tier if body.service_tier else UNSET}
-        self._usage = StreamUsage(body.include_usage, self._n, self._n, before)
+        self._usage = StreamUsage(body, self._n, self._n, before)
         self._conversation = conversation or Conversation(template_messages(body))
         self.requests = chat_requests(body, info, self._conversation, tokens)
         self.unenforced = (*self._constraint.unenforced, *self._conversation.unenforced)
@@ -123,7 +123,8 @@ class ChatAnswer:
             prompt_token_ids=self._prompt_tokens,
         )
 
-    def open(self) -> list[msgspec.Struct]:
+    def open(self, n_prompt_tokens: int = 0) -> list[msgspec.Struct]:
+        self._usage.open(n_prompt_tokens)
         calls = self._conversation.calls
         first = ChatDelta(role="assistant", content=None if calls and calls.is_required else "")
         chunks = [self._chunk(ChatChunkChoice(index, first)) for index in range(self._n)]
@@ -166,12 +167,13 @@ class ChatAnswer:
 
     def text_chunk(self, index: int, text: str) -> ChatChunk | None:
         is_more = bool(self._body.logprobs or self.unenforced) or tells_more(self._body)
+        is_more = is_more or self._body.has_running_usage
         if is_more or not self._conversation.style.is_plain:
             return None
         return self._chunk(ChatChunkChoice(index, ChatDelta(content=text)))
 
     def close(self) -> list[msgspec.Struct]:
-        usage = self._usage.at_end(sum(writer.n_reasoning_tokens for writer in self._writers))
+        usage = self._usage.at_end(self._n_reasoning_tokens)
         if usage is None:
             return []
         wants_timings = self._body.wants_timings
@@ -202,10 +204,17 @@ class ChatAnswer:
         return UNSET if found is None else found
 
     def _chunk(self, choice: ChatChunkChoice) -> ChatChunk:
-        return ChatChunk(**self._chunk_head, choices=[choice], usage=self._usage.before_end)
+        usage = self._usage.before_end(self._n_reasoning_tokens)
+        return ChatChunk(**self._chunk_head, choices=[choice], usage=usage)
+
+    @property
+    def _n_reasoning_tokens(self) -> int:
+        """Of all choices of a stream, up to here."""
+        return sum(writer.n_reasoning_tokens for writer in self._writers)
 
     def _logprobs(self, tokens: Sequence[TokenLogprob]) -> ChatLogprobs | None:
-        return chat_logprobs(tokens) if self._body.logprobs else None
+        has_ids = bool(self._body.return_tokens_as_token_ids)
+        return chat_logprobs(tokens, has_ids=has_ids) if self._body.logprobs else None
 
 
 def chat_conversation(
@@ -247,7 +256,7 @@ def chat_requests(
         body,
         info,
         **scheduling(body),
-        **reporting(body, is_streamed=bool(body.stream)),
+        **reporting(body, is_streamed=bool(body.stream), has_counts=body.has_running_usage),
         grammar=answer_grammar(
             conversation.thinking,
             conversation.calls,

@@ -11,7 +11,8 @@ from pyserve.openai.completions.logprobs import LegacyLogprobs, LegacyLogprobsWr
 class ChoiceWriter:
     """Writes a choice: the echoed prompt, then the answer, each with its logprobs arrays.
 
-    prompt: its text; is_tokens: whether it came as token ids. One thread.
+    prompt: its text; is_tokens: whether it came as token ids; has_ids: log-probabilities name
+    tokens by their ids. One thread.
     """
 
     def __init__(
@@ -21,9 +22,12 @@ class ChoiceWriter:
         is_tokens: bool = False,
         has_echo: bool = False,
         has_logprobs: bool = False,
+        has_ids: bool = False,
     ) -> None:
-        self._echo = PromptEcho(prompt, is_tokens=is_tokens) if has_echo else None
-        self._answer = LegacyLogprobsWriter(len(prompt)) if has_logprobs else None
+        echo = PromptEcho(prompt, is_tokens=is_tokens, has_ids=has_ids) if has_echo else None
+        self._echo = echo
+        answer = LegacyLogprobsWriter(len(prompt), has_ids=has_ids) if has_logprobs else None
+        self._answer = answer
 
     @property
     def is_plain(self) -> bool:

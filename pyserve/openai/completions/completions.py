@@ -89,7 +89,7 @@ class CompletionAnswer:
         self._n_candidates = body.n_candidates
         self._head = msgspec.structs.asdict(new_head("cmpl", model, info))
         self.requests = completion_requests(body, info, prompts)
-        self._usage = StreamUsage(body.include_usage, len(self.requests), self._n_candidates)
+        self._usage = StreamUsage(body, len(self.requests), self._n_candidates)
         self._writers = _writers(body, detokenize)
         self._texts = [""] * len(self._writers)  # of streamed answers, where they are checked
         self._held_tokens: list[list[int]] = [[] for _ in self._writers]
@@ -102,7 +102,8 @@ class CompletionAnswer:
         timings = self._timings([output.finish for output in outputs])
         return Completion(**self._head, choices=choices, usage=usage, timings=timings)
 
-    def open(self) -> list[msgspec.Struct]:
+    def open(self, n_prompt_tokens: int = 0) -> list[msgspec.Struct]:
+        self._usage.open(n_prompt_tokens)
         texts = [writer.open() for writer in self._writers]
         return [self._chunk(CompletionChoice(i, text)) for i, text in enumerate(texts) if text]
 
@@ -139,7 +140,7 @@ class CompletionAnswer:
         return [msgspec.structs.replace(chunk, prompt_progress=progress)]
 
     def text_chunk(self, index: int, text: str) -> Completion | None:
-        is_more = bool(self.unenforced) or tells_more(self._body)
+        is_more = bool(self.unenforced or self._body.has_running_usage) or tells_more(self._body)
         if is_more or not self._writers[index].is_plain:
             return None
         return self._chunk(CompletionChoice(index, text))
@@ -174,7 +175,7 @@ class CompletionAnswer:
         return UNSET if found is None else found
 
     def _chunk(self, choice: CompletionChoice) -> Completion:
-        return Completion(**self._head, choices=[choice], usage=self._usage.before_end)
+        return Completion(**self._head, choices=[choice], usage=self._usage.before_end())
 
 
 def check_length(prompt: list[int], info: ModelInfo) -> None:
@@ -189,17 +190,16 @@ def _writers(body: CompletionRequest, detokenize: Callable[[list[int]], str]) ->
     """A writer for each choice."""
     if not body.echo and body.logprobs is None:
         return [ChoiceWriter("") for _ in body.prompts for _ in range(body.n or 1)]
-    has_logprobs = body.logprobs is not None
+    options = {
+        "has_echo": bool(body.echo),
+        "has_logprobs": body.logprobs is not None,
+        "has_ids": bool(body.return_tokens_as_token_ids),
+    }
     writers = []
     for prompt in body.prompts:
         is_tokens = not isinstance(prompt, str)
         text = prompt if isinstance(prompt, str) else detokenize(prompt)
-        writers += [
-            ChoiceWriter(
-                text, is_tokens=is_tokens, has_echo=bool(body.echo), has_logprobs=has_logprobs
-            )
-            for _ in range(body.n or 1)
-        ]
+        writers += [ChoiceWriter(text, is_tokens=is_tokens, **options) for _ in range(body.n or 1)]
     return writers
 
 
@@ -217,7 +217,7 @@ def completion_requests(
         body,
         info,
         **scheduling(body),
-        **reporting(body, is_streamed=bool(body.stream)),
+        **reporting(body, is_streamed=bool(body.stream), has_counts=body.has_running_usage),
         grammar=constraint_of(body).grammar,
         draft=body.predicted,
         max_tokens=body.n_max_tokens,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pyserve.engine.protocol import TokenLogprob
-from pyserve.openai.logprobs import finite
+from pyserve.engine.protocol import TokenLogprob, TopLogprob
+from pyserve.openai.logprobs import TokenName, finite, id_name
 
 
 class LegacyLogprobs(msgspec.Struct, frozen=True):
@@ -35,10 +35,12 @@ class LegacyLogprobs(msgspec.Struct, frozen=True):
 class LegacyLogprobsWriter:
     """Keeps the text offset of one choice's answer while its tokens come in pieces.
 
-    n_chars: where the answer starts, in characters of prompt and text.
+    n_chars: where the answer starts, in characters of prompt and text. has_ids: tokens are named by
+    their ids.
     """
 
-    def __init__(self, n_chars: int) -> None:
+    def __init__(self, n_chars: int, *, has_ids: bool = False) -> None:
+        self._name = id_name if has_ids else _text
         self._n_chars = n_chars
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
@@ -49,9 +51,9 @@ class LegacyLogprobsWriter:
             offsets.append(self._n_chars)
             self._n_chars += len(self._decoder.decode(token.piece))
         return LegacyLogprobs(
-            tokens=[_text(token.piece) for token in tokens],
+            tokens=[self._name(token) for token in tokens],
             token_logprobs=[finite(token.logprob) for token in tokens],
-            top_logprobs=[_with_itself(token) for token in tokens],
+            top_logprobs=[_with_itself(token, self._name) for token in tokens],
             text_offset=offsets,
         )
 
@@ -60,10 +62,12 @@ class PromptEcho:
     """An echoed prompt, handed out in step with the log-probabilities of its tokens.
 
     is_tokens: the prompt came as token ids, so their pieces are its text. The pieces of a text are
-    looked for in it, because the tokenizer may have added one (BOS) or a leading space.
+    looked for in it, because the tokenizer may have added one (BOS) or a leading space. has_ids: as
+    above.
     """
 
-    def __init__(self, text: str, *, is_tokens: bool) -> None:
+    def __init__(self, text: str, *, is_tokens: bool, has_ids: bool = False) -> None:
+        self._name = id_name if has_ids else _text
         self._text = text
         self._bytes = None if is_tokens else text.encode()
         self._n_bytes = 0
@@ -79,11 +83,11 @@ class PromptEcho:
             offsets.append(self._n_chars)
             self._n_chars += len(self._decoder.decode(self._part_of_text(token.piece)))
         logprobs: list[float | None] = [finite(token.logprob) for token in tokens]
-        top: list[dict[str, float] | None] = [_with_itself(token) for token in tokens]
+        top: list[dict[str, float] | None] = [_with_itself(token, self._name) for token in tokens]
         if self._is_first and tokens:  # nothing precedes it
             self._is_first = False
             logprobs[0] = top[0] = None
-        arrays = LegacyLogprobs([_text(token.piece) for token in tokens], logprobs, top, offsets)
+        arrays = LegacyLogprobs([self._name(token) for token in tokens], logprobs, top, offsets)
         return self._tell(self._n_chars), arrays
 
     def rest(self) -> str:
@@ -105,15 +109,15 @@ class PromptEcho:
         return self._text[begin : self._n_told]
 
 
-def _text(piece: bytes) -> str:
+def _text(token: TokenLogprob | TopLogprob) -> str:
     r"""The token's text, or `bytes:\xe2\x80` for a part of a character (so that keys differ)."""
     try:
-        return piece.decode()
+        return token.piece.decode()
     except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.piece)
 
 
-def _with_itself(token: TokenLogprob) -> dict[str, float]:
+def _with_itself(token: TokenLogprob, name: TokenName) -> dict[str, float]:
     """The alternatives, and the token itself whether or not it is among them."""
-    top = {_text(best.piece): finite(best.logprob) for best in token.top}
-    return top | {_text(token.piece): finite(token.logprob)}
+    top = {name(best): finite(best.logprob) for best in token.top}
+    return top | {name(token): finite(token.logprob)}

@@ -55,7 +55,7 @@ class NativeAnswer:
         answers = [self._answer(index, output) for index, output in enumerate(outputs)]
         return answers[0] if len(answers) == 1 else answers
 
-    def open(self) -> list[Any]:
+    def open(self, n_prompt_tokens: int = 0) -> list[Any]:  # noqa: ARG002
         return []
 
     def push(self, index: int, delta: Delta) -> list[Any]:

@@ -67,6 +67,8 @@ FIELDS = {
     "timings_per_token": "The same with each chunk.",
     "return_tokens": "Tell the tokens of the answer, as `tokens`.",
     "return_token_ids": "Tell the tokens of the answer, as `token_ids`.",
+    "return_tokens_as_token_ids": "Log-probabilities name tokens by their ids, `token_id:42`, "
+    "in place of their texts.",
     "sse_ping_interval": "Seconds of silence after which a stream sends a comment; below 1: never.",
     "stop_token_ids": "The answer ends before the first of these tokens.",
     "min_tokens": "The answer neither ends nor stops before so many tokens.",
@@ -84,6 +86,7 @@ FIELDS = {
     "stream": "Stream the answer as server-sent events.",
     "stream_options": "Options of a streamed answer; only together with stream.",
     "StreamOptions.include_usage": "End the stream with a chunk that has the token counts.",
+    "StreamOptions.continuous_usage_stats": "With include_usage: each chunk has those up to it.",
     "cache_salt": "Computed prefixes are shared only among requests with the same salt.",
     "num_ctx": "Most tokens of prompt and answer together; more than the context is no limit.",
     "options": "`num_ctx`, as Ollama's clients send it.",

@@ -271,7 +271,7 @@ class ResponsesAnswer:
                 writer.push(delta)
         return self._finished(writer, [output.finish for output in outputs])
 
-    def open(self) -> list[msgspec.Struct]:
+    def open(self, n_prompt_tokens: int = 0) -> list[msgspec.Struct]:  # noqa: ARG002
         events: list[msgspec.Struct] = [
             self._event(ResponseEvent, "response.created", response=self._response),
             self._event(ResponseEvent, "response.in_progress", response=self._response),

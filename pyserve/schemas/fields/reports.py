@@ -27,6 +27,7 @@ class ReportFields(PingFields):
     timings: the answer has the times that it took; timings_per_token: each chunk has them.
     return_tokens, return_token_ids: choices have their tokens as `tokens`, or `token_ids`; with the
     latter those of the prompt are told as well.
+    return_tokens_as_token_ids: log-probabilities name tokens by their ids.
     """
 
     return_progress: bool | None = None
@@ -34,6 +35,7 @@ class ReportFields(PingFields):
     timings_per_token: bool | None = None
     return_tokens: bool | None = None
     return_token_ids: bool | None = None
+    return_tokens_as_token_ids: bool | None = None
 
     @property
     def wants_timings(self) -> bool:

@@ -160,11 +160,12 @@ class SamplingFields(ContextFields, EndingFields):
 
 
 class StreamOptions(RequestModel):
-    """Options of a streamed answer."""
+    """Options of a streamed answer. continuous_usage_stats: vLLM's name."""
 
     foreign: ClassVar[FieldTable] = STREAM_OPTIONS
 
     include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
 
 
 class StreamFields(SamplingFields):
@@ -183,3 +184,9 @@ class StreamFields(SamplingFields):
     @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def has_running_usage(self) -> bool:
+        """Whether each chunk has the counts up to there."""
+        options = self.stream_options
+        return self.include_usage and options is not None and bool(options.continuous_usage_stats)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pyserve.anthropic.errors import ANTHROPIC
-from pyserve.anthropic.messages import MessagesAnswer
 from pyserve.anthropic.objects import Ping
 from pyserve.web.answer.sse import DataFrames, Failure, frame, typed_frame, typed_frames
 
@@ -17,15 +16,8 @@ class MessageFrames(DataFrames):
     end: ClassVar[bytes] = b""
     says_where: ClassVar[bool] = False
 
-    def __init__(self, answer: MessagesAnswer) -> None:
-        super().__init__(answer)
-        self._message = answer
-
     def chunks(self, contents: Iterable[Any]) -> bytes:
         return typed_frames(contents)
-
-    def opening(self, n_prompt_tokens: int) -> bytes:
-        return self.chunks(self._message.open(n_prompt_tokens))
 
     @classmethod
     def silence(cls, said: str = "") -> bytes:  # noqa: ARG003

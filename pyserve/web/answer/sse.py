@@ -94,9 +94,9 @@ class DataFrames:
     def chunks(self, contents: Iterable[Any]) -> bytes:
         return b"".join(frame(content) for content in contents)
 
-    def opening(self, n_prompt_tokens: int) -> bytes:  # noqa: ARG002
+    def opening(self, n_prompt_tokens: int) -> bytes:
         """What precedes all output. n_prompt_tokens: of all prompts."""
-        return self.chunks(self._answer.open())
+        return self.chunks(self._answer.open(n_prompt_tokens))
 
     @classmethod
     def silence(cls, said: str = "") -> bytes:

@@ -69,6 +69,40 @@ def test_every_chunk_of_text_has_timings_where_that_is_asked_for(front, path):
     assert len(counts) == 4
 
 
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("path", BODIES)
+def test_every_chunk_has_the_counts_up_to_it_where_that_is_asked_for(front, path, n):
+    body = {**BODIES[path], "n": n}
+    whole = front.post(path, body).get_json()["usage"]
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    chunks = chunks_of(front.post(path, {**body, "stream": True, "stream_options": options}))
+    told = [chunk["usage"] for chunk in chunks]
+    assert {usage["prompt_tokens"] for usage in told} == {whole["prompt_tokens"]}
+    assert all(
+        usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+        for usage in told
+    )
+    counts = [usage["completion_tokens"] for usage in told]
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 2
+    assert counts[-1] == whole["completion_tokens"]
+    assert not any("timings" in chunk for chunk in chunks)
+
+
+def test_counts_of_several_prompts_are_theirs_together(front):
+    body = {"prompt": ["a b c", "d"], "stream": True}
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    chunks = chunks_of(front.post(COMPLETIONS, {**body, "stream_options": options}))
+    assert len({chunk["usage"]["prompt_tokens"] for chunk in chunks}) == 1
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_running_counts_need_the_last_ones(front, path):
+    options = {"include_usage": False, "continuous_usage_stats": True}
+    body = {**BODIES[path], "stream": True, "stream_options": options}
+    assert not any("usage" in chunk for chunk in chunks_of(front.post(path, body)))
+
+
 @pytest.mark.parametrize("path", BODIES)
 def test_the_tokens_of_a_stream_are_those_of_the_answer(front, path):
     body = {**BODIES[path], "return_token_ids": True}

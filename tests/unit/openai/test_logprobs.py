@@ -24,3 +24,10 @@ def test_chat_logprobs_carry_the_bytes_of_split_characters():
     first, second = as_json(chat_logprobs([token(b"\xc3"), token(b"\xa9")]))["content"]
     assert bytes(first["bytes"] + second["bytes"]).decode() == "é"
     assert first["token"] == "\ufffd"
+
+
+def test_chat_logprobs_may_name_tokens_by_their_ids():
+    tokens = [token(b"a", -1.0, TopLogprob(2, b"b", -2.0))]
+    (told,) = as_json(chat_logprobs(tokens, has_ids=True))["content"]
+    assert told["token"] == f"token_id:{tokens[0].token}"
+    assert (told["top_logprobs"][0]["token"], told["bytes"]) == ("token_id:2", [97])

@@ -146,6 +146,17 @@ def test_an_echo_with_logprobs_has_the_tokens_of_prompt_and_answer():
     }
 
 
+def test_logprobs_may_name_tokens_by_their_ids():
+    answer = answer_of(prompt="abé", echo=True, logprobs=1, return_tokens_as_token_ids=True)
+    best = TokenLogprob(7, b"x", -1.0, [TopLogprob(7, b"x", -1.0), TopLogprob(9, b"x", -2.0)])
+    deltas = [Delta(prompt_logprobs=PROMPT), Delta(text="x", logprobs=[best]), last()]
+    (choice,) = as_json(answer.response([output(*deltas)]))["choices"]
+    names = [f"token_id:{told.token}" for told in PROMPT]
+    assert choice["logprobs"]["tokens"] == [*names, "token_id:7"]
+    assert choice["logprobs"]["top_logprobs"][-1] == {"token_id:7": -1.0, "token_id:9": -2.0}
+    assert choice["text"] == "abéx"
+
+
 @pytest.mark.parametrize("cut", [0, 1, 2, 3])
 @pytest.mark.parametrize("answer_deltas", [[], WORDS])
 def test_a_streamed_echo_with_logprobs_joins_to_the_plain_one(cut, answer_deltas):
