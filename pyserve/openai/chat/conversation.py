@@ -246,7 +246,8 @@ def _style(
     is_continued: bool,
 ) -> AnswerStyle:
     """How an answer is read. Tags that a prompt has closed are still no text where they recur."""
-    if thinking is None and form.thinking is not None and (form.is_repeated or form.channels):
+    may_think = form.is_repeated or form.channels is not None or not is_continued
+    if thinking is None and form.thinking is not None and may_think:
         thinking = Thinking(*form.thinking, is_repeated=form.is_repeated)
     return AnswerStyle(
         thinking=None if reasoning.reasoning_format == "none" else thinking,

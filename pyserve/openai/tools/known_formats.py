@@ -106,7 +106,7 @@ _CHANNELED: tuple[tuple[tuple[str, ...], AnswerFormat], ...] = (
                 ends=("<|eom|>", "<|eot|>"),
                 starts=("<|start|>", "<|message|>", " to=", "to="),
                 thought=r"to=self\b",
-                call=r"to=(?!user\b|self\b)([\w.:/-]+)",
+                call=r"to=(?!(?:user|self|commentary)\b)([\w.:/-]+)",
                 has_calls_inside=True,
                 text_headers=(" to=user<|message|>",),
                 next_header="<|start|>assistant",

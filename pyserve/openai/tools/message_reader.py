@@ -86,6 +86,9 @@ class MessageReader(AnswerReader):
 
     def _read_first_thoughts(self, thinking: Thinking) -> Steps[None]:
         has_tag = yield from self._begins_with(thinking.begin)
+        name = _name_of(thinking.begin)
+        if name and not has_tag:  # models leave out the mark, which may end their prompt
+            has_tag = yield from self._begins_with(f"{name}\n")
         if has_tag or thinking.is_open:
             yield from self._read_thoughts(thinking)
             while not self._owes_end and (yield from self._thinks_again(thinking)):
@@ -290,3 +293,10 @@ class MessageReader(AnswerReader):
             if seen and not PYTHON_TAG.startswith(seen):
                 return False
             yield from self._reader.more()
+
+
+def _name_of(begin: str) -> str:
+    """The word after the mark that begins thoughts, such as `<|channel>thought`; "": none."""
+    marks = control_marks(begin)
+    word = begin.removeprefix(marks[0]) if marks else ""
+    return word if word.isalpha() else ""

@@ -236,6 +236,18 @@ def test_tags_around_text_are_told_by_the_template(tmp_path: Path, told: str, ta
         assert read(made.style, list(answer)) == ("b", "a", [])
 
 
+@pytest.mark.parametrize("said", ["</think>\n\nHi", "<think>\n\n</think>\n\nHi", "Hi"])
+def test_tags_are_no_text_after_thoughts_that_the_prompt_has_closed(
+    tmp_path: Path, said: str
+) -> None:
+    source = TURNS.format(calls="") + "{{ '<think></think>' if not enable_thinking }}"
+    with engine_of(tmp_path, source) as engine:
+        body = ChatRequest.model_validate({"messages": [HISTORY[0]], "enable_thinking": False})
+        made = chat_conversation(engine, body)
+    assert made.thinking is None
+    assert read(made.style, list(said)) == ("Hi", "", [])
+
+
 def test_results_in_the_turn_of_the_call_end_the_answer(tmp_path: Path) -> None:
     source = TURNS.format(calls=FORMS["texts between marks"][0])
     with engine_of(tmp_path, source) as engine:

@@ -24,6 +24,9 @@ TOOLS = msgspec.structs.replace(CHAT, calls=HARMONY.calls)
 FUNCTIONARY = special_format(">>>all >>>${recipient}")
 assert FUNCTIONARY is not None
 RECIPIENTS = AnswerStyle(None, FUNCTIONARY.calls, channels=FUNCTIONARY.channels)
+MUSE = special_format("to=self<|message|> <atem:invoke name= <|eom|>")
+assert MUSE is not None
+TURNS = AnswerStyle(Thinking(*(MUSE.thinking or ("", ""))), MUSE.calls, channels=MUSE.channels)
 F = [CallBegin("f"), CallArguments('{"a": 1}')]
 
 CASES: list[tuple[AnswerStyle, str, list[Piece]]] = [
@@ -56,6 +59,12 @@ CASES: list[tuple[AnswerStyle, str, list[Piece]]] = [
         TOOLS,
         "<|channel|>commentary to=assistant<|channel|>analysis<|message|>A",
         [Thought("A")],
+    ),
+    (
+        TURNS,
+        " to=self<|message|>A<|eom|><|start|>assistant to=commentary<|message|>I look. <|eom|>"
+        "<|start|>assistant to=user<|message|>B<|eot|>",
+        [Thought("A"), Text("I look. B")],
     ),
     # A function that was not offered, and one that is no JSON.
     (CHAT, '<|channel|>commentary to=functions.f<|message|>{"a": 1}', []),

@@ -356,6 +356,22 @@ ROWS: dict[str, Row] = {
     # Thoughts.
     "thoughts again": (CODER, OPEN, "a</think>\n\n<think>\nb\n</think>\n\nHi", "Hi", "a\nb", []),
     "thoughts that are none": (CODER, CLOSED, "<think>\n\n</think>\n\nHi", "Hi", "", []),
+    "thoughts without their mark": (
+        GEMMA,
+        Thinking("<|channel>thought", "<channel|>", is_repeated=True),
+        "thought\nHm.<channel|>I <b>thought\nso</b>",
+        "I <b>thought\nso</b>",
+        "Hm.",
+        [],
+    ),
+    "a thought that is text": (
+        GEMMA,
+        Thinking("<|channel>thought", "<channel|>", is_repeated=True),
+        "thoughtful",
+        "thoughtful",
+        "",
+        [],
+    ),
     "thoughts told of": (CODER, CLOSED, "The tag <think>", "The tag <think>", "", []),
 }
 CHANNELS: dict[str, tuple[str, str, str, list[tuple[str, Any]]]] = {
