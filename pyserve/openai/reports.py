@@ -21,7 +21,10 @@ class PromptProgress(msgspec.Struct, frozen=True):
 
 
 class AnswerTimings(msgspec.Struct, frozen=True):
-    """Counts and times, as llama-server has them. prompt_n is without the tokens of the cache."""
+    """Counts and times, as llama-server has them. prompt_n is without the tokens of the cache.
+
+    predicted_ms begins with the first token, so that the rates are of those after it.
+    """
 
     cache_n: int
     prompt_n: int
@@ -44,6 +47,7 @@ def answer_timings(finishes: Sequence[Finish]) -> AnswerTimings:
     n_cached = sum(usage.n_cached_tokens for usage in usages)
     n_prompt = sum(usage.n_prompt_tokens for usage in usages) - n_cached
     n_predicted = sum(usage.n_completion_tokens for usage in usages)
+    n_after_first = sum(max(usage.n_completion_tokens - 1, 0) for usage in usages)
     n_accepted = sum(usage.n_draft_accepted for usage in usages)
     prompt_ms = max((time.prompt_ms for time in times), default=0.0)
     predicted_ms = max((time.decode_ms for time in times), default=0.0)
@@ -55,8 +59,8 @@ def answer_timings(finishes: Sequence[Finish]) -> AnswerTimings:
         prompt_per_second=_ratio(1000 * n_prompt, prompt_ms),
         predicted_n=n_predicted,
         predicted_ms=predicted_ms,
-        predicted_per_token_ms=_ratio(predicted_ms, n_predicted),
-        predicted_per_second=_ratio(1000 * n_predicted, predicted_ms),
+        predicted_per_token_ms=_ratio(predicted_ms, n_after_first),
+        predicted_per_second=_ratio(1000 * n_after_first, predicted_ms),
         draft_n=n_accepted + sum(usage.n_draft_rejected for usage in usages),
         draft_n_accepted=n_accepted,
         queue_ms=max((time.queue_ms for time in times), default=0.0),

@@ -34,5 +34,6 @@ def _ids_of(text: str, engine: Engine, splits: bool) -> set[int]:
     tokens = engine.tokenize(text, add_special=False, parse_special=True)
     if len(tokens) == 1 or (splits and tokens):
         return set(tokens)
-    message = f"logit_bias names a text of {len(tokens)} tokens, but must name one token"
+    shown = text[:MAX_SHOWN_CHARS]
+    message = f"logit_bias names {shown!r}, a text of {len(tokens)} tokens, but must name one token"
     raise InvalidRequestError(message, param=f"logit_bias.{text}"[:MAX_SHOWN_CHARS])

@@ -7,10 +7,12 @@ import msgspec
 from pyserve import __version__
 from pyserve.engine.protocol import ModelInfo, SamplingParams
 from pyserve.models.profile import PLAIN, ModelProfile
+from pyserve.openai.sampling import RANDOM_SEED
 from pyserve.openai.shown_sampling import ShownSampling, shown_sampling
 from pyserve.openai.tools.formats import AnswerFormat
 from pyserve.openai.tools.recognition import EFFORT_VARIABLES
 from pyserve.openai.tools.template_words import words_of
+from pyserve.schemas.common import INT64_MAX
 
 # Of templates that show the reasoning of earlier answers.
 REASONING_WORDS = frozenset({"reasoning_content", "preserve_thinking", "preserve_reasoning"})
@@ -78,10 +80,13 @@ class Props(msgspec.Struct, frozen=True):
 
 def default_sampling(profile: ModelProfile) -> SamplingParams:
     """Sampling parameters of a request that sets none."""
-    names = set(SamplingParams.__struct_fields__) - {"seed", "logit_bias"}
+    names = set(SamplingParams.__struct_fields__) - {"logit_bias"}
     given = {name: value for name, value in profile.defaults.items() if name in names}
     if given.get("top_k", 0) < 0:
         given["top_k"] = 0
+    seed = given.pop("seed", RANDOM_SEED)
+    if seed != RANDOM_SEED:
+        given["seed"] = seed & INT64_MAX
     return SamplingParams(**given)
 
 

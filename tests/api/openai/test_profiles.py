@@ -237,3 +237,9 @@ class TestNames:
         front = front_of(start, defaults={"temperature": 0.5, "top_k": -1, "max_tokens": 4})
         params = front.client.get("/props").get_json()["default_generation_settings"]["params"]
         assert (params["temperature"], params["top_k"]) == (0.5, 0)
+
+    @pytest.mark.parametrize(("seed", "shown"), [(42, 42), (-1, 4294967295)])
+    def test_the_properties_show_the_seed_of_a_model(self, start, seed, shown) -> None:
+        front = front_of(start, defaults={"seed": seed})
+        params = front.client.get("/props").get_json()["default_generation_settings"]["params"]
+        assert params["seed"] == shown

@@ -12,7 +12,7 @@ from tests.support.answers import INFO, as_json, last, output
 from tests.support.bodies import chat, completion
 
 
-def finish(n_completion: int = 20) -> Finish:
+def finish(n_completion: int = 21) -> Finish:
     return Finish(
         reason="stop",
         usage=Usage(
@@ -34,7 +34,7 @@ def test_timings_are_counts_times_and_rates():
         "prompt_ms": 200.0,
         "prompt_per_token_ms": 2.0,
         "prompt_per_second": 500.0,
-        "predicted_n": 20,
+        "predicted_n": 21,
         "predicted_ms": 400.0,
         "predicted_per_token_ms": 20.0,
         "predicted_per_second": 50.0,
@@ -46,8 +46,14 @@ def test_timings_are_counts_times_and_rates():
 
 def test_timings_of_several_choices_add_counts_and_take_the_longest_time():
     both = answer_timings([finish(), finish(10)])
-    assert (both.predicted_n, both.predicted_ms, both.prompt_n) == (30, 400.0, 200)
+    assert (both.predicted_n, both.predicted_ms, both.prompt_n) == (31, 400.0, 200)
+    assert both.predicted_per_second == 1000 * (20 + 9) / 400.0
     assert answer_timings([]).prompt_per_second == 0
+
+
+def test_a_single_token_has_no_rate():
+    timings = answer_timings([finish(1)])
+    assert (timings.predicted_per_second, timings.predicted_per_token_ms) == (0.0, 0.0)
 
 
 def answers_of(**fields):
