@@ -66,7 +66,7 @@ SHOWN_TOKENS = (
 )
 _MARK = re.compile(r"\]<\][^<>\s]{1,32}\[>\[|<[^<>\s'{}]{1,64}>|\[/?[A-Z_]{2,32}\]")
 _TELLING = re.compile(
-    r"tool|call|observation|think|thought|arg|action|invoke|param|func|channel|response|_text|dsml|quote|\[>\["
+    r"tool|call|python_|observation|think|thought|arg|action|invoke|param|func|channel|response|_text|dsml|quote|\[>\["
     r'|<\|"\|>',
     re.IGNORECASE,
 )

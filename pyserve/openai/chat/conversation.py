@@ -18,8 +18,9 @@ from pyserve.openai.chat.verbosity import with_hint
 from pyserve.openai.structured.dialects import plain_schema
 from pyserve.openai.structured.text_grammar import TextGrammar
 from pyserve.openai.tools.arguments import Function
+from pyserve.openai.tools.call_writer import Calls
 from pyserve.openai.tools.formats import AnswerFormat
-from pyserve.openai.tools.grammar import NOTHING_AROUND, Calls, Surroundings
+from pyserve.openai.tools.grammar import NOTHING_AROUND, Surroundings
 from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,

@@ -266,7 +266,7 @@ class CallReader:
         name = yield from self._read_name()
         yield from self._reader.expect(self._layout.name_end)
         self._begin(name)
-        yield from self._tagged.read_arguments(name)
+        yield from self._tagged.read_arguments(name, is_sure=not self._is_bare)
 
     def _read_pythonic(self) -> Steps[None]:
         name = yield from self._read_name()

@@ -112,9 +112,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
         if self.trigger:
             found = _TAG_BEGIN.search(self.before)
             return (found[1],) if found else ()
-        if not self.opening:
-            return ()
-        return ("[", "{") if self.before.strip() == "[" else ("{",)
+        return ("[", "{") if self.opening else ()
 
     @property
     def other_marks(self) -> dict[str, str]:

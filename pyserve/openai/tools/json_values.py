@@ -1,7 +1,7 @@
 """Incremental JSON scanner on a `TextReader`: finds where values end.
 
 What models get wrong is put right on the way: commas after the last member, line breaks in texts,
-backslashes that escape nothing.
+backslashes that escape nothing, words of Python.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pyserve.openai.tools.text_reader import SPACE, MalformedError, Steps, TextR
 
 MAX_NAME_CHARS = 256
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_STRUCTURE = re.compile(r'["{}\[\],]')
+_STRUCTURE = re.compile(r'["{}\[\],]|[TFN]')
+_WORDS = {"True": "true", "False": "false", "None": "null"}  # of Python
 _STRING_END = re.compile(r'\\.|"', re.DOTALL)
 # What models forget to escape: line breaks in texts, most of all.
 _ESCAPED = {code: json.dumps(chr(code))[1:-1] for code in range(0x20)}
@@ -83,6 +84,10 @@ def _read_nested(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]
             emit(reader.take(found.start()))
             yield from _read_comma(reader, emit)
             continue
+        if mark in "TFN":
+            emit(reader.take(found.start()))
+            yield from _read_word(reader, emit)
+            continue
         emit(reader.take(found.end()))
         if mark == '"':
             yield from _read_string_rest(reader, emit)
@@ -90,6 +95,18 @@ def _read_nested(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]
         depth += 1 if mark in "{[" else -1
         if depth == 0:
             return
+
+
+def _read_word(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:
+    """A word of Python as JSON, or a character that begins none."""
+    for word, value in _WORDS.items():
+        while len(reader.rest) < len(word) and word.startswith(reader.rest):
+            yield from reader.more()
+        if reader.rest.startswith(word):
+            reader.take(len(word))
+            emit(value)
+            return
+    emit(reader.take(1))
 
 
 def _read_comma(reader: TextReader, emit: Callable[[str], None]) -> Steps[None]:

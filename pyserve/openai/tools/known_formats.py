@@ -351,6 +351,8 @@ _ANSWER_TAGS: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
     (("<response></response>",), ("<response>", "</response>")),  # Granite
     (("<answer>", "</answer>"), ("<answer>", "</answer>")),  # Hunyuan
 )
+# What ends answers that are calls, by what ends others.
+_ENDS = {"<|eot_id|>": "<|eom_id|>", "<|eot|>": "<|eom|>"}
 SPECIAL_FORMATS = tuple(known for _, known in _CHANNELED)
 KNOWN_FORMATS = (
     *(layout for _, layout in _KNOWN),
@@ -400,6 +402,11 @@ def siblings(calls: CallFormat) -> tuple[CallFormat, ...]:
 def answer_tags(chat_template: str) -> tuple[str, str] | None:
     """The tags around text that a template tells its model to write."""
     return _first(_ANSWER_TAGS, chat_template)
+
+
+def other_ends(chat_template: str) -> list[str]:
+    """Marks that end answers beside the one that the template shows."""
+    return [other for end, other in _ENDS.items() if end in chat_template]
 
 
 def variant_marks(calls: CallFormat) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pyserve.openai.tools.loose_values import PYTHON_QUOTES, LooseReader
 from pyserve.openai.tools.text_reader import MalformedError, Steps, TextReader
 
 # What models write for each other.
-_ARGUMENTS_KEYS = ("arguments", "parameters", "args")
+ARGUMENTS_KEYS = ("arguments", "parameters", "args")
 _NAME_KEYS = ("name", "tool_name", "function", "tool")
 FENCE = "```"
 _FENCES = (f"{FENCE}json", FENCE)
@@ -36,7 +36,7 @@ class ObjectReader:
         self._add = add
         self._loose = LooseReader(reader)
         self._name_keys = (layout.name_key, *_NAME_KEYS)
-        self._arguments_keys = (layout.arguments_key, *_ARGUMENTS_KEYS)
+        self._arguments_keys = (layout.arguments_key, *ARGUMENTS_KEYS)
 
     def read(self, *, is_strict: bool = False) -> Steps[None]:
         """A call that is an object. Raises MalformedError for one without a name.

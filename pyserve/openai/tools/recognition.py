@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pyserve.engine.markers import HEADER_MARKERS, shown_marks
+from pyserve.engine.markers import CALL_MARKERS, HEADER_MARKERS, shown_marks
 from pyserve.engine.protocol import Engine, TemplateOptions
 from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.tools.derive import derive, derived_thinking
@@ -16,6 +16,7 @@ from pyserve.openai.tools.formats import GENERIC, AnswerFormat, configured_forma
 from pyserve.openai.tools.known_formats import (
     answer_tags,
     call_format,
+    other_ends,
     signed_format,
     special_format,
     unshown_format,
@@ -61,9 +62,9 @@ def format_of(engine: Engine, source: str, profile: ModelProfile = PLAIN) -> Ans
             _known.clear()
         form = recognized(source, _renderer(engine))
         marks = (*form.marks, *_control_tags(engine, source))
-        stops = form.stops
-        if form.turn_end and not _is_control(engine, form.turn_end):
-            stops = (*stops, form.turn_end)  # which such a model spells
+        ends = (form.turn_end, *other_ends(source))
+        spelled = [end for end in ends if end and not _is_control(engine, end)]
+        stops = (*form.stops, *spelled)
         _known[key] = msgspec.structs.replace(
             form, marks=tuple(dict.fromkeys(marks)), stops=tuple(dict.fromkeys(stops))
         )
@@ -73,9 +74,11 @@ def format_of(engine: Engine, source: str, profile: ModelProfile = PLAIN) -> Ans
 def _control_tags(engine: Engine, source: str) -> list[str]:
     """The words such as `</think>` in a template that are control tokens, and so never text.
 
-    In most vocabularies they are tokens of text: a model that explains them writes these.
+    In most vocabularies they are tokens of text: a model that explains them writes these. Marks of
+    calls are never text either where they are control tokens that this template does not know.
     """
-    return [mark for mark in shown_marks(source) if _is_control(engine, mark)]
+    marks = dict.fromkeys((*shown_marks(source), *CALL_MARKERS))
+    return [mark for mark in marks if _is_control(engine, mark)]
 
 
 def _is_control(engine: Engine, mark: str) -> bool:

@@ -60,7 +60,7 @@ def _written(function: Function, layout: CallFormat, rules: JsonRules) -> tuple[
     schema = enforceable(function)
     if not schema.get("properties"):
         if schema.get("additionalProperties") is False:
-            return _end(layout, rules), []
+            return f"{rules.space} {_end(layout, rules)}", []
         return _any_members(layout, rules), []
     grammar = SchemaGrammar(schema, rules=rules)
     grammar.issues.clear()
@@ -68,8 +68,12 @@ def _written(function: Function, layout: CallFormat, rules: JsonRules) -> tuple[
 
 
 def _end(layout: CallFormat, rules: JsonRules) -> str:
-    """What ends arguments."""
-    return f"{rules.space} {loose(rules, layout.arguments_end.lstrip())}"
+    """What ends arguments; of several tags those after the first may be left out."""
+    end = layout.arguments_end.lstrip()
+    first, more, rest = end.partition(">")
+    if not rest.lstrip().startswith("</"):
+        return loose(rules, end)
+    return f"{loose(rules, first + more)} ({loose(rules, rest)})?"
 
 
 def _any_members(layout: CallFormat, rules: JsonRules) -> str:
@@ -80,7 +84,7 @@ def _any_members(layout: CallFormat, rules: JsonRules) -> str:
     kinds = {layout.key_end.replace(HOLE, kind) for kind in layout.types.values()}
     key_end = any_of(loose(rules, kind) for kind in sorted(kinds or {layout.key_end}))
     key = f"{loose(rules, layout.key_begin)} {_NAME} {key_end}"
-    return f"({rules.space} {key} {value})* {_end(layout, rules)}"
+    return f"({rules.space} {key} {value})* {rules.space} {_end(layout, rules)}"
 
 
 def _type_of(schema: Any) -> str:
@@ -143,11 +147,10 @@ class _Writer:
     def arguments(self, schema: dict[str, Any]) -> str:
         """All members and their end, which may stand in the place of the end of a text, too."""
         layout, rules = self._layout, self._rules
-        end = _end(layout, rules)
+        other = rules.add(_end(layout, rules))
+        rest = f"{rules.space} {other}"
         if layout.kind == "elements":
-            return f"{self.members(schema, ())} {end}"
-        rest = rules.add(end)
-        other = rules.add(loose(rules, layout.arguments_end.lstrip()))
+            return f"{self.members(schema, ())} {rest}"
         for name, part in reversed(schema["properties"].items()):
             ends = _ValueEnd(layout.value_end, rest, other)
             member = f"{rules.space} {self._member(name, part, ('properties', name), ends)}"

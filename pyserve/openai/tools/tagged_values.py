@@ -72,17 +72,18 @@ class TaggedReader:
         self._parameters = style.parameters
         self._add = add
 
-    def read_arguments(self, name: str) -> Steps[None]:
+    def read_arguments(self, name: str, *, is_sure: bool) -> Steps[None]:
         """The arguments of the function `name`, up to their end. Raises MalformedError.
 
-        An answer that ends between two of them ends their object.
+        An answer that ends between two of them ends their object. is_sure: it is a call also
+        without any.
         """
         self._before = "{"
         self._is_in_value = False
         try:
             yield from self._read_members(name)
         except EndedError:
-            if not self._is_in_value:
+            if not self._is_in_value and (is_sure or self._before != "{"):
                 self.close()
             raise
 

@@ -20,8 +20,9 @@ from pyserve.engine.protocol import (
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.structured.rules import literal
 from pyserve.openai.tools.arguments import Function
+from pyserve.openai.tools.call_writer import Calls
 from pyserve.openai.tools.formats import GENERIC, CallFormat
-from pyserve.openai.tools.grammar import Calls, answer_grammar, text_until
+from pyserve.openai.tools.grammar import answer_grammar, text_until
 from pyserve.openai.tools.known_formats import call_format
 from pyserve.openai.tools.parsed_answer import ReadChoice
 from pyserve.openai.tools.parts import (

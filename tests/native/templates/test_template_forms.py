@@ -15,8 +15,9 @@ from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, TemplateOptions
 from pyserve.openai.chat.chat import chat_conversation
 from pyserve.openai.tools.arguments import Function
+from pyserve.openai.tools.call_writer import Calls
 from pyserve.openai.tools.formats import AnswerFormat
-from pyserve.openai.tools.grammar import Calls, Surroundings, answer_grammar
+from pyserve.openai.tools.grammar import Surroundings, answer_grammar
 from pyserve.openai.tools.parts import AnswerStyle, Thinking
 from pyserve.openai.tools.prompt import with_history
 from pyserve.openai.tools.recognition import format_of, recognized
@@ -298,6 +299,24 @@ def test_an_end_of_turns_that_is_no_token_ends_the_answer(tmp_path: Path) -> Non
     for controls, stops in (((), ("<|over|>",)), (("<|over|>",), ())):
         with engine_of(tmp_path, source, controls) as engine:
             assert format_of(engine, source).stops == stops
+
+
+def test_an_end_of_calls_that_is_no_token_ends_the_answer_too(tmp_path: Path) -> None:
+    source = TURNS.format(calls="").replace("<|im_end|>", "<|eot_id|>")
+    ends = ("<|eot_id|>", "<|eom_id|>")
+    for controls, stops in (((), ends), (ends, ()), (ends[:1], ends[1:])):
+        with engine_of(tmp_path, source, controls) as engine:
+            assert format_of(engine, source).stops == stops
+
+
+def test_marks_of_other_templates_are_no_text_where_they_are_control_tokens(
+    tmp_path: Path,
+) -> None:
+    source = TURNS.format(calls="")
+    for controls, marks in (((), set()), (("[ARGS]", "<|python_tag|>"),) * 2):
+        with engine_of(tmp_path, source, controls) as engine:
+            assert set(format_of(engine, source).marks) >= set(marks)
+            assert ("[ARGS]" in format_of(engine, source).marks) == bool(marks)
 
 
 def test_raw_parts_of_a_template_are_text(tmp_path: Path) -> None:

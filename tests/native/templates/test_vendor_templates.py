@@ -19,8 +19,9 @@ from pyserve.engine.config import EngineConfig
 from pyserve.engine.native import LocalEngine
 from pyserve.engine.protocol import GenerateRequest, TemplateOptions
 from pyserve.openai.tools.arguments import Function
+from pyserve.openai.tools.call_writer import MAX_CALLS, Calls
 from pyserve.openai.tools.formats import HOLE, AnswerFormat, control_marks
-from pyserve.openai.tools.grammar import MAX_CALLS, Calls, Surroundings, answer_grammar
+from pyserve.openai.tools.grammar import Surroundings, answer_grammar
 from pyserve.openai.tools.parts import (
     AnswerStyle,
     Thinking,

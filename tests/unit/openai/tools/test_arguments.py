@@ -9,8 +9,9 @@ import pytest
 from pyserve.errors import InvalidRequestError
 from pyserve.openai.structured.json_text import JsonRules
 from pyserve.openai.tools.arguments import Function, any_object, arguments_expression
+from pyserve.openai.tools.call_writer import Calls
 from pyserve.openai.tools.formats import GENERIC
-from pyserve.openai.tools.grammar import Calls, answer_grammar
+from pyserve.openai.tools.grammar import answer_grammar
 
 
 def grammar(parameters, **fields) -> str:

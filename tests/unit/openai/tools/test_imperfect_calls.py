@@ -17,7 +17,7 @@ from pyserve.openai.tools.formats import HOLE, TAGGED, CallFormat, control_marks
 from pyserve.openai.tools.known_formats import HARMONY, KNOWN_FORMATS, call_format, variant_marks
 from pyserve.openai.tools.parts import AnswerStyle, Thinking
 from pyserve.openai.tools.value_types import value_types
-from tests.support.formats import APERTUS, GEMMA, KIMI
+from tests.support.formats import APERTUS, DEEPSEEK, GEMMA, KIMI, MINIMAX
 from tests.support.parts import read
 
 OPEN = Thinking("<think>", "</think>", is_open=True)
@@ -34,35 +34,6 @@ GRANITE = call_format("tools <|tool_call|>")
 MINISTRAL = call_format("tools [TOOL_CALLS] [ARGS]")
 SMALL = CallFormat(
     name="small", kind="named", trigger="[TOOL_CALLS]", name_end=f"[CALL_ID]{HOLE}[ARGS]"
-)
-MINIMAX = CallFormat(
-    name="minimax",
-    kind="tagged",
-    trigger="<minimax:tool_call>",
-    before='\n<invoke name="',
-    between='<invoke name="',
-    after="</minimax:tool_call>",
-    name_end='">\n',
-    key_begin='<parameter name="',
-    key_end='">',
-    value_end="</parameter>",
-    arguments_end="</invoke>\n",
-    has_line_breaks=False,
-)
-DEEPSEEK = CallFormat(
-    name="deepseek",
-    kind="tagged",
-    trigger="<｜DSML｜tool_calls>",
-    before='\n<｜DSML｜invoke name="',
-    between='<｜DSML｜invoke name="',
-    after="</｜DSML｜tool_calls>",
-    name_end='">\n',
-    key_begin='<｜DSML｜parameter name="',
-    key_end=f'" string="{HOLE}">',
-    types={"string": "true", "number": "false"},
-    value_end="</｜DSML｜parameter>",
-    arguments_end="</｜DSML｜invoke>\n",
-    has_line_breaks=False,
 )
 R1 = call_format("tools <｜tool▁calls▁begin｜> function<｜tool▁sep｜> ```json")
 NEMO = call_format("tools [TOOL_CALLS]")
@@ -263,6 +234,12 @@ ROWS: dict[str, Row] = {
         "<tool_call>{'name': 'f', 'arguments': {'path': 'it\\'s', 'n': None}}</tool_call>",
         [("f", {"path": "it's", "n": None})],
     ),
+    "words of Python": pick(
+        TAGGED,
+        '<tool_call>{"name": "f", "arguments": {"on": True, "items": [None, "True", False]}}',
+        [("f", {"on": True, "items": [None, "True", False]})],
+    ),
+    "a list where one call should be": pick(LLAMA, f"[{OBJECT}, {OBJECT}]", GIVEN * 2),
     "no arguments": pick(
         TAGGED,
         '<tool_call>{"name": "f", "arguments": null}\n{"arguments": "", "name": "g"}</tool_call>',
