@@ -37,7 +37,7 @@ from bench.cluster.fronts import PATIENCE_S, Front, cluster, clustered
 from bench.cluster.nodes import RayNodes, wait_until
 from bench.load.client import Reply, Target, stream
 from bench.load.figures import quantiles_ms
-from bench.load.workloads import Request
+from bench.load.workloads import Request, Text
 from bench.models import resolve as resolve_model
 from bench.peers import proc
 from pyserve.cluster.gate import enter
@@ -432,7 +432,7 @@ def real(options: argparse.Namespace) -> Figures:
     rates: dict[str, list[float]] = {"one": [], "two": []}
     with cluster(2, 2) as nodes, tempfile.TemporaryDirectory() as directory:
         (model,) = resolve_model([options.model])
-        sizes = ("--threads", "1", "--parallel", "8", "--ctx-size", "4096")
+        sizes = ("--threads", "1", "--parallel", "8", "--ctx-size", "16384")
         for n_replicas, name in enumerate(rates, 1):
             path = Path(directory) / f"{name}.gguf"
             path.symlink_to(model.path)
@@ -441,24 +441,33 @@ def real(options: argparse.Namespace) -> Figures:
             nodes.run("deploy", str(path), *spread, *sizes, "--prefix-cache-disk-mib", "0")
             for core, engine in enumerate(set(nodes.engines()) - known):
                 pin(engine, core)
+        beside: dict[str, float] = {}
         with clustered(nodes) as front:
             for n in range(1 + N_TURNS):
                 for name in sorted(rates, reverse=n % 2 == 0):
-                    requests = [_story(name, i) for i in range(48)]
-                    began_s = time.monotonic()
+                    requests = [_work(options, name, 1000 * n + i) for i in range(options.requests)]
+                    others = [os.getpid(), *front.pids]
+                    began_s, used_s = time.monotonic(), cpu_of(others)
                     replies = asyncio.run(at_once(front.url, requests))
-                    n_tokens = sum(reply.n_tokens for reply in replies)
+                    wall_s = time.monotonic() - began_s
+                    n_tokens = sum(reply.n_prompt + reply.n_tokens for reply in replies)
+                    beside[name] = round((cpu_of(others) - used_s) / wall_s, 2)
                     if n:  # else it was the first time for all
-                        rates[name].append(round(n_tokens / (time.monotonic() - began_s), 1))
+                        rates[name].append(round(n_tokens / wall_s, 1))
     ratio = statistics.median(rates["two"]) / statistics.median(rates["one"])
-    return {f"{name}_tokens_per_s": found for name, found in rates.items()} | {
-        "ratio": round(ratio, 2)
+    return {
+        **{f"{name}_tokens_per_s": found for name, found in rates.items()},
+        "ratio": round(ratio, 2),
+        "cores_of_front_and_clients": beside,
     }
 
 
-def _story(model: str, n: int) -> Request:
-    text = f"Tell me a long story about the number {n}."
-    return Request([{"role": "user", "content": text}], 64, extra={"model": model})
+def _work(options: argparse.Namespace, model: str, seed: int) -> Request:
+    """Of the part `real`: no two have a beginning in common."""
+    text = f"{seed} {Text().prose(options.prompt_tokens, seed)}"
+    return Request(
+        [{"role": "user", "content": text}], options.answer_tokens, extra={"model": model}
+    )
 
 
 def pin(pid: int, core: int) -> None:
@@ -479,6 +488,9 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--seconds", type=float, default=60.0, help="of `head` and `mixed`")
     parser.add_argument("--real", action="store_true", help="`mixed` with the real engine")
+    parser.add_argument("--requests", type=int, default=48, help="of `real`, as the next two")
+    parser.add_argument("--prompt-tokens", type=int, default=20)
+    parser.add_argument("--answer-tokens", type=int, default=64)
     options = parser.parse_args()
     for name in options.parts:
         figures = PARTS[name](options)
