@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "base/kernel_rung.h"
 #include "ggml-backend.h"
 #include "ggml.h"
@@ -155,7 +156,11 @@ TEST_CASE("products in tiles have the bits of the kernels in registers") {
 TEST_CASE("the instructions of tiles, as compiled, make the bits of the kernels in registers") {
   if (!can_run(Rung::kAvx512Vnni)) return;
   std::optional<EmulatedTiles> emulated;
-  if (!can_run(Rung::kAmx)) emulated.emplace();
+  if (!can_run(Rung::kAmx)) {
+    emulated.emplace();
+  } else {
+    REQUIRE(request_tiles());
+  }
   const int64_t n_before = EmulatedTiles::n_done();
   const Int8GemmKernels& amx = *int8_gemm_kernels(Rung::kAmx);
   const Int8GemmKernels& vnni = *int8_gemm_kernels(Rung::kAvx512Vnni);

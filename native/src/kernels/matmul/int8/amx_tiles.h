@@ -20,7 +20,7 @@ struct TileConfig {
 static_assert(sizeof(TileConfig) == 64);
 
 // A thread's registers, between configure() and release().
-// REQUIRES: the system lets this process use tiles (base/tiles_permission.h).
+// REQUIRES: the system lets this process use tiles (`request_tiles`).
 struct AmxTiles {
   [[gnu::always_inline]] static inline void configure(const TileConfig& config) {
     asm volatile("ldtilecfg %0" : : "m"(config));
