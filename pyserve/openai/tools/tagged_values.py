@@ -128,7 +128,11 @@ class TaggedReader:
         if holes and layout.types:
             is_text = holes[0].strip() == layout.types.get("string")
         if layout.kind == "elements":
-            value = yield from self._read_node(path, 0)
+            try:
+                value = yield from self._read_node(path, 0)
+            except MalformedError:
+                self._add("null")
+                raise
             self._add(json.dumps(value, ensure_ascii=False))
         elif is_text or (types == OPTIONAL_TEXT and not (yield from self._is_null())):
             yield from self._read_text()

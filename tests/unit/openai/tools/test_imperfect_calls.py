@@ -37,6 +37,20 @@ SMALL = CallFormat(
 )
 R1 = call_format("tools <｜tool▁calls▁begin｜> function<｜tool▁sep｜> ```json")
 NEMO = call_format("tools [TOOL_CALLS]")
+MARK = "]<]minimax[>["
+NESTED = CallFormat(
+    name="nested",
+    kind="elements",
+    trigger=f"{MARK}<tool_call>",
+    before=f'\n{MARK}<invoke name="',
+    name_end='">',
+    key_begin=f"{MARK}<",
+    key_end=">",
+    value_end=f"{MARK}</",
+    arguments_end=f"{MARK}</invoke>\n",
+    after=f"{MARK}</tool_call>",
+    has_line_breaks=False,
+)
 V31 = call_format("tools <｜tool▁calls▁begin｜> <｜tool▁sep｜>")
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -302,6 +316,14 @@ ROWS: dict[str, Row] = {
     "tags where an object should be": pick(TAGGED, WRAPPED, GIVEN),
     "keys and values where an object should be": pick(TAGGED, glm("/tmp/a</arg_value>"), GIVEN),
     "tags of another family": pick(GLM, WRAPPED, GIVEN),
+    "elements that are too deep": pick(
+        NESTED,
+        f'{MARK}<tool_call>\n{MARK}<invoke name="f">{MARK}<n>'
+        + f"{MARK}<a>" * 33
+        + f"{MARK}</n>{MARK}</invoke>\n{MARK}</tool_call> So",
+        [("f", {"n": None})],
+        " So",
+    ),
     # Values by their schemas.
     "words of other languages": pick(
         CODER,
