@@ -8,7 +8,7 @@ from pyserve.schemas.anthropic.messages import CountTokensRequest, MessagesReque
 from tests.api.anthropic.test_messages import COUNT, MESSAGES, body_of, error_of
 from tests.api.document.test_every_field import NONSENSE
 
-TEXTS = ("cache_salt", "reasoning_budget_message", "system")
+TEXTS = ("cache_salt", "prompt_cache_key", "reasoning_budget_message", "system")
 SCHEMAS = {MESSAGES: MessagesRequest, COUNT: CountTokensRequest}
 
 
