@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers import proc
+from pyserve.cluster.node import HEADLESS
 
 PYSERVE = [sys.executable, "-c", "from pyserve.cli import main; main()"]
 STORE_BYTES = 80 << 20
@@ -23,6 +24,7 @@ POLL_S = 0.1
 ENVIRON = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_memory_monitor_refresh_ms": "0",  # others may fill this machine
+    **HEADLESS,
 }
 
 

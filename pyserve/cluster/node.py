@@ -12,7 +12,7 @@ from pyserve.errors import InvalidRequestError
 OBJECT_STORE_BYTES = 80 << 20  # of Ray's; models and answers do not pass through it
 MAX_TEMP_CHARS = 40  # Ray's sockets lie below it, and paths of sockets have at most 107 bytes
 # How long nodes stay that do not reach the head: their replicas answer meanwhile.
-HEADLESS_S = 600
+HEADLESS = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600"}
 
 
 def run_node(
@@ -42,10 +42,7 @@ def run_node(
     arguments += [f"--num-cpus={cpus}"] if cpus is not None else []
     arguments += [f"--memory={memory_mib << 20}"] if memory_mib is not None else []
     arguments += [f"--temp-dir={temp_dir}"] if temp_dir else []
-    environ = ENVIRON | {
-        "RAY_gcs_rpc_server_reconnect_timeout_s": str(HEADLESS_S),
-        "PATH": f"{ray.parent}:{os.environ.get('PATH', '')}",
-    }
+    environ = ENVIRON | HEADLESS | {"PATH": f"{ray.parent}:{os.environ.get('PATH', '')}"}
     print(_hint(join), flush=True)
     os.execve(ray, arguments, os.environ | environ)
 
