@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from flask import Response
 
 from pyserve.api.endpoint import Endpoint
@@ -19,6 +21,8 @@ from pyserve.schemas.embeddings import EmbeddingRequest, NativeEmbeddingRequest
 from pyserve.web.answer.generation import generate
 from pyserve.web.answer.target import choose_target
 from pyserve.web.request.body import read_body
+
+B = TypeVar("B", bound=EmbeddingRequest)
 
 endpoint = Endpoint("embeddings", tag="Text", usecase="embeddings")
 native = Endpoint("native_embeddings", tag="llama-server", usecase="embeddings", is_below_v1=False)
@@ -42,7 +46,7 @@ def create(model: str | None = None) -> Response:
     target = choose_target(body, model)
 
     def answer(engine: Engine) -> EmbeddingAnswer:
-        return EmbeddingAnswer(body, target.model_id, engine.info())
+        return EmbeddingAnswer(_without_mixed(engine, body), target.model_id, engine.info())
 
     return generate(target, answer)
 
@@ -66,10 +70,14 @@ def create_native() -> Response:
     target = choose_target(body)
 
     def answer(engine: Engine) -> NativeEmbeddingAnswer:
-        plain = body
-        if body.mixed is not None:
-            tokens = tokenize_mixed(engine, body.mixed, parse_special=True, param="content")
-            plain = body.model_copy(update={"input": tokens})
-        return NativeEmbeddingAnswer(plain, target.model_id, engine.info())
+        return NativeEmbeddingAnswer(_without_mixed(engine, body), target.model_id, engine.info())
 
     return generate(target, answer)
+
+
+def _without_mixed(engine: Engine, body: B) -> B:
+    """The request with token ids in place of texts and ids mixed."""
+    if body.mixed is None:
+        return body
+    tokens = tokenize_mixed(engine, body.mixed, parse_special=True, param=body.input_param)
+    return body.model_copy(update={"input": tokens})

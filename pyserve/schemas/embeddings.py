@@ -11,7 +11,6 @@ from pyserve.schemas.common import (
     INT32_MAX,
     ModelName,
     RenamedFields,
-    RequestModel,
     check_text_size,
     invalid,
 )
@@ -44,17 +43,7 @@ Input = Annotated[
         custom_error_message="must be a string, a list of strings, token ids or lists of token ids",
     ),
 ]
-
-
-def inputs_of(given: str | Sequence[Any]) -> list[str | list[int]]:
-    """One element for each text or list of tokens of an `Input`."""
-    if isinstance(given, str):
-        return [given]
-    tokens = [part for part in given if isinstance(part, int)]
-    return [tokens] if tokens else [part for part in given if not isinstance(part, int)]
-
-
-NativeInput = Annotated[
+AnyInput = Annotated[
     Annotated[InputText, Tag("<text>")]
     | Annotated[InputTexts, Tag("<texts>")]
     | Annotated[TokenIds, Tag("<tokens>")]
@@ -65,17 +54,28 @@ NativeInput = Annotated[
 ]
 
 
-class EmbeddingRequest(RequestModel):
-    """Texts or token lists to embed.
+def inputs_of(given: str | Sequence[Any]) -> list[str | list[int]]:
+    """One element for each text or list of tokens of an `Input`."""
+    if isinstance(given, str):
+        return [given]
+    tokens = [part for part in given if isinstance(part, int)]
+    return [tokens] if tokens else [part for part in given if not isinstance(part, int)]
 
-    encoding_format: base64 is that of little-endian float32. dimensions: the first so many numbers
-    of each vector, made 1 long again; absent: all.
+
+class EmbeddingRequest(RenamedFields):
+    """Texts or token lists to embed, or both mixed, as one input or as several.
+
+    content: llama-server's name of input. encoding_format: base64 is that of little-endian float32.
+    dimensions: the first so many numbers of each vector, made 1 long again; absent: all.
     """
 
     foreign: ClassVar[FieldTable] = VECTORS
+    other_names: ClassVar[Mapping[str, str]] = {"content": "input"}
+    usual_name: ClassVar[str] = "input"
 
     model: ModelName | None = None
-    input: Input
+    input: AnyInput | None = None
+    content: AnyInput | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
     lora: LoraChoices | None = None
@@ -83,37 +83,20 @@ class EmbeddingRequest(RequestModel):
     keep_alive: KeepAlive | None = None
 
     @model_validator(mode="after")
-    def _text_is_bounded(self) -> EmbeddingRequest:
-        check_text_size(sum(len(text.encode()) for text in self.texts), "input")
+    def _there_is_an_input(self) -> EmbeddingRequest:
+        if self.input is None and self.content is None:
+            raise invalid("missing_required_parameter", "is required", self.usual_name)
         return self
-
-    @property
-    def texts(self) -> list[str]:
-        return [text for text in self.inputs if isinstance(text, str)]
-
-    @property
-    def inputs(self) -> list[str | list[int]]:
-        """One element for each vector."""
-        return inputs_of(self.input or "")
-
-
-class NativeEmbeddingRequest(EmbeddingRequest, RenamedFields):
-    """The same as llama-server's own endpoint takes it: `content` is another name of input.
-
-    input: also texts and token ids mixed, as one input or as several.
-    """
-
-    unsupported: ClassVar[Unsupported] = {"dimensions": (), "encoding_format": ("float",)}
-    other_names: ClassVar[Mapping[str, str]] = {"content": "input"}
-
-    input: NativeInput | None = None  # type: ignore[assignment]  # wider than OpenAI's
-    content: NativeInput | None = None
 
     @model_validator(mode="after")
-    def _there_is_an_input(self) -> NativeEmbeddingRequest:
-        if self.input is None and self.content is None:
-            raise invalid("missing_required_parameter", "is required", "content")
+    def _text_is_bounded(self) -> EmbeddingRequest:
+        check_text_size(sum(len(text.encode()) for text in self.texts), self.input_param)
         return self
+
+    @property
+    def input_param(self) -> str:
+        """The name under which the inputs came."""
+        return "input" if self.content is None else "content"
 
     @property
     def mixed(self) -> list[str | Parts] | None:
@@ -122,4 +105,18 @@ class NativeEmbeddingRequest(EmbeddingRequest, RenamedFields):
 
     @property
     def texts(self) -> list[str]:
-        return super().texts if self.mixed is None else mixed_texts(self.mixed)
+        if self.mixed is not None:
+            return mixed_texts(self.mixed)
+        return [text for text in self.inputs if isinstance(text, str)]
+
+    @property
+    def inputs(self) -> list[str | list[int]]:
+        """One element for each vector. REQUIRES: they are not mixed."""
+        return inputs_of(self.input or "")
+
+
+class NativeEmbeddingRequest(EmbeddingRequest):
+    """The same as llama-server's own endpoint takes it."""
+
+    unsupported: ClassVar[Unsupported] = {"dimensions": (), "encoding_format": ("float",)}
+    usual_name: ClassVar[str] = "content"

@@ -16,7 +16,25 @@ from tests.support.tiny.llama import N_VOCAB
 
 KEY = "sk-hostile-tests"
 INPUTS: list[Any] = [
-    *([], [""], "", None, [[]], {"content": "x"}, [1, -1], [N_VOCAB], ["a", 1], [[1], "a"], 5),
+    *(
+        [],
+        [""],
+        "",
+        None,
+        [[]],
+        {"content": "x"},
+        [1, -1],
+        [N_VOCAB],
+        ["a", [1], []],
+        [[1], "a", None],
+    ),
+    *(
+        5,
+        [1, "a", N_VOCAB],
+        [1, "a", 1.5],
+        {"prompt_string": 5},
+        ["a", {"prompt_string": "b", "x": 1}],
+    ),
     *([1.5], [True], [None], ["x"] * 100_000, "x" * (2**21 + 1), [2**64]),
 ]
 WRONG: list[tuple[str, dict[str, Any], str]] = [

@@ -70,6 +70,7 @@ def test_a_model_without_a_head_says_so(front):
         ({}, "input"),
         ({"input": ""}, "input"),
         ({"input": []}, "input"),
+        ({"input": [1, "a"]}, "input.1"),
         ({"input": {"a": 1}}, "input"),
         ({"input": ["a"] * 2049}, "input"),
         ({"input": "x" * (2 << 20) + "x"}, "input"),

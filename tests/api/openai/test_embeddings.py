@@ -76,7 +76,9 @@ def test_zeros_stay_zeros():
         ({"input": []}, "input", ()),
         ({"input": ["a", ""]}, "input.1", ()),
         ({"input": [[]]}, "input.0", ()),
-        ({"input": [1, "a"]}, "input.1", ()),
+        ({"input": [1, "a", None]}, "input.0.2", ()),
+        ({"input": "a", "content": "b"}, "content", ()),
+        ({"content": ["a", [10**6]]}, "content", ("1000000",)),
         ({"input": ["a"] * 2049}, "input", ("2048",)),
         ({"input": "ab" * 2**20 + "a"}, "input", ("2097153", "2097152")),
         ({"input": [32_000]}, "input", ("32000",)),
@@ -129,6 +131,7 @@ def test_llama_servers_own_way(front, body, tokens):
     told = front.post("/embedding", body).get_json()
     expected = [[unpacked(fake_embedding(ids))] for ids in tokens]
     assert told == [{"index": i, "embedding": each} for i, each in enumerate(expected)]
+    assert vectors_of(front.post(EMBEDDINGS, body)) == [each for (each,) in expected]
 
 
 @pytest.mark.parametrize(
