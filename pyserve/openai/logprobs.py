@@ -1,4 +1,4 @@
-"""`logprobs` of chats: one object per token, with its bytes."""
+"""`logprobs` of chats, one object per token with its bytes, and vLLM's `prompt_logprobs`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,18 @@ class ChatLogprobs(msgspec.Struct, frozen=True):
     refusal: None = None
 
 
+class PromptLogprob(msgspec.Struct, frozen=True):
+    """A token at a place of the prompt. rank: 1 is the likeliest there; null: below those told."""
+
+    logprob: float
+    rank: int | None
+    decoded_token: str
+
+
+# By token id, at each place of a prompt; nothing precedes the first one.
+PromptLogprobs = list[dict[str, PromptLogprob] | None]
+
+
 def finite(logprob: float) -> float:
     """`logprob`, or LOWEST_LOGPROB for one that is lower or not a number."""
     return logprob if logprob > LOWEST_LOGPROB else LOWEST_LOGPROB
@@ -48,9 +60,34 @@ def chat_logprobs(tokens: Sequence[TokenLogprob], *, has_ids: bool = False) -> C
     return ChatLogprobs([_chat_token(token, name) for token in tokens])
 
 
+def n_ranked(n_top: int | None) -> int | None:
+    """The alternatives that the engine is asked for, so that the likeliest token has its rank."""
+    return None if n_top is None else max(n_top, 1)
+
+
+def prompt_logprobs(tokens: Sequence[TokenLogprob], n_top: int) -> PromptLogprobs:
+    """Each token of a prompt, and `n_top` alternatives."""
+    return [_at_place(token, n_top) if i > 0 else None for i, token in enumerate(tokens)]
+
+
+def with_fewer(tokens: Sequence[TokenLogprob], n_top: int) -> list[TokenLogprob]:
+    """The tokens with `n_top` alternatives, of more."""
+    return [msgspec.structs.replace(token, top=token.top[:n_top]) for token in tokens]
+
+
 def id_name(token: TokenLogprob | TopLogprob) -> str:
     """A token by its id, as vLLM writes it."""
     return f"token_id:{token.token}"
+
+
+def _at_place(token: TokenLogprob, n_top: int) -> dict[str, PromptLogprob]:
+    """The token itself first, then the alternatives, the likeliest first."""
+    ranks = {best.token: rank for rank, best in enumerate(token.top, 1)}
+    shown: list[TokenLogprob | TopLogprob] = [token, *token.top[:n_top]]
+    return {
+        str(each.token): PromptLogprob(finite(each.logprob), ranks.get(each.token), _text(each))
+        for each in shown
+    }
 
 
 def _chat_token(token: TokenLogprob, name: TokenName) -> ChatTokenLogprob:

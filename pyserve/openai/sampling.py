@@ -71,6 +71,14 @@ def expand(request: GenerateRequest, n: int) -> list[GenerateRequest]:
     return [msgspec.structs.replace(request, sampling=sampling) for sampling in samplings]
 
 
+def scored_once(requests: list[GenerateRequest]) -> list[GenerateRequest]:
+    """The requests of one prompt, of which the first alone is asked for its log-probabilities."""
+    if requests[0].n_prompt_logprobs is None:
+        return requests
+    rest = [msgspec.structs.replace(each, n_prompt_logprobs=None) for each in requests[1:]]
+    return [requests[0], *rest]
+
+
 def _checked_biases(given: Mapping[int | str, float], info: ModelInfo) -> dict[int, float]:
     biases = {token: bias for token, bias in given.items() if isinstance(token, int)}
     assert len(biases) == len(given), "with_token_ids has looked texts up"

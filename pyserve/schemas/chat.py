@@ -33,9 +33,9 @@ from pyserve.schemas.fields.compaction import Compact, Truncation
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import Content, PredictionFields, content_text
 from pyserve.schemas.fields.custom_tools import CalledCustom, text_arguments
+from pyserve.schemas.fields.prompt_logprobs import PromptLogprobFields, check_scored_size
 from pyserve.schemas.fields.reasoning import ChatReasoningFields
 from pyserve.schemas.fields.reports import ReportFields
-from pyserve.schemas.fields.sampling import StreamFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.fields.tools import ToolFields
 from pyserve.schemas.unsupported import CALL, MESSAGE, FieldTable, Unsupported
@@ -168,7 +168,7 @@ def read_messages(text: str) -> list[Message] | None:
 
 
 class ChatRequest(
-    StreamFields,
+    PromptLogprobFields,
     ConstraintFields,
     ToolFields,
     ChatReasoningFields,
@@ -257,7 +257,10 @@ class ChatRequest(
 
     @model_validator(mode="after")
     def _text_is_bounded(self) -> ChatRequest:
-        check_text_size(sum(_n_bytes(message) for message in self.messages), "messages")
+        n_bytes = sum(_n_bytes(message) for message in self.messages)
+        check_text_size(n_bytes, "messages")
+        if self.prompt_logprobs is not None:
+            check_scored_size(0, n_bytes, self.prompt_logprobs, "messages")
         check_text_size(len(msgspec.json.encode(self.documents or [])), "documents")
         return self
 

@@ -19,16 +19,14 @@ from pyserve.schemas.common import (
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import PredictionFields
+from pyserve.schemas.fields.prompt_logprobs import PromptLogprobFields, check_scored_size
 from pyserve.schemas.fields.reports import ReportFields
-from pyserve.schemas.fields.sampling import StreamFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import Unsupported
 
 MAX_PROMPT_TOKENS = 2**20
 MAX_BEST_OF = 20
 MAX_LOGPROBS = 5
-MAX_SCORED_TOKENS = 2**18
-MAX_SCORED_BYTES = 2**20
 DEFAULT_MAX_TOKENS = 16
 TokenIds = Annotated[
     list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_TOKENS, fail_fast=True)
@@ -62,7 +60,7 @@ Prompt = Annotated[
 
 
 class CompletionRequest(
-    StreamFields,
+    PromptLogprobFields,
     ConstraintFields,
     SchedulingFields,
     PredictionFields,
@@ -118,23 +116,27 @@ class CompletionRequest(
 
     @model_validator(mode="after")
     def _scoring_is_bounded(self) -> CompletionRequest:
-        """Bounds scored prompts: the response has a line per token, and is held as a whole."""
-        if not self.echo or self.logprobs is None:
-            return self
-        n_tokens = sum(len(tokens) for tokens in self.token_lists) * self.n_candidates
-        if n_tokens > MAX_SCORED_TOKENS:
-            message = f"asks to score {n_tokens} tokens, at most {MAX_SCORED_TOKENS}"
-            raise invalid("invalid_value", message, "prompt")
-        n_bytes = sum(len(text.encode()) for text in self.texts) * self.n_candidates
-        if n_bytes > MAX_SCORED_BYTES:
-            message = f"asks to score {n_bytes} bytes of text, at most {MAX_SCORED_BYTES}"
-            raise invalid("invalid_value", message, "prompt")
+        if self.n_prompt_logprobs is not None:
+            n_tokens = sum(len(tokens) for tokens in self.token_lists) * self.n_candidates
+            n_bytes = sum(len(text.encode()) for text in self.texts) * self.n_candidates
+            check_scored_size(n_tokens, n_bytes, self.n_prompt_logprobs, "prompt")
         return self
 
     @property
     def n_max_tokens(self) -> int | None:
         """Most tokens of each answer; None: as many as fit."""
         return token_limit(self.max_tokens, self.n_predict, DEFAULT_MAX_TOKENS)
+
+    @property
+    def n_echo_logprobs(self) -> int | None:
+        """Alternatives of each token of an echoed prompt; None: its tokens are not told."""
+        return self.logprobs if self.echo else None
+
+    @property
+    def n_prompt_logprobs(self) -> int | None:
+        """Most alternatives that are told of a token of the prompt; None: none are."""
+        wanted = (self.n_echo_logprobs, self.prompt_logprobs)
+        return max((n for n in wanted if n is not None), default=None)
 
     @property
     def n_candidates(self) -> int:

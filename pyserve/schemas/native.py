@@ -62,6 +62,7 @@ class NativeRequest(CompletionRequest):
         **CompletionRequest.unsupported,
         "best_of": (1,),
         "echo": (False,),
+        "prompt_logprobs": (),
         "return_token_ids": (False,),
         "return_tokens_as_token_ids": (False,),
         "suffix": ("",),

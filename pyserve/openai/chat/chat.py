@@ -37,7 +37,13 @@ from pyserve.openai.chat.objects import (
     Truncation,
 )
 from pyserve.openai.chat.truncation import Cut
-from pyserve.openai.logprobs import ChatLogprobs, chat_logprobs
+from pyserve.openai.logprobs import (
+    ChatLogprobs,
+    PromptLogprobs,
+    chat_logprobs,
+    n_ranked,
+    prompt_logprobs,
+)
 from pyserve.openai.reports import (
     PromptProgress,
     answer_timings,
@@ -46,7 +52,7 @@ from pyserve.openai.reports import (
     timings_after,
     told_tokens,
 )
-from pyserve.openai.sampling import base_request, expand
+from pyserve.openai.sampling import base_request, expand, scored_once
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import constraint_of, grammar_param
 from pyserve.openai.structured.validation import SchemaViolation
@@ -121,6 +127,7 @@ class ChatAnswer:
             truncation=self._truncation,
             timings=answer_timings(finishes) if self._body.wants_timings else UNSET,
             prompt_token_ids=self._prompt_tokens,
+            prompt_logprobs=self._prompt_logprobs(outputs),
         )
 
     def open(self, n_prompt_tokens: int = 0) -> list[msgspec.Struct]:
@@ -212,6 +219,10 @@ class ChatAnswer:
         """Of all choices of a stream, up to here."""
         return sum(writer.n_reasoning_tokens for writer in self._writers)
 
+    def _prompt_logprobs(self, outputs: Sequence[Output]) -> PromptLogprobs | UnsetType:
+        n_top = self._body.prompt_logprobs
+        return UNSET if n_top is None else prompt_logprobs(outputs[0].prompt_logprobs, n_top)
+
     def _logprobs(self, tokens: Sequence[TokenLogprob]) -> ChatLogprobs | None:
         has_ids = bool(self._body.return_tokens_as_token_ids)
         return chat_logprobs(tokens, has_ids=has_ids) if self._body.logprobs else None
@@ -270,12 +281,13 @@ def chat_requests(
         draft=body.predicted,
         max_tokens=body.n_max_tokens,
         n_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        n_prompt_logprobs=n_ranked(body.prompt_logprobs),
     )
     stop = [*request.stop, *conversation.stops]
     if tokens is not None:
         stop += continued_stops(info)
     request = msgspec.structs.replace(request, stop=stop)
-    return expand(request, body.n or 1)
+    return scored_once(expand(request, body.n or 1))
 
 
 def template_messages(body: ChatRequest) -> list[dict[str, Any]]:

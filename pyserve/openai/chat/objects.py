@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pyserve.openai.answer import TokenUsage
-from pyserve.openai.logprobs import ChatLogprobs
+from pyserve.openai.logprobs import ChatLogprobs, PromptLogprobs
 from pyserve.openai.reports import AnswerTimings, PromptProgress
 from pyserve.openai.structured.validation import SchemaViolation
 
@@ -94,6 +94,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     truncation: Truncation | UnsetType = UNSET
     timings: AnswerTimings | UnsetType = UNSET
     prompt_token_ids: list[int] | UnsetType = UNSET
+    prompt_logprobs: PromptLogprobs | UnsetType = UNSET
 
 
 class FunctionDelta(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from pyserve.openai.completions.best_of import best_of
 from pyserve.openai.completions.choice import ChoiceWriter
 from pyserve.openai.completions.logprobs import LegacyLogprobs
 from pyserve.openai.configured.templated import segments_of
+from pyserve.openai.logprobs import PromptLogprobs, n_ranked, prompt_logprobs, with_fewer
 from pyserve.openai.reports import (
     AnswerTimings,
     PromptProgress,
@@ -25,7 +26,7 @@ from pyserve.openai.reports import (
     timings_after,
     told_tokens,
 )
-from pyserve.openai.sampling import base_request, check_tokens, expand
+from pyserve.openai.sampling import base_request, check_tokens, expand, scored_once
 from pyserve.openai.scheduling import scheduling
 from pyserve.openai.structured.constraint import constraint_of, grammar_param
 from pyserve.openai.structured.validation import SchemaViolation
@@ -47,6 +48,7 @@ class CompletionChoice(msgspec.Struct, frozen=True):
     tokens: list[int] | UnsetType = UNSET
     token_ids: list[int] | UnsetType = UNSET
     prompt_token_ids: list[int] | UnsetType = UNSET
+    prompt_logprobs: PromptLogprobs | UnsetType = UNSET
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +101,8 @@ class CompletionAnswer:
         usage = token_usage([output.finish for output in outputs], self._n_candidates)
         best = best_of(outputs, self._n_candidates, self._n)
         choices = [self._choice(index, output) for index, output in enumerate(best)]
+        if self._body.prompt_logprobs is not None:
+            choices = self._with_prompt_logprobs(choices, outputs)
         timings = self._timings([output.finish for output in outputs])
         return Completion(**self._head, choices=choices, usage=usage, timings=timings)
 
@@ -157,12 +161,28 @@ class CompletionAnswer:
 
     def _choice(self, index: int, output: Output) -> CompletionChoice:
         writer = self._writers[index]
-        text, logprobs = writer.write(output.text, output.logprobs, output.prompt_logprobs)
+        echoed = output.prompt_logprobs
+        if self._body.prompt_logprobs is not None:
+            echoed = with_fewer(echoed, self._body.n_echo_logprobs or 0)
+        text, logprobs = writer.write(output.text, output.logprobs, echoed)
         reasons = (output.finish.reason, output.finish.stop_reason)
         violation = self._violation(output.text, output.finish.reason)
         choice = CompletionChoice(index, text + writer.rest(), logprobs, *reasons, violation)
         told = told_tokens(self._body, output.tokens) | self._prompt_tokens(index)
         return msgspec.structs.replace(choice, **told)
+
+    def _with_prompt_logprobs(
+        self, choices: list[CompletionChoice], outputs: Sequence[Output]
+    ) -> list[CompletionChoice]:
+        n_top = self._body.prompt_logprobs or 0
+        of_prompts = [
+            prompt_logprobs(output.prompt_logprobs, n_top)
+            for output in outputs[:: self._n_candidates]
+        ]
+        return [
+            msgspec.structs.replace(choice, prompt_logprobs=of_prompts[index // self._n])
+            for index, choice in enumerate(choices)
+        ]
 
     def _prompt_tokens(self, index: int) -> dict[str, list[int]]:
         """The member of a choice that is the tokens of its prompt, if it is to have one."""
@@ -203,6 +223,12 @@ def _writers(body: CompletionRequest, detokenize: Callable[[list[int]], str]) ->
     return writers
 
 
+def _n_prompt_logprobs(body: CompletionRequest) -> int | None:
+    """The alternatives that the engine is asked for, of the prompt's tokens."""
+    wanted = (body.n_echo_logprobs, n_ranked(body.prompt_logprobs))
+    return max((n for n in wanted if n is not None), default=None)
+
+
 def completion_requests(
     body: CompletionRequest,
     info: ModelInfo,
@@ -222,7 +248,7 @@ def completion_requests(
         draft=body.predicted,
         max_tokens=body.n_max_tokens,
         n_logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
-        n_prompt_logprobs=body.logprobs if body.echo else None,
+        n_prompt_logprobs=_n_prompt_logprobs(body),
     )
     requests: list[GenerateRequest] = []
     for prompt in body.prompts if prompts is None else prompts:
@@ -235,5 +261,6 @@ def completion_requests(
             check_tokens(prompt, info, "prompt")
             check_length(prompt, info)
             request = msgspec.structs.replace(base, tokens=prompt)
-        requests += expand(request, body.n_candidates)
+        of_prompt = expand(request, body.n_candidates)
+        requests += scored_once(of_prompt) if body.n_echo_logprobs is None else of_prompt
     return requests

@@ -171,6 +171,8 @@ FIELDS = {
     "normalize": "length: compare the choices by the mean log-probability of their tokens.",
     "prompt": "The text to continue: a text, token ids, or a list of either.",
     "suffix": "Text after the answer, for models with fill-in-the-middle tokens.",
+    "prompt_logprobs": "Give the log-probability of each token of the prompt, by its id, beside so"
+    " many alternatives; not in streams.",
     "echo": "Put the prompt before the answer.",
     "best_of": "Compute this many answers and give the n best by mean log-probability.",
     "TokenizeRequest.content": "The text to cut into tokens, or a list of texts and token ids.",

@@ -47,6 +47,28 @@ def test_the_likelier_ending_scores_higher(http: httpx.Client, max_tokens: int) 
     assert scores[0] > scores[1] > scores[2]
 
 
+def test_prompt_logprobs_are_those_of_an_echo(http: httpx.Client) -> None:
+    prompt = tokenize(http, "The capital of France is Paris.")
+    (echo,) = complete(http, prompt=prompt, max_tokens=0, echo=True, logprobs=3)
+    (choice,) = complete(http, prompt=prompt, max_tokens=1, prompt_logprobs=3)
+    nothing, *told = choice["prompt_logprobs"]
+    assert nothing is None
+    assert [next(iter(at)) for at in told] == [str(token) for token in prompt[1:]]
+    scores = [next(iter(at.values()))["logprob"] for at in told]
+    assert scores == pytest.approx(echo["logprobs"]["token_logprobs"][1:], abs=1e-3)
+    assert all({each["rank"] for each in at.values()} - {None} == {1, 2, 3} for at in told)
+
+
+def test_chats_tell_the_logprobs_of_their_prompts(http: httpx.Client) -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "n": 2}
+    asked = {"prompt_logprobs": 1, "return_token_ids": True}
+    told = http.post("/v1/chat/completions", json=body | asked).raise_for_status().json()
+    names = [next(iter(at)) for at in told["prompt_logprobs"][1:]]
+    assert names == [str(token) for token in told["prompt_token_ids"][1:]]
+    alone = http.post("/v1/chat/completions", json=body | {"prompt_logprobs": 1}).json()
+    assert [next(iter(at)) for at in alone["prompt_logprobs"][1:]] == names
+
+
 def test_offsets_point_into_the_echoed_text(http: httpx.Client) -> None:
     prompt = "Zoë said: 日本語 \U0001f600!"
     (choice,) = complete(http, prompt=prompt, max_tokens=4, echo=True, logprobs=0)

@@ -6,10 +6,11 @@ import pytest
 
 from pyserve.engine.protocol import (
     Delta,
+    TopLogprob,
 )
 from pyserve.openai.chat.chat import ChatAnswer, chat_requests
 from pyserve.openai.ids import fingerprint
-from tests.support.answers import INFO, as_json, chunks_of, last, output
+from tests.support.answers import INFO, as_json, chunks_of, last, output, token
 from tests.support.bodies import chat
 
 
@@ -23,6 +24,16 @@ from tests.support.bodies import chat
 )
 def test_chat_logprobs_are_asked_of_the_engine(fields, n_logprobs):
     assert chat_requests(chat(**fields), INFO)[0].n_logprobs == n_logprobs
+
+
+def test_the_prompts_logprobs_are_asked_once_and_told_by_the_answer():
+    answer = ChatAnswer(chat(n=2, prompt_logprobs=0), "m", INFO)
+    assert [request.n_prompt_logprobs for request in answer.requests] == [1, None]
+    scored = [token(b"<s>", 0.0), token(b"a", -0.5, TopLogprob(1, b"a", -0.5))]
+    outputs = [output(Delta(prompt_logprobs=scored), last(text="x")), output(last(text="y"))]
+    body = as_json(answer.response(outputs))
+    at = {"logprob": -0.5, "rank": 1, "decoded_token": "a"}
+    assert body["prompt_logprobs"] == [None, {str(scored[1].token): at}]
 
 
 def test_roles_that_templates_do_not_know_are_translated():

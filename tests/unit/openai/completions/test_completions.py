@@ -9,10 +9,12 @@ import pytest
 from pyserve.engine.protocol import Delta, TokenLogprob, TopLogprob
 from pyserve.openai.completions.completions import CompletionAnswer, completion_requests
 from pyserve.openai.completions.logprobs import LegacyLogprobsWriter, PromptEcho
+from pyserve.openai.logprobs import PromptLogprob, prompt_logprobs
 from tests.support.answers import INFO, as_json, chunks_of, last, output, token
 from tests.support.bodies import completion
 
 PROMPT = [token(b"<s>", 0.0), token(b" ab", -2.0), token("é".encode(), -3.0)]
+BEST = [TopLogprob(8, b"b", -1.0), TopLogprob(7, b"\xc3", -3.0)]
 WORDS = [Delta(text="x", logprobs=[token(b"x")]), Delta(text="yz", logprobs=[token(b"yz")])]
 
 
@@ -49,6 +51,9 @@ def test_token_prompts_stay_tokens():
         ({"echo": True}, None, None),
         ({"logprobs": 2}, 2, None),
         ({"logprobs": 0, "echo": True}, 0, 0),
+        ({"prompt_logprobs": 0}, None, 1),
+        ({"prompt_logprobs": 3, "logprobs": 5}, 5, 3),
+        ({"prompt_logprobs": 3, "logprobs": 5, "echo": True}, 5, 5),
         ({"best_of": 2}, 0, None),
         ({"best_of": 2, "n": 2}, None, None),
         ({"best_of": 2, "logprobs": 3}, 3, None),
@@ -93,6 +98,45 @@ def test_impossible_tokens_have_a_finite_logprob(logprob):
     ):
         assert arrays.token_logprobs[-1] == -9999.0
         assert arrays.top_logprobs[-1] == {"a": -9999.0, "b": -9999.0}
+
+
+def test_prompt_logprobs_are_asked_once_of_each_prompt_and_shown_by_each_choice():
+    scored = [token(b"<s>", 0.0), TokenLogprob(7, b"\xc3", -3.0, BEST)]
+    answer = answer_of(prompt=["p", "q"], n=2, best_of=3, prompt_logprobs=1, max_tokens=1)
+    asked = [request.n_prompt_logprobs for request in answer.requests]
+    assert asked == [1, None, None] * 2
+    outputs = [output(*([Delta(prompt_logprobs=scored)] if n else []), last()) for n in asked]
+    choices = as_json(answer.response(outputs))["choices"]
+    shown = {
+        "7": {"logprob": -3.0, "rank": 2, "decoded_token": "\ufffd"},
+        "8": {"logprob": -1.0, "rank": 1, "decoded_token": "b"},
+    }
+    assert [choice["prompt_logprobs"] for choice in choices] == [[None, shown]] * 4
+    assert [choice["logprobs"] for choice in choices] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("n_top", "ranks"), [(0, {"7": 2}), (1, {"7": 2, "8": 1}), (2, {"7": 2, "8": 1})]
+)
+def test_a_prompts_token_stands_first_and_its_rank_is_told_where_it_is_known(n_top, ranks):
+    seen = TokenLogprob(7, b"a", -3.0, BEST)
+    (nothing, told) = prompt_logprobs([seen, seen], n_top)
+    assert nothing is None
+    assert told is not None
+    assert [(name, at.rank) for name, at in told.items()] == list(ranks.items())
+    unseen = TokenLogprob(9, b"c", -math.inf, BEST)
+    (_, told) = prompt_logprobs([unseen, unseen], 0)
+    assert told == {"9": PromptLogprob(-9999.0, None, "c")}
+
+
+def test_an_echo_beside_prompt_logprobs_has_its_own_alternatives():
+    scored = [token(b"<s>", 0.0), TokenLogprob(7, b"ab", -3.0, BEST)]
+    told = output(Delta(prompt_logprobs=scored), last(text="x", logprobs=[token(b"x")]))
+    (choice,) = as_json(
+        answer_of(prompt="ab", echo=True, logprobs=0, prompt_logprobs=2).response([told])
+    )["choices"]
+    assert choice["logprobs"]["top_logprobs"][:2] == [None, {"ab": -3.0}]
+    assert list(choice["prompt_logprobs"][1]) == ["7", "8"]
 
 
 def test_the_sampled_token_is_among_the_alternatives():
