@@ -11,9 +11,9 @@ from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.answer import Steps
 from pyserve.openai.chat.chat import ChatAnswer, chat_conversation, template_messages
-from pyserve.openai.chat.continuation import continued_tokens
 from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.chat.objects import ChatChunk, ChatCompletion
+from pyserve.openai.chat.prompt_tokens import own_tokens
 from pyserve.openai.chat.variables import unread_variables
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
@@ -64,13 +64,7 @@ def create(model: str | None = None) -> Response:
         cut = fitting(engine, conversation, body, noted)
         if cut is not None:
             conversation = msgspec.structs.replace(conversation, messages=cut.messages)
-        tokens = None
-        if body.continue_final_message:
-            tokens = continued_tokens(
-                engine, conversation.messages, conversation.options, conversation.text_begin
-            )
-        elif body.return_token_ids:
-            tokens = engine.tokenize_chat(conversation.messages, conversation.options)
+        tokens = own_tokens(engine, body, conversation)
         biased = with_token_ids(body, engine)
         before = () if shorter is None else shorter.finishes
         made = ChatAnswer(biased, target.model_id, engine.info(), conversation, cut, tokens, before)

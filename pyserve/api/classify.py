@@ -10,6 +10,7 @@ from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.prompt_cut import cut_inputs, pooled_cut
 from pyserve.openai.ranking.classify import Classified, ClassifyAnswer
 from pyserve.schemas.classify import ClassifyRequest
 from pyserve.web.answer.generation import generate
@@ -37,7 +38,12 @@ def create(model: str | None = None) -> Response:
     target = choose_target(body, model)
 
     def answer(engine: Engine) -> ClassifyAnswer:
+        cut = pooled_cut(body, engine.info(), target.n_ctx)
+        cut_body = body
+        if cut is not None:
+            inputs = cut_inputs(engine, body.inputs, cut)
+            cut_body = body.model_copy(update={"input": inputs})
         tokenize = partial(engine.tokenize, add_special=True, parse_special=False)
-        return ClassifyAnswer(body, target.model_id, engine.info(), tokenize)
+        return ClassifyAnswer(cut_body, target.model_id, engine.info(), tokenize)
 
     return generate(unshaped(target), answer)

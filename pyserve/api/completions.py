@@ -12,8 +12,10 @@ from pyserve.openai.completions.completions import Completion, CompletionAnswer
 from pyserve.openai.completions.infill import infill_prompts
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.configured.templated import segments_of, templated_completion
+from pyserve.openai.context_limit import usable_context
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
+from pyserve.openai.prompt_cut import answered_cut
 from pyserve.openai.server.tokens import RenderedTokens
 from pyserve.openai.token_biases import with_token_ids
 from pyserve.schemas.completions import CompletionRequest
@@ -54,7 +56,7 @@ def create(model: str | None = None) -> Response:
     def answer(engine: Engine) -> CompletionAnswer:
         info, prompts = engine.info(), _infilled(body, engine)
         biased = with_token_ids(body, engine)
-        templated = templated_completion(biased, target.profile.prompt)
+        templated = _cut(templated_completion(biased, target.profile.prompt), engine)
         if body.return_token_ids:
             prompts = [_tokens_of(each, body, engine) for each in prompts or templated.prompts]
         made = CompletionAnswer(templated, target.model_id, info, engine.detokenize, prompts)
@@ -85,7 +87,7 @@ def render(model: str | None = None) -> Response:
     body, target = _read(model)
 
     def answer(engine: Engine) -> list[RenderedTokens]:
-        templated = templated_completion(body, target.profile.prompt)
+        templated = _cut(templated_completion(body, target.profile.prompt), engine)
         prompts = _infilled(body, engine) or templated.prompts
         return [RenderedTokens(_tokens_of(each, body, engine)) for each in prompts]
 
@@ -107,6 +109,16 @@ def _infilled(body: CompletionRequest, engine: Engine) -> list[list[int]] | None
     if not body.suffix:
         return None
     return infill_prompts(body.prompts, body.suffix, engine.info(), engine.tokenize)
+
+
+def _cut(body: CompletionRequest, engine: Engine) -> CompletionRequest:
+    """The request with the tokens of its prompts, cut, where that is asked for."""
+    cut = answered_cut(body, usable_context(engine, body.context_limit))
+    if cut is None:
+        return body
+    whole = [_tokens_of(each, body, engine) for each in body.prompts]
+    kept = [cut.of(tokens) for tokens in whole]
+    return body if kept == whole else body.model_copy(update={"prompt": kept})
 
 
 def _tokens_of(prompt: str | list[int], body: CompletionRequest, engine: Engine) -> list[int]:

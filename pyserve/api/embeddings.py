@@ -16,10 +16,11 @@ from pyserve.openai.embeddings import (
     NativeEmbedding,
     NativeEmbeddingAnswer,
 )
+from pyserve.openai.prompt_cut import cut_inputs, pooled_cut
 from pyserve.openai.server.tokens import tokenize_mixed
 from pyserve.schemas.embeddings import EmbeddingRequest, NativeEmbeddingRequest
 from pyserve.web.answer.generation import generate
-from pyserve.web.answer.target import choose_target
+from pyserve.web.answer.target import Target, choose_target
 from pyserve.web.request.body import read_body
 
 B = TypeVar("B", bound=EmbeddingRequest)
@@ -46,7 +47,7 @@ def create(model: str | None = None) -> Response:
     target = choose_target(body, model)
 
     def answer(engine: Engine) -> EmbeddingAnswer:
-        return EmbeddingAnswer(_without_mixed(engine, body), target.model_id, engine.info())
+        return EmbeddingAnswer(_plain(engine, body, target), target.model_id, engine.info())
 
     return generate(target, answer)
 
@@ -70,14 +71,17 @@ def create_native() -> Response:
     target = choose_target(body)
 
     def answer(engine: Engine) -> NativeEmbeddingAnswer:
-        return NativeEmbeddingAnswer(_without_mixed(engine, body), target.model_id, engine.info())
+        return NativeEmbeddingAnswer(_plain(engine, body, target), target.model_id, engine.info())
 
     return generate(target, answer)
 
 
-def _without_mixed(engine: Engine, body: B) -> B:
-    """The request with token ids in place of texts and ids mixed."""
-    if body.mixed is None:
+def _plain(engine: Engine, body: B, target: Target) -> B:
+    """The request with token ids in place of texts and ids mixed, and of what is cut."""
+    cut = pooled_cut(body, engine.info(), target.n_ctx)
+    if body.mixed is not None:
+        tokens = tokenize_mixed(engine, body.mixed, parse_special=True, param=body.input_param)
+        body = body.model_copy(update={"input": tokens})
+    if cut is None:
         return body
-    tokens = tokenize_mixed(engine, body.mixed, parse_special=True, param=body.input_param)
-    return body.model_copy(update={"input": tokens})
+    return body.model_copy(update={"input": cut_inputs(engine, body.inputs, cut)})

@@ -10,7 +10,8 @@ from flask import Response
 from pyserve.api.endpoint import Endpoint
 from pyserve.engine.protocol import Engine
 from pyserve.openai.chat.chat import chat_conversation
-from pyserve.openai.chat.continuation import continued_text, continued_tokens
+from pyserve.openai.chat.continuation import continued_text
+from pyserve.openai.chat.prompt_tokens import prompt_tokens
 from pyserve.openai.configured.defaults import with_defaults
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
@@ -112,11 +113,7 @@ def _chat_tokens(engine: Engine, body: ChatRequest, target: Target) -> Sequence[
     """The tokens of a chat's prompt."""
     body = with_defaults(body, target.profile)
     conversation = chat_conversation(engine, body, target.profile)
-    if body.continue_final_message:
-        return continued_tokens(
-            engine, conversation.messages, conversation.options, conversation.text_begin
-        )
-    return engine.tokenize_chat(conversation.messages, conversation.options)
+    return prompt_tokens(engine, body, conversation)
 
 
 @endpoint.view(

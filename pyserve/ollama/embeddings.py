@@ -11,6 +11,7 @@ from pyserve.ollama.lines import Clock
 from pyserve.openai.answer import Output
 from pyserve.openai.context_limit import usable_context
 from pyserve.openai.embeddings import EmbeddingAnswer, shortened, unpacked
+from pyserve.openai.prompt_cut import PromptCut
 from pyserve.schemas.embeddings import EmbeddingRequest
 from pyserve.schemas.ollama import OllamaEmbedRequest
 from pyserve.schemas.validate import validate
@@ -90,15 +91,5 @@ def cut_request(request: GenerateRequest, engine: Engine, n_max: int) -> Generat
     """
     if len((request.prompt or "").encode()) + N_ADDED <= n_max:
         return request  # without asking
-    whole = _tokens(request, engine)
-    if len(whole) <= n_max:
-        return request
-    bare = engine.tokenize(request.prompt or "", add_special=False, parse_special=False)
-    n_before = next((i for i in range(2) if whole[i : i + len(bare)] == bare), 0)
-    n_behind = max(len(whole) - len(bare) - n_before, 0)
-    kept = whole[: n_max - n_behind] + whole[len(whole) - n_behind :]
-    return msgspec.structs.replace(request, prompt=None, tokens=kept)
-
-
-def _tokens(request: GenerateRequest, engine: Engine) -> list[int]:
-    return engine.tokenize(request.prompt or "", add_special=True, parse_special=False)
+    tokens = PromptCut(n_max).of_text(engine, request.prompt or "")
+    return msgspec.structs.replace(request, prompt=None, tokens=tokens)

@@ -33,6 +33,7 @@ from pyserve.schemas.fields.compaction import Compact, Truncation
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import Content, PredictionFields, content_text
 from pyserve.schemas.fields.custom_tools import CalledCustom, text_arguments
+from pyserve.schemas.fields.prompt_cut import PromptCutFields
 from pyserve.schemas.fields.prompt_logprobs import PromptLogprobFields, check_scored_size
 from pyserve.schemas.fields.reasoning import ChatReasoningFields
 from pyserve.schemas.fields.reports import ReportFields
@@ -169,6 +170,7 @@ def read_messages(text: str) -> list[Message] | None:
 
 class ChatRequest(
     PromptLogprobFields,
+    PromptCutFields,
     ConstraintFields,
     ToolFields,
     ChatReasoningFields,

@@ -11,11 +11,12 @@ from pyserve.schemas.embeddings import Input, inputs_of
 from pyserve.schemas.fields.accepted import Label
 from pyserve.schemas.fields.keep_alive import KeepAlive
 from pyserve.schemas.fields.lora import LoraChoices
+from pyserve.schemas.fields.prompt_cut import PromptCutFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.unsupported import VECTORS, FieldTable
 
 
-class ClassifyRequest(SchedulingFields):
+class ClassifyRequest(PromptCutFields, SchedulingFields):
     """Texts or token lists to classify. use_activation: false gives logits; activation is its
     older name."""
 

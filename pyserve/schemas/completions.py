@@ -19,6 +19,7 @@ from pyserve.schemas.common import (
 from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.constraints import ConstraintFields
 from pyserve.schemas.fields.content import PredictionFields
+from pyserve.schemas.fields.prompt_cut import PromptCutFields
 from pyserve.schemas.fields.prompt_logprobs import PromptLogprobFields, check_scored_size
 from pyserve.schemas.fields.reports import ReportFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
@@ -61,6 +62,7 @@ Prompt = Annotated[
 
 class CompletionRequest(
     PromptLogprobFields,
+    PromptCutFields,
     ConstraintFields,
     SchedulingFields,
     PredictionFields,
@@ -100,7 +102,10 @@ class CompletionRequest(
         return self
 
     @model_validator(mode="after")
-    def _suffix_is_not_echoed(self) -> CompletionRequest:
+    def _suffix_stands_alone(self) -> CompletionRequest:
+        if self.suffix and self.truncate_prompt_tokens is not None:
+            message = "cannot be combined with truncate_prompt_tokens"
+            raise invalid("invalid_value", message, "suffix")
         if self.suffix and self.echo:
             raise invalid("invalid_value", "cannot be combined with echo: true", "suffix")
         return self

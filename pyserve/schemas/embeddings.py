@@ -25,6 +25,7 @@ from pyserve.schemas.fields.mixed import (
     is_mixed,
     mixed_texts,
 )
+from pyserve.schemas.fields.prompt_cut import PromptCutFields
 from pyserve.schemas.native import BY_FORM
 from pyserve.schemas.unsupported import VECTORS, FieldTable, Unsupported
 
@@ -62,7 +63,7 @@ def inputs_of(given: str | Sequence[Any]) -> list[str | list[int]]:
     return [tokens] if tokens else [part for part in given if not isinstance(part, int)]
 
 
-class EmbeddingRequest(RenamedFields):
+class EmbeddingRequest(RenamedFields, PromptCutFields):
     """Texts or token lists to embed, or both mixed, as one input or as several.
 
     content: llama-server's name of input. encoding_format: base64 is that of little-endian float32.

@@ -66,6 +66,8 @@ class NativeRequest(CompletionRequest):
         "return_token_ids": (False,),
         "return_tokens_as_token_ids": (False,),
         "suffix": ("",),
+        "truncate_prompt_tokens": (),
+        "truncation_side": (),
     }
     other_names: ClassVar[Mapping[str, str]] = {"n_probs": "logprobs"}
 

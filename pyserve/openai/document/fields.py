@@ -171,6 +171,9 @@ FIELDS = {
     "normalize": "length: compare the choices by the mean log-probability of their tokens.",
     "prompt": "The text to continue: a text, token ids, or a list of either.",
     "suffix": "Text after the answer, for models with fill-in-the-middle tokens.",
+    "truncate_prompt_tokens": "Most tokens of the prompt, of which the others are left out; -1: as"
+    " many as fit.",
+    "truncation_side": "Where they are left out: left, the beginning, or right, the end.",
     "prompt_logprobs": "Give the log-probability of each token of the prompt, by its id, beside so"
     " many alternatives; not in streams.",
     "echo": "Put the prompt before the answer.",

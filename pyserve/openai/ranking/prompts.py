@@ -131,7 +131,7 @@ class PairPrompts:
         hint = "even without this text" if self._cut.to_fit else "`truncate` cuts this text"
         message = (
             f"{param}: it has {n_tokens:,} tokens with the other text and what stands around both,"
-            f" the model reads {self._n_most:,} at most; {hint}"
+            f" {self._n_most:,} at most are read; {hint}"
         )
         raise ContextLengthExceededError(
             message, param=param, n_prompt_tokens=n_tokens, n_ctx=self._n_most

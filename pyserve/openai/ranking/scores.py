@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pyserve.engine.protocol import Engine, GenerateRequest, ModelInfo
@@ -17,6 +18,7 @@ from pyserve.models.profile import PLAIN, ModelProfile
 from pyserve.openai.adapters import request_adapters
 from pyserve.openai.answer import Output
 from pyserve.openai.embeddings import unpacked
+from pyserve.openai.prompt_cut import limiting_cut
 from pyserve.openai.ranking.prompts import (
     Cut,
     MakePrompt,
@@ -78,12 +80,19 @@ def pair_scores(
             raise InvalidRequestError(message, param="method")
         make = template_pairs(engine, source) if source else joined_pairs(engine, info)
         n_most = min(info.n_pooled or n_ctx, n_ctx)
-        prompts = PairPrompts(engine, make, n_most, cut)
+        prompts = PairPrompts(engine, make, *_limits(body, n_most, cut))
         return HeadScores(prompts, pairs, param, info, rest)
     check_generates(info)
     make, answers = _asked(engine, source, profile, asks_chat)
-    prompts = PairPrompts(engine, make, n_ctx - max(len(each) for each in answers), cut)
+    n_most = n_ctx - max(len(each) for each in answers)
+    prompts = PairPrompts(engine, make, *_limits(body, n_most, cut))
     return AnswerScores(prompts, pairs, param, info, rest, answers)
+
+
+def _limits(body: PairFields, n_most: int, cut: Cut) -> tuple[int, Cut]:
+    """The most tokens of a prompt, and what may be cut for that."""
+    wanted = limiting_cut(body, n_most)
+    return (n_most, cut) if wanted is None else (wanted, replace(cut, to_fit=True))
 
 
 def _asked(

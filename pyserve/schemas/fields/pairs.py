@@ -7,15 +7,17 @@ from typing import Literal
 from pydantic import model_validator
 
 from pyserve.schemas.common import invalid
+from pyserve.schemas.fields.prompt_cut import PromptCutFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 
 
-class PairFields(SchedulingFields):
+class PairFields(PromptCutFields, SchedulingFields):
     """Fields of all endpoints that score pairs of texts.
 
     truncate: a text that is too long for the model is cut, at truncation_direction, instead of
-    refused. raw_scores: logits instead of scores from 0 to 1; use_activation is vLLM's name of the
-    opposite.
+    refused; truncate_prompt_tokens: and where a whole pair has more tokens than this, at
+    truncation_side. raw_scores: logits instead of scores from 0 to 1; use_activation is vLLM's name
+    of the opposite.
     """
 
     truncate: bool | None = None
@@ -37,4 +39,4 @@ class PairFields(SchedulingFields):
     @property
     def cuts_begin(self) -> bool:
         """What is cut of a text is its beginning."""
-        return (self.truncation_direction or "").lower() == "left"
+        return (self.truncation_side or self.truncation_direction or "").lower() == "left"

@@ -85,7 +85,6 @@ def test_zeros_stay_zeros():
         ({"input": "a", "dimensions": 0}, "dimensions", ("0",)),
         ({"input": "a", "dimensions": N_EMBD + 1}, "dimensions", (str(N_EMBD), str(N_EMBD + 1))),
         ({"input": "a", "encoding_format": "hex"}, "encoding_format", ()),
-        ({"input": "a", "truncate_prompt_tokens": 5}, "truncate_prompt_tokens", ()),
     ],
 )
 def test_what_is_wrong_is_named(front, body, param, numbers):

@@ -64,7 +64,7 @@ def test_each_document_is_asked_about_with_the_query(front):
         ({"top_n": 0}, "top_n"),
         ({"method": "embed"}, "method"),
         ({"max_tokens_per_doc": 0}, "max_tokens_per_doc"),
-        ({"truncate_prompt_tokens": 5}, "truncate_prompt_tokens"),
+        ({"truncation_side": "up"}, "truncation_side"),
     ],
 )
 def test_what_is_wrong_is_named(front, change, param):
