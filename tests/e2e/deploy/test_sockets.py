@@ -31,7 +31,7 @@ BODY = {"messages": [{"role": "user", "content": "one two three"}]}
 # A process of its own: collecting garbage stops that of the tests for seconds, and a client that
 # connects and sends nothing for so long may be left by a server that stops.
 CLIENTS = """
-import json, sys, threading
+import json, os, sys, threading
 import httpx
 
 is_over = threading.Event()
@@ -42,9 +42,10 @@ def ask():
             answer = httpx.post(
                 sys.argv[1], json=json.loads(sys.argv[2]), timeout=60, trust_env=False
             )
-            print(answer.status_code, flush=True)
+            said = str(answer.status_code)
         except httpx.HTTPError as error:
-            print(repr(error), flush=True)
+            said = repr(error)
+        os.write(1, f"{said}\\n".encode())
 
 threads = [threading.Thread(target=ask) for _ in range(3)]
 for thread in threads:
