@@ -459,7 +459,8 @@ class ServeConfig(BaseSettings):
     )
     timings: bool = option(
         False,
-        "Tell with every answer of chats and completions what time it took, as llama-server does;"
+        "Tell with every answer of chats, completions and responses what time it took, as"
+        " llama-server does;"
         " else a request asks for it.",
         flags=("--timings",),
     )

@@ -38,6 +38,7 @@ from pyserve.schemas.compaction import CompactRequest
 from pyserve.schemas.responses import ResponseRequest
 from pyserve.web.answer.compaction import shortened
 from pyserve.web.answer.generation import generate, generate_stream
+from pyserve.web.answer.reports import with_reports
 from pyserve.web.answer.response_frames import response_frames
 from pyserve.web.answer.target import choose_target
 from pyserve.web.answer.truncation import fitting
@@ -76,7 +77,7 @@ def create(model: str | None = None) -> Response:
     body = recalled.body
     offered = tool_offer(body, is_strict=services().config.strict_tools)
     target = choose_target(body, model)
-    given, body = body, with_defaults(body, target.profile)
+    given, body = body, with_reports(with_defaults(body, target.profile))
 
     noted = notes()
     note_left_out(offered.ignored, skipped_items(body))

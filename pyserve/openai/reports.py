@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from pyserve.engine.protocol import Delta, Finish
-from pyserve.schemas.fields.reports import ReportFields
+from pyserve.schemas.fields.reports import ReportFields, TimingFields
 
 
 class PromptProgress(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ def tells_more(fields: ReportFields) -> bool:
 
 
 def timings_after(
-    delta: Delta, fields: ReportFields, finishes: Sequence[Finish], *, is_last: bool
+    delta: Delta, fields: TimingFields, finishes: Sequence[Finish], *, is_last: bool
 ) -> AnswerTimings | None:
     """Those that the chunk of `delta` has. is_last: no other chunk follows; finishes: of all."""
     if is_last and fields.wants_timings:

@@ -18,7 +18,7 @@ from pyserve.schemas.fields.accepted import AcceptedFields
 from pyserve.schemas.fields.compaction import MIN_COMPACTED_TOKENS, Compact
 from pyserve.schemas.fields.constraints import TextFormat
 from pyserve.schemas.fields.reasoning import Effort, ReasoningFields, Verbosity
-from pyserve.schemas.fields.reports import PingFields
+from pyserve.schemas.fields.reports import PingFields, TimingFields
 from pyserve.schemas.fields.sampling import SamplingFields
 from pyserve.schemas.fields.scheduling import SchedulingFields
 from pyserve.schemas.input_items import (
@@ -112,7 +112,7 @@ class ResponseStreamOptions(RequestModel):
 
 
 class ResponseRequest(
-    SamplingFields, ReasoningFields, SchedulingFields, PingFields, AcceptedFields
+    SamplingFields, ReasoningFields, SchedulingFields, PingFields, TimingFields, AcceptedFields
 ):
     """A conversation to continue, as a list of items, or by the id of what is stored of it.
 

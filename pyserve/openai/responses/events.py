@@ -20,6 +20,7 @@ from pyserve.openai.chat.compaction import Compacted
 from pyserve.openai.chat.conversation import Conversation
 from pyserve.openai.ids import new_item_id
 from pyserve.openai.logprobs import ChatTokenLogprob, chat_logprobs
+from pyserve.openai.reports import AnswerTimings, answer_timings, timings_after
 from pyserve.openai.responses.history import COMPACTED
 from pyserve.openai.responses.items import Item, ItemStyle, ItemWriter, Step
 from pyserve.openai.responses.objects import (
@@ -47,11 +48,12 @@ from pyserve.schemas.responses import ResponseRequest
 
 
 class ResponseEvent(msgspec.Struct, frozen=True):
-    """The state of the whole response."""
+    """The state of the whole response. timings: at its end, where they were asked for."""
 
     type: str
     sequence_number: int
     response: Response
+    timings: AnswerTimings | UnsetType = UNSET
 
 
 class ItemEvent(msgspec.Struct, frozen=True):
@@ -84,6 +86,7 @@ class TextDelta(msgspec.Struct, frozen=True):
     delta: str
     content_index: int = 0
     logprobs: list[ChatTokenLogprob] | UnsetType = UNSET
+    timings: AnswerTimings | UnsetType = UNSET
 
 
 class TextDone(msgspec.Struct, frozen=True):
@@ -118,6 +121,7 @@ class SummaryDelta(msgspec.Struct, frozen=True):
     output_index: int
     delta: str
     summary_index: int = 0
+    timings: AnswerTimings | UnsetType = UNSET
 
 
 class SummaryDone(msgspec.Struct, frozen=True):
@@ -139,6 +143,7 @@ class ArgumentsDelta(msgspec.Struct, frozen=True):
     item_id: str
     output_index: int
     delta: str
+    timings: AnswerTimings | UnsetType = UNSET
 
 
 class ArgumentsDone(msgspec.Struct, frozen=True):
@@ -197,6 +202,16 @@ def failure(response: Response, error: Mapping[str, Any], n_before: int) -> list
     ]
 
 
+def with_timings(events: Sequence[msgspec.Struct], timings: AnswerTimings) -> list[msgspec.Struct]:
+    """The events, of which the last one with more output has the times up to there."""
+    told = list(events)
+    for i in reversed(range(len(told))):
+        if isinstance(told[i], TextDelta | SummaryDelta | ArgumentsDelta):
+            told[i] = msgspec.structs.replace(told[i], timings=timings)
+            break
+    return told
+
+
 class Track(msgspec.Struct, frozen=True):
     """What the store knows of a response before it has an answer, and wants to know at its end.
 
@@ -241,6 +256,7 @@ class ResponsesAnswer:
         track: Track | None = None,
         shorter: Compacted | None = None,
     ) -> None:
+        self._body = body
         request = response_request(body, info, conversation)
         self.grammar_param = "text.format" if body.text else "tools"
         self.requests: list[GenerateRequest] = [] if body.is_compaction else [request]
@@ -269,7 +285,9 @@ class ResponsesAnswer:
         for output in outputs:
             for delta in output.deltas:
                 writer.push(delta)
-        return self._finished(writer, [output.finish for output in outputs])
+        finishes = [output.finish for output in outputs]
+        response = self._finished(writer, finishes)
+        return msgspec.structs.replace(response, timings=self._timings(finishes))
 
     def open(self, n_prompt_tokens: int = 0) -> list[msgspec.Struct]:  # noqa: ARG002
         events: list[msgspec.Struct] = [
@@ -291,7 +309,8 @@ class ResponsesAnswer:
                 events.append(self._more(step))
             else:
                 events += self._end(step.item)
-        return events
+        timings = timings_after(delta, self._body, (), is_last=False)
+        return events if timings is None else with_timings(events, timings)
 
     def text_chunk(self, index: int, text: str) -> None:
         """None: events are numbered."""
@@ -299,7 +318,9 @@ class ResponsesAnswer:
     def close(self) -> list[msgspec.Struct]:
         finishes = [] if self._finish is None else [self._finish]
         response = self._finished(self._writer, finishes)
-        return [self._event(ResponseEvent, f"response.{response.status}", response=response)]
+        kind = f"response.{response.status}"
+        told = self._timings(finishes)
+        return [self._event(ResponseEvent, kind, response=response, timings=told)]
 
     def fail(self, error: Mapping[str, Any]) -> list[msgspec.Struct]:
         output = [*self._first, *self._writer.shown("incomplete")]
@@ -307,6 +328,9 @@ class ResponsesAnswer:
         events = failure(shown, error, self._n_events)
         self._track.on_end(failed_response(shown, error))
         return events
+
+    def _timings(self, finishes: Sequence[Finish]) -> AnswerTimings | UnsetType:
+        return answer_timings(finishes) if self._body.wants_timings else UNSET
 
     def _new_writer(self) -> ItemWriter:
         return ItemWriter(self._style, len(self._first))

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pyserve.openai.logprobs import ChatTokenLogprob
+from pyserve.openai.reports import AnswerTimings
 from pyserve.openai.structured.validation import SchemaViolation
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -181,6 +182,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     output: list[OutputItem] = []
     usage: ResponseUsage | None = None
     schema_violation: SchemaViolation | UnsetType = UNSET
+    timings: AnswerTimings | UnsetType = UNSET
     instructions: str | None
     max_output_tokens: int | None
     max_tool_calls: int | None

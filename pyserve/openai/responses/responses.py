@@ -80,6 +80,7 @@ def response_request(
         thinking=conversation.thinking_limit,
         max_tokens=body.n_max_tokens,
         n_logprobs=body.n_logprobs,
+        wants_timings=bool(body.stream and body.timings_per_token),
     )
     return msgspec.structs.replace(request, stop=[*request.stop, *conversation.stops])
 

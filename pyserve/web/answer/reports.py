@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from pyserve.schemas.fields.reports import ReportFields
+from pyserve.schemas.fields.reports import TimingFields
 from pyserve.web.request.services import services
 
-Body = TypeVar("Body", bound=ReportFields)
+Body = TypeVar("Body", bound=TimingFields)
 
 
 def with_reports(body: Body) -> Body:

@@ -8,13 +8,16 @@ import pytest
 
 from pyserve.engine.fake.script import FakeScript
 from pyserve.web.answer.sse import KEEP_ALIVE
-from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of, events_of
+from tests.support.front import CHAT, COMPLETIONS, EDITS, RESPONSES, chat_body, error_of
 
 BODIES = {CHAT: chat_body("a b c d"), COMPLETIONS: {"prompt": "a b c d"}}
 
 
 def chunks_of(response):
-    return [event for event in events_of(response) if event != "[DONE]"]
+    assert response.status_code == 200
+    lines = response.text.splitlines()
+    data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    return [json.loads(text) for text in data if text != "[DONE]"]
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -47,17 +50,30 @@ def test_progress_begins_the_stream_at_once(start):
     assert b"one" in b"".join(parts)
 
 
-@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("path", [*BODIES, RESPONSES])
 def test_timings_come_by_request_or_by_option(start, path):
     for front, fields, has_them in (
         (start(), {}, False),
         (start(), {"timings": True}, True),
         (start(timings=True), {}, True),
     ):
-        plain = front.post(path, {**BODIES[path], **fields}).get_json()
+        body = {**BODIES.get(path, {"input": "a b c d"}), **fields}
+        plain = front.post(path, body).get_json()
         assert ("timings" in plain) is has_them
-        *_, last = chunks_of(front.post(path, {**BODIES[path], **fields, "stream": True}))
+        *_, last = chunks_of(front.post(path, {**body, "stream": True}))
         assert ("timings" in last) is has_them
+
+
+def test_every_delta_of_a_response_has_timings_where_that_is_asked_for(front):
+    body = {"input": "a b c d", "stream": True, "timings_per_token": True}
+    told = chunks_of(front.post(RESPONSES, body))
+    timed = [event for event in told if "timings" in event]
+    counts = [event["timings"]["predicted_n"] for event in timed]
+    assert counts == sorted(counts)
+    assert {event["type"] for event in timed[:-1]} == {"response.output_text.delta"}
+    assert [event for event in told if event["type"].endswith("text.delta")] == timed[:-1]
+    assert timed[-1] is told[-1]
+    assert counts[-1] == told[-1]["response"]["usage"]["output_tokens"]
 
 
 @pytest.mark.parametrize("path", BODIES)

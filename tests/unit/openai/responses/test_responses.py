@@ -38,6 +38,18 @@ def test_a_string_is_one_turn_of_the_user():
     assert request.n_logprobs is None
 
 
+def test_times_are_told_by_deltas_and_at_the_end_where_they_are_asked_for():
+    usage = Usage(n_prompt_tokens=5, n_completion_tokens=1)
+    delta = Delta(text="a", so_far=Finish(reason="length", usage=usage))
+    for fields, n_timed in (({}, 0), ({"timings": True}, 1), ({"timings_per_token": True}, 2)):
+        answer = ResponsesAnswer(body(stream=True, **fields), "m", INFO)
+        assert answer.requests[0].wants_timings is (n_timed == 2)
+        timed = [event for event in events(answer, delta, last()) if "timings" in event]
+        kinds = ["response.output_text.delta", "response.completed"]
+        assert [event["type"] for event in timed] == kinds[2 - n_timed :]
+        assert [event["timings"]["predicted_n"] for event in timed] == [1, 2][2 - n_timed :]
+
+
 def test_instructions_come_first_and_parts_are_joined():
     items = [
         {"role": "developer", "content": "d"},
