@@ -171,12 +171,12 @@ class Supervisor:
         self._front.reload()
 
     def _step(self) -> None:
-        if self._phase is Phase.RUNNING:
-            self._pool.check()
-            if self._front is not None:
+        if self._phase in (Phase.RUNNING, Phase.STOPPING_FRONT):
+            self._pool.check()  # a front that stops asks for engines until its last request
+            if self._front is not None and self._phase is Phase.RUNNING:
                 self._front.check()
             self._publish()
-        elif self._phase is Phase.STOPPING_FRONT:
+        if self._phase is Phase.STOPPING_FRONT:
             self._finish_front()
         elif self._phase is Phase.STOPPING_ENGINES:
             self._finish_engines()

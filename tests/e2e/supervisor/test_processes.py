@@ -234,13 +234,18 @@ def test_sigint_to_the_whole_group_as_from_a_terminal(server):
     server.wait_gone()
 
 
-def test_a_running_stream_finishes_and_new_clients_are_refused(server, http):
+def test_running_and_begun_requests_finish_and_new_clients_are_refused(server, http):
     slow = body("#slow=50 #words=40 a b c", stream=True)
-    with http.stream("POST", CHAT, json=slow) as response:
+    begun = json.dumps(body("d e f")).encode()
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with http.stream("POST", CHAT, json=slow) as response, Connection(server.port) as late:
         events = sse_events(response)
         next(events)
+        late.send_bytes(head.encode())
         server.signal(signal.SIGTERM)
         wait_until(lambda: server.health() is None, SOON_S, "new clients are refused")
+        late.send_bytes(f"Content-Length: {len(begun)}\r\n\r\n".encode() + begun)
+        assert late.answer().status == httpx.codes.OK
         assert list(events)[-1] == "[DONE]"
     assert server.wait() == 0
     server.wait_gone()
