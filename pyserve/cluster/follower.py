@@ -29,7 +29,7 @@ from pyserve.cluster.views import (
     wish_decoder,
 )
 from pyserve.engine.remote.wire import encode
-from pyserve.errors import PyserveError
+from pyserve.errors import InvalidRequestError, PyserveError
 from pyserve.process.logs import configure_logs
 from pyserve.process.sockets import RECV_BYTES
 
@@ -97,6 +97,7 @@ class Follower:
         self._handles: dict[str, Any] = {}
         self._books: dict[str, ReplicaBook] = {}
         self._waking = WakeBook()
+        self._waiting: dict[str, Any] = {}  # nobody awaits its answer
         self._has_woken = threading.Event()
 
     def look(self) -> Directory:
@@ -128,7 +129,10 @@ class Follower:
         if book is None or book.views or not self._waking.may_wake(app, time.monotonic()):
             return
         self._has_woken.set()
-        scale_to(self._serve, model_id, 1)
+        try:
+            scale_to(self._serve, model_id, 1)
+        except InvalidRequestError:  # its number follows its work: a call that waits is some
+            self._waiting[app] = self._handles[app].describe.remote()
 
     def wait(self) -> None:
         """Until it is time to look again."""
