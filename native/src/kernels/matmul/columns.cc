@@ -26,8 +26,9 @@ size_t column_bytes(const ggml_tensor* op, const Int8Kernel& kernel) {
   return q_bytes(op, kernel) + in_lines(3 * n_values(op) / kInt8Block * sizeof(float));
 }
 
-size_t sums_bytes(const ggml_tensor* op) {
-  return static_cast<size_t>(op->ne[1]) * kGemmRows * sizeof(float);
+size_t sums_bytes(const ggml_tensor* op, const Int8Kernel& kernel) {
+  return ColumnParts(op, kernel).n_panels * static_cast<size_t>(op->ne[1]) * kGemmRows *
+         sizeof(float);
 }
 
 bool is_of_norm(const ggml_tensor* x) {
@@ -48,6 +49,18 @@ bool is_little_work(const ggml_tensor* op) {
          n_values(op) * op->ne[0] <= kMaxProducts;
 }
 
+ColumnParts::ColumnParts(const ggml_tensor* op, const Int8Kernel& kernel)
+    : n_k(static_cast<int>(op->src[1]->ne[0])) {
+  constexpr int64_t kSuperBlock = 256;  // of which a part has whole ones, whatever the type
+  constexpr int64_t kPartBytes = 512 << 10;
+  constexpr int64_t kMostBytes = kPartBytes * 3 / 2;
+  constexpr int kPanels = 8;
+  const int64_t n_columns = op->src[1]->ne[1];
+  if (kernel.value_bytes > 1 || n_columns <= kFewColumns || n_k * n_columns <= kMostBytes) return;
+  n_k = static_cast<int>(std::max(kPartBytes / n_columns / kSuperBlock, int64_t{1}) * kSuperBlock);
+  n_panels = kPanels;
+}
+
 MulMatColumns::MulMatColumns(const ggml_tensor* op, const Int8Kernel& kernel,
                              const ggml_compute_params* params)
     : kernel_(kernel), params_(params), x_(op->src[1]), is_little_(is_little_work(op)) {
@@ -56,13 +69,14 @@ MulMatColumns::MulMatColumns(const ggml_tensor* op, const Int8Kernel& kernel,
   q_ = reinterpret_cast<int8_t*>(at);
   d_ = reinterpret_cast<float*>(at + q_bytes(op, kernel));
   column_sums_ = reinterpret_cast<int32_t*>(d_ + n_values(op) / kInt8Block);
-  sums_ =
-      is_little_ ? nullptr : reinterpret_cast<float*>(at + n_bytes + params->ith * sums_bytes(op));
+  sums_ = is_little_
+              ? nullptr
+              : reinterpret_cast<float*>(at + n_bytes + params->ith * sums_bytes(op, kernel));
 }
 
 size_t MulMatColumns::work_bytes(const ggml_tensor* op, const Int8Kernel& kernel, int n_threads) {
   const size_t n_bytes = column_bytes(op, kernel);
-  return is_little_work(op) ? n_threads * n_bytes : n_bytes + n_threads * sums_bytes(op);
+  return is_little_work(op) ? n_threads * n_bytes : n_bytes + n_threads * sums_bytes(op, kernel);
 }
 
 // Columns stay with the thread that has made them, for between cores far from each other fetching
@@ -71,8 +85,10 @@ void MulMatColumns::quantize() const {
   const int64_t n_column_blocks = x_->ne[0] / kInt8Block;
   const int64_t n_columns = x_->ne[1];
   const int64_t n_blocks = n_column_blocks * n_columns;
+  const int64_t n_together = kernel_.n_rounded_together / kInt8Block;
   const int64_t ith = params_->ith;
   const int64_t nth = params_->nth;
+  const auto begin_of = [&](int64_t i) { return n_blocks / n_together * i / nth * n_together; };
   if (is_little_) {
     quantize_blocks(0, n_blocks);
   } else if (is_of_norm(x_) && n_columns >= nth) {
@@ -80,7 +96,7 @@ void MulMatColumns::quantize() const {
       quantize_blocks(column * n_column_blocks, (column + 1) * n_column_blocks);
     }
   } else {
-    quantize_blocks(n_blocks * ith / nth, n_blocks * (ith + 1) / nth);
+    quantize_blocks(begin_of(ith), begin_of(ith + 1));
   }
 }
 
@@ -101,7 +117,8 @@ void MulMatColumns::quantize_blocks(int64_t begin, int64_t end) const {
 }
 
 Int8Columns MulMatColumns::columns() const {
-  return {q_, d_, column_sums_, static_cast<int>(x_->ne[0]), static_cast<int>(x_->ne[1])};
+  const int n_k = static_cast<int>(x_->ne[0]);
+  return {q_, d_, column_sums_, n_k, static_cast<int>(x_->ne[1]), n_k};
 }
 
 }  // namespace pyserve

@@ -17,6 +17,15 @@ inline constexpr int kFewColumns = 64;
 // it: each rounds all columns for itself, and multiplies as many rows as the others.
 bool is_little_work(const ggml_tensor* op);
 
+// How a thread goes through more columns than the second cache holds: with a part of them through a
+// few panels, then with the next part.
+struct ColumnParts {
+  ColumnParts(const ggml_tensor* op, const Int8Kernel& kernel);
+
+  int n_k;           // of each column
+  int n_panels = 1;  // whose sums are kept meanwhile
+};
+
 // What one thread of some sees of the work buffer:
 //   little work  [per thread: columns]
 //   otherwise    [columns of all] [per thread: sums]
@@ -31,7 +40,8 @@ class MulMatColumns {
   // does not need.
   void quantize() const;
   Int8Columns columns() const;
-  float* sums() const { return sums_; }  // [column][16]; of few columns not needed
+  // [panel of ColumnParts][column][16]; of few columns not needed
+  float* sums() const { return sums_; }
 
  private:
   void quantize_blocks(int64_t begin, int64_t end) const;

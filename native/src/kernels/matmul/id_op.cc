@@ -118,14 +118,18 @@ void group(const ggml_tensor* ids, const Sizes& sizes, const Work& work) {
 
 // Rounds this thread's share of the columns, each once, and puts it where its experts look.
 void quantize(const ggml_tensor* x, const Sizes& sizes, const ggml_compute_params* params,
-              QuantizeFn quantize_column, const Work& work) {
+              const Int8Kernel& kernel, const Work& work) {
   const int64_t n_blocks = sizes.n_blocks();
   const int64_t n_all = sizes.n_tokens * sizes.columns_of_token * n_blocks;
-  const int64_t end = n_all * (params->ith + 1) / params->nth;
+  const int64_t n_together = kernel.n_rounded_together / kInt8Block;
+  const auto begin_of = [&](int64_t i) {
+    return n_all / n_together * i / params->nth * n_together;
+  };
+  const int64_t end = begin_of(params->ith + 1);
   const size_t stride = sizes.stride();
   const int64_t block_bytes = kInt8Block * sizes.value_bytes;
   const int64_t n_copies = sizes.columns_of_token == 1 ? sizes.n_wanted : 1;
-  for (int64_t i = n_all * params->ith / params->nth; i < end;) {
+  for (int64_t i = begin_of(params->ith); i < end;) {
     const int64_t column = i / n_blocks;
     const int64_t b = i % n_blocks;
     const int64_t n = std::min(n_blocks - b, end - i);
@@ -138,7 +142,7 @@ void quantize(const ggml_tensor* x, const Sizes& sizes, const ggml_compute_param
     int8_t* const q = work.q + places[0] * stride + b * block_bytes;
     float* const d = work.d + places[0] * n_blocks + b;
     int32_t* const sums = work.sums + 2 * (places[0] * n_blocks + b);
-    quantize_column(from, static_cast<int>(n) * kInt8Block, q, d, sums);
+    kernel.quantize(from, static_cast<int>(n) * kInt8Block, q, d, sums);
     for (int64_t copy = 1; copy < n_copies; ++copy) {
       const int64_t at = places[copy] * n_blocks + b;
       std::copy_n(q, n * block_bytes, work.q + places[copy] * stride + b * block_bytes);
@@ -187,7 +191,7 @@ bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
     if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
     // Each thread for itself: that is less than waiting for another.
     group(op->src[2], sizes, work);
-    quantize(op->src[1], sizes, params, weights.kernel->quantize, work);
+    quantize(op->src[1], sizes, params, *weights.kernel, work);
     ggml_barrier(params->threadpool);
   }
 
@@ -197,16 +201,17 @@ bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   for (int64_t e = 0; e < sizes.n_experts; ++e) n_wanted += work.begins[e] != work.begins[e + 1];
   int64_t expert = -1;
   int at = -1;  // which of the wanted ones it is
-  const Multiplying multiplying(kernels_);
+  const Multiplying multiplying(*weights.kernel, sizes.n_tokens);
   for_each_panel(params, n_wanted * n_each, true, [&](int panel) {
     while (at < panel / n_each) {
       ++expert;
       at += work.begins[expert] != work.begins[expert + 1];
     }
     const int32_t begin = work.begins[expert];
-    const Int8Columns columns{work.q + begin * sizes.stride(), work.d + begin * sizes.n_blocks(),
-                              work.sums + 2 * begin * sizes.n_blocks(), static_cast<int>(sizes.n_k),
-                              work.begins[expert + 1] - begin};
+    const Int8Columns columns{
+        work.q + begin * sizes.stride(),          work.d + begin * sizes.n_blocks(),
+        work.sums + 2 * begin * sizes.n_blocks(), static_cast<int>(sizes.n_k),
+        work.begins[expert + 1] - begin,          static_cast<int>(sizes.n_k)};
     const int64_t first_row = static_cast<int64_t>(panel % n_each) * kGemmRows;
     const char* rows[kGemmRows];
     weights.find(first_row, rows, expert);

@@ -72,14 +72,25 @@ bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   const Int8Columns columns = work.columns();
   alignas(kCacheLine) float few_sums[kFewColumns * kGemmRows];
   float* const sums = columns.n_columns <= kFewColumns ? few_sums : work.sums();
-  const Multiplying multiplying(kernels_);
+  const Multiplying multiplying(kernel, columns.n_columns);
   const int n_panels = static_cast<int>(panels_of_a_matrix(op->src[0]));
-  for_each_panel(params, n_panels, is_dealt_out, [&](int panel) {
-    const int64_t first_row = static_cast<int64_t>(panel) * kGemmRows;
-    const char* rows[kGemmRows];
-    weights.find(first_row, rows);
-    kernel.multiply(rows, columns, sums);
-    store_rows(op, first_row, sums);
+  const ColumnParts parts(op, kernel);
+  const int64_t n_panel_sums = static_cast<int64_t>(columns.n_columns) * kGemmRows;
+  for_each_run(params, n_panels, is_dealt_out, [&](int begin, int end) {
+    for (; begin < end; begin += parts.n_panels) {
+      const int n = std::min(parts.n_panels, end - begin);
+      for (int k = 0; k < columns.n_k; k += parts.n_k) {
+        const Int8Columns part = columns.part(k, std::min(parts.n_k, columns.n_k - k));
+        for (int i = 0; i < n; ++i) {
+          const char* rows[kGemmRows];
+          weights.find((begin + i) * int64_t{kGemmRows}, rows, 0, k);
+          kernel.multiply(rows, part, sums + i * n_panel_sums);
+        }
+      }
+      for (int i = 0; i < n; ++i) {
+        store_rows(op, (begin + i) * int64_t{kGemmRows}, sums + i * n_panel_sums);
+      }
+    }
   });
   LeftColumns::leave(op, params->wdata);
   return true;

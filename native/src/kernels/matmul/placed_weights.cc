@@ -24,8 +24,7 @@ bool is_plain(const ggml_tensor* weights) {
 }  // namespace
 
 PlacedWeights::PlacedWeights(const Int8GemmKernels& kernels, const ggml_tensor* weights)
-    : tensor(weights) {
-  const WeightType* type = kernels.find(weights->type);
+    : tensor(weights), type(kernels.find(weights->type)) {
   if (type == nullptr) return;
   if (is_repacked(weights)) {
     kernel = type->kernel(WeightLayout::kX8);
@@ -37,13 +36,16 @@ PlacedWeights::PlacedWeights(const Int8GemmKernels& kernels, const ggml_tensor* 
   }
 }
 
-void PlacedWeights::find(int64_t first_row, const char** rows, int64_t matrix) const {
+void PlacedWeights::find(int64_t first_row, const char** rows, int64_t matrix,
+                         int64_t first_k) const {
   if (panels != nullptr) {
-    rows[0] =
-        panels + (matrix * panels_of_a_matrix(tensor) + first_row / kGemmRows) * n_panel_bytes;
+    rows[0] = panels +
+              (matrix * panels_of_a_matrix(tensor) + first_row / kGemmRows) * n_panel_bytes +
+              type->panel_bytes(first_k);
     return;
   }
-  const char* data = static_cast<const char*>(tensor->data) + matrix * tensor->nb[2];
+  const char* data = static_cast<const char*>(tensor->data) + matrix * tensor->nb[2] +
+                     rows_together * ggml_row_size(tensor->type, first_k);
   for (int i = 0; i < kGemmRows; ++i) {
     const int64_t group = first_row + i - i % rows_together;
     rows[i] = data + std::min(group, tensor->ne[1] - rows_together) * tensor->nb[1];

@@ -54,16 +54,14 @@ struct Int8GemmKernels {
   const char* name;
   DealOutFn deal_out;
   std::span<const WeightType> types;
-  // Called by each thread before and after it multiplies; nullptr: not needed.
-  void (*begin)() = nullptr;
-  void (*end)() = nullptr;
 };
 
-// While it lives, this thread can multiply.
+// While it lives, this thread can multiply up to n_columns.
 class Multiplying {
  public:
-  explicit Multiplying(const Int8GemmKernels& kernels) : end_(kernels.end) {
-    if (kernels.begin != nullptr) kernels.begin();
+  Multiplying(const Int8Kernel& kernel, int64_t n_columns)
+      : end_(n_columns > kernel.n_plain_columns ? kernel.end : nullptr) {
+    if (n_columns > kernel.n_plain_columns) kernel.begin();
   }
   ~Multiplying() {
     if (end_ != nullptr) end_();

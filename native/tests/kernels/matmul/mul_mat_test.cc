@@ -211,6 +211,27 @@ TEST_CASE("a column gives the same product in any batch") {
   }
 }
 
+TEST_CASE("columns that no cache holds, which are multiplied in parts, give the same product") {
+  if (rung_in_force() == Rung::kStock) return;
+  constexpr int kRows = 40;  // the last panel is not full
+  constexpr int kColumns = 200;
+  for (const WeightType& each : weight_types()) {
+    const int depth = 4096 + static_cast<int>(ggml_blck_size(each.type));
+    for (const WeightLayout layout : {WeightLayout::kFile, WeightLayout::kPanel}) {
+      if (each.kernel(layout) == nullptr || depth % kInt8Block != 0) continue;
+      INFO(ggml_type_name(each.type), " ", name_of(layout));
+      const Weights weights(each.type, {depth, kRows, kColumns}, layout);
+      const std::vector<float> x = random_floats(static_cast<size_t>(depth) * kColumns, 5);
+      const std::vector<float> all = computed(weights, {depth, kRows, kColumns}, x, 2);
+      for (const int c : {0, 101, kColumns - 1}) {
+        const std::vector<float> column(x.begin() + depth * c, x.begin() + depth * (c + 1));
+        CHECK(computed(weights, {depth, kRows, 1}, column, 2) ==
+              std::vector<float>(all.begin() + kRows * c, all.begin() + kRows * (c + 1)));
+      }
+    }
+  }
+}
+
 TEST_CASE("the exponents of MXFP4 are exact from the smallest to the largest") {
   constexpr int kExponents = 240;  // of larger ones a product may be no float
   constexpr size_t kBlockBytes = 17;

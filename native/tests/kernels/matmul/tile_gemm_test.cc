@@ -35,7 +35,7 @@ struct Columns {
       : q(stride_of(kernel) * (n_columns + kColumnsTogether), 0x55),
         d(static_cast<size_t>(n_columns) * kK / kInt8Block),
         sums(2 * d.size()),
-        view{q.data(), d.data(), sums.data(), kK, n_columns} {
+        view{q.data(), d.data(), sums.data(), kK, n_columns, kK} {
     for (int c = 0; c < n_columns; ++c) {
       const int block = c * kK / kInt8Block;
       kernel.quantize(x.data() + static_cast<size_t>(c) * kK, kK, q.data() + c * stride_of(kernel),
@@ -84,11 +84,11 @@ struct Rows {
   const char* pointers[kGemmRows];
 };
 
-std::vector<float> product(const Int8GemmKernels& kernels, const Int8Kernel& kernel,
-                           const Rows& rows, const std::vector<float>& x, int n_columns) {
+std::vector<float> product(const Int8Kernel& kernel, const Rows& rows, const std::vector<float>& x,
+                           int n_columns) {
   const Columns columns(kernel, x, n_columns);
   std::vector<float> sums(static_cast<size_t>(n_columns) * kGemmRows);
-  const Multiplying multiplying(kernels);
+  const Multiplying multiplying(kernel, n_columns);
   kernel.multiply(rows.pointers, columns.view, sums.data());
   return sums;
 }
@@ -113,11 +113,11 @@ TEST_CASE("products in tiles have the bits of single columns, whatever the numbe
       std::vector<float> one_by_one;
       for (int c = 0; c < kMaxColumns; ++c) {
         const std::vector<float> column(x.begin() + c * kK, x.begin() + (c + 1) * kK);
-        for (const float sum : product(twin, kernel, rows, column, 1)) one_by_one.push_back(sum);
+        for (const float sum : product(kernel, rows, column, 1)) one_by_one.push_back(sum);
       }
       for (const int n : {5, 15, 16, 17, 32, kMaxColumns}) {
         CAPTURE(n);
-        const std::vector<float> sums = product(twin, kernel, rows, x, n);
+        const std::vector<float> sums = product(kernel, rows, x, n);
         CHECK(std::memcmp(sums.data(), one_by_one.data(), sums.size() * sizeof(float)) == 0);
       }
       double worst = 0;
@@ -148,8 +148,8 @@ TEST_CASE("products in tiles have the bits of the kernels in registers") {
     const Rows rows(type.type, WeightLayout::kFile);
     const Int8Kernel& other = *vnni.find(type.type)->kernel(WeightLayout::kFile);
     if (other.value_bytes > 1) continue;  // floats, in other lanes
-    CHECK(product(twin, *type.kernel(WeightLayout::kFile), rows, x, kColumns) ==
-          product(vnni, other, rows, x, kColumns));
+    CHECK(product(*type.kernel(WeightLayout::kFile), rows, x, kColumns) ==
+          product(other, rows, x, kColumns));
   }
 }
 
@@ -174,8 +174,8 @@ TEST_CASE("the instructions of tiles, as compiled, make the bits of the kernels 
       if (!rows.is_there()) continue;  // without kernels there are no panels
       for (const int n : {1, 5, 16, kMaxColumns}) {
         CAPTURE(n);
-        CHECK(product(amx, *type.kernel(layout), rows, x, n) ==
-              product(vnni, *vnni.find(type.type)->kernel(layout), rows, x, n));
+        CHECK(product(*type.kernel(layout), rows, x, n) ==
+              product(*vnni.find(type.type)->kernel(layout), rows, x, n));
       }
     }
   }

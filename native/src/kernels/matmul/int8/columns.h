@@ -18,13 +18,21 @@ inline constexpr int kColumnsTogether = 16;
 // that are read together would push each other out of the first cache.
 constexpr size_t column_stride(int64_t n_bytes) { return static_cast<size_t>(n_bytes) + 64; }
 
-// All columns, quantized. Row-major, one row per column of the product.
+// Columns, quantized, or a part of all of them. Row-major, one row per column of the product.
 struct Int8Columns {
-  const int8_t* q;      // [column, up to a multiple of kColumnsTogether][column_stride()]
-  const float* d;       // [column][n_k / 32]
-  const int32_t* sums;  // [column][n_k / 16], as the type of the weights wants them
+  // Values [begin, begin + n) of each column.
+  Int8Columns part(int begin, int n) const {
+    const int block = begin / kInt8Block;
+    return {q + begin, d + block, sums + 2 * block, n, n_columns, n_all_k, begin > 0};
+  }
+
+  const int8_t* q;      // [column, up to a multiple of kColumnsTogether][column_stride(n_all_k)]
+  const float* d;       // [column][n_all_k / 32], the same for all that are rounded together
+  const int32_t* sums;  // [column][n_all_k / 16], as the type of the weights wants them
   int n_k;
   int n_columns;
+  int n_all_k;           // of whole columns
+  bool is_more = false;  // the product is added to that of the parts before
 };
 
 }  // namespace pyserve

@@ -51,13 +51,20 @@ struct Int8Gemm {
   static constexpr int kRows = kParts * kLanes;  // kGemmRows, or half of them
 
   // What the integer sums of a block begin with, or for weights with an offset, d * sum of q: in
-  // front of each block's place for two numbers.
+  // front of each block's place for two numbers. In a super-block such weights have all sums of q
+  // side by side, 16 bits each: `sums` is its place.
   template <typename Type>
-  static void store_sums(const int32_t* halves, float d, int32_t* sums) {
-    if constexpr (Type::kHasOffset && Type::kGroups == 2) {
-      sums[0] = std::bit_cast<int32_t>(d * static_cast<float>(halves[0]));
-      sums[1] = std::bit_cast<int32_t>(d * static_cast<float>(halves[1]));
-    } else if constexpr (Type::kHasOffset) {
+  static void store_sums(const int32_t* halves, float d, int b, int32_t* sums) {
+    if constexpr (Type::kHasOffset && kHasSuperBlocks<Type>) {
+      const int16_t of_block[] = {
+          static_cast<int16_t>(halves[0] + (Type::kGroups == 1 ? halves[1] : 0)),
+          static_cast<int16_t>(halves[1])};
+      constexpr size_t kBytes = Type::kGroups * sizeof(int16_t);
+      std::memcpy(reinterpret_cast<char*>(sums) + b * kBytes, &of_block[0], kBytes);
+      return;
+    }
+    sums += 2 * b;
+    if constexpr (Type::kHasOffset) {
       sums[0] = std::bit_cast<int32_t>(d * static_cast<float>(halves[0] + halves[1]));
     } else if constexpr (Type::kGroups == 2) {
       sums[0] = -Type::kZero * halves[0];
@@ -68,11 +75,21 @@ struct Int8Gemm {
   }
 
   template <typename Type>
+  static constexpr int kRoundedTogether = kHasSuperBlocks<Type> ? kSuperBlock : kInt8Block;
+
+  template <typename Type>
   static void quantize(const float* x, int n_k, int8_t* q, float* d, int32_t* sums) {
-    for (int b = 0; b < n_k / kInt8Block; ++b) {
-      int32_t halves[2];
-      d[b] = V::quantize32(x + b * kInt8Block, q + b * kInt8Block, halves);
-      store_sums<Type>(halves, d[b], sums + 2 * b);
+    for (int first = 0; first < n_k; first += kRoundedTogether<Type>) {
+      const float top = V::top_of(x + first, kRoundedTogether<Type>);
+      const float inverse = top == 0 ? 0 : 127.0F / top;
+      const int first_block = first / kInt8Block;
+      for (int b = 0; b < kRoundedTogether<Type> / kInt8Block; ++b) {
+        const int at = first + b * kInt8Block;
+        int32_t halves[2];
+        d[first_block + b] = top / 127.0F;
+        V::round32(x + at, inverse, q + at, halves);
+        store_sums<Type>(halves, top / 127.0F, b, sums + 2 * first_block);
+      }
     }
   }
 
@@ -80,11 +97,11 @@ struct Int8Gemm {
   template <int kN>
   struct Tile {
     Tile(const Int8Columns& columns, int first_block, int first_column) {
-      const size_t n_blocks = columns.n_k / kInt8Block;
+      const size_t n_blocks = columns.n_all_k / kInt8Block;
       for (int c = 0; c < kN; ++c) {
         const size_t column = static_cast<size_t>(first_column) + c;
         const size_t block = column * n_blocks + first_block;
-        q[c] = columns.q + column * column_stride(columns.n_k) +
+        q[c] = columns.q + column * column_stride(columns.n_all_k) +
                static_cast<size_t>(first_block) * kInt8Block;
         d[c] = columns.d + block;
         sums[c] = columns.sums + block * 2;
@@ -105,6 +122,9 @@ struct Int8Gemm {
   // The sums of all columns for 16 rows.
   template <int kN>
   using Sums = Vec[kN][kParts];
+  // Of a super-block, as whole numbers.
+  template <int kN>
+  using WholeSums = Part[kN][kParts];
 
   // How many products of two bytes, twice, fit into 16 bits; a power of two.
   template <typename Type>
@@ -115,7 +135,7 @@ struct Int8Gemm {
 
   // dot[c] += products of quads [j, j + kQuadsTogether).
   template <typename Type, int kN>
-  PYSERVE_INLINE static void add_products(const UnpackedBlock<V>& w, int p, const Tile<kN>& tile,
+  PYSERVE_INLINE static void add_products(const UnpackedOf<Type, V>& w, int p, const Tile<kN>& tile,
                                           int b, int j, Part* dot) {
     if constexpr (V::kHasDot) {
       for (int c = 0; c < kN; ++c) {
@@ -142,59 +162,96 @@ struct Int8Gemm {
     }
   }
 
-  // acc += the product of one part of a block of 16 rows with block b of the tile's columns.
-  // `held`: these columns in registers, for a `V` that has room for them.
+  // The integer products of one part and group of a block of 16 rows with block b of the tile's
+  // columns. `held`: these columns in registers, for a `V` that has room for them.
   template <typename Type, int kN, typename Held>
-  PYSERVE_INLINE static void multiply_part(const UnpackedBlock<V>& w, int p, const Tile<kN>& tile,
-                                           int b, const Held& held, Sums<kN>& acc) {
+  PYSERVE_INLINE static void make_dots(const UnpackedOf<Type, V>& w, int p, int group,
+                                       const Tile<kN>& tile, int b, const Held& held, Part* dot) {
     constexpr int kGroupQuads = kQuads / Type::kGroups;
-#pragma GCC unroll 2
-    for (int group = 0; group < Type::kGroups; ++group) {
-      Part dot[kN];
-      for (int c = 0; c < kN; ++c) {
-        dot[c] = V::part_of(Type::kHasOffset ? 0 : tile.sums[c][2 * b + group]);
-      }
-      if constexpr (HoldsColumns<V>) {
-        if (group == 0) {
-          held.template add_products<0, kGroupQuads>(w.weights, p, dot);
-        } else {
-          held.template add_products<kQuads - kGroupQuads, kGroupQuads>(w.weights, p, dot);
-        }
-      } else {
-#pragma GCC unroll 8
-        for (int j = group * kGroupQuads; j < (group + 1) * kGroupQuads;
-             j += kQuadsTogether<Type>) {
-          add_products<Type>(w, p, tile, b, j, dot);
-        }
-      }
-      const Vec block_scale = V::float_part(w.scale[group], p);
-      for (int c = 0; c < kN; ++c) {
-        const Vec scale = Simd::mul(block_scale, Simd::set1(tile.d[c][b]));
-        acc[c][p] = Simd::fmadd(V::part_floats(dot[c]), scale, acc[c][p]);
-      }
+    for (int c = 0; c < kN; ++c) {
+      dot[c] = V::part_of(Type::kHasOffset ? 0 : tile.sums[c][2 * b + group]);
     }
-    if constexpr (Type::kHasOffset) {
-      for (int group = 0; group < Type::kGroups; ++group) {
-        for (int c = 0; c < kN; ++c) {
-          const Vec sum = Simd::set1(std::bit_cast<float>(tile.sums[c][2 * b + group]));
-          acc[c][p] = Simd::fmadd(V::float_part(w.offset[group], p), sum, acc[c][p]);
-        }
+    if constexpr (HoldsColumns<V>) {
+      if (group == 0) {
+        held.template add_products<0, kGroupQuads>(w.weights, p, dot);
+      } else {
+        held.template add_products<kQuads - kGroupQuads, kGroupQuads>(w.weights, p, dot);
+      }
+    } else {
+#pragma GCC unroll 8
+      for (int j = group * kGroupQuads; j < (group + 1) * kGroupQuads; j += kQuadsTogether<Type>) {
+        add_products<Type>(w, p, tile, b, j, dot);
       }
     }
   }
 
-  // kArePaired: the block's weights are as pair_rows() leaves them.
-  template <typename Type, int kN, bool kArePaired = false>
-  PYSERVE_INLINE static void multiply_block(const UnpackedBlock<V>& w, const Tile<kN>& tile, int b,
-                                            Sums<kN>& acc) {
+  // acc += the product of one part of a block.
+  template <typename Type, int kN, typename Held>
+  PYSERVE_INLINE static void multiply_part(const UnpackedBlock<V>& w, int p, const Tile<kN>& tile,
+                                           int b, const Held& held, Sums<kN>& acc) {
+    static_assert(Type::kGroups == 1);
+    Part dot[kN];
+    make_dots<Type, kN>(w, p, 0, tile, b, held, dot);
+    const Vec block_scale = V::float_part(w.scale[0], p);
+    for (int c = 0; c < kN; ++c) {
+      const Vec scale = Simd::mul(block_scale, Simd::set1(tile.d[c][b]));
+      acc[c][p] = Simd::fmadd(V::part_floats(dot[c]), scale, acc[c][p]);
+    }
+    if constexpr (Type::kHasOffset) {
+      for (int c = 0; c < kN; ++c) {
+        const Vec sum = Simd::set1(std::bit_cast<float>(tile.sums[c][2 * b]));
+        acc[c][p] = Simd::fmadd(V::float_part(w.offset[0], p), sum, acc[c][p]);
+      }
+    }
+  }
+
+  // Of a super-block, less what its offsets give.
+  template <typename Type, int kN, typename Held>
+  PYSERVE_INLINE static void multiply_part(const UnpackedPart<V>& w, int p, const Tile<kN>& tile,
+                                           int b, const Held& held, WholeSums<kN>& whole) {
+#pragma GCC unroll 2
+    for (int group = 0; group < Type::kGroups; ++group) {
+      Part dot[kN];
+      make_dots<Type, kN>(w, p, group, tile, b, held, dot);
+      const Part scale = V::part(w.scale[group], p);
+      for (int c = 0; c < kN; ++c) whole[c][p] = V::add_scaled(whole[c][p], dot[c], scale);
+    }
+  }
+
+  // sums += the product of a block. kArePaired: its weights are as pair_rows() leaves them.
+  template <typename Type, int kN, bool kArePaired = false, typename AnySums>
+  PYSERVE_INLINE static void multiply_block(const UnpackedOf<Type, V>& w, const Tile<kN>& tile,
+                                            int b, AnySums& sums) {
     if constexpr (HoldsColumns<V>) {
       const typename V::template Columns<kN, kArePaired> held(tile.q, b * kInt8Block);
 #pragma GCC unroll 4
-      for (int p = 0; p < kParts; ++p) multiply_part<Type, kN>(w, p, tile, b, held, acc);
+      for (int p = 0; p < kParts; ++p) multiply_part<Type, kN>(w, p, tile, b, held, sums);
     } else {
       struct Nothing {};
 #pragma GCC unroll 2
-      for (int p = 0; p < kParts; ++p) multiply_part<Type, kN>(w, p, tile, b, Nothing{}, acc);
+      for (int p = 0; p < kParts; ++p) multiply_part<Type, kN>(w, p, tile, b, Nothing{}, sums);
+    }
+  }
+
+  // acc += the product of a super-block, of which the tile has the columns.
+  template <typename Type, int kN>
+  PYSERVE_INLINE static void add_super_block(const SuperBlockScales<Type, V>& scales,
+                                             const Tile<kN>& tile, const WholeSums<kN>& whole,
+                                             Sums<kN>& acc) {
+    for (int p = 0; p < kParts; ++p) {
+      const Vec row_scale = V::float_part(scales.d, p);
+      for (int c = 0; c < kN; ++c) {
+        const Vec scale = Simd::mul(row_scale, Simd::set1(tile.d[c][0]));
+        acc[c][p] = Simd::fmadd(V::part_floats(whole[c][p]), scale, acc[c][p]);
+      }
+      if constexpr (Type::kHasOffset) {
+        const Vec row_offset = V::float_part(scales.d_offset, p);
+        for (int c = 0; c < kN; ++c) {
+          const Vec offsets = scales.sum_of_offsets(p, tile.sums[c]);
+          acc[c][p] =
+              Simd::fmadd(offsets, Simd::mul(row_offset, Simd::set1(tile.d[c][0])), acc[c][p]);
+        }
+      }
     }
   }
 
@@ -216,22 +273,34 @@ struct Int8Gemm {
   }
 
   template <typename Type, int kN>
-  static void multiply_tile(const UnpackedBlock<V>* blocks, int first_block, int n_blocks,
+  static void multiply_tile(const UnpackedOf<Type, V>* blocks, int first_block, int n_blocks,
                             const Int8Columns& columns, int first_column, float* all_sums) {
     const Tile<kN> tile(columns, first_block, first_column);
     float* sums = all_sums + static_cast<size_t>(first_column) * kGemmRows;
     Sums<kN> acc;
-    load<kN>(sums, acc);
-    for (int b = 0; b < n_blocks; ++b) {
-      multiply_block<Type, kN, PairsRows<V>>(blocks[b], tile, b, acc);
+    if constexpr (kHasSuperBlocks<Type>) {
+      SuperBlockScales<Type, V> scales;
+      WholeSums<kN> whole;
+      clear<kN>(whole);
+      for (int b = 0; b < kMaxBlocks; ++b) {
+        scales.keep(b, blocks[b]);
+        multiply_block<Type, kN, PairsRows<V>>(blocks[b], tile, b, whole);
+      }
+      load<kN>(sums, acc);
+      add_super_block<Type, kN>(scales, tile, whole, acc);
+    } else {
+      load<kN>(sums, acc);
+      for (int b = 0; b < n_blocks; ++b) {
+        multiply_block<Type, kN, PairsRows<V>>(blocks[b], tile, b, acc);
+      }
     }
     store<kN>(acc, sums);
   }
 
   // all_sums += the product of the unpacked blocks with all columns.
   template <typename Type>
-  static void multiply_in_registers(const UnpackedBlock<V>* blocks, int first_block, int n_blocks,
-                                    const Int8Columns& columns, float* all_sums) {
+  static void multiply_in_registers(const UnpackedOf<Type, V>* blocks, int first_block,
+                                    int n_blocks, const Int8Columns& columns, float* all_sums) {
     int c = 0;
     for (; c + V::kTile <= columns.n_columns; c += V::kTile) {
       multiply_tile<Type, V::kTile>(blocks, first_block, n_blocks, columns, c, all_sums);
@@ -318,6 +387,12 @@ struct Int8Gemm {
       for (Vec& part : parts) part = Simd::set1(0);
     }
   }
+  template <int kN>
+  PYSERVE_INLINE static void clear(WholeSums<kN>& whole) {
+    for (auto& parts : whole) {
+      for (Part& part : parts) part = V::part_of(0);
+    }
+  }
 
   // acc += the product of blocks [first, first + n), which begin `at` bytes into the rows; each
   // stays in registers for all columns.
@@ -326,16 +401,29 @@ struct Int8Gemm {
                                             int first, int n, size_t at, size_t ahead,
                                             Sums<kN>& acc) {
     const Tile<kN> tile(columns, first, 0);
-    Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
-      if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows, at, b, ahead);
-      if constexpr (PairsRows<V> && kN > 1) {
-        UnpackedBlock<V> paired = block;
-        V::pair_rows(paired.weights);
-        multiply_block<Type, kN, true>(paired, tile, b, acc);
-      } else {
-        multiply_block<Type, kN>(block, tile, b, acc);
-      }
-    });
+    const auto add_all = [&](auto& sums, auto keep) PYSERVE_INLINE {
+      using Block = UnpackedOf<Type, V>;
+      Type::for_each_block(rows, at, n, [&](int b, const Block& block) PYSERVE_INLINE {
+        if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows, at, b, ahead);
+        keep(b, block);
+        if constexpr (PairsRows<V> && kN > 1) {
+          Block paired = block;
+          V::pair_rows(paired.weights);
+          multiply_block<Type, kN, true>(paired, tile, b, sums);
+        } else {
+          multiply_block<Type, kN>(block, tile, b, sums);
+        }
+      });
+    };
+    if constexpr (kHasSuperBlocks<Type>) {
+      SuperBlockScales<Type, V> scales;
+      WholeSums<kN> whole;
+      clear<kN>(whole);
+      add_all(whole, [&](int b, const auto& block) PYSERVE_INLINE { scales.keep(b, block); });
+      add_super_block<Type, kN>(scales, tile, whole, acc);
+    } else {
+      add_all(acc, [](int, const auto&) PYSERVE_INLINE {});
+    }
   }
 
   // Few columns, and kRows rows.
@@ -379,27 +467,47 @@ struct Int8Gemm {
     }
   }
 
+  // Blocks as they are multiplied with many columns.
+  template <typename Type>
+  struct BlocksInRegisters {
+    PYSERVE_INLINE void keep(int b, const UnpackedOf<Type, V>& block) {
+      blocks[b] = block;
+      if constexpr (PairsRows<V>) V::pair_rows(blocks[b].weights);
+    }
+    void multiply(int first, int n, const Int8Columns& columns, float* sums) const {
+      multiply_in_registers<Type>(blocks, first, n, columns, sums);
+    }
+
+    UnpackedOf<Type, V> blocks[kMaxBlocks];
+  };
+
+  template <typename Type, bool kInTiles = HasTiles<V>>
+  struct UnpackedFor {
+    using type = BlocksInRegisters<Type>;
+  };
+  template <typename Type>
+  struct UnpackedFor<Type, true> {
+    using type =
+        std::conditional_t<kHasSuperBlocks<Type>, SuperTileGemm<V, Type>, TileGemm<V, Type>>;
+  };
+  template <typename Type>
+  using Unpacked = typename UnpackedFor<Type>::type;
+
   template <typename Type>
   static void multiply_many(const char* const* rows, const Int8Columns& columns, float* sums) {
-    std::fill_n(sums, static_cast<size_t>(columns.n_columns) * kGemmRows, 0.0F);
-    UnpackedBlock<V> blocks[kMaxBlocks];
+    if (!columns.is_more) {
+      std::fill_n(sums, static_cast<size_t>(columns.n_columns) * kGemmRows, 0.0F);
+    }
+    Unpacked<Type> unpacked;
     constexpr Fetching kFetching = fetching<Type, V::kTile + 1>();
     const size_t ahead = fetch_ahead_bytes<Type>(rows);
     const auto run = [&](int first, int n, size_t at) {
-      Type::for_each_block(rows, at, n, [&](int b, const UnpackedBlock<V>& block) PYSERVE_INLINE {
+      using Block = UnpackedOf<Type, V>;
+      Type::for_each_block(rows, at, n, [&](int b, const Block& block) PYSERVE_INLINE {
         if constexpr (kFetching == Fetching::kByBlock) fetch_block<Type>(rows, at, b, ahead);
-        if constexpr (HasTiles<V>) {
-          blocks[b] = TileGemm<V, Type>::prepared(block);
-        } else {
-          blocks[b] = block;
-          if constexpr (PairsRows<V>) V::pair_rows(blocks[b].weights);
-        }
+        unpacked.keep(b, block);
       });
-      if constexpr (HasTiles<V>) {
-        TileGemm<V, Type>::multiply(blocks, first, n, columns, sums);
-      } else {
-        multiply_in_registers<Type>(blocks, first, n, columns, sums);
-      }
+      unpacked.multiply(first, n, columns, sums);
     };
     for_each_piece<Type, kFetching>(rows, columns.n_k / kInt8Block, run);
   }
@@ -437,7 +545,14 @@ struct Int8Gemm {
 
   template <typename Type>
   static consteval Int8Kernel kernel(int n_min_columns) {
-    return {n_min_columns, &quantize<Type>, &multiply<Type>};
+    Int8Kernel kernel{n_min_columns, &quantize<Type>, &multiply<Type>};
+    kernel.n_rounded_together = kRoundedTogether<Type>;
+    if constexpr (HasTiles<V>) {
+      kernel.begin = [] { V::Tiles::configure(Unpacked<Type>::kConfig); };
+      kernel.end = [] { V::Tiles::release(); };
+      kernel.n_plain_columns = V::kTile;
+    }
+    return kernel;
   }
 };
 

@@ -3,12 +3,13 @@
 // `V` is the CPU's arithmetic (gemm_simd.h says what it has), a type's first parameter. A type says
 // what a weight is worth (AroundZero or WithOffset) and how its blocks lie in memory (BlocksOf),
 // and has for_each_block(rows, at, n_blocks, use), which unpacks the blocks of 32 weights that
-// begin `at` bytes into the rows and calls use(b, UnpackedBlock) for each.
+// begin `at` bytes into the rows and calls use(b, UnpackedOf<Type, V>) for each.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/matmul/int8/columns.h"
 
@@ -19,6 +20,7 @@ namespace pyserve {
 
 inline constexpr int kQuads = kInt8Block / 4;  // groups of 4 weights in a block
 inline constexpr int kMaxBlocks = 8;           // unpacked at a time, 4 KiB
+inline constexpr int kSuperBlock = kMaxBlocks * kInt8Block;
 
 // One block of the rows that `V` has lanes for.
 template <typename V>
@@ -26,6 +28,17 @@ struct UnpackedBlock {
   typename V::Ints weights[kQuads];  // [quad][row][4]
   typename V::Floats scale[2];       // [group]
   typename V::Floats offset[2];      // [group]
+};
+
+// A block of a super-block: scales and offsets are whole numbers, of 8 bits with their sign, times
+// two floats that all of its blocks share.
+template <typename V>
+struct UnpackedPart {
+  typename V::Ints weights[kQuads];  // [quad][row][4]
+  typename V::Ints scale[2];         // [group]
+  typename V::Ints offset[2];        // [group]
+  typename V::Floats d;
+  typename V::Floats d_offset;
 };
 
 // scale * (q - kZero). The largest q is kTop (none for signed bytes), a block of 32 has kGroups
@@ -57,6 +70,45 @@ struct BlocksOf {
   static constexpr int kBlockWeights = kWeights;
   static constexpr int kRowsTogether = Layout::kRowsTogether;
   static constexpr size_t kBlockBytes = Layout::padded(kRowBytes) * kRowsTogether;
+};
+
+// Whether its blocks are parts of super-blocks, which kMaxBlocks make. Activations then have one
+// scale for as many, so that all sums of a super-block are whole numbers.
+template <typename Type>
+inline constexpr bool kHasSuperBlocks = Type::kBlockWeights == kSuperBlock;
+
+template <typename Type, typename V>
+using UnpackedOf = std::conditional_t<kHasSuperBlocks<Type>, UnpackedPart<V>, UnpackedBlock<V>>;
+
+// What the blocks of a super-block have beside their weights.
+template <typename Type, typename V>
+struct SuperBlockScales {
+  [[gnu::always_inline]] void keep(int b, const UnpackedPart<V>& part) {
+    d = part.d;
+    if constexpr (Type::kHasOffset) {
+      d_offset = part.d_offset;
+      for (int group = 0; group < Type::kGroups; ++group) {
+        const int i = b * Type::kGroups + group;
+        auto& pair = offset_pairs[i / 2];
+        pair = i % 2 == 0 ? part.offset[group]
+                          : V::or_bits(pair, V::shift_left32(part.offset[group], 16));
+      }
+    }
+  }
+
+  // The sum of offsets times sums of a column's activations, less the two scales.
+  [[gnu::always_inline]] auto sum_of_offsets(int p, const int32_t* sum_pairs) const {
+    auto out = V::part_of(0);
+    for (int i = 0; i < kPairs; ++i) {
+      out = V::add_pairs(out, V::part(offset_pairs[i], p), V::part_of(sum_pairs[i]));
+    }
+    return V::part_floats(out);
+  }
+
+  static constexpr int kPairs = kMaxBlocks * Type::kGroups / 2;
+  typename V::Floats d;
+  typename V::Floats d_offset;
+  typename V::Ints offset_pairs[kPairs];  // of 16 bits
 };
 
 // For types whose blocks have 32 weights: Type::block_at(rows, at) unpacks one.
@@ -146,8 +198,8 @@ struct InX8 {
 
 // A signed byte of each lane.
 template <typename V>
-[[gnu::always_inline]] inline typename V::Floats signed_byte(const typename V::Ints& x, int byte) {
-  return V::floats_of(V::shift_right32_signed(V::shift_left32(x, 24 - 8 * byte), 24));
+[[gnu::always_inline]] inline typename V::Ints signed_byte(const typename V::Ints& x, int byte) {
+  return V::shift_right32_signed(V::shift_left32(x, 24 - 8 * byte), 24);
 }
 
 // The 16-bit floats in the upper half of each lane.

@@ -30,6 +30,7 @@ struct BitPairs {
 template <typename V, typename Layout>
 struct TwoBits : WithOffset<3, 2>, BlocksOf<256, 84, Layout> {
   using Ints = typename V::Ints;
+  static constexpr int kTopScale = 15;
   static constexpr size_t kPairs = 16;
   static constexpr size_t kEnd = 84;
 
@@ -46,20 +47,22 @@ struct TwoBits : WithOffset<3, 2>, BlocksOf<256, 84, Layout> {
       pairs.template load<Layout>(rows, at, kPairs + b * 8);
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
-        UnpackedBlock<V> out;
+        UnpackedPart<V> out;
         for (int quad = 0; quad < kQuads; ++quad) out.weights[quad] = pairs.of(i, quad);
         for (int group = 0; group < 2; ++group) {
           const int s = 2 * (b + i) + group;
-          out.scale[group] = V::mul(d, nibble(scales[s / 4], s % 4 * 8));
-          out.offset[group] = V::mul(minus_dmin, nibble(scales[s / 4], s % 4 * 8 + 4));
+          out.scale[group] = nibble(scales[s / 4], s % 4 * 8);
+          out.offset[group] = nibble(scales[s / 4], s % 4 * 8 + 4);
         }
+        out.d = d;
+        out.d_offset = minus_dmin;
         use(b + i, out);
       }
     }
   }
 
-  [[gnu::always_inline]] static typename V::Floats nibble(const Ints& x, int bit) {
-    return V::floats_of(V::and_bits(V::shift_right32(x, bit), V::ints_of(0x0F)));
+  [[gnu::always_inline]] static Ints nibble(const Ints& x, int bit) {
+    return V::and_bits(V::shift_right32(x, bit), V::ints_of(0x0F));
   }
 };
 
@@ -68,6 +71,7 @@ struct TwoBits : WithOffset<3, 2>, BlocksOf<256, 84, Layout> {
 template <typename V, typename Layout>
 struct ThreeBits : AroundZero<4, 7, 2>, BlocksOf<256, 110, Layout> {
   using Ints = typename V::Ints;
+  static constexpr int kTopScale = 32;
   static constexpr size_t kPairs = 32;
   static constexpr size_t kScales = 96;
   static constexpr bool kIsPanel = std::is_same_v<Layout, InPanels>;
@@ -87,15 +91,16 @@ struct ThreeBits : AroundZero<4, 7, 2>, BlocksOf<256, 110, Layout> {
       pairs.template load<Layout>(rows, at, kPairs + b * 8);
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
-        UnpackedBlock<V> out;
+        UnpackedPart<V> out;
         for (int quad = 0; quad < kQuads; ++quad) {
           const Ints bit = V::and_bits(to_third(third[quad], b + i), V::bytes_of(4));
           out.weights[quad] = V::or_bits(pairs.of(i, quad), bit);
         }
         for (int group = 0; group < 2; ++group) {
           const int s = 2 * (b + i) + group;
-          out.scale[group] = V::mul(d, signed_byte<V>(scales[s / 4], s % 4));
+          out.scale[group] = signed_byte<V>(scales[s / 4], s % 4);
         }
+        out.d = d;
         use(b + i, out);
       }
     }

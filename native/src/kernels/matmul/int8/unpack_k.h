@@ -11,26 +11,25 @@ namespace pyserve {
 template <typename V>
 struct SixBitPairs {
   using Ints = typename V::Ints;
-  using Floats = typename V::Floats;
 
   SixBitPairs(const Ints& first4, const Ints& middle4, const Ints& last4)
       : first(first4), middle(middle4), last(last4) {}
 
-  [[gnu::always_inline]] Floats scale(int b) const {
+  [[gnu::always_inline]] Ints scale(int b) const {
     return b < 4 ? six(first, 8 * b) : four_and_two(8 * (b - 4), first, b);
   }
-  [[gnu::always_inline]] Floats offset(int b) const {
+  [[gnu::always_inline]] Ints offset(int b) const {
     return b < 4 ? six(middle, 8 * b) : four_and_two(8 * (b - 4) + 4, middle, b);
   }
 
  private:
-  [[gnu::always_inline]] static Floats six(const Ints& x, int at) {
-    return V::floats_of(V::and_bits(V::shift_right32(x, at), V::ints_of(0x3F)));
+  [[gnu::always_inline]] static Ints six(const Ints& x, int at) {
+    return V::and_bits(V::shift_right32(x, at), V::ints_of(0x3F));
   }
-  [[gnu::always_inline]] Floats four_and_two(int at, const Ints& top, int b) const {
+  [[gnu::always_inline]] Ints four_and_two(int at, const Ints& top, int b) const {
     const Ints low = V::and_bits(V::shift_right32(last, at), V::ints_of(0x0F));
     const Ints high = V::and_bits(V::shift_right32(top, 8 * (b - 4) + 2), V::ints_of(0x30));
-    return V::floats_of(V::or_bits(low, high));
+    return V::or_bits(low, high);
   }
 
   Ints first;
@@ -44,6 +43,7 @@ template <typename V, bool kWithFifthBit, typename Layout>
 struct KNibbles : WithOffset<kWithFifthBit ? 31 : 15>,
                   BlocksOf<256, kWithFifthBit ? 176 : 144, Layout> {
   using Ints = typename V::Ints;
+  static constexpr int kTopScale = 63;
   static constexpr size_t kFifthBits = 16;
   static constexpr size_t kNibbles = kFifthBits + (kWithFifthBit ? 32 : 0);
 
@@ -65,13 +65,15 @@ struct KNibbles : WithOffset<kWithFifthBit ? 31 : 15>,
       Layout::template load_quads<V>(rows, at, kNibbles + b * 16 + 16, both + 4);
 #pragma GCC unroll 2
       for (int i = 0; i < 2; ++i) {
-        UnpackedBlock<V> out;
+        UnpackedPart<V> out;
         for (int j = 0; j < kQuads; ++j) {
           out.weights[j] = i == 0 ? low_nibbles<V>(both[j]) : high_nibbles<V>(both[j]);
         }
         if constexpr (kWithFifthBit) add_fifth(fifth, b + i, out.weights);
-        out.scale[0] = V::mul(d, pairs.scale(b + i));
-        out.offset[0] = V::mul(minus_dmin, pairs.offset(b + i));
+        out.scale[0] = pairs.scale(b + i);
+        out.offset[0] = pairs.offset(b + i);
+        out.d = d;
+        out.d_offset = minus_dmin;
         use(b + i, out);
       }
     }
@@ -92,6 +94,7 @@ template <typename V, typename Layout>
 struct SixBits : AroundZero<32, 63, 2>, BlocksOf<256, 210, Layout> {
   using Ints = typename V::Ints;
   using Floats = typename V::Floats;
+  static constexpr int kTopScale = 128;
   static constexpr size_t kUpper = 128;
   static constexpr size_t kScales = 192;
   static constexpr size_t kScale = 208;
@@ -109,7 +112,7 @@ struct SixBits : AroundZero<32, 63, 2>, BlocksOf<256, 210, Layout> {
       for (int i = 0; i < 4; ++i) {
         // Nothing has to be moved in panels: what four blocks share is read for each of them.
         if constexpr (kIsPanel) shared.load(rows, at, b);
-        UnpackedBlock<V> out;
+        UnpackedPart<V> out;
         for (int j = 0; j < kQuads; ++j) {
           const Ints lower = shared.lower[i % 2][j];
           const Ints low = i < 2 ? low_nibbles<V>(lower) : high_nibbles<V>(lower);
@@ -118,8 +121,9 @@ struct SixBits : AroundZero<32, 63, 2>, BlocksOf<256, 210, Layout> {
         }
         for (int group = 0; group < 2; ++group) {
           const int s = 2 * (b + i) + group;
-          out.scale[group] = V::mul(row_scale, signed_byte<V>(scales[s / 4], s % 4));
+          out.scale[group] = signed_byte<V>(scales[s / 4], s % 4);
         }
+        out.d = row_scale;
         use(b + i, out);
       }
     }

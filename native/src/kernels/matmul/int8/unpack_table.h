@@ -138,6 +138,7 @@ struct PanelScaledFloat4 : ScaledFloat4Block<V>, BlocksOf<128, 4 * kScaledFloat4
 template <typename V, typename Layout>
 struct KUnevenNibbles : UnevenValues<V>, BlocksOf<256, 136, Layout> {
   using Ints = typename V::Ints;
+  static constexpr int kTopScale = 32;
   static constexpr size_t kNibbles = 8;
 
   template <typename Use>
@@ -147,20 +148,21 @@ struct KUnevenNibbles : UnevenValues<V>, BlocksOf<256, 136, Layout> {
     const auto d = V::floats_of_low_halves(head[0]);
     for (int b = 0; b < n_blocks; ++b) {
       Ints quads[4];
-      UnpackedBlock<V> out;
+      UnpackedPart<V> out;
       Layout::template load_quads<V>(rows, at, kNibbles + b * 16, quads);
       look_up_nibbles<V, UnevenValues<V>>(quads, out.weights);
-      out.scale[0] = V::mul(d, scale(head, b));
+      out.scale[0] = scale(head, b);
+      out.d = d;
       use(b, out);
     }
   }
 
   // Of six bits, less 32: with the upper one inverted it is the sign.
-  [[gnu::always_inline]] static typename V::Floats scale(const Ints* head, int b) {
+  [[gnu::always_inline]] static Ints scale(const Ints* head, int b) {
     const Ints low = V::and_bits(V::shift_right32(head[1], 4 * b), V::ints_of(0x0F));
     const Ints high = V::and_bits(V::shift_right32(head[0], 12 + 2 * b), V::ints_of(0x30));
     const Ints six = V::xor_bits(V::or_bits(low, high), V::ints_of(0x20));
-    return V::floats_of(V::shift_right32_signed(V::shift_left32(six, 26), 26));
+    return V::shift_right32_signed(V::shift_left32(six, 26), 26);
   }
 };
 

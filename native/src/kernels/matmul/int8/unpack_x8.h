@@ -28,6 +28,7 @@ struct RepackedNibbles : NibblesWorth<false>,
 template <typename V>
 struct RepackedKNibbles : WithOffset<15>, BlocksOf<256, 144, InX8> {
   using Floats = typename V::Floats;
+  static constexpr int kTopScale = 63;
   static constexpr size_t kScales = 32;
   static constexpr size_t kNibbles = kScales + 96;
 
@@ -36,8 +37,8 @@ struct RepackedKNibbles : WithOffset<15>, BlocksOf<256, 144, InX8> {
     const Floats d = V::load_f16(rows[0] + at, rows[8] + at);
     const Floats minus_dmin = V::minus(V::load_f16(rows[0] + at + 16, rows[8] + at + 16));
     for (int b = 0; b < n_blocks; b += 2) {
-      UnpackedBlock<V> below;
-      UnpackedBlock<V> above;
+      UnpackedPart<V> below;
+      UnpackedPart<V> above;
       for (int j = 0; j < kQuads; j += 2) {
         const size_t from = at + kNibbles + b * 128 + j * 32;
         V::load_even_odd(rows[0] + from, rows[8] + from, below.weights[j], below.weights[j + 1]);
@@ -46,19 +47,21 @@ struct RepackedKNibbles : WithOffset<15>, BlocksOf<256, 144, InX8> {
         above.weights[j] = high_nibbles<V>(below.weights[j]);
         below.weights[j] = low_nibbles<V>(below.weights[j]);
       }
-      set_scales(rows, at + kScales + b * 12, d, minus_dmin, below);
-      set_scales(rows, at + kScales + (b + 1) * 12, d, minus_dmin, above);
+      set_scales(rows, at + kScales + b * 12, below);
+      set_scales(rows, at + kScales + (b + 1) * 12, above);
+      below.d = above.d = d;
+      below.d_offset = above.d_offset = minus_dmin;
       use(b, below);
       use(b + 1, above);
     }
   }
 
-  [[gnu::always_inline]] static void set_scales(const char* const* rows, size_t at, const Floats& d,
-                                                const Floats& minus_dmin, UnpackedBlock<V>& out) {
+  [[gnu::always_inline]] static void set_scales(const char* const* rows, size_t at,
+                                                UnpackedPart<V>& out) {
     const SixBitBytes first(rows[0] + at);
     const SixBitBytes second(rows[8] + at);
-    out.scale[0] = V::mul(d, V::floats_of_bytes(first.scale, second.scale));
-    out.offset[0] = V::mul(minus_dmin, V::floats_of_bytes(first.offset, second.offset));
+    out.scale[0] = V::ints_of_bytes(first.scale, second.scale);
+    out.offset[0] = V::ints_of_bytes(first.offset, second.offset);
   }
 
   // The scales and offsets of 8 rows, a byte each.

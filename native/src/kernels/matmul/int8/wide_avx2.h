@@ -29,6 +29,12 @@ struct Half256 {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   }
   PYSERVE_WIDE __m256 part_floats(Part x) { return _mm256_cvtepi32_ps(x); }
+  PYSERVE_WIDE Part add_pairs(Part sums, Part a, Part b) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
+  }
+  PYSERVE_WIDE Part add_scaled(Part sums, Part x, Part scale) {
+    return _mm256_add_epi32(sums, _mm256_mullo_epi32(x, scale));
+  }
 
   PYSERVE_WIDE Ints bytes_of(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
   PYSERVE_WIDE Ints ints_of(int32_t x) { return _mm256_set1_epi32(x); }
@@ -157,6 +163,16 @@ struct Wide256 {
   PYSERVE_WIDE Ints shift_right32_signed(const Ints& x, int n) {
     return each(x, [n](__m256i half) { return Half256::shift_right32_signed(half, n); });
   }
+  PYSERVE_WIDE Ints add_halves(const Ints& a, const Ints& b) {
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_add_epi16(x, y); });
+  }
+  PYSERVE_WIDE Ints mul_halves(const Ints& a, const Ints& b) {
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_mullo_epi16(x, y); });
+  }
+  template <int kBits>
+  PYSERVE_WIDE Ints shift_right16_signed(const Ints& x) {
+    return each(x, [](__m256i half) { return _mm256_srai_epi16(half, kBits); });
+  }
   PYSERVE_WIDE Ints shuffle8(const Ints& x, const Ints& from) {
     return both(x, from, [](__m256i y, __m256i at) { return Half256::shuffle8(y, at); });
   }
@@ -198,10 +214,10 @@ struct Wide256 {
     };
     return {load(first), load(last)};
   }
-  PYSERVE_WIDE Floats floats_of_bytes(uint64_t first, uint64_t last) {
+  PYSERVE_WIDE Ints ints_of_bytes(uint64_t first, uint64_t last) {
     const auto convert = [](uint64_t bytes) {
       const __m128i x = _mm_cvtsi64_si128(static_cast<long long>(bytes));
-      return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x));
+      return _mm256_cvtepu8_epi32(x);
     };
     return {convert(first), convert(last)};
   }
@@ -227,17 +243,19 @@ struct Wide256 {
     return {Half256::minus(x.low), Half256::minus(x.high)};
   }
 
-  PYSERVE_WIDE float quantize32(const float* x, int8_t* q, int32_t* sums) {
+  PYSERVE_WIDE float top_of(const float* x, int n) {
     const __m256 sign = _mm256_set1_ps(-0.0F);
-    __m256 top_lanes = _mm256_setzero_ps();
-    for (int i = 0; i < 4; ++i) {
-      top_lanes = _mm256_max_ps(top_lanes, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8 * i)));
+    __m256 top = _mm256_setzero_ps();
+    for (int i = 0; i < n; i += 8) {
+      top = _mm256_max_ps(top, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + i)));
     }
-    const float top = Avx2::reduce_max(top_lanes);
-    const __m256 inverse = _mm256_set1_ps(top == 0 ? 0 : 127.0F / top);
+    return Avx2::reduce_max(top);
+  }
+  PYSERVE_WIDE void round32(const float* x, float inverse, int8_t* q, int32_t* sums) {
+    const __m256 scale = _mm256_set1_ps(inverse);
     __m256i rounded[4];
     for (int i = 0; i < 4; ++i) {
-      rounded[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), inverse));
+      rounded[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), scale));
     }
     const __m256i first = _mm256_packs_epi32(rounded[0], rounded[1]);
     const __m256i last = _mm256_packs_epi32(rounded[2], rounded[3]);
@@ -246,12 +264,19 @@ struct Wide256 {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), bytes);
     sums[0] = reduce_add32(_mm256_add_epi32(rounded[0], rounded[1]));
     sums[1] = reduce_add32(_mm256_add_epi32(rounded[2], rounded[3]));
-    return top / 127.0F;
   }
 
   PYSERVE_WIDE Part part_of(int32_t x) { return Half256::part_of(x); }
   PYSERVE_WIDE Part load_part(const int32_t* from) { return Half256::load_part(from); }
   PYSERVE_WIDE __m256 part_floats(Part x) { return Half256::part_floats(x); }
+  template <int kBits>
+  PYSERVE_WIDE Part add_shifted(Part a, Part b) {
+    return _mm256_add_epi32(a, _mm256_slli_epi32(b, kBits));
+  }
+  PYSERVE_WIDE Part add_pairs(Part sums, Part a, Part b) { return Half256::add_pairs(sums, a, b); }
+  PYSERVE_WIDE Part add_scaled(Part sums, Part x, Part scale) {
+    return Half256::add_scaled(sums, x, scale);
+  }
 
  private:
   // Every other 4 of 64 bytes.

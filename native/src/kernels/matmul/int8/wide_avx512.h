@@ -65,6 +65,13 @@ struct Wide512 {
   PYSERVE_WIDE Ints shift_right32_signed(Ints x, int n) {
     return _mm512_sra_epi32(x, _mm_cvtsi32_si128(n));
   }
+  // In 16 bits.
+  PYSERVE_WIDE Ints add_halves(Ints a, Ints b) { return _mm512_add_epi16(a, b); }
+  PYSERVE_WIDE Ints mul_halves(Ints a, Ints b) { return _mm512_mullo_epi16(a, b); }
+  template <int kBits>
+  PYSERVE_WIDE Ints shift_right16_signed(Ints x) {
+    return _mm512_srai_epi16(x, kBits);
+  }
   PYSERVE_WIDE Ints shuffle8(Ints x, Ints from) { return _mm512_shuffle_epi8(x, from); }
   PYSERVE_WIDE Ints low32(Ints a, Ints b) { return _mm512_unpacklo_epi32(a, b); }
   PYSERVE_WIDE Ints high32(Ints a, Ints b) { return _mm512_unpackhi_epi32(a, b); }
@@ -104,10 +111,10 @@ struct Wide512 {
     return _mm512_cvtph_ps(_mm256_set_m128i(b, a));
   }
   // 8 unsigned bytes of each.
-  PYSERVE_WIDE Floats floats_of_bytes(uint64_t first, uint64_t last) {
+  PYSERVE_WIDE Ints ints_of_bytes(uint64_t first, uint64_t last) {
     const __m128i a = _mm_cvtsi64_si128(static_cast<long long>(first));
     const __m128i b = _mm_cvtsi64_si128(static_cast<long long>(last));
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_unpacklo_epi64(a, b)));
+    return _mm512_cvtepu8_epi32(_mm_unpacklo_epi64(a, b));
   }
   PYSERVE_WIDE Floats floats_of(Ints x) { return _mm512_cvtepi32_ps(x); }
   // The 16-bit floats in the lower half of each lane.
@@ -118,24 +125,39 @@ struct Wide512 {
   PYSERVE_WIDE Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   PYSERVE_WIDE Floats minus(Floats x) { return _mm512_sub_ps(_mm512_setzero_ps(), x); }
 
-  // Rounds 32 floats to q * d with |q| <= 127; the sums of the first and the last 16 q.
-  PYSERVE_WIDE float quantize32(const float* x, int8_t* q, int32_t* sums) {
-    const __m512 lo = _mm512_loadu_ps(x);
-    const __m512 hi = _mm512_loadu_ps(x + 16);
-    const float top = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(lo), _mm512_abs_ps(hi)));
-    const __m512 inverse = _mm512_set1_ps(top == 0 ? 0 : 127.0F / top);
-    const __m512i qlo = _mm512_cvtps_epi32(_mm512_mul_ps(lo, inverse));
-    const __m512i qhi = _mm512_cvtps_epi32(_mm512_mul_ps(hi, inverse));
+  // The largest magnitude of n floats, a multiple of 32.
+  PYSERVE_WIDE float top_of(const float* x, int n) {
+    __m512 top = _mm512_setzero_ps();
+    for (int i = 0; i < n; i += 16) top = _mm512_max_ps(top, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
+    return _mm512_reduce_max_ps(top);
+  }
+  // Rounds 32 floats times `inverse` to q, |q| <= 127; the sums of the first and the last 16 q.
+  PYSERVE_WIDE void round32(const float* x, float inverse, int8_t* q, int32_t* sums) {
+    const __m512 scale = _mm512_set1_ps(inverse);
+    const __m512i qlo = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), scale));
+    const __m512i qhi = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), scale));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(qlo));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(q + 16), _mm512_cvtepi32_epi8(qhi));
     sums[0] = _mm512_reduce_add_epi32(qlo);
     sums[1] = _mm512_reduce_add_epi32(qhi);
-    return top / 127.0F;
   }
 
   PYSERVE_WIDE Part part_of(int32_t x) { return _mm512_set1_epi32(x); }
   PYSERVE_WIDE Part load_part(const int32_t* from) { return _mm512_loadu_si512(from); }
   PYSERVE_WIDE __m512 part_floats(Part x) { return _mm512_cvtepi32_ps(x); }
+  // a + (b << kBits).
+  template <int kBits>
+  PYSERVE_WIDE Part add_shifted(Part a, Part b) {
+    return _mm512_add_epi32(a, _mm512_slli_epi32(b, kBits));
+  }
+  // Products of pairs of 16 bits, added up.
+  PYSERVE_WIDE Part add_pairs(Part sums, Part a, Part b) {
+    return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
+  }
+  // In 32 bits.
+  PYSERVE_WIDE Part add_scaled(Part sums, Part x, Part scale) {
+    return _mm512_add_epi32(sums, _mm512_mullo_epi32(x, scale));
+  }
 };
 
 }  // namespace pyserve

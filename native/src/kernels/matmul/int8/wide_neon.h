@@ -131,15 +131,17 @@ struct WideNeon {
     return out;
   }
 
-  PYSERVE_WIDE float quantize32(const float* x, int8_t* q, int32_t* sums) {
-    float32x4_t top_lanes = vdupq_n_f32(0);
-    for (int i = 0; i < 8; ++i) top_lanes = vmaxq_f32(top_lanes, vabsq_f32(vld1q_f32(x + 4 * i)));
-    const float top = vmaxvq_f32(top_lanes);
-    const float32x4_t inverse = vdupq_n_f32(top == 0 ? 0 : 127.0F / top);
+  PYSERVE_WIDE float top_of(const float* x, int n) {
+    float32x4_t top = vdupq_n_f32(0);
+    for (int i = 0; i < n; i += 4) top = vmaxq_f32(top, vabsq_f32(vld1q_f32(x + i)));
+    return vmaxvq_f32(top);
+  }
+  PYSERVE_WIDE void round32(const float* x, float inverse, int8_t* q, int32_t* sums) {
+    const float32x4_t scale = vdupq_n_f32(inverse);
     for (int half = 0; half < 2; ++half, x += 16, q += 16) {
       int32x4_t rounded[4];
       for (int i = 0; i < 4; ++i) {
-        rounded[i] = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x + 4 * i), inverse));
+        rounded[i] = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x + 4 * i), scale));
       }
       const int16x8_t first = vcombine_s16(vqmovn_s32(rounded[0]), vqmovn_s32(rounded[1]));
       const int16x8_t last = vcombine_s16(vqmovn_s32(rounded[2]), vqmovn_s32(rounded[3]));
@@ -147,11 +149,18 @@ struct WideNeon {
       sums[half] = vaddvq_s32(
           vaddq_s32(vaddq_s32(rounded[0], rounded[1]), vaddq_s32(rounded[2], rounded[3])));
     }
-    return top / 127.0F;
   }
 
   PYSERVE_WIDE Part part_of(int32_t x) { return vdupq_n_s32(x); }
   PYSERVE_WIDE float32x4_t part_floats(Part x) { return vcvtq_f32_s32(x); }
+  // Products of pairs of 16 bits, added up.
+  PYSERVE_WIDE Part add_pairs(Part sums, Part a, Part b) {
+    const int16x8_t x = vreinterpretq_s16_s32(a);
+    const int16x8_t y = vreinterpretq_s16_s32(b);
+    const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y));
+    return vaddq_s32(sums, vpaddq_s32(low, vmull_high_s16(x, y)));
+  }
+  PYSERVE_WIDE Part add_scaled(Part sums, Part x, Part scale) { return vmlaq_s32(sums, x, scale); }
 
  protected:
   PYSERVE_WIDE Ints all_of(Part x) { return {{x, x, x, x}}; }

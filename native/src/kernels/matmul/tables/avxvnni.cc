@@ -16,6 +16,9 @@ struct AvxVnniOf : Lanes {
   PYSERVE_WIDE Part dot(Part sums, Part weights, Part x) {
     return _mm256_dpbusd_avx_epi32(sums, weights, x);
   }
+  PYSERVE_WIDE Part add_pairs(Part sums, Part a, Part b) {
+    return _mm256_dpwssd_avx_epi32(sums, a, b);
+  }
 };
 
 struct AvxVnni : AvxVnniOf<Wide256> {

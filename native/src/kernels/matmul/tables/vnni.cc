@@ -15,6 +15,7 @@ struct Vnni : Wide512 {
   PYSERVE_WIDE Part dot(Part sums, Part weights, Part x) {
     return _mm512_dpbusd_epi32(sums, weights, x);
   }
+  PYSERVE_WIDE Part add_pairs(Part sums, Part a, Part b) { return _mm512_dpwssd_epi32(sums, a, b); }
 };
 
 }  // namespace

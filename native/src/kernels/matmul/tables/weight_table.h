@@ -98,12 +98,7 @@ struct WeightTable {
 
 template <typename V, typename Bf16 = void>
 consteval Int8GemmKernels int8_gemm_kernels_of(const char* name) {
-  Int8GemmKernels kernels{name, &Int8Gemm<V>::deal_out, WeightTable<V, Bf16>::kRows};
-  if constexpr (HasTiles<V>) {
-    kernels.begin = [] { V::Tiles::configure(kTileConfig); };
-    kernels.end = [] { V::Tiles::release(); };
-  }
-  return kernels;
+  return {name, &Int8Gemm<V>::deal_out, WeightTable<V, Bf16>::kRows};
 }
 
 }  // namespace pyserve
