@@ -50,7 +50,8 @@ bool is_little_work(const ggml_tensor* op) {
 }
 
 ColumnParts::ColumnParts(const ggml_tensor* op, const Int8Kernel& kernel)
-    : n_k(static_cast<int>(op->src[1]->ne[0])) {
+    : n_k(static_cast<int>(op->src[1]->ne[0])),
+      n_panels(op->src[1]->ne[1] > kColumnsTogether ? kMaxFewPanels : 1) {
   constexpr int64_t kSuperBlock = 256;  // of which a part has whole ones, whatever the type
   constexpr int64_t kPartBytes = 512 << 10;
   constexpr int64_t kMostBytes = kPartBytes * 3 / 2;

@@ -22,8 +22,10 @@ bool is_little_work(const ggml_tensor* op);
 struct ColumnParts {
   ColumnParts(const ggml_tensor* op, const Int8Kernel& kernel);
 
-  int n_k;           // of each column
-  int n_panels = 1;  // whose sums are kept meanwhile
+  static constexpr int kMaxFewPanels = 4;  // of few columns
+
+  int n_k;       // of each column
+  int n_panels;  // whose sums are kept meanwhile
 };
 
 // What one thread of some sees of the work buffer:

@@ -14,19 +14,22 @@ namespace {
 
 constexpr size_t kCacheLine = 64;
 
-// Copies sums[column][16] to the 16 rows from `first_row` on of the result.
-void store_rows(const ggml_tensor* op, int64_t first_row, const float* sums) {
-  const auto n_rows = std::min<int64_t>(kGemmRows, op->ne[0] - first_row);
-  char* out = static_cast<char*>(op->data) + first_row * sizeof(float);
-  if (n_rows == kGemmRows) {
-    // Of a size that the compiler knows.
-    for (int64_t c = 0; c < op->ne[1]; ++c, out += op->nb[1], sums += kGemmRows) {
-      std::memcpy(out, sums, kGemmRows * sizeof(float));
+// Copies sums[panel][column][16] of neighbouring panels to the rows from `first_row` on of the
+// result.
+void store_rows(const ggml_tensor* op, int64_t first_row, int n_panels, const float* sums) {
+  constexpr size_t kBytes = kGemmRows * sizeof(float);
+  const int64_t n_columns = op->ne[1];
+  const int64_t n_rows = std::min<int64_t>(n_panels * kGemmRows, op->ne[0] - first_row);
+  const int64_t n_full = n_rows / kGemmRows;
+  char* column = static_cast<char*>(op->data) + first_row * sizeof(float);
+  for (int64_t c = 0; c < n_columns; ++c, column += op->nb[1], sums += kGemmRows) {
+    for (int64_t i = 0; i < n_full; ++i) {
+      std::memcpy(column + i * kBytes, sums + i * n_columns * kGemmRows, kBytes);
     }
-    return;
-  }
-  for (int64_t c = 0; c < op->ne[1]; ++c, out += op->nb[1], sums += kGemmRows) {
-    std::memcpy(out, sums, n_rows * sizeof(float));
+    if (n_full < n_panels) {
+      std::memcpy(column + n_full * kBytes, sums + n_full * n_columns * kGemmRows,
+                  n_rows * sizeof(float) - n_full * kBytes);
+    }
   }
 }
 
@@ -70,7 +73,7 @@ bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
     if (is_dealt_out) ggml_barrier(params->threadpool);
   }
   const Int8Columns columns = work.columns();
-  alignas(kCacheLine) float few_sums[kFewColumns * kGemmRows];
+  alignas(kCacheLine) float few_sums[ColumnParts::kMaxFewPanels * kFewColumns * kGemmRows];
   float* const sums = columns.n_columns <= kFewColumns ? few_sums : work.sums();
   const Multiplying multiplying(kernel, columns.n_columns);
   const int n_panels = static_cast<int>(panels_of_a_matrix(op->src[0]));
@@ -87,9 +90,7 @@ bool MulMatOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
           kernel.multiply(rows, part, sums + i * n_panel_sums);
         }
       }
-      for (int i = 0; i < n; ++i) {
-        store_rows(op, (begin + i) * int64_t{kGemmRows}, sums + i * n_panel_sums);
-      }
+      store_rows(op, begin * int64_t{kGemmRows}, n, sums);
     }
   });
   LeftColumns::leave(op, params->wdata);
