@@ -164,7 +164,7 @@ struct Int8Gemm {
 
   // The integer products of one part and group of a block of 16 rows with block b of the tile's
   // columns. `held`: these columns in registers, for a `V` that has room for them.
-  template <typename Type, int kN, typename Held>
+  template <typename Type, int kN, typename Held>  // NOLINTNEXTLINE(readability-function-size)
   PYSERVE_INLINE static void make_dots(const UnpackedOf<Type, V>& w, int p, int group,
                                        const Tile<kN>& tile, int b, const Held& held, Part* dot) {
     constexpr int kGroupQuads = kQuads / Type::kGroups;

@@ -78,8 +78,8 @@ struct TileGemm {
 
   PYSERVE_INLINE void keep(int b, const UnpackedBlock<V>& block) {
     static_assert(Type::kGroups == 1);
-    blocks[b] = block;
-    for (auto& quad : blocks[b].weights) quad = signed_weights<V, Type>(quad);
+    blocks_[b] = block;
+    for (auto& quad : blocks_[b].weights) quad = signed_weights<V, Type>(quad);
   }
 
   // all_sums += the product of the first blocks with all columns.
@@ -101,17 +101,17 @@ struct TileGemm {
     const int n_columns = std::min(kColumnsTogether, columns.n_columns - first_column);
     // While the next products are made, the last ones become floats.
     Dots dots[2];
-    make_products(&blocks[0], q, stride, std::min(kBlocksTogether, n_blocks), dots[0]);
+    make_products(&blocks_[0], q, stride, std::min(kBlocksTogether, n_blocks), dots[0]);
     for (int b = 0, i = 0; b < n_blocks; b += kBlocksTogether, i ^= 1) {
       const int next = b + kBlocksTogether;
       if (next < n_blocks) {
-        make_products(&blocks[next], q + next * kInt8Block, stride,
+        make_products(&blocks_[next], q + next * kInt8Block, stride,
                       std::min(kBlocksTogether, n_blocks - next), dots[i ^ 1]);
       }
       const auto add_all = [&](auto n) PYSERVE_INLINE {
         for (int c = 0; c < n_columns; ++c) {
           const size_t at = c * n_column_blocks + b;
-          add_scaled(&blocks[b], n, dots[i], c,
+          add_scaled(&blocks_[b], n, dots[i], c,
                      Column{d + at, offsets + 2 * at, sums + c * kGemmRows});
         }
       };
@@ -156,7 +156,7 @@ struct TileGemm {
     }
   }
 
-  UnpackedBlock<V> blocks[kMaxBlocks];
+  UnpackedBlock<V> blocks_[kMaxBlocks];
 };
 
 // Super-blocks. A weight times its block's scale is a whole number of one or two digits of 8 bits,
@@ -186,7 +186,7 @@ struct SuperTileGemm {
   };
 
   PYSERVE_INLINE void keep(int b, const UnpackedPart<V>& part) {
-    scales.keep(b, part);
+    scales_.keep(b, part);
     constexpr int kGroupQuads = kQuads / Type::kGroups;
     for (int group = 0; group < Type::kGroups; ++group) {
       const Digits make(part.scale[group]);
@@ -194,7 +194,7 @@ struct SuperTileGemm {
       for (int j = group * kGroupQuads; j < (group + 1) * kGroupQuads; ++j) {
         Ints out[2];
         make(signed_weights<V, Type>(part.weights[j]), out);
-        for (int digit = 0; digit < kDigits; ++digit) weights[digit][b * kQuads + j] = out[digit];
+        for (int digit = 0; digit < kDigits; ++digit) weights_[digit][b * kQuads + j] = out[digit];
       }
     }
   }
@@ -258,8 +258,8 @@ struct SuperTileGemm {
     for (int k = 0; k < kSuperBlock / kBytes; ++k) {
       Tiles::template load<Registers::kActivations>(q + k * kBytes, stride);
       for_each_constant<kDigits>([&](auto digit) PYSERVE_INLINE {
-        Tiles::template load<Registers::kWeights>(weights[digit()] + k * kBytes / 4,
-                                                  sizeof(weights[0][0]));
+        Tiles::template load<Registers::kWeights>(weights_[digit()] + k * kBytes / 4,
+                                                  sizeof(weights_[0][0]));
         Tiles::template dot<Registers::kSums + digit(), Registers::kActivations,
                             Registers::kWeights>();
       });
@@ -289,10 +289,10 @@ struct SuperTileGemm {
         const auto column_scale = Simd::set1(*d);
         auto acc = Simd::load(sums + p * kLanes);
         acc = Simd::fmadd(V::part_floats(whole),
-                          Simd::mul(V::float_part(scales.d, p), column_scale), acc);
+                          Simd::mul(V::float_part(scales_.d, p), column_scale), acc);
         if constexpr (Type::kHasOffset) {
-          const auto scale = Simd::mul(V::float_part(scales.d_offset, p), column_scale);
-          acc = Simd::fmadd(scales.sum_of_offsets(p, column_sums), scale, acc);
+          const auto scale = Simd::mul(V::float_part(scales_.d_offset, p), column_scale);
+          acc = Simd::fmadd(scales_.sum_of_offsets(p, column_sums), scale, acc);
         }
         Simd::store(sums + p * kLanes, acc);
       }
@@ -301,8 +301,8 @@ struct SuperTileGemm {
     }
   }
 
-  Ints weights[kDigits][kMaxBlocks * kQuads];  // [digit][quad][row][4]
-  SuperBlockScales<Type, V> scales;
+  Ints weights_[kDigits][kMaxBlocks * kQuads];  // [digit][quad][row][4]
+  SuperBlockScales<Type, V> scales_;
 };
 
 }  // namespace pyserve
