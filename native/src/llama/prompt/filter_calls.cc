@@ -6,23 +6,25 @@
 #include <utility>
 #include <vector>
 
+#include "llama/prompt/template_node.h"
+
 namespace pyserve {
 namespace {
 
 // The argument of a test that takes none.
-struct NoArgument : jinja::expression {
+struct NoArgument : TemplateExpression {
   jinja::value execute_impl(jinja::context&) const override {
     return jinja::mk_val<jinja::value_undefined>();
   }
 };
 
 // `format` with the values that are to be filled in; where each comes from stays known.
-struct Formatted : jinja::expression {
+struct Formatted : TemplateWrapper {
   Formatted(jinja::statement_ptr text, jinja::statements filled_in)
-      : pattern(std::move(text)), values(std::move(filled_in)) {}
+      : TemplateWrapper(std::move(text)), values(std::move(filled_in)) {}
 
   jinja::value execute_impl(jinja::context& context) const override {
-    const jinja::string given = pattern->execute(context)->as_string();
+    const jinja::string given = inner->execute(context)->as_string();
     const std::string text = given.str();
     const bool is_input = given.all_parts_are_input();
     jinja::string filled;
@@ -48,7 +50,6 @@ struct Formatted : jinja::expression {
     if (!part.empty()) filled.parts.push_back({is_input, std::move(part)});
   }
 
-  jinja::statement_ptr pattern;
   jinja::statements values;
 };
 
@@ -70,7 +71,7 @@ void settle(jinja::filter_expression& filtered) {
   if (name->val != "format") return;
   filtered.operand =
       std::make_unique<Formatted>(std::move(filtered.operand), std::move(call->args));
-  filtered.filter = std::make_unique<jinja::identifier>("string");
+  filtered.filter = std::make_unique<TemplateNode<jinja::identifier>>("string");
 }
 
 }  // namespace

@@ -6,11 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "llama/prompt/template_node.h"
+
 namespace pyserve {
 namespace {
 
 // A parameter that a call leaves out. The macro owns its default.
-struct LeftOut : jinja::expression {
+struct LeftOut : TemplateExpression {
   explicit LeftOut(const jinja::keyword_argument_expression* left_out) : parameter(left_out) {}
   jinja::value execute_impl(jinja::context& context) const override {
     if (parameter == nullptr) return jinja::mk_val<jinja::value_undefined>();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/pulse.h"
+#include "llama/prompt/template_node.h"
 
 namespace pyserve {
 namespace {
@@ -65,7 +66,7 @@ int bracket_change(jinja::token::type type) {
 }
 
 // Stands at the head of loops and macros.
-struct Charge : jinja::statement {
+struct Charge : TemplateStatement {
   jinja::value execute_impl(jinja::context&) const override {
     TemplateBudget::charge();
     return jinja::mk_val<jinja::value_undefined>();
@@ -91,7 +92,7 @@ jinja::value bare_namespace(const jinja::func_args& args) {
 }
 
 // Stands at the head of the program: its range() is bounded, its namespaces have no methods.
-struct Prelude : jinja::statement {
+struct Prelude : TemplateStatement {
   jinja::value execute_impl(jinja::context& context) const override {
     context.set_val("range", jinja::mk_val<jinja::value_func>(std::string("range"), bounded_range));
     context.set_val("namespace",
@@ -124,19 +125,18 @@ void check_product(const jinja::value& text, const jinja::value& times) {
 
 // Stand for the factors of a product, or the texts of a sum, which are computed one right after the
 // other.
-struct FirstFactor : jinja::expression {
-  explicit FirstFactor(jinja::statement_ptr factor) : inner(std::move(factor)) {}
+struct FirstFactor : TemplateWrapper {
+  using TemplateWrapper::TemplateWrapper;
   jinja::value execute_impl(jinja::context& context) const override {
     jinja::value value = inner->execute(context);
     TemplateBudget::keep(value);
     return value;
   }
-  jinja::statement_ptr inner;
 };
 
-struct SecondFactor : jinja::expression {
+struct SecondFactor : TemplateWrapper {
   SecondFactor(jinja::statement_ptr factor, bool is_of_sum)
-      : inner(std::move(factor)), is_sum(is_of_sum) {}
+      : TemplateWrapper(std::move(factor)), is_sum(is_of_sum) {}
   jinja::value execute_impl(jinja::context& context) const override {
     const jinja::value first = TemplateBudget::take();
     jinja::value second = inner->execute(context);
@@ -148,15 +148,14 @@ struct SecondFactor : jinja::expression {
     }
     return second;
   }
-  jinja::statement_ptr inner;
   bool is_sum;
 };
 
 // What a member is looked up in. `schema['items']` is undefined where there is no such member,
 // instead of a method; so are all members of methods.
-struct Owner : jinja::expression {
+struct Owner : TemplateWrapper {
   Owner(jinja::statement_ptr owner, std::string member)
-      : inner(std::move(owner)), key(std::move(member)) {}
+      : TemplateWrapper(std::move(owner)), key(std::move(member)) {}
   jinja::value execute_impl(jinja::context& context) const override {
     jinja::value value = inner->execute(context);
     const bool is_method = !key.empty() && jinja::is_val<jinja::value_object>(value) &&
@@ -167,7 +166,6 @@ struct Owner : jinja::expression {
     nothing->has_builtins = false;
     return nothing;
   }
-  jinja::statement_ptr inner;
   std::string key;  // "": any
 };
 
@@ -180,14 +178,13 @@ void guard_owner(jinja::statement& node) {
 }
 
 // A condition. Methods are true, as in Python.
-struct Condition : jinja::expression {
-  explicit Condition(jinja::statement_ptr condition) : inner(std::move(condition)) {}
+struct Condition : TemplateWrapper {
+  using TemplateWrapper::TemplateWrapper;
   jinja::value execute_impl(jinja::context& context) const override {
     jinja::value value = inner->execute(context);
     if (!jinja::is_val<jinja::value_func>(value)) return value;
     return jinja::mk_val<jinja::value_bool>(true);
   }
-  jinja::statement_ptr inner;
 };
 
 void wrap_condition(jinja::statement_ptr& condition) {
@@ -208,19 +205,18 @@ void guard_conditions(jinja::statement& node) {
 }
 
 // What is looked for in a list: what is undefined as none is.
-struct Sought : jinja::expression {
-  explicit Sought(jinja::statement_ptr sought) : inner(std::move(sought)) {}
+struct Sought : TemplateWrapper {
+  using TemplateWrapper::TemplateWrapper;
   jinja::value execute_impl(jinja::context& context) const override {
     jinja::value value = inner->execute(context);
     if (!jinja::is_val<jinja::value_undefined>(value)) return value;
     return jinja::mk_val<jinja::value_none>();
   }
-  jinja::statement_ptr inner;
 };
 
 // What `| list` is put to. Of an object it is the keys.
-struct Listed : jinja::expression {
-  explicit Listed(jinja::statement_ptr operand) : inner(std::move(operand)) {}
+struct Listed : TemplateWrapper {
+  using TemplateWrapper::TemplateWrapper;
   jinja::value execute_impl(jinja::context& context) const override {
     jinja::value value = inner->execute(context);
     if (!jinja::is_val<jinja::value_object>(value)) return value;
@@ -228,7 +224,6 @@ struct Listed : jinja::expression {
     for (const auto& [key, member] : value->as_ordered_object()) keys->push_back(key);
     return keys;
   }
-  jinja::statement_ptr inner;
 };
 
 void guard_list(jinja::statement& node) {
