@@ -5,6 +5,7 @@
 #include <span>
 
 #include "ggml-cpu-impl.h"
+#include "kernels/matmul/columns.h"
 #include "kernels/matmul/left_columns.h"
 #include "kernels/matmul/panel_split.h"
 #include "kernels/matmul/panels.h"
@@ -17,9 +18,8 @@ constexpr size_t kCacheLine = 64;
 
 // The sizes of a node. A pair is a column and one of the experts that it wants.
 struct Sizes {
-  Sizes(const ggml_tensor* op, const Int8Kernel& kernel)
+  explicit Sizes(const ggml_tensor* op)
       : n_k(op->src[0]->ne[0]),
-        value_bytes(kernel.value_bytes),
         n_experts(op->src[0]->ne[2]),
         n_wanted(op->src[2]->ne[0]),
         n_tokens(op->src[2]->ne[1]),
@@ -27,10 +27,8 @@ struct Sizes {
 
   int64_t n_pairs() const { return n_wanted * n_tokens; }
   int64_t n_blocks() const { return n_k / kInt8Block; }
-  size_t stride() const { return column_stride(n_k * value_bytes); }
 
   int64_t n_k;
-  int64_t value_bytes;
   int64_t n_experts;
   int64_t n_wanted;  // by each token
   int64_t n_tokens;
@@ -38,49 +36,41 @@ struct Sizes {
 };
 
 // What lies in the work buffer:
-//   [q][d][sums] of all pairs, by expert
+//   the columns of all pairs, by expert
 //   [per thread: where each expert's pairs begin, the pairs in that order, their places, sums]
 class Work {
  public:
-  Work(const Sizes& sizes, const ggml_compute_params* params) : Work(sizes) {
-    char* const base = static_cast<char*>(params->wdata);
-    char* const own = base + n_shared_bytes_ + params->ith * n_own_bytes_;
-    q = reinterpret_cast<int8_t*>(base);
-    d = reinterpret_cast<float*>(base + d_at_);
-    sums = reinterpret_cast<int32_t*>(base + sums_at_);
+  Work(const Int8Kernel& kernel, const Sizes& sizes, const ggml_compute_params* params)
+      : Work(kernel, sizes, static_cast<char*>(params->wdata)) {
+    char* const own =
+        static_cast<char*>(params->wdata) + n_shared_bytes_ + params->ith * n_own_bytes_;
     begins = {reinterpret_cast<int32_t*>(own), static_cast<size_t>(sizes.n_experts) + 1};
     pairs = {begins.data() + begins.size(), static_cast<size_t>(sizes.n_pairs())};
     places = {pairs.data() + pairs.size(), pairs.size()};
     products = reinterpret_cast<float*>(own + products_at_);
   }
 
-  static size_t n_bytes(const Sizes& sizes, int n_threads) {
-    const Work work(sizes);
+  static size_t n_bytes(const Int8Kernel& kernel, const Sizes& sizes, int n_threads) {
+    const Work work(kernel, sizes, static_cast<char*>(nullptr));
     return work.n_shared_bytes_ + n_threads * work.n_own_bytes_;
   }
 
-  int8_t* q = nullptr;
-  float* d = nullptr;
-  int32_t* sums = nullptr;
+  RoundedColumns columns;
   std::span<int32_t> begins;  // [expert], and the end of the last one
   std::span<int32_t> pairs;   // [place]: token * n_wanted + slot
   std::span<int32_t> places;  // [pair]
   float* products = nullptr;  // [column of an expert][16]
 
  private:
-  explicit Work(const Sizes& sizes) {
+  Work(const Int8Kernel& kernel, const Sizes& sizes, char* buffer)
+      : columns(kernel, sizes.n_k, sizes.n_pairs(), buffer),
+        n_shared_bytes_(RoundedColumns::n_bytes(kernel, sizes.n_k, sizes.n_pairs())) {
     const auto in_lines = [](size_t n) { return (n + kCacheLine - 1) / kCacheLine * kCacheLine; };
     const auto n_pairs = static_cast<size_t>(sizes.n_pairs());
-    const size_t n_scales = n_pairs * sizes.n_blocks();
-    d_at_ = in_lines((n_pairs + kColumnsTogether) * sizes.stride());
-    sums_at_ = d_at_ + in_lines(n_scales * sizeof(float));
-    n_shared_bytes_ = sums_at_ + in_lines(2 * n_scales * sizeof(int32_t));
     products_at_ = in_lines((sizes.n_experts + 1 + 2 * n_pairs) * sizeof(int32_t));
     n_own_bytes_ = products_at_ + in_lines(sizes.n_tokens * kGemmRows * sizeof(float));
   }
 
-  size_t d_at_;
-  size_t sums_at_;
   size_t n_shared_bytes_;
   size_t products_at_;
   size_t n_own_bytes_;
@@ -126,8 +116,6 @@ void quantize(const ggml_tensor* x, const Sizes& sizes, const ggml_compute_param
     return n_all / n_together * i / params->nth * n_together;
   };
   const int64_t end = begin_of(params->ith + 1);
-  const size_t stride = sizes.stride();
-  const int64_t block_bytes = kInt8Block * sizes.value_bytes;
   const int64_t n_copies = sizes.columns_of_token == 1 ? sizes.n_wanted : 1;
   for (int64_t i = begin_of(params->ith); i < end;) {
     const int64_t column = i / n_blocks;
@@ -139,15 +127,9 @@ void quantize(const ggml_tensor* x, const Sizes& sizes, const ggml_compute_param
                                                       token * x->nb[2] + of_token * x->nb[1]) +
                        b * kInt8Block;
     const int32_t* places = work.places.data() + token * sizes.n_wanted + of_token;
-    int8_t* const q = work.q + places[0] * stride + b * block_bytes;
-    float* const d = work.d + places[0] * n_blocks + b;
-    int32_t* const sums = work.sums + 2 * (places[0] * n_blocks + b);
-    kernel.quantize(from, static_cast<int>(n) * kInt8Block, q, d, sums);
+    work.columns.round(from, places[0], b * kInt8Block, n * kInt8Block);
     for (int64_t copy = 1; copy < n_copies; ++copy) {
-      const int64_t at = places[copy] * n_blocks + b;
-      std::copy_n(q, n * block_bytes, work.q + places[copy] * stride + b * block_bytes);
-      std::copy_n(d, n, work.d + at);
-      std::copy_n(sums, 2 * n, work.sums + 2 * at);
+      work.columns.copy(places[0], places[copy], b * kInt8Block, n * kInt8Block);
     }
     i += n;
   }
@@ -173,8 +155,8 @@ bool MulMatIdOp::can_compute(const ggml_tensor* op) const {
 
 bool MulMatIdOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
   const Int8Kernel& kernel = *PlacedWeights(kernels_, op->src[0]).kernel;
-  const Sizes sizes(op, kernel);
-  size = std::max(size, Work::n_bytes(sizes, n_threads));
+  const Sizes sizes(op);
+  size = std::max(size, Work::n_bytes(kernel, sizes, n_threads));
   LeftColumns::plan(op, {.columns = op->src[1],
                          .ids = op->src[2],
                          .n_experts = sizes.n_experts,
@@ -185,8 +167,8 @@ bool MulMatIdOp::work_size(int n_threads, const ggml_tensor* op, size_t& size) {
 bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
   const bool has_columns = LeftColumns::take(op, params->wdata);
   const PlacedWeights weights(kernels_, op->src[0]);
-  const Sizes sizes(op, *weights.kernel);
-  const Work work(sizes, params);
+  const Sizes sizes(op);
+  const Work work(*weights.kernel, sizes, params);
   if (!has_columns) {
     if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, 0);
     // Each thread for itself: that is less than waiting for another.
@@ -208,10 +190,7 @@ bool MulMatIdOp::compute_forward(ggml_compute_params* params, ggml_tensor* op) {
       at += work.begins[expert] != work.begins[expert + 1];
     }
     const int32_t begin = work.begins[expert];
-    const Int8Columns columns{
-        work.q + begin * sizes.stride(),          work.d + begin * sizes.n_blocks(),
-        work.sums + 2 * begin * sizes.n_blocks(), static_cast<int>(sizes.n_k),
-        work.begins[expert + 1] - begin,          static_cast<int>(sizes.n_k)};
+    const Int8Columns columns = work.columns.columns(begin, work.begins[expert + 1] - begin);
     const int64_t first_row = static_cast<int64_t>(panel % n_each) * kGemmRows;
     const char* rows[kGemmRows];
     weights.find(first_row, rows, expert);

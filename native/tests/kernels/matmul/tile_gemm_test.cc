@@ -12,6 +12,7 @@
 #include "base/kernel_rung.h"
 #include "ggml-backend.h"
 #include "ggml.h"
+#include "kernels/matmul/columns.h"
 #include "kernels/matmul/emulated_tiles.h"
 #include "kernels/matmul/panels.h"
 #include "kernels/matmul/tile_twin.h"
@@ -32,23 +33,16 @@ std::vector<float> numbers(size_t n, unsigned seed) {
 // Columns as they lie in a work buffer, each rounded as `kernel` wants it.
 struct Columns {
   Columns(const Int8Kernel& kernel, const std::vector<float>& x, int n_columns)
-      : q(stride_of(kernel) * (n_columns + kColumnsTogether), 0x55),
-        d(static_cast<size_t>(n_columns) * kK / kInt8Block),
-        sums(2 * d.size()),
-        view{q.data(), d.data(), sums.data(), kK, n_columns, kK} {
+      : buffer(RoundedColumns::n_bytes(kernel, kK, n_columns), 0x55),
+        rounded(kernel, kK, n_columns, buffer.data()),
+        view(rounded.columns(0, n_columns)) {
     for (int c = 0; c < n_columns; ++c) {
-      const int block = c * kK / kInt8Block;
-      kernel.quantize(x.data() + static_cast<size_t>(c) * kK, kK, q.data() + c * stride_of(kernel),
-                      d.data() + block, sums.data() + 2 * block);
+      rounded.round(x.data() + static_cast<size_t>(c) * kK, c, 0, kK);
     }
   }
-  static size_t stride_of(const Int8Kernel& kernel) {
-    return column_stride(static_cast<int64_t>(kK) * kernel.value_bytes);
-  }
 
-  std::vector<int8_t> q;
-  std::vector<float> d;
-  std::vector<int32_t> sums;
+  std::vector<char> buffer;
+  RoundedColumns rounded;
   Int8Columns view;
 };
 

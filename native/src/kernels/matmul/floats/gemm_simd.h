@@ -113,7 +113,9 @@ struct FloatGemm {
     const auto* all = reinterpret_cast<const Number*>(columns.q);
     const size_t stride = column_stride(columns.n_k * sizeof(Number)) / sizeof(Number);
     const Number* of_tile[kC];
-    for (int c = 0; c < kC; ++c) of_tile[c] = all + (first + c) * stride;
+    for (int c = 0; c < kC; ++c) {
+      of_tile[c] = all + static_cast<size_t>(columns.first_column + first + c) * stride;
+    }
     Sums<kC> sums[kGemmRows / kR];
     for (auto& tile : sums) {
       for (auto& row : tile) std::fill_n(row, kC, Simd::zero());

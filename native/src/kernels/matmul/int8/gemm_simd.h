@@ -50,9 +50,8 @@ struct Int8Gemm {
   static constexpr int kLanes = Simd::kLanes;
   static constexpr int kRows = kParts * kLanes;  // kGemmRows, or half of them
 
-  // What the integer sums of a block begin with, or for weights with an offset, d * sum of q: in
-  // front of each block's place for two numbers. In a super-block such weights have all sums of q
-  // side by side, 16 bits each: `sums` is its place.
+  // What the integer sums of block b of a piece begin with, or for weights with an offset,
+  // d * sum of q; in super-blocks such weights have the sums of q, 16 bits each.
   template <typename Type>
   static void store_sums(const int32_t* halves, float d, int b, int32_t* sums) {
     if constexpr (Type::kHasOffset && kHasSuperBlocks<Type>) {
@@ -63,7 +62,7 @@ struct Int8Gemm {
       std::memcpy(reinterpret_cast<char*>(sums) + b * kBytes, &of_block[0], kBytes);
       return;
     }
-    sums += 2 * b;
+    sums += Type::kGroups * b;
     if constexpr (Type::kHasOffset) {
       sums[0] = std::bit_cast<int32_t>(d * static_cast<float>(halves[0] + halves[1]));
     } else if constexpr (Type::kGroups == 2) {
@@ -82,29 +81,25 @@ struct Int8Gemm {
     for (int first = 0; first < n_k; first += kRoundedTogether<Type>) {
       const float top = V::top_of(x + first, kRoundedTogether<Type>);
       const float inverse = top == 0 ? 0 : 127.0F / top;
-      const int first_block = first / kInt8Block;
-      for (int b = 0; b < kRoundedTogether<Type> / kInt8Block; ++b) {
-        const int at = first + b * kInt8Block;
+      const float scale = top / 127.0F;
+      d[first / kRoundedTogether<Type>] = scale;
+      for (int at = first; at < first + kRoundedTogether<Type>; at += kInt8Block) {
         int32_t halves[2];
-        d[first_block + b] = top / 127.0F;
         V::round32(x + at, inverse, q + at, halves);
-        store_sums<Type>(halves, top / 127.0F, b, sums + 2 * first_block);
+        store_sums<Type>(halves, scale, at / kInt8Block, sums);
       }
     }
   }
 
-  // Where kN columns are, from the first unpacked block on.
-  template <int kN>
+  // Where a piece of kN columns is.
+  template <typename Type, int kN>
   struct Tile {
     Tile(const Int8Columns& columns, int first_block, int first_column) {
-      const size_t n_blocks = columns.n_all_k / kInt8Block;
       for (int c = 0; c < kN; ++c) {
-        const size_t column = static_cast<size_t>(first_column) + c;
-        const size_t block = column * n_blocks + first_block;
-        q[c] = columns.q + column * column_stride(columns.n_all_k) +
-               static_cast<size_t>(first_block) * kInt8Block;
-        d[c] = columns.d + block;
-        sums[c] = columns.sums + block * 2;
+        const size_t place = columns.place(first_block / kMaxBlocks, first_column + c);
+        q[c] = columns.q + place * kPieceValues;
+        d[c] = columns.d + place * kPieceScales<Type>;
+        sums[c] = columns.sums + place * kPieceSums<Type>;
       }
     }
 
@@ -133,10 +128,29 @@ struct Int8Gemm {
                  : std::clamp(static_cast<int>(std::bit_floor(32767U / (2U * 127U * Type::kTop))),
                               1, kQuads / Type::kGroups);
 
+  // What the product of unpacked blocks has to know of their type, the same for several types and
+  // all layouts: it is compiled once for them.
+  template <bool kIsWithOffset, int kScales, int kWeights, int kTopQ>
+  struct Unpacked {
+    static constexpr bool kHasOffset = kIsWithOffset;
+    static constexpr int kGroups = kScales;
+    static constexpr int kBlockWeights = kWeights;
+    static constexpr int kTop = kTopQ;  // or more, where as many products fit into 16 bits
+  };
+  template <typename Type>
+  static consteval int top_of_unpacked() {
+    if (V::kHasDot) return 0;
+    return Type::kTop == 255 ? 255 : 32767 / (2 * 127 * kQuadsTogether<Type>);
+  }
+  template <typename Type>
+  using UnpackedType =
+      Unpacked<Type::kHasOffset, Type::kGroups, kHasSuperBlocks<Type> ? kSuperBlock : kInt8Block,
+               top_of_unpacked<Type>()>;
+
   // dot[c] += products of quads [j, j + kQuadsTogether).
   template <typename Type, int kN>
-  PYSERVE_INLINE static void add_products(const UnpackedOf<Type, V>& w, int p, const Tile<kN>& tile,
-                                          int b, int j, Part* dot) {
+  PYSERVE_INLINE static void add_products(const UnpackedOf<Type, V>& w, int p,
+                                          const Tile<Type, kN>& tile, int b, int j, Part* dot) {
     if constexpr (V::kHasDot) {
       for (int c = 0; c < kN; ++c) {
         dot[c] = V::dot(dot[c], V::part(w.weights[j], p), tile.activations(c, b, j));
@@ -166,10 +180,11 @@ struct Int8Gemm {
   // columns. `held`: these columns in registers, for a `V` that has room for them.
   template <typename Type, int kN, typename Held>  // NOLINTNEXTLINE(readability-function-size)
   PYSERVE_INLINE static void make_dots(const UnpackedOf<Type, V>& w, int p, int group,
-                                       const Tile<kN>& tile, int b, const Held& held, Part* dot) {
+                                       const Tile<Type, kN>& tile, int b, const Held& held,
+                                       Part* dot) {
     constexpr int kGroupQuads = kQuads / Type::kGroups;
     for (int c = 0; c < kN; ++c) {
-      dot[c] = V::part_of(Type::kHasOffset ? 0 : tile.sums[c][2 * b + group]);
+      dot[c] = V::part_of(Type::kHasOffset ? 0 : tile.sums[c][Type::kGroups * b + group]);
     }
     if constexpr (HoldsColumns<V>) {
       if (group == 0) {
@@ -187,8 +202,9 @@ struct Int8Gemm {
 
   // acc += the product of one part of a block.
   template <typename Type, int kN, typename Held>
-  PYSERVE_INLINE static void multiply_part(const UnpackedBlock<V>& w, int p, const Tile<kN>& tile,
-                                           int b, const Held& held, Sums<kN>& acc) {
+  PYSERVE_INLINE static void multiply_part(const UnpackedBlock<V>& w, int p,
+                                           const Tile<Type, kN>& tile, int b, const Held& held,
+                                           Sums<kN>& acc) {
     static_assert(Type::kGroups == 1);
     Part dot[kN];
     make_dots<Type, kN>(w, p, 0, tile, b, held, dot);
@@ -199,7 +215,7 @@ struct Int8Gemm {
     }
     if constexpr (Type::kHasOffset) {
       for (int c = 0; c < kN; ++c) {
-        const Vec sum = Simd::set1(std::bit_cast<float>(tile.sums[c][2 * b]));
+        const Vec sum = Simd::set1(std::bit_cast<float>(tile.sums[c][b]));
         acc[c][p] = Simd::fmadd(V::float_part(w.offset[0], p), sum, acc[c][p]);
       }
     }
@@ -207,8 +223,9 @@ struct Int8Gemm {
 
   // Of a super-block, less what its offsets give.
   template <typename Type, int kN, typename Held>
-  PYSERVE_INLINE static void multiply_part(const UnpackedPart<V>& w, int p, const Tile<kN>& tile,
-                                           int b, const Held& held, WholeSums<kN>& whole) {
+  PYSERVE_INLINE static void multiply_part(const UnpackedPart<V>& w, int p,
+                                           const Tile<Type, kN>& tile, int b, const Held& held,
+                                           WholeSums<kN>& whole) {
 #pragma GCC unroll 2
     for (int group = 0; group < Type::kGroups; ++group) {
       Part dot[kN];
@@ -220,8 +237,8 @@ struct Int8Gemm {
 
   // sums += the product of a block. kArePaired: its weights are as pair_rows() leaves them.
   template <typename Type, int kN, bool kArePaired = false, typename AnySums>
-  PYSERVE_INLINE static void multiply_block(const UnpackedOf<Type, V>& w, const Tile<kN>& tile,
-                                            int b, AnySums& sums) {
+  PYSERVE_INLINE static void multiply_block(const UnpackedOf<Type, V>& w,
+                                            const Tile<Type, kN>& tile, int b, AnySums& sums) {
     if constexpr (HoldsColumns<V>) {
       const typename V::template Columns<kN, kArePaired> held(tile.q, b * kInt8Block);
 #pragma GCC unroll 4
@@ -236,21 +253,12 @@ struct Int8Gemm {
   // acc += the product of a super-block, of which the tile has the columns.
   template <typename Type, int kN>
   PYSERVE_INLINE static void add_super_block(const SuperBlockScales<Type, V>& scales,
-                                             const Tile<kN>& tile, const WholeSums<kN>& whole,
+                                             const Tile<Type, kN>& tile, const WholeSums<kN>& whole,
                                              Sums<kN>& acc) {
     for (int p = 0; p < kParts; ++p) {
-      const Vec row_scale = V::float_part(scales.d, p);
       for (int c = 0; c < kN; ++c) {
-        const Vec scale = Simd::mul(row_scale, Simd::set1(tile.d[c][0]));
-        acc[c][p] = Simd::fmadd(V::part_floats(whole[c][p]), scale, acc[c][p]);
-      }
-      if constexpr (Type::kHasOffset) {
-        const Vec row_offset = V::float_part(scales.d_offset, p);
-        for (int c = 0; c < kN; ++c) {
-          const Vec offsets = scales.sum_of_offsets(p, tile.sums[c]);
-          acc[c][p] =
-              Simd::fmadd(offsets, Simd::mul(row_offset, Simd::set1(tile.d[c][0])), acc[c][p]);
-        }
+        const Vec sum = scales.template scaled<Simd>(p, whole[c][p], tile.sums[c]);
+        acc[c][p] = Simd::fmadd(sum, Simd::set1(tile.d[c][0]), acc[c][p]);
       }
     }
   }
@@ -275,7 +283,7 @@ struct Int8Gemm {
   template <typename Type, int kN>
   static void multiply_tile(const UnpackedOf<Type, V>* blocks, int first_block, int n_blocks,
                             const Int8Columns& columns, int first_column, float* all_sums) {
-    const Tile<kN> tile(columns, first_block, first_column);
+    const Tile<Type, kN> tile(columns, first_block, first_column);
     float* sums = all_sums + static_cast<size_t>(first_column) * kGemmRows;
     Sums<kN> acc;
     if constexpr (kHasSuperBlocks<Type>) {
@@ -400,7 +408,7 @@ struct Int8Gemm {
   PYSERVE_INLINE static void multiply_piece(const char* const* rows, const Int8Columns& columns,
                                             int first, int n, size_t at, size_t ahead,
                                             Sums<kN>& acc) {
-    const Tile<kN> tile(columns, first, 0);
+    const Tile<Type, kN> tile(columns, first, 0);
     const auto add_all = [&](auto& sums, auto keep) PYSERVE_INLINE {
       using Block = UnpackedOf<Type, V>;
       Type::for_each_block(rows, at, n, [&](int b, const Block& block) PYSERVE_INLINE {
@@ -475,30 +483,30 @@ struct Int8Gemm {
       if constexpr (PairsRows<V>) V::pair_rows(blocks[b].weights);
     }
     void multiply(int first, int n, const Int8Columns& columns, float* sums) const {
-      multiply_in_registers<Type>(blocks, first, n, columns, sums);
+      multiply_in_registers<UnpackedType<Type>>(blocks, first, n, columns, sums);
     }
 
     UnpackedOf<Type, V> blocks[kMaxBlocks];
   };
 
   template <typename Type, bool kInTiles = HasTiles<V>>
-  struct UnpackedFor {
+  struct BlocksFor {
     using type = BlocksInRegisters<Type>;
   };
   template <typename Type>
-  struct UnpackedFor<Type, true> {
+  struct BlocksFor<Type, true> {
     using type =
         std::conditional_t<kHasSuperBlocks<Type>, SuperTileGemm<V, Type>, TileGemm<V, Type>>;
   };
   template <typename Type>
-  using Unpacked = typename UnpackedFor<Type>::type;
+  using Blocks = typename BlocksFor<Type>::type;
 
   template <typename Type>
   static void multiply_many(const char* const* rows, const Int8Columns& columns, float* sums) {
-    if (!columns.is_more) {
+    if (!columns.is_more()) {
       std::fill_n(sums, static_cast<size_t>(columns.n_columns) * kGemmRows, 0.0F);
     }
-    Unpacked<Type> unpacked;
+    Blocks<Type> unpacked;
     constexpr Fetching kFetching = fetching<Type, V::kTile + 1>();
     const size_t ahead = fetch_ahead_bytes<Type>(rows);
     const auto run = [&](int first, int n, size_t at) {
@@ -547,8 +555,10 @@ struct Int8Gemm {
   static consteval Int8Kernel kernel(int n_min_columns) {
     Int8Kernel kernel{n_min_columns, &quantize<Type>, &multiply<Type>};
     kernel.n_rounded_together = kRoundedTogether<Type>;
+    kernel.n_scales = kPieceScales<Type>;
+    kernel.n_sums = kPieceSums<Type>;
     if constexpr (HasTiles<V>) {
-      kernel.begin = [] { V::Tiles::configure(Unpacked<Type>::kConfig); };
+      kernel.begin = [] { V::Tiles::configure(Blocks<Type>::kConfig); };
       kernel.end = [] { V::Tiles::release(); };
       kernel.n_plain_columns = V::kTile;
     }

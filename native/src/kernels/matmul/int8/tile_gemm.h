@@ -54,26 +54,40 @@ template <typename V, typename Type>
   return V::add8(weights, V::bytes_of(-Type::kZero));
 }
 
+// What is multiplied with a piece of columns, and what comes of it.
+template <typename Type>
+struct TiledColumns {
+  TiledColumns(const Int8Columns& columns, int piece, int first_column, float* all_sums) {
+    const size_t place = columns.place(piece, first_column);
+    q = columns.q + place * kPieceValues;
+    d = columns.d + place * kPieceScales<Type>;
+    column_sums = columns.sums + place * kPieceSums<Type>;
+    sums = all_sums + static_cast<size_t>(first_column) * kGemmRows;
+    n = std::min(kColumnsTogether, columns.n_columns - first_column);
+  }
+
+  const int8_t* q;
+  const float* d;
+  const int32_t* column_sums;
+  float* sums;
+  int n;
+};
+
 // Blocks with a scale each.
 template <typename V, typename Type>
 struct TileGemm {
   using Tiles = typename V::Tiles;
   using Simd = typename V::Simd;
   using Registers = TileRegisters;
+  using Columns = TiledColumns<Type>;
   static constexpr int kLanes = Simd::kLanes;
-  static constexpr int kBlocksTogether = 4;
+  static constexpr int kTogether = 2;
   static constexpr TileConfig kConfig = Registers::config(kInt8Block);
 
-  // What a column has for its scales, from some block on, and its sums.
-  struct Column {
-    const float* d;
-    const int32_t* offsets;
-    float* sums;
-  };
-
-  // The integer sums of some blocks.
+  // The integer sums of kN blocks.
+  template <int kN>
   struct Dots {
-    alignas(64) int32_t sums[kBlocksTogether][kColumnsTogether][kGemmRows];
+    alignas(64) int32_t sums[kN][kColumnsTogether][kGemmRows];
   };
 
   PYSERVE_INLINE void keep(int b, const UnpackedBlock<V>& block) {
@@ -84,75 +98,99 @@ struct TileGemm {
 
   // all_sums += the product of the first blocks with all columns.
   void multiply(int first_block, int n_blocks, const Int8Columns& columns, float* all_sums) const {
-    for (int c = 0; c < columns.n_columns; c += kColumnsTogether) {
-      multiply_columns(first_block, n_blocks, columns, c, all_sums + c * kGemmRows);
+    const int piece = first_block / kMaxBlocks;
+    if (n_blocks % kTogether == 0) {
+      multiply_by<kTogether>(piece, n_blocks, columns, all_sums);
+    } else {
+      multiply_by<1>(piece, n_blocks, columns, all_sums);
     }
   }
 
  private:
-  void multiply_columns(int first_block, int n_blocks, const Int8Columns& columns, int first_column,
-                        float* sums) const {
-    const size_t stride = column_stride(columns.n_all_k);
-    const int8_t* const q = columns.q + first_column * stride + first_block * kInt8Block;
-    const size_t n_column_blocks = columns.n_all_k / kInt8Block;
-    const size_t first_scale = first_column * n_column_blocks + first_block;
-    const float* const d = columns.d + first_scale;
-    const int32_t* const offsets = columns.sums + 2 * first_scale;
-    const int n_columns = std::min(kColumnsTogether, columns.n_columns - first_column);
-    // While the next products are made, the last ones become floats.
-    Dots dots[2];
-    make_products(&blocks_[0], q, stride, std::min(kBlocksTogether, n_blocks), dots[0]);
-    for (int b = 0, i = 0; b < n_blocks; b += kBlocksTogether, i ^= 1) {
-      const int next = b + kBlocksTogether;
-      if (next < n_blocks) {
-        make_products(&blocks_[next], q + next * kInt8Block, stride,
-                      std::min(kBlocksTogether, n_blocks - next), dots[i ^ 1]);
-      }
-      const auto add_all = [&](auto n) PYSERVE_INLINE {
-        for (int c = 0; c < n_columns; ++c) {
-          const size_t at = c * n_column_blocks + b;
-          add_scaled(&blocks_[b], n, dots[i], c,
-                     Column{d + at, offsets + 2 * at, sums + c * kGemmRows});
-        }
-      };
-      if (next <= n_blocks) {
-        add_all(std::integral_constant<int, kBlocksTogether>());
-      } else {
-        add_all(n_blocks - b);
+  // kN blocks at a time. While their products are made, the last ones become floats.
+  template <int kN>
+  void multiply_by(int piece, int n_blocks, const Int8Columns& columns, float* all_sums) const {
+    Columns last(columns, piece, 0, all_sums);
+    int last_block = 0;
+    Dots<kN> dots[2];
+    make_products<kN>(0, last.q, dots[0], [](int) {});
+    int i = 0;
+    for (int c = 0; c < columns.n_columns; c += kColumnsTogether) {
+      const Columns next(columns, piece, c, all_sums);
+      for (int b = c == 0 ? kN : 0; b < n_blocks; b += kN, i ^= 1) {
+        const Scales<kN> scales(&blocks_[last_block]);
+        make_products<kN>(b, next.q, dots[i ^ 1], [&](int product) PYSERVE_INLINE {
+          constexpr int kEach = kColumnsTogether / kN;
+          // The last columns may be fewer.
+          if (last.n < kColumnsTogether) {
+            const int end = std::min(last.n, (product + 1) * kEach);
+            for (int k = product * kEach; k < end; ++k) {
+              add_column<kN>(scales, dots[i], last, last_block, k);
+            }
+            return;
+          }
+#pragma GCC unroll 8
+          for (int k = 0; k < kEach; ++k) {
+            add_column<kN>(scales, dots[i], last, last_block, product * kEach + k);
+          }
+        });
+        last = next;
+        last_block = b;
       }
     }
+    const Scales<kN> scales(&blocks_[last_block]);
+    for (int c = 0; c < last.n; ++c) add_column<kN>(scales, dots[i], last, last_block, c);
   }
 
-  // Of the first n of kBlocksTogether blocks.
-  static void make_products(const UnpackedBlock<V>* blocks, const int8_t* q, size_t stride, int n,
-                            Dots& dots) {
-    for_each_constant<kBlocksTogether>([&](auto i) PYSERVE_INLINE {
-      if (i() >= n) return;
+  // Of blocks [first, first + kN). Runs also(i) while the i-th product is made.
+  template <int kN, typename Also>
+  PYSERVE_INLINE void make_products(int first, const int8_t* q, Dots<kN>& dots, Also also) const {
+    const UnpackedBlock<V>* const blocks = &blocks_[first];
+    q += first * kInt8Block;
+    for_each_constant<kN>([&](auto i) PYSERVE_INLINE {
       Tiles::template load<Registers::kWeights>(blocks[i()].weights, sizeof(blocks[0].weights[0]));
-      Tiles::template load<Registers::kActivations>(q + i() * kInt8Block, stride);
+      Tiles::template load<Registers::kActivations>(q + i() * kInt8Block, kPieceValues);
       Tiles::template zero<Registers::kSums>();
       Tiles::template dot<Registers::kSums, Registers::kActivations, Registers::kWeights>();
+      also(i());
       Tiles::template store<Registers::kSums>(dots.sums[i()], sizeof(dots.sums[0][0]));
     });
   }
 
-  // column.sums += what some blocks give column c.
-  [[gnu::always_inline]] static void add_scaled(const UnpackedBlock<V>* blocks, int n_blocks,
-                                                const Dots& dots, int c, const Column& column) {
+  template <int kN>
+  struct Scales {
+    PYSERVE_INLINE explicit Scales(const UnpackedBlock<V>* blocks) {
+#pragma GCC unroll 4
+      for (int b = 0; b < kN; ++b) {
+        scale[b] = blocks[b].scale[0];
+        if constexpr (Type::kHasOffset) offset[b] = blocks[b].offset[0];
+      }
+    }
+    typename V::Floats scale[kN];
+    typename V::Floats offset[kN];
+  };
+
+  // The sums of column c += what blocks [first, first + kN) give.
+  template <int kN>
+  PYSERVE_INLINE static void add_column(const Scales<kN>& scales, const Dots<kN>& dots,
+                                        const Columns& columns, int first, int c) {
+    const float* const d = columns.d + c * kPieceScales<Type> + first;
+    const int32_t* const column_sums = columns.column_sums + c * kPieceSums<Type> + first;
+    float* const sums = columns.sums + c * kGemmRows;
 #pragma GCC unroll 2
     for (int p = 0; p < V::kParts; ++p) {
-      auto acc = Simd::load(column.sums + p * kLanes);
-      for (int b = 0; b < n_blocks; ++b) {
-        const auto d = Simd::set1(column.d[b]);
-        const auto scale = Simd::mul(V::float_part(blocks[b].scale[0], p), d);
+      auto acc = Simd::load(sums + p * kLanes);
+#pragma GCC unroll 4
+      for (int b = 0; b < kN; ++b) {
+        const auto scale = Simd::mul(V::float_part(scales.scale[b], p), Simd::set1(d[b]));
         const auto dot = V::load_part(dots.sums[b][c] + p * kLanes);
         acc = Simd::fmadd(V::part_floats(dot), scale, acc);
         if constexpr (Type::kHasOffset) {
-          const auto sum = Simd::set1(std::bit_cast<float>(column.offsets[2 * b]));
-          acc = Simd::fmadd(V::float_part(blocks[b].offset[0], p), sum, acc);
+          const auto sum = Simd::set1(std::bit_cast<float>(column_sums[b]));
+          acc = Simd::fmadd(V::float_part(scales.offset[b], p), sum, acc);
         }
       }
-      Simd::store(column.sums + p * kLanes, acc);
+      Simd::store(sums + p * kLanes, acc);
     }
   }
 
@@ -167,6 +205,7 @@ struct SuperTileGemm {
   using Tiles = typename V::Tiles;
   using Simd = typename V::Simd;
   using Registers = TileRegisters;
+  using Columns = TiledColumns<Type>;
   static constexpr int kLanes = Simd::kLanes;
   static constexpr int kBytes = 2 * kInt8Block;  // of a column, in a register
   static constexpr TileConfig kConfig = Registers::config(kBytes);
@@ -199,19 +238,26 @@ struct SuperTileGemm {
     }
   }
 
-  // all_sums += the product of the super-block with all columns.
+  // all_sums += the product of the super-block with all columns. While products are made, the last
+  // ones become floats.
   void multiply(int first_block, int /*n_blocks*/, const Int8Columns& columns,
                 float* all_sums) const {
-    const size_t stride = column_stride(columns.n_all_k);
-    const int8_t* const q = columns.q + static_cast<size_t>(first_block) * kInt8Block;
-    // While the next products are made, the last ones become floats.
+    const int piece = first_block / kMaxBlocks;
+    const SuperBlockScales<Type, V> scales = scales_;
+    Columns last(columns, piece, 0, all_sums);
     Dots dots[2];
-    make_products(q, stride, dots[0]);
-    for (int c = 0, i = 0; c < columns.n_columns; c += kColumnsTogether, i ^= 1) {
-      const int next = c + kColumnsTogether;
-      if (next < columns.n_columns) make_products(q + next * stride, stride, dots[i ^ 1]);
-      add_scaled(dots[i], first_block, columns, c, all_sums + static_cast<size_t>(c) * kGemmRows);
+    make_products(last.q, dots[0], [](int) {});
+    int i = 0;
+    for (int c = kColumnsTogether; c < columns.n_columns; c += kColumnsTogether, i ^= 1) {
+      const Columns next(columns, piece, c, all_sums);
+      make_products(next.q, dots[i ^ 1], [&](int product) PYSERVE_INLINE {
+        constexpr int kEach = kColumnsTogether / kProducts;
+#pragma GCC unroll 4
+        for (int k = 0; k < kEach; ++k) add_column(scales, dots[i], last, product * kEach + k);
+      });
+      last = next;
     }
+    for (int c = 0; c < last.n; ++c) add_column(scales, dots[i], last, c);
   }
 
  private:
@@ -251,53 +297,45 @@ struct SuperTileGemm {
     Ints halves[2];
   };
 
-  // Of kColumnsTogether columns.
-  void make_products(const int8_t* q, size_t stride, Dots& dots) const {
+  static constexpr int kProducts = kDigits * kSuperBlock / kBytes;
+
+  // Of kColumnsTogether columns. Runs also(i) while the i-th product is made.
+  template <typename Also>
+  PYSERVE_INLINE void make_products(const int8_t* q, Dots& dots, Also also) const {
     for_each_constant<kDigits>(
         [](auto digit) PYSERVE_INLINE { Tiles::template zero<Registers::kSums + digit()>(); });
-    for (int k = 0; k < kSuperBlock / kBytes; ++k) {
-      Tiles::template load<Registers::kActivations>(q + k * kBytes, stride);
+    for_each_constant<kSuperBlock / kBytes>([&](auto k) PYSERVE_INLINE {
+      Tiles::template load<Registers::kActivations>(q + k() * kBytes, kPieceValues);
       for_each_constant<kDigits>([&](auto digit) PYSERVE_INLINE {
-        Tiles::template load<Registers::kWeights>(weights_[digit()] + k * kBytes / 4,
+        Tiles::template load<Registers::kWeights>(weights_[digit()] + k() * kBytes / 4,
                                                   sizeof(weights_[0][0]));
         Tiles::template dot<Registers::kSums + digit(), Registers::kActivations,
                             Registers::kWeights>();
+        also(k() * kDigits + digit());
       });
-    }
+    });
     for_each_constant<kDigits>([&](auto digit) PYSERVE_INLINE {
       Tiles::template store<Registers::kSums + digit()>(dots.sums[digit()],
                                                         sizeof(dots.sums[0][0]));
     });
   }
 
-  // sums += what kColumnsTogether columns give.
-  void add_scaled(const Dots& dots, int first_block, const Int8Columns& columns, int first_column,
-                  float* sums) const {
-    const size_t n_column_blocks = columns.n_all_k / kInt8Block;
-    const size_t block = static_cast<size_t>(first_column) * n_column_blocks + first_block;
-    const float* d = columns.d + block;
-    const int32_t* column_sums = columns.sums + 2 * block;
-    const int n = std::min(kColumnsTogether, columns.n_columns - first_column);
-    for (int c = 0; c < n; ++c, sums += kGemmRows) {
+  // The sums of column c += what the super-block gives.
+  PYSERVE_INLINE static void add_column(const SuperBlockScales<Type, V>& scales, const Dots& dots,
+                                        const Columns& columns, int c) {
+    const auto d = Simd::set1(columns.d[c * kPieceScales<Type>]);
+    float* const sums = columns.sums + c * kGemmRows;
 #pragma GCC unroll 2
-      for (int p = 0; p < V::kParts; ++p) {
-        auto whole = V::load_part(dots.sums[0][c] + p * kLanes);
-        if constexpr (kDigits == 2) {
-          const auto upper = V::load_part(dots.sums[1][c] + p * kLanes);
-          whole = V::template add_shifted<kDigitBits>(whole, upper);
-        }
-        const auto column_scale = Simd::set1(*d);
-        auto acc = Simd::load(sums + p * kLanes);
-        acc = Simd::fmadd(V::part_floats(whole),
-                          Simd::mul(V::float_part(scales_.d, p), column_scale), acc);
-        if constexpr (Type::kHasOffset) {
-          const auto scale = Simd::mul(V::float_part(scales_.d_offset, p), column_scale);
-          acc = Simd::fmadd(scales_.sum_of_offsets(p, column_sums), scale, acc);
-        }
-        Simd::store(sums + p * kLanes, acc);
+    for (int p = 0; p < V::kParts; ++p) {
+      auto whole = V::load_part(dots.sums[0][c] + p * kLanes);
+      if constexpr (kDigits == 2) {
+        const auto upper = V::load_part(dots.sums[1][c] + p * kLanes);
+        whole = V::template add_shifted<kDigitBits>(whole, upper);
       }
-      d += n_column_blocks;
-      column_sums += 2 * n_column_blocks;
+      const auto sum =
+          scales.template scaled<Simd>(p, whole, columns.column_sums + c * kPieceSums<Type>);
+      float* const out = sums + p * kLanes;
+      Simd::store(out, Simd::fmadd(sum, d, Simd::load(out)));
     }
   }
 

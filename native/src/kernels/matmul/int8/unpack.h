@@ -19,8 +19,8 @@ namespace pyserve {
 #define PYSERVE_INLINE __attribute__((always_inline))
 
 inline constexpr int kQuads = kInt8Block / 4;  // groups of 4 weights in a block
-inline constexpr int kMaxBlocks = 8;           // unpacked at a time, 4 KiB
-inline constexpr int kSuperBlock = kMaxBlocks * kInt8Block;
+inline constexpr int kSuperBlock = kPieceValues;
+inline constexpr int kMaxBlocks = kSuperBlock / kInt8Block;  // unpacked at a time, 4 KiB
 
 // One block of the rows that `V` has lanes for.
 template <typename V>
@@ -77,6 +77,13 @@ struct BlocksOf {
 template <typename Type>
 inline constexpr bool kHasSuperBlocks = Type::kBlockWeights == kSuperBlock;
 
+// Int8Kernel::n_scales and n_sums.
+template <typename Type>
+inline constexpr int kPieceScales = kHasSuperBlocks<Type> ? 1 : kMaxBlocks;
+template <typename Type>
+inline constexpr int kPieceSums =
+    kMaxBlocks * Type::kGroups / (kHasSuperBlocks<Type> && Type::kHasOffset ? 2 : 1);
+
 template <typename Type, typename V>
 using UnpackedOf = std::conditional_t<kHasSuperBlocks<Type>, UnpackedPart<V>, UnpackedBlock<V>>;
 
@@ -96,13 +103,21 @@ struct SuperBlockScales {
     }
   }
 
-  // The sum of offsets times sums of a column's activations, less the two scales.
-  [[gnu::always_inline]] auto sum_of_offsets(int p, const int32_t* sum_pairs) const {
-    auto out = V::part_of(0);
-    for (int i = 0; i < kPairs; ++i) {
-      out = V::add_pairs(out, V::part(offset_pairs[i], p), V::part_of(sum_pairs[i]));
+  // What part p of the rows gives for a column, less its scale: `whole`, the product without
+  // offsets, and the offsets times the sums of the column.
+  template <typename Simd>
+  [[gnu::always_inline]] auto scaled(int p, const typename V::Part& whole,
+                                     const int32_t* sum_pairs) const {
+    const auto out = Simd::mul(V::part_floats(whole), V::float_part(d, p));
+    if constexpr (!Type::kHasOffset) {
+      return out;
+    } else {
+      auto offsets = V::part_of(0);
+      for (int i = 0; i < kPairs; ++i) {
+        offsets = V::add_pairs(offsets, V::part(offset_pairs[i], p), V::part_of(sum_pairs[i]));
+      }
+      return Simd::fmadd(V::part_floats(offsets), V::float_part(d_offset, p), out);
     }
-    return V::part_floats(out);
   }
 
   static constexpr int kPairs = kMaxBlocks * Type::kGroups / 2;
