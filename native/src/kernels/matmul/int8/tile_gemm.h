@@ -18,8 +18,8 @@
 
 namespace pyserve {
 
-// Registers of 16 columns, or 16 rows, by so many bytes of a column. Few, for the processor renames
-// those that are not in use: with eight of them products and loads wait for each other.
+// Registers of 16 columns, or 16 rows, by so many bytes of a column. Few are enough, for the
+// processor renames them.
 struct TileRegisters {
   static constexpr int kSums = 0;  // and the next one
   static constexpr int kActivations = 2;
