@@ -217,16 +217,19 @@ TEST_CASE("columns that no cache holds, which are multiplied in parts, give the 
   constexpr int kColumns = 200;
   for (const WeightType& each : weight_types()) {
     const int depth = 4096 + static_cast<int>(ggml_blck_size(each.type));
-    for (const WeightLayout layout : {WeightLayout::kFile, WeightLayout::kPanel}) {
+    for (const WeightLayout layout : kWeightLayouts) {
+      // Repacked Q4_K is multiplied by the vendored library, where our product is not faster.
+      if (layout == WeightLayout::kX8 && each.type != GGML_TYPE_Q4_0) continue;
       if (each.kernel(layout) == nullptr || depth % kInt8Block != 0) continue;
+      const int n_few = layout == WeightLayout::kX8 ? 3 : 1;  // or it may be the vendored product
       INFO(ggml_type_name(each.type), " ", name_of(layout));
       const Weights weights(each.type, {depth, kRows, kColumns}, layout);
       const std::vector<float> x = random_floats(static_cast<size_t>(depth) * kColumns, 5);
       const std::vector<float> all = computed(weights, {depth, kRows, kColumns}, x, 2);
-      for (const int c : {0, 101, kColumns - 1}) {
-        const std::vector<float> column(x.begin() + depth * c, x.begin() + depth * (c + 1));
-        CHECK(computed(weights, {depth, kRows, 1}, column, 2) ==
-              std::vector<float>(all.begin() + kRows * c, all.begin() + kRows * (c + 1)));
+      for (const int c : {0, 101, kColumns - n_few}) {
+        const std::vector<float> few(x.begin() + depth * c, x.begin() + depth * (c + n_few));
+        CHECK(computed(weights, {depth, kRows, n_few}, few, 2) ==
+              std::vector<float>(all.begin() + kRows * c, all.begin() + kRows * (c + n_few)));
       }
     }
   }
