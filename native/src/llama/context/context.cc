@@ -24,6 +24,8 @@ constexpr uint32_t kPollOnManyCores = 50;
 constexpr int kMaxSequences = 256;  // of the vendor
 constexpr int kCellsPerPin = 256;
 constexpr int64_t kPinnedStateBytes = int64_t{256} * 1024 * 1024;
+// Steps in a row that were given up for others. Whoever comes then waits, of 16 one.
+constexpr int kMostWaysGiven = 16;
 
 struct BatchGuard {
   explicit BatchGuard(int n_tokens) : batch(llama_batch_init(std::max(n_tokens, 1), 0, 1)) {}
@@ -42,6 +44,10 @@ struct BatchGuard {
 
   llama_batch batch;
 };
+
+bool all_give_way(const std::vector<BatchItem>& items) {
+  return std::ranges::all_of(items, &BatchItem::gives_way);
+}
 
 int choose_n_ctx(const Model& model, const EngineConfig& config) {
   const int n_ctx_train = model.n_ctx_train();
@@ -207,10 +213,11 @@ bool Context::should_abort() const {
 }
 
 bool Context::must_give_way() const {
+  if (n_ways_given_ >= kMostWaysGiven) return false;
   const Context& root = threads_ != nullptr ? *threads_ : *this;
   if (items_ == nullptr || !root.is_way_wanted_.load(std::memory_order_relaxed)) return false;
   const bool can_take_back = memory_->can_undo() || !memory_->has_memory();
-  return can_take_back && std::ranges::all_of(*items_, &BatchItem::gives_way);
+  return can_take_back && all_give_way(*items_);
 }
 
 // The vendor takes back the part of a step that it was at.
@@ -266,7 +273,9 @@ DecodeStatus Context::decode(const std::vector<BatchItem>& items) {
   VendorLog::expect_failure(false);
   if (status == 0) find_rows(items, guard.batch);
   const DecodeStatus told = decode_status(status);
+  if (told == DecodeStatus::kOk && all_give_way(items)) n_ways_given_ = 0;
   if (told != DecodeStatus::kAborted || !gave_way_) return told;
+  ++n_ways_given_;
   take_back(items);
   return DecodeStatus::kGaveWay;
 }

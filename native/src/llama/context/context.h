@@ -31,7 +31,9 @@ struct BatchItem {
   int n_logits = 0;  // of the last tokens
   // Set by any thread. A step whose items are all cancelled is aborted. nullptr: never.
   const std::atomic<bool>* is_cancelled = nullptr;
-  bool gives_way = false;  // a step whose items all do is aborted while want_way(true)
+  // A step whose items all do is aborted while want_way(true), but not always: where somebody comes
+  // all the time, it is computed at last.
+  bool gives_way = false;
 };
 
 inline int max_threads(const EngineConfig& config) {
@@ -138,6 +140,7 @@ class Context {
   std::atomic<bool> abort_{false};
   std::atomic<bool> is_way_wanted_{false};
   mutable bool gave_way_ = false;  // the last step that was aborted
+  int n_ways_given_ = 0;           // one step after the other, since one was computed
   mutable Pulse pulse_;
   std::shared_ptr<ggml_threadpool> threadpool_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
