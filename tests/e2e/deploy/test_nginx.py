@@ -49,7 +49,12 @@ def proxied(run_dir: Path, make_server) -> Iterator[tuple[httpx.Client, subproce
     nginx = subprocess.Popen([NGINX, "-p", str(run_dir), "-c", str(run_dir / "nginx.conf")])
     headers = {"Host": f"{HOST}:{port}", "Origin": f"http://{HOST}:{port}"}
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False) as client:
+    # A connection each: nginx closes the idle ones when it reads its configuration again, at times
+    # when the next request is already on its way.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(
+        base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False, limits=limits
+    ) as client:
 
         def answers() -> bool:
             try:
