@@ -110,9 +110,14 @@ double prompt_rank(int n_missing, double waited_ms, int priority) {
   return n_missing - kAgeingTokensPerMs * waited_ms - kPriorityTokens * priority;
 }
 
-int prefill_budget(double ms_per_token, double target_ms, int n_min, int n_max, double decode_ms) {
+double crowd_factor(int n_waiting, int n_decode) {
+  if (n_decode <= 0) return kMostCrowd;
+  return std::clamp(static_cast<double>(n_waiting) / n_decode, 1.0, kMostCrowd);
+}
+
+int prefill_budget(double ms_per_token, double most_ms, int n_min, int n_max) {
   if (ms_per_token <= 0) return n_min;
-  const double n_fit = (target_ms - decode_ms) / ms_per_token;
+  const double n_fit = most_ms / ms_per_token;
   return static_cast<int>(
       std::clamp(n_fit, static_cast<double>(n_min), static_cast<double>(n_max)));
 }

@@ -73,10 +73,16 @@ std::vector<PlanItem> items_after_preemption(const StepPlan& plan);
 // soon after a long prompt can overtake it, so none starves.
 double prompt_rank(int n_missing, double waited_ms, int priority = 0);
 
-// Prompt tokens that fit beside decodes of `decode_ms` into a step of `target_ms`, at
-// `ms_per_token`: at least `n_min`, at most `n_max`. Of an unknown rate (<= 0) the worst is
-// supposed: the first chunk that is ever computed is as small as any.
-int prefill_budget(double ms_per_token, double target_ms, int n_min, int n_max,
-                   double decode_ms = 0);
+// How many times the time of decodes prompts beside them may take, where that is more than the
+// target leaves them: as many as wait for a first token for each that decodes, 1 to kMostCrowd. All
+// prompts have to be computed before the last one is through, and larger chunks are through sooner.
+double crowd_factor(int n_waiting, int n_decode);
+
+inline constexpr double kMostCrowd = 4;
+
+// Prompt tokens that take `most_ms` at `ms_per_token`: at least `n_min`, at most `n_max`. Of an
+// unknown rate (<= 0) the worst is supposed: the first chunk that is ever computed is as small as
+// any.
+int prefill_budget(double ms_per_token, double most_ms, int n_min, int n_max);
 
 }  // namespace pyserve

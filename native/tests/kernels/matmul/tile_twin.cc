@@ -61,6 +61,16 @@ struct ScalarTiles {
   }
   template <int kSums, int kA, int kB>
   static void dot() {
+    add_products<int8_t, kSums, kA, kB>();
+  }
+  template <int kSums, int kA, int kB>
+  static void dot_unsigned() {
+    add_products<uint8_t, kSums, kA, kB>();
+  }
+
+ private:
+  template <typename ByteOfB, int kSums, int kA, int kB>
+  static void add_products() {
     Tile& sums = checked(kSums);
     const Tile& a = checked(kA);
     const Tile& b = checked(kB);
@@ -72,14 +82,12 @@ struct ScalarTiles {
           int32_t sum = 0;
           std::memcpy(&sum, sums.bytes[i] + 4 * j, sizeof(sum));
           sum += static_cast<int8_t>(a.bytes[i][k]) *
-                 static_cast<int8_t>(b.bytes[k / 4][4 * j + k % 4]);
+                 static_cast<ByteOfB>(b.bytes[k / 4][4 * j + k % 4]);
           std::memcpy(sums.bytes[i] + 4 * j, &sum, sizeof(sum));
         }
       }
     }
   }
-
- private:
   static Tile& checked(int tile) {
     PYSERVE_CHECK(registers().is_configured && n_rows(tile) > 0);
     return registers().tiles[tile];

@@ -242,12 +242,13 @@ TEST_CASE("the prompt budget follows the measured speed") {
   CHECK(prefill_budget(0.01, 100, 16, 512) == 512);
 }
 
-TEST_CASE("decodes and the prompt piece beside them fit into the target") {
-  CHECK(prefill_budget(1, 100, 16, 512, 40) == 60);
-  CHECK(prefill_budget(1, 100, 16, 512, 300) == 16);
+TEST_CASE("prompts may take more time beside slow decodes where more wait than read") {
+  CHECK(crowd_factor(1, 8) == 1);
+  CHECK(crowd_factor(8, 8) == 1);
+  CHECK(crowd_factor(9, 6) == 1.5);
+  CHECK(crowd_factor(15, 1) == kMostCrowd);
 }
 
 TEST_CASE("the first prompt piece, of which nothing is known, is as small as any") {
   CHECK(prefill_budget(0, 100, 16, 512) == 16);
-  CHECK(prefill_budget(0, 100, 16, 512, 40) == 16);
 }

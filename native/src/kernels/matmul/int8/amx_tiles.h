@@ -45,6 +45,11 @@ struct AmxTiles {
   [[gnu::always_inline]] static inline void dot() {
     asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kA), "i"(kB));
   }
+  // The same where the bytes of kB have no sign.
+  template <int kSums, int kA, int kB>
+  [[gnu::always_inline]] static inline void dot_unsigned() {
+    asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kA), "i"(kB));
+  }
 };
 
 }  // namespace pyserve

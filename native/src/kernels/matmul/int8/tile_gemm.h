@@ -217,6 +217,9 @@ struct SuperTileGemm {
   static constexpr bool kIsSmall = Type::kHasOffset && Type::kTop * 7 <= 127;
   static constexpr int kDigits = kIsOne ? 1 : 2;
   static constexpr int kDigitBits = kIsSmall ? kSmallBits : 8;
+  static constexpr int kZero = Type::kZero;
+  static constexpr bool kIsLowerUnsigned = !kIsOne && !kIsSmall;
+  static_assert(Type::kHasOffset || Type::kZero > 0);  // bytes without a sign are multiplied
   static_assert(!kIsSmall || kIsOne || Type::kTopScale < 64);
 
   // The integer sums of a super-block.
@@ -232,7 +235,7 @@ struct SuperTileGemm {
 #pragma GCC unroll 8
       for (int j = group * kGroupQuads; j < (group + 1) * kGroupQuads; ++j) {
         Ints out[2];
-        make(signed_weights<V, Type>(part.weights[j]), out);
+        make(part.weights[j], out);
         for (int digit = 0; digit < kDigits; ++digit) weights_[digit][b * kQuads + j] = out[digit];
       }
     }
@@ -261,16 +264,20 @@ struct SuperTileGemm {
   }
 
  private:
-  // The digits of the products of bytes with their row's scale.
+  // The digits of the products of weights with their row's scale. Of two whole bytes the upper one
+  // has the sign.
   struct Digits {
     PYSERVE_INLINE explicit Digits(const Ints& scale) {
       if constexpr (kIsOne) {
-        halves[0] = in_both_halves(scale);
+        factors[0] = in_both_halves(scale);
       } else if constexpr (kIsSmall) {
-        halves[0] = in_both_halves(V::and_bits(scale, V::ints_of((1 << kSmallBits) - 1)));
-        halves[1] = in_both_halves(V::shift_right32(scale, kSmallBits));
+        factors[0] = in_both_halves(V::and_bits(scale, V::ints_of((1 << kSmallBits) - 1)));
+        factors[1] = in_both_halves(V::shift_right32(scale, kSmallBits));
       } else {
-        halves[0] = in_both_halves(V::and_bits(scale, V::ints_of(0xFFFF)));
+        // Of the even and of the odd bytes.
+        factors[0] = in_both_halves(V::and_bits(scale, V::ints_of(0xFF)));
+        factors[1] = V::template shift_left16<8>(factors[0]);
+        zeros = V::mul_bytes(V::bytes_of(kZero), factors[0]);
       }
     }
     PYSERVE_INLINE static Ints in_both_halves(const Ints& x) {
@@ -279,22 +286,21 @@ struct SuperTileGemm {
 
     PYSERVE_INLINE void operator()(const Ints& x, Ints* out) const {
       if constexpr (kIsOne || kIsSmall) {
-        for (int digit = 0; digit < kDigits; ++digit) out[digit] = V::mul_halves(x, halves[digit]);
+        for (int digit = 0; digit < kDigits; ++digit) out[digit] = V::mul_halves(x, factors[digit]);
       } else {
-        const Ints low_byte = V::ints_of(0x00FF00FF);
-        const Ints even = V::mul_halves(
-            V::template shift_right16_signed<8>(V::template shift_left16<8>(x)), halves[0]);
-        const Ints odd = V::mul_halves(V::template shift_right16_signed<8>(x), halves[0]);
-        out[0] = V::or_bits(V::and_bits(even, low_byte), V::template shift_left16<8>(odd));
-        // What the lower digit, which has a sign, leaves.
-        const Ints half = V::ints_of(0x00800080);
-        const Ints even_up = V::template shift_right16<8>(V::add_halves(even, half));
-        const Ints odd_up = V::add_halves(odd, half);
-        out[1] = V::or_bits(even_up, V::and_bits(odd_up, V::ints_of(-0x00FF0100)));
+        Ints even = V::mul_bytes(x, factors[0]);
+        Ints odd = V::mul_bytes(x, factors[1]);
+        if constexpr (kZero != 0) {
+          even = V::sub_halves(even, zeros);
+          odd = V::sub_halves(odd, zeros);
+        }
+        out[0] = V::alternate_bytes(even, V::template shift_left16<8>(odd));
+        out[1] = V::alternate_bytes(V::template shift_right16<8>(even), odd);
       }
     }
 
-    Ints halves[2];
+    Ints factors[2];
+    Ints zeros;
   };
 
   static constexpr int kProducts = kDigits * kSuperBlock / kBytes;
@@ -309,8 +315,13 @@ struct SuperTileGemm {
       for_each_constant<kDigits>([&](auto digit) PYSERVE_INLINE {
         Tiles::template load<Registers::kWeights>(weights_[digit()] + k() * kBytes / 4,
                                                   sizeof(weights_[0][0]));
-        Tiles::template dot<Registers::kSums + digit(), Registers::kActivations,
-                            Registers::kWeights>();
+        if constexpr (kIsLowerUnsigned && digit() == 0) {
+          Tiles::template dot_unsigned<Registers::kSums, Registers::kActivations,
+                                       Registers::kWeights>();
+        } else {
+          Tiles::template dot<Registers::kSums + digit(), Registers::kActivations,
+                              Registers::kWeights>();
+        }
         also(k() * kDigits + digit());
       });
     });

@@ -163,15 +163,18 @@ struct Wide256 {
   PYSERVE_WIDE Ints shift_right32_signed(const Ints& x, int n) {
     return each(x, [n](__m256i half) { return Half256::shift_right32_signed(half, n); });
   }
-  PYSERVE_WIDE Ints add_halves(const Ints& a, const Ints& b) {
-    return both(a, b, [](__m256i x, __m256i y) { return _mm256_add_epi16(x, y); });
+  PYSERVE_WIDE Ints sub_halves(const Ints& a, const Ints& b) {
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_sub_epi16(x, y); });
   }
   PYSERVE_WIDE Ints mul_halves(const Ints& a, const Ints& b) {
     return both(a, b, [](__m256i x, __m256i y) { return _mm256_mullo_epi16(x, y); });
   }
-  template <int kBits>
-  PYSERVE_WIDE Ints shift_right16_signed(const Ints& x) {
-    return each(x, [](__m256i half) { return _mm256_srai_epi16(half, kBits); });
+  PYSERVE_WIDE Ints mul_bytes(const Ints& a, const Ints& b) {
+    return both(a, b, [](__m256i x, __m256i y) { return _mm256_maddubs_epi16(x, y); });
+  }
+  PYSERVE_WIDE Ints alternate_bytes(const Ints& a, const Ints& b) {
+    const __m256i odd = _mm256_set1_epi16(static_cast<int16_t>(0xFF00));
+    return both(a, b, [odd](__m256i x, __m256i y) { return _mm256_blendv_epi8(x, y, odd); });
   }
   PYSERVE_WIDE Ints shuffle8(const Ints& x, const Ints& from) {
     return both(x, from, [](__m256i y, __m256i at) { return Half256::shuffle8(y, at); });

@@ -66,11 +66,13 @@ struct Wide512 {
     return _mm512_sra_epi32(x, _mm_cvtsi32_si128(n));
   }
   // In 16 bits.
-  PYSERVE_WIDE Ints add_halves(Ints a, Ints b) { return _mm512_add_epi16(a, b); }
+  PYSERVE_WIDE Ints sub_halves(Ints a, Ints b) { return _mm512_sub_epi16(a, b); }
   PYSERVE_WIDE Ints mul_halves(Ints a, Ints b) { return _mm512_mullo_epi16(a, b); }
-  template <int kBits>
-  PYSERVE_WIDE Ints shift_right16_signed(Ints x) {
-    return _mm512_srai_epi16(x, kBits);
+  // Products of unsigned bytes with signed ones, pairs added up to 16 bits.
+  PYSERVE_WIDE Ints mul_bytes(Ints a, Ints b) { return _mm512_maddubs_epi16(a, b); }
+  // The even bytes of a and the odd ones of b.
+  PYSERVE_WIDE Ints alternate_bytes(Ints a, Ints b) {
+    return _mm512_mask_blend_epi8(0xAAAAAAAAAAAAAAAA, a, b);
   }
   PYSERVE_WIDE Ints shuffle8(Ints x, Ints from) { return _mm512_shuffle_epi8(x, from); }
   PYSERVE_WIDE Ints low32(Ints a, Ints b) { return _mm512_unpacklo_epi32(a, b); }
