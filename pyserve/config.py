@@ -263,8 +263,8 @@ class ServeConfig(BaseSettings):
     max_token_gap_ms: Annotated[float, Field(ge=1, le=600_000)] = option(
         50.0,
         "While prompts of others are computed, the tokens of an answer come at most about so far"
-        " apart, or twice the time of a step without prompts if that is longer, up to five times"
-        " while more requests wait for a first token than have one. Drafts obey it,"
+        " apart, or twice the time of a step without prompts if that is longer; up to four times"
+        " so far, or five times that step, while many wait for a first token. Drafts obey it,"
         " those of a single stream 100 ms, or 1.5 times a step without.",
         engine="max_token_gap_ms",
     )

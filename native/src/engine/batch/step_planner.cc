@@ -83,7 +83,7 @@ StepPlan StepPlanner::plan(const Running& running, bool holds_background) {
 
 StepLimits StepPlanner::limits(const Running& running, const std::vector<RunningView>& views) {
   int n_decode = 0;
-  int n_waiting = 0;
+  int n_prompts = 0;
   int64_t n_ctx_tokens = 0;
   int n_depth = 0;  // of the deepest prompt
   double gap_ms = kNoLimitMs;
@@ -92,7 +92,7 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
     const RunningView& view = views[i];
     if (view.is_prompt()) {
       n_depth = std::max(n_depth, running[i]->progress().n_computed());
-      n_waiting += view.is_background ? 0 : 1;
+      n_prompts += view.is_background ? 0 : 1;
     }
     if (view.is_decode()) {
       ++n_decode;
@@ -104,13 +104,13 @@ StepLimits StepPlanner::limits(const Running& running, const std::vector<Running
   is_pure_decode_ = is_pure_decode_ && n_decode > 0;
   StepLimits limits;
   limits.n_batch = config_.n_batch;
-  // Where decodes alone take most of the target, prompts get as much time as they do, or more where
-  // more wait than read: in smaller chunks few requests would ever decode together.
+  // Where decodes alone take most of the target, prompts get as much time as they do: in smaller
+  // chunks few requests would ever decode together.
   const double decode_ms = costs_.decode_ms(n_decode, n_ctx_tokens);
   const double prompt_ms = costs_.ms_per_prompt_token(n_depth);
   const double most_ms = (gap_ms - rests_.median()) / costs_.late_factor();
-  const double beside_ms =
-      std::max(most_ms - decode_ms, decode_ms * crowd_factor(n_waiting, n_decode));
+  const double crowd = crowd_factor(n_prompts, n_decode);
+  const double beside_ms = std::max(crowd * most_ms - decode_ms, crowd * decode_ms);
   limits.n_prefill = prefill_budget(prompt_ms, beside_ms, kMinPrefill, config_.n_batch);
   limits.n_alone = prefill_budget(prompt_ms, kAloneGaps * config_.max_token_gap_ms,
                                   std::min(kFullStep, config_.n_batch), config_.n_batch);

@@ -24,7 +24,7 @@ constexpr uint32_t kPollOnManyCores = 50;
 constexpr int kMaxSequences = 256;  // of the vendor
 constexpr int kCellsPerPin = 256;
 constexpr int64_t kPinnedStateBytes = int64_t{256} * 1024 * 1024;
-// Steps in a row that were given up for others. Whoever comes then waits, of 16 one.
+// Steps in a row that were given up for others. Whoever comes then waits, of 17 one.
 constexpr int kMostWaysGiven = 16;
 
 struct BatchGuard {

@@ -110,9 +110,9 @@ double prompt_rank(int n_missing, double waited_ms, int priority) {
   return n_missing - kAgeingTokensPerMs * waited_ms - kPriorityTokens * priority;
 }
 
-double crowd_factor(int n_waiting, int n_decode) {
+double crowd_factor(int n_prompts, int n_decode) {
   if (n_decode <= 0) return kMostCrowd;
-  return std::clamp(static_cast<double>(n_waiting) / n_decode, 1.0, kMostCrowd);
+  return std::clamp(kMostCrowd * (n_prompts - 1) / n_decode, 1.0, kMostCrowd);
 }
 
 int prefill_budget(double ms_per_token, double most_ms, int n_min, int n_max) {

@@ -73,10 +73,11 @@ std::vector<PlanItem> items_after_preemption(const StepPlan& plan);
 // soon after a long prompt can overtake it, so none starves.
 double prompt_rank(int n_missing, double waited_ms, int priority = 0);
 
-// How many times the time of decodes prompts beside them may take, where that is more than the
-// target leaves them: as many as wait for a first token for each that decodes, 1 to kMostCrowd. All
-// prompts have to be computed before the last one is through, and larger chunks are through sooner.
-double crowd_factor(int n_waiting, int n_decode);
+// How many times longer the gaps of decodes may get while others wait for a first token: 1 while
+// those that queue behind the first prompt are less than a quarter of those that decode, up to
+// kMostCrowd where they are as many. All prompts have to be computed before the last one is
+// through: in larger chunks that is sooner, and more answers then share each step.
+double crowd_factor(int n_prompts, int n_decode);
 
 inline constexpr double kMostCrowd = 4;
 

@@ -242,10 +242,12 @@ TEST_CASE("the prompt budget follows the measured speed") {
   CHECK(prefill_budget(0.01, 100, 16, 512) == 512);
 }
 
-TEST_CASE("prompts may take more time beside slow decodes where more wait than read") {
+TEST_CASE("gaps may get longer where many queue for their first token") {
+  CHECK(crowd_factor(1, 1) == 1);
   CHECK(crowd_factor(1, 8) == 1);
-  CHECK(crowd_factor(8, 8) == 1);
-  CHECK(crowd_factor(9, 6) == 1.5);
+  CHECK(crowd_factor(3, 8) == 1);
+  CHECK(crowd_factor(4, 8) == 1.5);
+  CHECK(crowd_factor(9, 8) == kMostCrowd);
   CHECK(crowd_factor(15, 1) == kMostCrowd);
 }
 
