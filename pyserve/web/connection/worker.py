@@ -8,6 +8,7 @@ dependency is pinned to that major version.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -232,4 +233,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
             for listener in self.sockets:
+                self._accept_waiting(listener)
                 listener.close()
+
+    def _accept_waiting(self, listener: socket.socket) -> None:
+        """Accept who came before the stop: the last process that closes a listener resets them."""
+        poll = select.poll()
+        poll.register(listener, select.POLLIN)
+        with contextlib.suppress(OSError):  # no more descriptors
+            while self.nr_conns < self.worker_connections and poll.poll(0):
+                super().accept(listener)

@@ -251,6 +251,29 @@ def test_running_and_begun_requests_finish_and_new_clients_are_refused(server, h
     server.wait_gone()
 
 
+def is_told_to_end(process: psutil.Process) -> bool:
+    """Whether SIGTERM waits for a suspended process."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    masks = [line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd")]
+    return bool(int(masks[0], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def test_requests_that_wait_for_a_busy_worker_are_answered_when_the_server_stops(server):
+    """The system resets what nobody has accepted when the last process closes the listener."""
+    worker = server.worker()
+    worker.suspend()
+    with contextlib.ExitStack() as stack:
+        asked = [stack.enter_context(Connection(server.port)) for _ in range(20)]
+        for connection in asked:
+            connection.send("POST", CHAT, body("a b c"))
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: is_told_to_end(worker), SOON_S, "the worker has a signal to read")
+        worker.resume()
+        assert [connection.answer().status for connection in asked] == [httpx.codes.OK] * 20
+    assert server.wait() == 0
+    server.wait_gone()
+
+
 # What is in work when the server stops, and how its API says why it ends.
 HELD = "#hold=0 x y z"
 DRAINED: dict[str, tuple[dict[str, object], bytes]] = {
