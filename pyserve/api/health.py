@@ -1,4 +1,4 @@
-"""GET /health and GET /ready (also /healthz, /readyz): 200 while a model can answer, else 503.
+"""GET /health, /ready (also /healthz, /readyz, /ping): 200 while a model can answer, else 503.
 
 A model that is not loaded counts as able to answer: the first request loads it.
 """
@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import msgspec
 from flask import Response
 
+from pyserve import __version__
 from pyserve.api.endpoint import Endpoint
 from pyserve.backend.protocol import ModelStatus
 from pyserve.errors import ModelLoadError, ModelLoadingError, PyserveError
 from pyserve.openai.document import examples
 from pyserve.openai.document.operation import Operation
-from pyserve.openai.server.about import Health, ModelHealth, ModelMemory
+from pyserve.openai.server.about import Health, ModelHealth, ModelMemory, Version
 from pyserve.web.answer.model_names import may_use
 from pyserve.web.request.errors import error_response
 from pyserve.web.request.replies import json_reply
@@ -40,7 +41,7 @@ def _operation(name: str) -> Operation:
     )
 
 
-@endpoint.view(*map(_operation, ("health", "healthz", "ready", "readyz")))
+@endpoint.view(*map(_operation, ("health", "healthz", "ready", "readyz", "ping")))
 def health() -> Response:
     """200 when a model can answer, else 503 with the reason; both with the state of each model."""
     statuses = services().backend.models()
@@ -66,6 +67,21 @@ def health() -> Response:
 def livez() -> Response:
     """200: who asks this gets an answer."""
     return json_reply(Health("ok", []))
+
+
+@endpoint.view(
+    Operation(
+        name="version",
+        method="get",
+        path="/version",
+        summary="The server's version",
+        details="As vLLM has it.",
+        response=Version,
+        example=lambda: Version(__version__),
+    )
+)
+def version() -> Response:
+    return json_reply(Version(__version__))
 
 
 def why_not_ready(statuses: Sequence[ModelStatus]) -> tuple[str, PyserveError]:

@@ -185,7 +185,8 @@ class ChatRequest(
 
     truncation auto leaves out the oldest turns of a conversation that does not fit, compact
     summarizes them.
-    continue_final_message continues the assistant's last message instead of answering it.
+    continue_final_message continues the assistant's last message instead of answering it; with echo
+    the answer begins with that message.
     documents are what the answer rests on; a text is an object with it as its `text`.
     """
 
@@ -196,6 +197,7 @@ class ChatRequest(
     n_predict: MaxTokens | None = None
     truncation: Truncation | None = None
     continue_final_message: bool | None = None
+    echo: bool | None = None
     add_generation_prompt: bool | None = None
     chat_template: Annotated[str, Field(max_length=MAX_TEMPLATE_CHARS)] | None = None
     documents: Annotated[list[Document], Field(max_length=MAX_DOCUMENTS, fail_fast=True)] | None = (
@@ -215,6 +217,12 @@ class ChatRequest(
     def n_max_tokens(self) -> int | None:
         """Most tokens of the answer; None: as many as fit. The newest of the three names wins."""
         return token_limit(self.max_completion_tokens, self.max_tokens, self.n_predict)
+
+    @property
+    def echoed(self) -> str:
+        """What the answer begins with before anything is generated."""
+        last = self.messages[-1]
+        return "".join(last.texts) if self.echo and last.role == "assistant" else ""
 
     @property
     def compacts(self) -> bool:

@@ -112,7 +112,11 @@ class ChatAnswer:
             reason = writer.finish_reason(output.finish.reason)
             violation = self._violation(writer, output.finish.reason)
             reasons = (reason, output.finish.stop_reason)
-            choice = ChatChoice(index, writer.message(), logprobs, *reasons, violation)
+            message = writer.message()
+            if echoed := self._body.echoed:
+                text = echoed + (message.content or "")
+                message = msgspec.structs.replace(message, content=text)
+            choice = ChatChoice(index, message, logprobs, *reasons, violation)
             told = told_tokens(self._body, output.tokens)
             choices.append(msgspec.structs.replace(choice, **told))
         n_reasoning_tokens = sum(writer.n_reasoning_tokens for writer in writers)
@@ -133,7 +137,8 @@ class ChatAnswer:
     def open(self, n_prompt_tokens: int = 0) -> list[msgspec.Struct]:
         self._usage.open(n_prompt_tokens)
         calls = self._conversation.calls
-        first = ChatDelta(role="assistant", content=None if calls and calls.is_required else "")
+        content = self._body.echoed or (None if calls and calls.is_required else "")
+        first = ChatDelta(role="assistant", content=content)
         chunks = [self._chunk(ChatChunkChoice(index, first)) for index in range(self._n)]
         chunks[0] = msgspec.structs.replace(chunks[0], prompt_token_ids=self._prompt_tokens)
         return list(chunks)

@@ -177,6 +177,7 @@ FIELDS = {
     "prompt_logprobs": "Give the log-probability of each token of the prompt, by its id, beside so"
     " many alternatives; not in streams.",
     "echo": "Put the prompt before the answer.",
+    "ChatRequest.echo": "Put the assistant's last message, which is continued, before the answer.",
     "best_of": "Compute this many answers and give the n best by mean log-probability.",
     "TokenizeRequest.content": "The text to cut into tokens, or a list of texts and token ids.",
     "TokenizeRequest.prompt": "Another name of content, which vLLM's clients use.",

@@ -1,4 +1,4 @@
-"""Objects of GET / and GET /health, and the error object."""
+"""Objects of GET /, GET /health and GET /version, and the error object."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ class Health(msgspec.Struct, frozen=True):
 
     status: str
     models: list[ModelHealth]
+
+
+class Version(msgspec.Struct, frozen=True):
+    """The server's version."""
+
+    version: str
 
 
 class ErrorObject(msgspec.Struct, frozen=True):

@@ -27,6 +27,30 @@ def test_the_prompt_ends_with_the_last_message(start, stream):
         assert response.get_json()["choices"][0]["message"]["content"] == " five"
 
 
+@pytest.mark.parametrize("content", ["three four", [{"type": "text", "text": "three four"}]])
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_message_may_come_before_its_continuation(start, stream, content):
+    front = start(FakeScript(texts=(" five", " six")))
+    messages = [ASKED, {"role": "assistant", "content": content}]
+    response = front.post(
+        CHAT, {**BODY, "messages": messages, "stream": stream, "echo": True, "n": 2}
+    )
+    if stream:
+        texts = ["", ""]
+        for event in events_of(response)[:-1]:
+            for choice in event["choices"]:
+                texts[choice["index"]] += choice["delta"].get("content") or ""
+    else:
+        texts = [each["message"]["content"] for each in response.get_json()["choices"]]
+    assert sorted(texts) == ["three four five", "three four six"]
+
+
+def test_a_question_is_not_echoed(start):
+    front = start(FakeScript(texts=(" five",)))
+    body = front.post(CHAT, {"messages": [ASKED], "echo": True}).get_json()
+    assert body["choices"][0]["message"]["content"] == " five"
+
+
 def test_without_a_template_the_answer_ends_with_the_turn(start):
     front = start(FakeScript(texts=(" five\nUser: six",)), has_chat_template=False)
     body = front.post(CHAT, {**BODY, "stop": ["x"]}).get_json()

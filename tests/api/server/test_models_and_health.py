@@ -5,6 +5,7 @@ import logging
 import msgspec
 import pytest
 
+from pyserve import __version__
 from pyserve.backend.protocol import ModelStatus
 from pyserve.engine.calls import GetInfo
 from pyserve.engine.kernels import KernelFall
@@ -131,7 +132,14 @@ def test_the_front_lives_whatever_its_models_do(start):
     assert start(models=(), others=(FAILED,)).client.get("/livez").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/health", "/healthz", "/ready", "/readyz", "/v1/health"])
+def test_the_version_needs_no_model(start):
+    body = start(models=()).client.get("/version").get_json()
+    assert body == {"version": __version__}
+
+
+@pytest.mark.parametrize(
+    "path", ["/health", "/healthz", "/ready", "/readyz", "/ping", "/v1/health"]
+)
 def test_health_is_ok_when_a_model_is_ready(start, path):
     response = start(others=(FAILED,)).client.get(path)
     assert response.status_code == 200
